@@ -51,7 +51,7 @@ fn a_corrupt_server_database_needs_an_operator() {
     fs::write(&path, &bytes).expect("the database can be overwritten");
     let data = fleet.server.data().to_str().expect("text").to_owned();
     let said = fleet.run("linecamp-server", &["run", "--data", &data], &[]).exits(3);
-    assert!(said.stderr.contains("fleet.db is damaged") && said.stderr.contains("backup"), "{}", said.stderr);
+    assert!(said.stderr.contains("fleet.db is corrupt") && said.stderr.contains("backup"), "{}", said.stderr);
     assert_eq!(fs::read(&path).expect("the database exists"), bytes, "the file is unchanged");
 }
 

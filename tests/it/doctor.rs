@@ -273,7 +273,7 @@ fn a_healthy_server_fails_no_check() {
     );
     assert_check(&report, "https", "ok", "serves");
     assert_check(&report, "link", "ok", "handshake");
-    assert_check(&report, "https-port", "ok", "the server that runs");
+    assert_check(&report, "https-port", "ok", "running server");
     assert_check(&report, "versions", "ok", "running: ");
     assert_check(&report, "file-limit", "ok", " files; ");
     let said = server_doctor(&fleet, &[]).ok();
@@ -292,7 +292,7 @@ fn a_port_in_use_and_a_corrupt_authority_are_reported() {
     let address: SocketAddr = fleet.server.https();
     let (tcp, udp) = (TcpListener::bind(address).expect("it is free"), UdpSocket::bind(address).expect("it is free"));
     let report = server_doctor(&fleet, &["-o", "json"]).exits(1).json();
-    assert_check(&report, "https-port", "fail", "taken by another process");
+    assert_check(&report, "https-port", "fail", "in use by another process");
     assert_check(&report, "quic-port", "fail", "ss -lntup");
     drop((tcp, udp));
 
@@ -300,8 +300,8 @@ fn a_port_in_use_and_a_corrupt_authority_are_reported() {
     let whole = fs::read(&key).expect("it is there");
     fs::write(&key, &whole[..whole.len() / 2]).expect("it is ours");
     let report = server_doctor(&fleet, &["-o", "json"]).exits(1).json();
-    assert_check(&report, "authority", "fail", "key.pem is damaged");
-    assert_check(&report, "authority", "fail", "restore it from a backup");
+    assert_check(&report, "authority", "fail", "key.pem is corrupt");
+    assert_check(&report, "authority", "fail", "restore the `ca` directory from a backup");
     assert!(!report.to_string().contains("BEGIN"), "the key is not printed");
     fs::write(&key, &whole).expect("it is ours");
 

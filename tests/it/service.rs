@@ -157,10 +157,10 @@ fn a_reloaded_server_applies_what_it_can_and_reports_the_rest() {
     };
 
     reload("link_addresses = [\"camp.example:7\"]\ncertificate_life = \"1d\"\n");
-    manager.wait_status("; waits for a restart: certificate_life");
+    manager.wait_status("; restart needed for: certificate_life");
     manager.wait("READY=1");
     reload("certificate_life = \"never\"\n");
-    manager.wait_status("; the configuration was not taken: ");
+    manager.wait_status("; configuration reload failed: ");
     manager.wait("READY=1");
     assert!(fleet.server.log().contains("10-own.toml: line 1: certificate_life is `never`"));
     let token = fleet.cli(&["token", "create", "-q"]).ok().stdout;

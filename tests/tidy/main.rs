@@ -13,7 +13,7 @@ mod crates;
 mod documents;
 mod essays;
 mod language;
-mod licences;
+mod licenses;
 mod modules;
 mod promises;
 mod purity;

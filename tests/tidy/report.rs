@@ -19,9 +19,9 @@ impl Report {
         if self.places.is_empty() {
             return;
         }
-        let mut text = format!("\n{} place(s) break this law:\n", self.places.len());
+        let mut text = format!("\n{} violation(s):\n", self.places.len());
         for place in &self.places {
-            writeln!(text, "  {place}").expect("a string takes everything");
+            writeln!(text, "  {place}").expect("writing to a string cannot fail");
         }
         panic!("{text}What to do: {advice}\n");
     }

@@ -207,7 +207,7 @@ impl Daemon {
             // Only `run` reloads.
             Event::Reload => {}
             Event::Timeout => self.site.handle_timeout(now),
-            Event::WatchdogDue => self.store.probe(ServiceManager::live),
+            Event::WatchdogDue => self.store.probe(ServiceManager::notify_alive),
             Event::Store(WriteResult { write, result }) => {
                 match result {
                     Ok(()) => self.site.handle_persisted(write, now),

@@ -45,7 +45,7 @@ static SITE: RwLock<Option<String>> = RwLock::new(None);
 /// Starts to log events of `level` and above, for the whole process. A second call only changes the level.
 pub fn init(level: LevelFilter) {
     set_level(level);
-    let _ = tracing::subscriber::set_global_default(Log { journal: Journal::of_environment(IDENTIFIER) });
+    let _ = tracing::subscriber::set_global_default(Log { journal: Journal::from_environment(IDENTIFIER) });
 }
 
 /// Logs events of `level` and above from now on.
@@ -85,7 +85,7 @@ impl Log {
             line.fields.push(("site".to_owned(), site));
         }
         let priority = Priority::of(*metadata.level());
-        journal.say(&Entry { priority, target: metadata.target(), message: &message, fields: &line.fields })
+        journal.send(&Entry { priority, target: metadata.target(), message: &message, fields: &line.fields })
     }
 }
 

@@ -40,14 +40,14 @@ impl CommitNotifier {
     }
 
     /// Records the events and milestones of a write that is submitted to the store.
-    pub(crate) fn note(&mut self, write: WriteId, changes: &[FleetChange]) {
+    pub(crate) fn stage(&mut self, write: WriteId, changes: &[FleetChange]) {
         let newest = changes.iter().filter_map(|change| match change {
             FleetChange::Event(seq, Some(_)) => Some(*seq),
             _ => None,
         });
         let staged = Staged {
             newest: newest.max(),
-            milestones: changes.iter().filter_map(|change| turn(change, changes)).collect(),
+            milestones: changes.iter().filter_map(|change| milestone(change, changes)).collect(),
         };
         if staged.newest.is_some() || !staged.milestones.is_empty() {
             self.staged.insert(write, staged);
@@ -55,12 +55,12 @@ impl CommitNotifier {
     }
 
     /// Announces the contents of a write that is durable.
-    pub(crate) fn tell(&mut self, write: WriteId) {
+    pub(crate) fn announce(&mut self, write: WriteId) {
         let Some(staged) = self.staged.remove(&write) else {
             return;
         };
-        for turn in staged.milestones {
-            match turn {
+        for milestone in staged.milestones {
+            match milestone {
                 Milestone::Joined { site, name } => tracing::info!(site = name, site_id = %site, "site joined"),
                 Milestone::Removed { site } => tracing::info!(site_id = %site, "site removed"),
             }
@@ -75,12 +75,12 @@ impl CommitNotifier {
     }
 
     /// Discards a write that failed and all later ones, which are rolled back with it.
-    pub(crate) fn forget(&mut self, write: WriteId) {
+    pub(crate) fn discard(&mut self, write: WriteId) {
         self.staged.split_off(&write);
     }
 }
 
-fn turn(change: &FleetChange, all: &[FleetChange]) -> Option<Milestone> {
+fn milestone(change: &FleetChange, all: &[FleetChange]) -> Option<Milestone> {
     match change {
         FleetChange::TokenUse(_, site, Some(_)) => Some(Milestone::Joined { site: *site, name: name_in(all, *site) }),
         FleetChange::RevokedKey(fingerprint, Some(_)) => Some(Milestone::Removed { site: SiteId::of_key(fingerprint) }),
@@ -114,18 +114,18 @@ mod tests {
     fn an_event_is_told_when_it_is_durable_and_never_if_it_failed() {
         let mut commit_notifier = CommitNotifier::new(6);
         let watch = commit_notifier.watch();
-        commit_notifier.note(WriteId(1), &event(7));
-        commit_notifier.note(WriteId(2), &event(8));
-        commit_notifier.note(WriteId(3), &event(9));
+        commit_notifier.stage(WriteId(1), &event(7));
+        commit_notifier.stage(WriteId(2), &event(8));
+        commit_notifier.stage(WriteId(3), &event(9));
         assert_eq!(*watch.borrow(), 6);
-        commit_notifier.tell(WriteId(1));
+        commit_notifier.announce(WriteId(1));
         assert_eq!(*watch.borrow(), 7);
-        commit_notifier.forget(WriteId(2));
-        commit_notifier.tell(WriteId(2));
-        commit_notifier.tell(WriteId(3));
+        commit_notifier.discard(WriteId(2));
+        commit_notifier.announce(WriteId(2));
+        commit_notifier.announce(WriteId(3));
         assert_eq!(*watch.borrow(), 7);
-        commit_notifier.note(WriteId(4), &event(8));
-        commit_notifier.tell(WriteId(4));
+        commit_notifier.stage(WriteId(4), &event(8));
+        commit_notifier.announce(WriteId(4));
         assert_eq!(*watch.borrow(), 8);
         assert!(commit_notifier.staged.is_empty());
     }

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use crate::error::ServerError;
 use crate::install::PACKAGES_DEFAULT;
 use crate::layout::Layout;
+use crate::server_url::ServerUrl;
 
 /// The shortest lifetime of a site certificate. Only tests need less than an hour: a site renews at two thirds.
 pub const CERTIFICATE_LIFE_MIN: Duration = Duration::from_secs(60);
@@ -39,12 +40,6 @@ const SAMPLE_URL: &str = "#server_url = \"https://camp.example:8443\"";
 
 /// The path where packages install the configuration, and the default of `config check`.
 pub const FILE_DEFAULT: &str = "/etc/linecamp/server.toml";
-
-/// The only supported scheme of a server URL.
-const SCHEME: &str = "https://";
-
-/// The port of `https://HOST` without an explicit port.
-const HTTPS_PORT: u16 = 443;
 
 /// The keys of `server.toml`. Unknown keys are rejected.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -109,41 +104,42 @@ impl Config {
     /// # Errors
     /// [`ServerError`], which names file, line, key and range.
     pub fn load(layout: Layout, path: Option<&Path>, overrides: Overrides) -> Result<Self, ServerError> {
-        let own = layout.config();
-        let has_own = own.exists() || own.with_extension("d").exists();
-        if path.is_none() && !has_own && !layout.ca().exists() {
-            return Err(ServerError::NotInitialised { dir: layout.dir().to_owned() });
+        let base = layout.config();
+        let has_base = base.exists() || base.with_extension("d").exists();
+        if path.is_none() && !has_base && !layout.ca().exists() {
+            return Err(ServerError::NotInitialized { dir: layout.dir().to_owned() });
         }
-        let own = Some(&*own).filter(|_| has_own || path.is_none());
-        Self::resolve(layout.clone(), &Self::written(own, path)?, overrides)
+        let base = Some(&*base).filter(|_| has_base || path.is_none());
+        Self::resolve(layout.clone(), &Self::read_layers(base, path)?, overrides)
     }
 
     /// Reads a directory's own file, then `path` on top of it, and the drop-ins of both.
     ///
     /// # Errors
     /// [`ServerError::Config`], which names file, line and key.
-    pub fn written(own: Option<&Path>, path: Option<&Path>) -> Result<LayeredConfig, ServerError> {
-        let mut written = LayeredConfig::default();
+    pub fn read_layers(base: Option<&Path>, path: Option<&Path>) -> Result<LayeredConfig, ServerError> {
+        let mut layers = LayeredConfig::default();
         // The same file is not read twice.
-        for path in own.into_iter().chain(path.filter(|path| Some(*path) != own)) {
-            written.add::<ConfigFile>(path)?;
+        for path in base.into_iter().chain(path.filter(|path| Some(*path) != base)) {
+            layers.add::<ConfigFile>(path)?;
         }
-        Ok(written)
+        Ok(layers)
     }
 
     /// Validates the files and applies defaults and overrides.
     ///
     /// # Errors
     /// [`ServerError::ConfigValue`], which names location, key and range.
-    pub fn resolve(layout: Layout, written: &LayeredConfig, overrides: Overrides) -> Result<Self, ServerError> {
-        let file: ConfigFile = written.read()?;
-        let wrong = |key, problem: String| ServerError::ConfigValue { place: place(written, key), key, problem };
-        let url = file.server_url.ok_or_else(|| wrong("server_url", "is missing; write https://HOST:PORT".into()))?;
-        let server_url = ServerUrl::parse(&url).map_err(|problem| wrong("server_url", problem))?;
+    pub fn resolve(layout: Layout, layers: &LayeredConfig, overrides: Overrides) -> Result<Self, ServerError> {
+        let file: ConfigFile = layers.read()?;
+        let invalid = |key, problem: String| ServerError::ConfigValue { place: place(layers, key), key, problem };
+        let url =
+            file.server_url.ok_or_else(|| invalid("server_url", "is missing; set it to https://HOST:PORT".into()))?;
+        let server_url = ServerUrl::parse(&url).map_err(|problem| invalid("server_url", problem))?;
         let link_addresses = link_addresses(&file.link_addresses.unwrap_or_default())
-            .map_err(|error| wrong("link_addresses", format!("cannot be used: {error}")))?;
+            .map_err(|error| invalid("link_addresses", format!("is invalid: {error}")))?;
         let duration = |key, text: Option<String>, default, min, max| match text {
-            Some(text) => duration(&text, min, max).map_err(|problem| wrong(key, problem)),
+            Some(text) => duration(&text, min, max).map_err(|problem| invalid(key, problem)),
             None => Ok(default),
         };
         let certificate_life = duration(
@@ -164,8 +160,8 @@ impl Config {
         let listen = |key, flag: Option<SocketAddr>, text: Option<String>| match (flag, text) {
             (Some(address), _) => Ok(address),
             (None, Some(text)) => text.parse().map_err(|_| {
-                let problem = format!("is `{text}`; write ADDRESS:PORT, as in 0.0.0.0:8443 or [::]:8443");
-                wrong(key, problem)
+                let problem = format!("is `{text}`; use ADDRESS:PORT, for example 0.0.0.0:8443 or [::]:8443");
+                invalid(key, problem)
             }),
             // One port number to open in a firewall, for TCP and UDP, on all addresses of both families.
             (None, None) => Ok(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), server_url.port())),
@@ -192,16 +188,17 @@ fn link_addresses(texts: &[String]) -> Result<Vec<ServerAddress>, TokenError> {
 }
 
 fn duration(text: &str, min: Duration, max: Duration) -> Result<Duration, String> {
-    let range = || format!("from {} to {}", spelled(min), spelled(max));
-    let found = humantime::parse_duration(text)
-        .map_err(|error| format!("is `{text}`, which is no duration ({error}); write one {}, such as 30d", range()))?;
+    let range = || format!("from {} to {}", format_duration(min), format_duration(max));
+    let found = humantime::parse_duration(text).map_err(|error| {
+        format!("is `{text}`, an invalid duration ({error}); use a duration {}, for example 30d", range())
+    })?;
     if found < min || max < found {
-        return Err(format!("is {text}; it may be {}", range()));
+        return Err(format!("is {text}; allowed: {}", range()));
     }
     Ok(found)
 }
 
-fn spelled(duration: Duration) -> String {
+fn format_duration(duration: Duration) -> String {
     let days = duration.as_secs() / 86_400;
     match days {
         0 => humantime::format_duration(duration).to_string(),
@@ -209,66 +206,12 @@ fn spelled(duration: Duration) -> String {
     }
 }
 
-/// The URL at which operators reach the server: `https://HOST[:PORT]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServerUrl(ServerAddress);
-
-impl ServerUrl {
-    /// Parses `https://HOST[:PORT]`, with or without a trailing slash.
-    ///
-    /// # Errors
-    /// The problem, as a phrase that follows the name of the key.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let bad = || format!("is `{text}`; write https://HOST:PORT, without a path");
-        let rest = text.strip_prefix(SCHEME).ok_or_else(bad)?;
-        let authority = rest.strip_suffix('/').unwrap_or(rest);
-        let has_port =
-            authority.rsplit_once(':').is_some_and(|(host, _)| !host.starts_with('[') || host.ends_with(']'));
-        let address = match has_port {
-            true => ServerAddress::parse(authority),
-            false => ServerAddress::parse(&format!("{authority}:{HTTPS_PORT}")),
-        };
-        address.map(Self).map_err(|_| bad())
-    }
-
-    /// Returns the host, without brackets.
-    pub fn host(&self) -> &str {
-        self.0.host()
-    }
-
-    /// Returns the TCP port.
-    pub const fn port(&self) -> u16 {
-        self.0.port()
-    }
-
-    /// Returns the same host with another port.
-    ///
-    /// # Errors
-    /// [`TokenError`] for port 0.
-    pub(crate) fn with_port(&self, port: u16) -> Result<ServerAddress, TokenError> {
-        let host = self.host();
-        match host.contains(':') {
-            true => ServerAddress::parse(&format!("[{host}]:{port}")),
-            false => ServerAddress::parse(&format!("{host}:{port}")),
-        }
-    }
-}
-
-impl std::fmt::Display for ServerUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.port() {
-            HTTPS_PORT if !self.host().contains(':') => write!(f, "{SCHEME}{}", self.host()),
-            _ => write!(f, "{SCHEME}{}", self.0),
-        }
-    }
-}
-
 /// Returns where `key` is set, or the file where it could be set.
-fn place(written: &LayeredConfig, key: &str) -> String {
-    match written.place(key) {
+fn place(layers: &LayeredConfig, key: &str) -> String {
+    match layers.place(key) {
         Some(place) => format!("{}: line {}", place.path.display(), place.line),
         None => {
-            written.files().first().map_or_else(|| "the configuration".to_owned(), |path| path.display().to_string())
+            layers.files().first().map_or_else(|| "the configuration".to_owned(), |path| path.display().to_string())
         }
     }
 }

@@ -20,16 +20,13 @@ use linecamp_store::DirectoryLock;
 
 use crate::config::{Config, FILE_DEFAULT, Overrides};
 use crate::error::ServerError;
-use crate::layout::Layout;
-
-/// The data directory of the packaged service.
-const DATA_INSTALLED: &str = "/var/lib/linecamp-server";
+use crate::layout::{DATA_DIR_DEFAULT, Layout};
 
 /// The unit name of the packaged service.
 const UNIT: &str = "linecamp-server";
 
 /// Timeout for local checks. A database is read completely, from a disk that may be slow.
-const HERE_LIMIT: Duration = Duration::from_secs(12);
+const LOCAL_LIMIT: Duration = Duration::from_secs(12);
 
 /// Maximum number of open files of a server, with a margin: 256 operator connections and as many handshakes, the
 /// database and its log. Sites need none: all their sessions share one socket.
@@ -40,16 +37,16 @@ const UDP_BUFFER_BYTES: u64 = 4 * 1024 * 1024;
 
 /// The server to examine.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct Target {
     /// Its data directory.
     pub layout: Layout,
     /// Its configuration file, if specified.
     pub config: Option<PathBuf>,
 }
 
-impl Place {
+impl Target {
     fn is_installed(&self) -> bool {
-        self.layout.dir() == std::path::Path::new(DATA_INSTALLED)
+        self.layout.dir() == std::path::Path::new(DATA_DIR_DEFAULT)
     }
 
     /// Returns the configuration file that overrides the directory's own: the specified one, or that of the installed
@@ -70,37 +67,37 @@ impl Place {
 }
 
 /// Runs all checks. `progress` is told which are pending.
-pub fn examine(place: &Place, progress: impl FnMut(&Progress)) -> Report {
-    let job = |names, limit, check: fn(&Place) -> Vec<Finding>| {
-        let place = place.clone();
-        Job::new(names, limit, move || check(&place))
+pub fn examine(target: &Target, progress: impl FnMut(&Progress)) -> Report {
+    let job = |names, limit, check: fn(&Target) -> Vec<Finding>| {
+        let target = target.clone();
+        Job::new(names, limit, move || check(&target))
     };
     let jobs = vec![
-        job(&["configuration"], HERE_LIMIT, |place| vec![files::configuration(place).of("configuration")]),
-        job(&["data-directory"], HERE_LIMIT, |place| vec![files::directory(place).of("data-directory")]),
-        job(&["authority"], HERE_LIMIT, |place| vec![files::authority(place).of("authority")]),
-        job(&["database"], HERE_LIMIT, |place| vec![files::database(place).of("database")]),
-        job(&["disk"], HERE_LIMIT, |place| vec![linecamp_doctor::disk(place.layout.dir()).of("disk")]),
-        job(listening::PORTS, HERE_LIMIT, listening::ports),
+        job(&["configuration"], LOCAL_LIMIT, |target| vec![files::configuration(target).of("configuration")]),
+        job(&["data-directory"], LOCAL_LIMIT, |target| vec![files::directory(target).of("data-directory")]),
+        job(&["authority"], LOCAL_LIMIT, |target| vec![files::authority(target).of("authority")]),
+        job(&["database"], LOCAL_LIMIT, |target| vec![files::database(target).of("database")]),
+        job(&["disk"], LOCAL_LIMIT, |target| vec![linecamp_doctor::disk(target.layout.dir()).of("disk")]),
+        job(listening::PORTS, LOCAL_LIMIT, listening::ports),
         job(listening::CHECKS, NETWORK_LIMIT, listening::answers),
-        job(&["file-limit"], HERE_LIMIT, |place| {
-            vec![linecamp_doctor::file_limit(place.running(), FILES_NEEDED, UNIT).of("file-limit")]
+        job(&["file-limit"], LOCAL_LIMIT, |target| {
+            vec![linecamp_doctor::file_limit(target.running(), FILES_NEEDED, UNIT).of("file-limit")]
         }),
-        job(&["udp-buffers"], HERE_LIMIT, |_| {
+        job(&["udp-buffers"], LOCAL_LIMIT, |_| {
             let of = |name| kernel_number(&format!("/proc/sys/net/core/{name}"));
             vec![udp_buffers(of("rmem_max"), of("wmem_max"), UDP_BUFFER_BYTES).of("udp-buffers")]
         }),
-        job(&["clock"], HERE_LIMIT, |_| vec![synchronized().of("clock")]),
-        job(&["service"], HERE_LIMIT, |place| vec![service(place).of("service")]),
+        job(&["clock"], LOCAL_LIMIT, |_| vec![synchronized().of("clock")]),
+        job(&["service"], LOCAL_LIMIT, |target| vec![service(target).of("service")]),
     ];
     Report::new("linecamp-server", env!("CARGO_PKG_VERSION"), run(jobs, progress))
 }
 
 /// Queries systemd about the service, if the service uses this directory.
-fn service(place: &Place) -> linecamp_doctor::CheckResult {
-    if !place.is_installed() {
-        let words = format!("the installed service works on another directory than {}", place.layout.dir().display());
-        return linecamp_doctor::CheckResult::skipped(words);
+fn service(target: &Target) -> linecamp_doctor::CheckResult {
+    if !target.is_installed() {
+        let text = format!("the installed service uses another data directory than {}", target.layout.dir().display());
+        return linecamp_doctor::CheckResult::skipped(text);
     }
-    linecamp_doctor::service(UNIT, place.running().is_some())
+    linecamp_doctor::service(UNIT, target.running().is_some())
 }

@@ -28,21 +28,21 @@ pub enum ServerError {
     },
     /// The directory already contains a server.
     #[error(
-        "{} holds a server already: start it with `linecamp-server run --data {0}`, make another admin key with \
-         `linecamp-server key create --data {0} --name NAME`, or name another directory",
+        "{} already contains a server. Start it with `linecamp-server run --data {0}`, create another API key with \
+         `linecamp-server key create --data {0} --name NAME`, or use another directory",
         dir.display()
     )]
-    Initialised {
+    Initialized {
         /// The directory.
         dir: PathBuf,
     },
     /// The directory contains an incomplete server.
     #[error(
-        "{} holds {found} but no whole server: an earlier init did not finish, or files were lost. If it never ran, remove \
-         {found} and run init again; if it did, restore the directory from a backup",
+        "{} contains an incomplete server (only {found}): init was interrupted, or files were lost. If the server \
+         never ran, delete {found} and run init again; otherwise restore the directory from a backup",
         dir.display()
     )]
-    HalfInitialised {
+    PartlyInitialized {
         /// The directory.
         dir: PathBuf,
         /// The files found.
@@ -50,15 +50,15 @@ pub enum ServerError {
     },
     /// The directory contains no server.
     #[error(
-        "{} holds no server: make one with `linecamp-server init --data {0} --server-url https://HOST:PORT`",
+        "no server in {}. Create one with `linecamp-server init --data {0} --server-url https://HOST:PORT`",
         dir.display()
     )]
-    NotInitialised {
+    NotInitialized {
         /// The directory.
         dir: PathBuf,
     },
     /// The database of an initialized server is missing.
-    #[error("{} is missing, and with it every registration: restore it from a backup", path.display())]
+    #[error("database {} is missing; it contains every site's registration. Restore it from a backup", path.display())]
     DatabaseMissing {
         /// The database file.
         path: PathBuf,
@@ -72,10 +72,10 @@ pub enum ServerError {
         source: io::Error,
     },
     /// A file operation on the components of uploaded plugins failed.
-    #[error("failed to {doing} {}", path.display())]
+    #[error("failed to {operation} {}", path.display())]
     Plugin {
         /// The operation, such as `write`.
-        doing: &'static str,
+        operation: &'static str,
         /// The file or folder.
         path: PathBuf,
         /// The cause.
@@ -90,16 +90,18 @@ pub enum ServerError {
         source: io::Error,
     },
     /// An API key of this name exists.
-    #[error("there is an API key {name} already; choose another name, or remove it with `linecamp-server key rm`")]
+    #[error(
+        "API key {name} already exists; choose another name, or delete it with `linecamp-server key rm --name {name}`"
+    )]
     KeyExists {
         /// The name.
         name: Name,
     },
     /// The maximum number of API keys is reached.
-    #[error("there are {API_KEYS_MAX} API keys, as many as may be: remove some with `linecamp-server key rm`")]
+    #[error("too many API keys (maximum {API_KEYS_MAX}); delete some with `linecamp-server key rm`")]
     KeysFull,
     /// No API key has this name.
-    #[error("there is no API key {name}; `linecamp-server key ls` lists them")]
+    #[error("API key {name} not found; list the keys with `linecamp-server key ls`")]
     KeyUnknown {
         /// The requested name.
         name: Name,
@@ -114,10 +116,10 @@ pub enum ServerError {
     #[error(transparent)]
     Transport(#[from] TransportError),
     /// The link address for join tokens is invalid.
-    #[error("failed to make the address that join tokens name")]
+    #[error("cannot determine the link address for join tokens")]
     LinkAddress(#[source] TokenError),
     /// The loop ended unexpectedly: a bug.
-    #[error("the server's loop ended by itself; this is a defect")]
+    #[error("the server loop ended unexpectedly; please report this bug")]
     LoopEnded,
 }
 
@@ -127,9 +129,9 @@ impl ServerError {
         match self {
             Self::Config(_)
             | Self::ConfigValue { .. }
-            | Self::Initialised { .. }
-            | Self::HalfInitialised { .. }
-            | Self::NotInitialised { .. }
+            | Self::Initialized { .. }
+            | Self::PartlyInitialized { .. }
+            | Self::NotInitialized { .. }
             | Self::KeyExists { .. }
             | Self::KeysFull
             | Self::KeyUnknown { .. }
@@ -164,7 +166,7 @@ impl ServerError {
         match self {
             Self::Transport(TransportError::Bind { address, source }) => bind_advice(address.port(), source),
             Self::Store(StoreError::InUse { .. }) => {
-                Some("stop that process first; one server works on it at a time".into())
+                Some("Stop that process first: only one server can use a data directory.".into())
             }
             _ => None,
         }
@@ -174,12 +176,14 @@ impl ServerError {
 fn bind_advice(port: u16, source: &io::Error) -> Option<String> {
     match source.kind() {
         io::ErrorKind::AddrInUse => {
-            Some(format!("another process has that port; `ss -lntup 'sport = :{port}'` shows which"))
+            Some(format!("Another process uses the port; find it with: ss -lntup 'sport = :{port}'"))
         }
         io::ErrorKind::PermissionDenied => Some(format!(
-            "ports below 1024 need the capability CAP_NET_BIND_SERVICE; take another one than {port}, or grant it"
+            "Ports below 1024 require the capability CAP_NET_BIND_SERVICE: grant it, or use another port than {port}."
         )),
-        io::ErrorKind::AddrNotAvailable => Some("this machine has no such address; `ip address` lists them".into()),
+        io::ErrorKind::AddrNotAvailable => {
+            Some("This machine does not have that address; list its addresses with: ip address".into())
+        }
         _ => None,
     }
 }

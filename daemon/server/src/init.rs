@@ -11,11 +11,12 @@ use linecamp_model::{ApiKey, FleetChange, Name, Pin};
 use linecamp_store::DirectoryLock;
 use linecamp_transport::{Authority, SystemClock, WallClock as _};
 
-use crate::config::{self, ServerUrl};
+use crate::config;
 use crate::drive::store;
 use crate::error::ServerError;
 use crate::layout::Layout;
 use crate::secret::ApiKeyText;
+use crate::server_url::ServerUrl;
 
 /// The name of the first API key.
 const ADMIN: &str = "admin";
@@ -29,14 +30,14 @@ const FILE_MODE: u32 = 0o600;
 
 /// A newly initialized server: what its operator needs, shown once.
 #[derive(Debug)]
-pub struct Initialised {
+pub struct Initialized {
     /// The first operator's key. The server stores only its hash.
     pub admin_key: ApiKeyText,
     /// The pin of the server's authority.
     pub pin: Pin,
 }
 
-impl Initialised {
+impl Initialized {
     /// Returns the lines to print, once: the key and the pin on separate lines, and the next steps.
     pub fn report(&self, layout: &Layout, url: &ServerUrl) -> Vec<String> {
         let (dir, pin) = (layout.dir().display(), self.pin);
@@ -44,8 +45,8 @@ impl Initialised {
             format!("admin key: {}", self.admin_key.reveal()),
             format!("pin: {pin}"),
             String::new(),
-            "The key is shown this once; keep it in a file that only you can read.".to_owned(),
-            format!("Back up {dir}: without its `ca` folder, every site has to join anew."),
+            "The key is shown only once: store it in a file that only you can read.".to_owned(),
+            format!("Back up {dir}: without its `ca` directory, every site must join again."),
             format!("Start the server:  linecamp-server run --data {dir}"),
             format!("Then log in:       linecamp login {url} --pin {pin} --key-file FILE"),
         ]
@@ -56,8 +57,8 @@ impl Initialised {
 ///
 /// # Errors
 /// [`ServerError`]; existing files are not changed.
-pub fn init(layout: &Layout, url: &ServerUrl, names: &[String]) -> Result<Initialised, ServerError> {
-    refuse_existing(layout)?;
+pub fn init(layout: &Layout, url: &ServerUrl, names: &[String]) -> Result<Initialized, ServerError> {
+    check_not_initialized(layout)?;
     let create_error = |path: &std::path::Path| {
         let path = path.to_owned();
         |source| ServerError::Create { path, source }
@@ -65,11 +66,11 @@ pub fn init(layout: &Layout, url: &ServerUrl, names: &[String]) -> Result<Initia
     DirBuilder::new().recursive(true).mode(DIR_MODE).create(layout.dir()).map_err(create_error(layout.dir()))?;
     let _lock = DirectoryLock::acquire(layout.dir())?;
     // Another process may have initialized it before this one got the lock.
-    refuse_existing(layout)?;
+    check_not_initialized(layout)?;
     let now = SystemClock.now();
     let authority = Authority::create(&layout.ca(), &certificate_names(url, names), now)?;
 
-    let admin_key = ApiKeyText::draw()?;
+    let admin_key = ApiKeyText::generate()?;
     let key = ApiKey { name: Name::parse(ADMIN).expect("a constant that is a name"), created_at: now };
     store::write_once(&layout.database(), &[FleetChange::ApiKey(admin_key.hash(), Some(key))])?;
 
@@ -85,17 +86,17 @@ pub fn init(layout: &Layout, url: &ServerUrl, names: &[String]) -> Result<Initia
         })
         .and_then(|()| fs::File::open(layout.dir())?.sync_all());
     written.map_err(create_error(&path))?;
-    Ok(Initialised { admin_key, pin: authority.pin() })
+    Ok(Initialized { admin_key, pin: authority.pin() })
 }
 
-fn refuse_existing(layout: &Layout) -> Result<(), ServerError> {
+fn check_not_initialized(layout: &Layout) -> Result<(), ServerError> {
     let dir = layout.dir().to_owned();
     let parts = [layout.ca(), layout.database(), layout.config()];
     let found: Vec<_> = parts.iter().filter(|path| path.exists()).map(|path| path.display().to_string()).collect();
     match found.len() {
         0 => Ok(()),
-        count if count == parts.len() => Err(ServerError::Initialised { dir }),
-        _ => Err(ServerError::HalfInitialised { dir, found: found.join(" and ") }),
+        count if count == parts.len() => Err(ServerError::Initialized { dir }),
+        _ => Err(ServerError::PartlyInitialized { dir, found: found.join(" and ") }),
     }
 }
 

@@ -13,8 +13,8 @@ use data_encoding::HEXLOWER;
 use linecamp_model::JoinTarget;
 use sha2::{Digest as _, Sha256};
 
-use crate::config::ServerUrl;
 use crate::error::describe;
+use crate::server_url::ServerUrl;
 
 /// The script, with `@…@` placeholders for what is known only when the server starts.
 const SCRIPT: &str = include_str!("install.sh");
@@ -51,7 +51,7 @@ impl SitePackages {
             Ok(packages) => Self(packages),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::default(),
             Err(error) => {
-                tracing::warn!(directory = %directory.display(), error = %describe(&error), "no packages for new sites");
+                tracing::warn!(directory = %directory.display(), error = %describe(&error), "cannot read the packages for new sites; no installation is offered");
                 Self::default()
             }
         }

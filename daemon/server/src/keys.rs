@@ -24,13 +24,13 @@ pub struct KeyView {
 /// [`ServerError::KeyExists`] if a key of that name exists; other variants if an operation failed.
 pub fn create_key(layout: &Layout, name: Name) -> Result<ApiKeyText, ServerError> {
     let _lock = layout.lock()?;
-    if held_keys(layout)?.iter().any(|(_, key)| key.name == name) {
+    if stored_keys(layout)?.iter().any(|(_, key)| key.name == name) {
         return Err(ServerError::KeyExists { name });
     }
-    if API_KEYS_MAX <= held_keys(layout)?.len() {
+    if API_KEYS_MAX <= stored_keys(layout)?.len() {
         return Err(ServerError::KeysFull);
     }
-    let text = ApiKeyText::draw()?;
+    let text = ApiKeyText::generate()?;
     let key = ApiKey { name, created_at: SystemClock.now() };
     store::write_once(&layout.database(), &[FleetChange::ApiKey(text.hash(), Some(key))])?;
     Ok(text)
@@ -42,15 +42,15 @@ pub fn create_key(layout: &Layout, name: Name) -> Result<ApiKeyText, ServerError
 /// [`ServerError::KeyUnknown`] if no key has that name; other variants if an operation failed.
 pub fn remove_key(layout: &Layout, name: Name) -> Result<(), ServerError> {
     let _lock = layout.lock()?;
-    let meant: Vec<_> = held_keys(layout)?
+    let matching: Vec<_> = stored_keys(layout)?
         .into_iter()
         .filter(|(_, key)| key.name == name)
         .map(|(hash, _)| FleetChange::ApiKey(hash, None))
         .collect();
-    if meant.is_empty() {
+    if matching.is_empty() {
         return Err(ServerError::KeyUnknown { name });
     }
-    store::write_once(&layout.database(), &meant)
+    store::write_once(&layout.database(), &matching)
 }
 
 /// Returns the API keys, oldest first.
@@ -59,13 +59,15 @@ pub fn remove_key(layout: &Layout, name: Name) -> Result<(), ServerError> {
 /// [`ServerError`].
 pub fn keys(layout: &Layout) -> Result<Vec<KeyView>, ServerError> {
     let _lock = layout.lock()?;
-    let mut keys: Vec<_> =
-        held_keys(layout)?.into_iter().map(|(_, key)| KeyView { name: key.name, created_at: key.created_at }).collect();
+    let mut keys: Vec<_> = stored_keys(layout)?
+        .into_iter()
+        .map(|(_, key)| KeyView { name: key.name, created_at: key.created_at })
+        .collect();
     keys.sort_by(|a, b| (a.created_at, &a.name).cmp(&(b.created_at, &b.name)));
     Ok(keys)
 }
 
-fn held_keys(layout: &Layout) -> Result<Vec<(SecretHash, ApiKey)>, ServerError> {
+fn stored_keys(layout: &Layout) -> Result<Vec<(SecretHash, ApiKey)>, ServerError> {
     let opened = store::open(&layout.database())?;
     opened.store.close();
     let keys = opened.saved.records.into_iter().filter_map(|record| match record {

@@ -6,6 +6,9 @@ use linecamp_store::DirectoryLock;
 
 use crate::error::ServerError;
 
+/// The data directory of the packaged service.
+pub const DATA_DIR_DEFAULT: &str = "/var/lib/linecamp-server";
+
 /// The data directory of one server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -46,11 +49,11 @@ impl Layout {
     /// Locks the directory for this process.
     ///
     /// # Errors
-    /// [`ServerError::NotInitialised`] if the directory contains no server; [`ServerError::Store`] if another process
+    /// [`ServerError::NotInitialized`] if the directory contains no server; [`ServerError::Store`] if another process
     /// has locked it.
     pub(crate) fn lock(&self) -> Result<DirectoryLock, ServerError> {
         if !self.ca().exists() && !self.database().exists() {
-            return Err(ServerError::NotInitialised { dir: self.dir.clone() });
+            return Err(ServerError::NotInitialized { dir: self.dir.clone() });
         }
         Ok(DirectoryLock::acquire(&self.dir)?)
     }

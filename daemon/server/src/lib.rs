@@ -31,17 +31,20 @@ mod config;
 pub mod doctor;
 mod drive;
 mod error;
+mod fleet_client;
 mod init;
 mod install;
 mod keys;
 mod layout;
 mod metrics;
 mod panics;
-mod plugins;
-mod presence;
+mod plugin_folder;
+mod plugin_registry;
 mod reload;
 mod secret;
 mod server;
+mod server_url;
+mod session_stats;
 mod start;
 
 #[cfg(test)]
@@ -49,14 +52,14 @@ mod tests;
 
 pub use config::{
     CERTIFICATE_LIFE_MAX, CERTIFICATE_LIFE_MIN, Config, ConfigFile, FILE_DEFAULT, LOG_DEFAULT, Overrides, SAMPLE,
-    ServerUrl,
 };
 pub use error::{ServerError, describe};
-pub use init::{Initialised, init};
+pub use init::{Initialized, init};
 pub use keys::{KeyView, create_key, keys, remove_key};
-pub use layout::Layout;
+pub use layout::{DATA_DIR_DEFAULT, Layout};
 pub use reload::Changes;
 pub use secret::ApiKeyText;
+pub use server_url::ServerUrl;
 pub use start::Server;
 
 /// The link drivers without the rest of the server, for a simulator that runs them on an in-memory network.

@@ -21,7 +21,7 @@ const IDENTIFIER: &str = "linecamp-server";
 
 /// A log filter is invalid.
 #[derive(Debug, thiserror::Error)]
-#[error("`{filter}` is no log filter ({problem}); write error, warn, info, debug or trace")]
+#[error("invalid log filter `{filter}` ({problem}); use error, warn, info, debug or trace")]
 pub struct LogError {
     filter: String,
     problem: String,
@@ -41,7 +41,7 @@ impl Log {
     pub fn init(filter: &str) -> Result<Self, LogError> {
         let (layer, handle) = reload::Layer::new(parse(filter)?);
         let registry = tracing_subscriber::registry().with(layer);
-        match Journal::of_environment(IDENTIFIER) {
+        match Journal::from_environment(IDENTIFIER) {
             Some(journal) => registry.with(JournalLayer { journal }).init(),
             None => registry.with(tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false)).init(),
         }
@@ -120,7 +120,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for JournalLayer {
             message: &message,
             fields: &line.fields,
         };
-        if !self.journal.say(&entry) {
+        if !self.journal.send(&entry) {
             // If the journal is unavailable, write the line to stderr; there is nobody to report an error of that to.
             let line = message.replace(char::is_control, "?");
             drop(io::Write::write_all(&mut io::stderr().lock(), format!("{} {line}\n", metadata.level()).as_bytes()));
@@ -186,6 +186,6 @@ mod tests {
     #[test]
     fn what_is_no_filter_is_refused() {
         let error = Log::check("linecamp=loud").unwrap_err().to_string();
-        assert!(error.contains("`linecamp=loud`") && error.contains("write error, warn, info"), "{error}");
+        assert!(error.contains("`linecamp=loud`") && error.contains("use error, warn, info"), "{error}");
     }
 }

@@ -20,15 +20,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use linecamp_model::Name;
 use linecamp_server::log::{Log, LogError};
 use linecamp_server::{
-    Config, FILE_DEFAULT, Layout, Overrides, SAMPLE, ServerError, ServerUrl, create_key, describe, doctor, init, keys,
-    remove_key,
+    Config, DATA_DIR_DEFAULT, FILE_DEFAULT, Layout, Overrides, SAMPLE, ServerError, ServerUrl, create_key, describe,
+    doctor, init, keys, remove_key,
 };
 use serde_json::json;
 
 use crate::run::Source;
-
-/// The data directory of the packaged service.
-const DATA_DEFAULT: &str = "/var/lib/linecamp-server";
 
 const EXIT_FAILED: u8 = 1;
 const EXIT_USAGE: u8 = 2;
@@ -37,44 +34,41 @@ const EXIT_OPERATOR: u8 = 3;
 /// The environment variable that overrides the key `log`.
 const LOG_VARIABLE: &str = "LINECAMP_LOG";
 
-/// The data directory that packages create.
-const DATA_PACKAGED: &str = "/var/lib/linecamp-server";
-
 const EXAMPLES: &str = "\
 Examples:
   linecamp-server init --data /var/lib/linecamp-server --server-url https://camp.example:8443
   linecamp-server run --data /var/lib/linecamp-server
   linecamp-server key create --data /var/lib/linecamp-server --name ci
 
-Exit codes: 0 done, 1 failed, 2 bad arguments or config, 3 needs an operator.";
+Exit codes: 0 done, 1 failed, 2 bad arguments or configuration, 3 needs an operator.";
 
-/// Looks after a fleet of sites from one place
+/// Manage a fleet of edge sites
 #[derive(Debug, Parser)]
 #[command(name = "linecamp-server", version, after_help = EXAMPLES, disable_help_subcommand = true)]
 enum Cli {
-    /// Makes a server: its authority, its database, its first admin key, its configuration
+    /// Create a server: certificate authority, database, first admin key, configuration
     Init(Init),
-    /// Runs the server until it is told to stop (SIGTERM, SIGINT)
+    /// Run the server until SIGTERM or SIGINT
     Run(Run),
-    /// API keys; only while the server is stopped
+    /// Manage API keys (requires a stopped server)
     #[command(subcommand)]
     Key(Key),
-    /// The configuration
+    /// Validate the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Finds out what is wrong here: authority, database, ports, names, certificate, disk; changes nothing
+    /// Diagnose problems with this server: authority, database, ports, names, certificate, disk
     ///
-    /// Works with and without a running server. Takes 12 seconds at most. Run it as root, or as the user who runs the
-    /// server: others may not look at everything. Exit code 0 if nothing fails, 1 if something does.
+    /// Changes nothing. Works with and without a running server, and takes 12 seconds at most. Run it as root or as the
+    /// server's user; other users cannot read all files. Exits with code 0 if no check fails, and 1 otherwise.
     Doctor(Doctor),
-    /// Prints the version
+    /// Print the version
     Version,
 }
 
 #[derive(Debug, Args)]
 struct Data {
-    /// The server's directory
-    #[arg(long = "data", value_name = "DIR", default_value = DATA_DEFAULT)]
+    /// Data directory
+    #[arg(long = "data", value_name = "DIR", default_value = DATA_DIR_DEFAULT)]
     dir: PathBuf,
 }
 
@@ -82,10 +76,10 @@ struct Data {
 struct Init {
     #[command(flatten)]
     data: Data,
-    /// Where operators will reach the server
+    /// URL at which operators reach the server
     #[arg(long, value_name = "https://HOST:PORT", value_parser = parse_url)]
     server_url: ServerUrl,
-    /// Another name or address of the server, for its certificate; may be repeated
+    /// Additional DNS name or IP address for the server's certificate; may be repeated
     #[arg(long = "name", value_name = "NAME")]
     names: Vec<String>,
 }
@@ -94,16 +88,16 @@ struct Init {
 struct Run {
     #[command(flatten)]
     data: Data,
-    /// A configuration over DIR/server.toml, with drop-ins in the folder NAME.d beside it
+    /// Configuration file that overrides DIR/server.toml, with drop-ins in NAME.d next to it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where to listen for operators (TCP); port 0 takes any
+    /// Listen address for operators (TCP); port 0 picks a free port
     #[arg(long, value_name = "ADDR")]
     https: Option<SocketAddr>,
-    /// Where to listen for sites (UDP); port 0 takes any
+    /// Listen address for sites (UDP); port 0 picks a free port
     #[arg(long, value_name = "ADDR")]
     quic: Option<SocketAddr>,
-    /// What to log: error, warn, info, debug, trace, or by part
+    /// Log filter: error, warn, info, debug or trace, optionally per module
     #[arg(long, value_name = "FILTER", env = LOG_VARIABLE)]
     log: Option<String>,
 }
@@ -112,42 +106,42 @@ struct Run {
 struct Doctor {
     #[command(flatten)]
     data: Data,
-    /// The configuration, instead of DIR/server.toml or that of the installed service
+    /// Configuration file [default: that of the installed service, for its data directory]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How to show what was found
+    /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    output: Format,
+    output: OutputFormat,
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Format {
-    /// For people
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OutputFormat {
+    /// Table for people
     Table,
-    /// For programs
+    /// JSON for programs
     Json,
 }
 
 #[derive(Debug, Subcommand)]
 enum Key {
-    /// Makes an API key and prints it, once
+    /// Create an API key and print it; it is shown only once
     Create {
         #[command(flatten)]
         data: Data,
-        /// Whose it is
+        /// Name of the key
         #[arg(long, value_parser = parse_name)]
         name: Name,
     },
-    /// Lists the API keys, without their secrets
+    /// List API keys, without their secrets
     Ls {
         #[command(flatten)]
         data: Data,
     },
-    /// Takes an API key away
+    /// Delete an API key
     Rm {
         #[command(flatten)]
         data: Data,
-        /// Which
+        /// Name of the key
         #[arg(long, value_parser = parse_name)]
         name: Name,
     },
@@ -155,29 +149,21 @@ enum Key {
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Says whether the server would take this configuration, and which files and variables have a part in it
+    /// Validate the configuration and list the files and variables read
     #[command(after_long_help = SAMPLE)]
     Check(Check),
 }
 
 #[derive(Debug, Args)]
 struct Check {
-    /// The file; drop-ins are looked for in the folder beside it, NAME.d [default: /etc/linecamp/server.toml]
+    /// Configuration file; drop-ins are read from NAME.d next to it [default: /etc/linecamp/server.toml]
     file: Option<PathBuf>,
-    /// The server's directory, whose own server.toml lies beneath [default: none; without FILE, that of the packages]
+    /// Data directory, whose server.toml is read first [default: none; without FILE, /var/lib/linecamp-server]
     #[arg(long = "data", value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// How to show the answer
+    /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: OutputFormat,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum OutputFormat {
-    /// For people
-    Table,
-    /// For programs
-    Json,
 }
 
 fn main() -> ExitCode {
@@ -187,7 +173,7 @@ fn main() -> ExitCode {
         Cli::Key(command) => run_key(command),
         Cli::Config(ConfigCommand::Check(arguments)) => check_config(&arguments),
         Cli::Doctor(arguments) => return run_doctor(arguments),
-        Cli::Version => say(&[format!("linecamp-server {}", env!("CARGO_PKG_VERSION"))]),
+        Cli::Version => print_lines(&[format!("linecamp-server {}", env!("CARGO_PKG_VERSION"))]),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -200,10 +186,10 @@ fn main() -> ExitCode {
 enum Failure {
     #[error(transparent)]
     Server(#[from] ServerError),
-    #[error("failed to print")]
+    #[error("failed to write to standard output")]
     Print(#[source] io::Error),
-    #[error("failed to begin")]
-    Begin(#[source] io::Error),
+    #[error("failed to start the runtime")]
+    Runtime(#[source] io::Error),
     #[error(transparent)]
     Log(#[from] LogError),
 }
@@ -214,7 +200,7 @@ fn report(failure: &Failure) -> ExitCode {
         Failure::Server(error) if error.blames_input() => (EXIT_USAGE, error.advice()),
         Failure::Server(error) => (EXIT_FAILED, error.advice()),
         Failure::Log(_) => (EXIT_USAGE, None),
-        Failure::Print(_) | Failure::Begin(_) => (EXIT_FAILED, None),
+        Failure::Print(_) | Failure::Runtime(_) => (EXIT_FAILED, None),
     };
     let mut stderr = io::stderr().lock();
     // If stderr is closed, nobody reads the message.
@@ -227,27 +213,27 @@ fn report(failure: &Failure) -> ExitCode {
 
 fn run_init(arguments: &Init) -> Result<(), Failure> {
     let layout = Layout::new(&arguments.data.dir);
-    let made = init(&layout, &arguments.server_url, &arguments.names)?;
-    say(&made.report(&layout, &arguments.server_url))
+    let created = init(&layout, &arguments.server_url, &arguments.names)?;
+    print_lines(&created.report(&layout, &arguments.server_url))
 }
 
 /// Runs the doctor. Exits with code 1 if a check fails, which is a result and not an error of the command.
 fn run_doctor(arguments: Doctor) -> ExitCode {
-    let place = doctor::Place { layout: Layout::new(arguments.data.dir), config: arguments.config };
+    let target = doctor::Target { layout: Layout::new(arguments.data.dir), config: arguments.config };
     let is_terminal = io::stderr().is_terminal();
-    let clear = |words: &str| {
+    let show_progress = |text: &str| {
         if is_terminal {
             // Progress overwrites one line.
-            drop(write!(io::stderr().lock(), "\r\x1b[K{words}"));
+            drop(write!(io::stderr().lock(), "\r\x1b[K{text}"));
         }
     };
-    let report = doctor::examine(&place, |progress| clear(&linecamp_doctor::progress_line(progress)));
-    clear("");
+    let report = doctor::examine(&target, |progress| show_progress(&linecamp_doctor::progress_line(progress)));
+    show_progress("");
     let text = match arguments.output {
-        Format::Table => linecamp_doctor::table(&report),
-        Format::Json => report.json(),
+        OutputFormat::Table => linecamp_doctor::table(&report),
+        OutputFormat::Json => report.json(),
     };
-    match say(&[text.trim_end().to_owned()]) {
+    match print_lines(&[text.trim_end().to_owned()]) {
         Ok(()) if !report.has_failed() => ExitCode::SUCCESS,
         Ok(()) => ExitCode::FAILURE,
         Err(failure) => self::report(&failure),
@@ -258,28 +244,28 @@ fn run_key(command: Key) -> Result<(), Failure> {
     match command {
         Key::Create { data, name } => {
             let key = create_key(&Layout::new(data.dir), name.clone())?;
-            say(&[format!("{name} key: {}", key.reveal())])
+            print_lines(&[format!("{name} key: {}", key.reveal())])
         }
         Key::Ls { data } => {
             let keys = keys(&Layout::new(data.dir))?;
             let lines: Vec<_> = keys.iter().map(|key| format!("{:<24}{}", key.name, key.created_at)).collect();
-            say(&lines)
+            print_lines(&lines)
         }
         Key::Rm { data, name } => {
             remove_key(&Layout::new(data.dir), name.clone())?;
-            say(&[format!("{name} is removed")])
+            print_lines(&[format!("API key {name} deleted")])
         }
     }
 }
 
 fn check_config(arguments: &Check) -> Result<(), Failure> {
-    let checked = read_config(arguments);
+    let checked = validate_config(arguments);
     if arguments.output == OutputFormat::Json {
         let answer = match &checked {
             Ok((files, variables)) => json!({"ok": true, "files": files, "variables": variables, "warnings": []}),
             Err(failure) => json!({"ok": false, "problem": describe(failure)}),
         };
-        say(&[format!("{answer:#}")])?;
+        print_lines(&[format!("{answer:#}")])?;
         return checked.map(|_| ());
     }
     let (files, variables) = checked?;
@@ -287,25 +273,25 @@ fn check_config(arguments: &Check) -> Result<(), Failure> {
     let files = files.iter().map(|file| format!("  file      {}", file.display()));
     let variables = variables.iter().map(|variable| format!("  variable  {variable}"));
     let all: Vec<_> = [format!("{}: ok", path.display())].into_iter().chain(files).chain(variables).collect();
-    say(&all)
+    print_lines(&all)
 }
 
 /// Validates a configuration and returns the files and variables read.
-fn read_config(arguments: &Check) -> Result<(Vec<PathBuf>, Vec<&'static str>), Failure> {
+fn validate_config(arguments: &Check) -> Result<(Vec<PathBuf>, Vec<&'static str>), Failure> {
     let path = arguments.file.as_deref().unwrap_or_else(|| Path::new(FILE_DEFAULT));
     let dir = match (&arguments.dir, &arguments.file) {
         (Some(dir), _) => Some(dir.clone()),
-        (None, None) => Some(PathBuf::from(DATA_PACKAGED)),
+        (None, None) => Some(PathBuf::from(DATA_DIR_DEFAULT)),
         (None, Some(_)) => None,
     };
-    let own = dir.as_deref().map(|dir| Layout::new(dir).config()).filter(|own| own.exists());
-    let written = Config::written(own.as_deref(), Some(path))?;
+    let base = dir.as_deref().map(|dir| Layout::new(dir).config()).filter(|base| base.exists());
+    let layers = Config::read_layers(base.as_deref(), Some(path))?;
     let log = std::env::var(LOG_VARIABLE).ok().filter(|filter| !filter.is_empty());
     let variables = log.iter().map(|_| LOG_VARIABLE).collect();
     let overrides = Overrides { log, ..Overrides::default() };
-    let config = Config::resolve(Layout::new(dir.unwrap_or_else(|| ".".into())), &written, overrides)?;
+    let config = Config::resolve(Layout::new(dir.unwrap_or_else(|| ".".into())), &layers, overrides)?;
     Log::check(&config.log)?;
-    Ok((written.files().to_vec(), variables))
+    Ok((layers.files().to_vec(), variables))
 }
 
 fn run_server(arguments: Run) -> Result<(), Failure> {
@@ -313,7 +299,7 @@ fn run_server(arguments: Run) -> Result<(), Failure> {
     run::run(&Source { layout: Layout::new(arguments.data.dir), path: arguments.config, overrides })
 }
 
-fn say(lines: &[String]) -> Result<(), Failure> {
+fn print_lines(lines: &[String]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     let print = |line| writeln!(stdout, "{line}");
     lines.iter().try_for_each(print).map_err(Failure::Print)

@@ -3,7 +3,6 @@
 //! The state of the state machine is read on each scrape; everything else is counted when it happens. No label names a
 //! site: the number of series depends on the number of environments, which is bounded, and on closed lists of labels.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -12,17 +11,17 @@ use linecamp_model::{Now, WallTime};
 use linecamp_service::{Commits, ConnectionCounts, Kind, Metrics};
 
 use crate::drive::session::HandshakeStats;
-use crate::presence::Presence;
+use crate::session_stats::SessionStats;
 
 /// Responses of the API by status class.
 #[derive(Debug, Default)]
-pub(crate) struct Answers {
+pub(crate) struct ResponseCounts {
     classes: [AtomicU64; 4],
 }
 
 const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 
-impl Answers {
+impl ResponseCounts {
     /// Counts a response.
     pub(crate) fn note(&self, status: u16) {
         let class = usize::from(status / 100).saturating_sub(2).min(CLASSES.len() - 1);
@@ -32,7 +31,7 @@ impl Answers {
     /// Writes the metrics.
     pub(crate) fn write(&self, metrics: &mut Metrics) {
         let mut family =
-            metrics.family("linecamp_api_requests_total", Kind::Counter, "Answers of the API, by class of status.");
+            metrics.family("linecamp_api_requests_total", Kind::Counter, "API responses, by status class.");
         for (class, count) in CLASSES.into_iter().zip(&self.classes) {
             family.sample(&[("code", class)], count.load(Ordering::Relaxed));
         }
@@ -42,10 +41,11 @@ impl Answers {
 /// Writes the connection metrics of the API.
 pub(crate) fn write_connections(metrics: &mut Metrics, counts: ConnectionCounts) {
     metrics
-        .family("linecamp_api_connections", Kind::Gauge, "Connections of the API, by whether they have shown a key.")
+        .family("linecamp_api_connections", Kind::Gauge, "Open API connections, by whether an API key was presented.")
         .sample(&[("key", "none")], counts.unauthenticated)
         .sample(&[("key", "shown")], counts.authenticated);
-    let help = "Connections of the API that were closed because there were too many, or a request took too long.";
+    let help =
+        "API connections closed by the server because of a limit: too many connections, or a request took too long.";
     metrics
         .family("linecamp_api_connections_closed_total", Kind::Counter, help)
         .sample(&[("reason", "evicted")], counts.evicted)
@@ -55,7 +55,7 @@ pub(crate) fn write_connections(metrics: &mut Metrics, counts: ConnectionCounts)
 /// The state of the loop that the metrics are read from.
 pub(crate) struct LoopState<'a> {
     pub(crate) fleet: &'a Fleet,
-    pub(crate) presence: &'a Presence,
+    pub(crate) sessions: &'a SessionStats,
     pub(crate) commits: &'a Commits,
     pub(crate) handshakes: &'a HandshakeStats,
     pub(crate) now: Now,
@@ -66,66 +66,56 @@ impl LoopState<'_> {
     pub(crate) fn write(&self) -> Metrics {
         let mut metrics = Metrics::default();
         metrics
-            .family("linecamp_build_info", Kind::Gauge, "Always 1, with the version of the server.")
+            .family("linecamp_build_info", Kind::Gauge, "Always 1; the labels identify the program and its version.")
             .sample(&[("program", "linecamp-server"), ("version", env!("CARGO_PKG_VERSION"))], 1);
-        let began = self.now.wall.saturating_since(WallTime::EPOCH).saturating_sub(self.now.instant.since_origin());
-        let help = "When the process started, in seconds since 1970.";
-        metrics.one("process_start_time_seconds", Kind::Gauge, help, Duration::as_secs_f64(&began));
+        let started = self.now.wall.saturating_since(WallTime::EPOCH).saturating_sub(self.now.instant.since_origin());
+        let help = "Start time of the process, in seconds since the Unix epoch.";
+        metrics.one("process_start_time_seconds", Kind::Gauge, help, Duration::as_secs_f64(&started));
         metrics.process();
         self.write_fleet(&mut metrics);
-        self.presence.write(&mut metrics);
+        self.sessions.write(&mut metrics);
         self.handshakes.write(&mut metrics);
         self.commits.write(&mut metrics);
         metrics
     }
 
     fn write_fleet(&self, metrics: &mut Metrics) {
-        let help = "Sites, by environment, phase and link.";
+        let help = "Sites, by environment, phase and link state.";
         let mut sites = metrics.family("linecamp_sites", Kind::Gauge, help);
         for ((environment, phase, link), count) in self.fleet.site_counts() {
             let labels = [("environment", environment.as_str()), ("phase", phase.as_str()), ("link", link.as_str())];
             sites.sample(&labels, count);
         }
-        let help = "Sites that match all that they were asked for.";
+        let help = "Sites whose status matches their spec.";
         metrics.one("linecamp_sites_converged", Kind::Gauge, help, self.fleet.converged_count());
-        let help = "Sites that are refused because their record in the database cannot be read.";
+        let help = "Sites rejected because their record in the database cannot be read.";
         metrics.one("linecamp_sites_unreadable", Kind::Gauge, help, self.fleet.quarantined().count());
         let counts = self.fleet.link_counts();
         metrics
-            .family("linecamp_links", Kind::Gauge, "Links to sites, by state.")
+            .family("linecamp_links", Kind::Gauge, "Sites, by link state.")
             .sample(&[("state", "connected")], counts.connected)
             .sample(&[("state", "reconnecting")], counts.reconnecting)
             .sample(&[("state", "disconnected")], counts.disconnected);
         let providers = self.fleet.providers(None);
         let sum = |count: fn(&ProviderSummary) -> usize| providers.iter().map(count).sum::<usize>();
         metrics
-            .family("linecamp_provider_sites", Kind::Gauge, "Sites of all central providers, by how it is there.")
+            .family(
+                "linecamp_provider_sites",
+                Kind::Gauge,
+                "Sites of all central providers, by the provider's state at the site.",
+            )
             .sample(&[("state", "failing")], sum(|of| of.failed))
             .sample(&[("state", "pending")], sum(|of| of.sites.saturating_sub(of.failed + of.converged)))
             .sample(&[("state", "working")], sum(|of| of.converged));
         metrics.one("linecamp_providers", Kind::Gauge, "Central providers.", providers.len());
-        metrics.one("linecamp_plugins", Kind::Gauge, "Components that were pushed.", self.fleet.plugins().count());
-        let help = "1 while the fleet database cannot be written and changes are refused, 0 while it can.";
+        metrics.one("linecamp_plugins", Kind::Gauge, "Uploaded plugins.", self.fleet.plugins().count());
+        let help = "1 while the fleet database cannot be written and changes are rejected, 0 otherwise.";
         let is_failing = u8::from(self.fleet.store_fault().is_some());
         metrics.one("linecamp_store_failing", Kind::Gauge, help, is_failing);
-        let help = "Sites that say their own storage is in trouble: full, unwritable or damaged.";
+        let help = "Sites that report a storage failure: disk full, not writable or corrupt.";
         metrics.one("linecamp_sites_storage_failed", Kind::Gauge, help, self.fleet.storage_failure_count());
-        let help = "Number of the newest event of the fleet.";
+        let help = "Events recorded in the fleet so far.";
         metrics.one("linecamp_events_total", Kind::Counter, help, self.fleet.last_event());
-    }
-}
-
-/// Writes a family whose labels are from a closed list.
-pub(crate) fn by_word(
-    metrics: &mut Metrics,
-    name: &'static str,
-    help: &str,
-    labels: [&'static str; 2],
-    counts: &BTreeMap<[&'static str; 2], u64>,
-) {
-    let mut family = metrics.family(name, Kind::Counter, help);
-    for (words, count) in counts {
-        family.sample(&[(labels[0], words[0]), (labels[1], words[1])], count);
     }
 }
 
@@ -164,11 +154,11 @@ mod tests {
         let config = FleetConfig { versions: VERSIONS, certificate_life: linecamp_core::CERTIFICATE_LIFE };
         let records = (0..sites).map(registered).collect();
         let fleet = Fleet::new(config, SavedFleet { records, ..SavedFleet::default() }, Rng::new(1), NOW);
-        let (presence, commits, handshakes) = (Presence::default(), Commits::default(), HandshakeStats::default());
-        let known =
-            LoopState { fleet: &fleet, presence: &presence, commits: &commits, handshakes: &handshakes, now: NOW };
-        let mut metrics = known.write();
-        Answers::default().write(&mut metrics);
+        let (sessions, commits, handshakes) = (SessionStats::default(), Commits::default(), HandshakeStats::default());
+        let state =
+            LoopState { fleet: &fleet, sessions: &sessions, commits: &commits, handshakes: &handshakes, now: NOW };
+        let mut metrics = state.write();
+        ResponseCounts::default().write(&mut metrics);
         metrics.into_text()
     }
 
@@ -185,12 +175,12 @@ mod tests {
 
     #[test]
     fn answers_are_counted_by_class() {
-        let answers = Answers::default();
+        let responses = ResponseCounts::default();
         for status in [200, 204, 304, 404, 500, 101, 999] {
-            answers.note(status);
+            responses.note(status);
         }
         let mut metrics = Metrics::default();
-        answers.write(&mut metrics);
+        responses.write(&mut metrics);
         let text = metrics.into_text();
         assert!(text.contains("{code=\"2xx\"} 3\n") && text.contains("{code=\"5xx\"} 2\n"), "{text}");
     }

@@ -26,12 +26,12 @@ pub(crate) fn caught<T>(future: impl Future<Output = T>) -> impl Future<Output =
 ///
 /// # Errors
 /// The panic message.
-pub(crate) fn caught_in<T>(look: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(look)).map_err(|panic| message(&*panic).to_owned())
+pub(crate) fn caught_in<T>(query: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(query)).map_err(|panic| message(&*panic).to_owned())
 }
 
 /// Returns the message of a panic.
 pub(crate) fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without words")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic without a message")
 }

@@ -10,7 +10,7 @@ use crate::config::Config;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Keys that apply immediately.
-    pub at_once: Vec<&'static str>,
+    pub immediate: Vec<&'static str>,
     /// Keys that apply after a restart.
     pub restart: Vec<&'static str>,
 }
@@ -22,7 +22,7 @@ impl Changes {
             keys.iter().filter(|(is_changed, _)| *is_changed).map(|(_, key)| *key).collect()
         };
         Self {
-            at_once: changed(&[
+            immediate: changed(&[
                 (old.server_url != new.server_url, "server_url"),
                 (old.link_addresses != new.link_addresses, "link_addresses"),
                 (old.log != new.log, "log"),
@@ -38,11 +38,11 @@ impl Changes {
     }
 
     /// Describes the changes, for the log and the service manager.
-    pub fn words(&self) -> String {
-        let parts = [(&self.at_once, "changed"), (&self.restart, "waits for a restart")];
+    pub fn describe(&self) -> String {
+        let parts = [(&self.immediate, "changed"), (&self.restart, "changed, restart needed")];
         let parts = parts.into_iter().filter(|(keys, _)| !keys.is_empty());
-        let words: Vec<_> = parts.map(|(keys, what)| format!("{} {what}", keys.join(", "))).collect();
-        if words.is_empty() { "nothing changed".to_owned() } else { words.join("; ") }
+        let parts: Vec<_> = parts.map(|(keys, effect)| format!("{} {effect}", keys.join(", "))).collect();
+        if parts.is_empty() { "no changes".to_owned() } else { parts.join("; ") }
     }
 }
 
@@ -65,14 +65,14 @@ mod tests {
 
     #[test]
     fn every_key_says_when_it_holds() {
-        let check = |text: &str, words: &str| {
-            assert_eq!(Changes::between(&config(""), &config(text)).words(), words);
+        let check = |text: &str, expected: &str| {
+            assert_eq!(Changes::between(&config(""), &config(text)).describe(), expected);
         };
-        check("", "nothing changed");
+        check("", "no changes");
         check("log = \"debug\"", "log changed");
         check("link_addresses = [\"h:2\"]", "link_addresses changed");
-        check("https = \"[::]:2\"\nquic = \"[::]:2\"", "https, quic waits for a restart");
-        check("certificate_life = \"1d\"\nlog = \"warn\"", "log changed; certificate_life waits for a restart");
-        check("idle_timeout_max = \"60s\"", "idle_timeout_max waits for a restart");
+        check("https = \"[::]:2\"\nquic = \"[::]:2\"", "https, quic changed, restart needed");
+        check("certificate_life = \"1d\"\nlog = \"warn\"", "log changed; certificate_life changed, restart needed");
+        check("idle_timeout_max = \"60s\"", "idle_timeout_max changed, restart needed");
     }
 }

@@ -28,19 +28,19 @@ impl Source {
 pub(crate) fn run(source: &Source) -> Result<(), Failure> {
     let config = source.read()?;
     let log = Log::init(&config.log)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Begin)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
     runtime.block_on(serve(config, &log, source))
 }
 
 async fn serve(config: Config, log: &Log, source: &Source) -> Result<(), Failure> {
-    let listen = |kind| signal(kind).map_err(Failure::Begin);
+    let listen = |kind| signal(kind).map_err(Failure::Runtime);
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut hangup = listen(SignalKind::hangup())?;
     let mut server = Server::start(config).await?;
     tracing::info!("https listening on {}", server.https_addr());
     tracing::info!("quic listening on {}", server.quic_addr());
-    let mut manager = ServiceManager::of_environment();
+    let mut manager = ServiceManager::from_environment();
     manager.ready();
     manager.status(&format!("https on {}, quic on {}", server.https_addr(), server.quic_addr()));
     loop {
@@ -70,19 +70,19 @@ fn reload(server: &mut Server, log: &Log, source: &Source) -> Option<String> {
         Ok(config) => config,
         Err(failure) => {
             let problem = describe(&failure);
-            tracing::warn!(problem, "the configuration was not taken, and the one before it holds");
-            return Some(format!("the configuration was not taken: {problem}"));
+            tracing::warn!(problem, "configuration reload failed; keeping the previous one");
+            return Some(format!("configuration reload failed: {problem}"));
         }
     };
     if let Err(error) = log.set(&config.log) {
-        tracing::warn!(%error, "the log goes on as it was");
+        tracing::warn!(%error, "invalid log filter ignored");
     }
     let changes = server.reload(config);
-    tracing::info!(changes = changes.words(), "configuration read again");
+    tracing::info!(changes = changes.describe(), "configuration reloaded");
     if changes.restart.is_empty() {
         return None;
     }
     let keys = changes.restart.join(", ");
-    tracing::warn!(keys, "the configuration has changes that wait for a restart");
-    Some(format!("waits for a restart: {keys}"))
+    tracing::warn!(keys, "configuration changes need a restart");
+    Some(format!("restart needed for: {keys}"))
 }

@@ -36,7 +36,7 @@ impl ApiKeyText {
     ///
     /// # Errors
     /// [`ServerError::Random`].
-    pub(crate) fn draw() -> Result<Self, ServerError> {
+    pub(crate) fn generate() -> Result<Self, ServerError> {
         random().map(Self)
     }
 
@@ -68,9 +68,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_survives_its_text_and_shows_in_no_log() {
-        let key = ApiKeyText::draw().unwrap();
-        assert_ne!(key, ApiKeyText::draw().unwrap());
+    fn a_key_catch_panicss_its_text_and_shows_in_no_log() {
+        let key = ApiKeyText::generate().unwrap();
+        assert_ne!(key, ApiKeyText::generate().unwrap());
         assert_eq!(ApiKeyText::parse(&key.reveal()), Some(key.clone()));
         assert!(!format!("{key:?}").contains(&key.reveal()[4..]));
         for bad in ["", "lck_", "lct_", &key.reveal()[1..], &format!("{}A", key.reveal())] {

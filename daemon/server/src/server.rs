@@ -24,7 +24,7 @@ use crate::drive::session::{HandshakeStats, SessionNote};
 use crate::drive::store::{Answers, StoreDriver};
 use crate::metrics::LoopState;
 use crate::panics;
-use crate::presence::Presence;
+use crate::session_stats::SessionStats;
 
 /// Maximum number of operator requests queued for the loop. Further requests wait on their connections, which are
 /// bounded as well.
@@ -42,7 +42,7 @@ enum Event {
     /// The state machine's next deadline passed.
     Timeout,
     /// A watchdog notification to the service manager is due.
-    SignDue,
+    WatchdogDue,
     /// The store answered a write.
     Stored(Answer),
     /// An operator sent a request.
@@ -114,7 +114,7 @@ pub(crate) struct ServerLoop {
     pub(crate) link: LinkDriver,
     pub(crate) plugins: PluginDriver,
     pub(crate) commit_notifier: CommitNotifier,
-    pub(crate) presence: Presence,
+    pub(crate) sessions: SessionStats,
     pub(crate) handshakes: Arc<HandshakeStats>,
     pub(crate) pending_replies: PendingReplies,
     pub(crate) manager: ServiceManager,
@@ -138,7 +138,7 @@ impl ServerLoop {
                 biased;
                 () = stopped(&mut self.inbox.stop) => Event::Stop,
                 () = self.clock.reach(deadline) => Event::Timeout,
-                () = self.manager.due() => Event::SignDue,
+                () = self.manager.due() => Event::WatchdogDue,
                 Some(answer) = self.inbox.answers.recv() => Event::Stored(answer),
                 Some(request) = self.inbox.requests.recv() => Event::Request(request),
                 Some((id, note)) = self.inbox.sessions.recv() => Event::Session(id, note),
@@ -161,30 +161,30 @@ impl ServerLoop {
                 self.fleet.handle_stop(now);
             }
             Event::Timeout => self.fleet.handle_timeout(now),
-            Event::SignDue => self.store.probe(ServiceManager::live),
+            Event::WatchdogDue => self.store.probe(ServiceManager::notify_alive),
             Event::Stored(answer) => {
                 match self.store.settle(answer) {
                     (write, Ok(())) => {
-                        self.commit_notifier.tell(write);
+                        self.commit_notifier.announce(write);
                         self.fleet.handle_persisted(write, now);
                     }
                     (write, Err(fault)) => self.undo(write, fault, now),
                 }
-                self.manager.degraded(self.store.is_failing().then_some("the fleet database cannot be written"));
+                self.manager.degraded(self.store.is_failing().then_some("cannot write the fleet database"));
             }
             Event::Request(Request::Command(command, reply)) => {
-                let id = self.pending_replies.take(reply);
+                let id = self.pending_replies.register(reply);
                 self.fleet.handle_command(id, command, now);
             }
-            Event::Request(Request::Query(read)) => look(|| read(&self.fleet, now)),
-            Event::Request(Request::Metrics(reply)) => look(|| {
-                let (fleet, presence, commits) = (&self.fleet, &self.presence, &self.store.commits);
-                let known = LoopState { fleet, presence, commits, handshakes: &self.handshakes, now };
+            Event::Request(Request::Query(read)) => run_query(|| read(&self.fleet, now)),
+            Event::Request(Request::Metrics(reply)) => run_query(|| {
+                let (fleet, sessions, commits) = (&self.fleet, &self.sessions, &self.store.commits);
+                let state = LoopState { fleet, sessions, commits, handshakes: &self.handshakes, now };
                 // The client may have disconnected.
-                drop(reply.send(known.write()));
+                drop(reply.send(state.write()));
             }),
             Event::Session(id, note) => {
-                self.presence.note(id, &note);
+                self.sessions.handle_note(id, &note);
                 let event = self.link.note(id, note);
                 self.fleet.handle_session(id, event, now);
             }
@@ -197,7 +197,7 @@ impl ServerLoop {
             while let Some(output) = self.fleet.poll_output() {
                 self.perform(output);
             }
-            let Some((write, fault)) = self.store.take_refused() else {
+            let Some((write, fault)) = self.store.take_rejected() else {
                 return;
             };
             self.undo(write, fault, self.clock.now());
@@ -209,7 +209,7 @@ impl ServerLoop {
             FleetOutput::Send { session, message } => {
                 if matches!(message, FromServer::Welcome(_)) {
                     let (fleet, now) = (&self.fleet, self.clock.now());
-                    self.presence.welcome(session, |site| Some(fleet.site_by_id(site, now)?.name));
+                    self.sessions.record_welcome(session, |site| Some(fleet.site_by_id(site, now)?.name));
                 }
                 self.link.send(session, &message);
             }
@@ -220,11 +220,11 @@ impl ServerLoop {
                 }
             }
             FleetOutput::Hangup { session, refusal } => {
-                self.presence.hang_up(session, &refusal);
+                self.sessions.record_hangup(session, &refusal);
                 self.link.hang_up(session, &refusal);
             }
             FleetOutput::Persist { write, changes } => {
-                self.commit_notifier.note(write, &changes);
+                self.commit_notifier.stage(write, &changes);
                 self.store.persist(write, &changes);
             }
             FleetOutput::TryStore(write) => self.store.try_room(write),
@@ -234,7 +234,7 @@ impl ServerLoop {
     }
 
     fn undo(&mut self, write: WriteId, fault: StoreFault, now: Now) {
-        self.commit_notifier.forget(write);
+        self.commit_notifier.discard(write);
         self.fleet.handle_persist_failed(write, fault, now);
     }
 
@@ -252,14 +252,14 @@ impl ServerLoop {
             }
         };
         if tokio::time::timeout(LAST_ANSWERS_LIMIT, all).await.is_err() {
-            tracing::warn!("the store has not answered in time; its last writes may or may not be durable");
+            tracing::warn!("timed out waiting for the database: the last writes may not be durable");
         }
         self.store
     }
 }
 
 impl PendingReplies {
-    fn take(&mut self, reply: oneshot::Sender<Result<(), FleetCommandError>>) -> CommandId {
+    fn register(&mut self, reply: oneshot::Sender<Result<(), FleetCommandError>>) -> CommandId {
         self.last = self.last.next();
         self.waiting.insert(self.last, reply);
         self.last
@@ -274,9 +274,9 @@ impl PendingReplies {
 }
 
 /// Runs a read-only query. A panic in it changed nothing, and the API reports it to the client as an internal error.
-fn look(read: impl FnOnce()) {
+fn run_query(read: impl FnOnce()) {
     if let Err(panic) = panics::caught_in(read) {
-        tracing::error!(panic, "a look at the fleet panicked");
+        tracing::error!(panic, "a fleet query panicked");
     }
 }
 

@@ -13,7 +13,7 @@ use linecamp_transport::{Authority, Listener, Platform, SystemClock, TlsListener
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::api::{self, About, Addresses, Api};
+use crate::api::{self, Addresses, Api, ServerInfo};
 use crate::commit_notifier::CommitNotifier;
 use crate::config::Config;
 use crate::drive::link::LinkDriver;
@@ -22,17 +22,18 @@ use crate::drive::session::{HandshakeStats, SESSION_NOTES_MAX};
 use crate::drive::store::StoreDriver;
 use crate::drive::{https, link, store};
 use crate::error::ServerError;
+use crate::fleet_client::FleetClient;
 use crate::install::SitePackages;
 use crate::layout::Layout;
-use crate::plugins::PluginFolder;
-use crate::presence::Presence;
+use crate::plugin_folder::PluginFolder;
 use crate::reload::Changes;
 use crate::secret;
 use crate::server::{Clock, Inbox, PendingReplies, REQUESTS_MAX, ServerLoop};
+use crate::session_stats::SessionStats;
 
 /// How long to wait for sites to acknowledge the shutdown notice. A site that has not by then detects the shutdown by
 /// itself.
-const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
 /// A running server. Dropping it aborts it like a crash, without notifying sites; [`Server::stop`] shuts it down
 /// gracefully.
@@ -43,7 +44,7 @@ pub struct Server {
     pin: Pin,
     stop: watch::Sender<bool>,
     running: Option<JoinHandle<()>>,
-    about: Arc<About>,
+    info: Arc<ServerInfo>,
     config: Config,
 }
 
@@ -70,18 +71,18 @@ impl Server {
         let rng = Rng::new(u64::from_ne_bytes(secret::random()?));
         let mut fleet = Fleet::new(fleet_config, opened.saved, rng, clock.now());
         if let Some(problem) = &opened.unwritable {
-            tracing::warn!(%problem, "the fleet database cannot be written: sites stay linked, changes are refused");
+            tracing::warn!(%problem, "cannot write the fleet database: sites stay connected, changes are rejected");
             fleet.handle_store_unwritable(store::fault_of(problem.fault_kind()), clock.now());
         }
-        let known = fleet.plugins().map(|(digest, _)| digest);
-        let plugins = Arc::new(PluginFolder::open(config.layout.plugins(), known)?);
+        let listed = fleet.plugins().map(|(digest, _)| digest);
+        let plugins = Arc::new(PluginFolder::open(config.layout.plugins(), listed)?);
         let commit_notifier = CommitNotifier::new(fleet.last_event());
         let (stop, stopping) = watch::channel(false);
         let (request_sender, requests) = mpsc::channel(REQUESTS_MAX);
         let (note_sender, sessions) = mpsc::channel(SESSION_NOTES_MAX);
-        let mut manager = ServiceManager::of_environment();
+        let mut manager = ServiceManager::from_environment();
         manager.status(&format!("https on {https}, quic on {quic}"));
-        let about = Arc::new(About {
+        let info = Arc::new(ServerInfo {
             pin,
             addresses: RwLock::new(addresses),
             site_packages: SitePackages::find(&config.site_packages),
@@ -89,9 +90,9 @@ impl Server {
         });
         let connections = https::connections();
         let api = Api::new(
-            request_sender,
+            FleetClient::new(request_sender),
             commit_notifier.watch(),
-            Arc::clone(&about),
+            Arc::clone(&info),
             Arc::clone(&plugins),
             connections.clone(),
         );
@@ -104,7 +105,7 @@ impl Server {
             link: LinkDriver::new(authority),
             plugins: PluginDriver::new(plugins),
             commit_notifier,
-            presence: Presence::default(),
+            sessions: SessionStats::default(),
             handshakes: Arc::clone(&handshakes),
             pending_replies: PendingReplies::default(),
             manager,
@@ -121,7 +122,7 @@ impl Server {
             lock,
         };
         tracing::info!(%pin, data = %parts.layout.dir().display(), "server started");
-        Ok(Self { https, quic, pin, stop, running: Some(tokio::spawn(parts.run())), about, config })
+        Ok(Self { https, quic, pin, stop, running: Some(tokio::spawn(parts.run())), info, config })
     }
 
     /// Applies the keys of `config` that can be applied immediately, except the log filter, and returns which keys
@@ -130,7 +131,7 @@ impl Server {
         let changes = Changes::between(&self.config, &config);
         // The port is bound, so it is not 0, the only port that an address rejects.
         if let Ok(addresses) = addresses(&config, self.quic.port()) {
-            self.about.set_addresses(addresses);
+            self.info.set_addresses(addresses);
         }
         // Keys that require a restart keep their current values, so later reloads still report them as changed.
         let Config { server_url, link_addresses, log, .. } = config;
@@ -222,7 +223,7 @@ impl Parts {
         link::close(&listener);
         api_stop.send_replace(true);
         tokio::join!(serving.ended(), async {
-            drop(tokio::time::timeout(FAREWELL_LIMIT, listener.wait_idle()).await);
+            drop(tokio::time::timeout(CLOSE_LIMIT, listener.wait_idle()).await);
         });
         drop(accepting);
         // Closing the store blocks, and this thread serves other tasks.

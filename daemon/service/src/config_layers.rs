@@ -47,7 +47,7 @@ pub enum LayersError {
     },
     /// Neither the file nor its drop-in directory exists.
     #[error(
-        "there is neither {path} nor a folder {folder} with drop-ins; write one of them",
+        "neither {path} nor the drop-in directory {folder} exists; create one of them",
         path = path.display(),
         folder = folder.display()
     )]
@@ -58,20 +58,20 @@ pub enum LayersError {
         folder: PathBuf,
     },
     /// A drop-in is not a regular file, but for example a directory, a pipe or a device.
-    #[error("{path} is no file", path = path.display())]
-    NoFile {
+    #[error("{path} is not a regular file", path = path.display())]
+    NotAFile {
         /// The path.
         path: PathBuf,
     },
     /// A file is too long for a configuration.
-    #[error("{path} has more than {FILE_BYTES_MAX} bytes; is it the right file?", path = path.display())]
+    #[error("{path} is too large for a configuration file (maximum {FILE_BYTES_MAX} bytes)", path = path.display())]
     TooLong {
         /// The path.
         path: PathBuf,
     },
     /// A directory has too many files.
     #[error(
-        "{folder} has more than {DROP_INS_MAX} files that end in .toml; put several into one",
+        "{folder} has too many .toml files (maximum {DROP_INS_MAX}); merge some of them",
         folder = folder.display()
     )]
     TooMany {
@@ -89,15 +89,15 @@ pub enum LayersError {
         problem: String,
     },
     /// The files are valid separately, but not together.
-    #[error("the files do not go together: {0}")]
-    Together(String),
+    #[error("the merged configuration is invalid: {0}")]
+    Merged(String),
 }
 
 /// The merged content of all files added so far.
 #[derive(Clone, Debug, Default)]
 pub struct LayeredConfig {
     /// Names of the top-level lists of tables that are appended.
-    adding: &'static [&'static str],
+    appended_lists: &'static [&'static str],
     table: Table,
     files: Vec<PathBuf>,
     places: BTreeMap<String, Place>,
@@ -105,8 +105,8 @@ pub struct LayeredConfig {
 
 impl LayeredConfig {
     /// Creates an empty configuration. Lists of tables with these names are appended across files.
-    pub fn new(adding: &'static [&'static str]) -> Self {
-        Self { adding, ..Self::default() }
+    pub fn new(appended_lists: &'static [&'static str]) -> Self {
+        Self { appended_lists, ..Self::default() }
     }
 
     /// Adds the file at `path`, if it exists, and its drop-ins.
@@ -144,10 +144,12 @@ impl LayeredConfig {
         };
         toml::from_str::<T>(text).map_err(syntax)?;
         let table: Table = toml::from_str(text).map_err(syntax)?;
-        self.note_places(path, text).map_err(syntax)?;
+        self.record_places(path, text).map_err(syntax)?;
         for (key, value) in table {
             match (self.table.get_mut(&key), value) {
-                (Some(Value::Array(known)), Value::Array(more)) if self.adding.contains(&&*key) => known.extend(more),
+                (Some(Value::Array(known)), Value::Array(more)) if self.appended_lists.contains(&&*key) => {
+                    known.extend(more)
+                }
                 (Some(known), value) => merge(known, value),
                 (None, value) => drop(self.table.insert(key, value)),
             }
@@ -159,9 +161,9 @@ impl LayeredConfig {
     /// Deserializes the merged configuration.
     ///
     /// # Errors
-    /// [`LayersError::Together`], which cannot happen for files that were added separately.
+    /// [`LayersError::Merged`], which cannot happen for files that were added separately.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, LayersError> {
-        Value::Table(self.table.clone()).try_into().map_err(|error| LayersError::Together(error.to_string()))
+        Value::Table(self.table.clone()).try_into().map_err(|error| LayersError::Merged(error.to_string()))
     }
 
     /// Returns the files that were read, in order.
@@ -175,21 +177,21 @@ impl LayeredConfig {
         self.places.get(key)
     }
 
-    fn note_places(&mut self, path: &Path, text: &str) -> Result<(), toml::de::Error> {
-        let mut note = |key: String, offset: usize| {
+    fn record_places(&mut self, path: &Path, text: &str) -> Result<(), toml::de::Error> {
+        let mut record = |key: String, offset: usize| {
             self.places.insert(key, Place { path: path.to_owned(), line: line_of(text, offset) });
         };
         for (key, value) in DeTable::parse(text)?.get_ref() {
             let (name, start) = (key.get_ref(), key.span().start);
-            note(name.to_string(), start);
+            record(name.to_string(), start);
             match value.get_ref() {
                 DeValue::Table(table) => {
-                    table.keys().for_each(|key| note(format!("{name}.{}", key.get_ref()), key.span().start));
+                    table.keys().for_each(|key| record(format!("{name}.{}", key.get_ref()), key.span().start));
                 }
-                DeValue::Array(list) if self.adding.contains(&name.as_ref()) => {
+                DeValue::Array(list) if self.appended_lists.contains(&name.as_ref()) => {
                     let known = self.table.get(name.as_ref()).and_then(Value::as_array).map_or(0, Vec::len);
                     for (entry, number) in list.iter().zip(known + 1..) {
-                        note(format!("{name}.{number}"), entry.span().start);
+                        record(format!("{name}.{number}"), entry.span().start);
                     }
                 }
                 _ => {}
@@ -238,7 +240,7 @@ fn drop_ins(folder: &Path) -> Result<Option<Vec<PathBuf>>, LayersError> {
     for path in &files {
         let kind = std::fs::metadata(path).map_err(|source| LayersError::Read { path: path.clone(), source })?;
         if !kind.is_file() {
-            return Err(LayersError::NoFile { path: path.clone() });
+            return Err(LayersError::NotAFile { path: path.clone() });
         }
     }
     Ok(Some(files))

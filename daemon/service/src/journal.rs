@@ -90,7 +90,7 @@ pub struct Journal {
 
 impl Journal {
     /// Returns the journal if systemd connected stderr to it.
-    pub fn of_environment(identifier: &'static str) -> Option<Self> {
+    pub fn from_environment(identifier: &'static str) -> Option<Self> {
         let stream = std::env::var(STREAM_VARIABLE).ok()?;
         let path = is_stream(&stream, &io::stderr()).then(|| PathBuf::from(SOCKET))?;
         Self::at(&path, identifier).ok()
@@ -107,7 +107,7 @@ impl Journal {
     }
 
     /// Sends an entry, or counts it as lost. Never blocks. Returns false if the journal no longer exists.
-    pub fn say(&self, entry: &Entry<'_>) -> bool {
+    pub fn send(&self, entry: &Entry<'_>) -> bool {
         let lost = self.lost.load(Ordering::Relaxed);
         match self.socket.send_to(self.datagram(entry, lost).as_bytes(), &self.path) {
             Ok(_) => {
@@ -167,7 +167,7 @@ fn put(text: &mut String, name: &str, value: &str, bytes_max: usize) {
     let _ = write!(text, "{name}=");
     text.extend(value[..end].chars().map(|letter| if letter.is_control() { '?' } else { letter }));
     if end < value.len() {
-        let _ = write!(text, " (cut: {} bytes more)", value.len() - end);
+        let _ = write!(text, " (truncated: {} more bytes)", value.len() - end);
     }
     text.push('\n');
 }
@@ -185,7 +185,7 @@ mod tests {
         Entry { priority: Priority::Info, target: "linecamp::link", message, fields }
     }
 
-    fn heard(socket: &UnixDatagram) -> String {
+    fn received(socket: &UnixDatagram) -> String {
         let mut bytes = vec![0; 256 * 1024];
         let count = socket.recv(&mut bytes).unwrap();
         String::from_utf8(bytes[..count].to_vec()).unwrap()
@@ -198,9 +198,9 @@ mod tests {
         let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let fields =
             [field("site", "camp-1"), field("took.ms", "3"), field("priority", "0"), field("_x", "a\nMESSAGE=b")];
-        assert!(journal.say(&entry("link up\nPRIORITY=0", &fields)));
+        assert!(journal.send(&entry("link up\nPRIORITY=0", &fields)));
         assert_eq!(
-            heard(&socket),
+            received(&socket),
             "MESSAGE=link up?PRIORITY=0\nPRIORITY=6\nSYSLOG_IDENTIFIER=camp\nTARGET=linecamp::link\nSITE=camp-1\n\
              TOOK_MS=3\nX=a?MESSAGE=b\n"
         );
@@ -211,10 +211,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (socket, journal) = journal(directory.path());
         let fields = [("site".to_owned(), "ü".repeat(FIELD_BYTES_MAX))];
-        assert!(journal.say(&entry(&"x".repeat(1024 * 1024), &fields)));
-        let heard = heard(&socket);
-        assert!(heard.len() < 20_000);
-        assert!(heard.contains("x (cut: 1032192 bytes more)\n") && heard.contains("ü (cut: 1024 bytes more)\n"));
+        assert!(journal.send(&entry(&"x".repeat(1024 * 1024), &fields)));
+        let received = received(&socket);
+        assert!(received.len() < 20_000);
+        assert!(
+            received.contains("x (truncated: 1032192 more bytes)\n")
+                && received.contains("ü (truncated: 1024 more bytes)\n")
+        );
     }
 
     #[test]
@@ -223,18 +226,18 @@ mod tests {
         let (socket, journal) = journal(directory.path());
         let mut taken = 0;
         while journal.lost.load(Ordering::Relaxed) < 3 {
-            assert!(journal.say(&entry("x", &[])), "it is still there");
+            assert!(journal.send(&entry("x", &[])), "it is still there");
             taken += 1;
         }
         for _ in 0..taken - 3 {
-            assert!(!heard(&socket).contains("LOST="));
+            assert!(!received(&socket).contains("LOST="));
         }
-        assert!(journal.say(&entry("y", &[])));
-        assert!(heard(&socket).contains("\nLOST=3\n"));
-        assert!(journal.say(&entry("z", &[])));
-        assert!(!heard(&socket).contains("LOST="));
+        assert!(journal.send(&entry("y", &[])));
+        assert!(received(&socket).contains("\nLOST=3\n"));
+        assert!(journal.send(&entry("z", &[])));
+        assert!(!received(&socket).contains("LOST="));
         drop(socket);
-        assert!(!journal.say(&entry("gone", &[])), "whoever asks writes lines then");
+        assert!(!journal.send(&entry("gone", &[])), "whoever asks writes lines then");
     }
 
     #[test]

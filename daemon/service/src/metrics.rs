@@ -32,8 +32,8 @@ impl Metrics {
     /// # Panics
     /// In debug builds, if the name is invalid in Prometheus or already used.
     pub fn family(&mut self, name: &'static str, kind: Kind, help: &str) -> Family<'_> {
-        debug_assert!(is_name(name), "{name} is no name of a metric");
-        debug_assert!(!self.names.contains(&name), "{name} is there twice");
+        debug_assert!(is_name(name), "invalid metric name {name}");
+        debug_assert!(!self.names.contains(&name), "duplicate metric {name}");
         self.names.push(name);
         let kind = match kind {
             Kind::Counter => "counter",
@@ -53,7 +53,7 @@ impl Metrics {
     /// Writes the metrics of every process: its memory and open files, as far as the system reports them.
     pub fn process(&mut self) {
         if let Some(bytes) = resident_bytes() {
-            let help = "Resident memory of the process.";
+            let help = "Resident memory of the process, in bytes.";
             self.one("process_resident_memory_bytes", Kind::Gauge, help, bytes);
         }
         if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
@@ -90,8 +90,9 @@ impl Family<'_> {
         }
         let end = if labels.is_empty() { "" } else { "}" };
         let (before, series) = self.text.split_at(begin);
-        let is_there = |line: &str| line.rsplit_once(' ').is_some_and(|(found, _)| found == format!("{series}{end}"));
-        debug_assert!(!before.lines().any(is_there), "{series} is there twice");
+        let is_duplicate =
+            |line: &str| line.rsplit_once(' ').is_some_and(|(found, _)| found == format!("{series}{end}"));
+        debug_assert!(!before.lines().any(is_duplicate), "duplicate series {series}");
         let _ = writeln!(self.text, "{end} {value}");
         self
     }

@@ -13,13 +13,13 @@ use sd_notify::NotifyState;
 use tokio::time::Instant;
 
 /// Watchdog notifications per watchdog timeout, so that a lost or late one does not cause a restart.
-const SIGNS_PER_LIMIT: u32 = 3;
+const NOTIFICATIONS_PER_TIMEOUT: u32 = 3;
 
 /// The minimum interval between watchdog notifications, whatever the manager requests.
 const PERIOD_MIN: Duration = Duration::from_millis(10);
 
 /// Maximum characters of a status.
-const STATUS_LETTERS_MAX: usize = 300;
+const STATUS_CHARACTERS_MAX: usize = 300;
 
 /// The service manager, as configured by the environment.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub struct ServiceManager {
     period: Option<Duration>,
     next: Instant,
     /// The status, to which `degraded` and `note` are appended.
-    words: String,
+    summary: String,
     degraded: Option<String>,
     note: Option<String>,
     /// The last status that was sent.
@@ -40,59 +40,59 @@ impl ServiceManager {
     ///
     /// # Panics
     /// If called outside a tokio runtime.
-    pub fn of_environment() -> Self {
-        let period = sd_notify::watchdog_enabled().map(|limit| (limit / SIGNS_PER_LIMIT).max(PERIOD_MIN));
-        Self { period, next: Instant::now(), words: String::new(), degraded: None, note: None, status: String::new() }
+    pub fn from_environment() -> Self {
+        let period = sd_notify::watchdog_enabled().map(|limit| (limit / NOTIFICATIONS_PER_TIMEOUT).max(PERIOD_MIN));
+        Self { period, next: Instant::now(), summary: String::new(), degraded: None, note: None, status: String::new() }
     }
 
     /// Reports that the service is ready: everything it listens on is open. A link is not required.
     pub fn ready(&self) {
-        tell(&[NotifyState::Ready]);
+        notify(&[NotifyState::Ready]);
     }
 
     /// Sets the status text that `systemctl status` shows. An unchanged status is not sent again.
-    pub fn status(&mut self, words: &str) {
-        words.clone_into(&mut self.words);
-        self.say_status();
+    pub fn status(&mut self, text: &str) {
+        text.clone_into(&mut self.summary);
+        self.send_status();
     }
 
     /// Sets or clears a problem, shown after the status. An unchanged problem is not sent again.
-    pub fn degraded(&mut self, words: Option<&str>) {
-        if self.degraded.as_deref() != words {
-            self.degraded = words.map(str::to_owned);
-            self.say_status();
+    pub fn degraded(&mut self, problem: Option<&str>) {
+        if self.degraded.as_deref() != problem {
+            self.degraded = problem.map(str::to_owned);
+            self.send_status();
         }
     }
 
     /// Sets or clears a note, shown after the status.
     pub fn note(&mut self, note: Option<String>) {
         self.note = note;
-        self.say_status();
+        self.send_status();
     }
 
-    fn say_status(&mut self) {
-        let words = Some(&self.words).filter(|words| !words.is_empty());
-        let parts = [words, self.degraded.as_ref(), self.note.as_ref()];
-        let words = parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join("; ");
-        let words = words.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
-        let words: String = words.take(STATUS_LETTERS_MAX).collect();
-        if words != self.status {
-            tell(&[NotifyState::Status(&words)]);
-            self.status = words;
+    fn send_status(&mut self) {
+        let summary = Some(&self.summary).filter(|summary| !summary.is_empty());
+        let parts = [summary, self.degraded.as_ref(), self.note.as_ref()];
+        let text = parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join("; ");
+        let text = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
+        let text: String = text.take(STATUS_CHARACTERS_MAX).collect();
+        if text != self.status {
+            notify(&[NotifyState::Status(&text)]);
+            self.status = text;
         }
     }
 
     /// Reports that the configuration is being reloaded; [`ready`](Self::ready) reports the end of it.
     pub fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
-            Ok(now) => tell(&[NotifyState::Reloading, now]),
-            Err(error) => tracing::debug!(%error, "the service manager could not be told the time"),
+            Ok(now) => notify(&[NotifyState::Reloading, now]),
+            Err(error) => tracing::debug!(%error, "failed to read the clock for the service manager"),
         }
     }
 
     /// Reports that the service is stopping as requested.
     pub fn stopping(&self) {
-        tell(&[NotifyState::Stopping]);
+        notify(&[NotifyState::Stopping]);
     }
 
     /// Waits until the next watchdog notification is due; forever if the watchdog is disabled. Cancel-safe.
@@ -107,15 +107,15 @@ impl ServiceManager {
     }
 
     /// Sends a watchdog notification. Call it behind everything that might hang.
-    pub fn live() {
-        tell(&[NotifyState::Watchdog]);
+    pub fn notify_alive() {
+        notify(&[NotifyState::Watchdog]);
     }
 }
 
 /// Sends notifications. A failure is only logged, because it cannot be reported to the service manager itself.
-fn tell(state: &[NotifyState<'_>]) {
+fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!(%error, "the service manager could not be told");
+        tracing::debug!(%error, "failed to notify the service manager");
     }
 }
 
@@ -124,8 +124,8 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_sign_is_due_three_times_within_the_limit_and_never_if_nobody_watches() {
-        let alone = ServiceManager::of_environment();
+    async fn a_watchdog_notification_is_due_three_times_per_timeout_and_never_without_a_watchdog() {
+        let alone = ServiceManager::from_environment();
         let mut watched = ServiceManager { period: Some(Duration::from_secs(10)), ..alone };
         let began = Instant::now();
         for _ in 0..3 {

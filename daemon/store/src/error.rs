@@ -22,7 +22,7 @@ pub enum StoreError {
     },
     /// This process runs as root, and another user owns the directory.
     #[error(
-        "data directory {path} belongs to user {owner}, who could not read what root writes there; say the same as \
+        "data directory {path} belongs to user {owner}, who could not read files created by root. Run the command as \
          that user: runuser -u \"$(stat -c %U {path})\" -- …",
         path = directory.display()
     )]
@@ -63,7 +63,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// A schema migration failed; the database still has the previous version.
-    #[error("failed to bring database {} to schema v{version}", path.display())]
+    #[error("failed to migrate database {} to schema v{version}", path.display())]
     Migrate {
         /// The database file.
         path: PathBuf,
@@ -73,7 +73,10 @@ pub enum StoreError {
         source: rusqlite::Error,
     },
     /// A newer build wrote the database. It was not changed.
-    #[error("database {} has schema v{found}, newer than this build's v{supported}: run a newer build", path.display())]
+    #[error(
+        "database {} has schema v{found}, newer than v{supported}, which this version supports; upgrade this program",
+        path.display()
+    )]
     TooNew {
         /// The database file.
         path: PathBuf,
@@ -84,8 +87,8 @@ pub enum StoreError {
     },
     /// An unreleased build wrote the database. It was not changed.
     #[error(
-        "database {} has schema v{found} of an unreleased build, which this build cannot read: move it away to start \
-         with an empty one",
+        "database {} has schema v{found} of an unreleased build, which this version cannot read; move the file away \
+         and start over",
         path.display()
     )]
     TooOld {
@@ -105,7 +108,7 @@ pub enum StoreError {
         found: u32,
     },
     /// The file is corrupt and must not be replaced. It was not changed.
-    #[error("database {} is damaged ({detail}): restore it from a backup", path.display())]
+    #[error("database {} is corrupt ({detail}); restore it from a backup", path.display())]
     Damaged {
         /// The database file.
         path: PathBuf,
@@ -113,7 +116,7 @@ pub enum StoreError {
         detail: String,
     },
     /// A corrupt file could not be moved aside.
-    #[error("failed to rename damaged database {} aside", path.display())]
+    #[error("failed to move corrupt database {} aside", path.display())]
     Quarantine {
         /// The corrupt file.
         path: PathBuf,
@@ -153,7 +156,7 @@ impl StoreError {
 
 impl StoreError {
     /// Returns whether the database may still be readable: only writing to it or beside it failed.
-    pub(crate) fn is_about_writing(&self) -> bool {
+    pub(crate) fn is_write_failure(&self) -> bool {
         self.fault_kind() != FaultKind::Other
     }
 
@@ -280,13 +283,13 @@ mod tests {
         let directory = PathBuf::from("/d");
         check(
             StoreError::TooNew { path: path.clone(), found: 9, supported: 1 },
-            "database /d/fleet.db has schema v9, newer than this build's v1: run a newer build",
+            "database /d/fleet.db has schema v9, newer than v1, which this version supports; upgrade this program",
             true,
         );
         check(
             StoreError::TooOld { path: path.clone(), found: 1 },
-            "database /d/fleet.db has schema v1 of an unreleased build, which this build cannot read: move it away to \
-             start with an empty one",
+            "database /d/fleet.db has schema v1 of an unreleased build, which this version cannot read; move the file \
+             away and start over",
             true,
         );
         check(
@@ -296,7 +299,7 @@ mod tests {
         );
         check(
             StoreError::Damaged { path, detail: "bad page".to_owned() },
-            "database /d/fleet.db is damaged (bad page): restore it from a backup",
+            "database /d/fleet.db is corrupt (bad page); restore it from a backup",
             true,
         );
         check(

@@ -37,7 +37,7 @@ pub fn examine(path: &Path, kind: Kind) -> Result<Examined, StoreError> {
     let opened = fs::File::open(path).map_err(file_error)?;
     opened.take(MAGIC.len() as u64).read_to_end(&mut start).map_err(file_error)?;
     if start != MAGIC {
-        return Err(StoreError::Damaged { path: path.to_owned(), detail: "it is no database".to_owned() });
+        return Err(StoreError::Damaged { path: path.to_owned(), detail: "not an SQLite database".to_owned() });
     }
     let failed = |source| failed_open(path, source);
     let connection = connect(path).map_err(failed)?;

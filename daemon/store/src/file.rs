@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{StoreError, is_damage};
 use crate::kind::Kind;
-use crate::migrate::{self, FailedStep, LATEST, OLDEST};
+use crate::migrate::{self, FailedMigration, LATEST, OLDEST};
 use crate::quarantine::set_aside;
 
 /// Permissions of a new database: only the daemon may read it. SQLite gives its logs the same permissions.
@@ -53,10 +53,10 @@ pub(crate) struct OpenedFile {
 
 /// Opens `path`, or creates it.
 pub(crate) fn open(path: &Path, kind: Kind, on_damage: OnDamage) -> Result<OpenedFile, StoreError> {
-    let (opened, quarantined) = match (open_sound(path, kind), on_damage) {
+    let (opened, quarantined) = match (open_checked(path, kind), on_damage) {
         (Err(StoreError::Damaged { .. }), OnDamage::Quarantine) => {
             let aside = set_aside(path)?;
-            (open_sound(path, kind), Some(aside))
+            (open_checked(path, kind), Some(aside))
         }
         (opened, _) => (opened, None),
     };
@@ -64,16 +64,16 @@ pub(crate) fn open(path: &Path, kind: Kind, on_damage: OnDamage) -> Result<Opene
     Ok(OpenedFile { connection, documents, quarantined })
 }
 
-fn open_sound(path: &Path, kind: Kind) -> Result<(Connection, Vec<Document>), StoreError> {
+fn open_checked(path: &Path, kind: Kind) -> Result<(Connection, Vec<Document>), StoreError> {
     let failed = |source: rusqlite::Error| failed_open(path, source);
     create_if_absent(path)?;
     let mut connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .map_err(failed)?;
-    confine(&connection).map_err(failed)?;
+    configure(&connection).map_err(failed)?;
     let version = check(&connection, path, kind)?;
     use_write_ahead_log(&connection, path)?;
-    migrate::climb(&mut connection, kind, version).map_err(|step| failed_step(path, step))?;
+    migrate::apply(&mut connection, kind, version).map_err(|step| migration_error(path, step))?;
     let documents = load(&connection).map_err(failed)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(failed)?;
     Ok((connection, documents))
@@ -94,7 +94,7 @@ fn create_if_absent(path: &Path) -> Result<(), StoreError> {
 
 /// Bounds SQLite's memory, distrusts functions named in the file's schema, and disables the checkpoint on close: it
 /// would change a file that may yet be rejected.
-fn confine(connection: &Connection) -> rusqlite::Result<()> {
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -124,7 +124,7 @@ pub(crate) fn check(connection: &Connection, path: &Path, kind: Kind) -> Result<
         return Err(StoreError::OtherKind { path: path.to_owned(), expected: kind, found: found_id });
     }
     match u32::try_from(found_version) {
-        Ok(0) | Err(_) => Err(damaged(format!("its schema version is {found_version}"))),
+        Ok(0) | Err(_) => Err(damaged(format!("invalid schema version {found_version}"))),
         Ok(found) if found < OLDEST => Err(StoreError::TooOld { path: path.to_owned(), found }),
         Ok(found) if LATEST < found => Err(StoreError::TooNew { path: path.to_owned(), found, supported: LATEST }),
         Ok(found) => Ok(found),
@@ -159,7 +159,7 @@ pub(crate) fn failed_open(path: &Path, source: rusqlite::Error) -> StoreError {
     StoreError::Open { path, source }
 }
 
-fn failed_step(path: &Path, FailedStep { version, cause }: FailedStep) -> StoreError {
+fn migration_error(path: &Path, FailedMigration { version, cause }: FailedMigration) -> StoreError {
     StoreError::Migrate { path: path.to_owned(), version, source: cause }
 }
 

@@ -100,9 +100,9 @@ fn named_holder(locks: &str, directory: &Path) -> Option<u32> {
 
 /// Returns the process that holds a lock on the file `inode` of `device`.
 fn holder_of(locks: &str, device: u64, inode: u64) -> Option<u32> {
-    let place = format!("{:02x}:{:02x}:{inode}", rustix::fs::major(device), rustix::fs::minor(device));
+    let inode_field = format!("{:02x}:{:02x}:{inode}", rustix::fs::major(device), rustix::fs::minor(device));
     locks.lines().find_map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
-        [_, "FLOCK", _, "WRITE", holder, found, ..] if found == place => holder.parse().ok(),
+        [_, "FLOCK", _, "WRITE", holder, found, ..] if found == inode_field => holder.parse().ok(),
         _ => None,
     })
 }
@@ -111,9 +111,9 @@ fn holder_of(locks: &str, device: u64, inode: u64) -> Option<u32> {
 /// `1: FLOCK  ADVISORY  WRITE 713 fe:01:1572866 0 EOF`.
 fn holds(locks: &str, pid: u32, inode: u64) -> bool {
     locks.lines().any(|line| {
-        let words: Vec<_> = line.split_whitespace().collect();
-        let [_, "FLOCK", _, "WRITE", holder, place, ..] = words[..] else { return false };
-        let found = place.rsplit(':').next().and_then(|inode| inode.parse().ok());
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let [_, "FLOCK", _, "WRITE", holder, inode_field, ..] = fields[..] else { return false };
+        let found = inode_field.rsplit(':').next().and_then(|inode| inode.parse().ok());
         holder.parse() == Ok(pid) && found == Some(inode)
     })
 }

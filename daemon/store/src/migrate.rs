@@ -12,37 +12,37 @@ use crate::kind::Kind;
 pub(crate) const OLDEST: u32 = 2;
 
 /// The migrations in order: the one at index 0 leads to version [`OLDEST`].
-const STEPS: [&str; 1] = [include_str!("schema/0002_documents.sql")];
+const MIGRATIONS: [&str; 1] = [include_str!("schema/0002_documents.sql")];
 
 /// The version after the last migration.
 pub(crate) const LATEST: u32 = {
-    assert!(STEPS.len() < 9_000, "a step's file name has four digits");
+    assert!(MIGRATIONS.len() < 9_000, "a migration's file name has four digits");
     #[expect(clippy::cast_possible_truncation, reason = "fewer than 9,000")]
-    let steps = STEPS.len() as u32;
+    let steps = MIGRATIONS.len() as u32;
     OLDEST - 1 + steps
 };
 
 /// A failed migration, with the cause.
 #[derive(Debug)]
-pub(crate) struct FailedStep {
+pub(crate) struct FailedMigration {
     pub(crate) version: u32,
     pub(crate) cause: rusqlite::Error,
 }
 
 /// Applies the migrations after `version`, up to [`LATEST`].
-pub(crate) fn climb(connection: &mut Connection, kind: Kind, version: u32) -> Result<(), FailedStep> {
-    for (next, step) in (OLDEST..).zip(STEPS) {
+pub(crate) fn apply(connection: &mut Connection, kind: Kind, version: u32) -> Result<(), FailedMigration> {
+    for (next, sql) in (OLDEST..).zip(MIGRATIONS) {
         if version < next {
-            take(connection, kind, next, step).map_err(|cause| FailedStep { version: next, cause })?;
+            apply_one(connection, kind, next, sql).map_err(|cause| FailedMigration { version: next, cause })?;
         }
     }
     Ok(())
 }
 
 /// Every migration sets the application ID, so that no file has tables but no kind.
-fn take(connection: &mut Connection, kind: Kind, version: u32, step: &str) -> rusqlite::Result<()> {
+fn apply_one(connection: &mut Connection, kind: Kind, version: u32, sql: &str) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute_batch(step)?;
+    transaction.execute_batch(sql)?;
     transaction.pragma_update(None, "application_id", kind.application_id())?;
     transaction.pragma_update(None, "user_version", version)?;
     transaction.commit()
@@ -56,28 +56,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_schema_file_is_a_step_of_the_ladder() {
+    fn every_schema_file_is_a_migration() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/schema");
         let mut names: Vec<_> =
             fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
-        assert_eq!(names.len(), STEPS.len());
+        assert_eq!(names.len(), MIGRATIONS.len());
         for (version, name) in (OLDEST..).zip(names) {
-            assert!(name.starts_with(&format!("{version:04}_")), "{name} is not step {version}");
+            assert!(name.starts_with(&format!("{version:04}_")), "{name} is not migration {version}");
         }
     }
 
     /// Adding a migration changes this text: it is the schema of a file that this build has opened.
     #[test]
-    fn the_ladder_ends_in_the_schema_we_expect() {
+    fn the_migrations_end_in_the_expected_schema() {
         let mut connection = Connection::open_in_memory().unwrap();
-        climb(&mut connection, Kind::Site, 0).unwrap();
+        apply(&mut connection, Kind::Site, 0).unwrap();
 
         let schema: String =
             connection.query_row("SELECT group_concat(sql, ';') FROM sqlite_schema", [], |row| row.get(0)).unwrap();
-        let words: Vec<_> = schema.split_whitespace().collect();
+        let tokens: Vec<_> = schema.split_whitespace().collect();
         assert_eq!(
-            words.join(" "),
+            tokens.join(" "),
             "CREATE TABLE documents ( key BLOB PRIMARY KEY NOT NULL, body BLOB NOT NULL ) WITHOUT ROWID, STRICT"
         );
         let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
@@ -85,11 +85,11 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_fails_leaves_nothing_behind() {
+    fn a_failed_migration_leaves_nothing_behind() {
         let mut connection = Connection::open_in_memory().unwrap();
         let half_done = "CREATE TABLE half (a); CREATE TABLE half (a);";
 
-        take(&mut connection, Kind::Site, 1, half_done).unwrap_err();
+        apply_one(&mut connection, Kind::Site, 1, half_done).unwrap_err();
 
         let tables: u32 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
         let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();

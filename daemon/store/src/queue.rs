@@ -66,7 +66,7 @@ impl std::fmt::Debug for Probe {
 
 /// What the writer takes from the queue.
 #[derive(Debug)]
-pub(crate) struct Taken {
+pub(crate) struct Batch {
     pub(crate) writes: VecDeque<Write>,
     /// Called after the writes have been answered.
     pub(crate) probe: Option<Probe>,
@@ -82,13 +82,13 @@ pub(crate) struct Queue {
 struct State {
     writes: VecDeque<Write>,
     bytes: usize,
-    shut: Option<Shut>,
+    suspension: Option<Suspension>,
     probe: Option<Probe>,
     closing: bool,
 }
 
 #[derive(Debug)]
-struct Shut {
+struct Suspension {
     by: u64,
     fault: StoreFault,
 }
@@ -97,12 +97,12 @@ impl Queue {
     /// Queues a write, or returns why it was rejected.
     pub(crate) fn submit(&self, write: Write) -> Result<(), StoreFault> {
         let mut state = self.state();
-        if let Some(shut) = &state.shut {
-            return Err(shut.fault.clone());
+        if let Some(suspension) = &state.suspension {
+            return Err(suspension.fault.clone());
         }
         if QUEUE_WRITES_MAX <= state.writes.len() || QUEUE_BYTES_MAX <= state.bytes {
             let fault = overloaded();
-            state.shut = Some(Shut { by: write.number, fault: fault.clone() });
+            state.suspension = Some(Suspension { by: write.number, fault: fault.clone() });
             return Err(fault);
         }
         state.bytes += write.bytes();
@@ -114,8 +114,8 @@ impl Queue {
     /// Resumes the queue if `undone` is the write that suspended it.
     pub(crate) fn resume(&self, undone: u64) {
         let mut state = self.state();
-        if state.shut.as_ref().is_some_and(|shut| shut.by == undone) {
-            state.shut = None;
+        if state.suspension.as_ref().is_some_and(|suspension| suspension.by == undone) {
+            state.suspension = None;
         }
     }
 
@@ -126,12 +126,12 @@ impl Queue {
     }
 
     /// Waits for writes or a probe and takes everything; `None` once the queue is closed and empty.
-    pub(crate) fn take(&self) -> Option<Taken> {
+    pub(crate) fn take(&self) -> Option<Batch> {
         let is_idle = |state: &mut State| state.writes.is_empty() && state.probe.is_none() && !state.closing;
         let mut state = self.arrived.wait_while(self.state(), is_idle).unwrap_or_else(PoisonError::into_inner);
         state.bytes = 0;
-        let taken = Taken { writes: mem::take(&mut state.writes), probe: state.probe.take() };
-        Some(taken).filter(|taken| !taken.writes.is_empty() || taken.probe.is_some())
+        let batch = Batch { writes: mem::take(&mut state.writes), probe: state.probe.take() };
+        Some(batch).filter(|batch| !batch.writes.is_empty() || batch.probe.is_some())
     }
 
     /// Suspends the queue because of `failed`, the first write of a failed group, and returns the writes queued behind
@@ -140,7 +140,7 @@ impl Queue {
     /// If the queue is already suspended, it was by a younger write that found it full: the older write replaces it.
     pub(crate) fn fail(&self, failed: u64, fault: StoreFault) -> VecDeque<Write> {
         let mut state = self.state();
-        state.shut = Some(Shut { by: failed, fault });
+        state.suspension = Some(Suspension { by: failed, fault });
         state.bytes = 0;
         mem::take(&mut state.writes)
     }
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_resume_does_not_open_the_door_that_a_newer_failure_shut() {
+    fn a_late_resume_does_not_end_the_suspension_of_a_newer_failure() {
         let queue = Queue::default();
         for number in [1, 2] {
             queue.submit(write(number)).unwrap();
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_shuts_the_door_until_the_refused_write_is_undone() {
+    fn a_full_queue_is_suspended_until_the_rejected_write_is_rolled_back() {
         let queue = Queue::default();
         for number in 0..QUEUE_WRITES_MAX as u64 {
             queue.submit(write(number)).unwrap();
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_inside_is_older_than_a_refusal_at_the_door() {
+    fn a_failed_group_is_older_than_a_rejected_write() {
         let queue = Queue::default();
         for number in 0..QUEUE_WRITES_MAX as u64 {
             queue.submit(write(number)).unwrap();
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_gets_in_while_the_door_is_shut_and_leaves_it_shut() {
+    fn a_probe_is_taken_while_the_queue_is_suspended_and_leaves_it_suspended() {
         let queue = Queue::default();
         queue.submit(write(1)).unwrap();
         queue.take();
@@ -276,8 +276,8 @@ mod tests {
         for _ in 0..2 {
             queue.probe(Probe(Box::new(|| {})));
         }
-        let taken = queue.take().unwrap();
-        assert!(taken.writes.is_empty() && taken.probe.is_some());
+        let batch = queue.take().unwrap();
+        assert!(batch.writes.is_empty() && batch.probe.is_some());
         assert_eq!(queue.submit(write(2)), Err(fault()));
         queue.close();
         assert!(queue.take().is_none(), "one that was not answered went when the next came");

@@ -9,7 +9,7 @@ use crate::file::{self, Document, OnDamage, OpenedFile};
 use crate::kind::Kind;
 use crate::queue::{Change, Probe, Queue, Write};
 use crate::unwritable::Unwritable;
-use crate::writer::{self, Answer, Counters, Database, Tally};
+use crate::writer::{self, Answer, Counters, Database, LiveCounters};
 
 /// An open database and the thread that writes it. The crate documentation describes its phases and invariants.
 ///
@@ -38,7 +38,7 @@ pub struct Opened {
 #[derive(Debug, Default)]
 struct Shared {
     queue: Queue,
-    tally: Tally,
+    counters: LiveCounters,
 }
 
 impl Store {
@@ -75,7 +75,7 @@ impl Store {
             .name("store".to_owned())
             .spawn({
                 let shared = Arc::clone(&shared);
-                move || writer::run(database, &shared.queue, &shared.tally, answer)
+                move || writer::run(database, &shared.queue, &shared.counters, answer)
             })
             .map_err(|source| StoreError::Thread { path: path.to_owned(), source })?;
         Ok(Self { shared, writer: Some(writer) })
@@ -118,7 +118,7 @@ impl Store {
 
     /// Returns what has become durable since the store was opened. A write is counted before it is answered.
     pub fn counters(&self) -> Counters {
-        self.shared.tally.counters()
+        self.shared.counters.counters()
     }
 
     /// Commits and answers the queued writes, then closes the database. Blocks until done.

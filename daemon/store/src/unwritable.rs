@@ -39,7 +39,7 @@ impl Unwritable {
         (path, kind, on_damage): (&Path, Kind, OnDamage),
         problem: StoreError,
     ) -> Result<(Self, Vec<Document>, StoreError), StoreError> {
-        if !problem.is_about_writing() {
+        if !problem.is_write_failure() {
             return Err(problem);
         }
         let documents = match (read_all(path, kind), on_damage) {
@@ -59,7 +59,7 @@ impl Unwritable {
             Ok(OpenedFile { connection, documents, .. }) if digest(&documents) == self.contents => Ok(connection),
             Ok(_) => {
                 let path = self.path.display();
-                let text = format!("{path} holds something else than at the start: restart this program");
+                let text = format!("{path} was changed since startup; restart this program");
                 Err(StoreFault { kind: FaultKind::Other, text: text.into() })
             }
             Err(error) => Err(StoreFault::of_open(&error)),

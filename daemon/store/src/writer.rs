@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use crate::error::StoreFault;
 use crate::migrate::LATEST;
-use crate::queue::{Probe, Queue, Taken, Write};
+use crate::queue::{Batch, Probe, Queue, Write};
 use crate::unwritable::Unwritable;
 
 const PUT: &str =
@@ -18,10 +18,10 @@ const DELETE: &str = "DELETE FROM documents WHERE key = ?1";
 
 /// Minimum bytes a trial checks for: the first few writes after recovery. With less, the disk would be full again
 /// immediately.
-const ROOM_MIN: usize = 64 * 1024;
+const SPACE_MIN: usize = 64 * 1024;
 
 /// Bytes that a change may use beyond its own size: the B-tree pages that contain it, which are written whole.
-const CHANGE_ROOM: usize = 8 * 1024;
+const CHANGE_OVERHEAD: usize = 8 * 1024;
 
 /// The result of one write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,13 +45,13 @@ pub struct Counters {
 
 /// The live counters: one thread increments them, any thread reads them.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct LiveCounters {
     commits: AtomicU64,
     writes: AtomicU64,
     changes: AtomicU64,
 }
 
-impl Tally {
+impl LiveCounters {
     pub(crate) fn counters(&self) -> Counters {
         Counters {
             commits: self.commits.load(Ordering::Relaxed),
@@ -88,20 +88,20 @@ impl Database {
 }
 
 /// Commits until the queue is closed and empty.
-pub(crate) fn run(mut database: Database, queue: &Queue, tally: &Tally, mut answer: impl FnMut(Answer)) {
+pub(crate) fn run(mut database: Database, queue: &Queue, counters: &LiveCounters, mut answer: impl FnMut(Answer)) {
     // The size of the largest group that failed since the last successful trial.
     let mut failed_bytes = 0;
-    while let Some(Taken { writes: group, probe }) = queue.take() {
+    while let Some(Batch { writes: group, probe }) = queue.take() {
         match commit(&mut database, &group, failed_bytes) {
-            Ok(counters) => {
+            Ok(committed) => {
                 if is_trial(&group) {
                     failed_bytes = 0;
                 }
-                tally.add(counters);
+                counters.add(committed);
                 answer_all(group, &Ok(()), &mut answer);
             }
             Err(fault) => {
-                failed_bytes = failed_bytes.max(room_for(&group));
+                failed_bytes = failed_bytes.max(space_for(&group));
                 // The queue is suspended before the first answer is sent, so that its receiver cannot submit to an open
                 // queue.
                 let behind = group.front().map(|first| queue.fail(first.number, fault.clone()));
@@ -134,22 +134,22 @@ fn commit(database: &mut Database, group: &VecDeque<Write>, failed_bytes: usize)
         return Ok(Counters { writes: group.len() as u64, ..Counters::default() });
     }
     let connection = database.writable()?;
-    let room = if is_trial(group) { try_room(connection, failed_bytes.max(ROOM_MIN)) } else { Ok(()) };
-    room.and_then(|()| commit_changes(connection, group)).map_err(|error| StoreFault::of_commit(&error))
+    let space = if is_trial(group) { try_space(connection, failed_bytes.max(SPACE_MIN)) } else { Ok(()) };
+    space.and_then(|()| commit_changes(connection, group)).map_err(|error| StoreFault::of_commit(&error))
 }
 
 fn is_trial(group: &VecDeque<Write>) -> bool {
     group.iter().any(|write| write.is_trial)
 }
 
-fn room_for(group: &VecDeque<Write>) -> usize {
-    group.iter().map(|write| write.bytes() + write.changes.len() * CHANGE_ROOM).sum()
+fn space_for(group: &VecDeque<Write>) -> usize {
+    group.iter().map(|write| write.bytes() + write.changes.len() * CHANGE_OVERHEAD).sum()
 }
 
 /// Writes `bytes` into the write-ahead log, where a transaction of that size would go, without committing them; the
 /// next transaction overwrites them. Rewriting an unchanged document would prove nothing, because SQLite does not write
 /// unchanged pages.
-fn try_room(connection: &mut Connection, bytes: usize) -> rusqlite::Result<()> {
+fn try_space(connection: &mut Connection, bytes: usize) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.prepare_cached(FILL)?.execute((i64::try_from(bytes).unwrap_or(i64::MAX),))?;
     transaction.cache_flush()?;

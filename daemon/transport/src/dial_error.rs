@@ -15,7 +15,7 @@ use crate::trust::Refusal;
 #[non_exhaustive]
 pub enum DialError {
     /// The name could not be resolved.
-    #[error("failed to find the address of {server}; check the name and this machine's DNS")]
+    #[error("cannot resolve {server}; check the name and this machine's DNS settings")]
     Resolve {
         /// The name.
         server: String,
@@ -24,7 +24,7 @@ pub enum DialError {
     },
     /// The server did not respond.
     #[error(
-        "{server} did not answer within {seconds} s; check the address, and that {transport} gets through",
+        "{server} did not answer within {seconds} s; check the address, and that firewalls allow {transport}",
         seconds = limit.as_secs()
     )]
     Silent {
@@ -37,8 +37,8 @@ pub enum DialError {
     },
     /// The authority is not the one that the token or the configuration names.
     #[error(
-        "{server} shows {shown}, not the pinned {expected}; either this is another server, or the pin is of another \
-         one: take a new token from the right server",
+        "{server} presented {shown}, not the pinned {expected}; this is another server, or the pin is that of another \
+         server: create a new token at the right server",
         shown = PresentedAuthority(found)
     )]
     WrongPin {
@@ -51,15 +51,15 @@ pub enum DialError {
     },
     /// The server's certificate is not signed by a trusted authority.
     #[error(
-        "{server} has a certificate of an authority that is not trusted here; either this is another server, or its \
-         authority was made anew and sites must join again"
+        "the certificate of {server} is from an untrusted authority; this is another server, or the server was \
+         initialized again and its sites must join again"
     )]
     ForeignAuthority {
         /// The address that was tried.
         server: String,
     },
     /// The server's certificate has expired.
-    #[error("the certificate of {server} ended at {not_after}, and the clock here shows {now}; check both clocks")]
+    #[error("the certificate of {server} expired at {not_after} (local time: {now}); check both clocks")]
     Expired {
         /// The address that was tried.
         server: String,
@@ -69,9 +69,7 @@ pub enum DialError {
         now: WallTime,
     },
     /// The server's certificate is for another name or purpose.
-    #[error(
-        "{server} has a certificate that is not for the server `{expected}`; something else answers at this address"
-    )]
+    #[error("the certificate of {server} is not for `{expected}`; another service answers at this address")]
     WrongName {
         /// The address that was tried.
         server: String,
@@ -79,7 +77,7 @@ pub enum DialError {
         expected: String,
     },
     /// The server responded, but the handshake failed for another reason.
-    #[error("failed to shake hands with {server}")]
+    #[error("handshake with {server} failed")]
     Handshake {
         /// The address that was tried.
         server: String,
@@ -87,7 +85,7 @@ pub enum DialError {
         source: Cause,
     },
     /// A file of trusted certificates cannot be used.
-    #[error("failed to read trusted certificates from {path}", path = path.display())]
+    #[error("cannot read CA certificates from {path}", path = path.display())]
     CaFile {
         /// The file.
         path: PathBuf,
@@ -95,7 +93,7 @@ pub enum DialError {
         source: Cause,
     },
     /// A local error; no connection was attempted.
-    #[error("failed to begin dialing {server}")]
+    #[error("cannot start a connection to {server}")]
     Local {
         /// The intended address.
         server: String,
@@ -119,7 +117,7 @@ impl DialError {
         }
     }
 
-    pub(crate) fn of_refusal(server: String, refusal: Refusal) -> Self {
+    pub(crate) fn from_refusal(server: String, refusal: Refusal) -> Self {
         match refusal {
             Refusal::WrongPin { expected, found } => Self::WrongPin { server, expected, found },
             Refusal::ForeignAuthority => Self::ForeignAuthority { server },

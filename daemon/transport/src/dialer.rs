@@ -170,7 +170,7 @@ pub(crate) fn dial_error(
 ) -> DialError {
     let server = server.to_string();
     if let Some(refusal) = verifier.refusal() {
-        return DialError::of_refusal(server, refusal);
+        return DialError::from_refusal(server, refusal);
     }
     match error {
         ConnectionError::TimedOut => DialError::Silent { server, limit, transport: "UDP" },

@@ -39,7 +39,7 @@ pub enum TransportError {
         remedy: &'static str,
     },
     /// A file has invalid content.
-    #[error("{path} is damaged: {problem}; {remedy}", path = path.display())]
+    #[error("{path} is corrupt: {problem}; {remedy}", path = path.display())]
     Damaged {
         /// The path.
         path: PathBuf,
@@ -50,7 +50,7 @@ pub enum TransportError {
     },
     /// A certificate authority already exists there.
     #[error(
-        "{dir} exists already; an authority is made once, and overwriting it would lock out every site",
+        "{dir} already contains files; a new certificate authority there would lock out every site",
         dir = dir.display()
     )]
     AuthorityExists {
@@ -58,19 +58,19 @@ pub enum TransportError {
         dir: PathBuf,
     },
     /// A server name that a certificate cannot contain.
-    #[error("`{name}` is neither a DNS name nor an IP address, so it cannot be a name of the server")]
+    #[error("invalid server name `{name}`: neither a DNS name nor an IP address")]
     BadName {
         /// The name.
         name: String,
     },
     /// A key that is not Ed25519.
-    #[error("{whose} is not an Ed25519 public key, the only kind Linecamp uses")]
+    #[error("{whose} is not an Ed25519 key")]
     BadPublicKey {
         /// The owner of the key.
         whose: &'static str,
     },
     /// A certificate that cannot be decoded or belongs to another key.
-    #[error("{whose} cannot be used: {problem}")]
+    #[error("{whose} is invalid: {problem}")]
     BadCertificate {
         /// The owner of the certificate.
         whose: &'static str,
@@ -78,7 +78,7 @@ pub enum TransportError {
         problem: String,
     },
     /// A key or certificate could not be generated.
-    #[error("failed to make {what}")]
+    #[error("failed to create {what}")]
     Make {
         /// What was being generated.
         what: &'static str,
@@ -87,8 +87,8 @@ pub enum TransportError {
     },
     /// The clock of this machine is before the start of the authority's validity.
     #[error(
-        "the clock shows {now}, before the authority was made ({not_before}), so certificates issued by it would be \
-         wrong; set the clock"
+        "this machine's clock ({now}) is before the authority's validity starts ({not_before}), so certificates issued \
+         now would be invalid; set the clock"
     )]
     ClockBeforeAuthority {
         /// The time of the clock.
@@ -113,7 +113,7 @@ pub enum TransportError {
         source: Cause,
     },
     /// A peer's handshake failed.
-    #[error("failed to shake hands with {remote}")]
+    #[error("handshake with {remote} failed")]
     Handshake {
         /// The peer's address.
         remote: SocketAddr,
@@ -121,7 +121,10 @@ pub enum TransportError {
         source: Cause,
     },
     /// A peer did not complete the handshake and send its first bytes in time.
-    #[error("{remote} did not shake hands and speak within {seconds} s", seconds = limit.as_secs())]
+    #[error(
+        "{remote} did not complete the handshake and send its first bytes within {seconds} s",
+        seconds = limit.as_secs()
+    )]
     HandshakeLate {
         /// The peer's address.
         remote: SocketAddr,

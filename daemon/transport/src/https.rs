@@ -155,7 +155,7 @@ async fn connect_in_time(host: &str, port: u16, trust: &ApiTrust) -> Result<Clie
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     };
     handshake.await.map_err(|source: io::Error| match verifier.refusal() {
-        Some(refusal) => DialError::of_refusal(server.clone(), refusal),
+        Some(refusal) => DialError::from_refusal(server.clone(), refusal),
         None => DialError::Handshake { server: server.clone(), source: source.into() },
     })
 }
@@ -167,7 +167,7 @@ pub(crate) fn read_ca_file(path: &std::path::Path) -> Result<RootCertStore, Caus
         store.add(certificate?)?;
     }
     if store.is_empty() {
-        return Err("there is no certificate in it".into());
+        return Err("no certificate found".into());
     }
     Ok(store)
 }

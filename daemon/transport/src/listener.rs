@@ -165,8 +165,8 @@ impl Incoming {
         let chain = connection
             .peer_identity()
             .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
-            .ok_or("the peer showed no certificate")?;
-        let certificate = chain.first().ok_or("the peer showed no certificate")?;
+            .ok_or("the peer presented no certificate")?;
+        let certificate = chain.first().ok_or("the peer presented no certificate")?;
         let peer = self.verifier.evaluate(certificate, self.clock.now())?;
         let streams = connection.accept_bi().await?;
         Ok((peer, Session::new(&connection, streams, self.settings.idle_timeout_max)))

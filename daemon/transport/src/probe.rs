@@ -114,7 +114,7 @@ pub async fn probe_api(server: SocketAddr, host: Option<&str>, trust: &Trust) ->
     let verifier = verifier_for(trust, name.clone());
     let result = match api_config(&verifier) {
         Ok(config) => tls_handshake(server, name, config).await.map_err(|source| match verifier.refusal() {
-            Some(refusal) => DialError::of_refusal(server.to_string(), refusal),
+            Some(refusal) => DialError::from_refusal(server.to_string(), refusal),
             None => DialError::Handshake { server: server.to_string(), source: source.into() },
         }),
         Err(error) => Err(local(error.into())),

@@ -33,19 +33,19 @@ pub enum SessionEnd {
         reason: Vec<u8>,
     },
     /// This side closed it.
-    #[error("closed here")]
+    #[error("closed locally")]
     ClosedHere,
     /// Nothing was received for the idle timeout.
-    #[error("the peer fell silent")]
+    #[error("idle timeout: no packets from the peer")]
     Silent,
     /// The peer does not know this session: it has restarted.
-    #[error("the peer has started again")]
+    #[error("the peer restarted")]
     Reset,
     /// The peer sent an invalid frame. The session is still open and has to be closed.
-    #[error("the peer broke the framing")]
+    #[error("invalid frame from the peer")]
     BadFrame(#[source] FrameError),
     /// Anything else: the peer violated QUIC, ended its stream, or stopped reading.
-    #[error("the session broke: {0}")]
+    #[error("session failed: {0}")]
     Broken(String),
 }
 
@@ -143,7 +143,7 @@ impl SessionSender {
                 Err(_) if due < stalled => return Err(frame_late()),
                 Err(_) => {
                     return Err(SessionEnd::Broken(format!(
-                        "the peer took no bytes for {} s",
+                        "the peer accepted no data for {} s",
                         self.stall_limit.as_secs()
                     )));
                 }
@@ -229,7 +229,7 @@ impl SessionReceiver {
     async fn end_after_stream(&self) -> SessionEnd {
         match tokio::time::timeout(self.stall_limit, self.closer.connection.closed()).await {
             Ok(error) => end_of_connection(error),
-            Err(_) => SessionEnd::Broken("the peer ended its stream and stayed".to_owned()),
+            Err(_) => SessionEnd::Broken("the peer ended its stream without closing the session".to_owned()),
         }
     }
 
@@ -250,7 +250,7 @@ pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
 }
 
 fn frame_late() -> SessionEnd {
-    SessionEnd::Broken(format!("a frame was not whole within {} s", FRAME_LIMIT.as_secs()))
+    SessionEnd::Broken(format!("frame incomplete after {} s", FRAME_LIMIT.as_secs()))
 }
 
 fn end_of_write(error: WriteError) -> SessionEnd {

@@ -15,9 +15,9 @@ pub(crate) fn open_socket(address: SocketAddr, buffer_bytes: Option<usize>) -> i
         socket.set_only_v6(false)?;
     }
     if let Some(bytes) = buffer_bytes {
-        let asked = socket.set_recv_buffer_size(bytes).and_then(|()| socket.set_send_buffer_size(bytes));
-        if let Err(error) = asked {
-            tracing::debug!(%error, bytes, "the kernel keeps its socket buffers");
+        let result = socket.set_recv_buffer_size(bytes).and_then(|()| socket.set_send_buffer_size(bytes));
+        if let Err(error) = result {
+            tracing::debug!(%error, bytes, "cannot set the socket buffer size; keeping the default");
         }
     }
     socket.set_nonblocking(true)?;

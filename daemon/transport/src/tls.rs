@@ -45,9 +45,9 @@ pub(crate) fn api_provider() -> CryptoProvider {
 
 fn ed25519_only(supported: WebPkiSupportedAlgorithms) -> WebPkiSupportedAlgorithms {
     let mapping: &'static [_] = supported.mapping;
-    let place =
+    let position =
         mapping.iter().position(|(scheme, _)| *scheme == SignatureScheme::ED25519).expect("ring verifies Ed25519");
-    WebPkiSupportedAlgorithms { all: mapping[place].1, mapping: &mapping[place..=place] }
+    WebPkiSupportedAlgorithms { all: mapping[position].1, mapping: &mapping[position..=position] }
 }
 
 /// Builds the server's configuration.

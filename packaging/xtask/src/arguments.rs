@@ -6,29 +6,29 @@ use anyhow::Context;
 
 /// What `cargo xtask help` prints.
 pub(crate) const HELP: &str = "\
-Usage: cargo xtask VERB
+Usage: cargo xtask COMMAND
 
-  dev [--sites N] [--keep DIR]   build everything, start a server, a DNS zone in memory and N sites (1), say what to
-                                 try, run until Ctrl-C; with --keep their data stays in DIR and is used again
+  dev [--sites N] [--keep DIR]   Build everything, start a server, an in-memory DNS zone and N sites (default 1), print
+                                 what to try, and run until Ctrl-C; --keep stores the data in DIR and reuses it
   test [--all] [--strict] [-- ARGS]
-                                 set up what the tests need and run the fast tier, which is every test once; ARGS go to
-                                 `cargo nextest run`; with --all the slow tier, too: the journeys against programs as
-                                 they are released, and a search of the simulator with new seeds; with --strict what
-                                 is skipped fails the run, except for what tests/may-skip.toml lists
-  bench [link] [-- ARGS]         build what is measured with its release profiles and measure the link
-  bench plugins [-- ARGS]        the same for plugins, and a daemon that has some
-  bench sim                      the same for the simulator
-  sim [ARGS]                     build the simulator for speed and run it: every scenario, or what ARGS ask for
+                                 Install what the tests need and run the fast tier, which runs every test once; ARGS are
+                                 passed to `cargo nextest run`. --all also runs the slow tier: the end-to-end tests
+                                 against released programs, and a simulator search with new seeds. --strict fails the
+                                 run if a test is skipped that tests/may-skip.toml does not list
+  bench [link] [-- ARGS]         Build the release profiles and benchmark the link
+  bench plugins [-- ARGS]        Benchmark plugins, and a daemon that runs some
+  bench sim                      Benchmark the simulator
+  sim [ARGS]                     Build the optimized simulator and run every scenario, or what ARGS select
   dist [--arch amd64|arm64] [--out DIR]
-                                 build everything for release and make the packages, with checksums and lists of parts,
-                                 in DIR (target/dist/packages); for both architectures if none is named";
+                                 Build the release: programs, packages, SBOMs and checksums in DIR (default:
+                                 target/dist/packages), for both architectures unless --arch selects one";
 
 /// The most sites `dev` starts: each is a process, and a developer's machine is small.
 const SITES_MAX: u32 = 50;
 
 /// A parsed command line.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Verb {
+pub(crate) enum Task {
     Help,
     Dev(DevOptions),
     Test(TestOptions),
@@ -81,7 +81,7 @@ impl Arch {
     /// Returns this machine's architecture.
     pub(crate) fn native() -> anyhow::Result<Self> {
         let found = Self::ALL.into_iter().find(|arch| arch.target().starts_with(std::env::consts::ARCH));
-        found.with_context(|| format!("nothing is released for {}", std::env::consts::ARCH))
+        found.with_context(|| format!("no release for architecture {}", std::env::consts::ARCH))
     }
 
     /// Returns its name in Debian.
@@ -106,12 +106,12 @@ impl DistOptions {
         let mut options = Self { arch: None, out: None };
         let mut arguments = arguments.into_iter();
         while let Some(name) = arguments.next() {
-            let mut value = || arguments.next().ok_or_else(|| Usage(format!("{name} needs a value")));
+            let mut value = || arguments.next().ok_or_else(|| Usage(format!("{name} requires a value")));
             match name.as_str() {
                 "--arch" => {
                     let text = value()?;
                     let found = Arch::ALL.into_iter().find(|arch| arch.name() == text);
-                    let unknown = || Usage(format!("--arch: `{text}` is not built; there are: amd64, arm64"));
+                    let unknown = || Usage(format!("--arch: unknown architecture `{text}`; use amd64 or arm64"));
                     options.arch = Some(found.ok_or_else(unknown)?);
                 }
                 "--out" => options.out = Some(value()?.into()),
@@ -126,11 +126,11 @@ impl DistOptions {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Usage(pub(crate) String);
 
-impl Verb {
+impl Task {
     /// Parses the arguments after `cargo xtask`.
     pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Self, Usage> {
         let mut arguments = arguments.into_iter();
-        let verb = arguments.next().ok_or_else(|| Usage("a verb is missing".into()))?;
+        let verb = arguments.next().ok_or_else(|| Usage("missing command".into()))?;
         let rest: Vec<String> = arguments.collect();
         match verb.as_str() {
             "help" | "-h" | "--help" => Ok(Self::Help),
@@ -139,7 +139,7 @@ impl Verb {
             "bench" => bench(rest),
             "sim" => Ok(Self::Sim { passed_on: passed_on(rest) }),
             "dist" => DistOptions::parse(rest).map(Self::Dist),
-            _ => Err(Usage(format!("unknown verb `{verb}`"))),
+            _ => Err(Usage(format!("unknown command `{verb}`"))),
         }
     }
 }
@@ -157,7 +157,7 @@ impl TestOptions {
         }
         options.passed_on = passed_on(rest);
         if options.is_all && !options.passed_on.is_empty() {
-            return Err(Usage("test: --all runs everything, so nothing goes to `cargo nextest run`".into()));
+            return Err(Usage("test: --all runs everything and accepts no arguments for `cargo nextest run`".into()));
         }
         Ok(options)
     }
@@ -168,13 +168,13 @@ impl DevOptions {
         let mut options = Self { sites: 1, keep: None };
         let mut arguments = arguments.into_iter();
         while let Some(name) = arguments.next() {
-            let mut value = || arguments.next().ok_or_else(|| Usage(format!("{name} needs a value")));
+            let mut value = || arguments.next().ok_or_else(|| Usage(format!("{name} requires a value")));
             match name.as_str() {
                 "--sites" => {
                     let text = value()?;
                     let sites = text.parse().ok().filter(|sites| *sites <= SITES_MAX);
-                    options.sites =
-                        sites.ok_or_else(|| Usage(format!("--sites: `{text}` is not a number up to {SITES_MAX}")))?;
+                    options.sites = sites
+                        .ok_or_else(|| Usage(format!("--sites: `{text}` is not a number from 0 to {SITES_MAX}")))?;
                 }
                 "--keep" => options.keep = Some(value()?.into()),
                 _ => return Err(Usage(format!("dev: unknown argument `{name}`"))),
@@ -185,16 +185,16 @@ impl DevOptions {
 }
 
 /// The first argument names the benchmark; the default is `link`.
-fn bench(mut rest: Vec<String>) -> Result<Verb, Usage> {
+fn bench(mut rest: Vec<String>) -> Result<Task, Usage> {
     let what = match rest.first().map(String::as_str) {
         Some("--") | None => "link".to_owned(),
         Some(_) => rest.remove(0),
     };
     match what.as_str() {
-        "link" => Ok(Verb::Bench { passed_on: passed_on(rest) }),
-        "plugins" => Ok(Verb::BenchPlugins { passed_on: passed_on(rest) }),
-        "sim" => Ok(Verb::BenchSim),
-        other => Err(Usage(format!("bench: `{other}` is not measured; there are: link, plugins, sim"))),
+        "link" => Ok(Task::Bench { passed_on: passed_on(rest) }),
+        "plugins" => Ok(Task::BenchPlugins { passed_on: passed_on(rest) }),
+        "sim" => Ok(Task::BenchSim),
+        other => Err(Usage(format!("bench: unknown benchmark `{other}`; use link, plugins or sim"))),
     }
 }
 
@@ -209,39 +209,42 @@ fn passed_on(mut rest: Vec<String>) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn check(line: &str, expected: Result<Verb, &str>) {
-        let parsed = Verb::parse(line.split_whitespace().map(String::from));
+    fn check(line: &str, expected: Result<Task, &str>) {
+        let parsed = Task::parse(line.split_whitespace().map(String::from));
         assert_eq!(parsed, expected.map_err(|problem| Usage(problem.into())), "{line}");
     }
 
     #[test]
     fn a_command_line_is_understood_or_refused_with_the_reason() {
-        let dev = |sites, keep: Option<&str>| Ok(Verb::Dev(DevOptions { sites, keep: keep.map(PathBuf::from) }));
+        let dev = |sites, keep: Option<&str>| Ok(Task::Dev(DevOptions { sites, keep: keep.map(PathBuf::from) }));
         let passed_on = || vec!["-E".to_owned(), "x".to_owned()];
         check("dev", dev(1, None));
         check("dev --sites 3 --keep d", dev(3, Some("d")));
-        let test = |is_strict, passed_on| Ok(Verb::Test(TestOptions { is_all: false, is_strict, passed_on }));
-        let all = |is_strict| Ok(Verb::Test(TestOptions { is_all: true, is_strict, passed_on: vec![] }));
+        let test = |is_strict, passed_on| Ok(Task::Test(TestOptions { is_all: false, is_strict, passed_on }));
+        let all = |is_strict| Ok(Task::Test(TestOptions { is_all: true, is_strict, passed_on: vec![] }));
         check("test --all", all(false));
         check("test --strict --all", all(true));
-        check("test --all -- -E x", Err("test: --all runs everything, so nothing goes to `cargo nextest run`"));
+        check(
+            "test --all -- -E x",
+            Err("test: --all runs everything and accepts no arguments for `cargo nextest run`"),
+        );
         check("test -- -E x", test(false, passed_on()));
         check("test --strict", test(true, vec![]));
         check("test --strict -- -E x", test(true, passed_on()));
-        check("bench link -- -E x", Ok(Verb::Bench { passed_on: passed_on() }));
-        check("bench -- -E x", Ok(Verb::Bench { passed_on: passed_on() }));
-        check("sim", Ok(Verb::Sim { passed_on: vec![] }));
-        check("sim run smoke", Ok(Verb::Sim { passed_on: vec!["run".into(), "smoke".into()] }));
-        check("bench sim", Ok(Verb::BenchSim));
-        check("bench plugins -- -E x", Ok(Verb::BenchPlugins { passed_on: passed_on() }));
-        let dist = |arch, out: Option<&str>| Ok(Verb::Dist(DistOptions { arch, out: out.map(PathBuf::from) }));
+        check("bench link -- -E x", Ok(Task::Bench { passed_on: passed_on() }));
+        check("bench -- -E x", Ok(Task::Bench { passed_on: passed_on() }));
+        check("sim", Ok(Task::Sim { passed_on: vec![] }));
+        check("sim run smoke", Ok(Task::Sim { passed_on: vec!["run".into(), "smoke".into()] }));
+        check("bench sim", Ok(Task::BenchSim));
+        check("bench plugins -- -E x", Ok(Task::BenchPlugins { passed_on: passed_on() }));
+        let dist = |arch, out: Option<&str>| Ok(Task::Dist(DistOptions { arch, out: out.map(PathBuf::from) }));
         check("dist", dist(None, None));
         check("dist --arch arm64 --out d", dist(Some(Arch::Arm64), Some("d")));
-        check("dist --arch sparc", Err("--arch: `sparc` is not built; there are: amd64, arm64"));
-        check("", Err("a verb is missing"));
-        check("tset", Err("unknown verb `tset`"));
-        check("dev --sites", Err("--sites needs a value"));
-        check("dev --sites 51", Err("--sites: `51` is not a number up to 50"));
-        check("bench disk", Err("bench: `disk` is not measured; there are: link, plugins, sim"));
+        check("dist --arch sparc", Err("--arch: unknown architecture `sparc`; use amd64 or arm64"));
+        check("", Err("missing command"));
+        check("tset", Err("unknown command `tset`"));
+        check("dev --sites", Err("--sites requires a value"));
+        check("dev --sites 51", Err("--sites: `51` is not a number from 0 to 50"));
+        check("bench disk", Err("bench: unknown benchmark `disk`; use link, plugins or sim"));
     }
 }

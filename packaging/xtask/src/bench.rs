@@ -13,10 +13,11 @@ pub(crate) fn link(passed_on: &[String]) -> anyhow::Result<()> {
     toolchain::add_brokers();
     let (daemon, server) = (release::program("linecampd")?, release::program("linecamp-server")?);
     // Without the plugin benchmarks: they would compile a WebAssembly runtime once more.
-    let words = ["run", "--profile", "server", "--package", "linecamp-bench", "--no-default-features", "--", "link"];
-    let mut bench = cargo(words);
+    let arguments =
+        ["run", "--profile", "server", "--package", "linecamp-bench", "--no-default-features", "--", "link"];
+    let mut bench = cargo(arguments);
     bench.args(passed_on).env("LINECAMP_BENCH_DAEMON", daemon).env("LINECAMP_BENCH_SERVER", server);
-    step("measuring the link", bench)
+    step("benchmarking the link", bench)
 }
 
 /// Benchmarks plugins, and a daemon that runs some.
@@ -30,5 +31,5 @@ pub(crate) fn plugins(passed_on: &[String]) -> anyhow::Result<()> {
     bench.env("LINECAMP_BENCH_DAEMON", daemon).env("LINECAMP_BENCH_SERVER", server);
     bench.env("LINECAMP_BENCH_COMPILER", compiler);
     bench.env(plugins::VARIABLE, plugins);
-    step("measuring plugins", bench)
+    step("benchmarking plugins", bench)
 }

@@ -28,7 +28,7 @@ impl Child {
     pub(crate) fn spawn(name: &str, logs: &Path, mut command: Command) -> anyhow::Result<Self> {
         let log = logs.join(format!("{name}.log"));
         let file = File::create(&log).with_context(|| format!("failed to create {}", log.display()))?;
-        let copy = file.try_clone().with_context(|| format!("failed to open {} twice", log.display()))?;
+        let copy = file.try_clone().with_context(|| format!("failed to duplicate the handle of {}", log.display()))?;
         // In its own process group, it does not receive Ctrl-C: we stop the programs, in order.
         command.stdin(Stdio::null()).stdout(copy).stderr(file).env("NO_COLOR", "1").process_group(0);
         let process = command.spawn().with_context(|| format!("failed to start {name}"))?;
@@ -55,7 +55,7 @@ impl Child {
         let text = self.log();
         let lines: Vec<_> = text.lines().collect();
         let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n    ");
-        format!("the end of {}:\n    {tail}", self.log.display())
+        format!("last lines of {}:\n    {tail}", self.log.display())
     }
 
     /// Sends SIGTERM, waits, and kills the program if it does not exit.
@@ -65,10 +65,10 @@ impl Child {
         }
         // It may exit before the signal is sent; then there is nothing left to do.
         let _ = kill_process(Pid::from_child(&self.process), Signal::TERM);
-        let asked = Instant::now();
+        let requested = Instant::now();
         while self.ended().is_none() {
-            if asked.elapsed() > GRACE {
-                eprintln!("xtask: {} did not end within {} s: killing it", self.name, GRACE.as_secs());
+            if requested.elapsed() > GRACE {
+                eprintln!("xtask: {} did not stop within {} s; killing it", self.name, GRACE.as_secs());
                 let _ = self.process.kill();
                 let _ = self.process.wait();
                 return;

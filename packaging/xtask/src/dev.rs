@@ -45,11 +45,12 @@ const PACKAGES: [&str; 5] =
 pub(crate) fn run(options: &DevOptions) -> anyhow::Result<()> {
     let mut steps = Steps { count: 4 + options.sites, done: 0 };
     let (binaries, component) = programs(&mut steps)?;
-    let temporary = tempfile::Builder::new().prefix("linecamp-dev-").tempdir().context("failed to make a directory")?;
+    let temporary =
+        tempfile::Builder::new().prefix("linecamp-dev-").tempdir().context("failed to create a temporary directory")?;
     let data = match &options.keep {
         None => temporary.path().to_owned(),
         Some(kept) => {
-            fs::create_dir_all(kept).with_context(|| format!("failed to make {}", kept.display()))?;
+            fs::create_dir_all(kept).with_context(|| format!("failed to create {}", kept.display()))?;
             std::path::absolute(kept)?
         }
     };
@@ -62,7 +63,7 @@ pub(crate) fn run(options: &DevOptions) -> anyhow::Result<()> {
         child.stop();
     }
     match ended {
-        Err(error) if error.is::<Asked>() => Ok(()),
+        Err(error) if error.is::<Interrupted>() => Ok(()),
         ended => ended,
     }
 }
@@ -75,7 +76,7 @@ fn programs(steps: &mut Steps) -> anyhow::Result<(PathBuf, PathBuf)> {
         return Ok((built.into(), Path::new(&plugins).join(plugins::file(names::PLUGIN))));
     }
     let is_first = !binaries()?.join(PACKAGES[0]).exists();
-    let patience = if is_first { " (the first time, some 6 minutes of processor time)" } else { "" };
+    let patience = if is_first { " (the first build takes about 6 minutes of CPU time)" } else { "" };
     let mut build = cargo(["build"]);
     build.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
     step(&steps.next(&format!("building the programs{patience}")), build)?;
@@ -103,15 +104,15 @@ impl Steps {
 
 /// The run was interrupted.
 #[derive(Debug)]
-struct Asked;
+struct Interrupted;
 
-impl std::fmt::Display for Asked {
+impl std::fmt::Display for Interrupted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("stopped")
+        f.write_str("interrupted")
     }
 }
 
-impl std::error::Error for Asked {}
+impl std::error::Error for Interrupted {}
 
 /// The CLI's login.
 #[derive(Debug, Default)]
@@ -141,7 +142,7 @@ impl Camp {
             steps.begin(&format!("joining and starting {name}"));
             self.start_site(&name, number, quic, stop)?;
         }
-        self.introduce(zone);
+        self.print_introduction(zone);
         Ok(())
     }
 
@@ -154,8 +155,9 @@ impl Camp {
             let url = format!("https://{}", free_port()?);
             let mut init = self.command("linecamp-server");
             init.arg("init").arg("--data").arg(&directory).args(["--server-url", &url]);
-            let said = read(init)?;
-            let value = |name| word_after(&said, name).with_context(|| format!("`init` printed no `{name}`"));
+            let output = read(init)?;
+            let value =
+                |name| word_after(&output, name).with_context(|| format!("`linecamp-server init` printed no `{name}`"));
             let text = format!("{url}\n{}\n{}\n", value("pin:")?, value("admin key:")?);
             let file = fs::File::options().write(true).create_new(true).mode(0o600).open(&kept_login);
             file.and_then(|mut file| file.write_all(text.as_bytes()))
@@ -163,7 +165,7 @@ impl Camp {
         }
         let text = fs::read_to_string(&kept_login).context("failed to read the login")?;
         let mut lines = text.lines().map(str::to_owned);
-        let mut next = || lines.next().with_context(|| format!("{} is cut short", kept_login.display()));
+        let mut next = || lines.next().with_context(|| format!("{} is incomplete", kept_login.display()));
         self.login = Login { url: next()?, pin: next()?, key: next()? };
 
         self.children.insert(0, self.spawn_server()?);
@@ -196,7 +198,7 @@ impl Camp {
         self.spawn(name, run)?;
         self.wait(&format!("{name} to connect"), stop, |camp| {
             let shown = camp.linecamp(&["site", "show", name, "-o", "json"])?;
-            let site: serde_json::Value = serde_json::from_str(&shown).context("`linecamp` printed no JSON")?;
+            let site: serde_json::Value = serde_json::from_str(&shown).context("`linecamp` did not print JSON")?;
             Ok((site["link"]["state"] == "connected").then_some(()))
         })
     }
@@ -206,16 +208,16 @@ impl Camp {
         Ok(())
     }
 
-    /// Waits until `look` returns a value; fails if a program dies or the run is interrupted.
+    /// Waits until `check` returns a value; fails if a program dies or the run is interrupted.
     fn wait<T>(
         &mut self,
         what: &str,
         stop: &Stop,
-        look: impl Fn(&Self) -> anyhow::Result<Option<T>>,
+        check: impl Fn(&Self) -> anyhow::Result<Option<T>>,
     ) -> anyhow::Result<T> {
         let started = Instant::now();
         loop {
-            let failure = match look(self) {
+            let failure = match check(self) {
                 Ok(Some(found)) => return Ok(found),
                 Ok(None) => None,
                 Err(error) => Some(error),
@@ -224,10 +226,10 @@ impl Camp {
             if started.elapsed() > START_MAX {
                 let reason = failure.map(|error| format!("{error:#}\n")).unwrap_or_default();
                 let tails: Vec<_> = self.children.iter().map(Child::tail).collect();
-                bail!("waited {} s for {what}\n{reason}{}", START_MAX.as_secs(), tails.join("\n"));
+                bail!("timed out after {} s waiting for {what}\n{reason}{}", START_MAX.as_secs(), tails.join("\n"));
             }
-            if stop.is_asked_within(POLL) {
-                bail!(Asked);
+            if stop.is_requested_within(POLL) {
+                bail!(Interrupted);
             }
         }
     }
@@ -235,7 +237,7 @@ impl Camp {
     /// Runs until interrupted, which is success, or until a program dies.
     fn watch(&mut self, stop: &Stop) -> anyhow::Result<()> {
         let offline = self.data.join(OFFLINE_FILE);
-        while !stop.is_asked_within(POLL) {
+        while !stop.is_requested_within(POLL) {
             self.check_alive()?;
             let is_stopped = self.children.first().is_none_or(|child| child.name() != SERVER);
             match (offline.exists(), is_stopped) {
@@ -256,24 +258,24 @@ impl Camp {
     fn check_alive(&mut self) -> anyhow::Result<()> {
         for child in &mut self.children {
             if let Some(status) = child.ended() {
-                bail!("{} ended with {status}; {}", child.name(), child.tail());
+                bail!("{} exited with {status}; {}", child.name(), child.tail());
             }
         }
         Ok(())
     }
 
-    fn introduce(&self, zone: SocketAddr) {
+    fn print_introduction(&self, zone: SocketAddr) {
         let Login { url, pin, key } = &self.login;
-        println!("\nRunning (Ctrl-C stops everything):\n");
+        println!("\nRunning (press Ctrl-C to stop):\n");
         for child in &self.children {
             println!("  {}", child.name());
         }
         println!("\nData and logs: {}\n", self.data.display());
-        println!("In another terminal, first this line:\n");
+        println!("In another terminal, run:\n");
         let path = self.binaries.display();
         let data = self.data.display();
         println!("  export DEV={data} LINECAMP_URL={url} LINECAMP_PIN={pin} LINECAMP_KEY={key} PATH={path}:$PATH\n");
-        println!("and then, for example:\n");
+        println!("Then try, for example:\n");
         println!("  linecamp site ls -l region=eu");
         println!("  linecamp site show camp-001");
         println!("  linecamp site label camp-001 rack=r7");
@@ -308,7 +310,7 @@ fn free_port() -> anyhow::Result<SocketAddr> {
             return Ok(address);
         }
     }
-    bail!("no port of this machine is free for TCP and UDP at once")
+    bail!("no port is free for both TCP and UDP")
 }
 
 fn word_after<'a>(text: &'a str, marker: &str) -> Option<&'a str> {
@@ -326,11 +328,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_server_says_is_found_in_its_words() {
-        let said = "made a CA\nadmin key: lck_ab12\npin: sha256:00ff\n";
-        assert_eq!(word_after(said, "admin key:"), Some("lck_ab12"));
-        assert_eq!(word_after(said, "pin:"), Some("sha256:00ff"));
-        assert_eq!(word_after(said, "password:"), None);
+    fn values_are_found_in_the_output_of_the_server() {
+        let output = "made a CA\nadmin key: lck_ab12\npin: sha256:00ff\n";
+        assert_eq!(word_after(output, "admin key:"), Some("lck_ab12"));
+        assert_eq!(word_after(output, "pin:"), Some("sha256:00ff"));
+        assert_eq!(word_after(output, "password:"), None);
 
         let log = "INFO quic listening on 127.0.0.1:7\nINFO https listening on addr=[::1]:8443, ready\n";
         assert_eq!(address_after(log, "quic listening on"), Some(([127, 0, 0, 1], 7).into()));

@@ -17,7 +17,7 @@ use crate::toolchain::{EMULATOR, add_emulator, add_lintian};
 use crate::{plugins, release, sbom};
 
 /// The command that tests whether a program starts. The plugin compiler has none: its only input is a component.
-const QUESTIONS: [(&str, &str); 3] =
+const VERSION_COMMANDS: [(&str, &str); 3] =
     [("linecampd", "version"), ("linecamp-server", "version"), ("linecamp", "--version")];
 
 /// Builds everything.
@@ -27,8 +27,8 @@ pub(crate) fn run(options: &DistOptions) -> anyhow::Result<()> {
     if out.exists() {
         fs::remove_dir_all(&out).with_context(|| format!("failed to empty {}", out.display()))?;
     }
-    fs::create_dir_all(&out).with_context(|| format!("failed to make {}", out.display()))?;
-    let out = out.canonicalize().context("failed to find the packages' directory")?;
+    fs::create_dir_all(&out).with_context(|| format!("failed to create {}", out.display()))?;
+    let out = out.canonicalize().context("failed to resolve the package directory")?;
     let archs = options.arch.map_or_else(|| Arch::ALL.to_vec(), |arch| vec![arch]);
 
     let pages = work.join("pages");
@@ -76,10 +76,10 @@ fn start(arch: Arch, programs: &[PathBuf]) -> anyhow::Result<()> {
     }
     for path in programs {
         let name = path.file_name().context("a program has a name")?.to_string_lossy().into_owned();
-        let Some((_, question)) = QUESTIONS.iter().find(|(program, _)| *program == name) else { continue };
+        let Some((_, argument)) = VERSION_COMMANDS.iter().find(|(program, _)| *program == name) else { continue };
         let path = path.to_string_lossy();
-        let said = if is_native { program(&path, [question]) } else { program(EMULATOR, [&*path, question]) };
-        say(&format!("{} says: {}", arch.target(), read(said)?.trim()));
+        let command = if is_native { program(&path, [argument]) } else { program(EMULATOR, [&*path, argument]) };
+        say(&format!("{}: {}", arch.target(), read(command)?.trim()));
     }
     Ok(())
 }
@@ -99,6 +99,6 @@ fn finish(out: &Path) -> anyhow::Result<()> {
         let bytes = fs::metadata(out.join(name))?.len();
         say(&format!("{:>9.1} KB  {name}", bytes as f64 / 1000.0));
     }
-    say(&format!("all of it is in {}", out.display()));
+    say(&format!("release written to {}", out.display()));
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `cargo xtask`: the project's single automation entry point.
 //!
-//! Its few verbs are stable: a new part of the product is added to an existing verb. Each verb sets up what it needs,
-//! reports progress while it takes long, and ends with a reliable exit code. There is no other script.
+//! Its few commands are stable: a new part of the product is added to an existing command. Each command sets up what it
+//! needs, reports progress while it takes long, and ends with a reliable exit code. There is no other script.
 //!
 //! | exit code | means |
 //! |---|---|
@@ -32,33 +32,33 @@ mod toolchain;
 
 use std::process::ExitCode;
 
-use arguments::{Usage, Verb};
+use arguments::{Task, Usage};
 
 const EXIT_FAILED: u8 = 1;
 const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let verb = match Verb::parse(std::env::args().skip(1)) {
-        Ok(verb) => verb,
+    let task = match Task::parse(std::env::args().skip(1)) {
+        Ok(task) => task,
         Err(Usage(problem)) => {
             eprintln!("xtask: {problem}\n\n{}", arguments::HELP);
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    let ended = match verb {
-        Verb::Help => {
+    let result = match task {
+        Task::Help => {
             println!("{}", arguments::HELP);
             Ok(())
         }
-        Verb::Dev(options) => dev::run(&options),
-        Verb::Test(options) => test::run(&options),
-        Verb::Bench { passed_on } => bench::link(&passed_on),
-        Verb::BenchPlugins { passed_on } => bench::plugins(&passed_on),
-        Verb::BenchSim => sim::bench(),
-        Verb::Sim { passed_on } => sim::run(&passed_on),
-        Verb::Dist(options) => dist::run(&options),
+        Task::Dev(options) => dev::run(&options),
+        Task::Test(options) => test::run(&options),
+        Task::Bench { passed_on } => bench::link(&passed_on),
+        Task::BenchPlugins { passed_on } => bench::plugins(&passed_on),
+        Task::BenchSim => sim::bench(),
+        Task::Sim { passed_on } => sim::run(&passed_on),
+        Task::Dist(options) => dist::run(&options),
     };
-    match ended {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask: {error:#}");

@@ -91,7 +91,7 @@ impl Stage {
         let extra = self.extra(target);
         for directory in ["plugins", "site"] {
             let directory = extra.join(directory);
-            fs::create_dir_all(&directory).with_context(|| format!("failed to make {}", directory.display()))?;
+            fs::create_dir_all(&directory).with_context(|| format!("failed to create {}", directory.display()))?;
         }
         for path in programs {
             copy(path, &self.release(target).join(path.file_name().context("a program has a name")?))?;
@@ -102,7 +102,7 @@ impl Stage {
         // Including the project's own files: packages use file times, up to the last commit's time.
         for from in [pages.to_owned(), root().join("packaging/systemd"), root().join("packaging/config")] {
             let copied = read(program("cp", ["-r".as_ref(), from.as_os_str(), extra.as_os_str()]));
-            copied.with_context(|| format!("failed to put {} on the stage", from.display()))?;
+            copied.with_context(|| format!("failed to copy {} to the staging directory", from.display()))?;
         }
         let path = extra.join("changelog");
         fs::write(&path, changelog(&self.version, &self.epoch)?).context("failed to write the changelog")?;
@@ -117,7 +117,7 @@ impl Stage {
 
     /// Builds the other Debian packages for `target`; the server's includes `sites`, the daemon's packages.
     pub(crate) fn debs(&self, target: &str, sites: &[PathBuf], out: &Path) -> anyhow::Result<()> {
-        self.give(target, sites)?;
+        self.add_site_packages(target, sites)?;
         for recipe in [SERVER, CLI, PROVIDERS] {
             self.deb(recipe, target, out)?;
         }
@@ -137,10 +137,10 @@ impl Stage {
         make.arg("--target-dir").arg(&self.directory).arg("--output").arg(out);
         make.args(recipe.variant.iter().flat_map(|variant| ["--variant", variant]));
         make.args(["--source-date", &self.epoch, "--set-metadata", &format!("version = \"{}\"", self.version)]);
-        step(&format!("making {} as .rpm for {target}", recipe.name()), make)
+        step(&format!("building the .rpm of {} for {target}", recipe.name()), make)
     }
 
-    fn give(&self, target: &str, sites: &[PathBuf]) -> anyhow::Result<()> {
+    fn add_site_packages(&self, target: &str, sites: &[PathBuf]) -> anyhow::Result<()> {
         let site = self.extra(target).join("site");
         sites.iter().try_for_each(|deb| copy(deb, &site.join(deb.file_name().context("a package has a name")?)))
     }
@@ -154,11 +154,11 @@ impl Stage {
         make.args(self.is_for_tests.then_some("--fast"));
         make.args(recipe.variant.iter().flat_map(|variant| ["--variant", variant]));
         make.env("CARGO_TARGET_DIR", &self.directory);
-        step(&format!("making {} as .deb for {target}", recipe.name()), make)?;
+        step(&format!("building the .deb of {} for {target}", recipe.name()), make)?;
         let arch = if target.starts_with("aarch64") { "arm64" } else { "amd64" };
         let deb = out.join(format!("{}_{}_{arch}.deb", recipe.name(), self.version));
         if !deb.exists() {
-            bail!("cargo-deb made something else than {}", deb.display());
+            bail!("cargo-deb did not create {}", deb.display());
         }
         Ok(deb)
     }
@@ -187,7 +187,7 @@ impl Recipe {
 /// Copies each program in `binaries` to `work` without debug information, which is nine tenths of it.
 pub(crate) fn stripped(binaries: &Path, work: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let directory = work.join("programs");
-    fs::create_dir_all(&directory).with_context(|| format!("failed to make {}", directory.display()))?;
+    fs::create_dir_all(&directory).with_context(|| format!("failed to create {}", directory.display()))?;
     let strip = |name: &&str| {
         let to = directory.join(name);
         let arguments = ["-o".as_ref(), to.as_os_str(), binaries.join(name).as_os_str()].map(OsStr::to_owned);
@@ -203,7 +203,7 @@ pub(crate) fn for_tests(programs: &[PathBuf], target: &str, plugins: &Path, work
     write_pages(&pages)?;
     for (directory, version) in [("previous", PREVIOUS), ("current", env!("CARGO_PKG_VERSION"))] {
         let out = work.join(directory);
-        fs::create_dir_all(&out).with_context(|| format!("failed to make {}", out.display()))?;
+        fs::create_dir_all(&out).with_context(|| format!("failed to create {}", out.display()))?;
         let stage = Stage::for_tests(work.join("stage"), version)?;
         stage.put(target, programs, &pages, plugins)?;
         let daemon = stage.daemon_deb(target, &out)?;

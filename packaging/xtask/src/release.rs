@@ -34,7 +34,7 @@ const LINK: [&str; 5] = [
 ];
 
 /// The linker script that places rarely used code last, so that less of a program is resident in memory.
-const SELDOM: &str = "packaging/link/seldom.ld";
+const COLD_CODE_SCRIPT: &str = "packaging/link/seldom.ld";
 
 /// Returns the directory of all release builds.
 pub(crate) fn work() -> anyhow::Result<PathBuf> {
@@ -55,7 +55,7 @@ pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
     let (profile, packages) = BUILDS
         .iter()
         .find(|(_, packages)| packages.contains(&name))
-        .with_context(|| format!("{name} is not released"))?;
+        .with_context(|| format!("{name} is not a released program"))?;
     let built = build(Arch::native()?, profile, packages)?;
     built.into_iter().find(|path| path.ends_with(name)).with_context(|| format!("{name} was not built"))
 }
@@ -70,7 +70,7 @@ pub(crate) fn as_released(cargo: &mut Command, arch: Arch) -> anyhow::Result<()>
         .args(["--target", target])
         .env(format!("CC_{suffix}"), &compiler.cc)
         .env(format!("AR_{suffix}"), &compiler.ar);
-    let script = format!("-Clink-arg=-T{}", root().join(SELDOM).display());
+    let script = format!("-Clink-arg=-T{}", root().join(COLD_CODE_SCRIPT).display());
     make_reproducible(cargo, &work()?, &[&LINK[..], &[&script]].concat())
 }
 
@@ -82,16 +82,16 @@ fn build(arch: Arch, profile: &str, packages: &[&str]) -> anyhow::Result<Vec<Pat
     let work = work()?;
     let built: Vec<_> = packages.iter().map(|package| work.join(arch.target()).join(profile).join(package)).collect();
     built.iter().try_for_each(|path| check_reproducible(path, &work))?;
-    built.iter().filter(|path| path.ends_with("linecampd")).try_for_each(|path| insist_on_no_compiler(path))?;
+    built.iter().filter(|path| path.ends_with("linecampd")).try_for_each(|path| check_no_compiler(path))?;
     Ok(built)
 }
 
 /// Rejects a daemon that contains the plugin compiler.
-fn insist_on_no_compiler(daemon: &Path) -> anyhow::Result<()> {
+fn check_no_compiler(daemon: &Path) -> anyhow::Result<()> {
     let bytes = fs::read(daemon).with_context(|| format!("failed to read {}", daemon.display()))?;
     let compiler = b"cranelift-codegen";
     if bytes.windows(compiler.len()).any(|window| window == compiler) {
-        bail!("{} has the compiler of plugins in it", daemon.display());
+        bail!("{} contains the plugin compiler", daemon.display());
     }
     Ok(())
 }

@@ -16,8 +16,8 @@ pub(crate) fn epoch() -> anyhow::Result<String> {
     if let Ok(epoch) = std::env::var(EPOCH) {
         return Ok(epoch);
     }
-    let said = read(program("git", ["log", "-1", "--format=%ct"]));
-    let epoch = said.with_context(|| format!("failed to ask git for the last commit's time; set {EPOCH}"))?;
+    let output = read(program("git", ["log", "-1", "--format=%ct"]));
+    let epoch = output.with_context(|| format!("failed to read the time of the last commit from git; set {EPOCH}"))?;
     Ok(epoch.trim().to_owned())
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn check_reproducible(path: &Path, work: &Path) -> anyhow::Result<()>
     for place in [work.to_owned(), root(), cargo_home()?] {
         let name = place.to_string_lossy();
         if bytes.windows(name.len()).any(|window| window == name.as_bytes()) {
-            bail!("{} names {name}, so another machine would build it otherwise", path.display());
+            bail!("{} contains the path {name}, so the build is not reproducible", path.display());
         }
     }
     Ok(())

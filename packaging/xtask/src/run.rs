@@ -17,8 +17,8 @@ pub(crate) fn root() -> PathBuf {
 
 /// Returns the directory of the programs of the dev profile: the one this program is in.
 pub(crate) fn binaries() -> anyhow::Result<PathBuf> {
-    let own = std::env::current_exe().context("failed to find xtask's own path")?;
-    Ok(own.parent().context("xtask's own path has no parent")?.to_owned())
+    let own = std::env::current_exe().context("failed to determine the path of xtask")?;
+    Ok(own.parent().context("the path of xtask has no parent")?.to_owned())
 }
 
 /// Variables that `cargo run` sets for xtask. They are removed for nested cargo calls: build scripts that read them
@@ -51,7 +51,7 @@ pub(crate) fn step(what: &str, mut command: Command) -> anyhow::Result<()> {
     let started = Instant::now();
     let status = command.status().with_context(|| format!("failed to start {}", name_of(&command)))?;
     if !status.success() {
-        bail!("{what}: {} ended with {status}", name_of(&command));
+        bail!("{what}: {} exited with {status}", name_of(&command));
     }
     say(&format!("{what}: done in {:.1} s", started.elapsed().as_secs_f64()));
     Ok(())
@@ -68,8 +68,8 @@ pub(crate) fn read(mut command: Command) -> anyhow::Result<String> {
     let output =
         command.stdin(Stdio::null()).output().with_context(|| format!("failed to start {}", name_of(&command)))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{} ended with {}: {}", name_of(&command), output.status, said.trim());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        bail!("{} exited with {}: {}", name_of(&command), output.status, stderr.trim());
     }
     String::from_utf8(output.stdout).with_context(|| format!("{} printed something other than text", name_of(&command)))
 }

@@ -17,7 +17,7 @@ type Id = (String, String);
 struct Crates {
     own: Id,
     links: BTreeMap<Id, BTreeSet<Id>>,
-    licences: BTreeMap<Id, String>,
+    licenses: BTreeMap<Id, String>,
     checksums: BTreeMap<Id, String>,
 }
 
@@ -27,10 +27,10 @@ pub(crate) fn of(package: &str, target: &str) -> anyhow::Result<String> {
     let mut tree = cargo(["tree", "--locked", "--package", package, "--target", target, "--format", " {p}"]);
     tree.args(["--edges", "normal,no-proc-macro", "--prefix", "depth", "--no-dedupe"]);
     let (own, links) = links(&read(tree)?).with_context(|| format!("cargo knows no package {package}"))?;
-    let said = read(cargo(["metadata", "--locked", "--format-version", "1", "--filter-platform", target]))?;
-    let metadata: Value = serde_json::from_str(&said).context("cargo metadata prints JSON")?;
+    let output = read(cargo(["metadata", "--locked", "--format-version", "1", "--filter-platform", target]))?;
+    let metadata: Value = serde_json::from_str(&output).context("cargo metadata prints JSON")?;
     let lock = std::fs::read_to_string(root().join("Cargo.lock")).context("failed to read Cargo.lock")?;
-    let crates = Crates { own, links, licences: licences(&metadata), checksums: checksums(&lock) };
+    let crates = Crates { own, links, licenses: licenses(&metadata), checksums: checksums(&lock) };
     Ok(serde_json::to_string_pretty(&crates.list())? + "\n")
 }
 
@@ -57,8 +57,8 @@ impl Crates {
             "version": id.1,
             "purl": purl(id),
         });
-        if let Some(licence) = self.licences.get(id) {
-            component["licenses"] = json!([{ "expression": licence.replace('/', " OR ") }]);
+        if let Some(license) = self.licenses.get(id) {
+            component["licenses"] = json!([{ "expression": license.replace('/', " OR ") }]);
         }
         if let Some(sum) = self.checksums.get(id) {
             component["hashes"] = json!([{ "alg": "SHA-256", "content": sum }]);
@@ -77,9 +77,9 @@ fn links(tree: &str) -> Option<(Id, BTreeMap<Id, BTreeSet<Id>>)> {
     let mut above: Vec<Id> = Vec::new();
     for line in tree.lines() {
         // `2 quinn v0.11.9 (SOURCE)`.
-        let mut words = line.split(' ');
-        let (depth, name) = (words.next()?.parse::<usize>().ok()?, words.next()?);
-        let id = (name.to_owned(), words.next()?.strip_prefix('v')?.to_owned());
+        let mut fields = line.split(' ');
+        let (depth, name) = (fields.next()?.parse::<usize>().ok()?, fields.next()?);
+        let id = (name.to_owned(), fields.next()?.strip_prefix('v')?.to_owned());
         above.truncate(depth);
         if let Some(parent) = above.last() {
             links.entry(parent.clone()).or_default().insert(id.clone());
@@ -90,7 +90,7 @@ fn links(tree: &str) -> Option<(Id, BTreeMap<Id, BTreeSet<Id>>)> {
     Some((above.into_iter().next()?, links))
 }
 
-fn licences(metadata: &Value) -> BTreeMap<Id, String> {
+fn licenses(metadata: &Value) -> BTreeMap<Id, String> {
     let all = metadata["packages"].as_array().into_iter().flatten();
     all.filter_map(|one| Some(((text(one, "name")?, text(one, "version")?), text(one, "license")?))).collect()
 }

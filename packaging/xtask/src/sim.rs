@@ -42,15 +42,15 @@ pub(crate) fn bench() -> anyhow::Result<()> {
         Line { what: "quic: 500 sites, 24 hours, with faults", measured: wall(&quic)?, bound: 180.0, unit: "s" },
         Line { what: "quic: memory of a site", measured: each(&quic, &small_quic)?, bound: 200.0, unit: "KB" },
     ];
-    println!("\n{:<44}{:>12}{:>14}  verdict", "line", "measured", "bound");
+    println!("\n{:<44}{:>12}{:>14}  result", "measurement", "measured", "limit");
     for line in &lines {
-        let verdict = if line.measured <= line.bound { "ok" } else { "SHORT" };
+        let result = if line.measured <= line.bound { "ok" } else { "EXCEEDED" };
         let (measured, bound) =
             (format!("{:.1} {}", line.measured, line.unit), format!("≤ {} {}", line.bound, line.unit));
-        println!("{:<44}{measured:>12}{bound:>14}  {verdict}", line.what);
+        println!("{:<44}{measured:>12}{bound:>14}  {result}", line.what);
     }
     for (mode, outcome) in [("model", &model), ("quic", &quic)] {
-        println!("{mode}: {:.0} events a second", number(outcome, "/events")? / wall(outcome)?);
+        println!("{mode}: {:.0} events per second", number(outcome, "/events")? / wall(outcome)?);
     }
     Ok(())
 }
@@ -59,7 +59,7 @@ fn outcome(what: &str, arguments: &[&str]) -> anyhow::Result<Value> {
     say(&format!("measuring {what}"));
     let mut sim = cargo(["run", "--quiet", "--profile", "server", "--package", "fleet-sim", "--"]);
     sim.args(arguments).args(["-o", "json"]);
-    let outcome: Value = serde_json::from_str(&read(sim)?).context("the simulator printed no JSON")?;
+    let outcome: Value = serde_json::from_str(&read(sim)?).context("the simulator did not print JSON")?;
     ensure!(outcome["outcome"] == "passed", "the run did not pass: {}", outcome["violations"]);
     Ok(outcome)
 }

@@ -82,7 +82,7 @@ pub(crate) fn run(options: &TestOptions) -> anyhow::Result<()> {
     ledger.part("building everything", || step("building everything", build))?;
     let plugins = ledger.part("building the plugins", plugins::build)?;
     let packages = target_directory()?.join("packages");
-    ledger.part("making packages", || -> anyhow::Result<()> {
+    ledger.part("building packages", || -> anyhow::Result<()> {
         let programs = package::stripped(&binaries()?, &packages)?;
         let target = format!("{}-unknown-linux-gnu", env::consts::ARCH);
         package::for_tests(&programs, &target, &plugins, &packages)
@@ -110,17 +110,17 @@ pub(crate) fn run(options: &TestOptions) -> anyhow::Result<()> {
         failures.extend(slow::run(&runner, &mut ledger));
     }
     skipped.extend(skips::read(notes.path())?);
-    ledger.tell(tier, limit);
-    failures.push(tell(&skipped, &tests, options.is_strict));
+    ledger.print(tier, limit);
+    failures.push(report(&skipped, &tests, options.is_strict));
 
     let failures: Vec<_> = failures.into_iter().filter_map(Result::err).collect();
     for failure in &failures {
         say(&format!("FAILED: {failure:#}"));
     }
     if !failures.is_empty() {
-        bail!("not everything passed");
+        bail!("some steps failed");
     }
-    let aside = if skipped.is_empty() { "" } else { ", except what is SKIPPED above" };
+    let aside = if skipped.is_empty() { "" } else { ", except those SKIPPED above" };
     say(&format!("all tests passed in {:.0} s{aside}", ledger.took().as_secs_f64()));
     Ok(())
 }
@@ -152,16 +152,16 @@ impl Runner {
 }
 
 /// Prints what was skipped, the promises left unverified by it, and, in a strict run, the skips that are not allowed.
-fn tell(skipped: &BTreeSet<Skip>, tests: &Tests, is_strict: bool) -> anyhow::Result<()> {
+fn report(skipped: &BTreeSet<Skip>, tests: &Tests, is_strict: bool) -> anyhow::Result<()> {
     let text = fs::read_to_string(root().join(SPECIFICATION)).context("failed to read SPECIFICATION.md")?;
     let mut lines = skips::lines(skipped);
-    lines.extend(skips::not_shown(skipped, &promises(&text), tests));
+    lines.extend(skips::unverified(skipped, &promises(&text), tests));
     lines.iter().for_each(|line| say(line));
     if is_strict {
         let forbidden = skips::forbidden(skipped)?;
         forbidden.iter().for_each(|line| say(line));
         if !forbidden.is_empty() {
-            bail!("a strict run leaves nothing out that can be run: {} need(s) above", forbidden.len());
+            bail!("{} skip(s) above are not allowed in a strict run", forbidden.len());
         }
     }
     Ok(())
@@ -174,8 +174,9 @@ fn runner_path() -> anyhow::Result<OsString> {
         return Ok(path);
     }
     let tool = cargo_tool(NEXTEST.0, NEXTEST.1)?;
-    let own = tool.parent().context("the test runner's path has no parent")?.to_owned();
-    env::join_paths(iter::once(own).chain(env::split_paths(&path))).context("the test runner's path has a colon")
+    let own = tool.parent().context("the path of the test runner has no parent")?.to_owned();
+    env::join_paths(iter::once(own).chain(env::split_paths(&path)))
+        .context("the path of the test runner contains a colon")
 }
 
 /// Runs the runner's `list`; returns the file, and its contents.
@@ -185,7 +186,7 @@ fn list_tests(path: &OsStr) -> anyhow::Result<(PathBuf, Tests)> {
     list.env("PATH", path);
     let list = read(list)?;
     let metadata = read(cargo(["metadata", "--no-deps", "--offline", "--format-version", "1"]))?;
-    let metadata = serde_json::from_str(&metadata).context("cargo's description of the workspace is not JSON")?;
+    let metadata = serde_json::from_str(&metadata).context("cargo metadata did not print JSON")?;
     let file = target_directory()?.join(LIST_FILE.1);
     fs::write(&file, &list).with_context(|| format!("failed to write {}", file.display()))?;
     Ok((file, Tests::read(&list, &metadata).map_err(|problem| anyhow!(problem))?))
@@ -197,7 +198,7 @@ fn check_dependencies(skipped: &mut BTreeSet<Skip>) -> anyhow::Result<()> {
     let deny = |arguments: &[&str]| program(&tool.to_string_lossy(), arguments);
     step("checking the dependencies", deny(&["check", "bans", "licenses", "sources"]))?;
     if !succeeds(deny(&["fetch", "db"])) {
-        skipped.insert(Skip::of_xtask("advisories", "their database could not be fetched"));
+        skipped.insert(Skip::of_xtask("advisories", "the advisory database could not be fetched"));
         return Ok(());
     }
     step("checking for advisories", deny(&["check", "advisories"]))

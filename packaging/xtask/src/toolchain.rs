@@ -91,16 +91,16 @@ pub(crate) fn musl() -> String {
 pub(crate) fn add_targets() -> Vec<String> {
     let wanted = [musl(), WASM.to_owned()];
     let missed = |reason: &str| {
-        let line = |target| format!("target {target}: {reason}; what is built for it is not tested");
+        let line = |target| format!("target {target}: {reason}; nothing built for it is tested");
         wanted.iter().map(line).collect()
     };
     let Ok(installed) = read(program("rustup", ["target", "list", "--installed"])) else {
-        return missed("there is no rustup to ask or to add it");
+        return missed("rustup is not installed");
     };
     let mut skipped = Vec::new();
     for target in wanted.iter().filter(|target| !installed.lines().any(|line| line == target.as_str())) {
         if let Err(error) = add_target(target) {
-            skipped.push(format!("target {target}: {error:#}; what is built for it is not tested"));
+            skipped.push(format!("target {target}: {error:#}; nothing built for it is tested"));
         }
     }
     skipped
@@ -109,19 +109,19 @@ pub(crate) fn add_targets() -> Vec<String> {
 /// Adds one target.
 pub(crate) fn add_target(target: &str) -> anyhow::Result<()> {
     step(&format!("adding the target {target}"), program("rustup", ["target", "add", target]))
-        .context("it could not be added (is this machine offline?)")
+        .context("failed to add it (is this machine offline?)")
 }
 
 /// Installs a cargo subcommand that builds packages, in a directory of its own below cargo's target directory, and
 /// returns the program.
 pub(crate) fn cargo_tool(name: &str, version: &str) -> anyhow::Result<PathBuf> {
-    let place = target_directory()?.join(format!("tools/{name}-{version}"));
-    let tool = place.join("bin").join(name);
+    let directory = target_directory()?.join(format!("tools/{name}-{version}"));
+    let tool = directory.join("bin").join(name);
     if !tool.exists() {
         // Optimized for build time: each runs for seconds only.
         let mut install = cargo(["install", "--debug", "--locked", "--quiet", "--version", version, "--root"]);
         install.env("CARGO_PROFILE_DEV_DEBUG", "0");
-        install.arg(&place).arg(name);
+        install.arg(&directory).arg(name);
         step(&format!("installing {name}"), install)?;
     }
     Ok(tool)
@@ -136,14 +136,14 @@ pub(crate) struct CCompiler {
 
 /// Installs a C compiler for one of Rust's musl targets: Zig's, in a Python environment of its own.
 pub(crate) fn c_compiler(target: &str) -> anyhow::Result<CCompiler> {
-    let place = target_directory()?.join(ZIG);
-    python_environment(&place, &ZIG_PACKAGES)?;
-    let python = place.join("bin/python");
+    let directory = target_directory()?.join(ZIG);
+    python_environment(&directory, &ZIG_PACKAGES)?;
+    let python = directory.join("bin/python");
     let script = |name: String, text: String| -> anyhow::Result<PathBuf> {
-        let path = place.join("bin").join(name);
+        let path = directory.join("bin").join(name);
         fs::write(&path, text).with_context(|| format!("failed to write {}", path.display()))?;
         let all = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(&path, all).with_context(|| format!("failed to make {} a program", path.display()))?;
+        fs::set_permissions(&path, all).with_context(|| format!("failed to make {} executable", path.display()))?;
         Ok(path)
     };
     // Zig spells targets differently, so the caller's target is left out. Zig also adds checks for undefined behavior,
@@ -164,16 +164,16 @@ pub(crate) fn add_journey_tools() {
     let faketime = format!("/usr/lib/{}-linux-gnu/faketime/libfaketime.so.1", std::env::consts::ARCH);
     let steps = [
         ("libfaketime", add_packages(&[(&faketime, "libfaketime")])),
-        ("systemd's and the network's tools", add_packages(&MACHINE_TOOLS)),
-        ("roots of Debian", add_roots()),
+        ("systemd and network tools", add_packages(&MACHINE_TOOLS)),
+        ("Debian root directories", add_roots()),
         ("name servers", add_servers(&NAME_SERVERS)),
         ("promtool", add_servers(&[PROMTOOL])),
-        ("moto, the stand-in for Route 53,", add_moto()),
-        ("componentize-qjs, for the plugin in JavaScript,", add_componentize()),
+        ("moto (the Route 53 stand-in)", add_moto()),
+        ("componentize-qjs (for the JavaScript plugin)", add_componentize()),
     ];
     for (what, added) in steps {
         if let Err(error) = added {
-            say(&format!("{what} could not be installed: {error:#}"));
+            say(&format!("failed to install {what}: {error:#}"));
         }
     }
 }
@@ -182,7 +182,7 @@ pub(crate) fn add_journey_tools() {
 fn add_servers(wanted: &[(&str, &str)]) -> anyhow::Result<()> {
     let missing = missing(wanted);
     if !missing.is_empty() && Path::new("/run/systemd/system").exists() {
-        bail!("systemd would start them as services; do it yourself: apt-get install {}", missing.join(" "));
+        bail!("systemd would start them as services; install them yourself: apt-get install {}", missing.join(" "));
     }
     add_packages(wanted)
 }
@@ -190,7 +190,7 @@ fn add_servers(wanted: &[(&str, &str)]) -> anyhow::Result<()> {
 /// Installs the brokers that the link is compared with; the table has a line for a missing one.
 pub(crate) fn add_brokers() {
     if let Err(error) = add_servers(&BROKERS) {
-        say(&format!("the brokers could not be installed: {error:#}"));
+        say(&format!("failed to install the brokers: {error:#}"));
     }
 }
 
@@ -207,7 +207,7 @@ pub(crate) fn add_lintian() -> anyhow::Result<()> {
 /// Creates the root of each machine, once: a minute each.
 fn add_roots() -> anyhow::Result<()> {
     let roots = target_directory()?.join(ROOTS);
-    fs::create_dir_all(&roots).with_context(|| format!("failed to make {}", roots.display()))?;
+    fs::create_dir_all(&roots).with_context(|| format!("failed to create {}", roots.display()))?;
     for (name, release, packages) in MACHINES {
         let (root, part) = (roots.join(name), roots.join(format!("{name}.part")));
         if root.exists() {
@@ -218,9 +218,9 @@ fn add_roots() -> anyhow::Result<()> {
         }
         let mut make = program("debootstrap", ["--variant=minbase", &format!("--include={packages}"), release]);
         make.arg(&part).stdout(Stdio::null());
-        step(&format!("making the machine {name}"), make)?;
+        step(&format!("creating the test machine {name}"), make)?;
         // Renamed last: an incomplete root does not have the final name.
-        fs::rename(&part, &root).with_context(|| format!("failed to name {}", root.display()))?;
+        fs::rename(&part, &root).with_context(|| format!("failed to rename to {}", root.display()))?;
     }
     Ok(())
 }
@@ -242,28 +242,28 @@ fn add_moto() -> anyhow::Result<()> {
     python_environment(&target_directory()?.join(MOTO), &MOTO_PACKAGES)
 }
 
-/// Creates a Python environment with these packages at `place`, unless it exists.
-fn python_environment(place: &Path, packages: &[&str]) -> anyhow::Result<()> {
+/// Creates a Python environment with these packages at `directory`, unless it exists.
+fn python_environment(directory: &Path, packages: &[&str]) -> anyhow::Result<()> {
     // Written last: an incomplete environment does not have it.
-    let complete = place.join("complete");
+    let complete = directory.join("complete");
     if complete.exists() {
         return Ok(());
     }
-    let make = || program("python3", ["-m".as_ref(), "venv".as_ref(), "--clear".as_ref(), place.as_os_str()]);
+    let make = || program("python3", ["-m".as_ref(), "venv".as_ref(), "--clear".as_ref(), directory.as_os_str()]);
     if !succeeds(make()) {
         install(&["python3-venv"])?;
-        step("making a Python environment", make())?;
+        step("creating a Python environment", make())?;
     }
-    let pip = place.join("bin/pip");
-    let words = ["install", "--quiet", "--disable-pip-version-check"].iter().chain(packages);
-    step(&format!("installing {}", packages.join(", ")), program(&pip.to_string_lossy(), words))?;
+    let pip = directory.join("bin/pip");
+    let arguments = ["install", "--quiet", "--disable-pip-version-check"].iter().chain(packages);
+    step(&format!("installing {}", packages.join(", ")), program(&pip.to_string_lossy(), arguments))?;
     fs::write(&complete, "").with_context(|| format!("failed to write {}", complete.display()))
 }
 
 /// Returns the script for `node` that builds components from JavaScript, if it could be installed.
 pub(crate) fn componentize() -> Option<PathBuf> {
-    let place = target_directory().ok()?.join(COMPONENTIZE);
-    place.join("complete").exists().then(|| place.join("node_modules/componentize-qjs/cli.mjs"))
+    let directory = target_directory().ok()?.join(COMPONENTIZE);
+    directory.join("complete").exists().then(|| directory.join("node_modules/componentize-qjs/cli.mjs"))
 }
 
 /// Installs the JavaScript component builder from the example's lock file.
@@ -274,17 +274,17 @@ fn add_componentize() -> anyhow::Result<()> {
     if !succeeds(program("npm", ["--version"])) {
         install(&["nodejs", "npm"])?;
     }
-    let place = target_directory()?.join(COMPONENTIZE);
-    fs::create_dir_all(&place).with_context(|| format!("failed to make {}", place.display()))?;
+    let directory = target_directory()?.join(COMPONENTIZE);
+    fs::create_dir_all(&directory).with_context(|| format!("failed to create {}", directory.display()))?;
     for file in NPM_FILES {
         let from = root().join(JAVASCRIPT).join(file);
-        fs::copy(&from, place.join(file)).with_context(|| format!("failed to copy {}", from.display()))?;
+        fs::copy(&from, directory.join(file)).with_context(|| format!("failed to copy {}", from.display()))?;
     }
     // Not `npm ci`: it requires the lock file to list optional packages for other platforms, which are not available.
     let mut install = program("npm", ["install", "--no-audit", "--no-fund", "--loglevel=error"]);
-    install.current_dir(&place);
+    install.current_dir(&directory);
     step("installing componentize-qjs", install)?;
-    let complete = place.join("complete");
+    let complete = directory.join("complete");
     fs::write(&complete, "").with_context(|| format!("failed to write {}", complete.display()))
 }
 
@@ -294,14 +294,14 @@ pub(crate) fn target_directory() -> anyhow::Result<PathBuf> {
 
 /// Installs Debian packages, as root on Debian; elsewhere that is the user's decision.
 pub(crate) fn install(packages: &[&str]) -> anyhow::Result<()> {
-    let words = packages.join(" ");
+    let list = packages.join(" ");
     if !rustix::process::geteuid().is_root() || !Path::new("/etc/debian_version").exists() {
-        bail!("install {words} with your system's package manager");
+        bail!("install {list} with your system's package manager");
     }
-    let line = format!("apt-get install {words}");
+    let line = format!("apt-get install {list}");
     let install = || {
-        let words = ["install", "--yes", "--no-install-recommends"].iter().chain(packages);
-        program("apt-get", words)
+        let arguments = ["install", "--yes", "--no-install-recommends"].iter().chain(packages);
+        program("apt-get", arguments)
     };
     // A fresh machine has no package lists yet.
     if step(&line, install()).is_err() {

@@ -60,7 +60,7 @@ impl Daemon {
             drop_ins: receiver,
             labels_dir: Some((labels_dir, drop_ins, sender)),
             stop_signals: [stop_signal(SignalKind::terminate())?, stop_signal(SignalKind::interrupt())?],
-            manager: ServiceManager::of_environment(),
+            manager: ServiceManager::from_environment(),
             counters: Counters::start(clock.now()),
             pending: unsaved_identity(&guard),
             guard,

@@ -103,14 +103,14 @@ impl StoreDriver {
         });
         let changes: Vec<_> = changes.collect();
         let bytes = changes.iter().map(|change| change.key.len() + change.body.as_ref().map_or(0, Vec::len)).sum();
-        self.commits.given(write.0, bytes);
+        self.commits.submitted(write.0, bytes);
         let submitted = self.store.submit(write.0, changes);
         self.submitted(write, submitted)
     }
 
     /// Tests whether the disk has room again after a failed write. Returns as [`commit`](Self::commit) does.
     pub(crate) fn try_room(&mut self, write: WriteId) -> Option<WriteResult> {
-        self.commits.given(write.0, 0);
+        self.commits.submitted(write.0, 0);
         self.trial = Some(write);
         let submitted = self.store.submit_trial(write.0);
         self.submitted(write, submitted)
@@ -179,7 +179,7 @@ impl StoreDriver {
             }
             Ok(()) => {}
         }
-        self.commits.answered(write.0, result.is_ok());
+        self.commits.completed(write.0, result.is_ok());
         let result = result.map_err(|fault| match fault.kind {
             FaultKind::DiskFull => StoreFault::DiskFull,
             FaultKind::ReadOnly => StoreFault::ReadOnly,

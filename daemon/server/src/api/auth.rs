@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use linecamp_model::SecretHash;
 
 use super::Api;
-use super::refused::{DEFECT, Refused};
+use super::error::ApiError;
 use crate::drive::https::{ApiConnection, Client};
 use crate::panics;
 use crate::secret::ApiKeyText;
@@ -21,28 +21,28 @@ use crate::secret::ApiKeyText;
 pub(super) async fn require_key(State(api): State<Api>, request: Request, next: Next) -> Response {
     let key = match check(&api, request.headers()).await {
         Ok(key) => key,
-        Err(refused) => return refused.into_response(),
+        Err(error) => return error.into_response(),
     };
     // From here on the connection is charged to the key.
     if let Some(connection) = request.extensions().get::<ApiConnection>() {
         connection.authenticate(Client::Key(key));
     }
     if !request.method().is_safe()
-        && let Err(wait) = api.may_change(key)
+        && let Err(wait) = api.charge_change(key)
     {
-        return Refused::too_many_requests(wait).into_response();
+        return ApiError::too_many_requests(wait).into_response();
     }
     next.run(request).await
 }
 
-async fn check(api: &Api, headers: &HeaderMap) -> Result<SecretHash, Refused> {
-    let refused = |problem| Refused::unauthorized(problem, &api.about().addresses().server_url);
-    let key = bearer(headers).ok_or_else(|| refused("this server wants an API key"))?;
+async fn check(api: &Api, headers: &HeaderMap) -> Result<SecretHash, ApiError> {
+    let unauthorized = |problem| ApiError::unauthorized(problem, &api.info().addresses().server_url);
+    let key = bearer(headers).ok_or_else(|| unauthorized("no API key in the request"))?;
     let hash = ApiKeyText::parse(key).map(|key| key.hash());
-    let hash = hash.ok_or_else(|| refused("that is not an API key: one begins with `lck_` and has 47 characters"))?;
+    let hash = hash.ok_or_else(|| unauthorized("invalid API key: a key is `lck_` followed by 43 characters"))?;
     match api.query(move |fleet, _| fleet.knows_api_key(hash)).await? {
         true => Ok(hash),
-        false => Err(refused("the server does not know this API key")),
+        false => Err(unauthorized("unknown API key")),
     }
 }
 
@@ -59,11 +59,11 @@ pub(super) async fn log(State(api): State<Api>, request: Request, next: Next) ->
     let began = Instant::now();
     let response = next.run(request).await;
     let (status, took) = (response.status().as_u16(), began.elapsed());
-    api.answers().note(status);
+    api.responses().note(status);
     let call = format!("{method} {path}");
     // A request that was rejected here changed nothing, and logging it at info level would flood the log.
-    let is_turned_away = [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS].contains(&response.status());
-    match method.is_safe() || is_turned_away {
+    let is_rejected = [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS].contains(&response.status());
+    match method.is_safe() || is_rejected {
         true => tracing::debug!(call, status, ?took, "request"),
         false => tracing::info!(call, status, ?took, "request"),
     }
@@ -71,10 +71,10 @@ pub(super) async fn log(State(api): State<Api>, request: Request, next: Next) ->
 }
 
 /// Answers a request whose handler panicked with an internal error. Other requests are not affected.
-pub(super) async fn survive(request: Request, next: Next) -> Response {
+pub(super) async fn catch_panics(request: Request, next: Next) -> Response {
     let call = format!("{} {}", request.method(), request.uri().path());
     panics::caught(next.run(request)).await.unwrap_or_else(|panic| {
-        tracing::error!(call, panic, "a request was given up: its handler panicked");
-        Refused::internal(DEFECT).into_response()
+        tracing::error!(call, panic, "API request failed: its handler panicked");
+        ApiError::internal().into_response()
     })
 }

@@ -11,22 +11,21 @@ use linecamp_model::Name;
 use linecamp_proto::api::{self, Environment, EnvironmentRequest, List, path};
 
 use super::Api;
-use super::ask::parse_name;
-use super::extract::{Body, Named};
-use super::refused::Refused;
+use super::error::ApiError;
+use super::extract::{Body, Named, parse_name};
 
 pub(super) fn router() -> Router<Api> {
     Router::new().route(path::ENVIRONMENTS, get(list).post(create)).route(path::ENVIRONMENT, patch(edit))
 }
 
-async fn list(State(api): State<Api>) -> Result<Json<List<Environment>>, Refused> {
+async fn list(State(api): State<Api>) -> Result<Json<List<Environment>>, ApiError> {
     Ok(Json(all(&api).await?.into_iter().collect()))
 }
 
 async fn create(
     State(api): State<Api>,
     Body(request): Body<EnvironmentRequest>,
-) -> Result<(StatusCode, Json<Environment>), Refused> {
+) -> Result<(StatusCode, Json<Environment>), ApiError> {
     let name = parse_name("name", &request.name)?;
     let rules = EnvironmentEdit {
         approval: request.approval,
@@ -41,7 +40,7 @@ async fn edit(
     State(api): State<Api>,
     Named(name): Named,
     Body(edit): Body<api::EnvironmentEdit>,
-) -> Result<Json<Environment>, Refused> {
+) -> Result<Json<Environment>, ApiError> {
     let rules = EnvironmentEdit {
         approval: edit.approval,
         recoveries_per_day_max: edit.recoveries_per_day_max,
@@ -51,12 +50,12 @@ async fn edit(
     Ok(Json(one(&api, &name).await?))
 }
 
-async fn one(api: &Api, name: &Name) -> Result<Environment, Refused> {
+async fn one(api: &Api, name: &Name) -> Result<Environment, ApiError> {
     let found = all(api).await?.into_iter().find(|one| one.name == name.as_str());
-    found.ok_or_else(|| Refused::not_found(format!("there is no environment {name}")))
+    found.ok_or_else(|| ApiError::not_found(format!("environment {name} not found")))
 }
 
-async fn all(api: &Api) -> Result<Vec<Environment>, Refused> {
+async fn all(api: &Api) -> Result<Vec<Environment>, ApiError> {
     let environments = api.query(|fleet, _| fleet.environments()).await?;
     let shown = environments.iter().map(|(name, rules, sites)| Environment::new(name, rules, *sites as u64));
     Ok(shown.collect())

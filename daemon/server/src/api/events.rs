@@ -12,9 +12,8 @@ use linecamp_proto::api::{EVENT_WAIT_SECONDS_MAX, EVENTS_PER_ANSWER_MAX, Event, 
 use tokio::time::{Instant, timeout_at};
 
 use super::Api;
-use super::ask::{parse_name, site_ref};
-use super::extract::StrictQuery;
-use super::refused::Refused;
+use super::error::ApiError;
+use super::extract::{StrictQuery, parse_name, site_ref};
 
 /// How long to wait for events that are being written to disk. After that they are left out: the disk is slow, or the
 /// write failed.
@@ -27,12 +26,12 @@ pub(super) fn router() -> Router<Api> {
 async fn list(
     State(api): State<Api>,
     StrictQuery(query): StrictQuery<EventQuery>,
-) -> Result<Json<List<Event>>, Refused> {
+) -> Result<Json<List<Event>>, ApiError> {
     if query.wait.is_some() && query.after.is_none() {
-        return Err(Refused::bad_request("wait: only with `after`, the number of the last event you have"));
+        return Err(ApiError::bad_request("wait: requires `after`, the number of the last event received"));
     }
     if query.environment.is_some() && query.site.is_none() {
-        return Err(Refused::bad_request("environment: only with `site`, to say which one of that name"));
+        return Err(ApiError::bad_request("environment: requires `site`"));
     }
     let wait = Duration::from_secs(query.wait.unwrap_or(0).min(EVENT_WAIT_SECONDS_MAX));
     let limit = query.limit.unwrap_or(EVENTS_PER_ANSWER_MAX).clamp(1, EVENTS_PER_ANSWER_MAX);
@@ -51,14 +50,14 @@ async fn list(
 
 /// Waits until the events of all changes so far are durable. The state machine writes a change first and its event
 /// next, so without this a client that was just told of a completed change might not find its event.
-async fn settle(api: &Api) -> Result<(), Refused> {
+async fn settle(api: &Api) -> Result<(), ApiError> {
     let last = api.query(|fleet, _| fleet.last_event()).await?;
     let mut newest = api.newest_event();
     drop(tokio::time::timeout(SETTLE_LIMIT, newest.wait_for(|seq| last <= *seq)).await);
     Ok(())
 }
 
-async fn site_of(api: &Api, name: &str, environment: Option<&str>) -> Result<SiteId, Refused> {
+async fn site_of(api: &Api, name: &str, environment: Option<&str>) -> Result<SiteId, ApiError> {
     let site = site_ref(parse_name("site", name)?, environment)?;
     Ok(api.query(move |fleet, now| fleet.site(&site, now)).await??.id)
 }
@@ -71,7 +70,7 @@ struct After {
 }
 
 /// Returns the events after `after`, or waits for one. Each durable event wakes all waiting requests.
-async fn await_events(api: &Api, what: After, wait: Duration) -> Result<Vec<EventView>, Refused> {
+async fn await_events(api: &Api, what: After, wait: Duration) -> Result<Vec<EventView>, ApiError> {
     let deadline = Instant::now() + wait;
     let mut newest = api.newest_event();
     loop {
@@ -89,7 +88,7 @@ async fn await_events(api: &Api, what: After, wait: Duration) -> Result<Vec<Even
     }
 }
 
-async fn newest(api: &Api, filter: EventFilter, limit: usize) -> Result<Vec<EventView>, Refused> {
+async fn newest(api: &Api, filter: EventFilter, limit: usize) -> Result<Vec<EventView>, ApiError> {
     let durable = *api.newest_event().borrow();
     api.query(move |fleet, _| fleet.newest_events(durable, filter, limit)).await
 }

@@ -1,49 +1,44 @@
 //! Strict request parsing, with errors that state what is wrong and where.
 
-use std::time::Duration;
-
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use linecamp_core::SiteRef;
 use linecamp_model::Name;
 use linecamp_proto::api::ErrorCode;
 use serde::de::DeserializeOwned;
 
-use super::ask::parse_name;
-use super::refused::Refused;
-
-/// Timeout for reading a request's body. After that the request is rejected, so that a slow client does not hold a
-/// connection.
-const BODY_LIMIT: Duration = Duration::from_secs(30);
+use super::error::ApiError;
+use super::limits::{BODY_BYTES_MAX, BODY_LIMIT};
 
 /// A request's JSON body, regardless of its content type.
 #[derive(Debug)]
 pub(super) struct Body<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
-    type Rejection = Refused;
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let reading = tokio::time::timeout(BODY_LIMIT, Bytes::from_request(request, state));
         let Ok(read) = reading.await else {
-            return Err(Refused::bad_request("the request's body took too long to arrive"));
+            return Err(ApiError::bad_request(format!("request body not received within {} s", BODY_LIMIT.as_secs())));
         };
-        let bytes = read.map_err(|rejection| unread(&rejection))?;
+        let bytes = read.map_err(|rejection| body_error(&rejection))?;
         serde_json::from_slice(&bytes)
             .map(Self)
-            .map_err(|error| Refused::bad_request(format!("the request's body: {error}")))
+            .map_err(|error| ApiError::bad_request(format!("invalid request body: {error}")))
     }
 }
 
-fn unread(rejection: &BytesRejection) -> Refused {
+fn body_error(rejection: &BytesRejection) -> ApiError {
     match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
-            let kib = super::BODY_BYTES_MAX / 1024;
-            Refused::new(ErrorCode::TooLarge, format!("a request's body has at most {kib} KiB"))
+            let kib = BODY_BYTES_MAX / 1024;
+            ApiError::new(ErrorCode::TooLarge, format!("request body too large (maximum {kib} KiB)"))
         }
-        _ => Refused::bad_request(format!("the request's body: {}", rejection.body_text())),
+        _ => ApiError::bad_request(format!("cannot read the request body: {}", rejection.body_text())),
     }
 }
 
@@ -52,12 +47,12 @@ fn unread(rejection: &BytesRejection) -> Refused {
 pub(super) struct StrictQuery<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for StrictQuery<T> {
-    type Rejection = Refused;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match Query::from_request_parts(parts, state).await {
             Ok(Query(query)) => Ok(Self(query)),
-            Err(rejection) => Err(Refused::bad_request(format!("the request's query: {}", rejection.body_text()))),
+            Err(rejection) => Err(ApiError::bad_request(format!("invalid query: {}", rejection.body_text()))),
         }
     }
 }
@@ -67,18 +62,29 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for StrictQuery<T>
 pub(super) struct Named(pub(super) Name);
 
 impl<S: Send + Sync> FromRequestParts<S> for Named {
-    type Rejection = Refused;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
-        let text = word(parts, state).await?;
-        parse_name("the name in the path", &text).map(Self)
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let text = path_param(parts, state).await?;
+        parse_name("name in the path", &text).map(Self)
     }
 }
 
 /// Returns the only parameter in a request's path.
-pub(super) async fn word<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<String, Refused> {
+pub(super) async fn path_param<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<String, ApiError> {
     match Path::<String>::from_request_parts(parts, state).await {
         Ok(Path(text)) => Ok(text),
-        Err(rejection) => Err(Refused::bad_request(format!("the request's path: {}", rejection.body_text()))),
+        Err(rejection) => Err(ApiError::bad_request(format!("invalid path: {}", rejection.body_text()))),
     }
+}
+
+/// Builds a reference to a site or host from the name in the path and the environment in the query.
+pub(super) fn site_ref(name: Name, environment: Option<&str>) -> Result<SiteRef, ApiError> {
+    let environment = environment.map(|text| parse_name("environment", text)).transpose()?;
+    Ok(SiteRef { environment, name })
+}
+
+/// Parses a name in the request.
+pub(super) fn parse_name(field: &str, text: &str) -> Result<Name, ApiError> {
+    Name::parse(text).map_err(|error| ApiError::bad_request(format!("{field}: {error}")))
 }

@@ -8,9 +8,8 @@ use linecamp_proto::api::path::{self, HostQuery, NameQuery};
 use linecamp_proto::api::{self, Host, LabelChange, List};
 
 use super::Api;
-use super::ask::site_ref;
-use super::extract::{Body, Named, StrictQuery};
-use super::refused::Refused;
+use super::error::ApiError;
+use super::extract::{Body, Named, StrictQuery, site_ref};
 use super::sites::{after_edit, filter, parse_edit};
 
 pub(super) fn router() -> Router<Api> {
@@ -22,7 +21,10 @@ pub(super) fn router() -> Router<Api> {
         .route(path::HOST_ACTIVATE, post(activate))
 }
 
-async fn list(State(api): State<Api>, StrictQuery(query): StrictQuery<HostQuery>) -> Result<Json<List<Host>>, Refused> {
+async fn list(
+    State(api): State<Api>,
+    StrictQuery(query): StrictQuery<HostQuery>,
+) -> Result<Json<List<Host>>, ApiError> {
     let filter = filter(query.selector, query.environment, query.site)?;
     let hosts = api.query(move |fleet, now| fleet.hosts(&filter, now)).await?;
     Ok(Json(hosts.iter().map(Host::from).collect()))
@@ -32,7 +34,7 @@ async fn show(
     State(api): State<Api>,
     Named(name): Named,
     StrictQuery(query): StrictQuery<NameQuery>,
-) -> Result<Json<Host>, Refused> {
+) -> Result<Json<Host>, ApiError> {
     let host = site_ref(name, query.environment.as_deref())?;
     answer(&api, host).await
 }
@@ -42,7 +44,7 @@ async fn edit(
     Named(name): Named,
     StrictQuery(query): StrictQuery<NameQuery>,
     Body(edit): Body<api::Edit>,
-) -> Result<Json<Host>, Refused> {
+) -> Result<Json<Host>, ApiError> {
     let host = site_ref(name, query.environment.as_deref())?;
     let edit = parse_edit(&edit)?;
     let after = after_edit(&host, &edit);
@@ -55,9 +57,9 @@ async fn label(
     Named(name): Named,
     StrictQuery(query): StrictQuery<NameQuery>,
     Body(change): Body<LabelChange>,
-) -> Result<Json<Host>, Refused> {
+) -> Result<Json<Host>, ApiError> {
     let host = site_ref(name, query.environment.as_deref())?;
-    let patch = change.to_patch().map_err(|error| Refused::labels(&error))?;
+    let patch = change.to_patch().map_err(|error| ApiError::labels(&error))?;
     order(&api, host, |host| FleetCommand::PatchLabels(Subject::Gateway, host, patch)).await
 }
 
@@ -65,7 +67,7 @@ async fn deactivate(
     State(api): State<Api>,
     Named(name): Named,
     StrictQuery(query): StrictQuery<NameQuery>,
-) -> Result<Json<Host>, Refused> {
+) -> Result<Json<Host>, ApiError> {
     let host = site_ref(name, query.environment.as_deref())?;
     order(&api, host, |host| FleetCommand::Deactivate(Subject::Gateway, host)).await
 }
@@ -74,17 +76,21 @@ async fn activate(
     State(api): State<Api>,
     Named(name): Named,
     StrictQuery(query): StrictQuery<NameQuery>,
-) -> Result<Json<Host>, Refused> {
+) -> Result<Json<Host>, ApiError> {
     let host = site_ref(name, query.environment.as_deref())?;
     order(&api, host, |host| FleetCommand::Activate(Subject::Gateway, host)).await
 }
 
-async fn order(api: &Api, host: SiteRef, command: impl FnOnce(SiteRef) -> FleetCommand) -> Result<Json<Host>, Refused> {
+async fn order(
+    api: &Api,
+    host: SiteRef,
+    command: impl FnOnce(SiteRef) -> FleetCommand,
+) -> Result<Json<Host>, ApiError> {
     api.command(command(host.clone())).await?;
     answer(api, host).await
 }
 
-async fn answer(api: &Api, host: SiteRef) -> Result<Json<Host>, Refused> {
+async fn answer(api: &Api, host: SiteRef) -> Result<Json<Host>, ApiError> {
     let view = api.query(move |fleet, now| fleet.host(&host, now)).await??;
     Ok(Json((&view).into()))
 }

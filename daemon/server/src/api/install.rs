@@ -15,7 +15,7 @@ use http_body_util::channel::{Channel, Sender};
 use linecamp_proto::api::path;
 
 use super::Api;
-use super::refused::Refused;
+use super::error::ApiError;
 
 /// The size of one read in bytes, and how many of these pieces are queued for a slow client. Downloads are subject to
 /// the limits and timeouts of their connections (`drive::https`): 256 of them hold 24 MB.
@@ -26,16 +26,16 @@ pub(super) fn router() -> Router<Api> {
     Router::new().route(path::INSTALL, get(script)).route(path::INSTALL_PACKAGE, get(package))
 }
 
-async fn script(State(api): State<Api>) -> Result<Response, Refused> {
-    let script = api.about().site_packages.script(&api.about().addresses().server_url);
-    let none = || Refused::not_found("this server has no packages to install sites with; install linecampd by hand");
+async fn script(State(api): State<Api>) -> Result<Response, ApiError> {
+    let script = api.info().site_packages.script(&api.info().addresses().server_url);
+    let none = || ApiError::not_found("this server has no packages for new sites; install linecampd manually");
     Ok(([(CONTENT_TYPE, "text/x-shellscript")], script.ok_or_else(none)?).into_response())
 }
 
-async fn package(State(api): State<Api>, Path(name): Path<String>) -> Result<Response, Refused> {
-    let packages = api.about().site_packages.all();
+async fn package(State(api): State<Api>, Path(name): Path<String>) -> Result<Response, ApiError> {
+    let packages = api.info().site_packages.all();
     let found = packages.iter().find(|package| package.name == name);
-    let path = found.ok_or_else(|| Refused::not_found("there is no such package"))?.path.clone();
+    let path = found.ok_or_else(|| ApiError::not_found("package not found"))?.path.clone();
     let (sender, body) = Channel::<Bytes, io::Error>::new(PIECES_MAX);
     tokio::spawn(send(path, sender));
     Ok(([(CONTENT_TYPE, "application/vnd.debian.binary-package")], Body::new(body)).into_response())

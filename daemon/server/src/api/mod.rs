@@ -4,25 +4,27 @@
 //! is durable. Everything except the health check and the installation files for new machines requires an API key
 //! (`auth`).
 
-mod ask;
 mod auth;
 mod environments;
+mod error;
 mod events;
 mod extract;
 mod hosts;
 mod install;
+mod limits;
 mod metrics;
 mod overview;
 mod plugins;
 mod providers;
 mod records;
-mod refused;
 mod sites;
+mod state;
 mod tokens;
+mod uploads;
 
 #[cfg(test)]
-pub(crate) use ask::CHANGE_RATE;
-pub(crate) use ask::{About, Addresses, Api};
+pub(crate) use limits::CHANGE_RATE;
+pub(crate) use state::{Addresses, Api, ServerInfo};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -30,11 +32,8 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use linecamp_proto::api::path;
 
-use self::refused::Refused;
-
-/// Maximum size of a request body in bytes. The largest ones, 64 labels and a provider at all its limits, need a fifth
-/// of it; a larger body is rejected. Component uploads have their own limit (`plugins`).
-const BODY_BYTES_MAX: usize = 256 * 1024;
+use self::error::ApiError;
+use self::limits::BODY_BYTES_MAX;
 
 /// Returns the API's router.
 pub(crate) fn router(api: Api) -> Router {
@@ -49,8 +48,8 @@ pub(crate) fn router(api: Api) -> Router {
         .merge(plugins::router())
         .merge(records::router())
         .merge(metrics::router())
-        .fallback(async || Refused::no_such_path())
-        .method_not_allowed_fallback(async || Refused::no_such_method())
+        .fallback(async || ApiError::no_such_path())
+        .method_not_allowed_fallback(async || ApiError::no_such_method())
         .layer(from_fn_with_state(api.clone(), auth::require_key))
         .merge(install::router())
         .route(path::HEALTH, get(overview::health))
@@ -60,5 +59,5 @@ pub(crate) fn router(api: Api) -> Router {
 
 /// Counts and logs the requests of `routes`, and contains the panics of their handlers.
 pub(crate) fn guarded(routes: Router<Api>, api: &Api) -> Router<Api> {
-    routes.layer(from_fn(auth::survive)).layer(from_fn_with_state(api.clone(), auth::log))
+    routes.layer(from_fn(auth::catch_panics)).layer(from_fn_with_state(api.clone(), auth::log))
 }

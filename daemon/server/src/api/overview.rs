@@ -10,7 +10,7 @@ use linecamp_proto::api::{self, ErrorCode, path};
 use serde::Serialize;
 
 use super::Api;
-use super::refused::Refused;
+use super::error::ApiError;
 
 /// How long the loop may take to answer before the server counts as unhealthy.
 const HEALTH_LIMIT: Duration = Duration::from_secs(5);
@@ -31,23 +31,23 @@ pub(super) fn router() -> Router<Api> {
 
 /// Reports whether the loop answers and whether its store commits. Requires no key, and reveals nothing else but the
 /// version.
-pub(super) async fn health(State(api): State<Api>) -> Result<Json<Health>, Refused> {
+pub(super) async fn health(State(api): State<Api>) -> Result<Json<Health>, ApiError> {
     match tokio::time::timeout(HEALTH_LIMIT, api.query(|fleet, _| fleet.store_fault())).await {
         Ok(answered) => answered.map(|fault| {
             let store = fault.map_or("ok", StoreFault::as_str);
             Json(Health { status: "ok", store, version: env!("CARGO_PKG_VERSION") })
         }),
-        Err(_) => Err(Refused::new(ErrorCode::Busy, "the server does not answer in time")),
+        Err(_) => Err(ApiError::new(ErrorCode::Busy, "the server did not answer in time")),
     }
 }
 
-async fn show(State(api): State<Api>) -> Result<Json<api::Server>, Refused> {
+async fn show(State(api): State<Api>) -> Result<Json<api::Server>, ApiError> {
     let counts = api.query(|fleet, _| fleet.link_counts()).await?;
-    let about = api.about();
+    let info = api.info();
     Ok(Json(api::Server {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        pin: about.pin.to_string(),
-        uptime_seconds: about.started.now().instant.since_origin().as_secs(),
+        pin: info.pin.to_string(),
+        uptime_seconds: info.started.now().instant.since_origin().as_secs(),
         connected: counts.connected as u64,
         reconnecting: counts.reconnecting as u64,
         disconnected: counts.disconnected as u64,

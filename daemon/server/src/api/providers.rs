@@ -12,9 +12,8 @@ use linecamp_proto::api::{
 };
 
 use super::Api;
-use super::ask::parse_name;
-use super::extract::{Body, Named, StrictQuery};
-use super::refused::Refused;
+use super::error::ApiError;
+use super::extract::{Body, Named, StrictQuery, parse_name};
 
 pub(super) fn router() -> Router<Api> {
     Router::new()
@@ -39,8 +38,8 @@ impl From<&StoredProvider> for ProviderView {
 async fn list(
     State(api): State<Api>,
     StrictQuery(query): StrictQuery<NameQuery>,
-) -> Result<Json<List<ProviderView>>, Refused> {
-    let environment = in_query(&query)?;
+) -> Result<Json<List<ProviderView>>, ApiError> {
+    let environment = environment_of(&query)?;
     let found = api.query(move |fleet, _| all(fleet, environment.as_ref())).await?;
     Ok(Json(found.iter().map(ProviderView::from).collect()))
 }
@@ -48,7 +47,7 @@ async fn list(
 async fn create(
     State(api): State<Api>,
     Body(request): Body<ProviderRequest>,
-) -> Result<(StatusCode, Json<ProviderView>), Refused> {
+) -> Result<(StatusCode, Json<ProviderView>), ApiError> {
     let environment = parse_name("environment", &request.environment)?;
     let provider = FleetProvider {
         sites: sites(&request.sites)?,
@@ -64,8 +63,8 @@ async fn show(
     State(api): State<Api>,
     Named(name): Named,
     StrictQuery(query): StrictQuery<NameQuery>,
-) -> Result<Json<ProviderView>, Refused> {
-    Ok(Json((&one(&api, name, in_query(&query)?).await?).into()))
+) -> Result<Json<ProviderView>, ApiError> {
+    Ok(Json((&one(&api, name, environment_of(&query)?).await?).into()))
 }
 
 async fn edit(
@@ -73,11 +72,11 @@ async fn edit(
     Named(name): Named,
     StrictQuery(query): StrictQuery<NameQuery>,
     Body(edit): Body<ProviderEdit>,
-) -> Result<Json<ProviderView>, Refused> {
-    let before = one(&api, name.clone(), in_query(&query)?).await?;
+) -> Result<Json<ProviderView>, ApiError> {
+    let before = one(&api, name.clone(), environment_of(&query)?).await?;
     if before.provider.spec.is_withdrawing && (edit.sites.is_none() || edit.settings.is_none()) {
-        let text = format!("provider {name} is being removed: name both its sites and its settings to keep it");
-        return Err(Refused::bad_request(text));
+        let text = format!("provider {name} is being removed; to keep it, specify both its sites and its settings");
+        return Err(ApiError::bad_request(text));
     }
     let mut after = before.provider;
     if let Some(text) = &edit.sites {
@@ -89,8 +88,8 @@ async fn edit(
     }
     if after.spec.name != name {
         let text =
-            format!("settings.name: is {}, but this is provider {name}: a name does not change", after.spec.name);
-        return Err(Refused::bad_request(text));
+            format!("settings.name: is {}, but this is provider {name}; a provider cannot be renamed", after.spec.name);
+        return Err(ApiError::bad_request(text));
     }
     api.command(FleetCommand::SetProvider(before.environment.clone(), Box::new(after), true)).await?;
     Ok(Json((&one(&api, name, Some(before.environment)).await?).into()))
@@ -102,7 +101,7 @@ async fn remove(
     State(api): State<Api>,
     Named(name): Named,
     StrictQuery(query): StrictQuery<RemoveQuery>,
-) -> Result<Json<ProviderView>, Refused> {
+) -> Result<Json<ProviderView>, ApiError> {
     let environment = query.environment.as_deref().map(|text| parse_name("environment", text)).transpose()?;
     let mut before = one(&api, name.clone(), environment).await?;
     let force = if query.force { Force::Yes } else { Force::No };
@@ -112,7 +111,7 @@ async fn remove(
 }
 
 /// Finds the provider that the request refers to.
-async fn one(api: &Api, name: Name, environment: Option<Name>) -> Result<StoredProvider, Refused> {
+async fn one(api: &Api, name: Name, environment: Option<Name>) -> Result<StoredProvider, ApiError> {
     let of_name = name.clone();
     let mut found = api
         .query(move |fleet, _| {
@@ -123,13 +122,16 @@ async fn one(api: &Api, name: Name, environment: Option<Name>) -> Result<StoredP
         .await?;
     match (found.pop(), found.is_empty()) {
         (Some(one), true) => Ok(one),
-        (None, _) => Err(Refused::not_found(format!("there is no provider {name}; `linecamp provider ls` lists them"))),
+        (None, _) => {
+            Err(ApiError::not_found(format!("provider {name} not found; list providers with `linecamp provider ls`")))
+        }
         (Some(last), false) => {
             let environments: Vec<_> = found.iter().chain([&last]).map(|found| found.environment.as_str()).collect();
             let environments = environments.join(", ");
-            let text =
-                format!("several environments have a provider {name}: say which with --environment ({environments})");
-            Err(Refused::new(ErrorCode::Ambiguous, text))
+            let text = format!(
+                "provider {name} exists in several environments ({environments}); specify one with --environment"
+            );
+            Err(ApiError::new(ErrorCode::Ambiguous, text))
         }
     }
 }
@@ -148,16 +150,16 @@ fn all(fleet: &Fleet, environment: Option<&Name>) -> Vec<StoredProvider> {
     found.collect()
 }
 
-fn in_query(query: &NameQuery) -> Result<Option<Name>, Refused> {
+fn environment_of(query: &NameQuery) -> Result<Option<Name>, ApiError> {
     query.environment.as_deref().map(|text| parse_name("environment", text)).transpose()
 }
 
-fn sites(text: &str) -> Result<Selector, Refused> {
-    Selector::parse(text).map_err(|error| Refused::bad_request(format!("sites: {error}")))
+fn sites(text: &str) -> Result<Selector, ApiError> {
+    Selector::parse(text).map_err(|error| ApiError::bad_request(format!("sites: {error}")))
 }
 
-fn spec(settings: &ProviderBody) -> Result<ProviderSpec, Refused> {
+fn spec(settings: &ProviderBody) -> Result<ProviderSpec, ApiError> {
     settings
         .to_spec()
-        .map_err(|SettingError { key, problem }| Refused::bad_request(format!("settings.{key}: {problem}")))
+        .map_err(|SettingError { key, problem }| ApiError::bad_request(format!("settings.{key}: {problem}")))
 }

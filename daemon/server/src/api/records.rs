@@ -9,9 +9,8 @@ use linecamp_proto::api::path::{self, RecordQuery};
 use linecamp_proto::api::{ErrorCode, List, RecordPlace, RecordView};
 
 use super::Api;
-use super::ask::parse_name;
-use super::extract::StrictQuery;
-use super::refused::Refused;
+use super::error::ApiError;
+use super::extract::{StrictQuery, parse_name};
 use super::sites::filter;
 
 /// Maximum size of the records in one answer, in bytes of text: about 30,000 records. JSON adds half as much again, and
@@ -39,21 +38,22 @@ struct Wanted {
 async fn list(
     State(api): State<Api>,
     StrictQuery(query): StrictQuery<RecordQuery>,
-) -> Result<Json<List<RecordView>>, Refused> {
+) -> Result<Json<List<RecordView>>, ApiError> {
     let wanted = Wanted::parse(query)?;
     let found = api.query(move |fleet, now| wanted.find(fleet, now)).await?;
     let too_many = || {
-        let text = "these are more records than one answer holds; ask for those of one site, provider or state";
-        Refused::new(ErrorCode::Limit, text)
+        let text = "too many records for one response; filter by site, provider or state";
+        ApiError::new(ErrorCode::Limit, text)
     };
     found.map(|items| Json(List { items })).ok_or_else(too_many)
 }
 
 impl Wanted {
-    fn parse(query: RecordQuery) -> Result<Self, Refused> {
+    fn parse(query: RecordQuery) -> Result<Self, ApiError> {
         let state = |text: String| {
-            let known: Vec<_> = RecordState::ALL.iter().map(|state| state.as_str()).collect();
-            let bad = || Refused::bad_request(format!("state: there is no `{text}`, only {}", known.join(", ")));
+            let states: Vec<_> = RecordState::ALL.iter().map(|state| state.as_str()).collect();
+            let bad =
+                || ApiError::bad_request(format!("state: unknown value `{text}`; use one of {}", states.join(", ")));
             RecordState::parse(&text).ok_or_else(bad)
         };
         Ok(Self {

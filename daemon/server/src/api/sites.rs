@@ -9,9 +9,8 @@ use linecamp_proto::api::path::{self, NameQuery, RemoveQuery, SelectorLabels, Si
 use linecamp_proto::api::{self, LabelChange, List, Site};
 
 use super::Api;
-use super::ask::{parse_name, site_ref};
-use super::extract::{Body, Named, StrictQuery};
-use super::refused::Refused;
+use super::error::ApiError;
+use super::extract::{Body, Named, StrictQuery, parse_name, site_ref};
 
 pub(super) fn router() -> Router<Api> {
     Router::new()
@@ -23,7 +22,10 @@ pub(super) fn router() -> Router<Api> {
         .route(path::SITE_ACCEPT, post(accept))
 }
 
-async fn list(State(api): State<Api>, StrictQuery(query): StrictQuery<SiteQuery>) -> Result<Json<List<Site>>, Refused> {
+async fn list(
+    State(api): State<Api>,
+    StrictQuery(query): StrictQuery<SiteQuery>,
+) -> Result<Json<List<Site>>, ApiError> {
     let mut filter = filter(query.selector, query.environment, None)?;
     filter.labels = match query.labels.unwrap_or_default() {
         SelectorLabels::Effective => SeenLabels::Effective,
@@ -38,7 +40,7 @@ async fn show(
     State(api): State<Api>,
     Named(name): Named,
     StrictQuery(query): StrictQuery<NameQuery>,
-) -> Result<Json<Site>, Refused> {
+) -> Result<Json<Site>, ApiError> {
     let site = site_ref(name, query.environment.as_deref())?;
     answer(&api, site).await
 }
@@ -48,7 +50,7 @@ async fn edit(
     Named(name): Named,
     StrictQuery(query): StrictQuery<NameQuery>,
     Body(edit): Body<api::Edit>,
-) -> Result<Json<Site>, Refused> {
+) -> Result<Json<Site>, ApiError> {
     let site = site_ref(name, query.environment.as_deref())?;
     let edit = parse_edit(&edit)?;
     let after = after_edit(&site, &edit);
@@ -61,17 +63,15 @@ async fn remove(
     State(api): State<Api>,
     Named(name): Named,
     StrictQuery(query): StrictQuery<RemoveQuery>,
-) -> Result<Json<Site>, Refused> {
+) -> Result<Json<Site>, ApiError> {
     let site = site_ref(name, query.environment.as_deref())?;
     let before = view(&api, site.clone()).await?;
     let force = if query.force { Force::Yes } else { Force::No };
     api.command(FleetCommand::Remove(site, force)).await?;
-    let filter = SiteFilter { environment: Some(before.environment), ..SiteFilter::default() };
-    let sites = api.query(move |fleet, now| fleet.sites(&filter, now)).await?;
-    match sites.iter().find(|site| site.id == before.id) {
-        Some(site) => Ok(Json(site.into())),
-        None => Err(Refused::not_found(format!("site {} is purged already", before.name))),
-    }
+    let removed = api.query(move |fleet, now| fleet.site_by_id(before.id, now)).await?;
+    let removed =
+        removed.ok_or_else(|| ApiError::not_found(format!("site {} has already been purged", before.name)))?;
+    Ok(Json((&removed).into()))
 }
 
 async fn label(
@@ -79,9 +79,9 @@ async fn label(
     Named(name): Named,
     StrictQuery(query): StrictQuery<NameQuery>,
     Body(change): Body<LabelChange>,
-) -> Result<Json<Site>, Refused> {
+) -> Result<Json<Site>, ApiError> {
     let site = site_ref(name, query.environment.as_deref())?;
-    let patch = change.to_patch().map_err(|error| Refused::labels(&error))?;
+    let patch = change.to_patch().map_err(|error| ApiError::labels(&error))?;
     order(&api, site, |site| FleetCommand::PatchLabels(Subject::Site, site, patch)).await
 }
 
@@ -89,7 +89,7 @@ async fn deactivate(
     State(api): State<Api>,
     Named(name): Named,
     StrictQuery(query): StrictQuery<NameQuery>,
-) -> Result<Json<Site>, Refused> {
+) -> Result<Json<Site>, ApiError> {
     let site = site_ref(name, query.environment.as_deref())?;
     order(&api, site, |site| FleetCommand::Deactivate(Subject::Site, site)).await
 }
@@ -98,7 +98,7 @@ async fn activate(
     State(api): State<Api>,
     Named(name): Named,
     StrictQuery(query): StrictQuery<NameQuery>,
-) -> Result<Json<Site>, Refused> {
+) -> Result<Json<Site>, ApiError> {
     let site = site_ref(name, query.environment.as_deref())?;
     order(&api, site, |site| FleetCommand::Activate(Subject::Site, site)).await
 }
@@ -107,21 +107,25 @@ async fn accept(
     State(api): State<Api>,
     Named(name): Named,
     StrictQuery(query): StrictQuery<NameQuery>,
-) -> Result<Json<Site>, Refused> {
+) -> Result<Json<Site>, ApiError> {
     let site = site_ref(name, query.environment.as_deref())?;
     order(&api, site, FleetCommand::Accept).await
 }
 
-async fn order(api: &Api, site: SiteRef, command: impl FnOnce(SiteRef) -> FleetCommand) -> Result<Json<Site>, Refused> {
+async fn order(
+    api: &Api,
+    site: SiteRef,
+    command: impl FnOnce(SiteRef) -> FleetCommand,
+) -> Result<Json<Site>, ApiError> {
     api.command(command(site.clone())).await?;
     answer(api, site).await
 }
 
-async fn answer(api: &Api, site: SiteRef) -> Result<Json<Site>, Refused> {
+async fn answer(api: &Api, site: SiteRef) -> Result<Json<Site>, ApiError> {
     Ok(Json((&view(api, site).await?).into()))
 }
 
-async fn view(api: &Api, site: SiteRef) -> Result<SiteView, Refused> {
+async fn view(api: &Api, site: SiteRef) -> Result<SiteView, ApiError> {
     Ok(api.query(move |fleet, now| fleet.site(&site, now)).await??)
 }
 
@@ -130,22 +134,22 @@ pub(super) fn filter(
     selector: Option<String>,
     environment: Option<String>,
     site: Option<String>,
-) -> Result<SiteFilter, Refused> {
+) -> Result<SiteFilter, ApiError> {
     let name = |field, text: Option<String>| text.map(|text| parse_name(field, &text)).transpose();
     Ok(SiteFilter {
         environment: name("environment", environment)?,
         site: name("site", site)?,
         labels: SeenLabels::Effective,
         selector: Selector::parse(&selector.unwrap_or_default())
-            .map_err(|error| Refused::bad_request(error.to_string()))?,
+            .map_err(|error| ApiError::bad_request(error.to_string()))?,
     })
 }
 
 /// Parses an edit.
-pub(super) fn parse_edit(edit: &api::Edit) -> Result<Edit, Refused> {
+pub(super) fn parse_edit(edit: &api::Edit) -> Result<Edit, ApiError> {
     let name = edit.name.as_deref().map(|text| parse_name("name", text)).transpose()?;
     let description = edit.description.as_deref().map(Text::parse).transpose();
-    let description = description.map_err(|error| Refused::bad_request(format!("description: {error}")))?;
+    let description = description.map_err(|error| ApiError::bad_request(format!("description: {error}")))?;
     Ok(Edit { name, description })
 }
 

@@ -12,9 +12,8 @@ use linecamp_model::{JoinSecret, JoinTarget, JoinToken, TokenId, TokenView};
 use linecamp_proto::api::{LabelChange, List, Token, TokenCreated, TokenRequest, path};
 
 use super::Api;
-use super::ask::parse_name;
-use super::extract::{Body, word};
-use super::refused::Refused;
+use super::error::ApiError;
+use super::extract::{Body, parse_name, path_param};
 use crate::error::{ServerError, describe};
 use crate::secret;
 
@@ -22,7 +21,7 @@ pub(super) fn router() -> Router<Api> {
     Router::new().route(path::TOKENS, get(list).post(create)).route(path::TOKEN, delete(revoke))
 }
 
-async fn list(State(api): State<Api>) -> Result<Json<List<Token>>, Refused> {
+async fn list(State(api): State<Api>) -> Result<Json<List<Token>>, ApiError> {
     let tokens = api.query(|fleet, now| fleet.tokens(now)).await?;
     Ok(Json(tokens.iter().map(Token::from).collect()))
 }
@@ -30,14 +29,14 @@ async fn list(State(api): State<Api>) -> Result<Json<List<Token>>, Refused> {
 async fn create(
     State(api): State<Api>,
     Body(request): Body<TokenRequest>,
-) -> Result<(StatusCode, Json<TokenCreated>), Refused> {
+) -> Result<(StatusCode, Json<TokenCreated>), ApiError> {
     let environment = parse_name("environment", &request.environment)?;
     let labels = LabelChange { set: request.labels, ..LabelChange::default() };
-    let labels = labels.to_patch().map_err(|error| Refused::labels(&error))?;
+    let labels = labels.to_patch().map_err(|error| ApiError::labels(&error))?;
     let token = JoinToken {
-        id: TokenId::from_bytes(secret::random().map_err(|error| no_secret(&error))?),
-        secret: JoinSecret::from_bytes(secret::random().map_err(|error| no_secret(&error))?),
-        pin: api.about().pin,
+        id: TokenId::from_bytes(secret::random().map_err(|error| no_random_bytes(&error))?),
+        secret: JoinSecret::from_bytes(secret::random().map_err(|error| no_random_bytes(&error))?),
+        pin: api.info().pin,
     };
     let new = NewToken {
         id: token.id,
@@ -49,37 +48,38 @@ async fn create(
     };
     api.command(FleetCommand::CreateToken(new)).await?;
     let view = view(&api, token.id).await?;
-    let target = JoinTarget { token, servers: api.about().addresses().links };
-    let about = api.about();
-    let install = about.site_packages.line(&about.addresses().server_url, &target);
-    let packages = about.site_packages.all().iter().map(|package| package.name.clone()).collect();
+    let target = JoinTarget { token, servers: api.info().addresses().links };
+    let info = api.info();
+    let install = info.site_packages.line(&info.addresses().server_url, &target);
+    let packages = info.site_packages.all().iter().map(|package| package.name.clone()).collect();
     Ok((StatusCode::CREATED, Json(TokenCreated { install, packages, ..TokenCreated::new(&view, &target) })))
 }
 
-async fn revoke(State(api): State<Api>, TokenIn(id): TokenIn) -> Result<Json<Token>, Refused> {
+async fn revoke(State(api): State<Api>, TokenIdParam(id): TokenIdParam) -> Result<Json<Token>, ApiError> {
     api.command(FleetCommand::RevokeToken(id)).await?;
     Ok(Json((&view(&api, id).await?).into()))
 }
 
-async fn view(api: &Api, id: TokenId) -> Result<TokenView, Refused> {
+async fn view(api: &Api, id: TokenId) -> Result<TokenView, ApiError> {
     let view = api.query(move |fleet, now| fleet.token(id, now)).await?;
-    view.ok_or_else(|| Refused::not_found(format!("there is no token {id}")))
+    view.ok_or_else(|| ApiError::not_found(format!("token {id} not found")))
 }
 
-fn no_secret(error: &ServerError) -> Refused {
-    Refused::internal(describe(error))
+fn no_random_bytes(error: &ServerError) -> ApiError {
+    tracing::error!(error = describe(error), "failed to create a join token");
+    ApiError::internal()
 }
 
 /// The ID in the path.
 #[derive(Debug)]
-struct TokenIn(TokenId);
+struct TokenIdParam(TokenId);
 
-impl<S: Send + Sync> FromRequestParts<S> for TokenIn {
-    type Rejection = Refused;
+impl<S: Send + Sync> FromRequestParts<S> for TokenIdParam {
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
-        let text = word(parts, state).await?;
-        let bad = || Refused::bad_request("a token's id has 16 hexadecimal digits; `linecamp token ls` shows it");
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let text = path_param(parts, state).await?;
+        let bad = || ApiError::bad_request("a token ID has 16 hexadecimal digits; list them with `linecamp token ls`");
         TokenId::parse(&text).map(Self).ok_or_else(bad)
     }
 }

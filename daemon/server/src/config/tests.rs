@@ -52,10 +52,7 @@ fn the_file_of_the_directory_comes_first_and_drop_ins_after_each() {
     assert_eq!((config.server_url.port(), &*config.log), (1, "debug"));
     write(etc.join("server.d/20-odd.toml"), "\nidle_timeout_max = \"1s\"");
     let error = load().unwrap_err().to_string();
-    assert!(
-        error.contains("server.d/20-odd.toml: line 2: idle_timeout_max is 1s; it may be from 10s to 1h"),
-        "{error}"
-    );
+    assert!(error.contains("server.d/20-odd.toml: line 2: idle_timeout_max is 1s; allowed: from 10s to 1h"), "{error}");
 }
 
 #[test]
@@ -64,14 +61,14 @@ fn a_value_out_of_range_names_place_key_and_range() {
         let text = format!("server_url = \"https://h\"\n{line}");
         assert_eq!(resolve(&text).unwrap_err().to_string(), expected);
     };
-    check("certificate_life = \"59s\"", "server.toml: line 2: certificate_life is 59s; it may be from 1m to 3660d");
+    check("certificate_life = \"59s\"", "server.toml: line 2: certificate_life is 59s; allowed: from 1m to 3660d");
     check(
         "https = \"8443\"",
-        "server.toml: line 2: https is `8443`; write ADDRESS:PORT, as in 0.0.0.0:8443 or [::]:8443",
+        "server.toml: line 2: https is `8443`; use ADDRESS:PORT, for example 0.0.0.0:8443 or [::]:8443",
     );
     check(
         "link_addresses = [\"h:1\", \"h\"]",
-        "server.toml: line 2: link_addresses cannot be used: `h` is not a server address; write HOST:PORT, or [IPV6]:PORT",
+        "server.toml: line 2: link_addresses is invalid: `h` is not a server address; write HOST:PORT, or [IPV6]:PORT",
     );
     assert!(resolve("").unwrap_err().to_string().contains("server_url is missing"));
 }

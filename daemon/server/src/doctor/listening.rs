@@ -12,7 +12,7 @@ use linecamp_model::ServerAddress;
 use linecamp_transport::{Authority, DialError, SystemClock, Trust, WallClock as _, probe_api};
 use tokio::time::timeout;
 
-use super::{Place, UNIT};
+use super::{Target, UNIT};
 use crate::config::Config;
 
 /// The checks of the two ports.
@@ -28,79 +28,79 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 const SAME_CLOCK: Duration = Duration::from_secs(5);
 
 /// Reports for each port whether it is free for a start or held by the running server.
-pub(super) fn ports(place: &Place) -> Vec<Finding> {
-    let Ok(config) = place.read_config() else {
-        return skipped(PORTS, "the configuration does not say which: it cannot be read");
+pub(super) fn ports(target: &Target) -> Vec<Finding> {
+    let Ok(config) = target.read_config() else {
+        return skipped(PORTS, "the configuration cannot be read");
     };
-    let running = place.running();
+    let running = target.running();
     let tcp = running.map_or_else(|| TcpListener::bind(config.https).map(drop), |_| Ok(()));
     let udp = running.map_or_else(|| UdpSocket::bind(config.quic).map(drop), |_| Ok(()));
     vec![
-        judge_port("TCP", config.https, running, tcp).of("https-port"),
-        judge_port("UDP", config.quic, running, udp).of("quic-port"),
+        evaluate_port("TCP", config.https, running, tcp).of("https-port"),
+        evaluate_port("UDP", config.quic, running, udp).of("quic-port"),
     ]
 }
 
-fn judge_port(protocol: &str, address: SocketAddr, running: Option<u32>, bound: io::Result<()>) -> CheckResult {
+fn evaluate_port(protocol: &str, address: SocketAddr, running: Option<u32>, bound: io::Result<()>) -> CheckResult {
     let port = address.port();
     match (running, bound) {
-        (Some(pid), _) => CheckResult::ok(format!("{protocol} {address} is for process {pid}, the server that runs")),
-        (None, Ok(())) => CheckResult::ok(format!("{protocol} {address} is free; no server runs")),
+        (Some(pid), _) => CheckResult::ok(format!("{protocol} {address} is for the running server (process {pid})")),
+        (None, Ok(())) => CheckResult::ok(format!("{protocol} {address} is free; the server is not running")),
         (None, Err(error)) if error.kind() == io::ErrorKind::AddrInUse => CheckResult::fail(
-            format!("{protocol} {address} is taken by another process, and no server runs on this directory"),
-            format!("`ss -lntup 'sport = :{port}'` shows by which; end it, or give the server another port"),
+            format!("{protocol} {address} is in use by another process, and no server is running on this directory"),
+            format!("find the process with `ss -lntup 'sport = :{port}'`; stop it, or configure another port"),
         ),
         (None, Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => CheckResult::warn(
-            format!("{protocol} {address} may not be opened by this user"),
+            format!("{protocol} {address}: this user has no permission to open it"),
             format!(
-                "ports below 1024 need CAP_NET_BIND_SERVICE: take another one than {port}, or grant it in the unit"
+                "ports below 1024 require CAP_NET_BIND_SERVICE: grant it in the unit, or use another port than {port}"
             ),
         ),
         (None, Err(error)) if error.kind() == io::ErrorKind::AddrNotAvailable => CheckResult::fail(
-            format!("{protocol} {address}: this machine has no such address"),
-            "`ip address` lists them; 0.0.0.0 or [::] is all of them",
+            format!("{protocol} {address}: this machine does not have this address"),
+            "list the addresses with `ip address`; 0.0.0.0 or [::] means all of them",
         ),
         (None, Err(error)) => CheckResult::fail(
-            format!("{protocol} {address} could not be opened: {error}"),
-            "`dmesg | tail`, `ip address`",
+            format!("{protocol} {address} cannot be opened: {error}"),
+            "see `dmesg | tail` and `ip address`",
         ),
     }
 }
 
 /// Connects as operators and sites do, as far as that is possible from this machine.
-pub(super) fn answers(place: &Place) -> Vec<Finding> {
-    let Ok(config) = place.read_config() else {
-        return skipped(CHECKS, "the configuration does not say where: it cannot be read");
+pub(super) fn answers(target: &Target) -> Vec<Finding> {
+    let Ok(config) = target.read_config() else {
+        return skipped(CHECKS, "the configuration cannot be read");
     };
-    let Some(pin) = Authority::load(&place.layout.ca()).ok().map(|authority| authority.pin()) else {
-        return skipped(CHECKS, "nobody can be believed: the authority cannot be loaded");
+    let Some(pin) = Authority::load(&target.layout.ca()).ok().map(|authority| authority.pin()) else {
+        return skipped(CHECKS, "the authority cannot be loaded, so no server can be verified");
     };
     let trust = Trust::Pin(pin);
-    let is_running = place.running().is_some();
+    let is_running = target.running().is_some();
     let link_addresses = link_addresses(&config);
-    let whom = ServerTargets { servers: link_addresses.clone(), trust: Some(trust.clone()) };
+    let targets = ServerTargets { servers: link_addresses.clone(), trust: Some(trust.clone()) };
     let urls = ServerTargets {
         servers: config.server_url.with_port(config.server_url.port()).into_iter().collect(),
         trust: None,
     };
     // One thread for each: sequentially they would take too long.
-    let (looked, (resolved, api)) = std::thread::scope(|scope| {
-        let looking = scope.spawn(|| probe_servers(&whom));
-        let here = (look_up(&urls), ask_here(&config, &trust));
-        let lost = || Err("the look ended by itself".to_owned());
+    let (probed, (resolved, api)) = std::thread::scope(|scope| {
+        let looking = scope.spawn(|| probe_servers(&targets));
+        let here = (resolve_host(&urls), query_api(&config, &trust));
+        let lost = || Err("the probe ended unexpectedly".to_owned());
         (looking.join().unwrap_or_else(|_| lost()), here)
     });
     let health = api.as_ref().ok().cloned();
-    let known =
+    let seen =
         Versions { own: env!("CARGO_PKG_VERSION"), running: health.and_then(|health| health.version), server: None };
     let mut found = vec![resolved.of("server-url"), https(&config, api, is_running).of("https")];
-    found.extend(links(looked, &config, is_running));
-    found.push(versions(&known, UNIT).of("versions"));
+    found.extend(links(probed, &config, is_running));
+    found.push(versions(&seen, UNIT).of("versions"));
     found
 }
 
-fn skipped(names: &[&'static str], words: &str) -> Vec<Finding> {
-    names.iter().map(|name| CheckResult::skipped(words).of(name)).collect()
+fn skipped(names: &[&'static str], reason: &str) -> Vec<Finding> {
+    names.iter().map(|name| CheckResult::skipped(reason).of(name)).collect()
 }
 
 /// Returns the addresses at which sites reach the server, as listed in join tokens.
@@ -111,18 +111,21 @@ fn link_addresses(config: &Config) -> Vec<ServerAddress> {
     }
 }
 
-fn look_up(whom: &ServerTargets) -> CheckResult {
-    let Some(server) = whom.servers.first() else {
-        return CheckResult::skipped("server_url names no host");
+fn resolve_host(targets: &ServerTargets) -> CheckResult {
+    let Some(server) = targets.servers.first() else {
+        return CheckResult::skipped("server_url has no host");
     };
     let host = server.host();
     if host.parse::<IpAddr>().is_ok() {
-        return CheckResult::ok(format!("{host} is an address, so there is nothing to look up"));
+        return CheckResult::ok(format!("{host} is an IP address; no DNS lookup needed"));
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            return CheckResult::fail(format!("failed to start looking: {error}"), "`ulimit -a`, `dmesg | tail`");
+            return CheckResult::fail(
+                format!("failed to start the DNS lookup: {error}"),
+                "see `ulimit -a` and `dmesg | tail`",
+            );
         }
     };
     let resolved = runtime.block_on(async { timeout(ANSWER_LIMIT, linecamp_transport::resolve(server)).await });
@@ -130,17 +133,15 @@ fn look_up(whom: &ServerTargets) -> CheckResult {
     match resolved {
         Ok(Ok(addresses)) => {
             let ips: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
-            CheckResult::ok(format!("{host} is {}", ips.join(", ")))
+            CheckResult::ok(format!("{host} resolves to {}", ips.join(", ")))
         }
         Ok(Err(error)) => CheckResult::fail(
             chain(&error),
-            format!(
-                "operators and sites go by that name: put {host} into DNS, or correct server_url in the configuration"
-            ),
+            format!("operators and sites use this name: add {host} to DNS, or correct server_url in the configuration"),
         ),
         Err(_) => CheckResult::fail(
-            format!("no name server answered for {host} within {} s", ANSWER_LIMIT.as_secs()),
-            format!("`getent ahosts {host}`; the name servers are in /etc/resolv.conf"),
+            format!("DNS lookup of {host} timed out after {} s", ANSWER_LIMIT.as_secs()),
+            format!("test with `getent ahosts {host}`; the DNS servers are in /etc/resolv.conf"),
         ),
     }
 }
@@ -156,24 +157,24 @@ fn own(address: SocketAddr) -> SocketAddr {
 }
 
 /// Queries the API on this machine, under the host name that operators use.
-fn ask_here(config: &Config, trust: &Trust) -> Result<Health, Trouble> {
+fn query_api(config: &Config, trust: &Trust) -> Result<Health, ApiFailure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Trouble::Broken(error.to_string()))?;
+    let runtime = runtime.map_err(|error| ApiFailure::Other(error.to_string()))?;
     let host = config.server_url.host();
     runtime.block_on(async {
-        let mut failure = Trouble::Broken(format!("no answer within {} s", ANSWER_LIMIT.as_secs()));
+        let mut failure = ApiFailure::Other(format!("no answer within {} s", ANSWER_LIMIT.as_secs()));
         // A machine without IPv6 also listens on [::], but answers only on 127.0.0.1.
         for address in [own(config.https), SocketAddr::from((Ipv4Addr::LOCALHOST, config.https.port()))] {
-            let asked = async {
-                let stream = probe_api(address, Some(host), trust).await.result.map_err(Trouble::Dial)?;
-                fetch_health(stream).await.map_err(|error| Trouble::Broken(error.to_string()))
+            let attempt = async {
+                let stream = probe_api(address, Some(host), trust).await.result.map_err(ApiFailure::Dial)?;
+                fetch_health(stream).await.map_err(|error| ApiFailure::Other(error.to_string()))
             };
-            match timeout(ANSWER_LIMIT / 2, asked).await {
+            match timeout(ANSWER_LIMIT / 2, attempt).await {
                 Ok(Ok(health)) => return Ok(health),
                 Ok(Err(error)) => failure = error,
                 Err(_) => {}
             }
-            if matches!(&failure, Trouble::Dial(error) if error.needs_operator()) {
+            if matches!(&failure, ApiFailure::Dial(error) if error.needs_operator()) {
                 break;
             }
         }
@@ -183,100 +184,100 @@ fn ask_here(config: &Config, trust: &Trust) -> Result<Health, Trouble> {
 
 /// Why the API did not answer.
 #[derive(Debug)]
-enum Trouble {
+enum ApiFailure {
     Dial(DialError),
-    Broken(String),
+    Other(String),
 }
 
-fn https(config: &Config, api: Result<Health, Trouble>, is_running: bool) -> CheckResult {
+fn https(config: &Config, api: Result<Health, ApiFailure>, is_running: bool) -> CheckResult {
     let address = own(config.https);
     let host = config.server_url.host();
     match api {
         Ok(health) if health.status == 200 => {
             let skew = health.date.map_or(Duration::ZERO, |date| date.distance(SystemClock.now()));
-            let evidence = format!("{address} serves, with a certificate for {host} of this authority");
+            let evidence = format!("{address} serves, with a certificate of this authority for {host}");
             match SAME_CLOCK < skew {
                 true => CheckResult::warn(
-                    format!("{evidence}; its clock is {} s from the one here", skew.as_secs()),
-                    "another machine answers there, or the clock has just been set",
+                    format!("{evidence}; its clock differs by {} s from this machine's", skew.as_secs()),
+                    "another machine answers at this address, or the clock was just set",
                 ),
                 false => CheckResult::ok(evidence),
             }
         }
         Ok(health) => CheckResult::fail(
-            format!("{address} answers with status {}: it does not serve", health.status),
-            "its log says why: `journalctl -u linecamp-server -n 50`; the check `disk` may too",
+            format!("{address} answers with HTTP status {}", health.status),
+            "see the log (`journalctl -u linecamp-server -n 50`) and check `disk`",
         ),
-        Err(Trouble::Dial(error @ DialError::WrongName { .. })) => CheckResult::fail(
+        Err(ApiFailure::Dial(error @ DialError::WrongName { .. })) => CheckResult::fail(
             format!("{}; server_url says {host}", chain(&error)),
-            "the names of the certificate are in the file `names` of the `ca` folder, one a line: add it, then restart \
-             the server",
+            "add the name to the file `names` in the `ca` directory, one name per line, and restart the server",
         ),
-        Err(Trouble::Dial(error)) if error.needs_operator() => CheckResult::fail(
+        Err(ApiFailure::Dial(error)) if error.needs_operator() => CheckResult::fail(
             format!("another process answers at {address}: {}", chain(&error)),
-            format!("`ss -lntp 'sport = :{}'` shows who", address.port()),
+            format!("find the process with `ss -lntp 'sport = :{}'`", address.port()),
         ),
-        Err(_) if !is_running => CheckResult::skipped("no server runs on this directory"),
-        Err(Trouble::Dial(error)) => unanswered(address, &chain(&error)),
-        Err(Trouble::Broken(words)) => unanswered(address, &words),
+        Err(_) if !is_running => CheckResult::skipped("no server is running on this directory"),
+        Err(ApiFailure::Dial(error)) => unanswered(address, &chain(&error)),
+        Err(ApiFailure::Other(problem)) => unanswered(address, &problem),
     }
 }
 
-fn unanswered(address: SocketAddr, words: &str) -> CheckResult {
+fn unanswered(address: SocketAddr, problem: &str) -> CheckResult {
     CheckResult::fail(
-        format!("a server runs, and does not answer at {address}: {words}"),
-        "it may listen elsewhere (arguments --https and --quic go before the configuration), or hang: `journalctl -u \
+        format!("the server is running but does not answer at {address}: {problem}"),
+        "it may listen elsewhere (the flags --https and --quic override the configuration) or hang; see `journalctl -u \
          linecamp-server -n 50`",
     )
 }
 
 /// Evaluates each address in join tokens.
-fn links(looked: Result<Vec<ServerReport>, String>, config: &Config, is_running: bool) -> Vec<Finding> {
-    let looked = match looked {
-        Ok(looked) if !looked.is_empty() => looked,
-        Ok(_) => return skipped(&["link"], "server_url and link_addresses name no place where sites go"),
-        Err(words) => {
+fn links(probed: Result<Vec<ServerReport>, String>, config: &Config, is_running: bool) -> Vec<Finding> {
+    let probed = match probed {
+        Ok(probed) if !probed.is_empty() => probed,
+        Ok(_) => return skipped(&["link"], "server_url and link_addresses contain no address for sites"),
+        Err(problem) => {
             return vec![
-                CheckResult::fail(words, "this machine gives no socket: `ulimit -a`, `dmesg | tail`").of("link"),
+                CheckResult::fail(problem, "this machine cannot open a socket; see `ulimit -a` and `dmesg | tail`")
+                    .of("link"),
             ];
         }
     };
-    looked.iter().map(|one| link(one, config, is_running).about("link", &one.server.to_string())).collect()
+    probed.iter().map(|one| link(one, config, is_running).about("link", &one.server.to_string())).collect()
 }
 
-fn link(looked: &ServerReport, config: &Config, is_running: bool) -> CheckResult {
-    if let Err(words) = &looked.resolved {
-        return CheckResult::fail(words.clone(), "sites go by that name: put it into DNS, or correct link_addresses");
+fn link(probed: &ServerReport, config: &Config, is_running: bool) -> CheckResult {
+    if let Err(problem) = &probed.resolved {
+        return CheckResult::fail(problem.clone(), "sites use this name: add it to DNS, or correct link_addresses");
     }
     let mut worst: Option<CheckResult> = None;
-    for at in &looked.addresses {
-        let remark = match &at.link.result {
-            Ok(()) => CheckResult::ok(format!("a handshake of QUIC with {} took {:.1?}", at.address, at.link.took)),
+    for at in &probed.addresses {
+        let result = match &at.link.result {
+            Ok(()) => CheckResult::ok(format!("QUIC handshake with {} took {:.1?}", at.address, at.link.took)),
             Err(error) if error.needs_operator() => CheckResult::fail(
-                format!("another server answers there: {}", chain(error)),
-                "correct link_addresses, or what forwards packets to this machine",
+                format!("another server answers at this address: {}", chain(error)),
+                "correct link_addresses, or the port forwarding to this machine",
             ),
-            Err(_) if !is_running => CheckResult::skipped("no server runs on this directory"),
-            Err(error) => unreached(udp(at.address, &at.paths), config, &chain(error)),
+            Err(_) if !is_running => CheckResult::skipped("no server is running on this directory"),
+            Err(error) => unreachable_link(udp(at.address, &at.paths), config, &chain(error)),
         };
-        if worst.as_ref().is_none_or(|worst| worst.verdict < remark.verdict) {
-            worst = Some(remark);
+        if worst.as_ref().is_none_or(|worst| worst.verdict < result.verdict) {
+            worst = Some(result);
         }
     }
     worst.unwrap_or_else(|| CheckResult::skipped("the name has no address"))
 }
 
 /// From inside a network, the external address of its router is often unreachable.
-fn unreached(way: CheckResult, config: &Config, error: &str) -> CheckResult {
-    if way.verdict == Verdict::Ok {
-        return CheckResult::fail(error.to_owned(), "its log says why: `journalctl -u linecamp-server -n 50`");
+fn unreachable_link(udp_check: CheckResult, config: &Config, error: &str) -> CheckResult {
+    if udp_check.verdict == Verdict::Ok {
+        return CheckResult::fail(error.to_owned(), "see the log: `journalctl -u linecamp-server -n 50`");
     }
     let port = config.quic.port();
     CheckResult::warn(
-        format!("not reached from this machine: {}", way.evidence),
+        format!("not reachable from this machine: {}", udp_check.evidence),
         format!(
-            "ask from outside with `linecampd doctor` at a site; a router need not lead its own address back inside, but \
-             UDP {port} must come in: see its forwarding and every firewall"
+            "run `linecampd doctor` at a site to test from outside: many routers do not forward their external address \
+             from inside. UDP port {port} must be forwarded and allowed by every firewall"
         ),
     )
 }
@@ -289,17 +290,17 @@ mod tests {
     fn a_port_is_free_ours_or_taken() {
         let address: SocketAddr = "127.0.0.1:8443".parse().unwrap();
         let check = |running, bound, expected, words: &str| {
-            let remark = judge_port("UDP", address, running, bound);
-            assert_eq!(remark.verdict, expected, "{remark:?}");
-            assert!(remark.evidence.contains(words), "{remark:?}");
+            let result = evaluate_port("UDP", address, running, bound);
+            assert_eq!(result.verdict, expected, "{result:?}");
+            assert!(result.evidence.contains(words), "{result:?}");
         };
         let failed = |kind: io::ErrorKind| Err(kind.into());
         check(Some(7), Ok(()), Verdict::Ok, "process 7");
         check(None, Ok(()), Verdict::Ok, "is free");
-        check(None, failed(io::ErrorKind::AddrInUse), Verdict::Fail, "taken by another process");
-        check(None, failed(io::ErrorKind::PermissionDenied), Verdict::Warn, "may not be opened");
-        check(None, failed(io::ErrorKind::AddrNotAvailable), Verdict::Fail, "no such address");
-        check(None, failed(io::ErrorKind::Other), Verdict::Fail, "could not be opened");
+        check(None, failed(io::ErrorKind::AddrInUse), Verdict::Fail, "in use by another process");
+        check(None, failed(io::ErrorKind::PermissionDenied), Verdict::Warn, "no permission");
+        check(None, failed(io::ErrorKind::AddrNotAvailable), Verdict::Fail, "does not have this address");
+        check(None, failed(io::ErrorKind::Other), Verdict::Fail, "cannot be opened");
     }
 
     #[test]

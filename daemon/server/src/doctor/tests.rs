@@ -24,12 +24,12 @@ const NAMES: [&str; 15] = [
 #[test]
 fn an_empty_place_is_examined_and_every_check_has_its_name() {
     let data = tempfile::tempdir().unwrap();
-    let place = Place { layout: Layout::new(data.path().join("absent")), config: None };
-    let report = examine(&place, |_| {});
+    let target = Target { layout: Layout::new(data.path().join("absent")), config: None };
+    let report = examine(&target, |_| {});
     let names: Vec<_> = report.checks.iter().map(|finding| finding.name).collect();
     assert_eq!(names, NAMES);
     assert_eq!(report.verdict, Verdict::Fail);
     let authority = report.checks.iter().find(|finding| finding.name == "authority").unwrap();
     assert!(authority.remedy.as_ref().is_some_and(|remedy| remedy.contains("linecamp-server init")), "{authority:?}");
-    assert!(!place.layout.dir().exists(), "nothing is made");
+    assert!(!target.layout.dir().exists(), "nothing is made");
 }

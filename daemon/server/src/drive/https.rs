@@ -91,7 +91,7 @@ pub(crate) async fn serve(
 ) {
     // Dropping the set aborts its connections, so none of them outlives this task.
     let mut connections = JoinSet::new();
-    let lobby = ConnectionLimiter::new(WAITING);
+    let waiting_limiter = ConnectionLimiter::new(WAITING);
     let mut overdue = tokio::time::interval(OVERDUE_PERIOD);
     loop {
         tokio::select! {
@@ -101,9 +101,9 @@ pub(crate) async fn serve(
             _ = overdue.tick() => limiter.evict_overdue(REQUEST_LIMIT),
             incoming = listener.accept() => {
                 let network = Client::Network(Network::of(incoming.remote_address().ip()));
-                if let Some(waiting) = lobby.admit(network, Class::Unauthenticated) {
+                if let Some(waiting) = waiting_limiter.admit(network, Class::Unauthenticated) {
                     let client = Newcomer { incoming, network, waiting };
-                    connections.spawn(converse(client, limiter.clone(), router.clone(), stop.clone()));
+                    connections.spawn(serve_connection(client, limiter.clone(), router.clone(), stop.clone()));
                 }
             }
         }
@@ -122,7 +122,7 @@ fn note_end(ended: Result<(), JoinError>) {
     if let Err(error) = ended.map_err(JoinError::try_into_panic)
         && let Ok(panic) = error
     {
-        tracing::error!(panic = panics::message(&*panic), "a connection of the API ended with a panic");
+        tracing::error!(panic = panics::message(&*panic), "an API connection panicked");
     }
 }
 
@@ -132,24 +132,24 @@ struct Newcomer {
     waiting: ConnectionPermit<Client>,
 }
 
-async fn converse(newcomer: Newcomer, limiter: ApiConnections, router: Router, stop: watch::Receiver<bool>) {
+async fn serve_connection(newcomer: Newcomer, limiter: ApiConnections, router: Router, stop: watch::Receiver<bool>) {
     let Newcomer { incoming, network, waiting } = newcomer;
     let remote = incoming.remote_address();
     let admitted = limiter.admit_within(WAITING_LIMIT, (network, Class::Unauthenticated), waiting).await;
     let Some(permit) = admitted.map(Arc::new) else {
-        return tracing::debug!(%remote, "there is no place for another connection of the API");
+        return tracing::debug!(%remote, "too many API connections: closing");
     };
     let ended = tokio::select! {
         biased;
-        () = permit.evicted() => Err("it had to make room for another, or a request on it took too long".to_owned()),
-        ended = exchange(incoming, &permit, router, stop) => ended,
+        () = permit.evicted() => Err("evicted to make room for another, or a request took too long".to_owned()),
+        ended = serve_http(incoming, &permit, router, stop) => ended,
     };
     if let Err(problem) = ended {
-        tracing::debug!(%remote, problem, "a connection of the API broke");
+        tracing::debug!(%remote, problem, "API connection failed");
     }
 }
 
-async fn exchange(
+async fn serve_http(
     incoming: TlsIncoming,
     permit: &ApiConnection,
     router: Router,
@@ -158,12 +158,12 @@ async fn exchange(
     let stream = incoming.establish().await.map_err(|error| describe(&error))?;
     let router = TowerToHyperService::new(router);
     let service = service_fn(|mut request: Request<Incoming>| {
-        let under_way = UnderWay::begin(Arc::clone(permit));
+        let busy_guard = BusyGuard::begin(Arc::clone(permit));
         request.extensions_mut().insert(Arc::clone(permit));
         let answer = router.call(request);
         async move {
-            let until_sent = |body| Body::new(UntilSent { body, _under_way: under_way });
-            answer.await.map(|answer| answer.map(until_sent))
+            let guard_body = |body| Body::new(GuardedBody { body, _busy_guard: busy_guard });
+            answer.await.map(|answer| answer.map(guard_body))
         }
     });
     let mut connection = std::pin::pin!(
@@ -185,28 +185,28 @@ async fn exchange(
 }
 
 /// A request in progress. It marks its connection busy until it is dropped.
-struct UnderWay(ApiConnection);
+struct BusyGuard(ApiConnection);
 
-impl UnderWay {
+impl BusyGuard {
     fn begin(connection: ApiConnection) -> Self {
         connection.set_busy(true);
         Self(connection)
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for BusyGuard {
     fn drop(&mut self) {
         self.0.set_busy(false);
     }
 }
 
 /// A response body that ends its request when it is dropped.
-struct UntilSent {
+struct GuardedBody {
     body: Body,
-    _under_way: UnderWay,
+    _busy_guard: BusyGuard,
 }
 
-impl HttpBody for UntilSent {
+impl HttpBody for GuardedBody {
     type Data = Bytes;
     type Error = axum::Error;
 

@@ -71,11 +71,11 @@ impl LinkDriver {
                 SessionEvent::Opened(core::Peer {
                     fingerprint: peer.fingerprint,
                     credential: credential(peer.credential),
-                    address: written(address),
+                    address: text_of(address),
                 })
             }
             SessionNote::Received(message) => SessionEvent::Received(message),
-            SessionNote::Moved(address) => SessionEvent::Moved(written(address)),
+            SessionNote::Moved(address) => SessionEvent::Moved(text_of(address)),
             SessionNote::Closed(end) => {
                 self.sessions.remove(&id);
                 SessionEvent::Closed(Text::lossy(&end.to_string()))
@@ -109,7 +109,7 @@ impl LinkDriver {
             Err(error) => {
                 let (site, error) = (request.site, describe(&error));
                 tracing::warn!(session = %id, site_id = %site, error, "failed to issue a certificate");
-                let text = "the server failed to make a certificate for this site's key";
+                let text = "the server could not issue a certificate for this site";
                 self.hang_up(id, &Refusal::new(RefusalCode::Busy, text));
             }
         }
@@ -117,7 +117,7 @@ impl LinkDriver {
 
     /// Closes a session with a reason.
     pub fn hang_up(&self, id: SessionId, refusal: &Refusal) {
-        tracing::debug!(session = %id, code = %refusal.code, text = %refusal.text, "hanging up");
+        tracing::debug!(session = %id, code = %refusal.code, text = %refusal.text, "closing session");
         if let Some(open) = self.sessions.get(&id) {
             open.handle.hang_up(refusal);
         }
@@ -130,8 +130,8 @@ pub fn close(listener: &Listener) {
     listener.close(refusal_code_number(refusal.code), &encode_refusal(&refusal));
 }
 
-const fn credential(shown: Credential) -> core::Credential {
-    match shown {
+const fn credential(presented: Credential) -> core::Credential {
+    match presented {
         Credential::SelfMade => core::Credential::SelfMade,
         Credential::Issued { .. } => core::Credential::Issued,
         Credential::Expired { .. } => core::Credential::Expired,
@@ -139,6 +139,6 @@ const fn credential(shown: Credential) -> core::Credential {
     }
 }
 
-fn written(address: SocketAddr) -> Text {
+fn text_of(address: SocketAddr) -> Text {
     Text::lossy(&address.to_string())
 }

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::session::SessionHandle;
 use crate::error::{ServerError, describe};
-use crate::plugins::PluginFolder;
+use crate::plugin_folder::PluginFolder;
 
 /// Maximum number of concurrent reads. The other requests wait, each as a task of a few hundred bytes, and the number
 /// per session is limited. All reads but the first find the piece in the page cache, so more concurrency would not be
@@ -29,7 +29,7 @@ impl PluginDriver {
 
     /// Reads a piece and sends it. Closes the session as busy if it has too many requests outstanding.
     pub(crate) fn read(&self, session: SessionId, handle: SessionHandle, want: PluginWant) {
-        let Some(wish) = handle.wish() else { return };
+        let Some(permit) = handle.plugin_read_permit() else { return };
         let (folder, slots) = (Arc::clone(&self.folder), Arc::clone(&self.slots));
         tokio::spawn(async move {
             // The semaphore is never closed.
@@ -37,19 +37,19 @@ impl PluginDriver {
             let read = tokio::task::spawn_blocking(move || folder.read(want)).await;
             let piece = match read {
                 Ok(Ok(piece)) => piece,
-                Ok(Err(error)) => nothing(session, want, &error),
+                Ok(Err(error)) => empty_piece(session, want, &error),
                 // The read panicked, which was reported where it happened, or the runtime is shutting down.
                 Err(_) => return,
             };
             handle.send(&FromServer::Plugin(piece));
-            drop(wish);
+            drop(permit);
         });
     }
 }
 
 /// Returns an empty piece, after which the site retries later.
-fn nothing(session: SessionId, want: PluginWant, error: &ServerError) -> PluginPiece {
+fn empty_piece(session: SessionId, want: PluginWant, error: &ServerError) -> PluginPiece {
     let (digest, error) = (want.digest, describe(error));
-    tracing::warn!(%session, %digest, error, "failed to read a plugin for a site; push it again");
+    tracing::warn!(%session, %digest, error, "failed to read a plugin for a site; push the plugin again");
     PluginPiece { digest, offset: want.offset, total: 0, bytes: Vec::new() }
 }

@@ -44,7 +44,7 @@ const OUTGOING_FRAMES_MAX: usize = 24;
 
 /// Maximum number of plugin pieces that one session may have outstanding. A site requests one piece of each missing
 /// plugin and has at most 16 providers. A session that requests more is closed as busy.
-const WISHES_MAX: usize = 16;
+const PLUGIN_READS_MAX: usize = 16;
 
 /// Maximum number of messages of all sessions queued for the loop. At this limit sessions stop reading. The loop drains
 /// the queue each time it runs, so a larger queue would only use more memory: a message can be a megabyte.
@@ -78,30 +78,27 @@ pub enum SessionNote {
 pub struct SessionHandle {
     outgoing: mpsc::Sender<Vec<u8>>,
     closer: SessionCloser,
-    wishes: Arc<Semaphore>,
+    plugin_reads: Arc<Semaphore>,
 }
 
 impl SessionHandle {
     /// Queues a message. Closes the session as busy if the queue is full, because the peer does not read its answers.
     pub fn send(&self, message: &FromServer) {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.outgoing.try_send(encode_from_server(message)) {
-            tracing::debug!(remote = %self.closer.remote_address(), "the peer does not read what it asks for");
-            let text = "more answers wait than this site reads";
+            tracing::debug!(remote = %self.closer.remote_address(), "closing session: too many unread answers");
+            let text = "too many unread answers";
             self.hang_up(&Refusal::new(RefusalCode::Busy, text));
         }
     }
 
     /// Acquires a permit for an answer that takes a while; dropping it releases it. If none is left, the peer has too
     /// many requests outstanding, and its session is closed as busy.
-    pub(crate) fn wish(&self) -> Option<OwnedSemaphorePermit> {
-        let wish = Arc::clone(&self.wishes).try_acquire_owned().ok();
-        if wish.is_none() {
-            self.hang_up(&Refusal::new(
-                RefusalCode::Busy,
-                "more pieces of plugins are asked for than a site may at once",
-            ));
+    pub(crate) fn plugin_read_permit(&self) -> Option<OwnedSemaphorePermit> {
+        let permit = Arc::clone(&self.plugin_reads).try_acquire_owned().ok();
+        if permit.is_none() {
+            self.hang_up(&Refusal::new(RefusalCode::Busy, "too many plugin pieces requested at once"));
         }
-        wish
+        permit
     }
 
     /// Closes the session with a reason. Queued messages are dropped.
@@ -127,7 +124,7 @@ pub(crate) struct HandshakeStats {
 
 impl Default for HandshakeStats {
     fn default() -> Self {
-        Self::with_places(NEWCOMERS)
+        Self::with_limits(NEWCOMERS)
     }
 }
 
@@ -145,7 +142,7 @@ pub(crate) type NewcomerPermit = ConnectionPermit<Newcomer>;
 
 impl HandshakeStats {
     /// Creates statistics and a limiter for newcomers.
-    pub(crate) fn with_places(newcomers: ShareLimits) -> Self {
+    pub(crate) fn with_limits(newcomers: ShareLimits) -> Self {
         Self {
             half: newcomers.unauthenticated_max / 2,
             newcomers: ConnectionLimiter::new(newcomers),
@@ -160,13 +157,13 @@ impl HandshakeStats {
         let remote = incoming.remote_address();
         let is_busy = self.half <= self.newcomers.counts().unauthenticated;
         if is_busy && !incoming.is_address_validated() {
-            tracing::debug!(%remote, "busy: the peer has to prove its address first");
+            tracing::debug!(%remote, "busy: requiring address validation (QUIC Retry)");
             incoming.require_address_validation();
             return None;
         }
         let Some(permit) = self.newcomers.admit(Newcomer::Network(Network::of(remote.ip())), Class::Unauthenticated)
         else {
-            tracing::debug!(%remote, "too many newcomers: the peer is ignored");
+            tracing::debug!(%remote, "too many handshakes in progress: ignoring the connection");
             incoming.ignore();
             return None;
         };
@@ -176,7 +173,7 @@ impl HandshakeStats {
     /// Writes the metrics.
     pub(crate) fn write(&self, metrics: &mut Metrics) {
         let newcomers = self.newcomers.counts();
-        let help = "Handshakes of sites that came to nothing, by reason.";
+        let help = "Failed or rejected handshakes of sites, by reason.";
         metrics
             .family("linecamp_handshakes_refused_total", Kind::Counter, help)
             .sample(&[("reason", "failed")], self.failed.load(Ordering::Relaxed))
@@ -184,7 +181,7 @@ impl HandshakeStats {
             .sample(&[("reason", "evicted")], newcomers.evicted)
             .sample(&[("reason", "ignored")], newcomers.rejected);
         let sessions = self.sessions.load(Ordering::Relaxed);
-        metrics.one("linecamp_handshakes_total", Kind::Counter, "Handshakes of sites that succeeded.", sessions);
+        metrics.one("linecamp_handshakes_total", Kind::Counter, "Successful handshakes of sites.", sessions);
     }
 }
 
@@ -198,7 +195,7 @@ pub(crate) async fn serve(
     let remote = incoming.remote_address();
     let established = tokio::select! {
         biased;
-        () = permit.evicted() => return tracing::debug!(%remote, "a newcomer had to make room for another"),
+        () = permit.evicted() => return tracing::debug!(%remote, "handshake evicted to make room for another"),
         established = incoming.establish() => established,
     };
     match established {
@@ -209,7 +206,7 @@ pub(crate) async fn serve(
             let id = SessionId(handshakes.sessions.fetch_add(1, Ordering::Relaxed) + 1);
             let site = SiteId::of_key(&peer.fingerprint);
             let span = tracing::debug_span!("session", session = %id, site_id = %site);
-            converse(id, peer, session, (permit, notes)).instrument(span).await;
+            run_session(id, peer, session, (permit, notes)).instrument(span).await;
         }
         Err(error) => {
             let count = match error {
@@ -217,18 +214,18 @@ pub(crate) async fn serve(
                 _ => &handshakes.failed,
             };
             count.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!(%remote, error = describe(&error), "no session");
+            tracing::debug!(%remote, error = describe(&error), "handshake failed");
         }
     }
 }
 
-async fn converse(id: SessionId, peer: Peer, session: Session, (permit, notes): (NewcomerPermit, SessionNotes)) {
+async fn run_session(id: SessionId, peer: Peer, session: Session, (permit, notes): (NewcomerPermit, SessionNotes)) {
     let address = session.remote_address();
     let (outgoing, queue) = mpsc::channel(OUTGOING_FRAMES_MAX);
     let closer = session.closer();
     tracing::debug!(remote = %address, credential = ?peer.credential, "session opened");
-    let wishes = Arc::new(Semaphore::new(WISHES_MAX));
-    let handle = SessionHandle { outgoing, closer: closer.clone(), wishes };
+    let plugin_reads = Arc::new(Semaphore::new(PLUGIN_READS_MAX));
+    let handle = SessionHandle { outgoing, closer: closer.clone(), plugin_reads };
     let opened = SessionNote::Opened { peer, address, handle };
     if notes.send((id, opened)).await.is_err() {
         return;
@@ -245,7 +242,7 @@ async fn converse(id: SessionId, peer: Peer, session: Session, (permit, notes): 
     };
     // Even after a panic, the loop is told that the session ended.
     let end = panics::caught(run).await.unwrap_or_else(|panic| {
-        tracing::error!(panic, "a session was given up: its task panicked");
+        tracing::error!(panic, "session closed: its task panicked");
         SessionEnd::ClosedHere
     });
     // The close reason comes from the peer and may contain anything, so it is logged escaped.
@@ -299,7 +296,7 @@ impl Reader<'_> {
 
     /// Closes the session of a peer that has not sent its first message, to make room for another.
     fn make_room(&self) -> SessionEnd {
-        let text = "the server has too many newcomers, and this one said nothing for too long";
+        let text = "too many connections in progress, and this one sent no message in time";
         close(&self.closer, &Refusal::new(RefusalCode::Busy, text));
         SessionEnd::ClosedHere
     }
@@ -314,7 +311,7 @@ impl Reader<'_> {
 
     /// Closes the session of a peer that violates the protocol.
     fn refuse(&self, problem: &str) -> SessionEnd {
-        tracing::debug!(remote = %self.closer.remote_address(), problem, "bytes that are no message");
+        tracing::debug!(remote = %self.closer.remote_address(), problem, "closing session: invalid message");
         close(&self.closer, &Refusal::new(RefusalCode::Protocol, problem));
         SessionEnd::ClosedHere
     }

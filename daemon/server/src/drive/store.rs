@@ -74,14 +74,14 @@ fn read(documents: &[linecamp_store::Document]) -> SavedFleet {
             Err(error) => {
                 let (key, salvage) = (Text::lossy(&String::from_utf8_lossy(key)), salvage_fleet_record(key));
                 if saved.unreadable.len() < UNREADABLE_LOGGED_MAX {
-                    tracing::error!(%key, problem = %error, ?salvage, "a record of the fleet database cannot be read");
+                    tracing::error!(%key, problem = %error, ?salvage, "cannot read a record of the fleet database");
                 }
                 saved.unreadable.push(UnreadableRecord { key, problem: Text::lossy(&error.to_string()), salvage });
             }
         }
     }
     if UNREADABLE_LOGGED_MAX < saved.unreadable.len() {
-        tracing::error!(records = saved.unreadable.len(), "records of the fleet database cannot be read");
+        tracing::error!(records = saved.unreadable.len(), "cannot read records of the fleet database");
     }
     saved
 }
@@ -98,7 +98,7 @@ fn rows(changes: &[FleetChange]) -> Vec<Change> {
 #[derive(Debug)]
 pub(crate) struct StoreDriver {
     store: Store,
-    refused: VecDeque<(WriteId, StoreFault)>,
+    rejected: VecDeque<(WriteId, StoreFault)>,
     in_flight: usize,
     is_failing: bool,
     /// The trial write that checks whether the disk has space again.
@@ -109,21 +109,21 @@ pub(crate) struct StoreDriver {
 impl StoreDriver {
     pub(crate) fn new(store: Store) -> Self {
         let commits = Commits::default();
-        Self { store, refused: VecDeque::new(), in_flight: 0, is_failing: false, trial: None, commits }
+        Self { store, rejected: VecDeque::new(), in_flight: 0, is_failing: false, trial: None, commits }
     }
 
     /// Submits a write.
     pub(crate) fn persist(&mut self, write: WriteId, changes: &[FleetChange]) {
         let rows = rows(changes);
         let bytes = rows.iter().map(|row| row.key.len() + row.body.as_ref().map_or(0, Vec::len)).sum();
-        self.commits.given(write.0, bytes);
+        self.commits.submitted(write.0, bytes);
         let taken = self.store.submit(write.0, rows);
         self.submitted(write, taken);
     }
 
     /// Checks whether the disk has space for the write it rejected. Answered like [`persist`](Self::persist).
     pub(crate) fn try_room(&mut self, write: WriteId) {
-        self.commits.given(write.0, 0);
+        self.commits.submitted(write.0, 0);
         self.trial = Some(write);
         let taken = self.store.submit_trial(write.0);
         self.submitted(write, taken);
@@ -133,9 +133,9 @@ impl StoreDriver {
         match taken {
             Ok(()) => self.in_flight += 1,
             Err(fault) => {
-                self.commits.answered(write.0, false);
+                self.commits.completed(write.0, false);
                 let fault = self.judge(&fault);
-                self.refused.push_back((write, fault));
+                self.rejected.push_back((write, fault));
             }
         }
     }
@@ -151,21 +151,21 @@ impl StoreDriver {
     }
 
     /// Returns the next write that was rejected on submission. To be called when the state machine has no more outputs.
-    pub(crate) fn take_refused(&mut self) -> Option<(WriteId, StoreFault)> {
-        self.refused.pop_front()
+    pub(crate) fn take_rejected(&mut self) -> Option<(WriteId, StoreFault)> {
+        self.rejected.pop_front()
     }
 
     /// Processes an answer of the store.
     pub(crate) fn settle(&mut self, answer: Answer) -> (WriteId, Result<(), StoreFault>) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        self.commits.answered(answer.write, answer.result.is_ok());
+        self.commits.completed(answer.write, answer.result.is_ok());
         let result = match answer.result {
             Ok(()) => {
                 // Only the trial write proves that there is space: a smaller write may succeed where the failed one
                 // would not.
                 if self.is_failing && self.trial == Some(WriteId(answer.write)) {
                     self.is_failing = false;
-                    tracing::info!("the store commits again");
+                    tracing::info!("fleet database writable again");
                 }
                 Ok(())
             }
@@ -192,7 +192,7 @@ impl StoreDriver {
     /// Logs a store failure once until it recovers, because one cause fails thousands of writes.
     fn judge(&mut self, fault: &linecamp_store::StoreFault) -> StoreFault {
         if !std::mem::replace(&mut self.is_failing, true) {
-            tracing::warn!(fault = %fault, "the store does not commit; changes are refused until it does");
+            tracing::warn!(fault = %fault, "cannot write the fleet database; changes are rejected until it recovers");
         }
         fault_of(fault.kind)
     }

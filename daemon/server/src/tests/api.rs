@@ -10,7 +10,7 @@ use crate::ApiKeyText;
 async fn only_who_shows_a_key_of_this_server_is_let_in() {
     let server = Running::start().await;
     let admin = server.key.reveal();
-    let stranger = ApiKeyText::draw().unwrap().reveal();
+    let stranger = ApiKeyText::generate().unwrap().reveal();
     let check = async |authorization: Option<String>, target: &str, expected: u16| {
         let (status, body) = server.ask_as(authorization.as_deref(), "GET", target, "").await;
         assert_eq!(status, expected, "{authorization:?} {target}: {body}");

@@ -13,10 +13,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::fixture::soon;
-use crate::api::{About, Addresses, Api, guarded, router};
+use crate::api::{Addresses, Api, ServerInfo, guarded, router};
 use crate::drive::https::{self, ApiConnections};
+use crate::fleet_client::FleetClient;
 use crate::install::SitePackages;
-use crate::plugins::PluginFolder;
+use crate::plugin_folder::PluginFolder;
 use crate::secret::ApiKeyText;
 use crate::server::{Clock, Request};
 use crate::{Layout, ServerUrl, init};
@@ -47,25 +48,25 @@ impl Bare {
         init(&layout, &url, &[]).unwrap();
         let authority = Arc::new(Authority::load(&layout.ca()).unwrap());
         let trust = ApiTrust::Pin(authority.pin());
-        let key = ApiKeyText::draw().unwrap();
-        let about = About {
+        let key = ApiKeyText::generate().unwrap();
+        let info = ServerInfo {
             pin: authority.pin(),
             addresses: RwLock::new(Addresses { links: Vec::new(), server_url: url }),
             site_packages: SitePackages::default(),
             started: Clock::start(),
         };
         let (requests, inbox) = mpsc::channel(8);
-        tokio::spawn(look(inbox, key.hash()));
+        tokio::spawn(answer_queries(inbox, key.hash()));
         let (_, newest_event) = watch::channel(0);
         let plugins = Arc::new(PluginFolder::open(layout.plugins(), []).unwrap());
-        let api = Api::new(requests, newest_event, Arc::new(about), plugins, connections.clone());
+        let api = Api::new(FleetClient::new(requests), newest_event, Arc::new(info), plugins, connections.clone());
         let began = Arc::new(Notify::new());
         let begun = Arc::clone(&began);
         let endless = async move || -> &str {
             begun.notify_one();
             std::future::pending().await
         };
-        let defect = async || -> &str { panic!("a defect in a handler") };
+        let defect = async || -> &str { panic!("a bug in a handler") };
         let beside = Router::new().route("/defect", get(defect)).route("/endless", get(endless));
         let routes = router(api.clone()).merge(guarded(beside, &api).with_state(api.clone()));
         let any_port = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
@@ -97,7 +98,7 @@ impl Bare {
     }
 }
 
-async fn look(mut inbox: mpsc::Receiver<Request>, key: SecretHash) {
+async fn answer_queries(mut inbox: mpsc::Receiver<Request>, key: SecretHash) {
     let clock = Clock::start();
     let admin = ApiKey { name: Name::parse("admin").unwrap(), created_at: WallTime::EPOCH };
     let saved = SavedFleet { records: vec![FleetChange::ApiKey(key, Some(admin))], ..SavedFleet::default() };

@@ -38,12 +38,12 @@ fn init_shows_key_and_pin_on_two_lines_and_refuses_to_do_it_again() {
     assert_eq!(names, "localhost\n127.0.0.1\n::1\n");
 
     let again = init(&layout, &url(), &[]).unwrap_err();
-    assert!(matches!(again, ServerError::Initialised { .. }), "{again}");
+    assert!(matches!(again, ServerError::Initialized { .. }), "{again}");
     assert!(again.blames_input() && again.to_string().contains("linecamp-server run --data"));
 
     fs::remove_file(layout.config()).unwrap();
     let half = init(&layout, &url(), &[]).unwrap_err();
-    assert!(matches!(half, ServerError::HalfInitialised { .. }), "{half}");
+    assert!(matches!(half, ServerError::PartlyInitialized { .. }), "{half}");
 }
 
 #[test]
@@ -136,8 +136,8 @@ async fn records_that_cannot_be_read_do_not_keep_the_server_from_starting() {
         server.stop().await.unwrap();
     }
     let saved = crate::drive::store::open(&layout.database()).unwrap().saved;
-    let told = saved.records.iter().filter(|record| {
+    let logged = saved.records.iter().filter(|record| {
         matches!(record, FleetChange::Event(_, Some(logged)) if logged.event.kind == EventKind::RecordUnreadable)
     });
-    assert_eq!(told.count(), 4 + 3, "each is told at each start, and the status is gone since the first");
+    assert_eq!(logged.count(), 4 + 3, "each is logged at each start, and the status is gone since the first");
 }

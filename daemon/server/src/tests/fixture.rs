@@ -188,7 +188,7 @@ impl Site {
             daemon_version: Text::lossy("0.1.0"),
         });
         let mut linked = self.say(server, &encode_from_site(&request)).await;
-        match linked.hear().await? {
+        match linked.recv().await? {
             FromServer::Identity(grant) => Ok(grant),
             other => panic!("a join is answered with a certificate, not {other:?}"),
         }
@@ -218,7 +218,7 @@ impl Site {
 
 impl Linked {
     /// Returns the next message, or the refusal that closed the session.
-    pub(super) async fn hear(&mut self) -> Result<FromServer, Refusal> {
+    pub(super) async fn recv(&mut self) -> Result<FromServer, Refusal> {
         match soon(self.receiver.recv(FRAME_BYTES_MAX)).await {
             Ok(payload) => Ok(decode_from_server(&payload).unwrap()),
             Err(SessionEnd::Closed { code, reason }) => {
@@ -228,14 +228,14 @@ impl Linked {
         }
     }
 
-    pub(super) async fn tell(&mut self, message: &FromSite) {
+    pub(super) async fn send(&mut self, message: &FromSite) {
         soon(self.sender.send(&encode_from_site(message))).await.unwrap();
     }
 
     /// Expects a welcome and the spec that follows.
     pub(super) async fn expect_welcome(&mut self) -> linecamp_model::SpecDelta {
-        assert!(matches!(self.hear().await, Ok(FromServer::Welcome(_))));
-        match self.hear().await {
+        assert!(matches!(self.recv().await, Ok(FromServer::Welcome(_))));
+        match self.recv().await {
             Ok(FromServer::Spec(delta)) => delta,
             other => panic!("a spec follows the welcome, not {other:?}"),
         }

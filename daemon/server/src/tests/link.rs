@@ -29,7 +29,7 @@ async fn a_site_joins_greets_and_gets_its_spec_and_what_is_changed_later() {
     let (_site, mut linked) = server.linked("camp-042").await;
     let spec = linked.expect_welcome().await;
     assert_eq!(assigned(&spec, "region").as_deref(), Some("eu"));
-    linked.tell(&FromSite::SpecAck(spec.to)).await;
+    linked.send(&FromSite::SpecAck(spec.to)).await;
 
     let (_, sites) = server.ask("GET", "/api/v1/sites?selector=region%3Deu", None).await;
     let site = &sites["items"][0];
@@ -40,7 +40,7 @@ async fn a_site_joins_greets_and_gets_its_spec_and_what_is_changed_later() {
     let change = json!({"set": {"rack": "r7"}});
     let (status, labelled) = server.ask("POST", "/api/v1/sites/camp-042/labels", Some(change)).await;
     assert_eq!(status, 200, "{labelled}");
-    match linked.hear().await {
+    match linked.recv().await {
         Ok(FromServer::Spec(delta)) => {
             assert_eq!((delta.base, assigned(&delta, "rack").as_deref()), (spec.to, Some("r7")));
         }
@@ -75,8 +75,8 @@ async fn sites_are_selected_by_the_kind_of_labels_that_is_asked_for() {
         (DocumentKey::Site, document(StatusBody::Site(of_site))),
     ];
     let delta = Delta { base: Generation::ZERO, to: Generation(1), snapshot: true, documents: documents.into() };
-    linked.tell(&FromSite::Status(delta)).await;
-    assert!(matches!(linked.hear().await, Ok(FromServer::StatusAck(_))));
+    linked.send(&FromSite::Status(delta)).await;
+    assert!(matches!(linked.recv().await, Ok(FromServer::StatusAck(_))));
 
     for (labels, expected) in [
         ("", [1, 1, 1]),
@@ -100,8 +100,8 @@ async fn events_are_asked_for_by_who_said_them() {
     linked.expect_welcome().await;
     let (at, text) = (WallTime::EPOCH, Text::lossy("rack=r7"));
     let event = Event { at, kind: EventKind::LabelsSetLocally, site: None, text };
-    linked.tell(&FromSite::Events(EventBatch { first: 1, dropped: 0, events: vec![event] })).await;
-    assert!(matches!(linked.hear().await, Ok(FromServer::EventsAck(_))));
+    linked.send(&FromSite::Events(EventBatch { first: 1, dropped: 0, events: vec![event] })).await;
+    assert!(matches!(linked.recv().await, Ok(FromServer::EventsAck(_))));
 
     let kinds = async |source: &str| {
         let (_, events) = server.ask("GET", &format!("/api/v1/events?after=0{source}"), None).await;
@@ -115,7 +115,7 @@ async fn events_are_asked_for_by_who_said_them() {
 }
 
 #[tokio::test]
-async fn a_registration_survives_a_crash_of_the_server() {
+async fn a_registration_catch_panicss_a_crash_of_the_server() {
     let server = Running::start().await;
     let (site, mut linked) = server.linked("camp-1").await;
     linked.expect_welcome().await;
@@ -151,11 +151,11 @@ async fn bytes_that_are_no_message_cost_their_own_session_and_no_other() {
     linked.expect_welcome().await;
     for garbage in [vec![0xff; 40], vec![0x0a; FIRST_FRAME_BYTES_MAX + 1]] {
         let vandal = Site::new();
-        let refusal = vandal.say(&server, &garbage).await.hear().await.unwrap_err();
+        let refusal = vandal.say(&server, &garbage).await.recv().await.unwrap_err();
         assert_eq!(refusal.code, RefusalCode::Protocol);
     }
-    linked.tell(&FromSite::Renew).await;
-    assert!(matches!(linked.hear().await, Ok(FromServer::Identity(_))));
+    linked.send(&FromSite::Renew).await;
+    assert!(matches!(linked.recv().await, Ok(FromServer::Identity(_))));
 }
 
 #[tokio::test]
@@ -166,7 +166,7 @@ async fn a_large_message_is_read_once_the_server_knows_who_speaks() {
     // Too large for a newcomer but not for an admitted site, so it is decoded, and decoding fails.
     let garbage = vec![0xff; FIRST_FRAME_BYTES_MAX + 1];
     soon(linked.sender.send(&garbage)).await.unwrap();
-    let refusal = linked.hear().await.unwrap_err();
+    let refusal = linked.recv().await.unwrap_err();
     assert_eq!(refusal.code, RefusalCode::Protocol);
     assert!(refusal.text.as_str().contains("decode"), "{refusal}");
 }
@@ -215,7 +215,7 @@ async fn a_stopping_server_tells_its_sites_when_to_come_back() {
     let server = Running::start().await;
     let (_site, mut linked) = server.linked("camp-1").await;
     linked.expect_welcome().await;
-    let (stopped, refusal) = soon(async { tokio::join!(server.server.stop(), linked.hear()) }).await;
+    let (stopped, refusal) = soon(async { tokio::join!(server.server.stop(), linked.recv()) }).await;
     stopped.unwrap();
     let refusal = refusal.unwrap_err();
     assert_eq!(refusal.code, RefusalCode::ServerStopping);
@@ -235,7 +235,7 @@ fn an_idle_session_costs_little() {
 
 async fn last_word(linked: &mut Linked) -> RefusalCode {
     loop {
-        if let Err(refusal) = linked.hear().await {
+        if let Err(refusal) = linked.recv().await {
             return refusal.code;
         }
     }

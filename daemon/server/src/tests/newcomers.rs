@@ -51,7 +51,7 @@ impl Port {
         let (sender, notes) = mpsc::channel(64);
         let places =
             ShareLimits { unauthenticated_max: PLACES, authenticated_max: PLACES, idle_grace, busy_grace: idle_grace };
-        let handshakes = Arc::new(HandshakeStats::with_places(places));
+        let handshakes = Arc::new(HandshakeStats::with_limits(places));
         tokio::spawn(accept_counted(Arc::new(listener), sender, Arc::clone(&handshakes)));
         Self { authority, address, trust, handshakes, notes, heard: Vec::new(), _dir: dir }
     }

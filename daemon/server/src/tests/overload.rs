@@ -20,9 +20,9 @@ use crate::commit_notifier::CommitNotifier;
 use crate::drive::link::LinkDriver;
 use crate::drive::plugin::PluginDriver;
 use crate::drive::store::{self, StoreDriver};
-use crate::plugins::PluginFolder;
-use crate::presence::Presence;
+use crate::plugin_folder::PluginFolder;
 use crate::server::{Clock, Inbox, PendingReplies, REQUESTS_MAX, Request, ServerLoop};
+use crate::session_stats::SessionStats;
 use crate::{Layout, ServerUrl, init};
 
 /// Each token has the maximum of labels, 25 KB, so that together they exceed the store's queue of 4 MB.
@@ -89,7 +89,7 @@ async fn what_was_answered_as_done_is_on_the_disk_and_nothing_else_is() {
 
 /// A query that panics fails only its own request.
 #[tokio::test]
-async fn a_look_that_panics_ends_itself_and_not_the_server() {
+async fn a_query_that_panics_ends_alone() {
     let dir = tempfile::tempdir().unwrap();
     let layout = Layout::new(dir.path());
     init(&layout, &ServerUrl::parse("https://localhost").unwrap(), &[]).unwrap();
@@ -132,10 +132,10 @@ fn held_up(
         link: LinkDriver::new(Arc::new(Authority::load(&layout.ca()).unwrap())),
         plugins: PluginDriver::new(Arc::new(PluginFolder::open(layout.plugins(), []).unwrap())),
         commit_notifier: CommitNotifier::new(0),
-        presence: Presence::default(),
+        sessions: SessionStats::default(),
         handshakes: Arc::default(),
         pending_replies: PendingReplies::default(),
-        manager: linecamp_service::ServiceManager::of_environment(),
+        manager: linecamp_service::ServiceManager::from_environment(),
     };
     (stop, requests, server_loop)
 }

@@ -38,7 +38,7 @@ async fn a_request_whose_handler_panics_is_answered_and_logged_and_the_server_li
     assert!(bare.ask("GET /api/v1/sites").await.starts_with("HTTP/1.1 200 "));
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let line = text.lines().find(|line| line.contains("ERROR")).expect("it is an error in the log");
-    assert!(line.contains("GET /defect") && line.contains("a defect in a handler"), "{line}");
+    assert!(line.contains("GET /defect") && line.contains("a bug in a handler"), "{line}");
 }
 
 #[test]
@@ -53,7 +53,7 @@ async fn a_flood_of_changes_by_one_key_is_told_to_wait_and_looks_are_not() {
     let bare = Bare::start().await;
     let (mut taken, mut refused) = (0, 0);
     for _ in 0..3 * CHANGE_RATE.burst {
-        match bare.api.may_change(bare.key.hash()) {
+        match bare.api.charge_change(bare.key.hash()) {
             Ok(()) => taken += 1,
             Err(_) => refused += 1,
         }
@@ -61,11 +61,11 @@ async fn a_flood_of_changes_by_one_key_is_told_to_wait_and_looks_are_not() {
     assert!((CHANGE_RATE.burst..CHANGE_RATE.burst + 1_000).contains(&taken), "{taken} taken, {refused} refused");
     let answer = bare.ask("DELETE /api/v1/tokens/x").await;
     // A few more changes may be allowed because time has passed.
-    while bare.api.may_change(bare.key.hash()).is_ok() {}
+    while bare.api.charge_change(bare.key.hash()).is_ok() {}
     let answer = if answer.starts_with("HTTP/1.1 429 ") { answer } else { bare.ask("DELETE /api/v1/tokens/x").await };
     assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
     assert!(answer.contains("retry-after: 1\r\n") && answer.contains("\"too-many-requests\""), "{answer}");
     assert!(bare.ask("GET /api/v1/sites").await.starts_with("HTTP/1.1 200 "));
     let other = SecretHash::of(b"another key");
-    assert!(bare.api.may_change(other).is_ok(), "another key has its own rate");
+    assert!(bare.api.charge_change(other).is_ok(), "another key has its own rate");
 }

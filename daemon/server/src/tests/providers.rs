@@ -39,22 +39,22 @@ async fn pushed(server: &Running) -> PluginDigest {
 }
 
 async fn piece(linked: &mut Linked, want: PluginWant) -> PluginPiece {
-    linked.tell(&FromSite::WantPlugin(want)).await;
+    linked.send(&FromSite::WantPlugin(want)).await;
     loop {
-        match linked.hear().await {
+        match linked.recv().await {
             Ok(FromServer::Plugin(piece)) => return piece,
             Ok(_) => {}
-            Err(refusal) => panic!("a wish is answered with a piece, not {refusal}"),
+            Err(refusal) => panic!("expected a piece, not {refusal}"),
         }
     }
 }
 
 /// Receives and acknowledges specs until one contains the provider; returns its generation.
-async fn hear_of_provider(linked: &mut Linked) -> Generation {
+async fn recv_provider(linked: &mut Linked) -> Generation {
     let key = DocumentKey::Provider(ProviderId::of(&Name::parse("main-dns").unwrap()));
     loop {
-        if let Ok(FromServer::Spec(delta)) = linked.hear().await {
-            linked.tell(&FromSite::SpecAck(delta.to)).await;
+        if let Ok(FromServer::Spec(delta)) = linked.recv().await {
+            linked.send(&FromSite::SpecAck(delta.to)).await;
             if let Some(Document { body: Some(SpecBody::Provider(_)), .. }) = delta.documents.get(&key) {
                 return delta.to;
             }
@@ -91,10 +91,10 @@ async fn what_is_no_plugin_is_refused_and_leaves_nothing() {
         let message = answer["error"]["message"].as_str().unwrap_or_default().to_owned();
         assert!(found == status && message.contains(words), "{found} {answer}");
     };
-    check("dns-fake", b"", 0, 400, "an empty file").await;
+    check("dns-fake", b"", 0, 400, "the file is empty").await;
     check("dns-fake", b"\0asm\x01\0\0\0", 8, 400, "a core WebAssembly module").await;
     check("dns-fake", b"#!/bin/sh\n", 10, 400, "not a WebAssembly component").await;
-    check("dns-fake", b"", PLUGIN_BYTES_MAX + 1, 413, "at most 33554432 bytes").await;
+    check("dns-fake", b"", PLUGIN_BYTES_MAX + 1, 413, "maximum 33554432 bytes").await;
     check("Dns_Fake", &component(), 8, 400, "name: ").await;
     let (status, answer) = server.ask("POST", "/api/v1/plugins", None).await;
     assert!(status == 400 && answer["error"]["message"].as_str().unwrap().contains("name"), "{answer}");
@@ -108,13 +108,13 @@ async fn a_site_reads_the_plugin_that_its_spec_names_from_where_it_stopped() {
     let digest = pushed(&server).await;
     let (site, mut linked) = server.linked("camp-1").await;
     let spec = linked.expect_welcome().await;
-    linked.tell(&FromSite::SpecAck(spec.to)).await;
+    linked.send(&FromSite::SpecAck(spec.to)).await;
     let nothing = piece(&mut linked, PluginWant { digest, offset: 0 }).await;
     assert_eq!((nothing.total, nothing.bytes.len()), (0, 0), "its spec names no plugin");
 
     let (status, made) = server.ask("POST", "/api/v1/providers", Some(request(Some(digest)))).await;
     assert_eq!((status, &made["site_count"]), (201, &json!(1)), "{made}");
-    hear_of_provider(&mut linked).await;
+    recv_provider(&mut linked).await;
     let first = piece(&mut linked, PluginWant { digest, offset: 0 }).await;
     assert_eq!((first.total, &first.bytes[..]), (component.len() as u64, &component[..PLUGIN_PIECE_BYTES_MAX]));
 
@@ -137,13 +137,13 @@ async fn who_asks_for_pieces_and_does_not_wait_is_closed_as_busy() {
     let digest = pushed(&server).await;
     let (_site, mut linked) = server.linked("camp-1").await;
     let spec = linked.expect_welcome().await;
-    linked.tell(&FromSite::SpecAck(spec.to)).await;
+    linked.send(&FromSite::SpecAck(spec.to)).await;
     server.ask("POST", "/api/v1/providers", Some(request(Some(digest)))).await;
-    hear_of_provider(&mut linked).await;
-    let wish = linecamp_proto::encode_from_site(&FromSite::WantPlugin(PluginWant { digest, offset: 0 }));
+    recv_provider(&mut linked).await;
+    let request = linecamp_proto::encode_from_site(&FromSite::WantPlugin(PluginWant { digest, offset: 0 }));
     let end = soon(async {
         loop {
-            if let Err(end) = linked.sender.send(&wish).await {
+            if let Err(end) = linked.sender.send(&request).await {
                 return end;
             }
         }
@@ -197,8 +197,8 @@ async fn a_provider_that_does_not_read_is_refused_with_its_key() {
         ("POST", post, absent, 404, "push it with `linecamp plugin push FILE`"),
         ("POST", post, json!({"environment": "lab", "sites": "", "settings": settings(None)}), 404, "environment lab"),
         ("POST", post, json!({"environment": "default", "sites": ",", "settings": settings(None)}), 400, "sites: "),
-        ("PATCH", "/api/v1/providers/main-dns", renamed, 400, "a name does not change"),
-        ("PATCH", "/api/v1/providers/other", json!({}), 404, "no provider other"),
+        ("PATCH", "/api/v1/providers/main-dns", renamed, 400, "cannot be renamed"),
+        ("PATCH", "/api/v1/providers/other", json!({}), 404, "provider other not found"),
         ("DELETE", "/api/v1/providers/main-dns?forced=true", Value::Null, 400, "forced"),
         ("DELETE", "/api/v1/plugins/7", Value::Null, 400, "64 hexadecimal"),
         ("GET", "/api/v1/records?state=lost", Value::Null, 400, "quarantined"),
@@ -216,8 +216,8 @@ async fn what_a_site_says_of_its_records_can_be_asked_for() {
     let server = Running::start().await;
     server.ask("POST", "/api/v1/providers", Some(request(None))).await;
     let (_site, mut linked) = server.linked("camp-1").await;
-    hear_of_provider(&mut linked).await;
-    linked.tell(&said()).await;
+    recv_provider(&mut linked).await;
+    linked.send(&provider_report()).await;
 
     let records = async |query: &str| server.ask("GET", &format!("/api/v1/records?{query}"), None).await.1;
     let all = soon(async {
@@ -245,7 +245,7 @@ async fn what_a_site_says_of_its_records_can_be_asked_for() {
 }
 
 /// A status with one record in sync and one in conflict.
-fn said() -> FromSite {
+fn provider_report() -> FromSite {
     let name = Name::parse("main-dns").unwrap();
     let record = |host: &str, state| RecordStatus {
         zone: DomainName::parse("example.org").unwrap(),

@@ -9,11 +9,11 @@ use crate::{Answer, Change, Opened, Store, StoreFault};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A directory with a database that contains `a`, optionally with the log that a crash leaves behind.
-struct Place {
+struct Fixture {
     directory: tempfile::TempDir,
 }
 
-impl Place {
+impl Fixture {
     fn new(with_log: bool) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("site.db");
@@ -79,9 +79,9 @@ fn keys(documents: &[Document]) -> Vec<&[u8]> {
 #[test]
 fn a_database_that_cannot_be_written_is_read_and_is_written_as_soon_as_it_can_be() {
     for with_log in [false, true] {
-        let place = Place::new(with_log);
-        place.block();
-        let (opened, answers) = open(&place.path(), OnDamage::Quarantine).unwrap();
+        let fixture = Fixture::new(with_log);
+        fixture.block();
+        let (opened, answers) = open(&fixture.path(), OnDamage::Quarantine).unwrap();
         assert_eq!(keys(&opened.documents), [b"a"], "log: {with_log}");
         assert!(opened.unwritable.is_some());
 
@@ -91,11 +91,11 @@ fn a_database_that_cannot_be_written_is_read_and_is_written_as_soon_as_it_can_be
         opened.store.submit(2, Vec::new()).unwrap();
         assert!(answers.recv_timeout(PATIENCE).unwrap().result.is_ok(), "what changes nothing needs no disk");
 
-        place.unblock();
+        fixture.unblock();
         submit(&opened.store, 3, b"c");
         assert_eq!(answers.recv_timeout(PATIENCE).unwrap(), Answer { write: 3, result: Ok(()) });
         opened.store.close();
-        let (again, _) = open(&place.path(), OnDamage::Refuse).unwrap();
+        let (again, _) = open(&fixture.path(), OnDamage::Refuse).unwrap();
         assert_eq!(keys(&again.documents), [b"a", b"c"]);
         assert!(again.unwritable.is_none());
     }
@@ -104,22 +104,23 @@ fn a_database_that_cannot_be_written_is_read_and_is_written_as_soon_as_it_can_be
 #[test]
 fn a_database_is_read_without_a_trace_its_log_included() {
     for with_log in [false, true] {
-        let place = Place::new(with_log);
-        let before = place.files();
-        let found = Unwritable::read((&place.path(), Kind::Site, OnDamage::Refuse), read_only(&place.path())).unwrap();
+        let fixture = Fixture::new(with_log);
+        let before = fixture.files();
+        let found =
+            Unwritable::read((&fixture.path(), Kind::Site, OnDamage::Refuse), read_only(&fixture.path())).unwrap();
         assert_eq!(keys(&found.1), [b"a"]);
         drop(found);
-        assert_eq!(place.files(), before, "log: {with_log}");
+        assert_eq!(fixture.files(), before, "log: {with_log}");
     }
 }
 
 #[test]
 fn another_database_in_its_place_is_not_written() {
-    let place = Place::new(false);
-    place.block();
-    let (opened, answers) = open(&place.path(), OnDamage::Quarantine).unwrap();
-    place.unblock();
-    let other = open(&place.path(), OnDamage::Refuse).unwrap().0;
+    let fixture = Fixture::new(false);
+    fixture.block();
+    let (opened, answers) = open(&fixture.path(), OnDamage::Quarantine).unwrap();
+    fixture.unblock();
+    let other = open(&fixture.path(), OnDamage::Refuse).unwrap().0;
     submit(&other.store, 1, b"z");
     other.store.close();
     submit(&opened.store, 1, b"b");
@@ -141,8 +142,8 @@ fn what_is_not_there_is_empty_for_a_site_and_refused_for_a_server() {
 
 #[test]
 fn only_what_is_about_writing_is_got_round() {
-    let place = Place::new(false);
-    let path = place.path();
+    let fixture = Fixture::new(false);
+    let path = fixture.path();
     let check = |problem, is_read: bool| {
         let read = Unwritable::read((&path, Kind::Site, OnDamage::Quarantine), problem);
         assert_eq!(read.is_ok(), is_read, "{read:?}");

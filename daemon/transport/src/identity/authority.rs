@@ -38,7 +38,7 @@ const KEY_FILE: &str = "key.pem";
 const CERTIFICATE_FILE: &str = "certificate.pem";
 const NAMES_FILE: &str = "names";
 const SECRETS_FILE: &str = "quic-secrets";
-const REMEDY: &str = "restore the `ca` folder from a backup";
+const REMEDY: &str = "restore the `ca` directory from a backup";
 
 /// The certificate authority of one server: it issues the certificates of the sites and of the server.
 pub struct Authority {
@@ -85,7 +85,7 @@ impl Authority {
         let key = random.new_key("the authority's key")?;
         let fingerprint = KeyFingerprint::of(&key.subject_public_key_info());
         let common_name = format!("Linecamp authority {}", SiteId::of_key(&fingerprint));
-        let validity = slack_before(now)..now + AUTHORITY_VALIDITY;
+        let validity = validity_start(now)..now + AUTHORITY_VALIDITY;
         let mut params = x509::certificate(&common_name, &validity, &random)?;
         x509::make_authority(&mut params);
         let signed = params.self_signed(&key).map_err(make_error("the authority's certificate"))?;
@@ -114,7 +114,7 @@ impl Authority {
             CertificateDer::from_pem_slice(&pem).map_err(|error| damaged(&certificate_file, error.to_string()))?;
         let facts = CertificateFacts::read(&certificate).map_err(|problem| damaged(&certificate_file, problem))?;
         if facts.public_key != key.subject_public_key_info() {
-            let problem = format!("it is not the certificate of the key in {}", key_file.display());
+            let problem = format!("certificate does not match the key in {}", key_file.display());
             return Err(damaged(&certificate_file, problem));
         }
 
@@ -124,7 +124,7 @@ impl Authority {
             .map_err(|error| damaged(&names_file, error.to_string()))?;
 
         let secrets = QuicSecrets::from_bytes(&files::read_required(&secrets_file, REMEDY)?)
-            .ok_or_else(|| damaged(&secrets_file, "its length is wrong".to_owned()))?;
+            .ok_or_else(|| damaged(&secrets_file, "wrong length".to_owned()))?;
 
         let random = RandomSource::System;
         let mut params = x509::certificate(&facts.common_name, &facts.validity, &random)?;
@@ -161,8 +161,8 @@ impl Authority {
         site: SiteId,
         validity: Range<WallTime>,
     ) -> Result<Vec<u8>, TransportError> {
-        let key = Ed25519PublicKey::parse(public_key)
-            .ok_or(TransportError::BadPublicKey { whose: "what the site proved to hold" })?;
+        let key =
+            Ed25519PublicKey::parse(public_key).ok_or(TransportError::BadPublicKey { whose: "the site's key" })?;
         let mut params = x509::certificate(&site.to_string(), &validity, &self.random)?;
         x509::allow_only(&mut params, ExtendedKeyUsagePurpose::ClientAuth);
         let certificate = params.signed_by(&key, &self.issuer).map_err(make_error("a site's certificate"))?;
@@ -197,7 +197,7 @@ impl Authority {
 
     fn issue_leaf(&self, now: WallTime) -> Result<Leaf, TransportError> {
         let key = self.random.new_key("the server's key")?;
-        let validity = slack_before(now)..now + LEAF_VALIDITY;
+        let validity = validity_start(now)..now + LEAF_VALIDITY;
         let mut params = x509::certificate(SERVER_NAME, &validity, &self.random)?;
         x509::allow_only(&mut params, ExtendedKeyUsagePurpose::ServerAuth);
         params.subject_alt_names.clone_from(&self.names);
@@ -213,7 +213,7 @@ impl fmt::Debug for Authority {
     }
 }
 
-fn slack_before(now: WallTime) -> WallTime {
+fn validity_start(now: WallTime) -> WallTime {
     WallTime::EPOCH + now.saturating_since(WallTime::EPOCH + CLOCK_SLACK)
 }
 

@@ -50,7 +50,7 @@ pub(super) fn read_file(path: &Path, remedy: &'static str) -> Result<Option<Vec<
     if FILE_BYTES_MAX < bytes.len() as u64 {
         return Err(TransportError::Damaged {
             path: path.to_owned(),
-            problem: format!("it is longer than {FILE_BYTES_MAX} bytes"),
+            problem: format!("too large (maximum {FILE_BYTES_MAX} bytes)"),
             remedy,
         });
     }

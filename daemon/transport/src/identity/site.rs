@@ -139,7 +139,7 @@ impl SiteIdentity {
         servers: &[ServerAddress],
     ) -> Result<Self, TransportError> {
         let key = SiteKey::load_or_create(dir)?;
-        let membership = Membership::new(certificate, authorities, servers, &key).map_err(bad_answer)?;
+        let membership = Membership::new(certificate, authorities, servers, &key).map_err(invalid_answer)?;
         files::write_file(&dir.join(MEMBERSHIP_FILE), membership.to_text().as_bytes())?;
         Ok(Self { dir: Some(dir.to_owned()), key: Arc::new(key), membership })
     }
@@ -154,7 +154,7 @@ impl SiteIdentity {
         authorities: &[Vec<u8>],
         servers: &[ServerAddress],
     ) -> Result<Self, TransportError> {
-        let membership = Membership::new(certificate, authorities, servers, &key).map_err(bad_answer)?;
+        let membership = Membership::new(certificate, authorities, servers, &key).map_err(invalid_answer)?;
         Ok(Self { dir: None, key, membership })
     }
 
@@ -174,7 +174,7 @@ impl SiteIdentity {
     pub fn replace_certificate(&mut self, certificate: &[u8]) -> Result<(), TransportError> {
         let Membership { authorities, servers, .. } = &self.membership;
         let authorities: Vec<_> = authorities.iter().map(|der| der.to_vec()).collect();
-        let membership = Membership::new(certificate, &authorities, servers, &self.key).map_err(bad_answer)?;
+        let membership = Membership::new(certificate, &authorities, servers, &self.key).map_err(invalid_answer)?;
         if let Some(dir) = &self.dir {
             files::write_file(&dir.join(MEMBERSHIP_FILE), membership.to_text().as_bytes())?;
         }
@@ -267,13 +267,13 @@ impl Membership {
             ));
         }
         if authorities.is_empty() {
-            return Err("there is no authority to trust".to_owned());
+            return Err("no trusted authority".to_owned());
         }
         for authority in authorities {
             CertificateFacts::read(authority)?;
         }
         if servers.is_empty() {
-            return Err("there is no server to dial".to_owned());
+            return Err("no server address".to_owned());
         }
         Ok(Self {
             certificate: CertificateDer::from(certificate.to_vec()),
@@ -294,7 +294,7 @@ impl Membership {
             .map(|certificate| certificate.map(|der| der.to_vec()))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| error.to_string())?;
-        let (certificate, authorities) = certificates.split_first().ok_or("there is no certificate in it")?;
+        let (certificate, authorities) = certificates.split_first().ok_or("no certificate found")?;
         Self::new(certificate, authorities, &servers, key)
     }
 
@@ -306,6 +306,6 @@ impl Membership {
     }
 }
 
-fn bad_answer(problem: String) -> TransportError {
-    TransportError::BadCertificate { whose: "what the server answered", problem }
+fn invalid_answer(problem: String) -> TransportError {
+    TransportError::BadCertificate { whose: "the server's answer", problem }
 }

@@ -62,7 +62,7 @@ impl CertificateFacts {
     pub(crate) fn read(der: &[u8]) -> Result<Self, String> {
         let (rest, certificate) = X509Certificate::from_der(der).map_err(|error| error.to_string())?;
         if !rest.is_empty() {
-            return Err(format!("{} bytes follow the certificate", rest.len()));
+            return Err(format!("{} extra bytes after the certificate", rest.len()));
         }
         let validity = certificate.validity();
         let public_key = certificate.public_key().raw.to_vec();

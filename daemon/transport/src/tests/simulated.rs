@@ -170,5 +170,5 @@ async fn a_frame_that_never_ends_ends_its_session_and_slow_frames_do_not() {
         assert!(tokio::time::timeout(Duration::from_secs(10), world.server.1.recv(64)).await.is_err());
     }
     let Err(SessionEnd::Broken(problem)) = world.server.1.recv(64).await else { panic!("the frame never ends") };
-    assert_eq!((problem.as_str(), since.elapsed().as_secs()), ("a frame was not whole within 300 s", 300));
+    assert_eq!((problem.as_str(), since.elapsed().as_secs()), ("frame incomplete after 300 s", 300));
 }

@@ -31,16 +31,16 @@ impl Camp {
         let listening = |camp: &Self| address_after(&camp.children.last()?.log(), "is at");
         let zone = self.wait("the zone to listen", stop, |camp| Ok(listening(camp)))?;
 
-        let component = component.to_str().context("the build directory's path is no text")?;
+        let component = component.to_str().context("the path of the build directory is not UTF-8")?;
         let pushed = self.linecamp(&["plugin", "push", component, "--name", PLUGIN, "-o", "json"])?;
-        let pushed: serde_json::Value = serde_json::from_str(&pushed).context("`linecamp` printed no JSON")?;
+        let pushed: serde_json::Value = serde_json::from_str(&pushed).context("`linecamp` did not print JSON")?;
         let digest = pushed["digest"].as_str().context("`linecamp plugin push` printed no digest")?;
-        let (api, reach) = (format!("api=http://{zone}"), zone.to_string());
-        let words = ["provider", "add", PROVIDER, "--replace", "--sites", "demo=true", "--plugin", PLUGIN];
+        let (api, endpoint) = (format!("api=http://{zone}"), zone.to_string());
+        let arguments = ["provider", "add", PROVIDER, "--replace", "--sites", "demo=true", "--plugin", PLUGIN];
         let more =
             ["--digest", digest, "--owner", "dev", "--zone", ZONE, "--set", &api, "--secret", "token=zone-token"];
-        let grants = ["--reach-private", &reach, "--plain-http", "--allow-deletes"];
-        self.linecamp(&[&words[..], &more[..], &grants[..]].concat())?;
+        let grants = ["--reach-private", &endpoint, "--plain-http", "--allow-deletes"];
+        self.linecamp(&[&arguments[..], &more[..], &grants[..]].concat())?;
         write_site_config(&self.data, zone)?;
         Ok(zone)
     }

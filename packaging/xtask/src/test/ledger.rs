@@ -37,9 +37,9 @@ impl Ledger {
 
     /// Runs a part and records its time.
     pub(super) fn part<T>(&mut self, name: &str, run: impl FnOnce() -> T) -> T {
-        let (started, before) = (Instant::now(), processor_time());
+        let (started, before) = (Instant::now(), cpu_time());
         let returned = run();
-        let computed = processor_time().zip(before).map(|(after, before)| after.saturating_sub(before));
+        let computed = cpu_time().zip(before).map(|(after, before)| after.saturating_sub(before));
         self.lines.push(Line { part: name.to_owned(), tests: None, took: started.elapsed(), computed });
         returned
     }
@@ -57,11 +57,11 @@ impl Ledger {
     }
 
     /// Prints the ledger, and a warning if the run took longer than `limit`.
-    pub(super) fn tell(&self, tier: &str, limit: Duration) {
+    pub(super) fn print(&self, tier: &str, limit: Duration) {
         table(&self.lines).iter().for_each(|line| say(line));
         if limit < self.took() {
             say(&format!(
-                "OUTGROWN: the {tier} tier took {:.0} min and has {:.0}: see what grew in the table above",
+                "OUTGROWN: the {tier} tier took {:.0} min; its limit is {:.0} min. See the table above for what grew",
                 minutes(self.took()),
                 minutes(limit)
             ));
@@ -73,7 +73,7 @@ fn table(lines: &[Line]) -> Vec<String> {
     let row = |part: &str, tests: &str, took: &str, computed: &str| {
         format!("{part:<44}{tests:>7}{took:>10}{computed:>16}").trim_end().to_owned()
     };
-    let mut rows = vec![row("part or suite", "tests", "seconds", "processor min")];
+    let mut rows = vec![row("part or suite", "tests", "seconds", "CPU min")];
     rows.extend(lines.iter().map(|line| {
         let tests = line.tests.map_or_else(String::new, |tests| tests.to_string());
         let computed = line.computed.map_or_else(String::new, |computed| format!("{:.1}", minutes(computed)));
@@ -104,7 +104,7 @@ fn suites(report: &str) -> Vec<Line> {
 
 /// Returns the CPU time of all terminated and waited-for children: fields 16 and 17 of `/proc/self/stat` (proc(5)), in
 /// ticks.
-fn processor_time() -> Option<Duration> {
+fn cpu_time() -> Option<Duration> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(13);
     let ticks: u64 = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
@@ -131,7 +131,7 @@ mod tests {
         }];
         lines.extend(suites(report));
         let expected = [
-            "part or suite                                 tests   seconds   processor min",
+            "part or suite                                 tests   seconds         CPU min",
             "building                                                 90.0             2.0",
             "  core                                            2       1.8",
             "  it                                              0       0.0",
@@ -141,10 +141,10 @@ mod tests {
     }
 
     #[test]
-    fn processor_time_of_a_child_is_counted_once_it_has_ended() {
-        let before = processor_time().unwrap();
+    fn cpu_time_of_a_child_is_counted_once_it_has_ended() {
+        let before = cpu_time().unwrap();
         let spin = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done";
         assert!(std::process::Command::new("sh").args(["-c", spin]).status().unwrap().success());
-        assert!(before < processor_time().unwrap());
+        assert!(before < cpu_time().unwrap());
     }
 }

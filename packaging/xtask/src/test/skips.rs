@@ -36,8 +36,8 @@ impl Skip {
     }
 
     fn of_line(line: &str) -> Self {
-        let mut words = line.splitn(4, '\t').map(str::to_owned);
-        let mut next = || words.next().unwrap_or_default();
+        let mut fields = line.splitn(4, '\t').map(str::to_owned);
+        let mut next = || fields.next().unwrap_or_default();
         let (binary, name, need, why) = (next(), next(), next(), next());
         Self { need, why, test: (!name.is_empty()).then_some((binary, name)) }
     }
@@ -57,13 +57,13 @@ pub(super) fn lines(skips: &BTreeSet<Skip>) -> Vec<String> {
         let tests: BTreeSet<_> = of_it().filter_map(|skip| skip.test.as_ref()).collect();
         let whys: BTreeSet<&str> = of_it().map(|skip| skip.why.as_str()).collect();
         let whys: Vec<&str> = whys.into_iter().collect();
-        format!("SKIPPED: {need} (by {} tests): {}", tests.len(), whys.join("; "))
+        format!("SKIPPED: {need} ({} tests): {}", tests.len(), whys.join("; "))
     };
     needs.into_iter().map(line).collect()
 }
 
 /// Returns a line for each promise whose test skipped something.
-pub(super) fn not_shown(skips: &BTreeSet<Skip>, promises: &[Promise<'_>], tests: &Tests) -> Vec<String> {
+pub(super) fn unverified(skips: &BTreeSet<Skip>, promises: &[Promise<'_>], tests: &Tests) -> Vec<String> {
     let mut lines = Vec::new();
     for promise in promises {
         for test in promise.tests.iter().flat_map(|name| tests.named(name)) {
@@ -82,17 +82,18 @@ pub(super) fn not_shown(skips: &BTreeSet<Skip>, promises: &[Promise<'_>], tests:
 pub(super) fn forbidden(skips: &BTreeSet<Skip>) -> anyhow::Result<Vec<String>> {
     let text = fs::read_to_string(root().join(MAY_SKIP)).with_context(|| format!("failed to read {MAY_SKIP}"))?;
     let listed: toml::Table = text.parse().with_context(|| format!("{MAY_SKIP} is not TOML"))?;
-    Ok(judge(skips, &listed, |probe| succeeds(program("sh", ["-c", probe]))))
+    Ok(disallowed_skips(skips, &listed, |probe| succeeds(program("sh", ["-c", probe]))))
 }
 
-fn judge(skips: &BTreeSet<Skip>, listed: &toml::Table, succeeds: impl Fn(&str) -> bool) -> Vec<String> {
+fn disallowed_skips(skips: &BTreeSet<Skip>, listed: &toml::Table, succeeds: impl Fn(&str) -> bool) -> Vec<String> {
     let needs: BTreeSet<&str> = skips.iter().map(|skip| skip.need.as_str()).collect();
     let problem = |need: &str| {
         let entry = listed.get(need)?.as_table();
         let probe = entry.and_then(|entry| entry.get("probe")).and_then(toml::Value::as_str).unwrap_or("true");
-        succeeds(probe).then(|| format!("{need} may not be skipped here: this machine can run it, as `{probe}` shows"))
+        succeeds(probe)
+            .then(|| format!("{need} must not be skipped here: this machine can run it (`{probe}` succeeds)"))
     };
-    let unlisted = |need: &str| format!("{need} may not be skipped: it is not in {MAY_SKIP}");
+    let unlisted = |need: &str| format!("{need} must not be skipped: it is not listed in {MAY_SKIP}");
     needs
         .into_iter()
         .filter_map(|need| if listed.contains_key(need) { problem(need) } else { Some(unlisted(need)) })
@@ -111,14 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn a_need_is_unmet_in_peace_only_where_it_is_listed_and_its_probe_fails() {
+    fn a_skip_is_allowed_only_where_it_is_listed_and_its_probe_fails() {
         let listed: toml::Table = "[router]\nprobe = \"r\"\n[disk]\nprobe = \"d\"\n[bare]\n".parse().unwrap();
         let skips = skips(&["it\ta\trouter\tno", "it\tb\tdisk\tno", "it\tc\tbare\tno", "it\td\tnew\tno"]);
-        let problems = judge(&skips, &listed, |probe| probe != "r");
+        let problems = disallowed_skips(&skips, &listed, |probe| probe != "r");
         let expected = [
-            "bare may not be skipped here: this machine can run it, as `true` shows",
-            "disk may not be skipped here: this machine can run it, as `d` shows",
-            "new may not be skipped: it is not in tests/may-skip.toml",
+            "bare must not be skipped here: this machine can run it (`true` succeeds)",
+            "disk must not be skipped here: this machine can run it (`d` succeeds)",
+            "new must not be skipped: it is not listed in tests/may-skip.toml",
         ];
         assert_eq!(problems, expected);
     }
@@ -134,7 +135,7 @@ mod tests {
         let text = "| promise | number | test | status |\n|---|---|---|---|\n\
                     | A | | `tests/it/join.rs::a` | held |\n| B | | `tests/it/join.rs::b` | held |\n";
         let skips = skips(&["camp-tests::it\tjoin::b\trouter\tno", "\t\tadvisories\tno"]);
-        assert_eq!(not_shown(&skips, &promises(text), &tests), ["NOT SHOWN: B (join::b: router: no)"]);
-        assert_eq!(lines(&skips), ["SKIPPED: advisories (by 0 tests): no", "SKIPPED: router (by 1 tests): no"]);
+        assert_eq!(unverified(&skips, &promises(text), &tests), ["NOT SHOWN: B (join::b: router: no)"]);
+        assert_eq!(lines(&skips), ["SKIPPED: advisories (0 tests): no", "SKIPPED: router (1 tests): no"]);
     }
 }

@@ -25,7 +25,7 @@ const OTHER_CLOCK: [&str; 2] = [
 ];
 
 /// Programs of the workspace that journeys start beside the released ones.
-const HELPERS: [&str; 4] = ["linecamp-sim", "linecamp-zone", "hold-packets", "xtask"];
+const TEST_PROGRAMS: [&str; 4] = ["linecamp-sim", "linecamp-zone", "hold-packets", "xtask"];
 
 /// How long new seeds are tried, in minutes.
 const SEARCH_MINUTES: &str = "10";
@@ -43,23 +43,25 @@ fn journeys(runner: &Runner, ledger: &mut Ledger) -> anyhow::Result<()> {
     let programs = ledger.part("building released programs", || release::programs(arch))?;
     let packages = release::work()?.join("tested");
     ledger
-        .part("making their packages", || package::for_tests(&programs, arch.target(), &runner.plugins, &packages))?;
-    let directory = beside_helpers(&programs, &packages.join("bin"))?;
+        .part("building their packages", || package::for_tests(&programs, arch.target(), &runner.plugins, &packages))?;
+    let directory = with_test_programs(&programs, &packages.join("bin"))?;
     let mut run = runner.command(&directory, &packages);
     let others = OTHER_CLOCK.map(|name| format!("test(={name})")).join(" | ");
     run.args(["--package", "linecamp-tests", "--test", "it", "--test", "providers"]);
     run.args(["--filterset", &format!("not ({others})")]);
-    ledger.part("journeys of released programs", || step("running the journeys of released programs", run))
+    ledger.part("end-to-end tests of released programs", || {
+        step("running the end-to-end tests of released programs", run)
+    })
 }
 
-/// Copies the programs and the journeys' helpers into one directory.
-fn beside_helpers(programs: &[PathBuf], directory: &Path) -> anyhow::Result<PathBuf> {
+/// Links the released programs and the test programs into one directory.
+fn with_test_programs(programs: &[PathBuf], directory: &Path) -> anyhow::Result<PathBuf> {
     if directory.exists() {
         fs::remove_dir_all(directory).with_context(|| format!("failed to empty {}", directory.display()))?;
     }
     fs::create_dir_all(directory).with_context(|| format!("failed to make {}", directory.display()))?;
     let built = binaries()?;
-    for path in programs.iter().cloned().chain(HELPERS.iter().map(|name| built.join(name))) {
+    for path in programs.iter().cloned().chain(TEST_PROGRAMS.iter().map(|name| built.join(name))) {
         let link = directory.join(path.file_name().context("a program has a name")?);
         symlink(&path, &link).with_context(|| format!("failed to link {}", link.display()))?;
     }
@@ -71,5 +73,5 @@ fn search(ledger: &mut Ledger) -> anyhow::Result<()> {
     let first = (days * SEEDS_PER_DAY).to_string();
     let mut search = cargo(["run", "--quiet", "--profile", "server", "--package", "fleet-sim", "--", "search"]);
     search.args(["--minutes", SEARCH_MINUTES, "--first-seed", &first]);
-    ledger.part("a search with new seeds", || step("searching with new seeds", search))
+    ledger.part("simulator search with new seeds", || step("searching with new seeds", search))
 }

@@ -25,8 +25,8 @@ const COMPONENT_HEAD: [u8; 8] = *b"\0asm\x0d\0\x01\0";
 /// The first bytes of a module: the same magic, version 1, layer 0.
 const MODULE_HEAD: [u8; 8] = *b"\0asm\x01\0\0\0";
 
-const WHOLE: &str = "wasm";
-const PART: &str = "part";
+const COMPONENT_EXTENSION: &str = "wasm";
+const PARTIAL_EXTENSION: &str = "part";
 
 /// The folder of components.
 #[derive(Debug)]
@@ -37,12 +37,12 @@ pub(crate) struct PluginFolder {
 
 /// Why an upload failed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum IntakeError {
+pub(crate) enum UploadError {
     /// The file is not a component.
-    #[error("that is {what}, not a WebAssembly component (built for wasm32-wasip2)")]
-    NoComponent { what: &'static str },
+    #[error("the file is {what}, not a WebAssembly component (build it for wasm32-wasip2)")]
+    NotComponent { what: &'static str },
     /// The file is too large.
-    #[error("a plugin has at most {PLUGIN_BYTES_MAX} bytes")]
+    #[error("plugin too large (maximum {PLUGIN_BYTES_MAX} bytes)")]
     TooLong,
     /// The file could not be written.
     #[error(transparent)]
@@ -50,22 +50,22 @@ pub(crate) enum IntakeError {
 }
 
 impl PluginFolder {
-    /// Creates the folder if it does not exist, and removes files that no `known` plugin needs.
-    pub(crate) fn open(dir: PathBuf, known: impl IntoIterator<Item = PluginDigest>) -> Result<Self, ServerError> {
+    /// Creates the folder if it does not exist, and removes files that no `listed` plugin needs.
+    pub(crate) fn open(dir: PathBuf, listed: impl IntoIterator<Item = PluginDigest>) -> Result<Self, ServerError> {
         let folder = Self { dir, parts: AtomicU64::new(0) };
         match fs::create_dir(&folder.dir) {
             Ok(()) => folder.sync_above()?,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             // A server with an unwritable disk keeps its sites linked; an upload reports the failure.
             Err(error) => {
-                tracing::warn!(path = %folder.dir.display(), %error, "the folder of plugins cannot be made");
+                tracing::warn!(path = %folder.dir.display(), %error, "failed to create the plugin folder");
                 return Ok(folder);
             }
         }
-        let kept: Vec<_> = known.into_iter().map(|digest| folder.path(digest)).collect();
+        let kept: Vec<_> = listed.into_iter().map(|digest| folder.path(digest)).collect();
         folder.sweep(&kept)?;
         for path in kept.iter().filter(|path| !path.exists()) {
-            tracing::warn!(path = %path.display(), "the component of a plugin is missing: push it again");
+            tracing::warn!(path = %path.display(), "the file of a plugin is missing: push the plugin again");
         }
         Ok(folder)
     }
@@ -73,7 +73,7 @@ impl PluginFolder {
     /// Begins an upload.
     pub(crate) fn begin(&self) -> Result<PartialUpload, ServerError> {
         let number = self.parts.fetch_add(1, Ordering::Relaxed);
-        let path = self.dir.join(format!("{number}.{PART}"));
+        let path = self.dir.join(format!("{number}.{PARTIAL_EXTENSION}"));
         let file = OpenOptions::new().write(true).create_new(true).open(&path);
         let file = file.map_err(|source| ServerError::Create { path: path.clone(), source })?;
         Ok(PartialUpload { at: Temporary(path), file, head: Vec::new(), bytes: 0, hash: Sha256::new() })
@@ -81,9 +81,9 @@ impl PluginFolder {
 
     /// Renames a complete upload to its digest. An existing file of that digest is replaced: it is identical or
     /// damaged.
-    pub(crate) fn keep(&self, whole: &CompleteUpload) -> Result<(), ServerError> {
-        let path = self.path(whole.digest);
-        fs::rename(&whole.at.0, &path).map_err(|source| plugin_error("rename to", &path, source))?;
+    pub(crate) fn keep(&self, upload: &CompleteUpload) -> Result<(), ServerError> {
+        let path = self.path(upload.digest);
+        fs::rename(&upload.at.0, &path).map_err(|source| plugin_error("rename to", &path, source))?;
         self.sync()
     }
 
@@ -114,7 +114,7 @@ impl PluginFolder {
     }
 
     fn path(&self, digest: PluginDigest) -> PathBuf {
-        self.dir.join(format!("{}.{WHOLE}", HEXLOWER.encode(digest.as_bytes())))
+        self.dir.join(format!("{}.{COMPONENT_EXTENSION}", HEXLOWER.encode(digest.as_bytes())))
     }
 
     /// Removes partial uploads and components that are not `kept`. Other files are left alone.
@@ -123,11 +123,11 @@ impl PluginFolder {
         for entry in fs::read_dir(&self.dir).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             let ending = path.extension().and_then(|ending| ending.to_str());
-            if matches!(ending, Some(WHOLE | PART)) && !kept.contains(&path) {
+            if matches!(ending, Some(COMPONENT_EXTENSION | PARTIAL_EXTENSION)) && !kept.contains(&path) {
                 match fs::remove_file(&path) {
-                    Ok(()) => tracing::info!(path = %path.display(), "cleared away a component of no plugin"),
+                    Ok(()) => tracing::info!(path = %path.display(), "removed an unused plugin file"),
                     Err(error) => {
-                        tracing::warn!(path = %path.display(), %error, "a component of no plugin cannot be removed");
+                        tracing::warn!(path = %path.display(), %error, "failed to remove an unused plugin file");
                     }
                 }
             }
@@ -178,42 +178,42 @@ pub(crate) struct CompleteUpload {
 
 impl PartialUpload {
     /// Appends a chunk. A file that is not a component is rejected as soon as its first bytes have arrived.
-    pub(crate) fn take(&mut self, chunk: &[u8]) -> Result<(), IntakeError> {
+    pub(crate) fn append(&mut self, chunk: &[u8]) -> Result<(), UploadError> {
         self.bytes = self.bytes.saturating_add(chunk.len() as u64);
         if PLUGIN_BYTES_MAX < self.bytes {
-            return Err(IntakeError::TooLong);
+            return Err(UploadError::TooLong);
         }
-        let lacking = COMPONENT_HEAD.len() - self.head.len();
-        self.head.extend(chunk.iter().take(lacking));
+        let missing = COMPONENT_HEAD.len() - self.head.len();
+        self.head.extend(chunk.iter().take(missing));
         if self.head.len() == COMPONENT_HEAD.len() && self.head != COMPONENT_HEAD {
-            return Err(no_component(&self.head));
+            return Err(not_component(&self.head));
         }
         self.hash.update(chunk);
         self.file.write_all(chunk).map_err(|source| plugin_error("write", &self.at.0, source).into())
     }
 
     /// Finishes the upload and syncs it to disk.
-    pub(crate) fn finish(self) -> Result<CompleteUpload, IntakeError> {
+    pub(crate) fn finish(self) -> Result<CompleteUpload, UploadError> {
         let Self { at, file, head, bytes, hash } = self;
         if head != COMPONENT_HEAD {
-            return Err(no_component(&head));
+            return Err(not_component(&head));
         }
         file.sync_all().map_err(|source| plugin_error("write", &at.0, source))?;
         Ok(CompleteUpload { at, digest: PluginDigest::from_bytes(hash.finalize().into()), bytes })
     }
 }
 
-fn no_component(head: &[u8]) -> IntakeError {
+fn not_component(head: &[u8]) -> UploadError {
     let what = match head {
-        [] => "an empty file",
+        [] => "empty",
         head if head == MODULE_HEAD => "a core WebAssembly module",
-        _ => "something else",
+        _ => "of another type",
     };
-    IntakeError::NoComponent { what }
+    UploadError::NotComponent { what }
 }
 
-fn plugin_error(doing: &'static str, path: &Path, source: io::Error) -> ServerError {
-    ServerError::Plugin { doing, path: path.into(), source }
+fn plugin_error(operation: &'static str, path: &Path, source: io::Error) -> ServerError {
+    ServerError::Plugin { operation, path: path.into(), source }
 }
 
 fn sync_dir(dir: &Path) -> Result<(), ServerError> {
@@ -228,12 +228,12 @@ mod tests {
         PluginFolder::open(dir.path().join("plugins"), []).unwrap()
     }
 
-    fn kept(folder: &PluginFolder, chunks: &[&[u8]]) -> Result<PluginDigest, IntakeError> {
+    fn kept(folder: &PluginFolder, chunks: &[&[u8]]) -> Result<PluginDigest, UploadError> {
         let mut part = folder.begin()?;
-        chunks.iter().try_for_each(|chunk| part.take(chunk))?;
-        let whole = part.finish()?;
-        folder.keep(&whole)?;
-        Ok(whole.digest)
+        chunks.iter().try_for_each(|chunk| part.append(chunk))?;
+        let upload = part.finish()?;
+        folder.keep(&upload)?;
+        Ok(upload.digest)
     }
 
     fn files(folder: &PluginFolder) -> usize {
@@ -267,12 +267,12 @@ mod tests {
             assert!(error.contains(words), "{error}");
             assert_eq!(files(&folder), 0);
         };
-        check(&[], "an empty file");
-        check(&[&COMPONENT_HEAD[..7]], "something else");
-        check(&[b"#!/bin/sh"], "something else");
+        check(&[], "is empty");
+        check(&[&COMPONENT_HEAD[..7]], "of another type");
+        check(&[b"#!/bin/sh"], "of another type");
         check(&[&MODULE_HEAD], "a core WebAssembly module");
         let many = vec![0; usize::try_from(PLUGIN_BYTES_MAX).unwrap()];
-        check(&[&COMPONENT_HEAD, &many], "at most 33554432 bytes");
+        check(&[&COMPONENT_HEAD, &many], "maximum 33554432 bytes");
     }
 
     #[test]

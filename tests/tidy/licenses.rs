@@ -24,12 +24,12 @@ fn everything_we_depend_on_is_allowed_by_deny_toml() {
         if source != "registry+https://github.com/rust-lang/crates.io-index" {
             report.add("Cargo.lock", 1, format!("{name} comes from {source}"));
         }
-        let licence = package["license"].as_str().unwrap_or("no licence named");
-        if !is_allowed(licence, &allowed) {
-            report.add("Cargo.lock", 1, format!("{name} has the licence {licence}"));
+        let license = package["license"].as_str().unwrap_or("no license named");
+        if !is_allowed(license, &allowed) {
+            report.add("Cargo.lock", 1, format!("{name} has the license {license}"));
         }
     }
-    report.finish("take another crate; or, if the licence is right for us, add it to deny.toml and say why there.");
+    report.finish("take another crate; or, if the license is right for us, add it to deny.toml and say why there.");
 }
 
 /// Whether an SPDX expression can be satisfied with the allowed licenses.
@@ -72,9 +72,9 @@ fn one(words: &mut &[&str], allowed: &BTreeSet<&str>) -> bool {
         return met;
     }
     if let [with @ "WITH", exception, rest @ ..] = words {
-        let licence = [*first, *with, *exception].join(" ");
+        let license = [*first, *with, *exception].join(" ");
         *words = rest;
-        return allowed.contains(licence.as_str());
+        return allowed.contains(license.as_str());
     }
     allowed.contains(first)
 }
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_licence_is_met_as_its_expression_says() {
+    fn a_license_is_met_as_its_expression_says() {
         let allowed = BTreeSet::from(["MIT", "ISC", "MIT WITH LLVM-exception"]);
         let check = |text, expected| assert_eq!(is_allowed(text, &allowed), expected, "{text}");
         check("MIT", true);
@@ -95,6 +95,6 @@ mod tests {
         check("ISC AND GPL-3.0", false);
         check("MIT WITH LLVM-exception OR GPL-3.0", true);
         check("MIT WITH other-exception", false);
-        check("no licence named", false);
+        check("no license named", false);
     }
 }

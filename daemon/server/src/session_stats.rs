@@ -9,18 +9,17 @@ use linecamp_service::{Kind, Metrics};
 use linecamp_transport::SessionEnd;
 
 use crate::drive::session::SessionNote;
-use crate::metrics::by_word;
 
 /// The open sessions, and counts of those that ended.
 #[derive(Debug, Default)]
-pub(crate) struct Presence {
+pub(crate) struct SessionStats {
     open: BTreeMap<SessionId, Open>,
     /// The number of welcomed sessions.
-    begun: u64,
+    accepted: u64,
     /// Welcomed sessions that ended, by who ended them and why.
     ended: BTreeMap<[&'static str; 2], u64>,
     /// Sessions that ended without a welcome, by the same labels.
-    unwelcome: BTreeMap<[&'static str; 2], u64>,
+    not_accepted: BTreeMap<[&'static str; 2], u64>,
 }
 
 #[derive(Debug)]
@@ -32,9 +31,9 @@ struct Open {
     refused: Option<RefusalCode>,
 }
 
-impl Presence {
+impl SessionStats {
     /// Handles a note of a session.
-    pub(crate) fn note(&mut self, session: SessionId, note: &SessionNote) {
+    pub(crate) fn handle_note(&mut self, session: SessionId, note: &SessionNote) {
         match note {
             SessionNote::Opened { peer, .. } => {
                 let site = SiteId::of_key(&peer.fingerprint);
@@ -46,16 +45,16 @@ impl Presence {
     }
 
     /// Records that the site of a session is welcomed. `name_of` returns the site's name.
-    pub(crate) fn welcome(&mut self, session: SessionId, name_of: impl FnOnce(SiteId) -> Option<Name>) {
+    pub(crate) fn record_welcome(&mut self, session: SessionId, name_of: impl FnOnce(SiteId) -> Option<Name>) {
         let Some(open) = self.open.get_mut(&session) else { return };
         let name = name_of(open.site).map_or_else(|| open.site.to_string(), |name| name.to_string());
         tracing::info!(site = name, session = session.0, site_id = %open.site, "link up");
         open.name = Some(name);
-        self.begun += 1;
+        self.accepted += 1;
     }
 
     /// Records that the server closes a session.
-    pub(crate) fn hang_up(&mut self, session: SessionId, refusal: &Refusal) {
+    pub(crate) fn record_hangup(&mut self, session: SessionId, refusal: &Refusal) {
         if let Some(open) = self.open.get_mut(&session) {
             open.refused = Some(refusal.code);
         }
@@ -63,19 +62,19 @@ impl Presence {
 
     /// Writes the metrics.
     pub(crate) fn write(&self, metrics: &mut Metrics) {
-        metrics.one("linecamp_sessions_total", Kind::Counter, "Sessions that sites began.", self.begun);
-        metrics.one("linecamp_sessions_open", Kind::Gauge, "Sessions that are open, greeted or not.", self.open.len());
+        metrics.one("linecamp_sessions_total", Kind::Counter, "Sessions opened by sites and accepted.", self.accepted);
+        metrics.one("linecamp_sessions_open", Kind::Gauge, "Open sessions, accepted or not.", self.open.len());
         let labels = ["by", "reason"];
-        let help = "Sessions that ended, by who ended them and why.";
-        by_word(metrics, "linecamp_sessions_ended_total", help, labels, &self.ended);
-        let help = "Sessions that ended without a greeting that was accepted: joins that are done, and refusals.";
-        by_word(metrics, "linecamp_sessions_unwelcome_total", help, labels, &self.unwelcome);
+        let help = "Accepted sessions that ended, by who ended them and why.";
+        write_counts(metrics, "linecamp_sessions_ended_total", help, labels, &self.ended);
+        let help = "Sessions that ended before they were accepted: completed joins and rejected sites.";
+        write_counts(metrics, "linecamp_sessions_not_accepted_total", help, labels, &self.not_accepted);
     }
 
     fn close(&mut self, session: SessionId, end: &SessionEnd) {
         let Some(Open { site, name, refused }) = self.open.remove(&session) else { return };
-        let counts = if name.is_some() { &mut self.ended } else { &mut self.unwelcome };
-        let [by, reason] = words(end, refused);
+        let counts = if name.is_some() { &mut self.ended } else { &mut self.not_accepted };
+        let [by, reason] = end_labels(end, refused);
         *counts.entry([by, reason]).or_default() += 1;
         if let Some(name) = name {
             tracing::info!(site = name, session = session.0, site_id = %site, by, reason, "link down");
@@ -84,16 +83,30 @@ impl Presence {
 }
 
 /// Returns who ended a session and why, as labels of a closed list.
-fn words(end: &SessionEnd, refused: Option<RefusalCode>) -> [&'static str; 2] {
+fn end_labels(end: &SessionEnd, refused: Option<RefusalCode>) -> [&'static str; 2] {
     match end {
         SessionEnd::Closed { code, reason } => {
             ["site", decode_refusal(*code, reason).map_or("other", |refusal| refusal.code.as_str())]
         }
         SessionEnd::ClosedHere => ["server", refused.map_or("other", RefusalCode::as_str)],
         SessionEnd::BadFrame(_) => ["server", RefusalCode::Protocol.as_str()],
-        SessionEnd::Silent => ["line", "silent"],
-        SessionEnd::Reset => ["line", "restarted"],
-        SessionEnd::Broken(_) => ["line", "broken"],
+        SessionEnd::Silent => ["network", "idle-timeout"],
+        SessionEnd::Reset => ["network", "restarted"],
+        SessionEnd::Broken(_) => ["network", "failed"],
+    }
+}
+
+/// Writes a family whose labels are from a closed list.
+fn write_counts(
+    metrics: &mut Metrics,
+    name: &'static str,
+    help: &str,
+    labels: [&'static str; 2],
+    counts: &BTreeMap<[&'static str; 2], u64>,
+) {
+    let mut family = metrics.family(name, Kind::Counter, help);
+    for (values, count) in counts {
+        family.sample(&[(labels[0], values[0]), (labels[1], values[1])], count);
     }
 }
 
@@ -102,13 +115,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_a_session_is_words_of_ours_whatever_the_peer_sends() {
-        let check = |end: SessionEnd, refused, expected: [&str; 2]| assert_eq!(words(&end, refused), expected);
+    fn end_labels_come_from_a_closed_list_whatever_the_peer_sends() {
+        let check = |end: SessionEnd, refused, expected: [&str; 2]| assert_eq!(end_labels(&end, refused), expected);
         let forged = b"\n2026-11-22 ERROR forged".to_vec();
         check(SessionEnd::Closed { code: 0, reason: forged.clone() }, None, ["site", "other"]);
         check(SessionEnd::Closed { code: 4_000_000_000, reason: forged }, None, ["site", "other"]);
         check(SessionEnd::ClosedHere, Some(RefusalCode::Superseded), ["server", "superseded"]);
         check(SessionEnd::ClosedHere, None, ["server", "other"]);
-        check(SessionEnd::Silent, None, ["line", "silent"]);
+        check(SessionEnd::Silent, None, ["network", "idle-timeout"]);
     }
 }

@@ -10,21 +10,22 @@ use linecamp_core::{FleetCommandError, StoreFault};
 use linecamp_model::LabelError;
 use linecamp_proto::api::{Error, ErrorBody, ErrorCode};
 
-use super::ask::CHANGE_RATE;
-use crate::config::ServerUrl;
-
-/// The message for a panic.
-pub(super) const DEFECT: &str = "the server failed to answer this; its log says why, and that is a defect to report";
+use super::limits::CHANGE_RATE;
+use crate::error::describe;
+use crate::fleet_client::RequestError;
+use crate::plugin_folder::UploadError;
+use crate::plugin_registry::RegistryError;
+use crate::server_url::ServerUrl;
 
 /// An error response: a code for programs and a message for people.
 #[derive(Debug)]
-pub(super) struct Refused {
+pub(super) struct ApiError {
     error: Error,
     /// After how many seconds a retry can succeed.
     retry_after: Option<u64>,
 }
 
-impl Refused {
+impl ApiError {
     pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { error: Error::new(code, message), retry_after: None }
     }
@@ -38,19 +39,20 @@ impl Refused {
     }
 
     pub(super) fn unauthorized(problem: &str, server: &ServerUrl) -> Self {
-        let way = format!(
-            "log in with `linecamp login {server} --pin PIN --key-file FILE`; `linecamp-server init` printed pin and key, \
-             `linecamp-server key create` makes another"
+        let remedy = format!(
+            "Log in: linecamp login {server} --pin PIN --key-file FILE. `linecamp-server init` printed the pin and the \
+             first key; create another key with `linecamp-server key create`"
         );
-        Self::new(ErrorCode::Unauthorized, format!("{problem}; {way}"))
+        Self::new(ErrorCode::Unauthorized, format!("{problem}. {remedy}"))
     }
 
     pub(super) fn stopping() -> Self {
         Self::new(ErrorCode::Busy, "the server is stopping; try again in a moment")
     }
 
-    pub(super) fn internal(message: impl Into<String>) -> Self {
-        Self::new(ErrorCode::Internal, message)
+    /// A bug: a panic, which was logged, or a broken invariant.
+    pub(super) fn internal() -> Self {
+        Self::new(ErrorCode::Internal, "internal error; see the server's log, and report it as a bug")
     }
 
     /// The key exceeds its rate limit for changes and may retry after `wait`.
@@ -58,19 +60,19 @@ impl Refused {
         let seconds = wait.as_secs() + 1;
         let per_second = Duration::from_secs(1).as_millis() / CHANGE_RATE.interval.as_millis();
         let text = format!(
-            "this API key makes more changes than the server takes, {} at once and then {per_second} a second; nothing \
-             was changed, try again in {seconds} s",
+            "too many changes with this API key (limit: {} at once, then {per_second} per second); nothing was \
+             changed. Retry in {seconds} s",
             CHANGE_RATE.burst
         );
         Self { retry_after: Some(seconds), ..Self::new(ErrorCode::TooManyRequests, text) }
     }
 
     pub(super) fn no_such_path() -> Self {
-        Self::not_found("there is nothing at this path; a client of another version?")
+        Self::not_found("no such path; the client may have a different version than the server")
     }
 
     pub(super) fn no_such_method() -> Self {
-        Self::bad_request("this path does not take this method")
+        Self::bad_request("method not allowed for this path")
     }
 
     pub(super) fn labels(error: &LabelError) -> Self {
@@ -82,7 +84,7 @@ impl Refused {
     }
 }
 
-impl From<FleetCommandError> for Refused {
+impl From<FleetCommandError> for ApiError {
     fn from(error: FleetCommandError) -> Self {
         match error {
             FleetCommandError::NotFound(text) => Self::not_found(text),
@@ -94,21 +96,55 @@ impl From<FleetCommandError> for Refused {
             FleetCommandError::Labels(error) => Self::labels(&error),
             FleetCommandError::Store(StoreFault::DiskFull) => Self::new(
                 ErrorCode::StoreFailed,
-                "the server's disk is full; nothing was changed. Make room there, then try again",
+                "the server's disk is full; nothing was changed. Free disk space on the server, then retry",
             ),
             FleetCommandError::Store(StoreFault::ReadOnly) => Self::new(
                 ErrorCode::StoreFailed,
-                "the server's data directory cannot be written; nothing was changed. See its mount and permissions",
+                "the server's data directory cannot be written; nothing was changed. Check its mount and permissions",
             ),
             FleetCommandError::Store(StoreFault::Failed) => Self::new(
                 ErrorCode::StoreFailed,
-                "the server could not write to its store; nothing was changed. Its log says why",
+                "the server cannot write its database; nothing was changed. See the server's log",
             ),
         }
     }
 }
 
-impl IntoResponse for Refused {
+impl From<RequestError> for ApiError {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Stopping => Self::stopping(),
+            RequestError::Panicked => Self::internal(),
+            RequestError::Rejected(error) => error.into(),
+        }
+    }
+}
+
+impl From<UploadError> for ApiError {
+    fn from(error: UploadError) -> Self {
+        match error {
+            UploadError::NotComponent { .. } => Self::bad_request(error.to_string()),
+            UploadError::TooLong => Self::new(ErrorCode::TooLarge, error.to_string()),
+            UploadError::Disk(cause) => RegistryError::Disk(cause).into(),
+        }
+    }
+}
+
+impl From<RegistryError> for ApiError {
+    fn from(error: RegistryError) -> Self {
+        match error {
+            RegistryError::Request(error) => error.into(),
+            RegistryError::Internal => Self::internal(),
+            RegistryError::Disk(cause) => {
+                let error = describe(&cause);
+                tracing::warn!(error, "failed to store an uploaded plugin");
+                Self::new(ErrorCode::StoreFailed, "the server cannot write the plugin to disk; see the server's log")
+            }
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let code = self.error.code;
         let status = StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

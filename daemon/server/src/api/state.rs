@@ -1,0 +1,147 @@
+//! The state shared by all handlers of the API.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use linecamp_core::{Fleet, FleetCommand};
+use linecamp_model::{Now, Pin, SecretHash, ServerAddress};
+use linecamp_service::{Metrics, TokenBuckets};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::error::ApiError;
+use super::limits::{CHANGE_RATE, RATED_KEYS_MAX};
+use super::uploads::UploadService;
+use crate::drive::https::ApiConnections;
+use crate::fleet_client::FleetClient;
+use crate::install::SitePackages;
+use crate::metrics::ResponseCounts;
+use crate::plugin_folder::PluginFolder;
+use crate::plugin_registry::PluginRegistry;
+use crate::server::Clock;
+use crate::server_url::ServerUrl;
+
+/// What the API can answer without querying the loop.
+#[derive(Debug)]
+pub(crate) struct ServerInfo {
+    /// The pin of the server's authority.
+    pub(crate) pin: Pin,
+    /// The server's addresses. A configuration reload may change them.
+    pub(crate) addresses: RwLock<Addresses>,
+    /// The packages for installing new sites.
+    pub(crate) site_packages: SitePackages,
+    /// The clock, which started with the server.
+    pub(crate) started: Clock,
+}
+
+/// The server's addresses.
+#[derive(Clone, Debug)]
+pub(crate) struct Addresses {
+    /// The link addresses in join tokens.
+    pub(crate) links: Vec<ServerAddress>,
+    /// The URL at which operators reach the server.
+    pub(crate) server_url: ServerUrl,
+}
+
+impl ServerInfo {
+    /// Returns the server's addresses.
+    pub(crate) fn addresses(&self) -> Addresses {
+        self.addresses.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces the server's addresses.
+    pub(crate) fn set_addresses(&self, addresses: Addresses) {
+        *self.addresses.write().unwrap_or_else(PoisonError::into_inner) = addresses;
+    }
+}
+
+/// The state shared by all handlers.
+#[derive(Clone, Debug)]
+pub(crate) struct Api {
+    fleet: FleetClient,
+    newest_event: watch::Receiver<u64>,
+    info: Arc<ServerInfo>,
+    uploads: Arc<UploadService>,
+    plugins: Arc<PluginRegistry>,
+    responses: Arc<ResponseCounts>,
+    rates: Arc<Mutex<TokenBuckets<SecretHash>>>,
+    connections: ApiConnections,
+}
+
+impl Api {
+    pub(crate) fn new(
+        fleet: FleetClient,
+        newest_event: watch::Receiver<u64>,
+        info: Arc<ServerInfo>,
+        plugins: Arc<PluginFolder>,
+        connections: ApiConnections,
+    ) -> Self {
+        Self {
+            newest_event,
+            info,
+            uploads: Arc::new(UploadService::new(Arc::clone(&plugins))),
+            plugins: Arc::new(PluginRegistry::new(plugins, fleet.clone())),
+            responses: Arc::default(),
+            rates: Arc::new(Mutex::new(TokenBuckets::new(CHANGE_RATE, RATED_KEYS_MAX))),
+            connections,
+            fleet,
+        }
+    }
+
+    /// Returns the upload service.
+    pub(super) fn uploads(&self) -> &UploadService {
+        &self.uploads
+    }
+
+    /// Returns the registry of uploaded plugins.
+    pub(super) fn plugins(&self) -> &PluginRegistry {
+        &self.plugins
+    }
+
+    /// Charges a change to a key's rate limit.
+    ///
+    /// # Errors
+    /// The time to wait if the limit is exceeded.
+    pub(crate) fn charge_change(&self, key: SecretHash) -> Result<(), Duration> {
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.take(key, 1, Instant::now().into_std())
+    }
+
+    /// Returns the connection limiter of the API.
+    pub(super) const fn connections(&self) -> &ApiConnections {
+        &self.connections
+    }
+
+    /// Returns what can be answered without the loop.
+    pub(super) fn info(&self) -> &ServerInfo {
+        &self.info
+    }
+
+    /// Returns a receiver for the number of the newest durable event.
+    pub(super) fn newest_event(&self) -> watch::Receiver<u64> {
+        self.newest_event.clone()
+    }
+
+    /// Returns the response counters.
+    pub(super) fn responses(&self) -> &ResponseCounts {
+        &self.responses
+    }
+
+    /// Reads the fleet.
+    pub(super) async fn query<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Fleet, Now) -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        Ok(self.fleet.query(read).await?)
+    }
+
+    /// Changes the fleet, durably.
+    pub(super) async fn command(&self, command: FleetCommand) -> Result<(), ApiError> {
+        Ok(self.fleet.command(command).await?)
+    }
+
+    /// Collects the metrics of the loop.
+    pub(super) async fn metrics(&self) -> Result<Metrics, ApiError> {
+        Ok(self.fleet.metrics().await?)
+    }
+}

@@ -1,0 +1,61 @@
+//! Requests to the loop, which owns the state machine.
+
+use linecamp_core::{Fleet, FleetCommand, FleetCommandError};
+use linecamp_model::Now;
+use linecamp_service::Metrics;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::server::Request;
+
+/// Sends requests to the loop. Clones share its queue.
+#[derive(Clone, Debug)]
+pub(crate) struct FleetClient(mpsc::Sender<Request>);
+
+/// Why a request has no result.
+#[derive(Debug)]
+pub(crate) enum RequestError {
+    /// The server is stopping. Nothing was changed.
+    Stopping,
+    /// The query panicked, which the loop has logged.
+    Panicked,
+    /// The state machine rejected the command, or the store could not commit it.
+    Rejected(FleetCommandError),
+}
+
+impl FleetClient {
+    /// Creates a client of the loop that receives from the other end of `requests`.
+    pub(crate) const fn new(requests: mpsc::Sender<Request>) -> Self {
+        Self(requests)
+    }
+
+    /// Reads the fleet.
+    pub(crate) async fn query<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Fleet, Now) -> T + Send + 'static,
+    ) -> Result<T, RequestError> {
+        let (sender, answer) = oneshot::channel();
+        let query = move |fleet: &Fleet, now| {
+            // The client may have disconnected.
+            drop(sender.send(read(fleet, now)));
+        };
+        self.send(Request::Query(Box::new(query)), answer).await
+    }
+
+    /// Changes the fleet, durably.
+    pub(crate) async fn command(&self, command: FleetCommand) -> Result<(), RequestError> {
+        let (sender, answer) = oneshot::channel();
+        self.send(Request::Command(command, sender), answer).await?.map_err(RequestError::Rejected)
+    }
+
+    /// Collects the metrics of the loop.
+    pub(crate) async fn metrics(&self) -> Result<Metrics, RequestError> {
+        let (sender, answer) = oneshot::channel();
+        self.send(Request::Metrics(sender), answer).await
+    }
+
+    async fn send<T>(&self, request: Request, answer: oneshot::Receiver<T>) -> Result<T, RequestError> {
+        // Both fail when the loop has ended or is stopping; the receiver also fails if the query panicked.
+        self.0.send(request).await.map_err(|_| RequestError::Stopping)?;
+        answer.await.map_err(|_| if self.0.is_closed() { RequestError::Stopping } else { RequestError::Panicked })
+    }
+}
