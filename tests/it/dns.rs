@@ -137,7 +137,7 @@ fn check_child_zone(mut server: Box<dyn NameServer>) {
         conditions.as_array()?.iter().find(|condition| condition["kind"] == "record-quarantined").cloned()
     });
     let said = condition["detail"].as_str().unwrap_or_default();
-    assert!(said.contains(&format!("lies in zone {CHILD_ZONE}")), "{condition}");
+    assert!(said.contains(&format!("is in the child zone {CHILD_ZONE}")), "{condition}");
     let listed = site.local(&["dns", "ls", "-o", "json"]).ok().json();
     let is_in_sync = |record: &serde_json::Value| record["state"] == "in-sync";
     assert!(!listed.as_array().is_some_and(|records| records.iter().any(is_in_sync)), "{listed}");

@@ -1,6 +1,6 @@
 //! Formats the daemon's answers as tables.
 
-use linecamp_plugin_host::{PluginReport, SecretWant};
+use linecamp_plugin_host::{PluginReport, SecretRequirement};
 use linecamp_proto::api::Label;
 use linecamp_proto::local::{LocalHost, LocalLabels, LocalProvider, LocalRecord, LocalStatus, WhyLine};
 
@@ -126,16 +126,16 @@ pub(crate) fn plugin(report: &PluginReport) -> String {
     let about = &report.description;
     let row = |name: &str, value: String| vec![name.to_owned(), value];
     let list = |values: Vec<String>| if values.is_empty() { UNKNOWN.to_owned() } else { values.join(", ") };
-    let secret = |want: &SecretWant| {
-        format!("{} ({}{})", want.name, want.about, if want.is_required { "" } else { "; optional" })
+    let secret = |secret: &SecretRequirement| {
+        format!("{} ({}{})", secret.name, secret.summary, if secret.is_required { "" } else { "; optional" })
     };
     lay_out(&[
         row("plugin", format!("{} {}", about.name, about.version)),
-        row("", about.about.to_string()),
+        row("", about.summary.to_string()),
         row("file", report.path.display().to_string()),
         row("digest", report.digest.to_string()),
         row("bytes", report.bytes.to_string()),
-        row("endpoints", list(about.reaches.iter().map(ToString::to_string).collect())),
+        row("endpoints", list(about.endpoints.iter().map(ToString::to_string).collect())),
         row("secrets", list(about.secrets.iter().map(secret).collect())),
         row("imports", list(report.imports.clone())),
     ])

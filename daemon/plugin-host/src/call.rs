@@ -10,18 +10,18 @@ use wasmtime::component::ResourceTableError;
 use wasmtime::{Store, Trap};
 use wasmtime_wasi::I32Exit;
 
-use crate::contract::{Description, Invocation, Prepared, cut};
+use crate::contract::{Description, Invocation, Prepared, truncated};
 use crate::engine::WasmEngine;
 use crate::engine_config::WASM_STACK_BYTES;
 use crate::gate::CallGrant;
-use crate::limits::{LAST_WORDS_SHARE, Limits};
+use crate::limits::{ERROR_REPORT_SHARE, Limits};
 use crate::outbound::Outbound;
-use crate::sandbox::{CeilingReached, Sandbox};
+use crate::sandbox::{LimitReached, Sandbox};
 use crate::secret::{Secrets, SiteSecret};
 
 /// What all calls share.
 pub(crate) struct CallContext {
-    pub(crate) machine: WasmEngine,
+    pub(crate) engine: WasmEngine,
     pub(crate) secrets: Arc<dyn Secrets>,
     pub(crate) outbound: Arc<dyn Outbound>,
     pub(crate) limits: Limits,
@@ -30,12 +30,12 @@ pub(crate) struct CallContext {
 impl CallContext {
     /// Runs a plugin's `describe`, without any grant.
     pub(crate) async fn describe(&self, prepared: &Prepared) -> Result<Description, String> {
-        let nobody = Name::parse("describe").expect("a constant that is a name");
-        let (until, pass) = self.pass(&nobody, Grant::default());
-        let mut store = Sandbox::store(&self.machine, pass, &self.limits);
-        let _ticking = self.machine.ticking();
+        let provider = Name::parse("describe").expect("a constant that is a name");
+        let (until, grant) = self.call_grant(&provider, Grant::default());
+        let mut store = Sandbox::store(&self.engine, grant, &self.limits);
+        let _ticking = self.engine.ticking();
         let ended = timeout_at(until, prepared.describe(&mut store)).await;
-        self.answer(ended, &store)
+        self.finish(ended, &store)
     }
 
     /// Calls a plugin under a provider's grant.
@@ -43,21 +43,20 @@ impl CallContext {
         &self,
         prepared: &Prepared,
         (spec, is_local): (&ProviderSpec, bool),
-        ask: (&Description, ProviderRequest),
+        (description, request): (&Description, ProviderRequest),
     ) -> ProviderReply {
-        let (until, pass) = self.pass(&spec.name, spec.grant.clone());
-        let pass = CallGrant { is_local, handles: spec.secrets.clone(), secrets: Arc::clone(&self.secrets), ..pass };
-        let mut store = Sandbox::store(&self.machine, pass, &self.limits);
-        let (description, request) = ask;
-        let ask = Invocation { config: spec.config.as_str(), abilities: description.abilities, request };
-        let _ticking = self.machine.ticking();
-        let ended = timeout_at(until, prepared.call(&mut store, ask)).await;
-        let reply = self.answer(ended, &store).unwrap_or_else(|why| {
+        let (until, grant) = self.call_grant(&spec.name, spec.grant.clone());
+        let grant = CallGrant { is_local, handles: spec.secrets.clone(), secrets: Arc::clone(&self.secrets), ..grant };
+        let mut store = Sandbox::store(&self.engine, grant, &self.limits);
+        let invocation = Invocation { config: spec.config.as_str(), capabilities: description.capabilities, request };
+        let _ticking = self.engine.ticking();
+        let ended = timeout_at(until, prepared.call(&mut store, invocation)).await;
+        let reply = self.finish(ended, &store).unwrap_or_else(|why| {
             let reason = Text::lossy(&format!("the plugin {} {why}", description.name));
             ProviderReply::Failed(ProviderFailure::Broken { reason })
         });
         match reply {
-            ProviderReply::Failed(failure) if store.data().gate.is_used_up() => {
+            ProviderReply::Failed(failure) if store.data().gate.is_exceeded() => {
                 ProviderReply::Failed(limit_exceeded(failure))
             }
             reply => reply,
@@ -65,10 +64,10 @@ impl CallContext {
     }
 
     /// Returns the deadline of a call that starts now, and a call grant that allows nothing beyond `grant`.
-    fn pass(&self, provider: &Name, grant: Grant) -> (Instant, CallGrant) {
+    fn call_grant(&self, provider: &Name, grant: Grant) -> (Instant, CallGrant) {
         let now = Instant::now();
-        let waiting = self.limits.call_time - self.limits.call_time / LAST_WORDS_SHARE;
-        let pass = CallGrant {
+        let waiting = self.limits.call_time - self.limits.call_time / ERROR_REPORT_SHARE;
+        let grant = CallGrant {
             provider: provider.clone(),
             is_local: false,
             grant,
@@ -77,26 +76,26 @@ impl CallContext {
             outbound: Arc::clone(&self.outbound),
             until: now + waiting,
         };
-        (now + self.limits.call_time, pass)
+        (now + self.limits.call_time, grant)
     }
 
-    /// Returns the plugin's answer, or the reason it failed: redacted, and with what the plugin wrote to stderr.
-    fn answer<T>(
+    /// Returns the plugin's result, or the reason it failed: redacted, and with what the plugin wrote to stderr.
+    fn finish<T>(
         &self,
         ended: Result<wasmtime::Result<Result<T, String>>, Elapsed>,
         store: &Store<Sandbox>,
     ) -> Result<T, String> {
         let why = match ended {
-            Ok(Ok(Ok(answer))) => return Ok(answer),
-            Ok(Ok(Err(wrong))) => format!("broke its contract: {wrong}"),
-            Ok(Err(trapped)) => trap_words(&trapped, &self.limits),
-            Err(Elapsed { .. }) => format!("did not end within {}", seconds(self.limits.call_time)),
+            Ok(Ok(Ok(result))) => return Ok(result),
+            Ok(Ok(Err(invalid))) => format!("violated the contract: {invalid}"),
+            Ok(Err(trapped)) => trap_reason(&trapped, &self.limits),
+            Err(Elapsed { .. }) => format!("did not finish within {}", seconds(self.limits.call_time)),
         };
         let sandbox = store.data();
-        let words = sandbox.redactor.words(&sandbox.last_words());
-        let words = cut(&words[..words.floor_char_boundary(words.len() - sandbox.redactor.head_at_end(&words))]);
-        let last_words = if words.is_empty() { String::new() } else { format!("; it said: {words}") };
-        Err(format!("{}{last_words}", sandbox.redactor.words(&why)))
+        let text = sandbox.redactor.redact_text(&sandbox.stderr_text());
+        let text = truncated(&text[..text.floor_char_boundary(text.len() - sandbox.redactor.head_at_end(&text))]);
+        let stderr = if text.is_empty() { String::new() } else { format!("; stderr: {text}") };
+        Err(format!("{}{stderr}", sandbox.redactor.redact_text(&why)))
     }
 }
 
@@ -112,24 +111,24 @@ fn limit_exceeded(failure: ProviderFailure) -> ProviderFailure {
 }
 
 /// Describes which limit or fault ended an instance.
-fn trap_words(error: &wasmtime::Error, limits: &Limits) -> String {
-    if let Some(reached) = error.downcast_ref::<CeilingReached>() {
+fn trap_reason(error: &wasmtime::Error, limits: &Limits) -> String {
+    if let Some(reached) = error.downcast_ref::<LimitReached>() {
         return reached.to_string();
     }
     if let Some(I32Exit(code)) = error.downcast_ref() {
-        return format!("ended itself with the code {code}");
+        return format!("exited with code {code}");
     }
     if let Some(ResourceTableError::Full) = error.downcast_ref() {
-        return format!("held more than {} resources", limits.resources);
+        return format!("exceeded {} resources", limits.resources);
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::Interrupt) => format!("computed for more than {}", seconds(limits.cpu_time)),
-        Some(Trap::StackOverflow) => format!("used up its stack of {} KiB", WASM_STACK_BYTES >> 10),
+        Some(Trap::Interrupt) => format!("exceeded {} of CPU time", seconds(limits.cpu_time)),
+        Some(Trap::StackOverflow) => format!("exceeded its stack of {} KiB", WASM_STACK_BYTES >> 10),
         Some(Trap::UnreachableCodeReached) => "panicked".into(),
         Some(trap) => format!("trapped: {trap}"),
         // The engine has no type for this error.
         None if format!("{error:#}").contains("too much data is being copied") => {
-            format!("handed over more than {} MiB at once", limits.handover_bytes >> 20)
+            format!("passed more than {} MiB in one host call", limits.host_call_bytes >> 20)
         }
         None => format!("failed: {error:#}"),
     }

@@ -16,7 +16,7 @@ mod checked;
 mod names;
 mod v1;
 
-pub(crate) use self::checked::cut;
+pub(crate) use self::checked::truncated;
 pub(crate) use self::names::imports;
 
 /// A plugin's description of itself, after validation.
@@ -27,24 +27,24 @@ pub struct Description {
     /// Its version.
     pub version: Text,
     /// A one-sentence description.
-    pub about: Text,
+    pub summary: Text,
     /// Its capabilities.
-    pub abilities: DnsAbilities,
+    pub capabilities: DnsAbilities,
     /// The JSON Schema of its config, as the plugin provided it.
     pub config_schema: String,
     /// The secrets it requires.
-    pub secrets: Vec<SecretWant>,
+    pub secrets: Vec<SecretRequirement>,
     /// The endpoints it calls, as `HOST:PORT`; `{field}` stands for the value of that field in its config.
-    pub reaches: Vec<Text>,
+    pub endpoints: Vec<Text>,
 }
 
 /// A secret that a plugin requires, by the plugin's handle for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecretWant {
+pub struct SecretRequirement {
     /// The handle.
     pub name: linecamp_model::SecretName,
     /// What the secret is for.
-    pub about: Text,
+    pub summary: Text,
     /// Whether the plugin needs it to work.
     pub is_required: bool,
 }
@@ -65,12 +65,12 @@ pub(crate) struct Invocation<'a> {
     /// The provider's settings, as JSON.
     pub(crate) config: &'a str,
     /// The capabilities that the plugin described.
-    pub(crate) abilities: DnsAbilities,
+    pub(crate) capabilities: DnsAbilities,
     pub(crate) request: ProviderRequest,
 }
 
-/// The result of an invocation that did not trap: the reply, or why the plugin's answer is invalid.
-pub(crate) type Answered<T> = wasmtime::Result<Result<T, String>>;
+/// The result of an invocation that did not trap: the reply, or why the plugin's result is invalid.
+pub(crate) type Validated<T> = wasmtime::Result<Result<T, String>>;
 
 impl Linkers {
     /// Links everything that plugins may import.
@@ -100,16 +100,20 @@ impl Linkers {
 
 impl Prepared {
     /// Calls `describe` on a fresh instance.
-    pub(crate) async fn describe(&self, store: &mut Store<Sandbox>) -> Answered<Description> {
+    pub(crate) async fn describe(&self, store: &mut Store<Sandbox>) -> Validated<Description> {
         match self {
             Self::V1(prepared) => prepared.describe(store).await,
         }
     }
 
     /// Runs the requested operation on a fresh instance.
-    pub(crate) async fn call(&self, store: &mut Store<Sandbox>, ask: Invocation<'_>) -> Answered<ProviderReply> {
+    pub(crate) async fn call(
+        &self,
+        store: &mut Store<Sandbox>,
+        invocation: Invocation<'_>,
+    ) -> Validated<ProviderReply> {
         match self {
-            Self::V1(prepared) => prepared.call(store, ask).await,
+            Self::V1(prepared) => prepared.call(store, invocation).await,
         }
     }
 }

@@ -52,7 +52,7 @@ impl WasmEngine {
     }
 
     /// Returns the engine.
-    pub(crate) const fn engine(&self) -> &Engine {
+    pub(crate) const fn wasmtime(&self) -> &Engine {
         &self.engine
     }
 

@@ -22,8 +22,8 @@ pub enum PluginHostError {
     },
     /// Another user could place native code or a plugin in the directory.
     #[error(
-        "{path} {problem}, so what lies in it could be anybody's; make it a directory of the daemon's user that others \
-         cannot write to (chmod go-w)",
+        "{path} {problem}, so its files cannot be trusted; it must belong to the daemon's user and be writable by no other \
+         (chmod go-w)",
         path = path.display()
     )]
     Exposed {
@@ -49,7 +49,7 @@ pub enum PluginHostError {
         source: Cause,
     },
     /// The text is not a public key.
-    #[error("`{found}` is not a minisign public key, which is one line of base64 beginning with RW")]
+    #[error("`{found}` is not a minisign public key, which is one line of base64 that starts with RW")]
     PublisherKey {
         /// The text.
         found: String,
@@ -57,7 +57,7 @@ pub enum PluginHostError {
         source: Cause,
     },
     /// The plugin file does not exist.
-    #[error("there is no plugin {plugin}; {remedy}", plugin = plugin.display())]
+    #[error("plugin {plugin} not found; {remedy}", plugin = plugin.display())]
     Missing {
         /// The expected path.
         plugin: PathBuf,
@@ -65,7 +65,7 @@ pub enum PluginHostError {
         remedy: &'static str,
     },
     /// The plugin file exists but cannot be read.
-    #[error("failed to read the plugin {plugin}", plugin = plugin.display())]
+    #[error("failed to read plugin {plugin}", plugin = plugin.display())]
     Read {
         /// The plugin.
         plugin: PathBuf,
@@ -73,16 +73,16 @@ pub enum PluginHostError {
         source: io::Error,
     },
     /// The plugin file is too large.
-    #[error("the plugin {plugin} has more than {most} bytes", plugin = plugin.display())]
-    TooBig {
+    #[error("plugin {plugin} is larger than {limit} bytes", plugin = plugin.display())]
+    TooLarge {
         /// The plugin.
         plugin: PathBuf,
         /// The limit in bytes.
-        most: u64,
+        limit: u64,
     },
     /// The plugin file does not have the requested digest.
     #[error(
-        "the plugin {plugin} is not what was pushed: its digest is {found}; push it again, or delete the file",
+        "plugin {plugin} does not match the pushed digest: found {found}; push it again, or delete the file",
         plugin = plugin.display()
     )]
     WrongDigest {
@@ -93,8 +93,8 @@ pub enum PluginHostError {
     },
     /// The plugin has no valid signature of a trusted publisher.
     #[error(
-        "the plugin {plugin} is not signed by a trusted publisher: {problem}; sign it with `minisign -Sm FILE.wasm` and \
-         put FILE.wasm.minisig beside it, or add the publisher's key",
+        "plugin {plugin} is not signed by a trusted publisher: {problem}; sign it with `minisign -Sm FILE.wasm` and put \
+         FILE.wasm.minisig beside it, or add the publisher's key",
         plugin = plugin.display()
     )]
     Unsigned {
@@ -112,7 +112,7 @@ pub enum PluginHostError {
         source: io::Error,
     },
     /// The compiler rejected the component.
-    #[error("the plugin {plugin} cannot be compiled: {problem}", plugin = plugin.display())]
+    #[error("failed to compile plugin {plugin}: {problem}", plugin = plugin.display())]
     Compile {
         /// The plugin.
         plugin: PathBuf,
@@ -120,15 +120,15 @@ pub enum PluginHostError {
         problem: String,
     },
     /// The compiler did not finish because of the state of this machine; a retry may succeed.
-    #[error("the plugin {plugin} could not be compiled: {problem}", plugin = plugin.display())]
-    Uncompiled {
+    #[error("compilation of plugin {plugin} was interrupted: {problem}", plugin = plugin.display())]
+    CompileInterrupted {
         /// The plugin.
         plugin: PathBuf,
         /// The compiler's message, or its exit status.
         problem: String,
     },
     /// The compiled artifact could not be stored.
-    #[error("failed to keep the compiled plugin {path}", path = path.display())]
+    #[error("failed to store the compiled plugin {path}", path = path.display())]
     Cache {
         /// The artifact's path.
         path: PathBuf,
@@ -136,7 +136,7 @@ pub enum PluginHostError {
         source: io::Error,
     },
     /// An artifact that was just compiled cannot be loaded.
-    #[error("failed to load the plugin {plugin}", plugin = plugin.display())]
+    #[error("failed to load plugin {plugin}", plugin = plugin.display())]
     Load {
         /// The plugin.
         plugin: PathBuf,
@@ -145,26 +145,26 @@ pub enum PluginHostError {
     },
     /// The plugin was built for an unsupported contract version.
     #[error(
-        "the plugin {plugin} is built for {wanted}; this daemon understands {understood}: {remedy}",
+        "plugin {plugin} is built for {required}; this daemon supports {supported}: {remedy}",
         plugin = plugin.display()
     )]
     Contract {
         /// The plugin.
         plugin: PathBuf,
         /// The package and version it was built for.
-        wanted: String,
+        required: String,
         /// The supported package and versions.
-        understood: &'static str,
+        supported: &'static str,
         /// What to do.
         remedy: &'static str,
     },
     /// The component is not a provider.
     #[error(
-        "{plugin} is a component, but no provider: it does not export {missing}; build it with the SDK, \
+        "{plugin} is a component but not a provider: it does not export {missing}; build it with the SDK, \
          linecamp-provider",
         plugin = plugin.display()
     )]
-    World {
+    NotAProvider {
         /// The plugin.
         plugin: PathBuf,
         /// The missing export.
@@ -172,27 +172,27 @@ pub enum PluginHostError {
     },
     /// The plugin imports interfaces that plugins do not get.
     #[error(
-        "the plugin {plugin} wants {wanted}, which no plugin gets: files, sockets and the environment stay closed; \
-         reach out through the contract's http and exchange",
+        "plugin {plugin} imports {imports}, which no plugin may use: files, sockets and the environment are not available; \
+         use the contract's http and dns-client",
         plugin = plugin.display()
     )]
-    Import {
+    ForbiddenImport {
         /// The plugin.
         plugin: PathBuf,
         /// The interfaces.
-        wanted: String,
+        imports: String,
     },
     /// The plugin's `describe` call failed.
-    #[error("the plugin {plugin} failed to describe itself: {problem}", plugin = plugin.display())]
-    Describe {
+    #[error("plugin {plugin} failed to describe itself: {problem}", plugin = plugin.display())]
+    DescribeFailed {
         /// The plugin.
         plugin: PathBuf,
         /// The reason.
         problem: String,
     },
     /// The plugin's description is invalid.
-    #[error("the plugin {plugin} describes itself wrongly: {problem}", plugin = plugin.display())]
-    Description {
+    #[error("plugin {plugin} has an invalid description: {problem}", plugin = plugin.display())]
+    InvalidDescription {
         /// The plugin.
         plugin: PathBuf,
         /// What is invalid.
@@ -205,16 +205,16 @@ impl PluginHostError {
     /// retry may succeed.
     pub const fn is_lasting(&self) -> bool {
         match self {
-            Self::TooBig { .. }
+            Self::TooLarge { .. }
             | Self::WrongDigest { .. }
             | Self::Unsigned { .. }
             | Self::Compile { .. }
             | Self::Load { .. }
             | Self::Contract { .. }
-            | Self::World { .. }
-            | Self::Import { .. }
-            | Self::Describe { .. }
-            | Self::Description { .. }
+            | Self::NotAProvider { .. }
+            | Self::ForbiddenImport { .. }
+            | Self::DescribeFailed { .. }
+            | Self::InvalidDescription { .. }
             | Self::PublisherKey { .. } => true,
             Self::Directory { .. }
             | Self::Exposed { .. }
@@ -223,7 +223,7 @@ impl PluginHostError {
             | Self::Missing { .. }
             | Self::Read { .. }
             | Self::Compiler { .. }
-            | Self::Uncompiled { .. }
+            | Self::CompileInterrupted { .. }
             | Self::Cache { .. } => false,
         }
     }

@@ -15,10 +15,10 @@ use linecamp_model::{Endpoint, Grant, Name, SecretName};
 use tokio::time::{Instant, timeout_at};
 
 use self::budget::Budget;
+use self::granted::{allowed_addresses, granted};
 use self::handles::Handles;
-use self::reach::{granted, vetted};
 use crate::limits::Limits;
-use crate::outbound::{Answering, Outbound, OutboundError, Target};
+use crate::outbound::{Outbound, OutboundError, OutboundFuture, Target};
 use crate::redact::Redactor;
 use crate::secret::Secrets;
 
@@ -26,19 +26,20 @@ mod address;
 mod auth;
 mod budget;
 mod dns;
-mod exchange;
+mod dns_client;
+mod granted;
 mod handles;
 mod header;
 mod http;
-mod reach;
 mod sigv4;
 mod tsig;
 mod url;
 
 pub(crate) use self::auth::{Auth, SigV4};
-pub(crate) use self::dns::{is_answer, is_cut};
-pub(crate) use self::exchange::{Exchange, TsigKey};
-pub(crate) use self::http::{HttpAnswer, HttpRequest};
+pub(crate) use self::dns::{is_response, is_truncated};
+pub(crate) use self::dns_client::{DnsQuery, TsigKey};
+pub(crate) use self::http::{HttpRequest, HttpResponse};
+pub(crate) use self::tsig::TsigCode;
 
 /// Why a request was not sent, or got no response. The texts go to the plugin, and from there to users.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,20 +51,20 @@ pub(crate) enum GateError {
     #[error("{0}")]
     Unreachable(String),
     /// The request took too long.
-    #[error("no answer in time")]
+    #[error("no response in time")]
     Timeout,
     /// The response has more bytes than this.
-    #[error("the answer has more than {0} bytes")]
+    #[error("the response is larger than {0} bytes")]
     TooLarge(u64),
-    /// The budget of the call is used up.
+    /// The call exceeded a limit.
     #[error("{0}")]
-    Budget(String),
+    LimitExceeded(String),
     /// The response is malformed.
     #[error("{0}")]
     Protocol(String),
     /// A TSIG signature was rejected, or a message could not be signed.
-    #[error("{0}")]
-    Tsig(String),
+    #[error("{1}")]
+    Tsig(TsigCode, String),
 }
 
 /// What a call may send, and what remains of its budget.
@@ -93,26 +94,26 @@ pub(crate) struct CallGrant {
 
 impl Gate {
     /// Opens a gate for one call.
-    pub(crate) fn new(pass: CallGrant, limits: &Limits, redactor: Redactor) -> Self {
-        let handles = Handles::new(&pass, redactor.clone());
-        let CallGrant { grant, outbound, until, .. } = pass;
+    pub(crate) fn new(call_grant: CallGrant, limits: &Limits, redactor: Redactor) -> Self {
+        let handles = Handles::new(&call_grant, redactor.clone());
+        let CallGrant { grant, outbound, until, .. } = call_grant;
         Self { grant, handles, redactor, budget: Budget::new(limits), outbound, until }
     }
 
     /// Whether the call exceeded its limit on requests, bytes or time: services responded, but the call could not
     /// finish.
-    pub(crate) fn is_used_up(&self) -> bool {
-        self.budget.is_used_up() || (self.budget.is_answered() && self.until <= Instant::now())
+    pub(crate) fn is_exceeded(&self) -> bool {
+        self.budget.is_exceeded() || (self.budget.has_response() && self.until <= Instant::now())
     }
 
     /// Resolves `endpoint`, if the grant covers it.
     async fn target(&self, endpoint: Endpoint, is_tls: bool, until: Instant) -> Result<Target, GateError> {
-        let reach = granted(&self.grant, &endpoint)?;
+        let kind = granted(&self.grant, &endpoint)?;
         let found: Vec<IpAddr> = match endpoint.address() {
             Some(address) => vec![address],
             None => in_time(until, self.outbound.resolve(&endpoint)).await??,
         };
-        let addresses = vetted(&endpoint, reach, found)?;
+        let addresses = allowed_addresses(&endpoint, kind, found)?;
         Ok(Target { endpoint, addresses, is_tls })
     }
 
@@ -124,15 +125,15 @@ impl Gate {
     /// Converts a send error, charging the budget for a response that was too large.
     fn failed(&mut self, error: OutboundError) -> GateError {
         match error {
-            OutboundError::TooLarge => self.budget.exceeded(),
+            OutboundError::TooLarge => self.budget.charge_oversized(),
             other => other.into(),
         }
     }
 }
 
 /// Waits for a response until the deadline.
-async fn in_time<T>(until: Instant, answering: Answering<'_, T>) -> Result<Result<T, OutboundError>, GateError> {
-    timeout_at(until, answering).await.map_err(|_| GateError::Timeout)
+async fn in_time<T>(until: Instant, future: OutboundFuture<'_, T>) -> Result<Result<T, OutboundError>, GateError> {
+    timeout_at(until, future).await.map_err(|_| GateError::Timeout)
 }
 
 impl From<OutboundError> for GateError {
@@ -140,7 +141,7 @@ impl From<OutboundError> for GateError {
         match error {
             OutboundError::Unreachable(why) => Self::Unreachable(why),
             OutboundError::Timeout => Self::Timeout,
-            OutboundError::TooLarge => Self::Protocol("the answer is too large".into()),
+            OutboundError::TooLarge => Self::Protocol("the response is too large".into()),
             OutboundError::Protocol(why) => Self::Protocol(why),
         }
     }

@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use linecamp_model::{CallId, Name, PluginDigest, ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec, Text};
+use linecamp_model::{ProviderFailure, ProviderReply, Text};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::call::CallContext;
 use crate::engine::WasmEngine;
 use crate::error::PluginHostError;
+use crate::host_event::{HostEvent, ProviderCall};
 use crate::library::Library;
 use crate::limits::{CALLS_WAITING_MAX, EVENTS_MAX};
 use crate::network::Network;
@@ -27,55 +28,10 @@ pub struct PluginHost {
     events: mpsc::Receiver<HostEvent>,
     /// Replies to calls rejected because the queue was full. Each is one of the caller's open calls, so the caller
     /// bounds their number.
-    turned_away: VecDeque<HostEvent>,
+    rejected: VecDeque<HostEvent>,
     /// Dropped to stop the thread.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
-}
-
-/// A call to a provider.
-#[derive(Clone, Debug)]
-pub struct ProviderCall {
-    /// Identifies the call in its reply.
-    pub call: CallId,
-    /// The provider, with its settings and grants.
-    pub spec: Arc<ProviderSpec>,
-    /// Whether the site's own configuration defines the provider, as opposed to the server. Only such a provider may
-    /// use site secrets without a binding.
-    pub is_local: bool,
-    /// The operation to run.
-    pub request: ProviderRequest,
-}
-
-/// An event from the plugin host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HostEvent {
-    /// A call ended. There is exactly one of these for every [`PluginHost::call`].
-    Replied {
-        /// The call.
-        call: CallId,
-        /// The result of the call.
-        reply: ProviderReply,
-        /// The plugin that handled the call; `None` if no plugin could be loaded.
-        plugin: Option<PluginSeen>,
-    },
-    /// A file in the plugin directory was added, replaced or deleted.
-    PluginChanged {
-        /// The name of the plugin.
-        name: Name,
-        /// The digest that the next call uses, or why this file is not used. In that case the previously loaded plugin
-        /// stays in use, if there was one and the file was not deleted.
-        result: Result<PluginDigest, Text>,
-    },
-}
-
-/// A plugin as it described itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PluginSeen {
-    /// Its name.
-    pub name: Name,
-    /// Its version.
-    pub version: Text,
 }
 
 impl PluginHost {
@@ -100,7 +56,7 @@ impl PluginHost {
     ) -> Result<Self, PluginHostError> {
         let start = |source: std::io::Error| PluginHostError::Start { what: "the thread", source: source.into() };
         let limits = config.limits.clone();
-        let context = Arc::new(CallContext { machine: WasmEngine::start()?, secrets, outbound, limits });
+        let context = Arc::new(CallContext { engine: WasmEngine::start()?, secrets, outbound, limits });
         let library = Library::open(&config, Arc::clone(&context))?;
         let watch = Watch::start(&config.directory)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -110,17 +66,17 @@ impl PluginHost {
             .build()
             .map_err(start)?;
 
-        let (calls, asked) = mpsc::channel(CALLS_WAITING_MAX);
-        let (told, events) = mpsc::channel(EVENTS_MAX);
+        let (calls, queue) = mpsc::channel(CALLS_WAITING_MAX);
+        let (sender, events) = mpsc::channel(EVENTS_MAX);
         let (stop, stopped) = oneshot::channel();
-        let worker = Worker::new(library, context, told);
+        let worker = Worker::new(library, context, sender);
         let work = move || {
-            runtime.block_on(worker.run(asked, watch, stopped));
+            runtime.block_on(worker.run(queue, watch, stopped));
             // Name lookups still in flight are not waited for.
             runtime.shutdown_background();
         };
         let thread = thread::Builder::new().name("plugins".into()).spawn(work).map_err(start)?;
-        Ok(Self { calls, events, turned_away: VecDeque::new(), stop: Some(stop), thread: Some(thread) })
+        Ok(Self { calls, events, rejected: VecDeque::new(), stop: Some(stop), thread: Some(thread) })
     }
 
     /// Queues a call to a provider. The reply arrives as [`HostEvent::Replied`] after at most
@@ -131,15 +87,15 @@ impl PluginHost {
     pub fn call(&mut self, call: ProviderCall) {
         let id = call.call;
         if self.calls.try_send(call).is_err() {
-            let reason = Text::lossy(&format!("more than {CALLS_WAITING_MAX} calls of plugins are waiting"));
+            let reason = Text::lossy(&format!("more than {CALLS_WAITING_MAX} plugin calls are queued"));
             let reply = ProviderReply::Failed(ProviderFailure::Retry { after: None, reason });
-            self.turned_away.push_back(HostEvent::Replied { call: id, reply, plugin: None });
+            self.rejected.push_back(HostEvent::Replied { call: id, reply, plugin: None });
         }
     }
 
     /// Returns the next event. Cancel-safe.
     pub async fn event(&mut self) -> HostEvent {
-        if let Some(event) = self.turned_away.pop_front() {
+        if let Some(event) = self.rejected.pop_front() {
             return event;
         }
         match self.events.recv().await {

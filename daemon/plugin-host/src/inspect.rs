@@ -10,7 +10,7 @@ use crate::call::{CallContext, NoSecrets};
 use crate::contract::Description;
 use crate::engine::WasmEngine;
 use crate::error::PluginHostError;
-use crate::library::{Inspection, look};
+use crate::library::{Inspection, inspect_file};
 use crate::network::Network;
 use crate::settings::HostConfig;
 
@@ -38,20 +38,20 @@ pub struct PluginReport {
 pub fn inspect(path: &Path, config: &HostConfig) -> Result<PluginReport, PluginHostError> {
     // Runs on a thread of its own, because the caller's thread may be one on which blocking on a runtime is not
     // allowed.
-    let looked = thread::scope(|scope| scope.spawn(|| inspect_here(path, config)).join());
-    looked.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    let inspection = thread::scope(|scope| scope.spawn(|| inspect_here(path, config)).join());
+    inspection.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 fn inspect_here(path: &Path, config: &HostConfig) -> Result<PluginReport, PluginHostError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|source| PluginHostError::Start { what: "the thread", source: source.into() })?;
     let context = CallContext {
-        machine: WasmEngine::start()?,
+        engine: WasmEngine::start()?,
         secrets: Arc::new(NoSecrets),
         outbound: Arc::new(Network::new(None)?),
         limits: config.limits.clone(),
     };
-    let looked = runtime.block_on(look(path.to_owned(), config, &context))?;
-    let Inspection { digest, bytes, imports, description } = looked;
+    let inspection = runtime.block_on(inspect_file(path.to_owned(), config, &context))?;
+    let Inspection { digest, bytes, imports, description } = inspection;
     Ok(PluginReport { path: path.to_owned(), digest, bytes, imports, description })
 }

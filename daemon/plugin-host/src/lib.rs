@@ -22,7 +22,7 @@
 //! - A plugin never sees a secret. It names one, and the host inserts it into the request; in responses, log lines and
 //!   error texts the secret is redacted.
 //! - A secret is sent only where the site's configuration binds it: `binding` defines which providers may use it,
-//!   toward which hosts and how.
+//!   destination which hosts and how.
 //! - Every call ends within its deadline, as data: [`ProviderReply`](linecamp_model::ProviderReply). Nothing a plugin
 //!   or a service does causes a panic here or costs another call more than its share of the CPU.
 //! - Every connection goes to an address that was checked, under the host name that was checked.
@@ -36,13 +36,14 @@
 
 mod binding;
 mod call;
-mod conformance;
 mod contract;
 mod engine;
 mod engine_config;
 mod error;
 mod gate;
 mod host;
+mod host_event;
+mod inline;
 mod inspect;
 mod library;
 mod limits;
@@ -60,13 +61,14 @@ mod worker;
 mod tests;
 
 pub use binding::{SecretBinding, SecretScope, SecretUse};
-pub use conformance::{ConformanceRun, Rehearsed};
-pub use contract::{Description, SecretWant};
+pub use contract::{Description, SecretRequirement};
 pub use error::PluginHostError;
-pub use host::{HostEvent, PluginHost, PluginSeen, ProviderCall};
+pub use host::PluginHost;
+pub use host_event::{HostEvent, PluginIdentity, ProviderCall};
+pub use inline::{InlineHost, LoadedPlugin};
 pub use inspect::{PluginReport, inspect};
 pub use limits::Limits;
 pub use network::Network;
-pub use outbound::{Answering, Outbound, OutboundError, Target};
+pub use outbound::{Outbound, OutboundError, OutboundFuture, Target};
 pub use secret::{Secret, SecretError, Secrets, SiteSecret};
 pub use settings::{HostConfig, PublisherKey};

@@ -75,13 +75,13 @@ impl Library {
     /// Opens the plugin directory.
     pub(crate) fn open(config: &HostConfig, context: Arc<CallContext>) -> Result<Self, PluginHostError> {
         file::prepare(&config.directory)?;
-        let cache = Cache::open(config.directory.join("cache"), context.machine.tag())?;
+        let cache = Cache::open(config.directory.join("cache"), context.engine.tag())?;
         Ok(Self {
             directory: config.directory.clone(),
             publishers: config.publishers.clone(),
             compiler: Compiler::new(config.compiler.clone()),
             cache,
-            linkers: Linkers::new(context.machine.engine())?,
+            linkers: Linkers::new(context.engine.wasmtime())?,
             context,
             slots: Mutex::default(),
             uses: AtomicU64::new(0),
@@ -113,7 +113,7 @@ impl Library {
         match (&state.plugin, &state.problem) {
             (Some(plugin), problem) => Ok(Lookup { plugin: Arc::clone(plugin), problem: problem.clone() }),
             (None, Some(problem)) => Err(problem.clone()),
-            (None, None) => Err(format!("the plugin {} was not loaded", wanted.name)),
+            (None, None) => Err(format!("plugin {} was not loaded", wanted.name)),
         }
     }
 
@@ -149,19 +149,19 @@ impl Library {
             return Err(PluginHostError::WrongDigest { plugin: path, found: digest });
         }
         file::verify(&path, &bytes, &self.publishers)?;
-        let engine = self.context.machine.engine();
+        let engine = self.context.engine.wasmtime();
         let source = cache::Plugin { path: &path, bytes: &bytes, digest };
         let component = self.cache.load(engine, source, &self.compiler).await?;
         drop(bytes);
         let prepared = self.linkers.prepare(&component, &path)?;
         let description = self.context.describe(&prepared).await;
-        let description = description.map_err(|problem| PluginHostError::Describe { plugin: path.clone(), problem })?;
+        let description =
+            description.map_err(|problem| PluginHostError::DescribeFailed { plugin: path.clone(), problem })?;
         if description.name != wanted.name {
-            let problem =
-                format!("it says that it is `{}`, and the file that it is `{}`", description.name, wanted.name);
-            return Err(PluginHostError::Description { plugin: path, problem });
+            let problem = format!("it is named `{}`, but its file is named `{}`", description.name, wanted.name);
+            return Err(PluginHostError::InvalidDescription { plugin: path, problem });
         }
-        tracing::info!(plugin = %description.name, version = %description.version, %digest, "took a plugin into use");
+        tracing::info!(plugin = %description.name, version = %description.version, %digest, "loaded a plugin");
         Ok(Plugin { digest, description, prepared })
     }
 }
@@ -175,18 +175,18 @@ pub(crate) struct Inspection {
 }
 
 /// Loads one file without a cache, and reports what it contains.
-pub(crate) async fn look(
+pub(crate) async fn inspect_file(
     path: PathBuf,
     config: &HostConfig,
     context: &CallContext,
 ) -> Result<Inspection, PluginHostError> {
     let bytes = file::read(&path)?;
     file::verify(&path, &bytes, &config.publishers)?;
-    let engine = context.machine.engine();
+    let engine = context.engine.wasmtime();
     let component = cache::uncached(engine, &path, &bytes, &Compiler::new(config.compiler.clone())).await?;
     let prepared = Linkers::new(engine)?.prepare(&component, &path)?;
     let described = context.describe(&prepared).await;
-    let description = described.map_err(|problem| PluginHostError::Describe { plugin: path, problem })?;
+    let description = described.map_err(|problem| PluginHostError::DescribeFailed { plugin: path, problem })?;
     Ok(Inspection {
         digest: PluginDigest::of(&bytes),
         bytes: bytes.len() as u64,

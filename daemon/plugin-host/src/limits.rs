@@ -35,7 +35,7 @@ pub(crate) const RANDOM_BYTES_MAX: u64 = 64 * 1024;
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
 /// The fraction of a call's time reserved for the plugin to report that a service was too slow: one tenth.
-pub(crate) const LAST_WORDS_SHARE: u32 = 10;
+pub(crate) const ERROR_REPORT_SHARE: u32 = 10;
 
 /// Record sets that an observation may return. A listing with more is reduced to ownership TXT records; if the
 /// requested names have more, the call fails.
@@ -56,7 +56,7 @@ pub(crate) const SCHEMA_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of plugin text sent to the server: the reason a call failed, and what an instance wrote to stderr. There
 /// is room for the host's own reason with its hint, which a plugin passes on (up to 340 bytes), and little beyond that.
-pub(crate) const PLUGIN_WORDS_BYTES_MAX: usize = 384;
+pub(crate) const PLUGIN_TEXT_BYTES_MAX: usize = 384;
 
 /// Secrets, endpoints and extra entries of a description, each. A plugin with more is rejected.
 pub(crate) const DESCRIBED_MAX: usize = 32;
@@ -79,13 +79,13 @@ pub struct Limits {
     /// Resources (streams, pollables) held at once.
     pub resources: usize,
     /// Bytes that the plugin passes to the host in one host call, or in its return value.
-    pub handover_bytes: usize,
+    pub host_call_bytes: usize,
     /// HTTP requests and DNS exchanges.
     pub requests: u32,
     /// Total bytes of all requests.
     pub sent_bytes: u64,
     /// Bytes of one response from a service.
-    pub answer_bytes: u64,
+    pub response_bytes: u64,
     /// Total bytes of all responses.
     pub received_bytes: u64,
     /// Lines in the daemon's log. Further lines are dropped, and their number is logged.
@@ -103,10 +103,10 @@ impl Default for Limits {
             table_elements: 20_000,
             instances: 40,
             resources: 256,
-            handover_bytes: 8 * 1024 * 1024,
+            host_call_bytes: 8 * 1024 * 1024,
             requests: 64,
             sent_bytes: 1024 * 1024,
-            answer_bytes: 4 * 1024 * 1024,
+            response_bytes: 4 * 1024 * 1024,
             received_bytes: 16 * 1024 * 1024,
             log_lines: 100,
             log_line_bytes: 1024,

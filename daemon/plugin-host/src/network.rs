@@ -14,14 +14,14 @@ use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use linecamp_model::Endpoint;
-use linecamp_transport::OutboundTls;
+use linecamp_transport::{HandshakeFault, OutboundTls};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use crate::error::{PluginHostError, chain};
-use crate::gate::{is_answer, is_cut};
-use crate::outbound::{Answering, Outbound, OutboundError, Target};
+use crate::gate::{is_response, is_truncated};
+use crate::outbound::{Outbound, OutboundError, OutboundFuture, Target};
 
 /// Addresses tried per name. Further addresses are ignored.
 const ADDRESSES_MAX: usize = 8;
@@ -62,20 +62,20 @@ impl Network {
         &self,
         target: &Target,
         request: http::Request<Bytes>,
-        answer_bytes_max: u64,
+        response_bytes_max: u64,
     ) -> Result<http::Response<Bytes>, OutboundError> {
         let stream = connect(target).await?;
         if !target.is_tls {
-            return ask(stream, request, answer_bytes_max).await;
+            return send_http(stream, request, response_bytes_max).await;
         }
         let wrapped = self.tls.wrap(target.endpoint.host(), stream).await;
-        let stream = wrapped.map_err(|error| OutboundError::Unreachable(untrusted(target, &error)))?;
-        ask(stream, request, answer_bytes_max).await
+        let stream = wrapped.map_err(|error| OutboundError::Unreachable(handshake_error(target, &error)))?;
+        send_http(stream, request, response_bytes_max).await
     }
 }
 
 impl Outbound for Network {
-    fn resolve<'a>(&'a self, endpoint: &'a Endpoint) -> Answering<'a, Vec<IpAddr>> {
+    fn resolve<'a>(&'a self, endpoint: &'a Endpoint) -> OutboundFuture<'a, Vec<IpAddr>> {
         Box::pin(async move {
             let found = tokio::net::lookup_host((endpoint.host(), endpoint.port())).await;
             let found = found.map_err(|error| {
@@ -89,20 +89,20 @@ impl Outbound for Network {
         &'a self,
         target: &'a Target,
         request: http::Request<Bytes>,
-        answer_bytes_max: u64,
-    ) -> Answering<'a, http::Response<Bytes>> {
-        Box::pin(self.send_to(target, request, answer_bytes_max))
+        response_bytes_max: u64,
+    ) -> OutboundFuture<'a, http::Response<Bytes>> {
+        Box::pin(self.send_to(target, request, response_bytes_max))
     }
 
-    fn exchange<'a>(&'a self, target: &'a Target, message: Bytes) -> Answering<'a, Bytes> {
+    fn send_dns<'a>(&'a self, target: &'a Target, message: Bytes) -> OutboundFuture<'a, Bytes> {
         Box::pin(async move {
             if message.len() <= UDP_BYTES_MAX {
-                let answer = exchange_udp(target, &message).await?;
-                if !is_cut(&answer) {
-                    return Ok(answer);
+                let response = query_udp(target, &message).await?;
+                if !is_truncated(&response) {
+                    return Ok(response);
                 }
             }
-            exchange_tcp(target, &message).await
+            query_tcp(target, &message).await
         })
     }
 }
@@ -117,7 +117,7 @@ async fn connect(target: &Target) -> Result<TcpStream, OutboundError> {
                 return Ok(stream);
             }
             Ok(Err(error)) => problems.push(format!("{address}: {error}")),
-            Err(_) => problems.push(format!("{address}: no answer within {} s", CONNECT_LIMIT.as_secs())),
+            Err(_) => problems.push(format!("{address}: no response within {} s", CONNECT_LIMIT.as_secs())),
         }
     }
     Err(OutboundError::Unreachable(format!("failed to connect to {}: {}", target.endpoint, problems.join("; "))))
@@ -128,38 +128,37 @@ fn unreachable(target: &Target, error: &io::Error) -> OutboundError {
 }
 
 /// Describes why a TLS handshake failed, and what to do.
-fn untrusted(target: &Target, error: &io::Error) -> String {
-    let text = error.to_string();
-    let remedy = match () {
-        () if text.contains("UnknownIssuer") => "; if it is a service of your own, name its authority's CA file",
-        () if text.contains("not valid yet") || text.contains("expired") => "; check this machine's clock, and theirs",
-        () => "",
+fn handshake_error(target: &Target, error: &io::Error) -> String {
+    let remedy = match HandshakeFault::of(error) {
+        HandshakeFault::UnknownIssuer => "; for a private service, configure its CA file",
+        HandshakeFault::OutsideValidity => "; check the clocks of this machine and of the service",
+        HandshakeFault::Other => "",
     };
-    format!("failed to shake hands with {}: {text}{remedy}", target.endpoint)
+    format!("TLS handshake with {} failed: {error}{remedy}", target.endpoint)
 }
 
 /// Sends the request over `stream` and reads the response.
-async fn ask(
+async fn send_http(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send,
     request: http::Request<Bytes>,
-    answer_bytes_max: u64,
+    response_bytes_max: u64,
 ) -> Result<http::Response<Bytes>, OutboundError> {
     let protocol = |error: hyper::Error| OutboundError::Protocol(chain(&error));
     let mut builder = http1::Builder::new();
     builder.max_buf_size(HEAD_BYTES_MAX);
     let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(protocol)?;
-    let talk = async {
-        let answer = sender.send_request(request.map(Full::new)).await.map_err(protocol)?;
-        let (head, body) = answer.into_parts();
-        Ok(http::Response::from_parts(head, bounded(body, answer_bytes_max).await?))
+    let exchange = async {
+        let response = sender.send_request(request.map(Full::new)).await.map_err(protocol)?;
+        let (head, body) = response.into_parts();
+        Ok(http::Response::from_parts(head, bounded(body, response_bytes_max).await?))
     };
     // Both are polled in this future, so that dropping it closes the connection.
-    tokio::pin!(connection, talk);
+    tokio::pin!(connection, exchange);
     let mut is_open = true;
     loop {
         tokio::select! {
             biased;
-            answer = &mut talk => return answer,
+            response = &mut exchange => return response,
             _ended = &mut connection, if is_open => is_open = false,
         }
     }
@@ -182,11 +181,11 @@ async fn bounded(mut body: Incoming, bytes_max: u64) -> Result<Bytes, OutboundEr
     Ok(bytes.into())
 }
 
-async fn exchange_udp(target: &Target, message: &[u8]) -> Result<Bytes, OutboundError> {
+async fn query_udp(target: &Target, message: &[u8]) -> Result<Bytes, OutboundError> {
     let mut problem = OutboundError::Timeout;
     for (wait, address) in UDP_WAITS.into_iter().zip(target.addresses.iter().cycle()) {
-        match timeout(wait, ask_udp(*address, message)).await {
-            Ok(Ok(answer)) => return Ok(answer),
+        match timeout(wait, receive_udp(*address, message)).await {
+            Ok(Ok(response)) => return Ok(response),
             // Nothing is listening there; the server may be starting.
             Ok(Err(error)) => problem = unreachable(target, &error),
             Err(_) => problem = OutboundError::Timeout,
@@ -196,7 +195,7 @@ async fn exchange_udp(target: &Target, message: &[u8]) -> Result<Bytes, Outbound
 }
 
 /// Sends the message from a fresh port and waits for the response; datagrams that are not the response are ignored.
-async fn ask_udp(address: SocketAddr, message: &[u8]) -> io::Result<Bytes> {
+async fn receive_udp(address: SocketAddr, message: &[u8]) -> io::Result<Bytes> {
     let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).await?;
     socket.connect(address).await?;
@@ -204,24 +203,27 @@ async fn ask_udp(address: SocketAddr, message: &[u8]) -> io::Result<Bytes> {
     let mut buffer = vec![0; MESSAGE_BYTES_MAX];
     loop {
         let bytes = socket.recv(&mut buffer).await?;
-        if is_answer(message, &buffer[..bytes]) {
+        if is_response(message, &buffer[..bytes]) {
             return Ok(Bytes::copy_from_slice(&buffer[..bytes]));
         }
     }
 }
 
-async fn exchange_tcp(target: &Target, message: &[u8]) -> Result<Bytes, OutboundError> {
+async fn query_tcp(target: &Target, message: &[u8]) -> Result<Bytes, OutboundError> {
     let failed = |error: io::Error| unreachable(target, &error);
     let Ok(length) = u16::try_from(message.len()) else {
-        return Err(OutboundError::Protocol("the message is longer than a DNS message can be".into()));
+        return Err(OutboundError::Protocol("the message is longer than 65,535 bytes".into()));
     };
     let mut stream = connect(target).await?;
     stream.write_all(&[&length.to_be_bytes(), message].concat()).await.map_err(failed)?;
     let length = stream.read_u16().await.map_err(failed)?;
-    let mut answer = vec![0; length.into()];
-    stream.read_exact(&mut answer).await.map_err(failed)?;
-    if !is_answer(message, &answer) {
-        return Err(OutboundError::Protocol(format!("{} answered something else than it was asked", target.endpoint)));
+    let mut response = vec![0; length.into()];
+    stream.read_exact(&mut response).await.map_err(failed)?;
+    if !is_response(message, &response) {
+        return Err(OutboundError::Protocol(format!(
+            "{} sent a response that does not match the query",
+            target.endpoint
+        )));
     }
-    Ok(answer.into())
+    Ok(response.into())
 }

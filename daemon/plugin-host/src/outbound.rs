@@ -8,26 +8,26 @@ use bytes::Bytes;
 use linecamp_model::Endpoint;
 
 /// A pending [`Outbound`] operation. Dropped when its time is up.
-pub type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T, OutboundError>> + Send + 'a>>;
+pub type OutboundFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, OutboundError>> + Send + 'a>>;
 
 /// Sends the requests that the gate has allowed. The gate has already checked the grant, charged the budget and
 /// inserted the secrets; it drops an operation that takes too long. A test kit emulates services with its own
 /// implementation.
 pub trait Outbound: Send + Sync {
     /// Resolves a name to its addresses. The gate rejects those that the grant does not cover.
-    fn resolve<'a>(&'a self, endpoint: &'a Endpoint) -> Answering<'a, Vec<IpAddr>>;
+    fn resolve<'a>(&'a self, endpoint: &'a Endpoint) -> OutboundFuture<'a, Vec<IpAddr>>;
 
-    /// Sends a request and returns the complete response, up to `answer_bytes_max` bytes. The request's URI is its path
+    /// Sends a request and returns the complete response, up to `response_bytes_max` bytes. The request's URI is its path
     /// and query; `Host` is set.
     fn send<'a>(
         &'a self,
         target: &'a Target,
         request: http::Request<Bytes>,
-        answer_bytes_max: u64,
-    ) -> Answering<'a, http::Response<Bytes>>;
+        response_bytes_max: u64,
+    ) -> OutboundFuture<'a, http::Response<Bytes>>;
 
     /// Sends a DNS message and returns the response to it: one with the same ID and question.
-    fn exchange<'a>(&'a self, target: &'a Target, message: Bytes) -> Answering<'a, Bytes>;
+    fn send_dns<'a>(&'a self, target: &'a Target, message: Bytes) -> OutboundFuture<'a, Bytes>;
 }
 
 /// The only place to connect to.
@@ -48,10 +48,10 @@ pub enum OutboundError {
     #[error("{0}")]
     Unreachable(String),
     /// The operation timed out.
-    #[error("no answer in time")]
+    #[error("no response in time")]
     Timeout,
     /// The response has more bytes than allowed.
-    #[error("the answer is too large")]
+    #[error("the response is too large")]
     TooLarge,
     /// The response is malformed.
     #[error("{0}")]

@@ -7,7 +7,7 @@ use crate::redact::Redactor;
 
 /// The level of a line, as set by the plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Weight {
+pub(crate) enum LogLevel {
     Error,
     Warn,
     Info,
@@ -35,17 +35,17 @@ impl PluginLog {
     }
 
     /// Writes a line. A plugin's error is logged as a warning, because it is not an error of the daemon.
-    pub(crate) fn write(&mut self, weight: Weight, message: &str) {
+    pub(crate) fn write(&mut self, level: LogLevel, message: &str) {
         match self.lines_left.checked_sub(1) {
             Some(left) => self.lines_left = left,
             None => return self.lines_dropped += 1,
         }
         let line = self.line(message);
         let provider = self.provider.as_str();
-        match weight {
-            Weight::Error | Weight::Warn => tracing::warn!(target: "plugin", provider, "{line}"),
-            Weight::Info => tracing::info!(target: "plugin", provider, "{line}"),
-            Weight::Debug => tracing::debug!(target: "plugin", provider, "{line}"),
+        match level {
+            LogLevel::Error | LogLevel::Warn => tracing::warn!(target: "plugin", provider, "{line}"),
+            LogLevel::Info => tracing::info!(target: "plugin", provider, "{line}"),
+            LogLevel::Debug => tracing::debug!(target: "plugin", provider, "{line}"),
         }
     }
 
@@ -53,7 +53,7 @@ impl PluginLog {
     /// of a secret at the end of the line, too short to be recognized; that end is dropped as well.
     fn line(&self, message: &str) -> String {
         let near = message.floor_char_boundary(4 * self.line_bytes_max);
-        let redacted = self.redactor.words(&message[..near]);
+        let redacted = self.redactor.redact_text(&message[..near]);
         let whole = match near == message.len() {
             true => redacted.len(),
             false => redacted.len() - self.redactor.head_at_end(&redacted),
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn a_line_is_short_and_has_no_secret_and_no_control() {
         let redactor = Redactor::default();
-        redactor.redact(&SecretName::parse("key").unwrap(), b"s3cret");
+        redactor.add_secret(&SecretName::parse("key").unwrap(), b"s3cret");
         let limits = Limits { log_line_bytes: 20, ..Limits::default() };
         let plugin_log = PluginLog::new(&Name::parse("dns").unwrap(), &limits, redactor);
         assert_eq!(plugin_log.line("a\u{1b}[31m\nb"), "a [31m b");
@@ -93,7 +93,7 @@ mod tests {
     fn a_secret_at_the_cut_does_not_show_its_head() {
         let redactor = Redactor::default();
         let secret = "0123456789".repeat(3);
-        redactor.redact(&SecretName::parse("k").unwrap(), secret.as_bytes());
+        redactor.add_secret(&SecretName::parse("k").unwrap(), secret.as_bytes());
         let limits = Limits { log_line_bytes: 20, ..Limits::default() };
         let plugin_log = PluginLog::new(&Name::parse("dns").unwrap(), &limits, redactor);
         assert_eq!(plugin_log.line(&secret.repeat(9)), "[secret k][secret k]");

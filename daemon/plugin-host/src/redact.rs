@@ -33,7 +33,7 @@ struct Form {
 
 impl Redactor {
     /// Adds a form of the secret `name`, and its usual encodings.
-    pub(crate) fn redact(&self, name: &SecretName, form: &[u8]) {
+    pub(crate) fn add_secret(&self, name: &SecretName, form: &[u8]) {
         let mut forms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if forms.iter().any(|known| *known.bytes == form) {
             return;
@@ -50,13 +50,13 @@ impl Redactor {
     }
 
     /// Returns a text with secrets redacted.
-    pub(crate) fn words(&self, text: &str) -> String {
+    pub(crate) fn redact_text(&self, text: &str) -> String {
         let words = self.without(text.as_bytes(), WORDS_BYTES_MIN);
         without_user_info(&String::from_utf8_lossy(&words))
     }
 
     /// Returns the bytes of a response with secrets redacted.
-    pub(crate) fn answer(&self, bytes: &[u8]) -> Vec<u8> {
+    pub(crate) fn redact_response(&self, bytes: &[u8]) -> Vec<u8> {
         self.without(bytes, ANSWER_BYTES_MIN)
     }
 
@@ -178,24 +178,25 @@ mod tests {
     fn a_secret_is_blotted_out_wherever_it_stands() {
         let redactor = Redactor::default();
         let name = SecretName::parse("key").unwrap();
-        redactor.redact(&name, b"s3cret");
-        redactor.redact(&name, b"xs3cretx");
-        let check = |text: &str, expected: &str| assert_eq!(redactor.words(text), expected);
+        redactor.add_secret(&name, b"s3cret");
+        redactor.add_secret(&name, b"xs3cretx");
+        let check = |text: &str, expected: &str| assert_eq!(redactor.redact_text(text), expected);
         check("", "");
         check("nothing", "nothing");
         check("s3cret", "[secret key]");
         check("a s3cret, ss3crets3cre", "a [secret key], s[secret key]s3cre");
         check("xs3cretx", "[secret key]");
-        assert_eq!(redactor.answer(b"s3cret"), b"s3cret", "it may be a word");
-        redactor.redact(&name, b"0123456789abcdef");
-        assert_eq!(redactor.answer(b"\xff0123456789abcdef"), b"\xff[secret key]");
+        assert_eq!(redactor.redact_response(b"s3cret"), b"s3cret", "it may be a word");
+        redactor.add_secret(&name, b"0123456789abcdef");
+        assert_eq!(redactor.redact_response(b"\xff0123456789abcdef"), b"\xff[secret key]");
     }
 
     #[test]
     fn the_usual_encodings_of_a_secret_are_redacted() {
         let redactor = Redactor::default();
-        redactor.redact(&SecretName::parse("key").unwrap(), br#"Zx9/Qw+e=r%T y&u\i"o'p{as}d?>~"#);
-        let gone = |text: &str| assert_eq!(redactor.words(&format!("it is {text}.")), "it is [secret key].", "{text}");
+        redactor.add_secret(&SecretName::parse("key").unwrap(), br#"Zx9/Qw+e=r%T y&u\i"o'p{as}d?>~"#);
+        let gone =
+            |text: &str| assert_eq!(redactor.redact_text(&format!("it is {text}.")), "it is [secret key].", "{text}");
         gone("Wng5L1F3K2U9ciVUIHkmdVxpIm8ncHthc31kPz5+");
         gone("Wng5L1F3K2U9ciVUIHkmdVxpIm8ncHthc31kPz5-");
         gone("5a78392f51772b653d722554207926755c69226f27707b61737d643f3e7e");
@@ -209,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_url_is_quoted_without_user_information() {
-        let check = |text: &str, expected: &str| assert_eq!(Redactor::default().words(text), expected);
+        let check = |text: &str, expected: &str| assert_eq!(Redactor::default().redact_text(text), expected);
         check("GET http://u:PASSWORD@host/x: refused", "GET http://…@host/x: refused");
         check("`https://u@a.example` and https://b:c@d@e", "`https://…@a.example` and https://…@e");
         check("https://a.example/x@y, ftp:// and a@b", "https://a.example/x@y, ftp:// and a@b");
@@ -218,7 +219,7 @@ mod tests {
     #[test]
     fn a_word_that_is_hardly_a_secret_stays() {
         let redactor = Redactor::default();
-        redactor.redact(&SecretName::parse("key").unwrap(), b"a");
-        assert_eq!(redactor.words("a banana"), "a banana");
+        redactor.add_secret(&SecretName::parse("key").unwrap(), b"a");
+        assert_eq!(redactor.redact_text("a banana"), "a banana");
     }
 }

@@ -20,7 +20,7 @@ use crate::plugin_log::PluginLog;
 use crate::redact::Redactor;
 
 /// The WASI interfaces that are linked, without their versions.
-pub(crate) const OFFERED: [&str; 16] = [
+pub(crate) const LINKED: [&str; 16] = [
     "wasi:cli/environment",
     "wasi:cli/exit",
     "wasi:cli/stderr",
@@ -40,9 +40,9 @@ pub(crate) const OFFERED: [&str; 16] = [
 ];
 
 /// Further WASI interfaces that are linked, without their versions: they only return random numbers.
-pub(crate) const OFFERED_CHANCE: [&str; 2] = ["wasi:random/insecure", "wasi:random/insecure-seed"];
+pub(crate) const LINKED_RANDOM: [&str; 2] = ["wasi:random/insecure", "wasi:random/insecure-seed"];
 
-/// Links [`OFFERED`] and [`OFFERED_CHANCE`].
+/// Links [`LINKED`] and [`LINKED_RANDOM`].
 pub(crate) fn link(linker: &mut Linker<Sandbox>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_proxy_interfaces_async(linker)?;
     cli::environment::add_to_linker::<_, WasiCli>(linker, Sandbox::cli)?;
@@ -61,7 +61,7 @@ pub(crate) struct Sandbox {
     wasi: WasiCtx,
     table: ResourceTable,
     stderr: MemoryOutputPipe,
-    ceiling: Ceiling,
+    meter: ResourceMeter,
     ticks_left: u128,
     /// The only way to the network.
     pub(crate) gate: Gate,
@@ -72,8 +72,8 @@ pub(crate) struct Sandbox {
 }
 
 impl Sandbox {
-    /// Creates the store for one instance of a plugin, working for the provider of `pass`.
-    pub(crate) fn store(machine: &WasmEngine, pass: CallGrant, limits: &Limits) -> Store<Self> {
+    /// Creates the store for one instance of a plugin, working for the provider of `grant`.
+    pub(crate) fn store(engine: &WasmEngine, grant: CallGrant, limits: &Limits) -> Store<Self> {
         let stderr = MemoryOutputPipe::new(STDERR_BYTES_MAX);
         let mut wasi = WasiCtx::builder();
         wasi.stderr(stderr.clone()).max_random_size(RANDOM_BYTES_MAX);
@@ -86,15 +86,15 @@ impl Sandbox {
             wasi: wasi.build(),
             table,
             stderr,
-            ceiling: Ceiling::new(limits),
+            meter: ResourceMeter::new(limits),
             ticks_left: limits.cpu_time.as_millis() / TICK.as_millis(),
-            plugin_log: PluginLog::new(&pass.provider, limits, redactor.clone()),
-            gate: Gate::new(pass, limits, redactor.clone()),
+            plugin_log: PluginLog::new(&grant.provider, limits, redactor.clone()),
+            gate: Gate::new(grant, limits, redactor.clone()),
             redactor,
         };
-        let mut store = Store::new(machine.engine(), sandbox);
-        store.limiter(|sandbox| &mut sandbox.ceiling);
-        store.set_hostcall_fuel(limits.handover_bytes);
+        let mut store = Store::new(engine.wasmtime(), sandbox);
+        store.limiter(|sandbox| &mut sandbox.meter);
+        store.set_hostcall_fuel(limits.host_call_bytes);
         store.set_max_component_handles(limits.resources);
         // A store whose deadline is not in the future is interrupted immediately.
         store.set_epoch_deadline(1);
@@ -113,7 +113,7 @@ impl Sandbox {
     }
 
     /// Returns what the plugin wrote to stderr.
-    pub(crate) fn last_words(&self) -> String {
+    pub(crate) fn stderr_text(&self) -> String {
         let text = String::from_utf8_lossy(&self.stderr.contents()).into_owned();
         text.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
     }
@@ -126,7 +126,7 @@ impl WasiView for Sandbox {
 }
 
 /// Counts the memory and table elements of an instance, summed over all of its memories and tables.
-struct Ceiling {
+struct ResourceMeter {
     memory_bytes: usize,
     memory_bytes_max: usize,
     table_elements: usize,
@@ -136,16 +136,16 @@ struct Ceiling {
 
 /// A limit that an instance tried to exceed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum CeilingReached {
+pub(crate) enum LimitReached {
     /// The limit on memory.
-    #[error("wanted more than {} MiB of memory", .0 >> 20)]
+    #[error("exceeded {} MiB of memory", .0 >> 20)]
     Memory(usize),
     /// The limit on table elements.
-    #[error("wanted more than {0} elements in its tables")]
+    #[error("exceeded {0} table elements")]
     Table(usize),
 }
 
-impl Ceiling {
+impl ResourceMeter {
     const fn new(limits: &Limits) -> Self {
         Self {
             memory_bytes: 0,
@@ -157,11 +157,11 @@ impl Ceiling {
     }
 }
 
-impl ResourceLimiter for Ceiling {
+impl ResourceLimiter for ResourceMeter {
     fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
         let total = self.memory_bytes.saturating_add(desired.saturating_sub(current));
         if self.memory_bytes_max < total {
-            return Err(CeilingReached::Memory(self.memory_bytes_max).into());
+            return Err(LimitReached::Memory(self.memory_bytes_max).into());
         }
         self.memory_bytes = total;
         Ok(true)
@@ -170,7 +170,7 @@ impl ResourceLimiter for Ceiling {
     fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
         let total = self.table_elements.saturating_add(desired.saturating_sub(current));
         if self.table_elements_max < total {
-            return Err(CeilingReached::Table(self.table_elements_max).into());
+            return Err(LimitReached::Table(self.table_elements_max).into());
         }
         self.table_elements = total;
         Ok(true)

@@ -59,7 +59,7 @@ impl fmt::Debug for Secret {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// No secret of this name is defined.
-    #[error("the site has no secret `{name}`; put it into {place}")]
+    #[error("the site has no secret `{name}`; add it to {place}")]
     Missing {
         /// The name.
         name: SecretName,
@@ -67,7 +67,7 @@ pub enum SecretError {
         place: String,
     },
     /// The secret is defined but cannot be read.
-    #[error("the site's secret `{name}` cannot be read: {problem}")]
+    #[error("cannot read the site's secret `{name}`: {problem}")]
     Unreadable {
         /// The name.
         name: SecretName,

@@ -64,7 +64,7 @@ pub use https::{ClientTlsStream, ServerTlsStream, TlsIncoming, TlsListener, conn
 pub use identity::{Authority, SiteCredentials, SiteIdentity, SiteKey};
 pub use linecamp_proto::frame::FrameError;
 pub use listener::{Incoming, Listener};
-pub use outbound::OutboundTls;
+pub use outbound::{HandshakeFault, OutboundTls};
 pub use peer::{Credential, Peer};
 pub use platform::{AsyncUdpSocket, Platform, UdpPoller, udp};
 pub use probe::{LinkProbe, Probed, probe_api};

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -51,6 +51,34 @@ impl OutboundTls {
     pub async fn wrap(&self, host: &str, stream: TcpStream) -> Result<ClientTlsStream, io::Error> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await
+    }
+}
+
+/// Why a TLS handshake failed, as far as it changes what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandshakeFault {
+    /// No trusted authority has issued the certificate.
+    UnknownIssuer,
+    /// The certificate has expired, or is not valid yet.
+    OutsideValidity,
+    /// Anything else.
+    Other,
+}
+
+impl HandshakeFault {
+    /// Classifies the error of [`OutboundTls::wrap`].
+    pub fn of(error: &io::Error) -> Self {
+        use CertificateError as Problem;
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        let Some(rustls::Error::InvalidCertificate(problem)) = inner else { return Self::Other };
+        match problem {
+            Problem::UnknownIssuer => Self::UnknownIssuer,
+            Problem::Expired
+            | Problem::ExpiredContext { .. }
+            | Problem::NotValidYet
+            | Problem::NotValidYetContext { .. } => Self::OutsideValidity,
+            _ => Self::Other,
+        }
     }
 }
 

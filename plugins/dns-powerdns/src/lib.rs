@@ -18,7 +18,7 @@ mod search;
 mod zone;
 
 #[cfg(test)]
-mod model;
+mod fake_server;
 #[cfg(test)]
 mod tests;
 
@@ -38,15 +38,15 @@ const CHANGES_MAX: u32 = 16;
 #[derive(Debug)]
 pub struct PowerDns;
 
-/// How PowerDNS is reached.
+/// Settings of the PowerDNS provider.
 #[derive(Debug, Deserialize, Config)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Where the API is: scheme, host and port, such as `https://ns1.example.org:8443`. Behind a proxy with a path too,
-    /// without `/api/v1`.
+    /// Base URL of the API: scheme, host and port, such as `https://ns1.example.org:8443`, and the path if it is behind a
+    /// proxy, without `/api/v1`.
     #[config(format = "uri", example = "https://ns1.example.org:8443")]
     api: String,
-    /// The server's id within the API. PowerDNS itself knows no other than `localhost`; a proxy for several may.
+    /// Server ID in the API. In PowerDNS itself it is always `localhost`; a proxy for several servers may have others.
     #[serde(default = "localhost")]
     #[config(default = "localhost", min_length = 1)]
     server_id: String,
@@ -59,35 +59,36 @@ fn localhost() -> String {
 impl DnsProvider for PowerDns {
     type Config = Settings;
 
-    fn describe() -> About {
-        let about = "Keeps records at PowerDNS Authoritative Server, by its HTTP API.";
-        About::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), about)
+    fn describe() -> ProviderInfo {
+        let summary = "Manages DNS records in PowerDNS Authoritative Server through its HTTP API.";
+        ProviderInfo::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), summary)
             .atomic()
-            .changes_max(CHANGES_MAX)
-            .lists_zones()
-            .secret(API_KEY, "The API's key, as `api-key` in pdns.conf says it.")
-            .reaches("{api}")
+            .max_batch_size(CHANGES_MAX)
+            .can_list_records()
+            .secret(API_KEY, "API key: the value of `api-key` in pdns.conf. Used as: header.")
+            .endpoint("{api}")
     }
 
-    fn check(config: &Settings, cx: &Context) -> Result<(), Failure> {
-        let answer = cx.get(config.url(&[])).header_secret("X-API-Key", API_KEY).send()?;
-        match answer.status() {
+    fn validate(config: &Settings, cx: &Context) -> Result<(), ProviderError> {
+        let response = cx.get(config.url(&[])).secret_header("X-API-Key", API_KEY).send()?;
+        match response.status() {
             404 => {
                 let id = &config.server_id;
-                Err(Failure::refused(format!("the API has no server `{id}`, or is not PowerDNS's")).field("server_id"))
+                Err(ProviderError::invalid(format!("the API has no server `{id}`, or is not the PowerDNS API"))
+                    .field("server_id"))
             }
-            _ => answer.ok().map(drop),
+            _ => response.error_for_status().map(drop),
         }
     }
 
-    fn observe(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Vec<RecordSet>, Failure> {
+    fn observe(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Vec<RecordSet>, ProviderError> {
         let reader = Reader { config, cx, zone };
         if names.is_empty() {
             return reader.all()?.record_sets();
         }
         let found = reader.at(names)?;
-        match names.iter().find_map(|name| found.elsewhere(name, zone)) {
-            Some(elsewhere) => Err(elsewhere),
+        match names.iter().find_map(|name| found.not_served_error(name, zone)) {
+            Some(error) => Err(error),
             None => found.zone.record_sets(),
         }
     }
@@ -96,29 +97,29 @@ impl DnsProvider for PowerDns {
         config: &Settings,
         cx: &Context,
         zone: &str,
-        _key: &str,
+        _idempotency_key: &str,
         changes: &[Change],
-    ) -> Result<Vec<RecordSet>, Failure> {
+    ) -> Result<Vec<RecordSet>, ProviderError> {
         let mut names: Vec<_> = changes.iter().map(|change| change.name().to_owned()).collect();
         names.sort_unstable();
         names.dedup();
-        let there = Reader { config, cx, zone }.at(&names)?;
-        there.zone.insist_on_primary(zone)?;
+        let current = Reader { config, cx, zone }.at(&names)?;
+        current.zone.require_primary(zone)?;
         let mut adding = changes.iter().filter(|change| !change.only_removes());
-        if let Some(elsewhere) = adding.find_map(|change| there.elsewhere(change.name(), zone)) {
-            return Err(elsewhere);
+        if let Some(error) = adding.find_map(|change| current.not_served_error(change.name(), zone)) {
+            return Err(error);
         }
-        let pending = pending(changes, &there.zone.record_sets()?)?;
-        if !pending.is_empty() {
-            let request = cx.patch(config.zone_url(zone)).header_secret("X-API-Key", API_KEY);
-            let answer = request.json(&Patch::of(&pending)).send()?;
-            if answer.status() == 422 {
-                return Err(zone::unprocessable(&pending, &answer));
+        let remaining = remaining_changes(changes, &current.zone.record_sets()?)?;
+        if !remaining.is_empty() {
+            let request = cx.patch(config.zone_url(zone)).secret_header("X-API-Key", API_KEY);
+            let response = request.json(&Patch::of(&remaining)).send()?;
+            if response.status() == 422 {
+                return Err(zone::unprocessable(&remaining, &response));
             }
-            let answer = found(zone, answer)?;
+            let response = found(zone, response)?;
             // Any other status comes from an intermediary, not from PowerDNS.
-            if answer.status() != 204 {
-                return Err(answer.malformed("a change is answered with 204"));
+            if response.status() != 204 {
+                return Err(response.malformed("a change must return 204"));
             }
         }
         Ok(changes.iter().filter_map(|change| change.after.clone()).collect())
@@ -133,18 +134,18 @@ impl Settings {
     }
 
     fn zone_url(&self, zone: &str) -> String {
-        self.url(&["zones", &names::dotted(zone)])
+        self.url(&["zones", &names::fqdn(zone)])
     }
 }
 
 /// Returns a successful response. If the zone does not exist, the failure describes what to do.
-fn found(zone: &str, answer: Response) -> Result<Response, Failure> {
-    match answer.status() {
+fn found(zone: &str, response: Response) -> Result<Response, ProviderError> {
+    match response.status() {
         404 => {
-            let why = format!("PowerDNS has no zone {zone}: create it there, or take it out of the provider's zones");
-            Err(Failure::refused(why))
+            let why = format!("PowerDNS has no zone {zone}: create it, or remove it from the provider's zones");
+            Err(ProviderError::invalid(why))
         }
-        _ => answer.ok(),
+        _ => response.error_for_status(),
     }
 }
 

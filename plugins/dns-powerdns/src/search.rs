@@ -9,8 +9,7 @@ use std::collections::BTreeSet;
 use linecamp_provider::prelude::*;
 use serde::Deserialize;
 
-use crate::API_KEY;
-use crate::reader::Reader;
+use crate::{API_KEY, Settings};
 
 /// The result limit of one search. A search also matches other zones, and records whose content is the name, such as
 /// aliases of it. If the limit is reached, the whole zone is listed instead.
@@ -39,17 +38,24 @@ pub(crate) const fn requests(names: usize) -> usize {
     names + 1
 }
 
-impl Reader<'_> {
+/// The search of one call.
+pub(crate) struct Search<'a> {
+    pub(crate) config: &'a Settings,
+    pub(crate) cx: &'a Context,
+    pub(crate) zone: &'a str,
+}
+
+impl Search<'_> {
     /// Returns the zone's records at these names, including disabled ones; `None` if the server's search is not
     /// reliable enough to prove that there are no others.
-    pub(crate) fn search(&self, names: &BTreeSet<&str>) -> Result<Option<Vec<Hit>>, Failure> {
-        let apex = self.search_one(self.zone)?;
+    pub(crate) fn at(&self, names: &BTreeSet<&str>) -> Result<Option<Vec<Hit>>, ProviderError> {
+        let apex = self.at_name(self.zone)?;
         if !apex.is_some_and(|hits| hits.iter().any(|hit| hit.rtype == "SOA")) {
             return Ok(None);
         }
         let mut all = Vec::new();
         for name in names {
-            match self.search_one(name)? {
+            match self.at_name(name)? {
                 Some(hits) => all.extend(hits),
                 None => return Ok(None),
             }
@@ -58,11 +64,11 @@ impl Reader<'_> {
     }
 
     /// Returns the zone's records at this name; `None` if there may be more.
-    fn search_one(&self, name: &str) -> Result<Option<Vec<Hit>>, Failure> {
+    fn at_name(&self, name: &str) -> Result<Option<Vec<Hit>>, ProviderError> {
         // In a pattern, an asterisk matches any text and a question mark any single character.
-        let request = self.cx.get(self.config.url(&["search-data"])).header_secret("X-API-Key", API_KEY);
+        let request = self.cx.get(self.config.url(&["search-data"])).secret_header("X-API-Key", API_KEY);
         let request = request.query("q", name.replace('*', "?")).query("max", HITS_MAX).query("object_type", "record");
-        let mut hits: Vec<Hit> = request.send()?.ok()?.json()?;
+        let mut hits: Vec<Hit> = request.send()?.error_for_status()?.json()?;
         if HITS_MAX <= hits.len() {
             return Ok(None);
         }

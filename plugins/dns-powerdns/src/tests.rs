@@ -5,52 +5,52 @@ use std::rc::Rc;
 
 use linecamp_provider::http::{HttpError, HttpRequest, HttpResponse};
 use linecamp_provider::prelude::*;
-use linecamp_provider::{ExchangeError, Level, Outside};
+use linecamp_provider::{DnsError, Host, Level};
 use linecamp_testkit::{Request, Service as _, Setup, conformance};
 
-use crate::model::{KEY, Model};
+use crate::fake_server::{FakeServer, KEY};
 use crate::{PowerDns, Settings};
 
 const ZONE: &str = "example.org";
 
-fn setup(model: fn(&str) -> Model) -> Setup {
-    Setup::new(ZONE, r#"{"api": "https://pdns.test:8443"}"#, move || model(ZONE)).secret("api-key", KEY)
+fn setup(server: fn(&str) -> FakeServer) -> Setup {
+    Setup::new(ZONE, r#"{"api": "https://pdns.test:8443"}"#, move || server(ZONE)).secret("api-key", KEY)
 }
 
 #[test]
 fn it_keeps_the_contract_at_an_old_server() {
-    conformance::<PowerDns>(&setup(Model::old)).assert();
+    conformance::<PowerDns>(&setup(FakeServer::old)).assert();
 }
 
 #[test]
 fn it_keeps_the_contract_at_a_new_server() {
-    conformance::<PowerDns>(&setup(Model::new)).assert();
+    conformance::<PowerDns>(&setup(FakeServer::new)).assert();
 }
 
 #[test]
 fn it_keeps_the_contract_at_a_server_that_does_not_search() {
-    conformance::<PowerDns>(&setup(Model::without_search)).assert();
+    conformance::<PowerDns>(&setup(FakeServer::without_search)).assert();
 }
 
 /// A server, whether its full listings are too large, and the number of requests it received.
 #[derive(Clone)]
-struct Stage {
-    model: Rc<RefCell<Model>>,
+struct FakeHost {
+    server: Rc<RefCell<FakeServer>>,
     listing_is_too_large: bool,
     requests: Rc<Cell<usize>>,
 }
 
-impl Stage {
-    fn new(model: Model) -> Self {
-        Self { model: Rc::new(RefCell::new(model)), listing_is_too_large: false, requests: Rc::default() }
+impl FakeHost {
+    fn new(server: FakeServer) -> Self {
+        Self { server: Rc::new(RefCell::new(server)), listing_is_too_large: false, requests: Rc::default() }
     }
 
-    fn observe(&self, names: &[&str]) -> Result<Vec<RecordSet>, Failure> {
+    fn observe(&self, names: &[&str]) -> Result<Vec<RecordSet>, ProviderError> {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         PowerDns::observe(&settings(), &Context::new(self.clone()), ZONE, &names)
     }
 
-    fn apply(&self, changes: &[Change]) -> Result<Vec<RecordSet>, Failure> {
+    fn apply(&self, changes: &[Change]) -> Result<Vec<RecordSet>, ProviderError> {
         PowerDns::apply(&settings(), &Context::new(self.clone()), ZONE, "key", changes)
     }
 }
@@ -59,8 +59,8 @@ fn settings() -> Settings {
     Settings { api: "https://pdns.test/api/v1/".to_owned(), server_id: crate::localhost() }
 }
 
-impl Outside for Stage {
-    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
+impl Host for FakeHost {
+    fn send_http(&self, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
         self.requests.set(self.requests.get() + 1);
         if self.listing_is_too_large
             && !["rrset_name", "zone=", "search-data"].iter().any(|word| request.url.contains(word))
@@ -69,11 +69,11 @@ impl Outside for Stage {
         }
         let key = vec![("x-api-key".to_owned(), KEY.to_owned())];
         let request = Request::new(request.method, &request.url, key, request.body.clone());
-        Ok(self.model.borrow_mut().handle(&request))
+        Ok(self.server.borrow_mut().handle(&request))
     }
 
-    fn exchange(&self, _: &str, _: &[u8], _: Option<&Tsig>) -> Result<Vec<u8>, ExchangeError> {
-        Err(ExchangeError::Timeout)
+    fn send_dns(&self, _: &str, _: &[u8], _: Option<&Tsig>) -> Result<Vec<u8>, DnsError> {
+        Err(DnsError::Timeout)
     }
 
     fn log(&self, _: Level, _: &str) {}
@@ -89,49 +89,49 @@ fn a(name: &str, value: &str) -> RecordSet {
 
 #[test]
 fn an_old_server_lists_its_zone_once() {
-    let stage = Stage::new(Model::old(ZONE));
-    stage.model.borrow_mut().plant(&a("b.example.org", "192.0.2.1"));
-    assert_eq!(stage.observe(&["a.example.org", "b.example.org"]), Ok(vec![a("b.example.org", "192.0.2.1")]));
+    let host = FakeHost::new(FakeServer::old(ZONE));
+    host.server.borrow_mut().seed(&a("b.example.org", "192.0.2.1"));
+    assert_eq!(host.observe(&["a.example.org", "b.example.org"]), Ok(vec![a("b.example.org", "192.0.2.1")]));
     // A zone lookup for each name; one name, whose response lists more; and the whole zone.
-    assert_eq!(stage.requests.get(), 2 + 1 + 1);
+    assert_eq!(host.requests.get(), 2 + 1 + 1);
 }
 
 #[test]
 fn a_zone_too_large_to_list_is_read_name_by_name() {
-    let stage = Stage { listing_is_too_large: true, ..Stage::new(Model::new(ZONE)) };
+    let host = FakeHost { listing_is_too_large: true, ..FakeHost::new(FakeServer::new(ZONE)) };
     let names: Vec<_> = (0..25).map(|index| format!("n{index}.example.org")).collect();
-    stage.model.borrow_mut().plant(&a(&names[24], "192.0.2.1"));
+    host.server.borrow_mut().seed(&a(&names[24], "192.0.2.1"));
     let names: Vec<_> = names.iter().map(String::as_str).collect();
-    assert_eq!(stage.observe(&names), Ok(vec![a(names[24], "192.0.2.1")]));
+    assert_eq!(host.observe(&names), Ok(vec![a(names[24], "192.0.2.1")]));
     // All zones, a lookup for each candidate zone, the whole zone, each name, and searches for each name and the zone's
     // own.
-    assert_eq!(stage.requests.get(), 1 + 25 + 1 + 25 + 26);
+    assert_eq!(host.requests.get(), 1 + 25 + 1 + 25 + 26);
 }
 
 #[test]
 fn a_comment_at_another_name_hides_no_record() {
-    let stage = Stage::new(Model::new(ZONE));
-    stage.model.borrow_mut().answer_oddly();
-    stage.model.borrow_mut().plant(&a("b.example.org", "198.51.100.9"));
-    assert_eq!(stage.observe(&["a.example.org", "b.example.org"]), Ok(vec![a("b.example.org", "198.51.100.9")]));
+    let host = FakeHost::new(FakeServer::new(ZONE));
+    host.server.borrow_mut().send_unusual_responses();
+    host.server.borrow_mut().seed(&a("b.example.org", "198.51.100.9"));
+    assert_eq!(host.observe(&["a.example.org", "b.example.org"]), Ok(vec![a("b.example.org", "198.51.100.9")]));
     let claim = RecordSet::new("_linecamp-a.b.example.org", "TXT", 300, ["claim"]);
-    let ending = stage.apply(&[Change::create(claim), Change::create(a("b.example.org", "192.0.2.1"))]);
-    assert!(matches!(&ending, Err(Failure::Conflict { name, .. }) if name == "b.example.org"), "{ending:?}");
-    assert_eq!(stage.model.borrow().writes(), 0);
+    let result = host.apply(&[Change::create(claim), Change::create(a("b.example.org", "192.0.2.1"))]);
+    assert!(matches!(&result, Err(ProviderError::Conflict { name, .. }) if name == "b.example.org"), "{result:?}");
+    assert_eq!(host.server.borrow().writes(), 0);
 }
 
 #[test]
 fn a_disabled_record_is_there() {
     let disabled = a("off.example.org", "198.51.100.20");
     let alias = RecordSet::new("www.example.org", "CNAME", 300, ["elsewhere.example"]);
-    for model in [Model::old, Model::new, Model::without_search] {
-        let stage = Stage::new(model(ZONE));
-        stage.model.borrow_mut().plant(&a("mixed.example.org", "192.0.2.9"));
+    for server in [FakeServer::old, FakeServer::new, FakeServer::without_search] {
+        let host = FakeHost::new(server(ZONE));
+        host.server.borrow_mut().seed(&a("mixed.example.org", "192.0.2.9"));
         for set in [&disabled, &alias, &a("mixed.example.org", "198.51.100.23")] {
-            stage.model.borrow_mut().plant_disabled(set);
+            host.server.borrow_mut().seed_disabled(set);
         }
         let names = ["absent.example.org", "mixed.example.org", "off.example.org", "www.example.org"];
-        let seen = stage.observe(&names).unwrap();
+        let seen = host.observe(&names).unwrap();
         let seen: Vec<_> = seen.iter().flat_map(|set| set.values.iter().map(|value| (&*set.name, &**value))).collect();
         let mut expected = vec![
             ("mixed.example.org", "192.0.2.9"),
@@ -144,93 +144,96 @@ fn a_disabled_record_is_there() {
         sorted.sort_unstable();
         assert_eq!(sorted, expected);
         // A disabled record is never overwritten, not even with the same value.
-        let ending = stage.apply(&[Change::create(disabled.clone())]);
-        assert!(matches!(&ending, Err(Failure::Conflict { name, .. }) if name == "off.example.org"), "{ending:?}");
-        assert_eq!((stage.model.borrow().writes(), stage.model.borrow().disabled().len()), (0, 3));
+        let result = host.apply(&[Change::create(disabled.clone())]);
+        assert!(
+            matches!(&result, Err(ProviderError::Conflict { name, .. }) if name == "off.example.org"),
+            "{result:?}"
+        );
+        assert_eq!((host.server.borrow().writes(), host.server.borrow().disabled().len()), (0, 3));
         // A record of ours is enabled again.
         let before = RecordSet { values: vec!["198.51.100.20 (disabled)".to_owned()], ..disabled.clone() };
-        stage.apply(&[Change::replace(before, disabled.clone())]).unwrap();
-        assert_eq!(stage.observe(&["off.example.org"]), Ok(vec![disabled.clone()]));
+        host.apply(&[Change::replace(before, disabled.clone())]).unwrap();
+        assert_eq!(host.observe(&["off.example.org"]), Ok(vec![disabled.clone()]));
     }
 }
 
 #[test]
 fn a_record_that_the_server_cannot_list_hinders_no_other_name() {
-    let stage = Stage::new(Model::new(ZONE));
-    stage.model.borrow_mut().plant_unreadable();
-    stage.model.borrow_mut().plant(&a("a.example.org", "192.0.2.1"));
-    assert!(matches!(stage.observe(&[]), Err(Failure::Retry { .. })));
-    assert_eq!(stage.observe(&["a.example.org", "b.example.org"]), Ok(vec![a("a.example.org", "192.0.2.1")]));
+    let host = FakeHost::new(FakeServer::new(ZONE));
+    host.server.borrow_mut().plant_unreadable();
+    host.server.borrow_mut().seed(&a("a.example.org", "192.0.2.1"));
+    assert!(matches!(host.observe(&[]), Err(ProviderError::Retry { .. })));
+    assert_eq!(host.observe(&["a.example.org", "b.example.org"]), Ok(vec![a("a.example.org", "192.0.2.1")]));
     let many: Vec<_> = (0..40).map(|index| format!("n{index}.example.org")).chain(["a.example.org".into()]).collect();
     let many: Vec<_> = many.iter().map(String::as_str).collect();
-    assert_eq!(stage.observe(&many), Ok(vec![a("a.example.org", "192.0.2.1")]));
+    assert_eq!(host.observe(&many), Ok(vec![a("a.example.org", "192.0.2.1")]));
 }
 
 #[test]
 fn sixteen_names_are_read_within_the_requests_of_a_call() {
-    let stage = Stage::new(Model::new(ZONE));
+    let host = FakeHost::new(FakeServer::new(ZONE));
     let names: Vec<_> = (0..8).map(|index| format!("h-x{index}.a{index}.b.example.org")).collect();
     let claims: Vec<_> = names.iter().map(|name| format!("_linecamp-a.{name}")).collect();
     let names: Vec<_> = names.iter().chain(&claims).map(String::as_str).collect();
-    assert_eq!(stage.observe(&names), Ok(Vec::new()));
-    assert!(stage.requests.get() < 64, "{}", stage.requests.get());
+    assert_eq!(host.observe(&names), Ok(Vec::new()));
+    assert!(host.requests.get() < 64, "{}", host.requests.get());
 }
 
 #[test]
 fn a_delegation_and_a_dname_are_named() {
-    let stage = Stage::new(Model::new(ZONE));
-    stage.model.borrow_mut().plant(&RecordSet::new("sub.example.org", "NS", 300, ["ns1.elsewhere.example."]));
-    stage.model.borrow_mut().plant(&RecordSet::new("moved.example.org", "DNAME", 300, ["elsewhere.example."]));
-    let refusal = |name: &str| match stage.observe(&["a.example.org", name]) {
-        Err(Failure::Refused { reason, name: Some(blamed), .. }) if blamed == name => reason,
+    let host = FakeHost::new(FakeServer::new(ZONE));
+    host.server.borrow_mut().seed(&RecordSet::new("sub.example.org", "NS", 300, ["ns1.elsewhere.example."]));
+    host.server.borrow_mut().seed(&RecordSet::new("moved.example.org", "DNAME", 300, ["elsewhere.example."]));
+    let refusal = |name: &str| match host.observe(&["a.example.org", name]) {
+        Err(ProviderError::Invalid { reason, name: Some(blamed), .. }) if blamed == name => reason,
         other => panic!("{other:?}"),
     };
-    assert!(refusal("sub.example.org").contains("lies in zone sub.example.org"));
-    assert!(refusal("a.b.sub.example.org").contains("lies in zone sub.example.org"));
-    assert!(refusal("a.moved.example.org").contains("below the DNAME record of moved.example.org"));
-    assert_eq!(stage.observe(&["moved.example.org"]).unwrap().len(), 1, "the owner itself is not redirected");
+    assert!(refusal("sub.example.org").contains("is in the child zone sub.example.org"));
+    assert!(refusal("a.b.sub.example.org").contains("is in the child zone sub.example.org"));
+    assert!(refusal("a.moved.example.org").contains("under the DNAME record of moved.example.org"));
+    assert_eq!(host.observe(&["moved.example.org"]).unwrap().len(), 1, "the owner itself is not redirected");
     // The closest zone is a separate one on the server.
-    stage.model.borrow_mut().delegate("b.sub.example.org");
-    assert!(refusal("a.b.sub.example.org").contains("lies in zone b.sub.example.org"));
+    host.server.borrow_mut().delegate("b.sub.example.org");
+    assert!(refusal("a.b.sub.example.org").contains("is in the child zone b.sub.example.org"));
     let many: Vec<_> = (0..25).map(|index| format!("n{index}.example.org")).collect();
     let many: Vec<_> = many.iter().map(String::as_str).chain(["a.b.sub.example.org"]).collect();
-    assert!(stage.observe(&many).unwrap_err().reason().contains("lies in zone b.sub.example.org"));
+    assert!(host.observe(&many).unwrap_err().reason().contains("is in the child zone b.sub.example.org"));
 }
 
 #[test]
 fn a_secondary_zone_is_looked_at_and_not_written() {
-    let stage = Stage::new(Model::secondary(ZONE));
-    assert_eq!(stage.observe(&["a.example.org"]), Ok(Vec::new()));
-    let refusal = stage.apply(&[Change::create(a("a.example.org", "192.0.2.1"))]).unwrap_err();
+    let host = FakeHost::new(FakeServer::secondary(ZONE));
+    assert_eq!(host.observe(&["a.example.org"]), Ok(Vec::new()));
+    let refusal = host.apply(&[Change::create(a("a.example.org", "192.0.2.1"))]).unwrap_err();
     assert!(refusal.reason().contains("secondary"), "{refusal}");
 }
 
 #[test]
 fn the_name_that_is_to_blame_is_named() {
-    let stage = Stage::new(Model::new(ZONE));
+    let host = FakeHost::new(FakeServer::new(ZONE));
     let claim = RecordSet::new("_linecamp-a.a.example.org", "TXT", 300, ["claim"]);
     let changes = [Change::create(claim), Change::create(a("a.example.org", "not-an-ip"))];
-    match stage.apply(&changes) {
-        Err(Failure::Refused { name: Some(name), reason, .. }) => {
+    match host.apply(&changes) {
+        Err(ProviderError::Invalid { name: Some(name), reason, .. }) => {
             assert_eq!(name, "a.example.org");
             assert!(reason.contains("not-an-ip"), "{reason}");
         }
         other => panic!("{other:?}"),
     }
-    assert!(stage.model.borrow().zone().is_empty(), "all or none");
+    assert!(host.server.borrow().records().is_empty(), "all or none");
 }
 
 #[test]
 fn what_stands_beside_an_alias_is_a_conflict() {
-    let stage = Stage::new(Model::new(ZONE));
-    stage.model.borrow_mut().plant(&RecordSet::new("a.example.org", "CNAME", 300, ["b.example.org"]));
-    let ending = stage.apply(&[Change::create(a("a.example.org", "192.0.2.1"))]);
-    assert!(matches!(&ending, Err(Failure::Conflict { name, .. }) if name == "a.example.org"), "{ending:?}");
+    let host = FakeHost::new(FakeServer::new(ZONE));
+    host.server.borrow_mut().seed(&RecordSet::new("a.example.org", "CNAME", 300, ["b.example.org"]));
+    let result = host.apply(&[Change::create(a("a.example.org", "192.0.2.1"))]);
+    assert!(matches!(&result, Err(ProviderError::Conflict { name, .. }) if name == "a.example.org"), "{result:?}");
 }
 
 #[test]
 fn a_zone_that_is_not_there_says_what_to_do() {
-    let stage = Stage::new(Model::new("example.net"));
-    let refusal = stage.observe(&["a.example.org"]).unwrap_err();
+    let host = FakeHost::new(FakeServer::new("example.net"));
+    let refusal = host.observe(&["a.example.org"]).unwrap_err();
     assert!(refusal.reason().contains("no zone example.org: create it"), "{refusal}");
 }

@@ -80,7 +80,7 @@ impl Zone {
     }
 
     /// Returns the record sets in the contract's form.
-    pub(crate) fn record_sets(&self) -> Result<Vec<RecordSet>, Failure> {
+    pub(crate) fn record_sets(&self) -> Result<Vec<RecordSet>, ProviderError> {
         let set = |set: &RrSet| {
             let value = |record: &Record<'_>| {
                 let mut value = match set.rtype.as_str() {
@@ -92,17 +92,17 @@ impl Zone {
                 }
                 Ok(value)
             };
-            let values: Vec<_> = set.records.iter().map(value).collect::<Result<_, Failure>>()?;
+            let values: Vec<_> = set.records.iter().map(value).collect::<Result<_, ProviderError>>()?;
             Ok(RecordSet::new(&*set.name, &*set.rtype, set.ttl, values).canonical())
         };
         self.rrsets.iter().map(set).collect()
     }
 
     /// Rejects a zone whose records come from another server: the next transfer would revert every change.
-    pub(crate) fn insist_on_primary(&self, zone: &str) -> Result<(), Failure> {
+    pub(crate) fn require_primary(&self, zone: &str) -> Result<(), ProviderError> {
         match self.kind.to_ascii_lowercase().as_str() {
-            "slave" | "secondary" | "consumer" => Err(Failure::refused(format!(
-                "{zone} is a secondary zone at this PowerDNS ({}); point the provider at its primary server",
+            "slave" | "secondary" | "consumer" => Err(ProviderError::invalid(format!(
+                "{zone} is a secondary zone on this PowerDNS server ({}); configure its primary server",
                 self.kind
             ))),
             _ => Ok(()),
@@ -131,7 +131,7 @@ impl<'a> Patch<'a> {
     /// Creates the patch for changes that have already been compared with the current state.
     pub(crate) fn of(changes: &[&'a Change]) -> Self {
         let change = |change: &&'a Change| {
-            let (name, rtype) = (names::dotted(change.name()), change.rtype());
+            let (name, rtype) = (names::fqdn(change.name()), change.rtype());
             let records = change.after.iter().flat_map(|after| &after.values);
             let record = |value: &'a String| Record { content: content(rtype, value), disabled: false };
             RrSetChange {
@@ -149,25 +149,25 @@ impl<'a> Patch<'a> {
 fn content<'a>(rtype: &str, value: &'a str) -> Cow<'a, str> {
     match rtype {
         "TXT" => txt::quoted(value, Escape::Decimal).into(),
-        "CNAME" => names::dotted(value).into(),
+        "CNAME" => names::fqdn(value).into(),
         _ => value.into(),
     }
 }
 
-/// Returns the failure for a name that PowerDNS rejected: a conflict if other records are there.
-pub(crate) fn unprocessable(changes: &[&Change], answer: &Response) -> Failure {
-    let failure = answer.failure();
-    let words = failure.reason();
+/// Returns the error for a name that PowerDNS rejected: a conflict if other records are there.
+pub(crate) fn unprocessable(changes: &[&Change], response: &Response) -> ProviderError {
+    let error = response.error();
+    let message = error.reason();
     // PowerDNS names the set as `Record NAME./TYPE 'VALUE'` or `RRset NAME. IN TYPE`.
     let names_it = |change: &&&Change| {
-        let name = names::dotted(change.name());
-        words.split([' ', '/', '\'']).any(|word| word.eq_ignore_ascii_case(&name))
+        let name = names::fqdn(change.name());
+        message.split([' ', '/', '\'']).any(|word| word.eq_ignore_ascii_case(&name))
     };
     let only = if changes.len() == 1 { changes.first() } else { None };
     let blamed = changes.iter().find(names_it).or(only);
     match blamed {
-        Some(change) if words.contains("pre-existing") => Failure::conflict(change.name(), words),
-        Some(change) => failure.name(change.name()),
-        None => failure,
+        Some(change) if message.contains("pre-existing") => ProviderError::conflict(change.name(), message),
+        Some(change) => error.name(change.name()),
+        None => error,
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! The current state is queried name by name; the queries are signed too. The server must also prove which zone its
 //! response is from, by the SOA record in an NXDOMAIN or NODATA response, or by an SOA record that is queried. A name
-//! in a zone below, or below a DNAME record, is rejected. Queries leave three questions open:
+//! in a child zone, or under a DNAME record, is rejected. Queries leave three questions open:
 //!
 //! - Whether the name exists in the zone, or the response was synthesized from a wildcard. An UPDATE with only the
 //!   prerequisite *name is in use* answers this, and changes nothing.
@@ -25,9 +25,10 @@ mod observed;
 mod rdata;
 mod server;
 mod update;
+mod wire_name;
 
 #[cfg(test)]
-mod model;
+mod fake_server;
 #[cfg(test)]
 mod tests;
 
@@ -46,23 +47,23 @@ const CHANGES_MAX: u32 = 10;
 #[derive(Debug)]
 pub struct Rfc2136;
 
-/// Which name server, and with which key.
+/// Settings of the RFC 2136 provider.
 #[derive(Debug, Deserialize, Config)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The zone's primary server: `HOST:PORT`, mostly port 53.
+    /// Primary name server of the zones, as `HOST:PORT`; the port is usually 53.
     #[config(example = "ns1.example.org:53", pattern = "^.+:[0-9]{1,5}$")]
     server: String,
-    /// What the server calls the TSIG key.
+    /// Name of the TSIG key on the server.
     #[config(example = "linecamp", min_length = 1, max_length = 253)]
     key_name: String,
-    /// The TSIG key's algorithm.
+    /// Algorithm of the TSIG key.
     #[serde(default)]
     #[config(default = "hmac-sha256")]
     algorithm: Algorithm,
 }
 
-/// Algorithms that are not broken and that every server knows.
+/// The secure algorithms that every server supports.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Config)]
 enum Algorithm {
     #[default]
@@ -87,22 +88,23 @@ impl Algorithm {
 impl DnsProvider for Rfc2136 {
     type Config = Settings;
 
-    fn describe() -> About {
-        let about = "Keeps records at BIND, Knot and others by dynamic updates (RFC 2136) with a TSIG key.";
-        About::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), about)
+    fn describe() -> ProviderInfo {
+        let summary =
+            "Manages DNS records in BIND, Knot and other name servers by dynamic updates (RFC 2136) with a TSIG key.";
+        ProviderInfo::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), summary)
             .atomic()
-            .changes_max(CHANGES_MAX)
-            .secret(TSIG, "The TSIG key's secret, in base 64 as `tsig-keygen` prints it.")
-            .reaches("{server}")
+            .max_batch_size(CHANGES_MAX)
+            .secret(TSIG, "Secret of the TSIG key, in base64 as printed by `tsig-keygen`. Used as: tsig.")
+            .endpoint("{server}")
     }
 
-    fn check(config: &Settings, cx: &Context) -> Result<(), Failure> {
-        Server { config, cx, zone: "" }.check()
+    fn validate(config: &Settings, cx: &Context) -> Result<(), ProviderError> {
+        Server { config, cx, zone: "" }.validate()
     }
 
-    fn observe(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Vec<RecordSet>, Failure> {
+    fn observe(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Vec<RecordSet>, ProviderError> {
         if names.is_empty() {
-            return Err(Failure::refused("a zone cannot be listed by queries; ask for names"));
+            return Err(ProviderError::invalid("DNS queries cannot list a zone; observe names instead"));
         }
         let found = observed::at_names(&Server { config, cx, zone }, names)?;
         Ok(found.into_iter().map(|found| found.set).collect())
@@ -112,18 +114,18 @@ impl DnsProvider for Rfc2136 {
         config: &Settings,
         cx: &Context,
         zone: &str,
-        _key: &str,
+        _idempotency_key: &str,
         changes: &[Change],
-    ) -> Result<Vec<RecordSet>, Failure> {
+    ) -> Result<Vec<RecordSet>, ProviderError> {
         let server = Server { config, cx, zone };
         let found = observed::of_changes(&server, changes)?;
-        let seen: Vec<_> = found.iter().map(|found| found.set.clone()).collect();
-        let pending = pending(changes, &seen)?;
-        if !pending.is_empty() {
+        let current: Vec<_> = found.iter().map(|found| found.set.clone()).collect();
+        let remaining = remaining_changes(changes, &current)?;
+        if !remaining.is_empty() {
             // Unchanged record sets are sent as prerequisites, so that the server compares them as well: the ownership
             // TXT record next to a record.
             let kept: Vec<_> = changes.iter().filter(|change| change.before == change.after).collect();
-            update::send(&server, &pending, &kept, &found)?;
+            update::send(&server, &remaining, &kept, &found)?;
         }
         Ok(changes.iter().filter_map(|change| change.after.clone()).collect())
     }

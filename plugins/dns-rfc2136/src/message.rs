@@ -2,8 +2,6 @@
 //!
 //! The host assigns each message a fresh ID, signs it, and checks that a response matches it.
 
-use std::str::FromStr as _;
-
 use domain::base::iana::{Class, Opcode, Rcode};
 use domain::base::rdata::UnknownRecordData;
 use domain::base::record::ParsedRecord;
@@ -12,13 +10,14 @@ use domain::base::{Message, MessageBuilder, Name, Rtype, Ttl};
 use linecamp_provider::prelude::*;
 
 use crate::rdata::{self, Value};
+use crate::wire_name::wire_name;
 
 /// The UDP response size that queries advertise: what every network carries in one packet (DNS Flag Day 2020). A longer
 /// response arrives over TCP.
 const UDP_BYTES: u16 = 1_232;
 
 /// Builds a query for the records of a name and type.
-pub(crate) fn query(name: &str, rtype: Rtype) -> Result<Vec<u8>, Failure> {
+pub(crate) fn query(name: &str, rtype: Rtype) -> Result<Vec<u8>, ProviderError> {
     let mut builder = MessageBuilder::new_vec().question();
     builder.push((wire_name(name)?, rtype)).map_err(|_| too_long())?;
     let mut builder = builder.additional();
@@ -32,7 +31,7 @@ pub(crate) fn query(name: &str, rtype: Rtype) -> Result<Vec<u8>, Failure> {
 
 /// A record of an update or of its prerequisites. Class and type define its meaning (RFC 2136, 2.4 and 2.5).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Row {
+pub(crate) struct UpdateRecord {
     pub(crate) name: String,
     pub(crate) class: Class,
     pub(crate) rtype: Rtype,
@@ -41,51 +40,48 @@ pub(crate) struct Row {
     pub(crate) rdata: Vec<u8>,
 }
 
-impl Row {
+impl UpdateRecord {
     /// Creates a record without data, about a record set or a name.
-    pub(crate) fn about(name: &str, class: Class, rtype: Rtype) -> Self {
+    pub(crate) fn without_data(name: &str, class: Class, rtype: Rtype) -> Self {
         Self { name: name.to_owned(), class, rtype, ttl: 0, rdata: Vec::new() }
     }
 }
 
 /// Builds an update of a zone.
-pub(crate) fn update(zone: &str, prerequisites: &[Row], updates: &[Row]) -> Result<Vec<u8>, Failure> {
+pub(crate) fn update(
+    zone: &str,
+    prerequisites: &[UpdateRecord],
+    updates: &[UpdateRecord],
+) -> Result<Vec<u8>, ProviderError> {
     let mut builder = MessageBuilder::new_vec();
     builder.header_mut().set_opcode(Opcode::UPDATE);
     let mut builder = builder.question();
     builder.push((wire_name(zone)?, Rtype::SOA)).map_err(|_| too_long())?;
     let mut builder = builder.answer();
-    for row in prerequisites {
-        builder.push(record(row)?).map_err(|_| too_long())?;
+    for update_record in prerequisites {
+        builder.push(encoded(update_record)?).map_err(|_| too_long())?;
     }
     let mut builder = builder.authority();
-    for row in updates {
-        builder.push(record(row)?).map_err(|_| too_long())?;
+    for update_record in updates {
+        builder.push(encoded(update_record)?).map_err(|_| too_long())?;
     }
     Ok(builder.finish())
 }
 
-type Record = (Name<Vec<u8>>, Class, Ttl, UnknownRecordData<Vec<u8>>);
+type EncodedRecord = (Name<Vec<u8>>, Class, Ttl, UnknownRecordData<Vec<u8>>);
 
-fn record(row: &Row) -> Result<Record, Failure> {
-    let rdata = UnknownRecordData::from_octets(row.rtype, row.rdata.clone()).map_err(|_| too_long())?;
-    Ok((wire_name(&row.name)?, row.class, Ttl::from_secs(row.ttl), rdata))
+fn encoded(record: &UpdateRecord) -> Result<EncodedRecord, ProviderError> {
+    let rdata = UnknownRecordData::from_octets(record.rtype, record.rdata.clone()).map_err(|_| too_long())?;
+    Ok((wire_name(&record.name)?, record.class, Ttl::from_secs(record.ttl), rdata))
 }
 
-/// Returns a name in wire format.
-pub(crate) fn wire_name(name: &str) -> Result<Name<Vec<u8>>, Failure> {
-    let text = if name.is_empty() { "." } else { name };
-    Name::from_str(text)
-        .map_err(|error| Failure::refused(format!("`{}` is no DNS name: {error}", text.escape_debug())).name(name))
-}
-
-fn too_long() -> Failure {
-    Failure::refused("the changes do not fit a DNS message; make fewer or shorter values")
+fn too_long() -> ProviderError {
+    ProviderError::invalid("the changes do not fit into a DNS message; use fewer or shorter values")
 }
 
 /// A response, reduced to what is used here.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct DnsResponse {
     pub(crate) rcode: Rcode,
     /// Whether the response is authoritative.
     pub(crate) is_authoritative: bool,
@@ -100,7 +96,7 @@ pub(crate) struct Answer {
     pub(crate) dname: Option<String>,
 }
 
-impl Answer {
+impl DnsResponse {
     /// Whether the name is an alias.
     pub(crate) fn is_alias(&self, name: &str) -> bool {
         self.values.iter().any(|value| value.rtype == Rtype::CNAME && value.name == name)
@@ -108,11 +104,11 @@ impl Answer {
 }
 
 /// Parses a response.
-pub(crate) fn read(bytes: &[u8]) -> Result<Answer, Failure> {
-    parse(bytes).map_err(|error| Failure::retry(format!("the name server's answer does not read: {error}")))
+pub(crate) fn read(bytes: &[u8]) -> Result<DnsResponse, ProviderError> {
+    parse(bytes).map_err(|error| ProviderError::retry(format!("malformed response from the name server: {error}")))
 }
 
-fn parse(bytes: &[u8]) -> Result<Answer, ParseError> {
+fn parse(bytes: &[u8]) -> Result<DnsResponse, ParseError> {
     let message = Message::from_octets(bytes).map_err(|_| ParseError::ShortInput)?;
     let (mut values, mut referral, mut soa, mut dname) = (Vec::new(), None, None, None);
     let owner = |record: &ParsedRecord<'_, &[u8]>| Some(names::canonical(&record.owner().to_string()));
@@ -133,5 +129,5 @@ fn parse(bytes: &[u8]) -> Result<Answer, ParseError> {
         }
     }
     let header = message.header();
-    Ok(Answer { rcode: header.rcode(), is_authoritative: header.aa(), values, referral, soa, dname })
+    Ok(DnsResponse { rcode: header.rcode(), is_authoritative: header.aa(), values, referral, soa, dname })
 }

@@ -6,9 +6,9 @@ use domain::base::Rtype;
 use domain::base::iana::{Class, Rcode};
 use linecamp_provider::prelude::*;
 
-use crate::message::Row;
-use crate::rdata::{Value, rtype_of, word_of, write};
-use crate::server::{Elsewhere, Ending, Lookup, Server};
+use crate::message::UpdateRecord;
+use crate::rdata::{Value, encode, rtype_of, type_name};
+use crate::server::{Lookup, NotServed, Server, UpdateResult};
 
 /// The prefix of the names of ownership TXT records. Such a name takes one query instead of three.
 pub(crate) const CLAIM: &str = "_linecamp-";
@@ -21,22 +21,22 @@ pub(crate) struct Found {
 }
 
 /// Reads the record sets at these names, all of which must be served from the zone.
-pub(crate) fn at_names(server: &Server<'_>, names: &[String]) -> Result<Vec<Found>, Failure> {
+pub(crate) fn at_names(server: &Server<'_>, names: &[String]) -> Result<Vec<Found>, ProviderError> {
     let types = |name: &String| match name.starts_with(CLAIM) {
         true => vec![Rtype::TXT],
         false => vec![Rtype::A, Rtype::AAAA, Rtype::TXT],
     };
     let questions = names.iter().map(|name| (name.as_str(), types(name))).collect();
-    let seen = read(server, &questions)?;
-    match seen.elsewhere.first_key_value() {
-        Some((name, elsewhere)) => Err(elsewhere.failure(name)),
-        None => Ok(seen.found),
+    let result = read(server, &questions)?;
+    match result.not_served.first_key_value() {
+        Some((name, not_served)) => Err(not_served.error(name)),
+        None => Ok(result.found),
     }
 }
 
 /// Reads the record sets that these changes are about. At a name that is not served from the zone, only deletions are
 /// allowed.
-pub(crate) fn of_changes(server: &Server<'_>, changes: &[Change]) -> Result<Vec<Found>, Failure> {
+pub(crate) fn of_changes(server: &Server<'_>, changes: &[Change]) -> Result<Vec<Found>, ProviderError> {
     let mut questions = BTreeMap::<_, Vec<_>>::new();
     for change in changes {
         let types = questions.entry(change.name()).or_default();
@@ -45,10 +45,10 @@ pub(crate) fn of_changes(server: &Server<'_>, changes: &[Change]) -> Result<Vec<
             types.push(rtype);
         }
     }
-    let Seen { mut found, elsewhere } = read(server, &questions)?;
+    let QueryResult { mut found, not_served } = read(server, &questions)?;
     for change in changes {
-        match elsewhere.get(change.name()) {
-            Some(elsewhere) if !change.only_removes() => return Err(elsewhere.failure(change.name())),
+        match not_served.get(change.name()) {
+            Some(not_served) if !change.only_removes() => return Err(not_served.error(change.name())),
             Some(_) => found.extend(hidden(server, change)?),
             None => {}
         }
@@ -57,86 +57,90 @@ pub(crate) fn of_changes(server: &Server<'_>, changes: &[Change]) -> Result<Vec<
 }
 
 /// What was read.
-struct Seen {
+struct QueryResult {
     found: Vec<Found>,
     /// Names that are not served from the zone. Queries do not show what the zone holds there.
-    elsewhere: BTreeMap<String, Elsewhere>,
+    not_served: BTreeMap<String, NotServed>,
 }
 
 /// Sends the queries, and drops records that were synthesized from a wildcard.
-fn read(server: &Server<'_>, questions: &BTreeMap<&str, Vec<Rtype>>) -> Result<Seen, Failure> {
-    let (mut values, mut elsewhere) = (Vec::new(), BTreeMap::new());
+fn read(server: &Server<'_>, questions: &BTreeMap<&str, Vec<Rtype>>) -> Result<QueryResult, ProviderError> {
+    let (mut values, mut not_served) = (Vec::new(), BTreeMap::new());
     // Names that a response proved to be in the zone, and those without such a response.
-    let (mut told, mut untold) = (BTreeSet::new(), Vec::new());
+    let (mut proven, mut unproven) = (BTreeSet::new(), Vec::new());
     for (name, types) in questions {
         for rtype in types {
-            let (answer, is_told) = match server.ask(name, *rtype)? {
-                Lookup::Here { answer, is_told } => (answer, is_told),
-                Lookup::Elsewhere(place) => {
-                    elsewhere.insert((*name).to_owned(), place);
+            let (response, is_proven) = match server.lookup(name, *rtype)? {
+                Lookup::Here { response, is_proven } => (response, is_proven),
+                Lookup::NotServed(place) => {
+                    not_served.insert((*name).to_owned(), place);
                     break;
                 }
             };
-            if is_told {
-                told.insert(*name);
+            if is_proven {
+                proven.insert(*name);
             }
             // A CNAME is followed by the records of its target, which are at another name.
-            let own: Vec<_> = answer.values.into_iter().filter(|value| value.name == *name).collect();
-            let is_all = answer.rcode == Rcode::NXDOMAIN || own.iter().any(|value| value.rtype == Rtype::CNAME);
+            let own: Vec<_> = response.values.into_iter().filter(|value| value.name == *name).collect();
+            let is_complete = response.rcode == Rcode::NXDOMAIN || own.iter().any(|value| value.rtype == Rtype::CNAME);
             values.extend(own);
             // A name that does not exist has no other types, and neither has one with a CNAME.
-            if is_all {
+            if is_complete {
                 break;
             }
         }
-        if !told.contains(name) && !elsewhere.contains_key(*name) {
-            untold.push(*name);
+        if !proven.contains(name) && !not_served.contains_key(*name) {
+            unproven.push(*name);
         }
     }
-    for name in untold {
+    for name in unproven {
         // No zone starts at the name of an ownership TXT record: it is in the zone of its record.
-        let is_told = name.starts_with(CLAIM) && name.split_once('.').is_some_and(|(_, record)| told.contains(record));
-        let place = if is_told { None } else { server.elsewhere(name)? };
-        elsewhere.extend(place.map(|place| (name.to_owned(), place)));
+        let is_proven =
+            name.starts_with(CLAIM) && name.split_once('.').is_some_and(|(_, record)| proven.contains(record));
+        let place = if is_proven { None } else { server.not_served(name)? };
+        not_served.extend(place.map(|place| (name.to_owned(), place)));
     }
-    values.retain(|value| !elsewhere.contains_key(&value.name));
+    values.retain(|value| !not_served.contains_key(&value.name));
     let names: Vec<_> = values.iter().map(|value| value.name.clone()).collect::<BTreeSet<_>>().into_iter().collect();
     let in_use = in_use(server, &names)?;
     values.retain(|value| in_use.contains(&value.name));
-    Ok(Seen { found: sets(values), elsewhere })
+    Ok(QueryResult { found: sets(values), not_served })
 }
 
 /// Finds the record set that a change deletes at a name that is not served from the zone. No query shows it, but the
 /// server checks the prerequisites of an update against the zone itself (RFC 2136, 2.4.2 and 2.4.3).
-fn hidden(server: &Server<'_>, change: &Change) -> Result<Option<Found>, Failure> {
+fn hidden(server: &Server<'_>, change: &Change) -> Result<Option<Found>, ProviderError> {
     let (name, rtype) = (change.name(), rtype_of(change.rtype()));
     for set in [&change.before, &change.after].into_iter().flatten() {
-        let rdata: Vec<_> = set.values.iter().map(|value| write(set, value)).collect::<Result<_, _>>()?;
-        let row = |rdata: &Vec<u8>| Row { rdata: rdata.clone(), ..Row::about(name, Class::IN, rtype) };
-        let is_there: Vec<_> = rdata.iter().map(row).collect();
-        if server.update(&is_there, &[])? == Ending::Done {
+        let rdata: Vec<_> = set.values.iter().map(|value| encode(set, value)).collect::<Result<_, _>>()?;
+        let record = |rdata: &Vec<u8>| UpdateRecord {
+            rdata: rdata.clone(),
+            ..UpdateRecord::without_data(name, Class::IN, rtype)
+        };
+        let prerequisites: Vec<_> = rdata.iter().map(record).collect();
+        if server.update(&prerequisites, &[])? == UpdateResult::Done {
             return Ok(Some(Found { set: set.clone(), rdata }));
         }
     }
-    match server.update(&[Row::about(name, Class::NONE, rtype)], &[])? {
-        Ending::Done => Ok(None),
-        Ending::Differs(_) => {
-            let owner = format!("there is another {}, which queries do not show", change.rtype());
-            Err(Failure::conflict(name, owner))
+    match server.update(&[UpdateRecord::without_data(name, Class::NONE, rtype)], &[])? {
+        UpdateResult::Done => Ok(None),
+        UpdateResult::PrerequisiteFailed(_) => {
+            let found = format!("another {} record set exists in the parent zone, hidden from queries", change.rtype());
+            Err(ProviderError::conflict(name, found))
         }
     }
 }
 
 /// Returns those of the names that exist in the zone itself. Takes one message if all of them do.
-fn in_use(server: &Server<'_>, names: &[String]) -> Result<BTreeSet<String>, Failure> {
+fn in_use(server: &Server<'_>, names: &[String]) -> Result<BTreeSet<String>, ProviderError> {
     if names.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let is_in_use: Vec<_> = names.iter().map(|name| Row::about(name, Class::ANY, Rtype::ANY)).collect();
+    let is_in_use: Vec<_> = names.iter().map(|name| UpdateRecord::without_data(name, Class::ANY, Rtype::ANY)).collect();
     match (server.update(&is_in_use, &[])?, names) {
-        (Ending::Done, _) => Ok(names.iter().cloned().collect()),
-        (Ending::Differs(_), [_]) => Ok(BTreeSet::new()),
-        (Ending::Differs(_), _) => {
+        (UpdateResult::Done, _) => Ok(names.iter().cloned().collect()),
+        (UpdateResult::PrerequisiteFailed(_), [_]) => Ok(BTreeSet::new()),
+        (UpdateResult::PrerequisiteFailed(_), _) => {
             let (first, second) = names.split_at(names.len() / 2);
             let mut both = in_use(server, first)?;
             both.extend(in_use(server, second)?);
@@ -149,7 +153,7 @@ fn in_use(server: &Server<'_>, names: &[String]) -> Result<BTreeSet<String>, Fai
 fn sets(values: Vec<Value>) -> Vec<Found> {
     let mut sets = BTreeMap::<_, Found>::new();
     for Value { name, rtype, ttl, text, rdata } in values {
-        let new = || Found { set: RecordSet::new(&*name, word_of(rtype), ttl, [""; 0]), rdata: Vec::new() };
+        let new = || Found { set: RecordSet::new(&*name, type_name(rtype), ttl, [""; 0]), rdata: Vec::new() };
         let found = sets.entry((name.clone(), rtype)).or_insert_with(new);
         if !found.rdata.contains(&rdata) {
             found.set.values.push(text);

@@ -10,7 +10,7 @@ use domain::base::{Rtype, ToName};
 use domain::rdata::Cname;
 use linecamp_provider::prelude::*;
 
-use crate::message::wire_name;
+use crate::wire_name::wire_name;
 
 /// A record from a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,11 +32,11 @@ pub(crate) fn read(record: &ParsedRecord<'_, &[u8]>) -> Result<Option<Value>, Pa
     let (text, rdata) = match record.rtype() {
         Rtype::A => match <[u8; 4]>::try_from(&*raw(record)?) {
             Ok(bytes) => (Ipv4Addr::from(bytes).to_string(), bytes.to_vec()),
-            Err(_) => return Err(ParseError::form_error("an A record that is no address")),
+            Err(_) => return Err(ParseError::form_error("an A record without an IPv4 address")),
         },
         Rtype::AAAA => match <[u8; 16]>::try_from(&*raw(record)?) {
             Ok(bytes) => (Ipv6Addr::from(bytes).to_string(), bytes.to_vec()),
-            Err(_) => return Err(ParseError::form_error("an AAAA record that is no address")),
+            Err(_) => return Err(ParseError::form_error("an AAAA record without an IPv6 address")),
         },
         Rtype::TXT => {
             let bytes = raw(record)?;
@@ -73,10 +73,10 @@ fn strings(mut bytes: &[u8]) -> Result<Vec<&[u8]>, ParseError> {
 }
 
 /// Encodes a value of a record to be written.
-pub(crate) fn write(set: &RecordSet, value: &str) -> Result<Vec<u8>, Failure> {
+pub(crate) fn encode(set: &RecordSet, value: &str) -> Result<Vec<u8>, ProviderError> {
     let bad = || {
         let shown: String = value.chars().take(100).flat_map(char::escape_debug).collect();
-        Failure::refused(format!("`{shown}` is no value of a {} record", set.rtype)).name(&*set.name)
+        ProviderError::invalid(format!("`{shown}` is not a valid value of a {} record", set.rtype)).name(&*set.name)
     };
     match set.rtype.as_str() {
         "A" => Ok(value.parse::<Ipv4Addr>().map_err(|_| bad())?.octets().to_vec()),
@@ -86,7 +86,7 @@ pub(crate) fn write(set: &RecordSet, value: &str) -> Result<Vec<u8>, Failure> {
             let string = |bytes: Vec<u8>| [vec![u8::try_from(bytes.len()).unwrap_or(u8::MAX)], bytes].concat();
             Ok(txt::to_strings(value).into_iter().flat_map(string).collect())
         }
-        _ => Err(Failure::refused(format!("records of the type {} are not kept here", set.rtype)).name(&*set.name)),
+        _ => Err(ProviderError::invalid(format!("records of type {} are not supported", set.rtype)).name(&*set.name)),
     }
 }
 
@@ -101,7 +101,7 @@ pub(crate) fn rtype_of(set: &str) -> Rtype {
 }
 
 /// Returns the contract's name for a type.
-pub(crate) fn word_of(rtype: Rtype) -> &'static str {
+pub(crate) fn type_name(rtype: Rtype) -> &'static str {
     match rtype {
         Rtype::A => "A",
         Rtype::AAAA => "AAAA",

@@ -4,13 +4,13 @@ use domain::base::Rtype;
 use domain::base::iana::{Class, Rcode};
 use linecamp_provider::prelude::*;
 
-use crate::message::Row;
+use crate::message::UpdateRecord;
 use crate::observed::{self, CLAIM, Found};
-use crate::rdata::{rtype_of, write};
-use crate::server::{Ending, Server};
+use crate::rdata::{encode, rtype_of};
+use crate::server::{Server, UpdateResult};
 
 /// The types to probe for when other records prevent an alias: those commonly found at a name.
-const NEIGHBOURS: [Rtype; 12] = [
+const COMMON_TYPES: [Rtype; 12] = [
     Rtype::MX,
     Rtype::A,
     Rtype::AAAA,
@@ -27,7 +27,12 @@ const NEIGHBOURS: [Rtype; 12] = [
 
 /// Applies changes that were compared with `found`, on the condition that the server finds the same state, and that
 /// `kept` is in place and unchanged.
-pub(crate) fn send(server: &Server<'_>, changes: &[&Change], kept: &[&Change], found: &[Found]) -> Result<(), Failure> {
+pub(crate) fn send(
+    server: &Server<'_>,
+    changes: &[&Change],
+    kept: &[&Change],
+    found: &[Found],
+) -> Result<(), ProviderError> {
     let mut prerequisites = Vec::new();
     for kept in kept.iter().filter(|kept| !changes.iter().any(|change| is_of_one_set(change, kept))) {
         push_comparison(&mut prerequisites, kept, found)?;
@@ -37,16 +42,16 @@ pub(crate) fn send(server: &Server<'_>, changes: &[&Change], kept: &[&Change], f
         // Prerequisites are checked before any change, so they do not cover what an earlier change creates.
         if is_first {
             push_comparison(&mut prerequisites, change, found)?;
-            push_neighbours(&mut prerequisites, change, changes);
+            forbid_conflicting_types(&mut prerequisites, change, changes);
         }
     }
     let mut updates = Vec::new();
     for change in changes {
-        push_exchange(&mut updates, change)?;
+        push_replacement(&mut updates, change)?;
     }
     match server.update(&prerequisites, &updates)? {
-        Ending::Done => insist_on_aliases(server, changes),
-        Ending::Differs(code) => Err(differs(server, changes, code)?),
+        UpdateResult::Done => verify_aliases(server, changes),
+        UpdateResult::PrerequisiteFailed(code) => Err(conflict_error(server, changes, code)?),
     }
 }
 
@@ -56,18 +61,18 @@ fn is_of_one_set(one: &Change, other: &Change) -> bool {
 
 /// Requires the current state: exactly the values of `before`, or no records of this name and type (RFC 2136, 2.4.2 and
 /// 2.4.3). Servers do not compare TTLs.
-fn push_comparison(rows: &mut Vec<Row>, change: &Change, found: &[Found]) -> Result<(), Failure> {
+fn push_comparison(records: &mut Vec<UpdateRecord>, change: &Change, found: &[Found]) -> Result<(), ProviderError> {
     let (name, rtype) = (change.name(), rtype_of(change.rtype()));
     let Some(before) = &change.before else {
-        rows.push(Row::about(name, Class::NONE, rtype));
+        records.push(UpdateRecord::without_data(name, Class::NONE, rtype));
         return Ok(());
     };
-    let row = |rdata| Row { rdata, ..Row::about(name, Class::IN, rtype) };
-    match found.iter().find(|found| found.set.is(before)) {
-        Some(found) => rows.extend(found.rdata.iter().cloned().map(row)),
+    let record = |rdata| UpdateRecord { rdata, ..UpdateRecord::without_data(name, Class::IN, rtype) };
+    match found.iter().find(|found| found.set.equivalent(before)) {
+        Some(found) => records.extend(found.rdata.iter().cloned().map(record)),
         None => {
             for value in &before.values {
-                rows.push(row(write(before, value)?));
+                records.push(record(encode(before, value)?));
             }
         }
     }
@@ -76,78 +81,85 @@ fn push_comparison(rows: &mut Vec<Row>, change: &Change, found: &[Found]) -> Res
 
 /// Requires the absence of records that cannot coexist with the new ones. A server silently ignores additions that
 /// conflict with a CNAME (RFC 2136, 3.4.2.2).
-fn push_neighbours(rows: &mut Vec<Row>, change: &Change, changes: &[&Change]) {
+fn forbid_conflicting_types(records: &mut Vec<UpdateRecord>, change: &Change, changes: &[&Change]) {
     let (name, is_new) = (change.name(), change.before.is_none());
-    let takes_away = |other: &&&Change| other.name() == name && other.before.is_some();
+    let removes = |other: &&&Change| other.name() == name && other.before.is_some();
     match change.rtype() {
         _ if !is_new => {}
-        "CNAME" if !changes.iter().any(|other| takes_away(&other)) => {
-            rows.push(Row::about(name, Class::NONE, Rtype::ANY));
+        "CNAME" if !changes.iter().any(|other| removes(&other)) => {
+            records.push(UpdateRecord::without_data(name, Class::NONE, Rtype::ANY));
         }
         "CNAME" => {}
-        _ if !changes.iter().any(|other| takes_away(&other) && other.rtype() == "CNAME") => {
-            rows.push(Row::about(name, Class::NONE, Rtype::CNAME));
+        _ if !changes.iter().any(|other| removes(&other) && other.rtype() == "CNAME") => {
+            records.push(UpdateRecord::without_data(name, Class::NONE, Rtype::CNAME));
         }
         _ => {}
     }
 }
 
 /// Deletes the old record set as a whole, and adds the new one record by record (RFC 2136, 2.5.1 and 2.5.2).
-fn push_exchange(rows: &mut Vec<Row>, change: &Change) -> Result<(), Failure> {
+fn push_replacement(records: &mut Vec<UpdateRecord>, change: &Change) -> Result<(), ProviderError> {
     let (name, rtype) = (change.name(), rtype_of(change.rtype()));
     if change.before.is_some() {
-        rows.push(Row::about(name, Class::ANY, rtype));
+        records.push(UpdateRecord::without_data(name, Class::ANY, rtype));
     }
     let Some(after) = &change.after else { return Ok(()) };
     for value in &after.values {
-        rows.push(Row { ttl: after.ttl, rdata: write(after, value)?, ..Row::about(name, Class::IN, rtype) });
+        records.push(UpdateRecord {
+            ttl: after.ttl,
+            rdata: encode(after, value)?,
+            ..UpdateRecord::without_data(name, Class::IN, rtype)
+        });
     }
     Ok(())
 }
 
 /// Verifies a CNAME that replaced other records: no prerequisite can require that there are no others.
-fn insist_on_aliases(server: &Server<'_>, changes: &[&Change]) -> Result<(), Failure> {
+fn verify_aliases(server: &Server<'_>, changes: &[&Change]) -> Result<(), ProviderError> {
     for change in changes.iter().filter(|change| change.rtype() == "CNAME" && change.before.is_none()) {
         let replaced = changes.iter().any(|other| other.name() == change.name() && other.before.is_some());
         let Some(after) = change.after.as_ref().filter(|_| replaced) else { continue };
-        let there = observed::of_changes(server, &[(*change).clone()])?;
-        if !there.iter().any(|found| found.set.is(after)) {
-            return Err(Failure::conflict(change.name(), "records of another type keep the CNAME away"));
+        let types = observed::of_changes(server, &[(*change).clone()])?;
+        if !types.iter().any(|found| found.set.equivalent(after)) {
+            return Err(ProviderError::conflict(change.name(), "records of another type prevent the CNAME"));
         }
     }
     Ok(())
 }
 
-/// Returns the failure for an unmet prerequisite. If an alias was to be added to a name in use, it lists the records
+/// Returns the error for an unmet prerequisite. If an alias was to be added to a name in use, it lists the records
 /// there.
-fn differs(server: &Server<'_>, changes: &[&Change], code: Rcode) -> Result<Failure, Failure> {
+fn conflict_error(server: &Server<'_>, changes: &[&Change], code: Rcode) -> Result<ProviderError, ProviderError> {
     let is_new_alias = |change: &&&Change| change.rtype() == "CNAME" && change.before.is_none();
     if code == Rcode::YXDOMAIN {
         for alias in changes.iter().filter(is_new_alias) {
-            let there = types_at(server, alias.name())?;
-            if !there.is_empty() {
-                let there = there.join(", ");
-                return Ok(Failure::conflict(alias.name(), format!("{there} is there, and an alias stands alone")));
+            let types = types_at(server, alias.name())?;
+            if !types.is_empty() {
+                let types = types.join(", ");
+                return Ok(ProviderError::conflict(
+                    alias.name(),
+                    format!("found {types}; a CNAME cannot coexist with other records"),
+                ));
             }
         }
     }
     let names: Vec<_> = changes.iter().map(|change| change.name()).collect();
     // An ownership TXT record is about the record next to it.
     let blamed = names.iter().find(|name| !name.starts_with(CLAIM)).or_else(|| names.first());
-    let owner = format!(
-        "the server found something else than was observed, or records of another type, at {} ({code})",
+    let found = format!(
+        "the records at {} changed since they were observed, or records of another type exist ({code})",
         names.join(", ")
     );
-    Ok(Failure::conflict(blamed.copied().unwrap_or_default(), owner))
+    Ok(ProviderError::conflict(blamed.copied().unwrap_or_default(), found))
 }
 
 /// Returns which of the common types the zone has at a name.
-fn types_at(server: &Server<'_>, name: &str) -> Result<Vec<String>, Failure> {
-    let mut there = Vec::new();
-    for rtype in NEIGHBOURS {
-        if server.update(&[Row::about(name, Class::ANY, rtype)], &[])? == Ending::Done {
-            there.push(rtype.to_string());
+fn types_at(server: &Server<'_>, name: &str) -> Result<Vec<String>, ProviderError> {
+    let mut types = Vec::new();
+    for rtype in COMMON_TYPES {
+        if server.update(&[UpdateRecord::without_data(name, Class::ANY, rtype)], &[])? == UpdateResult::Done {
+            types.push(rtype.to_string());
         }
     }
-    Ok(there)
+    Ok(types)
 }

@@ -21,7 +21,7 @@ pub(crate) fn write(key: &str, changes: &[&Change], found: &[Listed]) -> String 
         if let Some(before) = &change.before {
             let listed = found.iter().find(|set| set.name == before.name && set.rtype == before.rtype);
             // Route 53 compares the text, so use the text that it listed, if the values are equivalent.
-            match listed.filter(|listed| listed.seen().is_ok_and(|seen| seen.is(before))) {
+            match listed.filter(|listed| listed.seen().is_ok_and(|seen| seen.equivalent(before))) {
                 Some(listed) => push(&mut body, "DELETE", before, &listed.values),
                 None => push(&mut body, "DELETE", before, &values_of(before)),
             }
@@ -39,7 +39,7 @@ fn values_of(set: &RecordSet) -> Vec<String> {
 }
 
 fn push(body: &mut String, action: &str, set: &RecordSet, values: &[String]) {
-    let (name, rtype) = (escape(&names::dotted(&set.name)), escape(&set.rtype));
+    let (name, rtype) = (escape(&names::fqdn(&set.name)), escape(&set.rtype));
     body.push_str(&format!(
         "<Change><Action>{action}</Action><ResourceRecordSet><Name>{name}</Name><Type>{rtype}</Type>\
          <TTL>{}</TTL><ResourceRecords>",

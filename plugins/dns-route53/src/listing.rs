@@ -15,7 +15,7 @@ use linecamp_provider::prelude::*;
 
 use crate::record_set::{Listed, name_of};
 use crate::xml::Element;
-use crate::{Settings, answer};
+use crate::{Settings, response};
 
 /// The most record sets that Route 53 returns per page.
 const PAGE_MAX: usize = 300;
@@ -44,7 +44,12 @@ struct Page {
 }
 
 /// Reads the record sets at these names; without names, all record sets.
-pub(crate) fn read(config: &Settings, cx: &Context, zone_id: &str, wanted: &[String]) -> Result<Vec<Listed>, Failure> {
+pub(crate) fn read(
+    config: &Settings,
+    cx: &Context,
+    zone_id: &str,
+    wanted: &[String],
+) -> Result<Vec<Listed>, ProviderError> {
     let mut open: BTreeSet<Wanted<'_>> = wanted.iter().map(|name| Wanted::of(name)).collect();
     let is_wanted = |set: &Listed| wanted.is_empty() || wanted.contains(&set.name);
     let mut found = BTreeMap::new();
@@ -62,14 +67,14 @@ pub(crate) fn read(config: &Settings, cx: &Context, zone_id: &str, wanted: &[Str
             (_, None) => return Ok(found.into_values().collect()),
         };
     }
-    Err(Failure::refused(format!("the listing of hosted zone {zone_id} has more than {PAGES_MAX} pages")))
+    Err(ProviderError::invalid(format!("the listing of hosted zone {zone_id} has more than {PAGES_MAX} pages")))
 }
 
-fn list(config: &Settings, cx: &Context, zone_id: &str, place: &Place, open: usize) -> Result<Page, Failure> {
+fn list(config: &Settings, cx: &Context, zone_id: &str, place: &Place, open: usize) -> Result<Page, ProviderError> {
     let items = if open == 0 { PAGE_MAX } else { (open * SETS_PER_NAME).clamp(PAGE_MIN, PAGE_MAX) };
     let mut request = cx.get(config.url(&["hostedzone", zone_id, "rrset"])).query("maxitems", items);
     if !place.name.is_empty() {
-        request = request.query("name", names::dotted(&place.name));
+        request = request.query("name", names::fqdn(&place.name));
     }
     if let Some(rtype) = &place.rtype {
         request = request.query("type", rtype);
@@ -77,33 +82,34 @@ fn list(config: &Settings, cx: &Context, zone_id: &str, place: &Place, open: usi
     if let Some(identifier) = &place.identifier {
         request = request.query("identifier", identifier);
     }
-    let answer = answer::read(config.sign(request).send()?, "ListResourceRecordSetsResponse")?;
-    let page = page_of(&answer).map_err(|why| Failure::retry(format!("the listing of hosted zone {zone_id} {why}")))?;
+    let response = response::read(config.sign(request).send()?, "ListResourceRecordSetsResponse")?;
+    let page = page_of(&response)
+        .map_err(|why| ProviderError::retry(format!("the listing of hosted zone {zone_id} {why}")))?;
     match &page.next {
-        Some(next) if next == place => {
-            Err(Failure::refused(format!("the listing of hosted zone {zone_id} goes on with the page it has given")))
-        }
+        Some(next) if next == place => Err(ProviderError::invalid(format!(
+            "the listing of hosted zone {zone_id} goes on with the page it has given"
+        ))),
         _ => Ok(page),
     }
 }
 
 /// Parses a page. Missing elements are not guessed: the error names what is missing.
-fn page_of(answer: &Element) -> Result<Page, &'static str> {
-    let sets = answer.child("ResourceRecordSets").ok_or("has no list of record sets")?;
+fn page_of(response: &Element) -> Result<Page, &'static str> {
+    let sets = response.child("ResourceRecordSets").ok_or("has no list of record sets")?;
     let sets: Option<Vec<_>> = sets.all("ResourceRecordSet").map(Listed::read).collect();
     let sets = sets.ok_or("has a record set without name or type")?;
     let is_turned = |pair: &[Listed]| !Wanted::of(&pair[0].name).may_precede(&Wanted::of(&pair[1].name));
     if sets.windows(2).any(is_turned) {
         return Err("is not in the order of names that Route 53 keeps");
     }
-    let next = match answer.text_of("IsTruncated") {
+    let next = match response.text_of("IsTruncated") {
         Some("false") => None,
         Some("true") => {
-            let name = answer.text_of("NextRecordName").filter(|name| !name.is_empty());
-            let identifier = answer.text_of("NextRecordIdentifier").filter(|text| !text.is_empty());
+            let name = response.text_of("NextRecordName").filter(|name| !name.is_empty());
+            let identifier = response.text_of("NextRecordIdentifier").filter(|text| !text.is_empty());
             Some(Place {
                 name: name.map(name_of).ok_or("is cut and does not say where it goes on")?,
-                rtype: answer.text_of("NextRecordType").map(str::to_owned),
+                rtype: response.text_of("NextRecordType").map(str::to_owned),
                 identifier: identifier.map(str::to_owned),
             })
         }

@@ -41,13 +41,13 @@ impl Listed {
 
     /// Converts it to the contract's form. Anything special becomes an additional value, so that the set never equals a
     /// plain one.
-    pub(crate) fn seen(&self) -> Result<RecordSet, Failure> {
+    pub(crate) fn seen(&self) -> Result<RecordSet, ProviderError> {
         let value = |value: &String| match self.rtype.as_str() {
             "TXT" => Ok(txt::unquoted(value, Escape::Octal)?),
             "CNAME" => Ok(name_of(value)),
             _ => Ok(value.clone()),
         };
-        let mut values: Vec<_> = self.values.iter().map(value).collect::<Result<_, Failure>>()?;
+        let mut values: Vec<_> = self.values.iter().map(value).collect::<Result<_, ProviderError>>()?;
         values.extend(self.special.clone());
         Ok(RecordSet::new(&*self.name, &*self.rtype, self.ttl, values).canonical())
     }
@@ -88,7 +88,7 @@ pub(crate) fn name_of(text: &str) -> String {
 pub(crate) fn value_of(rtype: &str, value: &str) -> String {
     match rtype {
         "TXT" => txt::quoted(value, Escape::Octal),
-        "CNAME" => names::dotted(value),
+        "CNAME" => names::fqdn(value),
         _ => value.to_owned(),
     }
 }

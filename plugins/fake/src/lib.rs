@@ -5,10 +5,10 @@
 //! ```text
 //! GET  {api}/zones/{zone}/records?name=a.example&name=b.example&page=2     Authorization: Bearer …
 //!      200 {"records": [{"name", "type", "ttl", "values": […]}], "next": 3 or null,  without `name`: all
-//!           "elsewhere": [{"name", "zone"}]}          requested names that are in a zone below
+//!           "delegated": [{"name", "zone"}]}          requested names that are in a child zone
 //! POST {api}/zones/{zone}/changes  {"key": "…", "changes": [{"before": record or null, "after": record or null}]}
 //!      204 all applied, now or earlier;  409 {"name": "…", "found": "…"} nothing applied
-//!      421 {"name": "…", "zone": "…"} nothing applied: the name is in a zone below
+//!      421 {"name": "…", "zone": "…"} nothing applied: the name is in a child zone
 //! ```
 //!
 //! The service performs an atomic compare-and-swap, so this provider makes no decisions of its own.
@@ -24,7 +24,7 @@ pub struct Fake;
 #[derive(Debug, Deserialize, Config)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Where the zone API is, such as `http://127.0.0.1:8053`.
+    /// Base URL of the zone API, such as `http://127.0.0.1:8053`.
     #[config(format = "uri", example = "http://127.0.0.1:8053")]
     api: String,
 }
@@ -36,26 +36,26 @@ struct Listing {
     /// `null` on the last page. A response without this field is not a page: whether more would follow is unknown.
     #[serde(deserialize_with = "Option::deserialize")]
     next: Option<u32>,
-    elsewhere: Vec<Elsewhere>,
+    delegated: Vec<Delegated>,
 }
 
-/// A name in a zone below, which is served from there and not from this zone.
+/// A name in a child zone, which serves it instead of this zone.
 #[derive(Deserialize)]
-struct Elsewhere {
+struct Delegated {
     name: String,
     zone: String,
 }
 
 /// The body of a change request.
 #[derive(Serialize)]
-struct Order<'a> {
+struct ChangeRequest<'a> {
     key: &'a str,
     changes: &'a [Change],
 }
 
 /// The record that conflicts with a change.
 #[derive(Deserialize)]
-struct Obstacle {
+struct ConflictResponse {
     name: String,
     found: String,
 }
@@ -63,30 +63,30 @@ struct Obstacle {
 impl DnsProvider for Fake {
     type Config = Settings;
 
-    fn describe() -> About {
-        About::new(
+    fn describe() -> ProviderInfo {
+        ProviderInfo::new(
             env!("CARGO_PKG_NAME"),
             env!("CARGO_PKG_VERSION"),
-            "Keeps records behind a small zone API, for tests.",
+            "Manages DNS records in a small zone API, for tests.",
         )
         .atomic()
-        .lists_zones()
-        .secret("token", "The API's bearer token.")
-        .reaches("{api}")
+        .can_list_records()
+        .secret("token", "Bearer token of the API.")
+        .endpoint("{api}")
     }
 
-    fn check(config: &Settings, cx: &Context) -> Result<(), Failure> {
-        cx.get(url::join(&config.api, &["zones"])).bearer("token").send()?.ok().map(drop)
+    fn validate(config: &Settings, cx: &Context) -> Result<(), ProviderError> {
+        cx.get(url::join(&config.api, &["zones"])).bearer("token").send()?.error_for_status().map(drop)
     }
 
-    fn observe(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Vec<RecordSet>, Failure> {
+    fn observe(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Vec<RecordSet>, ProviderError> {
         let url = url::join(&config.api, &["zones", zone, "records"]);
         let request = names.iter().fold(cx.get(&url), |request, name| request.query("name", name));
         let query = request.as_request().url.clone();
-        cx.paginate(request.bearer("token"), |answer| {
-            let Listing { records, next, elsewhere } = answer.json()?;
-            if let Some(Elsewhere { name, zone }) = elsewhere.first() {
-                return Err(Failure::in_zone_below(name, zone));
+        cx.paginate(request.bearer("token"), |response| {
+            let Listing { records, next, delegated } = response.json()?;
+            if let Some(Delegated { name, zone }) = delegated.first() {
+                return Err(ProviderError::in_child_zone(name, zone));
             }
             let next = next.map(|page| cx.get(&query).query("page", page).bearer("token"));
             Ok(Page { items: records, next })
@@ -97,20 +97,20 @@ impl DnsProvider for Fake {
         config: &Settings,
         cx: &Context,
         zone: &str,
-        key: &str,
+        idempotency_key: &str,
         changes: &[Change],
-    ) -> Result<Vec<RecordSet>, Failure> {
+    ) -> Result<Vec<RecordSet>, ProviderError> {
         let url = url::join(&config.api, &["zones", zone, "changes"]);
-        let answer = cx.post(url).bearer("token").json(&Order { key, changes }).send()?;
-        if answer.status() == 409 {
-            let Obstacle { name, found } = answer.json()?;
-            return Err(Failure::conflict(name, found));
+        let response = cx.post(url).bearer("token").json(&ChangeRequest { key: idempotency_key, changes }).send()?;
+        if response.status() == 409 {
+            let ConflictResponse { name, found } = response.json()?;
+            return Err(ProviderError::conflict(name, found));
         }
-        if answer.status() == 421 {
-            let Elsewhere { name, zone } = answer.json()?;
-            return Err(Failure::in_zone_below(name, &zone));
+        if response.status() == 421 {
+            let Delegated { name, zone } = response.json()?;
+            return Err(ProviderError::in_child_zone(name, &zone));
         }
-        answer.ok()?;
+        response.error_for_status()?;
         Ok(changes.iter().filter_map(|change| change.after.clone()).collect())
     }
 }

@@ -1,20 +1,20 @@
-// Keeps DNS records behind the small zone API that `dns-fake` and the template speak too, in JavaScript.
+// Manages DNS records in the small zone API that `dns-fake` and the template also use, in JavaScript.
 //
-// There is no SDK for JavaScript: this is the contract by hand, and `sdk/wit/v1/provider.wit` says what each part means.
-// The engine is QuickJS. It knows no fetch, no timers and no TextEncoder, and needs none: everything outside comes
-// through the four imports.
+// There is no SDK for JavaScript: this file implements the contract directly; `sdk/wit/v1/provider.wit` documents it.
+// The engine is QuickJS, which has no fetch, no timers and no TextEncoder. None of them is needed: all access to the
+// outside goes through the imports.
 
 import clock from "linecamp:provider/clock@1.0.0";
 import http from "linecamp:provider/http@1.0.0";
 
-// Pages that are read. More have no end.
+// Maximum number of pages that are read. More pages than this do not seem to end.
 const PAGES_MAX = 1000;
 
-// Brackets in brackets that are read. The engine calls itself for each, and deeper ones would use up its stack.
+// Maximum nesting depth of JSON that is parsed. The engine parses recursively, and deeper nesting would exceed its stack.
 const DEPTH_MAX = 64;
 
-// Letters of a service's own words in a failure.
-const WORDS_MAX = 300;
+// Maximum length of a service's error message in an error, in characters.
+const MESSAGE_CHARS_MAX = 300;
 
 const SCHEMA = {
   type: "object",
@@ -22,7 +22,7 @@ const SCHEMA = {
   required: ["api"],
   properties: {
     api: {
-      description: "Where the zone API is, such as `https://dns.example.org`.",
+      description: "Base URL of the zone API, such as `https://dns.example.org`.",
       type: "string",
       format: "uri",
       examples: ["https://dns.example.org"],
@@ -34,71 +34,75 @@ export const provider = {
   describe: () => ({
     name: "dns-zone-js",
     version: "0.1.0",
-    about: "Keeps records behind a small zone API; written in JavaScript.",
-    abilities: {
+    summary: "Manages DNS records in a small zone API; written in JavaScript.",
+    capabilities: {
       tag: "dns",
-      val: { atomic: true, listsZones: true, ttlMin: 0, ttlMax: 2147483647, changesMax: 100 },
+      val: { atomic: true, canListRecords: true, ttlMin: 0, ttlMax: 2147483647, maxBatchSize: 100 },
     },
     configSchema: JSON.stringify(SCHEMA),
-    secrets: [{ name: "token", about: "The API's bearer token.", required: true }],
-    reaches: ["{api}"],
+    secrets: [{ name: "token", summary: "Bearer token of the API.", required: true }],
+    endpoints: ["{api}"],
     extra: [],
   }),
 
-  check: (config) =>
-    ended(() => {
-      okay(send("get", `${settings(config).api}/zones`));
+  validate: (config) =>
+    withErrors(() => {
+      errorForStatus(send("get", `${settings(config).api}/zones`));
     }),
 };
 
 export const dns = {
   observe: (config, zone, names) =>
-    ended(() => {
+    withErrors(() => {
       const base = `${settings(config).api}/zones/${encodeURIComponent(zone)}/records`;
       const query = names.map((name) => `name=${encodeURIComponent(name)}`);
-      // Each name and type comes once; a page may repeat what another had.
+      // Each name and type must occur once in the result, but pages may overlap.
       const found = new Map();
       let page = null;
-      for (let turned = 0; turned < PAGES_MAX; turned += 1) {
-        const asked = page === null ? query : [...query, `page=${page}`];
-        const url = asked.length === 0 ? base : `${base}?${asked.join("&")}`;
-        const listing = listingOf(okay(send("get", url)));
-        for (const { name, zone: below } of listing.elsewhere) throw inZoneBelow(name, below);
+      for (let pages = 0; pages < PAGES_MAX; pages += 1) {
+        const parameters = page === null ? query : [...query, `page=${page}`];
+        const url = parameters.length === 0 ? base : `${base}?${parameters.join("&")}`;
+        const listing = listingOf(errorForStatus(send("get", url)));
+        for (const { name, zone: childZone } of listing.delegated) throw inChildZone(name, childZone);
         for (const set of listing.records.map(recordOf)) {
-          if (isAskedFor(set, names)) found.set(`${set.name} ${set.rtype}`, set);
+          if (isRequested(set, names)) found.set(`${set.name} ${set.rtype}`, set);
         }
         if (listing.next === null) return [...found.values()];
         page = listing.next;
       }
-      throw refused(`the zone has more than ${PAGES_MAX} pages`);
+      throw invalid(`the zone has more than ${PAGES_MAX} pages`);
     }),
 
-  apply: (config, zone, key, changes) =>
-    ended(() => {
+  apply: (config, zone, idempotencyKey, changes) =>
+    withErrors(() => {
       const url = `${settings(config).api}/zones/${encodeURIComponent(zone)}/changes`;
-      const order = { key, changes: changes.map((c) => ({ before: written(c.before), after: written(c.after) })) };
-      const answer = send("post", url, order);
-      if (answer.status === 409) {
-        const obstacle = jsonOf(answer);
-        throw { tag: "conflict", val: { name: String(obstacle?.name), owner: String(obstacle?.found) } };
+      const body = {
+        key: idempotencyKey,
+        changes: changes.map((c) => ({ before: toApi(c.before), after: toApi(c.after) })),
+      };
+      const response = send("post", url, body);
+      if (response.status === 409) {
+        const conflict = jsonOf(response);
+        throw { tag: "conflict", val: { name: String(conflict?.name), found: String(conflict?.found) } };
       }
-      if (answer.status === 421) {
-        const elsewhere = jsonOf(answer);
-        throw inZoneBelow(String(elsewhere?.name), String(elsewhere?.zone));
+      if (response.status === 421) {
+        const delegated = jsonOf(response);
+        throw inChildZone(String(delegated?.name), String(delegated?.zone));
       }
-      okay(answer);
-      // What is done is answered without a word; whoever says more is not the service.
-      if (answer.status !== 204) throw malformed(answer, "no 204");
+      errorForStatus(response);
+      // The service returns 204 on success; any other status comes from something in between.
+      if (response.status !== 204) throw malformed(response, "expected status 204");
       return changes.filter((change) => change.after).map((change) => change.after);
     }),
 };
 
-// Lets endings through, and makes one of everything else that is thrown: an exception would be a trap without words.
-function ended(call) {
+// Passes errors of the contract on, and converts every other exception to one: otherwise it would be a trap without a
+// message.
+function withErrors(call) {
   try {
     return call();
   } catch (thrown) {
-    throw typeof thrown?.tag === "string" ? thrown : refused(`the plugin failed: ${thrown}`);
+    throw typeof thrown?.tag === "string" ? thrown : invalid(`the plugin failed: ${thrown}`);
   }
 }
 
@@ -107,13 +111,13 @@ function settings(text) {
   try {
     config = parsed(text);
   } catch {
-    throw refused("the config is no JSON");
+    throw invalid("invalid config: not JSON");
   }
-  if (typeof config !== "object" || config === null || Array.isArray(config)) throw refused("the config is no object");
+  if (typeof config !== "object" || config === null || Array.isArray(config)) throw invalid("invalid config: not a JSON object");
   for (const name of Object.keys(config)) {
-    if (name !== "api") throw refused(`there is no setting \`${name}\``, name);
+    if (name !== "api") throw invalid(`unknown setting \`${name}\``, name);
   }
-  if (typeof config.api !== "string") throw refused("`api` is a URL", "api");
+  if (typeof config.api !== "string") throw invalid("`api` must be a URL", "api");
   return { api: config.api.replace(/\/+$/, "") };
 }
 
@@ -129,38 +133,38 @@ function send(method, url, body) {
   try {
     return { place: `${method.toUpperCase()} ${url.split("?")[0]}`, ...http.send(request) };
   } catch (error) {
-    // What the import gave as its error, or the exception that carries it.
+    // The error that the import returned, or the exception that carries it.
     const { tag, val } = error?.payload ?? error;
     const reason = `${url.split("?")[0]}: ${tag}${val === undefined || val === null ? "" : `: ${val}`}`;
-    throw ["denied", "too-large", "budget"].includes(tag) ? refused(reason) : retry(reason);
+    throw ["denied", "too-large", "limit-exceeded"].includes(tag) ? invalid(reason) : retry(reason);
   }
 }
 
-// Returns the answer if its status is a success, and throws what the status means if it is not.
-function okay(answer) {
-  const { status, place } = answer;
-  if (status >= 200 && status < 300) return answer;
-  const words = (textOf(answer.body) ?? "").replace(/\s+/g, " ").slice(0, WORDS_MAX);
-  const reason = `${place} answered ${status}: ${words}`;
+// Returns the response if its status is a success, and throws the error for the status otherwise.
+function errorForStatus(response) {
+  const { status, place } = response;
+  if (status >= 200 && status < 300) return response;
+  const message = (textOf(response.body) ?? "").replace(/\s+/g, " ").slice(0, MESSAGE_CHARS_MAX);
+  const reason = `${place} returned ${status}: ${message}`;
   if (status === 401 || status === 403) throw { tag: "unauthorized", val: reason };
-  if (status === 408 || status === 425 || status === 429 || status >= 500) throw retry(reason, retryAfter(answer));
-  throw refused(reason);
+  if (status === 408 || status === 425 || status === 429 || status >= 500) throw retry(reason, retryAfter(response));
+  throw invalid(reason);
 }
 
-// Milliseconds, of a `Retry-After` in seconds or as a date.
-function retryAfter(answer) {
-  const header = answer.headers.find(([name]) => name === "retry-after");
+// Returns the delay of a `Retry-After` header, in seconds or as a date, in milliseconds.
+function retryAfter(response) {
+  const header = response.headers.find(([name]) => name === "retry-after");
   if (!header) return null;
   if (/^\d{1,9}$/.test(header[1])) return Number(header[1]) * 1000;
   const at = Date.parse(header[1]);
   return Number.isNaN(at) ? null : Math.max(0, at - Number(clock.nowMillis()));
 }
 
-function jsonOf(answer) {
+function jsonOf(response) {
   try {
-    return parsed(textOf(answer.body));
+    return parsed(textOf(response.body));
   } catch (error) {
-    throw malformed(answer, error);
+    throw malformed(response, error);
   }
 }
 
@@ -174,29 +178,30 @@ function parsed(text) {
     else if (isText) continue;
     else if (letter === "[" || letter === "{") depth += 1;
     else if (letter === "]" || letter === "}") depth -= 1;
-    if (depth > DEPTH_MAX) throw new SyntaxError(`brackets in more than ${DEPTH_MAX} brackets`);
+    if (depth > DEPTH_MAX) throw new SyntaxError(`nested more than ${DEPTH_MAX} levels deep`);
   }
   return JSON.parse(text);
 }
 
-// Looks at every value: what is absent or of another type must not be taken for an empty zone.
-function listingOf(answer) {
-  const listing = jsonOf(answer);
+// Validates every value: a missing value or one of another type must not be mistaken for an empty zone.
+function listingOf(response) {
+  const listing = jsonOf(response);
   const isRecord = (record) =>
     typeof record?.name === "string" &&
     typeof record.type === "string" &&
     Number.isInteger(record.ttl) &&
     Array.isArray(record.values) &&
     record.values.every((value) => typeof value === "string");
-  if (!Array.isArray(listing?.records) || !listing.records.every(isRecord)) throw malformed(answer, "no records");
-  if (listing.next !== null && !Number.isInteger(listing.next)) throw malformed(answer, "no next page");
-  const isElsewhere = ({ name, zone } = {}) => typeof name === "string" && typeof zone === "string";
-  if (!Array.isArray(listing.elsewhere) || !listing.elsewhere.every(isElsewhere)) throw malformed(answer, "no elsewhere");
+  if (!Array.isArray(listing?.records) || !listing.records.every(isRecord)) throw malformed(response, "invalid `records`");
+  if (listing.next !== null && !Number.isInteger(listing.next)) throw malformed(response, "invalid `next`");
+  const isDelegated = ({ name, zone } = {}) => typeof name === "string" && typeof zone === "string";
+  if (!Array.isArray(listing.delegated) || !listing.delegated.every(isDelegated)) throw malformed(response, "invalid `delegated`");
   return listing;
 }
 
-// An answer may hold sets that were not asked for, and sets without values, which are none. Nothing follows from them.
-function isAskedFor(set, names) {
+// A response may contain sets that were not requested, and sets without values, which do not exist. Nothing may be
+// inferred from them.
+function isRequested(set, names) {
   return set.values.length > 0 && (names.length === 0 || names.includes(set.name));
 }
 
@@ -204,7 +209,7 @@ function recordOf({ name, type, ttl, values }) {
   return { name: name.toLowerCase().replace(/\.$/, ""), rtype: type.toUpperCase(), ttl, values };
 }
 
-function written(set) {
+function toApi(set) {
   return set ? { name: set.name, type: set.rtype, ttl: set.ttl, values: set.values } : null;
 }
 
@@ -212,31 +217,31 @@ function retry(reason, afterMillis = null) {
   return { tag: "retry", val: { afterMillis, reason } };
 }
 
-function refused(reason, field = null) {
-  return { tag: "refused", val: { reason, field, name: null } };
+function invalid(reason, field = null) {
+  return { tag: "invalid", val: { reason, field, name: null } };
 }
 
-// What is written for the name into the configured zone is served to nobody. The name is blamed, so that the host sets
-// it aside and goes on with the others.
-function inZoneBelow(name, zone) {
-  const reason = `name ${name} lies in zone ${zone}, which is served separately: add zone ${zone} to the provider, or choose another name template`;
-  return { tag: "refused", val: { reason, field: null, name } };
+// Records written for this name to the configured zone would never be served. The error names it, so that the host
+// excludes it and continues with the others.
+function inChildZone(name, zone) {
+  const reason = `name ${name} is in the child zone ${zone}, which is served separately: add zone ${zone} to the provider, or choose another name template`;
+  return { tag: "invalid", val: { reason, field: null, name } };
 }
 
-function malformed(answer, why) {
-  return retry(`${answer.place} answered what was not expected: ${why}`);
+function malformed(response, why) {
+  return retry(`unexpected response from ${response.place}: ${why}`);
 }
 
-// UTF-8, by the oldest functions that know it.
+// Returns the text in UTF-8. `escape` and `unescape` are the only functions of the engine that convert UTF-8.
 function bytesOf(text) {
   return Uint8Array.from(unescape(encodeURIComponent(text)), (letter) => letter.charCodeAt(0));
 }
 
 function textOf(bytes) {
-  const PIECE = 8192;
+  const CHUNK = 8192;
   let binary = "";
-  for (let at = 0; at < bytes.length; at += PIECE) {
-    binary += String.fromCharCode(...bytes.slice(at, at + PIECE));
+  for (let at = 0; at < bytes.length; at += CHUNK) {
+    binary += String.fromCharCode(...bytes.slice(at, at + CHUNK));
   }
   try {
     return decodeURIComponent(escape(binary));

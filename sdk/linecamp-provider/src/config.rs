@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::failure::Failure;
+use crate::error::ProviderError;
 
 /// A provider's settings and their JSON Schema. Derive it alongside `serde::Deserialize`:
 ///
@@ -11,14 +11,14 @@ use crate::failure::Failure;
 /// #[derive(serde::Deserialize, Config)]
 /// #[serde(deny_unknown_fields)]
 /// struct Settings {
-///     /// Where the API is, such as `https://dns.example.org`.
+///     /// Base URL of the API, such as `https://dns.example.org`.
 ///     #[config(format = "uri", example = "https://dns.example.org")]
 ///     api: String,
-///     /// How many records to ask for at once.
+///     /// Records per request.
 ///     #[serde(default = "hundred")]
 ///     #[config(default = 100, minimum = 1, maximum = 1000)]
 ///     page_size: u32,
-///     /// How the zone is kept.
+///     /// How the zone is stored.
 ///     mode: Option<Mode>,
 /// }
 ///
@@ -29,7 +29,7 @@ use crate::failure::Failure;
 ///     Signed,
 /// }
 /// # fn hundred() -> u32 { 100 }
-/// assert!(Settings::SCHEMA.contains("Where the API is"));
+/// assert!(Settings::SCHEMA.contains("Base URL of the API"));
 /// ```
 ///
 /// Doc comments become descriptions. A field is required unless it is an `Option` or has `#[serde(default)]`. Supported
@@ -43,7 +43,7 @@ use crate::failure::Failure;
 /// ```compile_fail
 /// # use linecamp_provider::Config;
 /// #[derive(serde::Deserialize, Config)]
-/// struct LetsAnythingPass {
+/// struct AcceptsUnknownFields {
 ///     api: String,
 /// }
 /// ```
@@ -59,29 +59,29 @@ pub trait Config: DeserializeOwned {
 /// Parses a config.
 ///
 /// # Errors
-/// A refusal that names the setting at fault.
-pub(crate) fn parse<C: Config>(json: &str) -> Result<C, Failure> {
+/// [`ProviderError::Invalid`], which names the setting at fault.
+pub(crate) fn parse<C: Config>(json: &str) -> Result<C, ProviderError> {
     // A list would fill the fields in order, and an empty one would leave all of them at their defaults.
     if !json.trim_start().starts_with('{') {
-        return Err(Failure::refused("the config does not read: it is no JSON object"));
+        return Err(ProviderError::invalid("invalid config: not a JSON object"));
     }
     let mut reader = serde_json::Deserializer::from_str(json);
     let config = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
         let problem = error.into_inner().to_string();
         let reason = problem.rsplit_once(" at line ").map_or(&*problem, |(reason, _)| reason);
-        let refusal = Failure::refused(format!("the config does not read: {reason}"));
-        match blamed(&path, reason) {
-            Some(field) => refusal.field(field),
-            None => refusal,
+        let error = ProviderError::invalid(format!("invalid config: {reason}"));
+        match field_at_fault(&path, reason) {
+            Some(field) => error.field(field),
+            None => error,
         }
     })?;
-    reader.end().map_err(|_| Failure::refused("the config does not read: something follows it"))?;
+    reader.end().map_err(|_| ProviderError::invalid("invalid config: text after the JSON object"))?;
     Ok(config)
 }
 
 /// Returns the path of the setting at fault. For a missing setting, the message names it and the path names its parent.
-fn blamed(path: &str, reason: &str) -> Option<String> {
+fn field_at_fault(path: &str, reason: &str) -> Option<String> {
     let missing = reason.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
     match (missing, path) {
         (Some(field), "." | "") => Some(field.to_owned()),
@@ -126,7 +126,7 @@ pub mod text {
     pub const fn of(bytes: &'static [u8]) -> &'static str {
         match std::str::from_utf8(bytes) {
             Ok(text) => text,
-            Err(_) => panic!("texts joined are a text"),
+            Err(_) => panic!("concatenated strings are valid UTF-8"),
         }
     }
 }

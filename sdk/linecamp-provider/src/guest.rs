@@ -1,15 +1,15 @@
-//! The component's side of the contract: the host as an [`Outside`], and a [`DnsProvider`] as exports.
+//! The component's side of the contract: the imports as a [`Host`], and a [`DnsProvider`] as exports.
 
 use std::marker::PhantomData;
 use std::time::Duration;
 
 use self::bindings::exports::linecamp::provider::dns as calls;
 use self::bindings::exports::linecamp::provider::provider as base;
-use self::bindings::linecamp::provider::{clock, exchange, http, log, provider_types as words};
-use crate::context::{Context, Level, Outside};
+use self::bindings::linecamp::provider::{clock, dns_client, http, log, provider_types as types};
+use crate::context::{Context, Host, Level};
+use crate::dns_client::{DnsError, Tsig, TsigCode};
 use crate::entry;
-use crate::exchange::{ExchangeError, Tsig};
-use crate::failure::Failure;
+use crate::error::ProviderError;
 use crate::http::{Auth, HttpError, HttpRequest, HttpResponse, Method};
 use crate::provider::DnsProvider;
 use crate::record::{Change, RecordSet};
@@ -32,38 +32,38 @@ pub struct Exported<P>(PhantomData<P>);
 
 impl<P: DnsProvider> base::Guest for Exported<P> {
     fn describe() -> base::Description {
-        let entry::Description { about, config_schema } = entry::describe::<P>();
-        let abilities = about.abilities;
-        let want = |want: &crate::SecretWant| base::SecretWant {
-            name: want.name.to_owned(),
-            about: want.about.to_owned(),
-            required: want.required,
+        let entry::Description { info, config_schema } = entry::describe::<P>();
+        let capabilities = info.capabilities;
+        let requirement = |secret: &crate::SecretRequirement| base::SecretRequirement {
+            name: secret.name.to_owned(),
+            summary: secret.summary.to_owned(),
+            required: secret.required,
         };
         base::Description {
-            name: about.name.to_owned(),
-            version: about.version.to_owned(),
-            about: about.about.to_owned(),
-            abilities: base::Abilities::Dns(base::DnsAbilities {
-                atomic: abilities.atomic,
-                lists_zones: abilities.lists_zones,
-                ttl_min: abilities.ttl_min,
-                ttl_max: abilities.ttl_max,
-                changes_max: abilities.changes_max,
+            name: info.name.to_owned(),
+            version: info.version.to_owned(),
+            summary: info.summary.to_owned(),
+            capabilities: base::Capabilities::Dns(base::DnsCapabilities {
+                atomic: capabilities.atomic,
+                can_list_records: capabilities.can_list_records,
+                ttl_min: capabilities.ttl_min,
+                ttl_max: capabilities.ttl_max,
+                max_batch_size: capabilities.max_batch_size,
             }),
             config_schema: config_schema.to_owned(),
-            secrets: about.secrets.iter().map(want).collect(),
-            reaches: about.reaches.iter().map(|reach| (*reach).to_owned()).collect(),
+            secrets: info.secrets.iter().map(requirement).collect(),
+            endpoints: info.endpoints.iter().map(|endpoint| (*endpoint).to_owned()).collect(),
             extra: Vec::new(),
         }
     }
 
-    fn check(config: String) -> Result<(), words::Failure> {
-        entry::check::<P>(&config, &host()).map_err(Into::into)
+    fn validate(config: String) -> Result<(), types::Error> {
+        entry::validate::<P>(&config, &host()).map_err(Into::into)
     }
 }
 
 impl<P: DnsProvider> calls::Guest for Exported<P> {
-    fn observe(config: String, zone: String, names: Vec<String>) -> Result<Vec<calls::RecordSet>, words::Failure> {
+    fn observe(config: String, zone: String, names: Vec<String>) -> Result<Vec<calls::RecordSet>, types::Error> {
         let found = entry::observe::<P>(&config, &host(), &zone, &names)?;
         Ok(found.into_iter().map(Into::into).collect())
     }
@@ -71,33 +71,33 @@ impl<P: DnsProvider> calls::Guest for Exported<P> {
     fn apply(
         config: String,
         zone: String,
-        key: String,
+        idempotency_key: String,
         changes: Vec<calls::Change>,
-    ) -> Result<Vec<calls::RecordSet>, words::Failure> {
+    ) -> Result<Vec<calls::RecordSet>, types::Error> {
         let changes: Vec<Change> = changes.into_iter().map(Into::into).collect();
-        let step = entry::Step { key: &key, changes: &changes };
-        let known = entry::apply::<P>(&config, &host(), &zone, step)?;
+        let change_set = entry::ChangeSet { idempotency_key: &idempotency_key, changes: &changes };
+        let known = entry::apply::<P>(&config, &host(), &zone, change_set)?;
         Ok(known.into_iter().map(Into::into).collect())
     }
 }
 
 fn host() -> Context {
-    Context::new(Host)
+    Context::new(Imports)
 }
 
-/// The host's imports as an [`Outside`].
-struct Host;
+/// The component's imports.
+struct Imports;
 
-impl Outside for Host {
-    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
+impl Host for Imports {
+    fn send_http(&self, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
         let http::Response { status, headers, body } = http::send(&request.into())?;
         Ok(HttpResponse { status, headers, body })
     }
 
-    fn exchange(&self, server: &str, message: &[u8], sign: Option<&Tsig>) -> Result<Vec<u8>, ExchangeError> {
+    fn send_dns(&self, server: &str, message: &[u8], sign: Option<&Tsig>) -> Result<Vec<u8>, DnsError> {
         let sign =
-            sign.cloned().map(|Tsig { key_name, algorithm, secret }| exchange::Tsig { key_name, algorithm, secret });
-        Ok(exchange::send(server, message, sign.as_ref())?)
+            sign.cloned().map(|Tsig { key_name, algorithm, secret }| dns_client::Tsig { key_name, algorithm, secret });
+        Ok(dns_client::send(server, message, sign.as_ref())?)
     }
 
     fn log(&self, level: Level, message: &str) {
@@ -137,9 +137,9 @@ impl From<Auth> for http::Auth {
             Auth::Basic { user, secret } => Self::Basic(http::BasicAuth { user, secret }),
             Auth::Header { header, prefix, secret } => Self::Header(http::HeaderAuth { header, prefix, secret }),
             Auth::Sigv4(sign) => Self::Sigv4(http::Sigv4Auth {
-                access_key_id: sign.access_key_id,
-                secret_access_key: sign.secret_access_key,
-                session_token: sign.session_token,
+                access_key_id_secret: sign.access_key_id_secret,
+                secret_access_key_secret: sign.secret_access_key_secret,
+                session_token_secret: sign.session_token_secret,
                 region: sign.region,
                 service: sign.service,
             }),
@@ -154,33 +154,47 @@ impl From<http::HttpError> for HttpError {
             http::HttpError::Unreachable(why) => Self::Unreachable(why),
             http::HttpError::Timeout => Self::Timeout,
             http::HttpError::TooLarge(bytes) => Self::TooLarge(bytes),
-            http::HttpError::Budget(why) => Self::Budget(why),
+            http::HttpError::LimitExceeded(why) => Self::LimitExceeded(why),
             http::HttpError::Protocol(why) => Self::Protocol(why),
         }
     }
 }
 
-impl From<exchange::ExchangeError> for ExchangeError {
-    fn from(error: exchange::ExchangeError) -> Self {
+impl From<dns_client::DnsError> for DnsError {
+    fn from(error: dns_client::DnsError) -> Self {
         match error {
-            exchange::ExchangeError::Denied(why) => Self::Denied(why),
-            exchange::ExchangeError::Unreachable(why) => Self::Unreachable(why),
-            exchange::ExchangeError::Timeout => Self::Timeout,
-            exchange::ExchangeError::Budget(why) => Self::Budget(why),
-            exchange::ExchangeError::Protocol(why) => Self::Protocol(why),
-            exchange::ExchangeError::Tsig(why) => Self::Tsig(why),
+            dns_client::DnsError::Denied(why) => Self::Denied(why),
+            dns_client::DnsError::Unreachable(why) => Self::Unreachable(why),
+            dns_client::DnsError::Timeout => Self::Timeout,
+            dns_client::DnsError::LimitExceeded(why) => Self::LimitExceeded(why),
+            dns_client::DnsError::Protocol(why) => Self::Protocol(why),
+            dns_client::DnsError::Tsig(error) => Self::Tsig { code: error.code.into(), reason: error.reason },
         }
     }
 }
 
-impl From<Failure> for words::Failure {
-    fn from(failure: Failure) -> Self {
+impl From<dns_client::TsigCode> for TsigCode {
+    fn from(code: dns_client::TsigCode) -> Self {
+        match code {
+            dns_client::TsigCode::BadKey => Self::BadKey,
+            dns_client::TsigCode::BadSignature => Self::BadSignature,
+            dns_client::TsigCode::BadTime => Self::BadTime,
+            dns_client::TsigCode::Unverified => Self::Unverified,
+            dns_client::TsigCode::InvalidKey => Self::InvalidKey,
+        }
+    }
+}
+
+impl From<ProviderError> for types::Error {
+    fn from(failure: ProviderError) -> Self {
         let millis = |after: Duration| u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
         match failure {
-            Failure::Retry { after, reason } => Self::Retry(words::Retry { after_millis: after.map(millis), reason }),
-            Failure::Refused { reason, field, name } => Self::Refused(words::Refusal { reason, field, name }),
-            Failure::Conflict { name, owner } => Self::Conflict(words::Conflict { name, owner }),
-            Failure::Unauthorized { reason } => Self::Unauthorized(reason),
+            ProviderError::Retry { after, reason } => {
+                Self::Retry(types::Retry { after_millis: after.map(millis), reason })
+            }
+            ProviderError::Invalid { reason, field, name } => Self::Invalid(types::Invalid { reason, field, name }),
+            ProviderError::Conflict { name, found } => Self::Conflict(types::Conflict { name, found }),
+            ProviderError::Unauthorized { reason } => Self::Unauthorized(reason),
         }
     }
 }

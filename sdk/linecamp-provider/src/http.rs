@@ -100,11 +100,11 @@ pub enum Auth {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sigv4 {
     /// The name of the secret that holds the access key ID.
-    pub access_key_id: String,
+    pub access_key_id_secret: String,
     /// The name of the secret that holds the secret access key.
-    pub secret_access_key: String,
+    pub secret_access_key_secret: String,
     /// The name of the secret that holds the session token of a temporary key.
-    pub session_token: Option<String>,
+    pub session_token_secret: Option<String>,
     /// Such as `us-east-1`.
     pub region: String,
     /// Such as `route53`.
@@ -133,8 +133,8 @@ pub enum HttpError {
     Timeout,
     /// The response is larger than this many bytes.
     TooLarge(u64),
-    /// The call has exhausted its limit on requests or bytes.
-    Budget(String),
+    /// The call has exceeded its limit on requests or bytes.
+    LimitExceeded(String),
     /// The response is not HTTP.
     Protocol(String),
 }
@@ -142,12 +142,12 @@ pub enum HttpError {
 impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Denied(why) => write!(f, "the host does not allow it: {why}"),
-            Self::Unreachable(why) => write!(f, "the service cannot be reached: {why}"),
-            Self::Timeout => f.write_str("the service did not answer in time"),
-            Self::TooLarge(bytes) => write!(f, "the service's answer has more than {bytes} bytes"),
-            Self::Budget(why) => write!(f, "the call has used up what it was given: {why}"),
-            Self::Protocol(why) => write!(f, "the service's answer is no HTTP: {why}"),
+            Self::Denied(why) => write!(f, "denied by the host: {why}"),
+            Self::Unreachable(why) => write!(f, "cannot reach the service: {why}"),
+            Self::Timeout => f.write_str("the service did not respond in time"),
+            Self::TooLarge(bytes) => write!(f, "the response is larger than {bytes} bytes"),
+            Self::LimitExceeded(why) => write!(f, "limit of the call exceeded: {why}"),
+            Self::Protocol(why) => write!(f, "the response is not valid HTTP: {why}"),
         }
     }
 }

@@ -5,35 +5,35 @@
 //! ```
 //! use linecamp_provider::prelude::*;
 //!
-//! /// A zone behind an API that speaks of one record at a time.
+//! /// An API with one resource per record set.
 //! struct Example;
 //!
 //! #[derive(serde::Deserialize, Config)]
 //! #[serde(deny_unknown_fields)]
 //! struct Settings {
-//!     /// Where the API is, such as `https://dns.example.org`.
+//!     /// Base URL of the API, such as `https://dns.example.org`.
 //!     api: String,
 //! }
 //!
 //! impl DnsProvider for Example {
 //!     type Config = Settings;
 //!
-//!     fn describe() -> About {
-//!         About::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), "Keeps records at Example DNS.")
-//!             .secret("token", "The API token.")
-//!             .reaches("{api}")
+//!     fn describe() -> ProviderInfo {
+//!         ProviderInfo::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), "Manages records at Example DNS.")
+//!             .secret("token", "API token. Used as: bearer.")
+//!             .endpoint("{api}")
 //!     }
 //!
-//!     fn check(config: &Settings, cx: &Context) -> Result<(), Failure> {
-//!         cx.get(url::join(&config.api, &["whoami"])).bearer("token").send()?.ok()?;
+//!     fn validate(config: &Settings, cx: &Context) -> Result<(), ProviderError> {
+//!         cx.get(url::join(&config.api, &["whoami"])).bearer("token").send()?.error_for_status()?;
 //!         Ok(())
 //!     }
 //!
-//!     fn observe(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Vec<RecordSet>, Failure> {
+//!     fn observe(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Vec<RecordSet>, ProviderError> {
 //!         let mut found: Vec<RecordSet> = Vec::new();
 //!         for name in names {
-//!             let answer = cx.get(url::join(&config.api, &["zones", zone, name])).bearer("token").send()?;
-//!             found.extend(answer.ok()?.json::<Vec<RecordSet>>()?);
+//!             let response = cx.get(url::join(&config.api, &["zones", zone, name])).bearer("token").send()?;
+//!             found.extend(response.error_for_status()?.json::<Vec<RecordSet>>()?);
 //!         }
 //!         Ok(found)
 //!     }
@@ -42,17 +42,17 @@
 //!         config: &Settings,
 //!         cx: &Context,
 //!         zone: &str,
-//!         _key: &str,
+//!         _idempotency_key: &str,
 //!         changes: &[Change],
-//!     ) -> Result<Vec<RecordSet>, Failure> {
+//!     ) -> Result<Vec<RecordSet>, ProviderError> {
 //!         let names: Vec<_> = changes.iter().map(|change| change.name().to_owned()).collect();
-//!         for change in pending(changes, &Self::observe(config, cx, zone, &names)?)? {
+//!         for change in remaining_changes(changes, &Self::observe(config, cx, zone, &names)?)? {
 //!             let url = url::join(&config.api, &["zones", zone, change.name(), change.rtype()]);
 //!             let request = match &change.after {
 //!                 Some(after) => cx.put(url).json(after),
 //!                 None => cx.delete(url),
 //!             };
-//!             request.bearer("token").send()?.ok()?;
+//!             request.bearer("token").send()?.error_for_status()?;
 //!         }
 //!         Ok(changes.iter().filter_map(|change| change.after.clone()).collect())
 //!     }
@@ -64,18 +64,18 @@
 //! # Guarantees
 //!
 //! - Each call runs in a new instance: no state to keep, nothing to clean up, no concurrency.
-//! - All access to the outside goes through the [`Context`]: HTTP, one DNS exchange, the log and the clock. Files,
+//! - All access to the outside goes through the [`Context`]: HTTP, DNS messages, the log and the clock. Files,
 //!   environment variables and sockets are not available.
 //! - A provider refers to secrets by name and never sees their values: the host inserts them where
 //!   [`RequestBuilder::bearer`] and its siblings say.
-//! - A provider never sleeps and never retries. It ends a call with a [`Failure`] that tells the host what to do.
+//! - A provider never sleeps and never retries. It returns a [`ProviderError`] that tells the host what to do.
 //! - The SDK converts observed and applied record sets to the contract's canonical form ([`RecordSet::canonical`]). A
 //!   provider need not care about upper case, trailing dots, the order of values, or names that were not requested.
 //!
 //! # Build targets
 //!
-//! Built for `wasm32-wasip2`, [`export_dns!`] exports the component, and [`Outside`] is implemented by the host. Built
-//! for the author's machine, a provider is an ordinary struct, and [`Outside`] is implemented by a test environment:
+//! Built for `wasm32-wasip2`, [`export_dns!`] exports the component, and [`Host`] is implemented by the host. Built
+//! for the author's machine, a provider is an ordinary struct, and [`Host`] is implemented by a test environment:
 //! the testkit.
 //!
 //! What is *not* here: retries, rate limits, caches, redirects, cookies, async. The host does the first two; the rest
@@ -83,31 +83,31 @@
 
 mod config;
 mod context;
+mod dns_client;
 pub mod entry;
-mod exchange;
-mod failure;
+mod error;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod guest;
 pub mod http;
 pub mod names;
+pub mod per_record;
 pub mod prelude;
 mod provider;
 mod record;
-pub mod single;
 pub mod txt;
 pub mod url;
 
 pub use config::Config;
 #[doc(hidden)]
 pub use config::text as config_text;
-pub use context::{Context, Level, Log, Outside, Page};
-pub use exchange::{ExchangeError, Tsig};
-pub use failure::Failure;
+pub use context::{Context, Host, Level, Log, Page};
+pub use dns_client::{DnsError, Tsig, TsigCode};
+pub use error::ProviderError;
 pub use http::{RequestBuilder, Response, Sigv4};
 pub use linecamp_provider_derive::Config;
-pub use provider::{About, DnsAbilities, DnsProvider, SecretWant};
-pub use record::{Change, RecordSet, pending};
+pub use provider::{DnsCapabilities, DnsProvider, ProviderInfo, SecretRequirement};
+pub use record::{Change, RecordSet, remaining_changes};
 pub use serde_json;
 
 /// Exports a [`DnsProvider`] as a component: `export_dns!(MyProvider);`, once, at the top of the plugin's crate.

@@ -7,7 +7,7 @@ pub fn canonical(name: &str) -> String {
 }
 
 /// Returns the name with the trailing dot, as many services require it.
-pub fn dotted(name: &str) -> String {
+pub fn fqdn(name: &str) -> String {
     if name.ends_with('.') { name.to_owned() } else { format!("{name}.") }
 }
 
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn dots_and_case_are_form_only() {
         assert_eq!(canonical("A.Example.ORG."), "a.example.org");
-        assert_eq!(dotted("a"), "a.");
-        assert_eq!(dotted("a."), "a.");
+        assert_eq!(fqdn("a"), "a.");
+        assert_eq!(fqdn("a."), "a.");
     }
 }

@@ -1,6 +1,6 @@
 //! Common imports of a provider: `use linecamp_provider::prelude::*;`.
 
 pub use crate::{
-    About, Change, Config, Context, DnsProvider, Failure, Page, RecordSet, RequestBuilder, Response, Sigv4, Tsig,
-    export_dns, names, pending, single, txt, url,
+    Change, Config, Context, DnsProvider, Page, ProviderError, ProviderInfo, RecordSet, RequestBuilder, Response,
+    Sigv4, Tsig, export_dns, names, per_record, remaining_changes, txt, url,
 };

@@ -5,12 +5,12 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::failure::Failure;
+use crate::error::ProviderError;
 use crate::{names, txt};
 
 /// All records of one name and type. As JSON: `{"name": "…", "type": "A", "ttl": 300, "values": ["192.0.2.1"]}`.
 ///
-/// `==` compares literally; [`is`](Self::is) compares the canonical forms.
+/// `==` compares literally; [`equivalent`](Self::equivalent) compares the canonical forms.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordSet {
     /// Absolute, lower case, ASCII (IDNA A-labels), without the trailing dot. A wildcard begins with `*.`.
@@ -59,7 +59,7 @@ impl RecordSet {
     }
 
     /// Whether both are equal in their [`canonical`](Self::canonical) form.
-    pub fn is(&self, other: &Self) -> bool {
+    pub fn equivalent(&self, other: &Self) -> bool {
         self.canonical() == other.canonical()
     }
 }
@@ -90,8 +90,8 @@ impl Change {
         self.set().map_or("", |set| &set.rtype)
     }
 
-    /// Whether it only removes values. Such a change is applied even where the name lies in a zone below the configured
-    /// one: records written before that zone existed must be removable.
+    /// Whether it only removes values. Such a change is applied even where the name is in a child zone of the configured
+    /// zone: records written before the child zone existed must be removable.
     pub fn only_removes(&self) -> bool {
         let (Some(before), after) = (&self.before, &self.after) else { return false };
         let before = before.canonical();
@@ -110,51 +110,51 @@ impl Change {
 
 /// Compares the changes with the record sets found at their names, and returns the remaining changes, in order.
 ///
-/// For a service that writes whole sets and does not compare by itself: observe, `pending`, write. Changes by others
+/// For a service that writes whole sets and does not compare by itself: observe, `remaining_changes`, write. Changes by others
 /// between the two are not detected; if the service can compare (an `If-Match`, a prerequisite, deleting by exact
-/// value), let it. A service that writes value by value needs [`single`](crate::single) instead, which recognizes a
+/// value), let it. A service that writes value by value needs [`per_record`](crate::per_record) instead, which recognizes a
 /// half-written set.
 ///
 /// `found` must contain everything that exists at the names of the changes: whatever is missing from it counts as
 /// absent.
 ///
-/// `found` may list a set in pieces: sets of one name and type are merged, and the lowest of their TTLs is the set's.
+/// `found` may list a set in pieces: sets of one name and type are merge, and the lowest of their TTLs is the set's.
 ///
 /// # Errors
-/// [`Failure::Conflict`] if the set found equals neither the `before` nor the `after` of a change: write nothing in
+/// [`ProviderError::Conflict`] if the set found equals neither the `before` nor the `after` of a change: write nothing in
 /// that case.
-pub fn pending<'a>(changes: &'a [Change], found: &[RecordSet]) -> Result<Vec<&'a Change>, Failure> {
-    let mut there = merged(found);
-    let mut left = Vec::new();
+pub fn remaining_changes<'a>(changes: &'a [Change], found: &[RecordSet]) -> Result<Vec<&'a Change>, ProviderError> {
+    let mut current_sets = merge(found);
+    let mut remaining = Vec::new();
     for change in changes {
         let key = change.key();
-        let current = there.get(&key);
+        let current = current_sets.get(&key);
         let is = |side: &Option<RecordSet>| side.as_ref().map(RecordSet::canonical).as_ref() == current;
         if is(&change.after) {
             continue;
         }
         if !is(&change.before) {
-            return Err(standing_in_the_way(change, current));
+            return Err(conflict_error(change, current));
         }
         match &change.after {
-            Some(after) => there.insert(key, after.canonical()),
-            None => there.remove(&key),
+            Some(after) => current_sets.insert(key, after.canonical()),
+            None => current_sets.remove(&key),
         };
-        left.push(change);
+        remaining.push(change);
     }
-    Ok(left)
+    Ok(remaining)
 }
 
-/// Converts sets to canonical form and merges those of one name and type. The lowest TTL is the merged set's: resolvers
+/// Converts sets to canonical form and merges those of one name and type. The lowest TTL is the merge set's: resolvers
 /// treat a set with several TTLs as one with the lowest (RFC 2181, 5.2). A set without values counts as absent.
-pub(crate) fn merged(sets: &[RecordSet]) -> BTreeMap<(String, String), RecordSet> {
+pub(crate) fn merge(sets: &[RecordSet]) -> BTreeMap<(String, String), RecordSet> {
     // Inserted one by one: collecting into a map sorts, and the sort code is a tenth of a small component.
-    let mut merged = BTreeMap::<_, RecordSet>::new();
+    let mut merge = BTreeMap::<_, RecordSet>::new();
     for set in sets.iter().map(RecordSet::canonical).filter(|set| !set.values.is_empty()) {
         let key = (set.name.clone(), set.rtype.clone());
-        match merged.get_mut(&key) {
+        match merge.get_mut(&key) {
             None => {
-                merged.insert(key, set);
+                merge.insert(key, set);
             }
             Some(first) => {
                 first.ttl = first.ttl.min(set.ttl);
@@ -163,21 +163,21 @@ pub(crate) fn merged(sets: &[RecordSet]) -> BTreeMap<(String, String), RecordSet
             }
         }
     }
-    merged
+    merge
 }
 
-pub(crate) fn standing_in_the_way(change: &Change, current: Option<&RecordSet>) -> Failure {
+pub(crate) fn conflict_error(change: &Change, current: Option<&RecordSet>) -> ProviderError {
     /// The most values named in a message. A foreign set may have hundreds.
     const VALUES_NAMED: usize = 3;
-    let owner = match current {
-        None => format!("there is no {} any more", change.rtype()),
+    let found = match current {
+        None => format!("no {} record exists", change.rtype()),
         Some(set) => {
             let values: Vec<_> = set.values.iter().take(VALUES_NAMED).map(String::as_str).collect();
             let more = if VALUES_NAMED < set.values.len() { " …" } else { "" };
-            format!("there is {} {} {}{more}", set.rtype, set.ttl, values.join(" "))
+            format!("found {} {} {}{more}", set.rtype, set.ttl, values.join(" "))
         }
     };
-    Failure::conflict(change.name(), owner)
+    ProviderError::conflict(change.name(), found)
 }
 
 fn canonical(rtype: &str, value: &str) -> String {
@@ -202,19 +202,19 @@ mod tests {
     #[test]
     fn what_is_meant_is_compared() {
         let written = RecordSet::new("A.Example.", "aaaa", 300, ["2001:DB8::1", "::2", "0:0::2"]);
-        assert!(written.is(&set("AAAA", &["::2", "2001:db8::1"])));
-        assert!(set("CNAME", &["B.Example."]).is(&set("CNAME", &["b.example"])));
-        assert!(set("TXT", &["é\\"]).is(&set("TXT", &["\\195\\169\\092"])));
-        assert!(!set("A", &["192.0.2.1"]).is(&set("A", &["192.0.2.2"])));
+        assert!(written.equivalent(&set("AAAA", &["::2", "2001:db8::1"])));
+        assert!(set("CNAME", &["B.Example."]).equivalent(&set("CNAME", &["b.example"])));
+        assert!(set("TXT", &["é\\"]).equivalent(&set("TXT", &["\\195\\169\\092"])));
+        assert!(!set("A", &["192.0.2.1"]).equivalent(&set("A", &["192.0.2.2"])));
     }
 
     #[test]
     fn what_is_done_is_not_pending() {
         let (old, new) = (set("A", &["192.0.2.1"]), set("A", &["192.0.2.2"]));
         let changes = [Change::replace(old.clone(), new.clone())];
-        assert_eq!(pending(&changes, std::slice::from_ref(&old)).unwrap().len(), 1);
-        assert_eq!(pending(&changes, &[new]).unwrap().len(), 0);
-        assert_eq!(pending(&[Change::delete(old)], &[]).unwrap().len(), 0);
+        assert_eq!(remaining_changes(&changes, std::slice::from_ref(&old)).unwrap().len(), 1);
+        assert_eq!(remaining_changes(&changes, &[new]).unwrap().len(), 0);
+        assert_eq!(remaining_changes(&[Change::delete(old)], &[]).unwrap().len(), 0);
     }
 
     #[test]
@@ -222,13 +222,15 @@ mod tests {
         let (old, new) = (set("A", &["192.0.2.1"]), set("A", &["192.0.2.2"]));
         let foreign = set("A", &["198.51.100.7"]);
         let check = |change: Change, found: &[RecordSet], words: &str| {
-            let Err(Failure::Conflict { name, owner }) = pending(&[change], found) else { panic!("no conflict") };
+            let Err(ProviderError::Conflict { name, found: reason }) = remaining_changes(&[change], found) else {
+                panic!("no conflict")
+            };
             assert_eq!(name, "a.example");
-            assert!(owner.contains(words), "{owner}");
+            assert!(reason.contains(words), "{reason}");
         };
         check(Change::create(new.clone()), std::slice::from_ref(&foreign), "198.51.100.7");
         check(Change::delete(old.clone()), std::slice::from_ref(&foreign), "198.51.100.7");
-        check(Change::replace(old.clone(), new), &[], "no A any more");
+        check(Change::replace(old.clone(), new), &[], "no A record exists");
         let longer_lived = RecordSet { ttl: 600, ..old.clone() };
         check(Change::delete(old), &[longer_lived], "600");
     }
@@ -238,8 +240,8 @@ mod tests {
         let whole = set("A", &["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
         let piece = |ttl, value: &str| RecordSet { ttl, ..set("a", &[value]) };
         let pieces = [piece(600, "192.0.2.3"), piece(300, "192.0.2.1"), piece(900, "192.0.2.2"), set("A", &[])];
-        assert_eq!(pending(&[Change::delete(whole.clone())], &pieces).unwrap().len(), 1);
-        assert_eq!(pending(&[Change::create(whole)], &pieces).unwrap().len(), 0);
+        assert_eq!(remaining_changes(&[Change::delete(whole.clone())], &pieces).unwrap().len(), 1);
+        assert_eq!(remaining_changes(&[Change::create(whole)], &pieces).unwrap().len(), 0);
     }
 
     #[test]
@@ -256,6 +258,6 @@ mod tests {
     fn changes_build_on_each_other() {
         let (old, new) = (set("A", &["192.0.2.1"]), set("CNAME", &["b.example"]));
         let changes = [Change::delete(old.clone()), Change::create(new)];
-        assert_eq!(pending(&changes, &[old]).unwrap().len(), 2);
+        assert_eq!(remaining_changes(&changes, &[old]).unwrap().len(), 2);
     }
 }

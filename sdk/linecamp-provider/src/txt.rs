@@ -2,7 +2,7 @@
 //!
 //! On the wire, a TXT value is one or more character-strings of at most 255 bytes; usually only their concatenated
 //! content matters. The contract writes that content **without quotes, concatenated, with the backslash and all bytes
-//! outside printable ASCII as `\DDD`** (three decimal digits): `v=1 "x"` contains its quotes, and a tab is `\009`.
+//! host printable ASCII as `\DDD`** (three decimal digits): `v=1 "x"` contains its quotes, and a tab is `\009`.
 //!
 //! Services use other forms. Most use the zone file form, `"…" "…"`: [`quoted`] and [`unquoted`]. Some use the bare
 //! content: [`to_bytes`] and [`from_bytes`]. The wire form is [`to_strings`] and [`from_strings`].
@@ -12,7 +12,7 @@ use std::fmt;
 /// Maximum length of one character-string of a TXT value in bytes (RFC 1035, 3.3).
 const STRING_BYTES_MAX: usize = 255;
 
-/// How a service escapes bytes outside printable ASCII.
+/// How a service escapes bytes host printable ASCII.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Escape {
     /// Three decimal digits, as in zone files (RFC 1035, 5.1).
@@ -25,23 +25,23 @@ pub enum Escape {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TxtError {
     /// A quote is not closed.
-    Open,
+    UnclosedQuote,
     /// A backslash that escapes nothing, or whose digits are not a byte.
-    Escape,
+    InvalidEscape,
 }
 
 impl fmt::Display for TxtError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Open => "a quote of the TXT value is not closed",
-            Self::Escape => "a backslash of the TXT value escapes nothing",
+            Self::UnclosedQuote => "unclosed quote in a TXT value",
+            Self::InvalidEscape => "invalid escape in a TXT value",
         })
     }
 }
 
 impl std::error::Error for TxtError {}
 
-impl From<TxtError> for crate::Failure {
+impl From<TxtError> for crate::ProviderError {
     /// The text came from a service: a retry, since the usual cause is a truncated response.
     fn from(error: TxtError) -> Self {
         Self::retry(error.to_string())
@@ -79,7 +79,7 @@ pub fn from_bytes(bytes: &[u8]) -> String {
     value
 }
 
-/// Returns the canonical form of a value that is almost in the contract's form: bytes outside printable ASCII, and a
+/// Returns the canonical form of a value that is almost in the contract's form: bytes host printable ASCII, and a
 /// backslash that does not start a `\DDD`, become `\DDD`; unnecessary escapes are removed.
 pub fn canonical(value: &str) -> String {
     from_bytes(&to_bytes(value))
@@ -139,12 +139,12 @@ pub fn unquoted(text: &str, escape: Escape) -> Result<String, TxtError> {
                     bytes.push(*letter);
                     rest = after;
                 }
-                (None, _) => return Err(TxtError::Escape),
+                (None, _) => return Err(TxtError::InvalidEscape),
             },
             _ => bytes.push(*first),
         }
     }
-    if is_quoted { Err(TxtError::Open) } else { Ok(from_bytes(&bytes)) }
+    if is_quoted { Err(TxtError::UnclosedQuote) } else { Ok(from_bytes(&bytes)) }
 }
 
 impl Escape {
@@ -211,10 +211,10 @@ mod tests {
 
     #[test]
     fn what_is_not_whole_is_refused() {
-        assert_eq!(unquoted("\"a", Escape::Decimal), Err(TxtError::Open));
-        assert_eq!(unquoted("\"a\\", Escape::Decimal), Err(TxtError::Escape));
-        assert_eq!(unquoted("\\25", Escape::Decimal), Err(TxtError::Escape));
-        assert_eq!(unquoted("\\256", Escape::Decimal), Err(TxtError::Escape));
+        assert_eq!(unquoted("\"a", Escape::Decimal), Err(TxtError::UnclosedQuote));
+        assert_eq!(unquoted("\"a\\", Escape::Decimal), Err(TxtError::InvalidEscape));
+        assert_eq!(unquoted("\\25", Escape::Decimal), Err(TxtError::InvalidEscape));
+        assert_eq!(unquoted("\\256", Escape::Decimal), Err(TxtError::InvalidEscape));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use linecamp_provider::http::{HttpError, HttpRequest, HttpResponse};
 use linecamp_provider::prelude::*;
-use linecamp_provider::{ExchangeError, Level, Outside, entry};
+use linecamp_provider::{DnsError, Host, Level, entry};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -86,15 +86,15 @@ struct Idle;
 impl DnsProvider for Idle {
     type Config = Everything;
 
-    fn describe() -> About {
-        About::new("idle", "1.0.0", "Does nothing.")
+    fn describe() -> ProviderInfo {
+        ProviderInfo::new("idle", "1.0.0", "Does nothing.")
     }
 
-    fn check(_: &Everything, _: &Context) -> Result<(), Failure> {
+    fn validate(_: &Everything, _: &Context) -> Result<(), ProviderError> {
         Ok(())
     }
 
-    fn observe(_: &Everything, _: &Context, _: &str, _: &[String]) -> Result<Vec<RecordSet>, Failure> {
+    fn observe(_: &Everything, _: &Context, _: &str, _: &[String]) -> Result<Vec<RecordSet>, ProviderError> {
         Ok(vec![
             RecordSet::new("B.Example.", "a", 60, ["192.0.2.2", "192.0.2.1"]),
             RecordSet::new("b.example", "A", 60, ["192.0.2.3"]),
@@ -103,21 +103,21 @@ impl DnsProvider for Idle {
         ])
     }
 
-    fn apply(_: &Everything, _: &Context, _: &str, _: &str, _: &[Change]) -> Result<Vec<RecordSet>, Failure> {
-        Err(Failure::refused("é".repeat(1000)))
+    fn apply(_: &Everything, _: &Context, _: &str, _: &str, _: &[Change]) -> Result<Vec<RecordSet>, ProviderError> {
+        Err(ProviderError::invalid("é".repeat(1000)))
     }
 }
 
 /// An environment in which every request times out.
 struct Nobody;
 
-impl Outside for Nobody {
-    fn send(&self, _: &HttpRequest) -> Result<HttpResponse, HttpError> {
+impl Host for Nobody {
+    fn send_http(&self, _: &HttpRequest) -> Result<HttpResponse, HttpError> {
         Err(HttpError::Timeout)
     }
 
-    fn exchange(&self, _: &str, _: &[u8], _: Option<&Tsig>) -> Result<Vec<u8>, ExchangeError> {
-        Err(ExchangeError::Timeout)
+    fn send_dns(&self, _: &str, _: &[u8], _: Option<&Tsig>) -> Result<Vec<u8>, DnsError> {
+        Err(DnsError::Timeout)
     }
 
     fn log(&self, _: Level, _: &str) {}
@@ -132,11 +132,11 @@ const CONFIG: &str =
 
 #[test]
 fn a_wrong_config_is_refused_by_the_name_of_its_setting() {
-    let check = |config: &str, blamed: Option<&str>| match entry::check::<Idle>(config, &Context::new(Nobody)) {
-        Err(Failure::Refused { field, .. }) => assert_eq!(field.as_deref(), blamed, "{config}"),
+    let check = |config: &str, blamed: Option<&str>| match entry::validate::<Idle>(config, &Context::new(Nobody)) {
+        Err(ProviderError::Invalid { field, .. }) => assert_eq!(field.as_deref(), blamed, "{config}"),
         other => panic!("{config}: {other:?}"),
     };
-    assert_eq!(entry::check::<Idle>(CONFIG, &Context::new(Nobody)), Ok(()));
+    assert_eq!(entry::validate::<Idle>(CONFIG, &Context::new(Nobody)), Ok(()));
     check("{}", Some("api-url"));
     check(&CONFIG.replace("api-url", "api"), Some("api"));
     check(&CONFIG.replace("\"a\"", "17"), Some("servers[0].host"));
@@ -159,7 +159,7 @@ fn what_was_observed_is_brought_into_form() {
 
 #[test]
 fn a_long_reason_is_cut() {
-    let step = entry::Step { key: "k", changes: &[] };
-    let failure = entry::apply::<Idle>(CONFIG, &Context::new(Nobody), "example", step).unwrap_err();
+    let change_set = entry::ChangeSet { idempotency_key: "k", changes: &[] };
+    let failure = entry::apply::<Idle>(CONFIG, &Context::new(Nobody), "example", change_set).unwrap_err();
     assert!(failure.reason().len() < 500 && failure.reason().ends_with("é…"));
 }

@@ -6,23 +6,23 @@ use std::time::Duration;
 
 use linecamp_provider::http::{Auth, HttpError, HttpRequest, HttpResponse};
 use linecamp_provider::prelude::*;
-use linecamp_provider::{ExchangeError, Level, Outside};
+use linecamp_provider::{DnsError, Host, Level, TsigCode};
 
 /// Returns the same response to every request, and records the requests.
 #[derive(Clone)]
 struct Script {
-    answer: Result<HttpResponse, HttpError>,
+    response: Result<HttpResponse, HttpError>,
     asked: Rc<RefCell<Vec<HttpRequest>>>,
 }
 
-impl Outside for Script {
-    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
+impl Host for Script {
+    fn send_http(&self, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
         self.asked.borrow_mut().push(request.clone());
-        self.answer.clone()
+        self.response.clone()
     }
 
-    fn exchange(&self, _: &str, _: &[u8], _: Option<&Tsig>) -> Result<Vec<u8>, ExchangeError> {
-        Err(ExchangeError::Tsig("BADKEY".to_owned()))
+    fn send_dns(&self, _: &str, _: &[u8], _: Option<&Tsig>) -> Result<Vec<u8>, DnsError> {
+        Err(DnsError::Tsig { code: TsigCode::BadKey, reason: "BADKEY".to_owned() })
     }
 
     fn log(&self, _: Level, _: &str) {}
@@ -34,13 +34,13 @@ impl Outside for Script {
 
 fn answering(status: u16, headers: &[(&str, &str)], body: &str) -> Script {
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let answer = Ok(HttpResponse { status, headers, body: body.as_bytes().to_vec() });
-    Script { answer, asked: Rc::default() }
+    let response = Ok(HttpResponse { status, headers, body: body.as_bytes().to_vec() });
+    Script { response, asked: Rc::default() }
 }
 
-fn failure(script: Script) -> Failure {
+fn failure(script: Script) -> ProviderError {
     let cx = Context::new(script);
-    cx.get("https://a.test/zones?token=x").send().and_then(Response::ok).expect_err("it fails")
+    cx.get("https://a.test/zones?token=x").send().and_then(Response::error_for_status).expect_err("it fails")
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn a_request_is_put_together() {
     let cx = Context::new(script.clone());
     let request = cx.put(url::join("https://a.test/v1/", &["zones", "a/b"]));
     let request = request.query("q", "a b&c").query("n", 1).header("x-y", 7).json(&[1, 2]).bearer("token");
-    request.timeout(Duration::from_secs(3)).send().unwrap().ok().unwrap();
+    request.timeout(Duration::from_secs(3)).send().unwrap().error_for_status().unwrap();
     let expected = HttpRequest {
         method: linecamp_provider::http::Method::Put,
         url: "https://a.test/v1/zones/a%2Fb?q=a%20b%26c&n=1".to_owned(),
@@ -65,16 +65,16 @@ fn a_request_is_put_together() {
 fn a_status_says_what_to_do() {
     let retry = |after: Option<u64>| {
         let after = after.map(Duration::from_secs);
-        move |failure: &Failure| matches!(failure, Failure::Retry { after: found, .. } if *found == after)
+        move |failure: &ProviderError| matches!(failure, ProviderError::Retry { after: found, .. } if *found == after)
     };
-    let check = |script: Script, is_right: &dyn Fn(&Failure) -> bool, words: &str| {
+    let check = |script: Script, is_right: &dyn Fn(&ProviderError) -> bool, words: &str| {
         let failure = failure(script);
         assert!(is_right(&failure) && failure.reason().contains(words), "{failure:?}");
         assert!(!failure.reason().contains("token"), "the query is left out: {failure}");
     };
-    let is_refused = |failure: &Failure| matches!(failure, Failure::Refused { .. });
-    let is_unauthorized = |failure: &Failure| matches!(failure, Failure::Unauthorized { .. });
-    check(answering(401, &[], ""), &is_unauthorized, "GET https://a.test/zones answered 401");
+    let is_refused = |failure: &ProviderError| matches!(failure, ProviderError::Invalid { .. });
+    let is_unauthorized = |failure: &ProviderError| matches!(failure, ProviderError::Unauthorized { .. });
+    check(answering(401, &[], ""), &is_unauthorized, "GET https://a.test/zones returned 401");
     check(answering(403, &[], "{\"message\": \"no\"}"), &is_unauthorized, "403: no");
     check(answering(429, &[("retry-after", " 7 ")], ""), &retry(Some(7)), "429");
     check(answering(429, &[("Retry-After", "Sun, 06 Nov 1994 08:49:37 GMT")], ""), &retry(Some(77)), "429");
@@ -96,18 +96,18 @@ fn what_a_service_says_is_cut() {
 #[test]
 fn an_answer_that_is_not_as_expected_is_tried_again() {
     let cx = Context::new(answering(200, &[("content-type", "text/plain")], "{\"a\": 1}"));
-    let answer = cx.get("https://a.test/x?y").send().unwrap();
-    let failure = answer.json::<Vec<u8>>().unwrap_err();
-    assert!(matches!(failure, Failure::Retry { after: None, .. }));
-    let words = "GET https://a.test/x answered what was not expected (text/plain, 8 bytes): invalid type: map";
+    let response = cx.get("https://a.test/x?y").send().unwrap();
+    let failure = response.json::<Vec<u8>>().unwrap_err();
+    assert!(matches!(failure, ProviderError::Retry { after: None, .. }));
+    let words = "unexpected response from GET https://a.test/x (text/plain, 8 bytes): invalid type: map";
     assert!(failure.reason().starts_with(words), "{failure}");
 }
 
 #[test]
 fn no_answer_is_a_failure_too() {
     let check = |error: HttpError, is_retry: bool| {
-        let failure = failure(Script { answer: Err(error), asked: Rc::default() });
-        assert_eq!(matches!(failure, Failure::Retry { .. }), is_retry, "{failure}");
+        let failure = failure(Script { response: Err(error), asked: Rc::default() });
+        assert_eq!(matches!(failure, ProviderError::Retry { .. }), is_retry, "{failure}");
         assert!(failure.reason().starts_with("GET https://a.test/zones: "), "{failure}");
     };
     check(HttpError::Timeout, true);
@@ -115,10 +115,10 @@ fn no_answer_is_a_failure_too() {
     check(HttpError::Protocol("no HTTP".into()), true);
     check(HttpError::Denied("no grant".into()), false);
     check(HttpError::TooLarge(7), false);
-    check(HttpError::Budget("requests".into()), false);
+    check(HttpError::LimitExceeded("requests".into()), false);
     let cx = Context::new(answering(200, &[], ""));
-    let failure = Failure::from(cx.exchange("ns.test:53", &[], None).unwrap_err());
-    assert!(matches!(failure, Failure::Unauthorized { .. }), "{failure}");
+    let failure = ProviderError::from(cx.send_dns("ns.test:53", &[], None).unwrap_err());
+    assert!(matches!(failure, ProviderError::Unauthorized { .. }), "{failure}");
 }
 
 #[test]
@@ -131,8 +131,8 @@ fn pages_without_an_end_are_refused() {
         page += 1;
         Ok(Page { items: vec![()], next: Some(turn(page)) })
     });
-    assert!(matches!(endless, Err(Failure::Refused { .. })));
+    assert!(matches!(endless, Err(ProviderError::Invalid { .. })));
     assert_eq!(script.asked.borrow().len(), 1000);
     let again = cx.paginate(turn(0), |_| Ok(Page { items: vec![()], next: Some(turn(0)) }));
-    assert!(again.unwrap_err().reason().contains("asks for itself"));
+    assert!(again.unwrap_err().reason().contains("names itself as the next page"));
 }

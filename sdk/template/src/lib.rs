@@ -1,6 +1,6 @@
 //! A provider for a small zone API. Replace the API with your service's.
 //!
-//! The four calls take data and return data: describe the provider, check a config, observe a zone, and apply changes.
+//! The four calls take data and return data: describe the provider, validate a config, observe a zone, and apply changes.
 //! A provider never retries, never sleeps and keeps no state between calls; the host does all of that.
 
 use linecamp_provider::prelude::*;
@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 /// The provider. It has no state: every call runs in a new instance.
 struct Provider;
 
-/// What the operator sets. Doc comments become the descriptions of the form.
+/// The settings. Doc comments become the descriptions in the config schema.
 #[derive(Deserialize, Config)]
 #[serde(deny_unknown_fields)]
 struct Settings {
-    /// Where the zone API is, such as `https://dns.example.org`.
+    /// Base URL of the zone API, such as `https://dns.example.org`.
     #[config(format = "uri", example = "https://dns.example.org")]
     api: String,
 }
@@ -26,26 +26,26 @@ struct Listing {
     /// follow.
     #[serde(deserialize_with = "Option::deserialize")]
     next: Option<u32>,
-    elsewhere: Vec<Elsewhere>,
+    delegated: Vec<Delegated>,
 }
 
-/// A name in a zone below, from which other records are served than those of this zone.
+/// A name in a child zone, which serves it instead of this zone.
 #[derive(Deserialize)]
-struct Elsewhere {
+struct Delegated {
     name: String,
     zone: String,
 }
 
 /// The body of `POST {api}/zones/{zone}/changes`, an atomic compare-and-swap.
 #[derive(Serialize)]
-struct Order<'a> {
+struct ChangeRequest<'a> {
     key: &'a str,
     changes: &'a [Change],
 }
 
 /// The response if the current records differ.
 #[derive(Deserialize)]
-struct Obstacle {
+struct ConflictResponse {
     name: String,
     found: String,
 }
@@ -53,29 +53,29 @@ struct Obstacle {
 impl DnsProvider for Provider {
     type Config = Settings;
 
-    fn describe() -> About {
-        About::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), "Keeps records behind a small zone API.")
+    fn describe() -> ProviderInfo {
+        ProviderInfo::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), "Manages DNS records in a small zone API.")
             .atomic()
-            .lists_zones()
-            .secret("token", "The API's bearer token.")
-            .reaches("{api}")
+            .can_list_records()
+            .secret("token", "Bearer token of the API.")
+            .endpoint("{api}")
     }
 
-    fn check(config: &Settings, cx: &Context) -> Result<(), Failure> {
-        cx.get(url::join(&config.api, &["zones"])).bearer("token").send()?.ok()?;
+    fn validate(config: &Settings, cx: &Context) -> Result<(), ProviderError> {
+        cx.get(url::join(&config.api, &["zones"])).bearer("token").send()?.error_for_status()?;
         Ok(())
     }
 
-    fn observe(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Vec<RecordSet>, Failure> {
+    fn observe(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Vec<RecordSet>, ProviderError> {
         let mut first = cx.get(url::join(&config.api, &["zones", zone, "records"])).bearer("token");
         for name in names {
             first = first.query("name", name);
         }
         let url = first.as_request().url.clone();
-        cx.paginate(first, |answer| {
-            let Listing { records, next, elsewhere } = answer.json()?;
-            if let Some(Elsewhere { name, zone }) = elsewhere.first() {
-                return Err(Failure::in_zone_below(name, zone));
+        cx.paginate(first, |response| {
+            let Listing { records, next, delegated } = response.json()?;
+            if let Some(Delegated { name, zone }) = delegated.first() {
+                return Err(ProviderError::in_child_zone(name, zone));
             }
             let next = next.map(|page| cx.get(&url).query("page", page).bearer("token"));
             Ok(Page { items: records, next })
@@ -86,20 +86,20 @@ impl DnsProvider for Provider {
         config: &Settings,
         cx: &Context,
         zone: &str,
-        key: &str,
+        idempotency_key: &str,
         changes: &[Change],
-    ) -> Result<Vec<RecordSet>, Failure> {
+    ) -> Result<Vec<RecordSet>, ProviderError> {
         let url = url::join(&config.api, &["zones", zone, "changes"]);
-        let answer = cx.post(url).bearer("token").json(&Order { key, changes }).send()?;
-        if answer.status() == 409 {
-            let Obstacle { name, found } = answer.json()?;
-            return Err(Failure::conflict(name, found));
+        let response = cx.post(url).bearer("token").json(&ChangeRequest { key: idempotency_key, changes }).send()?;
+        if response.status() == 409 {
+            let ConflictResponse { name, found } = response.json()?;
+            return Err(ProviderError::conflict(name, found));
         }
-        if answer.status() == 421 {
-            let Elsewhere { name, zone } = answer.json()?;
-            return Err(Failure::in_zone_below(name, &zone));
+        if response.status() == 421 {
+            let Delegated { name, zone } = response.json()?;
+            return Err(ProviderError::in_child_zone(name, &zone));
         }
-        answer.ok()?;
+        response.error_for_status()?;
         Ok(changes.iter().filter_map(|change| change.after.clone()).collect())
     }
 }
@@ -114,7 +114,7 @@ mod tests {
 
     /// `ZoneService` is the testkit's fake of the small zone API. For your service, write your own fake: a `Service`.
     #[test]
-    fn it_keeps_the_contract() {
+    fn it_conforms_to_the_contract() {
         let service = || ZoneService::new("example.org", "s3cret-token");
         let setup = Setup::new("example.org", r#"{"api": "https://dns.test"}"#, service);
         conformance::<Provider>(&setup.secret("token", "s3cret-token")).assert();

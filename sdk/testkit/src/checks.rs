@@ -1,18 +1,19 @@
 //! The checks of the contract.
 
 mod applying;
-mod below;
+mod child_zone;
 mod conflict;
 mod damage;
 mod description;
 mod disabled;
+mod expect;
 mod fault;
 mod hygiene;
 mod observing;
 mod recovery;
 mod unchanged;
 
-use crate::bench::{Bench, Outcome};
+use crate::harness::{Harness, Outcome};
 
 /// A check.
 #[derive(Clone, Copy)]
@@ -20,62 +21,62 @@ pub(crate) struct Check {
     /// The tested property, as a sentence without its subject.
     pub(crate) name: &'static str,
     /// The function that runs the check.
-    pub(crate) examine: fn(&Bench<'_>) -> Outcome,
+    pub(crate) examine: fn(&Harness<'_>) -> Outcome,
     /// Whether it needs a fake of the service, rather than any server that responds.
-    #[cfg_attr(not(feature = "host"), expect(dead_code, reason = "without a host there is always a model"))]
+    #[cfg_attr(not(feature = "host"), expect(dead_code, reason = "without a host there is always a fake service"))]
     pub(crate) needs_service: bool,
 }
 
 /// A check that needs a fake of the service.
-const fn with(name: &'static str, examine: fn(&Bench<'_>) -> Outcome) -> Check {
+const fn with(name: &'static str, examine: fn(&Harness<'_>) -> Outcome) -> Check {
     Check { name, examine, needs_service: true }
 }
 
 /// A check that needs only a server that responds.
-const fn alone(name: &'static str, examine: fn(&Bench<'_>) -> Outcome) -> Check {
+const fn alone(name: &'static str, examine: fn(&Harness<'_>) -> Outcome) -> Check {
     Check { name, examine, needs_service: false }
 }
 
 /// All checks. The last ones evaluate the observations of all previous ones.
 pub(crate) const ALL: [Check; 40] = [
     alone("describes itself", description::describes_itself),
-    alone("has a schema that takes its config", description::has_a_schema),
-    alone("refuses a wrong setting and names it", description::names_a_wrong_setting),
-    alone("refuses a setting it does not know", description::names_an_unknown_setting),
-    alone("refuses a config that lacks a setting", description::names_a_missing_setting),
-    with("checks a config that works, changing nothing", description::checks_without_a_change),
-    with("sees what is there", observing::sees_what_is_there),
-    with("sees TXT values to the byte", observing::sees_txt),
-    with("sees nothing where nothing is", observing::sees_nothing),
-    with("infers nothing from what else an answer holds", observing::infers_nothing),
-    with("looks at sixteen names in one call", observing::looks_at_many_names),
-    with("sees what is there and not served", disabled::sees_what_is_disabled),
+    alone("has a schema that accepts its config", description::has_a_schema),
+    alone("rejects a wrong setting and names it", description::names_a_wrong_setting),
+    alone("rejects an unknown setting", description::names_an_unknown_setting),
+    alone("rejects a config without a required setting", description::names_a_missing_setting),
+    with("validates a config without changing anything", description::validates_without_a_change),
+    with("observes existing records", observing::observes_records),
+    with("observes TXT values byte for byte", observing::observes_txt),
+    with("observes nothing at unused names", observing::observes_absence),
+    with("infers nothing from other records in a response", observing::infers_nothing),
+    with("observes 16 names in one call", observing::observes_many_names),
+    with("observes records that are not served", disabled::observes_disabled),
     with("lists the whole zone", observing::lists_the_zone),
     with("reads every page", observing::reads_every_page),
-    with("takes a missing zone for no empty one", observing::misses_a_zone),
-    with("creates, replaces and deletes", applying::does_each_change),
-    with("writes TXT values to the byte", applying::writes_txt),
-    with("keeps times to live as it says", applying::keeps_ttls),
-    with("does many changes in one step", applying::does_many),
-    with("writes nothing where nothing is to change", applying::writes_nothing_twice),
-    with("does the same step once", applying::does_a_step_once),
-    with("keeps what goes along unchanged", unchanged::keeps_what_goes_along),
-    with("respects what somebody else put there", conflict::respects_others),
-    with("leaves a step with a conflict undone", conflict::leaves_a_step_undone),
-    with("compares where it writes", conflict::compares_at_the_service),
-    with("names the zone below that a name lies in", below::names_the_zone),
-    with("deletes what lies in a zone below by now", below::deletes_what_is_hidden),
-    alone("comes back when it is told", fault::comes_back_when_told),
-    alone("has the call tried again when the service is in trouble", fault::tries_again),
-    alone("leaves trying again to the host", fault::does_not_retry_itself),
-    alone("says when credentials are not accepted", fault::says_unauthorized),
-    with("finishes a step that was cut off", recovery::finishes_what_was_cut),
-    with("finishes a step whose answer was lost", recovery::finishes_what_was_lost),
-    with("claims and writes all or none", recovery::is_atomic),
-    alone("is not misled by a damaged answer", damage::is_not_misled),
-    with("finishes a step whose answer was damaged", damage::finishes_what_was_damaged),
-    alone("ends a call whose answer is too large or strange", damage::ends_at_strange_answers),
-    with("leaves foreign records as they were, to the byte", hygiene::leaves_foreign_records),
-    alone("goes only where it says, and says no secret", hygiene::is_discreet),
-    alone("neither panics nor hangs", hygiene::stays_whole),
+    with("does not mistake a missing zone for an empty one", observing::fails_on_a_missing_zone),
+    with("creates, replaces and deletes", applying::applies_each_change),
+    with("writes TXT values byte for byte", applying::writes_txt),
+    with("keeps TTLs in its declared range", applying::keeps_ttls),
+    with("applies many changes in one call", applying::applies_many),
+    with("writes nothing when nothing changes", applying::writes_nothing_twice),
+    with("applies a repeated change set once", applying::applies_a_change_set_once),
+    with("requires an unchanged ownership record to exist", unchanged::keeps_an_unchanged_claim),
+    with("does not overwrite others' records", conflict::respects_others),
+    with("writes nothing on a conflict", conflict::writes_nothing_on_a_conflict),
+    with("compares and writes atomically", conflict::compares_at_the_service),
+    with("names the child zone that contains a name", child_zone::names_the_zone),
+    with("deletes records hidden by a child zone", child_zone::deletes_hidden_records),
+    alone("honors Retry-After", fault::honors_retry_after),
+    alone("asks for a retry when the service fails", fault::asks_for_a_retry),
+    alone("does not retry by itself", fault::does_not_retry_itself),
+    alone("reports rejected credentials", fault::reports_unauthorized),
+    with("finishes an interrupted change set", recovery::finishes_interrupted),
+    with("finishes after a lost response", recovery::finishes_after_loss),
+    with("applies all changes or none", recovery::is_atomic),
+    alone("fails on a damaged response", damage::fails_on_damage),
+    with("finishes after a damaged response", damage::finishes_after_damage),
+    alone("survives oversized and unexpected responses", damage::survives_unexpected_responses),
+    with("leaves foreign records unchanged, byte for byte", hygiene::leaves_foreign_records),
+    alone("calls only declared endpoints and leaks no secret", hygiene::leaks_nothing),
+    alone("neither panics nor hangs", hygiene::does_not_break),
 ];

@@ -2,19 +2,19 @@
 
 use linecamp_provider::DnsProvider;
 
-use crate::bench::{Bench, Trouble};
 use crate::checks::{self, Check};
+use crate::harness::{Harness, NotPassed};
 use crate::report::{Report, Verdict};
 use crate::setup::Setup;
-use crate::subject::{Native, Subject};
+use crate::under_test::{InProcess, ProviderUnderTest};
 
 /// Tests a provider in this process, against the setup's fake service.
 pub fn conformance<P: DnsProvider + 'static>(setup: &Setup) -> Report {
-    let subject = Native::<P>::new();
-    match subject.describe() {
+    let under_test = InProcess::<P>::new();
+    match under_test.describe() {
         Ok(described) => {
             let mut report = Report::new(format!("{} {}, natively", described.name, described.version));
-            examine(&mut report, &Bench::new(setup, &subject, &described), checks::ALL);
+            examine(&mut report, &Harness::new(setup, &under_test, &described), checks::ALL);
             report
         }
         Err(why) => {
@@ -26,13 +26,13 @@ pub fn conformance<P: DnsProvider + 'static>(setup: &Setup) -> Report {
 }
 
 /// Runs checks and adds their results to the report.
-pub(crate) fn examine(report: &mut Report, bench: &Bench<'_>, checks: impl IntoIterator<Item = Check>) {
+pub(crate) fn examine(report: &mut Report, harness: &Harness<'_>, checks: impl IntoIterator<Item = Check>) {
     for Check { name, examine, .. } in checks {
-        match examine(bench) {
+        match examine(harness) {
             Ok(evidence) => report.push(name, Verdict::Pass, evidence),
-            Err(Trouble::Failed(evidence)) => report.push(name, Verdict::Fail, evidence),
-            Err(Trouble::Skipped(evidence)) => report.push(name, Verdict::Skip, evidence),
-            Err(Trouble::Noted(evidence)) => report.push(name, Verdict::Note, evidence),
+            Err(NotPassed::Failed(evidence)) => report.push(name, Verdict::Fail, evidence),
+            Err(NotPassed::Skipped(evidence)) => report.push(name, Verdict::Skip, evidence),
+            Err(NotPassed::Noted(evidence)) => report.push(name, Verdict::Note, evidence),
         }
     }
 }

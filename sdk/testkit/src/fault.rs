@@ -1,7 +1,7 @@
 //! Injected faults.
 
-use linecamp_provider::ExchangeError;
 use linecamp_provider::http::{HttpError, HttpResponse};
+use linecamp_provider::{DnsError, TsigCode};
 use serde_json::Value;
 
 use crate::service::reply;
@@ -18,7 +18,7 @@ pub(crate) enum Fault {
     /// The service does nothing and responds with this status. In DNS: `SERVFAIL`, `REFUSED` or a rejected signature.
     Status { status: u16, retry_after: Option<String> },
     /// Something between the host and the service responds with success and a web page; the service does nothing.
-    Impostor,
+    Intermediary,
     /// The service is unreachable.
     Unreachable,
     /// The service does nothing and does not respond in time.
@@ -92,37 +92,39 @@ impl Fault {
         matches!(self, Self::Lost | Self::Damaged(_) | Self::TooLarge)
     }
 
-    /// Applies the fault to an HTTP response; `None` if it does not apply. `answer` is empty if the request was not
+    /// Applies the fault to an HTTP response; `None` if it does not apply. `response` is empty if the request was not
     /// handled.
-    pub(crate) fn http(&self, answer: &HttpResponse) -> Option<Result<HttpResponse, HttpError>> {
+    pub(crate) fn http(&self, response: &HttpResponse) -> Option<Result<HttpResponse, HttpError>> {
         Some(match self {
             Self::Status { status, retry_after } => {
-                let mut answer = reply::error(*status, "a fault on purpose");
-                answer.headers.extend(retry_after.clone().map(|value| ("retry-after".to_owned(), value)));
-                Ok(answer)
+                let mut response = reply::error(*status, "injected fault");
+                response.headers.extend(retry_after.clone().map(|value| ("retry-after".to_owned(), value)));
+                Ok(response)
             }
-            Self::Impostor => Ok(reply::body(200, "text/html; charset=utf-8", PAGE)),
+            Self::Intermediary => Ok(reply::body(200, "text/html; charset=utf-8", PAGE)),
             Self::Unreachable => Err(HttpError::Unreachable("connection refused".to_owned())),
             Self::Timeout | Self::Lost => Err(HttpError::Timeout),
             Self::TooLarge => Err(HttpError::TooLarge(TOO_LARGE_BYTES)),
-            Self::Damaged(damage) => Ok(HttpResponse { body: damage.body(&answer.body)?, ..answer.clone() }),
+            Self::Damaged(damage) => Ok(HttpResponse { body: damage.body(&response.body)?, ..response.clone() }),
         })
     }
 
     /// Applies the fault to the DNS response to `message`; `None` if it does not apply.
-    pub(crate) fn dns(&self, message: &[u8], answer: &[u8]) -> Option<Result<Vec<u8>, ExchangeError>> {
+    pub(crate) fn dns(&self, message: &[u8], response: &[u8]) -> Option<Result<Vec<u8>, DnsError>> {
         const SERVFAIL: u8 = 2;
         const REFUSED: u8 = 5;
         Some(match self {
-            Self::Status { status: 401 | 403, .. } => Err(ExchangeError::Tsig("BADKEY".to_owned())),
+            Self::Status { status: 401 | 403, .. } => {
+                Err(DnsError::Tsig { code: TsigCode::BadKey, reason: "BADKEY".to_owned() })
+            }
             Self::Status { status: 500..=599, .. } => Ok(header(message, SERVFAIL)),
             Self::Status { status: 400..=428, .. } => Ok(header(message, REFUSED)),
-            Self::Status { .. } | Self::Impostor => return None,
-            Self::Unreachable => Err(ExchangeError::Unreachable("connection refused".to_owned())),
-            Self::Timeout | Self::Lost => Err(ExchangeError::Timeout),
-            Self::TooLarge => Err(ExchangeError::Budget("the answer is too large".to_owned())),
-            Self::Damaged(Damage::Half) => Ok(answer[..answer.len() / 2].to_vec()),
-            Self::Damaged(Damage::LastByte) if 12 < answer.len() => Ok(answer[..answer.len() - 1].to_vec()),
+            Self::Status { .. } | Self::Intermediary => return None,
+            Self::Unreachable => Err(DnsError::Unreachable("connection refused".to_owned())),
+            Self::Timeout | Self::Lost => Err(DnsError::Timeout),
+            Self::TooLarge => Err(DnsError::LimitExceeded("the response is too large".to_owned())),
+            Self::Damaged(Damage::Half) => Ok(response[..response.len() / 2].to_vec()),
+            Self::Damaged(Damage::LastByte) if 12 < response.len() => Ok(response[..response.len() - 1].to_vec()),
             Self::Damaged(Damage::Nothing) => Ok(Vec::new()),
             // A valid header, followed by wrong section counts.
             Self::Damaged(Damage::OtherTypes) => Ok([&header(message, 0)[..4], &[0xff; 300]].concat()),
@@ -132,16 +134,16 @@ impl Fault {
     }
 
     /// Describes the fault.
-    pub(crate) fn words(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match self {
             Self::Status { status, retry_after: None } => format!("status {status}"),
             Self::Status { status, retry_after: Some(after) } => format!("status {status}, Retry-After {after}"),
-            Self::Impostor => "a web page instead of the service".to_owned(),
+            Self::Intermediary => "a web page instead of the service".to_owned(),
             Self::Unreachable => "connection refused".to_owned(),
-            Self::Timeout => "no answer in time".to_owned(),
-            Self::Lost => "answer lost after it was done".to_owned(),
-            Self::TooLarge => "answer too large".to_owned(),
-            Self::Damaged(damage) => format!("answer damaged ({damage:?})"),
+            Self::Timeout => "timeout".to_owned(),
+            Self::Lost => "response lost after the request was handled".to_owned(),
+            Self::TooLarge => "response too large".to_owned(),
+            Self::Damaged(damage) => format!("response damaged ({damage:?})"),
         }
     }
 }
@@ -162,11 +164,11 @@ fn other_types(value: Value) -> Value {
     match value {
         Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, other_types(value))).collect(),
         Value::Array(items) => match items.is_empty() {
-            true => Value::from("no array"),
+            true => Value::from("not an array"),
             false => items.into_iter().map(other_types).collect(),
         },
         Value::String(_) => Value::from(vec![17]),
-        Value::Number(_) | Value::Bool(_) => Value::from("no number"),
+        Value::Number(_) | Value::Bool(_) => Value::from("not a number"),
         Value::Null => Value::from(true),
     }
 }
@@ -178,7 +180,7 @@ mod tests {
     #[test]
     fn an_answer_keeps_its_shape_and_loses_its_types() {
         let value = serde_json::json!({"a": [{"b": 1, "c": "x"}], "next": null});
-        assert_eq!(other_types(value), serde_json::json!({"a": [{"b": "no number", "c": [17]}], "next": true}));
+        assert_eq!(other_types(value), serde_json::json!({"a": [{"b": "not a number", "c": [17]}], "next": true}));
     }
 
     #[test]
@@ -193,7 +195,7 @@ mod tests {
     #[test]
     fn a_dns_refusal_answers_its_question() {
         let message = [0xab, 0xcd, 0x28, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-        let answer = Fault::status(500).dns(&message, &[]).unwrap().unwrap();
-        assert_eq!(answer[..4], [0xab, 0xcd, 0xa8, 2]);
+        let response = Fault::status(500).dns(&message, &[]).unwrap().unwrap();
+        assert_eq!(response[..4], [0xab, 0xcd, 0xa8, 2]);
     }
 }

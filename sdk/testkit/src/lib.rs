@@ -2,7 +2,7 @@
 //!
 //! [`conformance`] runs a provider in this process, in a plain `cargo test`, against a fake of its service that its
 //! author wrote: a [`Service`]. The kit seeds foreign records in the fake, injects faults in front of it, and reads its
-//! zone as the source of truth. The result is a [`Report`]: a table with one row per test.
+//! zone as the source of truth. The result is a [`Report`]: a table with one line per test.
 //!
 //! ```no_run
 //! # use linecamp_testkit::{Setup, ZoneService, conformance};
@@ -28,21 +28,21 @@
 //! [`ZoneService`] is a fake of the small zone API that the template and `dns-fake` use, and [`serve`] serves it on a
 //! loopback port, for end-to-end tests.
 
-mod bench;
 mod checks;
 #[cfg(feature = "host")]
 mod component;
 mod conformance;
+mod endpoint;
+mod fake_host;
 mod fault;
-mod reach;
+mod harness;
 mod report;
 mod schema;
 mod serve;
 pub mod service;
 mod setup;
-mod subject;
-mod world;
-mod zone;
+mod under_test;
+mod zone_service;
 
 #[cfg(test)]
 mod flaws;
@@ -50,8 +50,8 @@ mod flaws;
 #[cfg(feature = "host")]
 pub use component::{CheckSetup, check_component};
 pub use conformance::conformance;
-pub use report::{Report, Row, Verdict};
+pub use report::{Report, TestResult, Verdict};
 pub use serve::{Served, serve};
 pub use service::{DnsRequest, Request, Service, reply};
 pub use setup::Setup;
-pub use zone::ZoneService;
+pub use zone_service::ZoneService;

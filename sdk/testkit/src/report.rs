@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// Maximum length of a row's evidence in characters. Longer evidence is truncated: the table is for reading, and the
 /// full text is in the output of the tests.
-const EVIDENCE_LETTERS_MAX: usize = 240;
+const EVIDENCE_CHARS_MAX: usize = 240;
 
 /// The result of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -23,7 +23,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    const fn word(self) -> &'static str {
+    const fn label(self) -> &'static str {
         match self {
             Self::Pass => "pass",
             Self::Fail => "FAIL",
@@ -33,7 +33,7 @@ impl Verdict {
     }
 
     /// The verdict's color, as a terminal escape sequence.
-    const fn colour(self) -> &'static str {
+    const fn color(self) -> &'static str {
         match self {
             Self::Pass => "\x1b[32m",
             Self::Fail => "\x1b[1;31m",
@@ -45,9 +45,9 @@ impl Verdict {
 
 /// One test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Row {
+pub struct TestResult {
     /// The tested property, as a sentence without its subject.
-    pub check: String,
+    pub name: String,
     /// Its result.
     pub verdict: Verdict,
     /// What was observed.
@@ -60,25 +60,25 @@ pub struct Report {
     /// Name and version of the provider, and how it was run.
     pub subject: String,
     /// In the order in which they ran.
-    pub rows: Vec<Row>,
+    pub tests: Vec<TestResult>,
 }
 
 impl Report {
     pub(crate) const fn new(subject: String) -> Self {
-        Self { subject, rows: Vec::new() }
+        Self { subject, tests: Vec::new() }
     }
 
-    pub(crate) fn push(&mut self, check: &str, verdict: Verdict, evidence: impl Into<String>) {
+    pub(crate) fn push(&mut self, name: &str, verdict: Verdict, evidence: impl Into<String>) {
         let evidence: String = evidence.into();
         let line: String = evidence.split_whitespace().collect::<Vec<_>>().join(" ");
         // Text from a plugin must not move the terminal's cursor.
         let shown = |letter: char| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter };
         let line: String = line.chars().map(shown).collect();
-        let mut evidence: String = line.chars().take(EVIDENCE_LETTERS_MAX).collect();
+        let mut evidence: String = line.chars().take(EVIDENCE_CHARS_MAX).collect();
         if evidence.len() < line.len() {
             evidence.push('…');
         }
-        self.rows.push(Row { check: check.to_owned(), verdict, evidence });
+        self.tests.push(TestResult { name: name.to_owned(), verdict, evidence });
     }
 
     /// Whether no test failed.
@@ -88,17 +88,17 @@ impl Report {
 
     /// Returns the number of tests with this verdict.
     pub fn count(&self, verdict: Verdict) -> usize {
-        self.rows.iter().filter(|row| row.verdict == verdict).count()
+        self.tests.iter().filter(|test| test.verdict == verdict).count()
     }
 
     /// Returns the report as JSON.
     pub fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self).expect("a report is texts and words")
+        serde_json::to_string_pretty(self).expect("a report consists of strings")
     }
 
     /// Returns the table with colored verdicts, for a terminal.
-    pub fn coloured(&self) -> String {
-        self.table(|verdict| format!("{}{}\x1b[0m", verdict.colour(), verdict.word()))
+    pub fn colored(&self) -> String {
+        self.table(|verdict| format!("{}{}\x1b[0m", verdict.color(), verdict.label()))
     }
 
     /// Ends a `#[test]`: prints the table, and panics if a test of the report failed.
@@ -106,7 +106,7 @@ impl Report {
     /// # Panics
     /// If a test of the report failed; the table is in the message.
     pub fn assert(&self) {
-        assert!(self.passed(), "the provider does not keep the contract\n{self}");
+        assert!(self.passed(), "the provider does not conform to the contract\n{self}");
         // Captured test output: shown by `cargo test -- --nocapture`, or when the test fails.
         #[expect(clippy::print_stdout, reason = "this is what the author of a provider asked to see")]
         {
@@ -114,11 +114,11 @@ impl Report {
         }
     }
 
-    fn table(&self, word: impl Fn(Verdict) -> String) -> String {
-        let width = self.rows.iter().map(|row| row.check.chars().count()).max().unwrap_or_default();
+    fn table(&self, label: impl Fn(Verdict) -> String) -> String {
+        let width = self.tests.iter().map(|test| test.name.chars().count()).max().unwrap_or_default();
         let mut table = format!("{}\n", self.subject);
-        for row in &self.rows {
-            let line = format!("  {:<width$}  {}  {}", row.check, word(row.verdict), row.evidence);
+        for test in &self.tests {
+            let line = format!("  {:<width$}  {}  {}", test.name, label(test.verdict), test.evidence);
             table.push_str(line.trim_end());
             table.push('\n');
         }
@@ -131,7 +131,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.table(|verdict| verdict.word().to_owned()))
+        f.write_str(&self.table(|verdict| verdict.label().to_owned()))
     }
 }
 
@@ -151,7 +151,7 @@ mod tests {
         let table = "dns-x 1.0\n  sees                 pass  3 records\n  waits as it is told  FAIL  line one line two\n  \
                      1 passed, 1 failed, 0 skipped\n";
         assert_eq!(report().to_string(), table);
-        assert!(report().coloured().contains("\x1b[32mpass\x1b[0m"));
+        assert!(report().colored().contains("\x1b[32mpass\x1b[0m"));
     }
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn a_report_is_json_too() {
         let value: serde_json::Value = serde_json::from_str(&report().to_json()).unwrap();
-        assert_eq!(value["rows"][1]["verdict"], "fail");
+        assert_eq!(value["tests"][1]["verdict"], "fail");
     }
 
     #[test]

@@ -118,8 +118,8 @@ fn converse<S: Service>(stream: &TcpStream, service: &Mutex<S>) -> io::Result<()
     let mut reader = BufReader::new(stream);
     while let Some(request) = read(&mut reader)? {
         let is_last = request.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
-        let answer = service.lock().unwrap_or_else(PoisonError::into_inner).handle(&request);
-        write(stream, &answer, request.method)?;
+        let response = service.lock().unwrap_or_else(PoisonError::into_inner).handle(&request);
+        write(stream, &response, request.method)?;
         if is_last {
             break;
         }
@@ -170,17 +170,17 @@ fn method(word: &str) -> Option<Method> {
     methods.into_iter().find(|method| method.as_str() == word)
 }
 
-fn write(mut stream: &TcpStream, answer: &HttpResponse, method: Method) -> io::Result<()> {
-    let mut bytes = format!("HTTP/1.1 {} -\r\n", answer.status).into_bytes();
-    for (name, value) in &answer.headers {
+fn write(mut stream: &TcpStream, response: &HttpResponse, method: Method) -> io::Result<()> {
+    let mut bytes = format!("HTTP/1.1 {} -\r\n", response.status).into_bytes();
+    for (name, value) in &response.headers {
         bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
     }
-    if answer.status != 204 {
-        bytes.extend_from_slice(format!("content-length: {}\r\n", answer.body.len()).as_bytes());
+    if response.status != 204 {
+        bytes.extend_from_slice(format!("content-length: {}\r\n", response.body.len()).as_bytes());
     }
     bytes.extend_from_slice(b"\r\n");
     if method != Method::Head {
-        bytes.extend_from_slice(&answer.body);
+        bytes.extend_from_slice(&response.body);
     }
     stream.write_all(&bytes)
 }
@@ -194,9 +194,9 @@ mod tests {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(SILENCE_MAX)).unwrap();
         stream.write_all(words.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        response
     }
 
     #[test]
@@ -210,8 +210,8 @@ mod tests {
              GET /zones/x/records HTTP/1.1\r\n{auth}Connection: close\r\n\r\n",
             body.len()
         );
-        let answer = talk(served.address(), &post);
-        assert!(answer.starts_with("HTTP/1.1 204") && answer.contains("192.0.2.1"), "{answer}");
+        let response = talk(served.address(), &post);
+        assert!(response.starts_with("HTTP/1.1 204") && response.contains("192.0.2.1"), "{response}");
         assert!(served.with(|zone| zone.record("a.x", "A").is_some()));
         let address = served.address();
         drop(served);

@@ -27,30 +27,30 @@ pub trait Service: Send {
     /// Seeds a foreign record set, overwriting what was there; `false` if the service cannot store it. For TXT values
     /// with bytes outside printable ASCII that is a note in the report, for everything else that providers write a
     /// failure.
-    fn plant(&mut self, set: &RecordSet) -> bool;
+    fn seed(&mut self, set: &RecordSet) -> bool;
 
     /// Returns everything that the zone contains, without the SOA and NS records of its apex. TXT values in the
     /// contract's form.
-    fn zone(&self) -> Vec<RecordSet>;
+    fn records(&self) -> Vec<RecordSet>;
 
     /// Returns the number of writes to the zone: everything that would raise its serial number or cost a notification,
     /// even if the written data equals the old. Seeding does not count.
     fn writes(&self) -> u64;
 
-    /// From now on, responses are as odd as the service's documentation allows: with record sets that were not
+    /// From now on, responses are as unusual as the service's documentation allows: with record sets that were not
     /// requested, sets without values (PowerDNS lists comments that way), names in mixed case, sets and values in
     /// another order. `false` if the fake cannot: then the kit does not detect a provider that infers from other
     /// records in a response.
     ///
     /// The contents of the zone do not change.
-    fn answer_oddly(&mut self) -> bool {
+    fn send_unusual_responses(&mut self) -> bool {
         false
     }
 
     /// Seeds a foreign record set that the zone contains but does not serve, such as disabled records in PowerDNS;
     /// `false` if the service does not support that, or the fake cannot. Overwriting it is still a loss, so providers
     /// must see it.
-    fn plant_disabled(&mut self, set: &RecordSet) -> bool {
+    fn seed_disabled(&mut self, set: &RecordSet) -> bool {
         let _ = set;
         false
     }
@@ -70,7 +70,7 @@ pub trait Service: Send {
 
     /// Sets a small page size, so that a few dozen records take several pages. Otherwise the kit seeds enough records
     /// for pages of 100.
-    fn turn_pages_at(&mut self, records: usize) {
+    fn set_page_size(&mut self, records: usize) {
         let _ = records;
     }
 }
@@ -174,7 +174,7 @@ pub mod reply {
     /// # Panics
     /// If the value cannot be serialized as JSON, which is a bug in the fake.
     pub fn json(status: u16, value: &(impl Serialize + ?Sized)) -> HttpResponse {
-        body(status, "application/json", serde_json::to_vec(value).expect("a model's answer is JSON"))
+        body(status, "application/json", serde_json::to_vec(value).expect("a model's response is JSON"))
     }
 
     /// A JSON error: `{"error": "…"}`. For a service with errors of another shape, use [`json`].

@@ -2,15 +2,15 @@
 
 #[cfg(test)]
 #[expect(dead_code, reason = "only a part is needed here")]
-#[path = "../../../plugins/dns-powerdns/src/model.rs"]
+#[path = "../../../plugins/dns-powerdns/src/fake_server.rs"]
 mod powerdns;
 #[cfg(test)]
 #[expect(dead_code, reason = "only a part is needed here")]
-#[path = "../../../plugins/dns-rfc2136/src/model.rs"]
+#[path = "../../../plugins/dns-rfc2136/src/fake_server.rs"]
 mod rfc2136;
 #[cfg(test)]
 #[expect(dead_code, reason = "only a part is needed here")]
-#[path = "../../../plugins/dns-route53/src/model.rs"]
+#[path = "../../../plugins/dns-route53/src/fake_server.rs"]
 mod route53;
 #[cfg(test)]
 #[path = "../../../plugins/dns-route53/src/xml.rs"]
@@ -82,9 +82,9 @@ fn examine(name: &str, service: Setup) -> Report {
     report
 }
 
-fn verdict(report: &Report, check: &str) -> Verdict {
-    let row = report.rows.iter().find(|row| row.check == check);
-    row.unwrap_or_else(|| panic!("no row `{check}` in\n{report}")).verdict
+fn verdict(report: &Report, name: &str) -> Verdict {
+    let result = report.tests.iter().find(|test| test.name == name);
+    result.unwrap_or_else(|| panic!("no test `{name}` in\n{report}")).verdict
 }
 
 #[test]
@@ -96,19 +96,25 @@ fn the_fake_keeps_the_contract_as_a_component() {
 #[test]
 fn dns_powerdns_keeps_the_contract_as_a_component() {
     let config = r#"{"api": "https://pdns.test:8443"}"#;
-    examine("dns_powerdns", Setup::new(ZONE, config, || powerdns::Model::new(ZONE)).secret("api-key", powerdns::KEY));
+    examine(
+        "dns_powerdns",
+        Setup::new(ZONE, config, || powerdns::FakeServer::new(ZONE)).secret("api-key", powerdns::KEY),
+    );
 }
 
 #[test]
 fn dns_rfc2136_keeps_the_contract_as_a_component() {
     let config = format!(r#"{{"server": "ns1.test:53", "key_name": "{}"}}"#, rfc2136::KEY);
-    examine("dns_rfc2136", Setup::new(ZONE, &config, || rfc2136::Model::new(ZONE)).secret("tsig", rfc2136::SECRET));
+    examine(
+        "dns_rfc2136",
+        Setup::new(ZONE, &config, || rfc2136::FakeServer::new(ZONE)).secret("tsig", rfc2136::SECRET),
+    );
 }
 
 #[test]
 fn dns_route53_keeps_the_contract_as_a_component() {
     let config = r#"{"endpoint": "https://route53.test", "temporary": true}"#;
-    let setup = Setup::new(ZONE, config, || route53::Model::new(ZONE))
+    let setup = Setup::new(ZONE, config, || route53::FakeServer::new(ZONE))
         .secret("access-key-id", route53::ACCESS_KEY_ID)
         .secret("secret-access-key", route53::SECRET_ACCESS_KEY)
         .secret("session-token", "FwoGZXIvYXdzEXAMPLETOKEN");
@@ -124,7 +130,7 @@ fn a_component_is_examined_without_a_service_too() {
     let with_another =
         CheckSetup::new(compiler()).config(r#"{"api": "https://a.test", "apy": 1}"#).zone("other.example");
     let report = check_component(&plugin("dns_fake"), with_another);
-    assert_eq!(verdict(&report, "has a schema that takes its config"), Verdict::Fail, "{report}");
+    assert_eq!(verdict(&report, "has a schema that accepts its config"), Verdict::Fail, "{report}");
 }
 
 #[test]

@@ -17,16 +17,16 @@ struct ChildZone {
 }
 
 const CHILD_ZONES: [ChildZone; 3] = [
-    ChildZone { apex: "default.example.org", record: None, message: "lies in zone default.example.org" },
+    ChildZone { apex: "default.example.org", record: None, message: "is in the child zone default.example.org" },
     ChildZone {
         apex: "leased.example.org",
         record: Some("leased.example.org. 300 NS ns1.elsewhere.example."),
-        message: "lies in zone leased.example.org",
+        message: "is in the child zone leased.example.org",
     },
     ChildZone {
         apex: "moved.example.org",
         record: Some("moved.example.org. 300 DNAME elsewhere.example."),
-        message: "below the DNAME record of moved.example.org",
+        message: "under the DNAME record of moved.example.org",
     },
 ];
 

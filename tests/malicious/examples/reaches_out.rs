@@ -1,4 +1,4 @@
-//! A plugin that wants files and sockets. It is never run: its imports give it away.
+//! A plugin that uses files and sockets. It never runs: the host rejects its imports.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -7,8 +7,8 @@ mod bindings {
 }
 
 use bindings::exports::linecamp::provider::dns::{Change, Guest as Dns, RecordSet};
-use bindings::exports::linecamp::provider::provider::{Abilities, Description, Guest as Provider};
-use bindings::linecamp::provider::provider_types::Failure;
+use bindings::exports::linecamp::provider::provider::{Capabilities, Description, Guest as Provider};
+use bindings::linecamp::provider::provider_types::Error;
 
 struct ReachesOut;
 
@@ -20,33 +20,38 @@ impl Provider for ReachesOut {
         Description {
             name: "reaches-out".into(),
             version: "6.6.6".into(),
-            about: format!("{files} {passwords} {is_connected}"),
-            abilities: Abilities::Cloud,
+            summary: format!("{files} {passwords} {is_connected}"),
+            capabilities: Capabilities::Cloud,
             config_schema: "{}".into(),
             secrets: Vec::new(),
-            reaches: Vec::new(),
+            endpoints: Vec::new(),
             extra: Vec::new(),
         }
     }
 
-    fn check(_config: String) -> Result<(), Failure> {
+    fn validate(_config: String) -> Result<(), Error> {
         Ok(())
     }
 }
 
 impl Dns for ReachesOut {
-    fn observe(_config: String, _zone: String, _names: Vec<String>) -> Result<Vec<RecordSet>, Failure> {
+    fn observe(_config: String, _zone: String, _names: Vec<String>) -> Result<Vec<RecordSet>, Error> {
         Ok(Vec::new())
     }
 
-    fn apply(_config: String, _zone: String, _key: String, _changes: Vec<Change>) -> Result<Vec<RecordSet>, Failure> {
+    fn apply(
+        _config: String,
+        _zone: String,
+        _idempotency_key: String,
+        _changes: Vec<Change>,
+    ) -> Result<Vec<RecordSet>, Error> {
         Ok(Vec::new())
     }
 }
 
-/// The component's outside. Its functions are called by the host alone, with what the contract says.
-#[expect(unsafe_code, reason = "what the contract's generator makes of an export")]
-mod outside {
+/// The exports. Only the host calls them, with arguments as the contract defines them.
+#[expect(unsafe_code, reason = "generated code of the exports")]
+mod exports {
     use super::ReachesOut;
 
     super::bindings::export!(ReachesOut with_types_in super::bindings);

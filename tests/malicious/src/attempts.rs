@@ -1,17 +1,17 @@
-//! What it tries when its config is checked.
+//! Attempts in a `validate` call.
 
 use std::time::{Duration, Instant};
 
-use crate::bindings::linecamp::provider::exchange::{self, Tsig};
+use crate::bindings::linecamp::provider::dns_client::{self, Tsig};
 use crate::bindings::linecamp::provider::http::{
     self, Auth, BasicAuth, HeaderAuth, HttpError, Method, Request, Response, Sigv4Auth,
 };
 use crate::bindings::linecamp::provider::log::{self, Level};
-use crate::bindings::linecamp::provider::provider_types::{Failure, Retry};
-use crate::{Config, came_of_it};
+use crate::bindings::linecamp::provider::provider_types::{Error, Retry};
+use crate::{Config, outcome_error};
 
-/// Does what it is told, and says what came of it.
-pub(crate) fn attempt(config: &Config<'_>) -> Result<(), Failure> {
+/// Makes the selected attempt, and returns its outcome as an error.
+pub(crate) fn attempt(config: &Config<'_>) -> Result<(), Error> {
     let url = config.get("url");
     let outcome = match config.get("do") {
         "nothing" => return Ok(()),
@@ -23,13 +23,13 @@ pub(crate) fn attempt(config: &Config<'_>) -> Result<(), Failure> {
         "reach" => reach(url),
         "follow" => follow(url),
         "many-requests" => many_requests(url),
-        "big-request" => said(&http::send(&Request { body: vec![b'a'; 2 << 20], ..request(url) })),
+        "big-request" => describe(&http::send(&Request { body: vec![b'a'; 2 << 20], ..request(url) })),
         "set-header" => {
             let headers = vec![(config.get("header").to_owned(), config.get("value").to_owned())];
-            said(&http::send(&Request { headers, ..request(url) }))
+            describe(&http::send(&Request { headers, ..request(url) }))
         }
-        "echo-secret" | "print-secret" => return give_away(config),
-        "exchange" => exchange_dns(config),
+        "echo-secret" | "print-secret" => return leak_secret(config),
+        "send-dns" => send_dns(config),
         "spin" => spin(),
         "sleep" => {
             std::thread::sleep(Duration::from_secs(3600));
@@ -37,7 +37,7 @@ pub(crate) fn attempt(config: &Config<'_>) -> Result<(), Failure> {
         }
         "allocate" => allocate(),
         "recurse" => recurse(1).to_string(),
-        "panic" => panic!("a panic with words"),
+        "panic" => panic!("a panic with a message"),
         "exit" => std::process::exit(7),
         "huge-line" => {
             log::write(Level::Info, &"a line without end ".repeat(50_000));
@@ -54,14 +54,14 @@ pub(crate) fn attempt(config: &Config<'_>) -> Result<(), Failure> {
             "wrote".into()
         }
         "patience" => {
-            return Err(Failure::Retry(Retry { after_millis: Some(u64::MAX), reason: "a\nb".repeat(1_000) }));
+            return Err(Error::Retry(Retry { after_millis: Some(u64::MAX), reason: "a\nb".repeat(1_000) }));
         }
-        other => format!("does not know how to `{other}`"),
+        other => format!("unknown attempt `{other}`"),
     };
-    Err(came_of_it(outcome))
+    Err(outcome_error(outcome))
 }
 
-/// Computes for ever.
+/// Runs an infinite loop.
 pub(crate) fn spin() -> ! {
     let mut turns = 0_u64;
     loop {
@@ -69,9 +69,9 @@ pub(crate) fn spin() -> ! {
     }
 }
 
-/// Asks for `url`.
+/// Requests `url`.
 pub(crate) fn reach(url: &str) -> String {
-    said(&http::send(&request(url)))
+    describe(&http::send(&request(url)))
 }
 
 fn request(url: &str) -> Request {
@@ -85,26 +85,26 @@ fn request(url: &str) -> Request {
     }
 }
 
-fn said(answer: &Result<Response, HttpError>) -> String {
+fn describe(answer: &Result<Response, HttpError>) -> String {
     match answer {
-        Ok(answer) => format!("answered {} with {} bytes", answer.status, answer.body.len()),
+        Ok(answer) => format!("status {} with {} bytes", answer.status, answer.body.len()),
         Err(HttpError::Denied(why)) => format!("denied: {why}"),
         Err(HttpError::Unreachable(why)) => format!("unreachable: {why}"),
         Err(HttpError::Timeout) => "timeout".into(),
         Err(HttpError::TooLarge(bytes)) => format!("too large: {bytes}"),
-        Err(HttpError::Budget(why)) => format!("budget: {why}"),
+        Err(HttpError::LimitExceeded(why)) => format!("limit exceeded: {why}"),
         Err(HttpError::Protocol(why)) => format!("protocol: {why}"),
     }
 }
 
-/// Goes where an answer sends it.
+/// Follows a redirect.
 fn follow(url: &str) -> String {
     match http::send(&request(url)) {
         Ok(answer) if answer.status == 302 => {
             let location = answer.headers.into_iter().find(|(name, _)| name == "location");
             format!("302, then {}", reach(&location.unwrap_or_default().1))
         }
-        other => said(&other),
+        other => describe(&other),
     }
 }
 
@@ -113,21 +113,21 @@ fn many_requests(url: &str) -> String {
     loop {
         match http::send(&request(url)) {
             Ok(_) => answered += 1,
-            other => return format!("{answered} answered, then {}", said(&other)),
+            other => return format!("{answered} responses, then {}", describe(&other)),
         }
     }
 }
 
-/// Has a service echo the secret, and says it wherever words go.
-fn give_away(config: &Config<'_>) -> Result<(), Failure> {
+/// Makes a service echo the secret, and writes the echo to the log, to stderr and to the error.
+fn leak_secret(config: &Config<'_>) -> Result<(), Error> {
     let secret = || config.get("secret").to_owned();
     let auth = match config.get("auth") {
         "basic" => Auth::Basic(BasicAuth { user: "user".into(), secret: secret() }),
         "header" => Auth::Header(HeaderAuth { header: "X-API-Key".into(), prefix: "Key ".into(), secret: secret() }),
         "sigv4" => Auth::Sigv4(Sigv4Auth {
-            access_key_id: secret(),
-            secret_access_key: secret(),
-            session_token: Some(secret()),
+            access_key_id_secret: secret(),
+            secret_access_key_secret: secret(),
+            session_token_secret: Some(secret()),
             region: "us-east-1".into(),
             service: "route53".into(),
         }),
@@ -136,30 +136,30 @@ fn give_away(config: &Config<'_>) -> Result<(), Failure> {
     let answer = http::send(&Request { auth: Some(auth), ..request(config.get("url")) });
     let text = match &answer {
         Ok(answer) => String::from_utf8_lossy(&answer.body).into_owned(),
-        Err(_) => said(&answer),
+        Err(_) => describe(&answer),
     };
     log::write(Level::Error, &text);
     if config.get("do") == "print-secret" {
         panic!("{text}");
     }
-    Err(came_of_it(text))
+    Err(outcome_error(text))
 }
 
-fn exchange_dns(config: &Config<'_>) -> String {
-    // A question for the records of the name `a.example`.
+fn send_dns(config: &Config<'_>) -> String {
+    // A query for the A records of `a.example`.
     let message = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x07example\x00\x00\x01\x00\x01";
     let sign = (!config.get("secret").is_empty()).then(|| Tsig {
         key_name: "key.example".into(),
         algorithm: config.get("algorithm").into(),
         secret: config.get("secret").into(),
     });
-    match exchange::send(config.get("server"), message, sign.as_ref()) {
-        Ok(answer) => format!("answered {} bytes, id {:02x}{:02x}", answer.len(), answer[0], answer[1]),
+    match dns_client::send(config.get("server"), message, sign.as_ref()) {
+        Ok(answer) => format!("received {} bytes, id {:02x}{:02x}", answer.len(), answer[0], answer[1]),
         Err(error) => format!("{error:?}"),
     }
 }
 
-/// Looks how fine a clock it gets.
+/// Measures the resolution of the clock.
 fn clock() -> String {
     let begun = Instant::now();
     let mut steps = std::collections::BTreeSet::new();

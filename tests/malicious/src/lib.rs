@@ -1,16 +1,16 @@
-//! A plugin that means harm: it tries, one by one, what a sandbox is there to prevent.
+//! A malicious plugin: it attempts, one at a time, everything that the sandbox has to prevent.
 //!
-//! Its config says what it does: `{"do": "spin"}`, and what that needs, such as a `url`; values are plain strings
-//! without escapes. What came of it is the reason of the failure that it returns, so that a test sees what the plugin
-//! saw. What it says of itself has no config to go by, so it goes by [`MODE`], which a test overwrites in the file.
+//! Its config selects the attempt, `{"do": "spin"}`, and has the parameters, such as a `url`; values are plain strings
+//! without escapes. The plugin returns the outcome as the reason of an error, so a test sees what the plugin observed.
+//! `describe` has no config; it uses [`MODE`] instead, which a test overwrites in the component file.
 //!
-//! It is written on the bare contract and not on the SDK: who means harm does not use it.
+//! It uses the contract directly and not the SDK, as an attacker would.
 
-// On this machine there is nothing to it: the names that a component exports are none that a linker takes.
+// Empty on other targets: a native linker does not accept the names that a component exports.
 #![cfg(target_arch = "wasm32")]
 
-mod answers;
 mod attempts;
+mod results;
 
 mod bindings {
     wit_bindgen::generate!({ path: "../../sdk/wit/v1", world: "dns-provider" });
@@ -18,84 +18,92 @@ mod bindings {
 
 use bindings::exports::linecamp::provider::dns::{Change, Guest as Dns, RecordSet};
 use bindings::exports::linecamp::provider::provider::{
-    Abilities, Description, DnsAbilities, Guest as Provider, SecretWant,
+    Capabilities, Description, DnsCapabilities, Guest as Provider, SecretRequirement,
 };
-use bindings::linecamp::provider::provider_types::{Failure, Refusal};
+use bindings::linecamp::provider::provider_types::{Error, Invalid};
 
-/// How it describes itself: a word in a place of 16 bytes that a test finds and overwrites.
+/// How the plugin describes itself: a keyword in 16 bytes that a test finds and overwrites.
 static MODE: [u8; 16] = *b"MODE=honest     ";
 
 struct Malicious;
 
 impl Provider for Malicious {
     fn describe() -> Description {
-        // Not known to the compiler, which would otherwise leave the other modes out.
+        // Hidden from the optimizer, which would otherwise remove the other modes.
         let mode = std::hint::black_box(&MODE);
         let mode = std::str::from_utf8(&mode[5..]).unwrap_or_default().trim_end();
-        let abilities = DnsAbilities { atomic: true, lists_zones: true, ttl_min: 1, ttl_max: 86_400, changes_max: 100 };
+        let capabilities =
+            DnsCapabilities { atomic: true, can_list_records: true, ttl_min: 1, ttl_max: 86_400, max_batch_size: 100 };
         let mut description = Description {
             name: "malicious".into(),
             version: "6.6.6".into(),
-            about: "Tries what a sandbox prevents.".into(),
-            abilities: Abilities::Dns(abilities),
+            summary: "Attempts what a sandbox prevents.".into(),
+            capabilities: Capabilities::Dns(capabilities),
             config_schema: r#"{"type":"object"}"#.into(),
-            secrets: vec![SecretWant { name: "key".into(), about: "To give away.".into(), required: false }],
-            reaches: vec!["{url}".into()],
+            secrets: vec![SecretRequirement { name: "key".into(), summary: "To be leaked.".into(), required: false }],
+            endpoints: vec!["{url}".into()],
             extra: Vec::new(),
         };
         match mode {
             "spin" => attempts::spin(),
-            "panic" => panic!("cannot say what it is"),
-            "reach" => description.about = attempts::reach("http://granted.example/"),
+            "panic" => panic!("cannot describe itself"),
+            "reach" => description.summary = attempts::reach("http://granted.example/"),
             "other" => description.name = "dns-powerdns".into(),
             "noname" => description.name = "../../etc".into(),
-            "long" => description.about = "a".repeat(5_000_000),
+            "long" => description.summary = "a".repeat(5_000_000),
             "schema" => description.config_schema = "a".repeat(1_000_000),
-            "one" => description.abilities = Abilities::Dns(DnsAbilities { changes_max: 1, ..abilities }),
-            "ttl" => description.abilities = Abilities::Dns(DnsAbilities { ttl_min: 90_000, ..abilities }),
-            "cloud" => description.abilities = Abilities::Cloud,
+            "one" => {
+                description.capabilities = Capabilities::Dns(DnsCapabilities { max_batch_size: 1, ..capabilities })
+            }
+            "ttl" => description.capabilities = Capabilities::Dns(DnsCapabilities { ttl_min: 90_000, ..capabilities }),
+            "cloud" => description.capabilities = Capabilities::Cloud,
             "secrets" => description.secrets = vec![description.secrets[0].clone(); 1_000],
             _ => {}
         }
         description
     }
 
-    fn check(config: String) -> Result<(), Failure> {
+    fn validate(config: String) -> Result<(), Error> {
         attempts::attempt(&Config(&config))
     }
 }
 
 impl Dns for Malicious {
-    fn observe(config: String, zone: String, names: Vec<String>) -> Result<Vec<RecordSet>, Failure> {
-        answers::observe(&Config(&config), &zone, &names)
+    fn observe(config: String, zone: String, names: Vec<String>) -> Result<Vec<RecordSet>, Error> {
+        results::observe(&Config(&config), &zone, &names)
     }
 
-    fn apply(config: String, zone: String, key: String, changes: Vec<Change>) -> Result<Vec<RecordSet>, Failure> {
-        answers::apply(&Config(&config), &zone, &key, changes)
+    fn apply(
+        config: String,
+        zone: String,
+        idempotency_key: String,
+        changes: Vec<Change>,
+    ) -> Result<Vec<RecordSet>, Error> {
+        results::apply(&Config(&config), &zone, &idempotency_key, changes)
     }
 }
 
-/// The component's outside. Its functions are called by the host alone, with what the contract says.
-#[expect(unsafe_code, reason = "what the contract's generator makes of an export")]
-mod outside {
+/// The exports. Only the host calls them, with arguments as the contract defines them.
+#[expect(unsafe_code, reason = "generated code of the exports")]
+mod exports {
     use super::Malicious;
 
     super::bindings::export!(Malicious with_types_in super::bindings);
 }
 
-/// What it is told to do.
+/// The selected attempt and its parameters.
 struct Config<'a>(&'a str);
 
 impl Config<'_> {
     /// Returns the string under `key`.
     fn get(&self, key: &str) -> &str {
-        // Between quotes stand the names and the values in turn.
+        // The quoted strings are alternately names and values.
         let texts: Vec<&str> = self.0.split('"').skip(1).step_by(2).collect();
         texts.chunks(2).find(|pair| pair[0] == key).and_then(|pair| pair.get(1)).copied().unwrap_or_default()
     }
 }
 
-/// Says what came of an attempt.
-fn came_of_it(reason: impl Into<String>) -> Failure {
-    Failure::Refused(Refusal { reason: reason.into(), field: None, name: None })
+/// Returns the outcome of an attempt as an error.
+fn outcome_error(reason: impl Into<String>) -> Error {
+    Error::Invalid(Invalid { reason: reason.into(), field: None, name: None })
 }

@@ -28,7 +28,7 @@ Examples:
   linecamp plugin check target/wasm32-wasip2/release/dns_example.wasm
   linecamp plugin check dns_example.wasm --zone lab.example \\
       --config '{\"api\": \"https://dns.example\"}'
-  linecamp plugin check dns_example.wasm -o json | jq '.rows[] | select(.verdict == \"fail\")'
+  linecamp plugin check dns_example.wasm -o json | jq '.tests[] | select(.verdict == \"fail\")'
 
 Exit codes: 0 all tests passed, 1 a test failed, 2 bad arguments.")]
 pub(crate) struct Check {
@@ -66,7 +66,7 @@ impl Check {
         // The test kit starts its own runtime, which cannot be nested in ours.
         let checked = thread::scope(|scope| scope.spawn(run_checks).join());
         let report = checked.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        context.out.show(&report, |style| if style.colors { report.coloured() } else { report.to_string() })?;
+        context.out.show(&report, |style| if style.colors { report.colored() } else { report.to_string() })?;
         verdict(&report)
     }
 }

@@ -8,9 +8,9 @@ use linecamp_model::{
     Claim, DnsAbilities, DomainName, Name, ProviderFailure, RecordKey, RecordSet, RecordType, SecretName, Text, Ttl,
 };
 
-use super::{Description, SecretWant};
+use super::{Description, SecretRequirement};
 use crate::limits::{
-    DESCRIBED_MAX, OBSERVED_SETS_MAX, OBSERVED_VALUE_BYTES_MAX, OBSERVED_VALUES_MAX, PLUGIN_WORDS_BYTES_MAX,
+    DESCRIBED_MAX, OBSERVED_SETS_MAX, OBSERVED_VALUE_BYTES_MAX, OBSERVED_VALUES_MAX, PLUGIN_TEXT_BYTES_MAX,
     RETRY_AFTER_MAX, SCHEMA_BYTES_MAX,
 };
 use crate::redact::Redactor;
@@ -28,21 +28,21 @@ const NAME_BYTES_MAX: usize = 254;
 pub(crate) struct RawDescription {
     pub(crate) name: String,
     pub(crate) version: String,
-    pub(crate) about: String,
-    pub(crate) abilities: RawAbilities,
+    pub(crate) summary: String,
+    pub(crate) capabilities: RawCapabilities,
     pub(crate) config_schema: String,
     pub(crate) secrets: Vec<(String, String, bool)>,
-    pub(crate) reaches: Vec<String>,
+    pub(crate) endpoints: Vec<String>,
     pub(crate) extra: Vec<(String, String)>,
 }
 
 /// Capabilities before validation.
-pub(crate) struct RawAbilities {
+pub(crate) struct RawCapabilities {
     pub(crate) atomic: bool,
-    pub(crate) lists_zones: bool,
+    pub(crate) can_list_records: bool,
     pub(crate) ttl_min: u32,
     pub(crate) ttl_max: u32,
-    pub(crate) changes_max: u32,
+    pub(crate) max_batch_size: u32,
 }
 
 /// A record set before validation.
@@ -53,56 +53,61 @@ pub(crate) struct RawRecordSet {
     pub(crate) values: Vec<String>,
 }
 
-/// A failure before validation.
-pub(crate) enum RawFailure {
+/// An error before validation.
+pub(crate) enum RawError {
     Retry { after_millis: Option<u64>, reason: String },
-    Refused { reason: String, field: Option<String>, name: Option<String> },
-    Conflict { name: String, owner: String },
+    Invalid { reason: String, field: Option<String>, name: Option<String> },
+    Conflict { name: String, found: String },
     Unauthorized(String),
 }
 
 impl RawDescription {
     /// Validates a description.
     pub(crate) fn checked(self) -> Result<Description, String> {
-        let text = |what: &str, text: &str| Text::parse(text).map_err(|error| format!("its {what}: {error}"));
-        let counts = [("secrets", self.secrets.len()), ("reaches", self.reaches.len()), ("extra", self.extra.len())];
+        let text = |what: &str, text: &str| Text::parse(text).map_err(|error| format!("invalid {what}: {error}"));
+        let counts =
+            [("secrets", self.secrets.len()), ("endpoints", self.endpoints.len()), ("extra", self.extra.len())];
         if let Some((what, count)) = counts.into_iter().find(|(_, count)| DESCRIBED_MAX < *count) {
-            return Err(format!("it has {count} {what}, and {DESCRIBED_MAX} are the most"));
+            return Err(format!("{count} {what}, more than {DESCRIBED_MAX}"));
         }
         if SCHEMA_BYTES_MAX < self.config_schema.len() {
-            return Err(format!("its config schema has more than {SCHEMA_BYTES_MAX} bytes"));
+            return Err(format!("the config schema is larger than {SCHEMA_BYTES_MAX} bytes"));
         }
-        let want = |(name, about, is_required): &(String, String, bool)| {
+        let requirement = |(name, summary, is_required): &(String, String, bool)| {
             let name = SecretName::parse(name).map_err(|error| error.to_string())?;
-            Ok(SecretWant { name, about: text("secret's about", about)?, is_required: *is_required })
+            Ok(SecretRequirement { name, summary: text("secret summary", summary)?, is_required: *is_required })
         };
         let version = text("version", &self.version)?;
         if version.as_str().is_empty() {
-            return Err("it has no version".into());
+            return Err("no version".into());
         }
         Ok(Description {
-            name: Name::parse(&self.name).map_err(|error| format!("its name: {error}"))?,
+            name: Name::parse(&self.name).map_err(|error| format!("invalid name: {error}"))?,
             version,
-            about: text("about", &self.about)?,
-            abilities: self.abilities.checked()?,
+            summary: text("summary", &self.summary)?,
+            capabilities: self.capabilities.checked()?,
             config_schema: self.config_schema,
-            secrets: self.secrets.iter().map(want).collect::<Result<_, String>>()?,
-            reaches: self.reaches.iter().map(|reach| text("reach", reach)).collect::<Result<_, _>>()?,
+            secrets: self.secrets.iter().map(requirement).collect::<Result<_, String>>()?,
+            endpoints: self.endpoints.iter().map(|endpoint| text("endpoint", endpoint)).collect::<Result<_, _>>()?,
         })
     }
 }
 
-impl RawAbilities {
+impl RawCapabilities {
     fn checked(self) -> Result<DnsAbilities, String> {
-        let Self { atomic, lists_zones, ttl_min, ttl_max, changes_max } = self;
-        if changes_max < 2 {
-            return Err(format!("it takes {changes_max} changes at once, and a record with its claim are 2"));
+        let Self { atomic, can_list_records, ttl_min, ttl_max, max_batch_size } = self;
+        if max_batch_size < 2 {
+            return Err(format!("max-batch-size is {max_batch_size}; a record and its ownership TXT record need 2"));
         }
         match (Ttl::of(ttl_min), Ttl::of(ttl_max)) {
-            (Some(ttl_min), Some(ttl_max)) if ttl_min <= ttl_max => {
-                Ok(DnsAbilities { atomic, lists_zones, ttl_min, ttl_max, changes_max })
-            }
-            (_, _) => Err(format!("it keeps times to live from {ttl_min} to {ttl_max} s, which is no range")),
+            (Some(ttl_min), Some(ttl_max)) if ttl_min <= ttl_max => Ok(DnsAbilities {
+                atomic,
+                lists_zones: can_list_records,
+                ttl_min,
+                ttl_max,
+                changes_max: max_batch_size,
+            }),
+            (_, _) => Err(format!("invalid TTL range: {ttl_min} to {ttl_max} s")),
         }
     }
 }
@@ -121,7 +126,7 @@ pub(crate) fn observed(
 ) -> Result<Vec<RecordSet>, String> {
     let is_large = OBSERVED_SETS_MAX < sets.len();
     let mut keys = BTreeSet::new();
-    let mut taken = Vec::new();
+    let mut accepted = Vec::new();
     for set in sets {
         let shown = shown(&format!("{} {}", set.name, set.rtype));
         let name = match DomainName::parse(&set.name) {
@@ -130,8 +135,8 @@ pub(crate) fn observed(
             Err(_) if is_foreign_name(&set.name) => continue,
             Err(error) => return Err(format!("it returned `{shown}`: {error}")),
         };
-        let is_asked = names.contains(&name) || (names.is_empty() && (!is_large || Claim::key_of(&name).is_some()));
-        if !is_asked {
+        let is_requested = names.contains(&name) || (names.is_empty() && (!is_large || Claim::key_of(&name).is_some()));
+        if !is_requested {
             continue;
         }
         let set = set.checked(name).map_err(|why| format!("it returned `{shown}`, which {why}"))?;
@@ -141,12 +146,12 @@ pub(crate) fn observed(
         if names.is_empty() && set.why_unreadable().is_some() {
             continue;
         }
-        taken.push(set);
-        if OBSERVED_SETS_MAX < taken.len() {
-            return Err(format!("it returned more than {OBSERVED_SETS_MAX} record sets that were asked for"));
+        accepted.push(set);
+        if OBSERVED_SETS_MAX < accepted.len() {
+            return Err(format!("it returned more than {OBSERVED_SETS_MAX} requested record sets"));
         }
     }
-    Ok(taken)
+    Ok(accepted)
 }
 
 impl RawRecordSet {
@@ -154,11 +159,11 @@ impl RawRecordSet {
         let Self { rtype, ttl, values, .. } = self;
         let is_type = !rtype.is_empty() && rtype.len() <= TYPE_BYTES_MAX;
         if !is_type || !rtype.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-            return Err("has no type".into());
+            return Err("has an invalid type".into());
         }
         let key = RecordKey { name, rtype: RecordType::of(&rtype) };
         if values.is_empty() {
-            return Err("has 0 values".into());
+            return Err("has no values".into());
         }
         if OBSERVED_VALUES_MAX < values.len() {
             let why = format!("{} values, more than {OBSERVED_VALUES_MAX}", values.len());
@@ -169,7 +174,7 @@ impl RawRecordSet {
             return Ok(RecordSet::unreadable(key, &why));
         }
         let Some(ttl) = Ttl::of(ttl) else {
-            let why = format!("a time to live of {ttl} s, more than DNS can say");
+            let why = format!("a TTL of {ttl} s, more than DNS allows");
             return Ok(RecordSet::unreadable(key, &why));
         };
         let values: Vec<_> = values.iter().map(String::as_str).collect();
@@ -201,40 +206,40 @@ fn is_foreign_name(name: &str) -> bool {
     name_bytes > 0
 }
 
-impl RawFailure {
-    /// Validates a failure and redacts its secrets. A name that is invalid or outside of `zone` is only quoted in the
+impl RawError {
+    /// Validates an error and redacts its secrets. A name that is invalid or outside of `zone` is only quoted in the
     /// reason.
     pub(crate) fn checked(self, zone: Option<&DomainName>, redactor: &Redactor) -> ProviderFailure {
-        let words = |text: &str| Text::lossy(&cut(&redactor.words(text)));
+        let safe = |text: &str| Text::lossy(&truncated(&redactor.redact_text(text)));
         match self {
             Self::Retry { after_millis, reason } => {
                 let after = after_millis.map(|millis| Duration::from_millis(millis).min(RETRY_AFTER_MAX));
-                ProviderFailure::Retry { after, reason: words(&reason) }
+                ProviderFailure::Retry { after, reason: safe(&reason) }
             }
-            Self::Refused { mut reason, field, name } => {
+            Self::Invalid { mut reason, field, name } => {
                 if let Some(field) = field {
-                    reason = format!("config `{}`: {reason}", shown(&redactor.words(&field)));
+                    reason = format!("setting `{}`: {reason}", shown(&redactor.redact_text(&field)));
                 }
                 let parsed = name.as_deref().and_then(|name| DomainName::parse(name).ok());
                 let parsed = parsed.filter(|name| zone.is_some_and(|zone| name.is_within(zone)));
                 if let (Some(name), None) = (&name, &parsed) {
-                    reason = format!("{}: {reason}", shown(&redactor.words(name)));
+                    reason = format!("{}: {reason}", shown(&redactor.redact_text(name)));
                 }
-                ProviderFailure::Refused { reason: words(&reason), name: parsed }
+                ProviderFailure::Refused { reason: safe(&reason), name: parsed }
             }
-            Self::Conflict { name, owner } => {
-                ProviderFailure::Conflict { reason: words(&format!("{}: {owner}", shown(&redactor.words(&name)))) }
+            Self::Conflict { name, found } => {
+                ProviderFailure::Conflict { reason: safe(&format!("{}: {found}", shown(&redactor.redact_text(&name)))) }
             }
-            Self::Unauthorized(reason) => ProviderFailure::Unauthorized { reason: words(&reason) },
+            Self::Unauthorized(reason) => ProviderFailure::Unauthorized { reason: safe(&reason) },
         }
     }
 }
 
 /// Truncates redacted plugin text to the length that is sent to the server.
-pub(crate) fn cut(words: &str) -> String {
-    match words.len() <= PLUGIN_WORDS_BYTES_MAX {
-        true => words.to_owned(),
-        false => format!("{}…", &words[..words.floor_char_boundary(PLUGIN_WORDS_BYTES_MAX)]),
+pub(crate) fn truncated(text: &str) -> String {
+    match text.len() <= PLUGIN_TEXT_BYTES_MAX {
+        true => text.to_owned(),
+        false => format!("{}…", &text[..text.floor_char_boundary(PLUGIN_TEXT_BYTES_MAX)]),
     }
 }
 
@@ -278,23 +283,23 @@ mod tests {
         };
         check(256, 300, None);
         check(300, 300, Some("300 values, more than 256"));
-        check(1, u32::MAX, Some("a time to live of 4294967295 s, more than DNS can say"));
+        check(1, u32::MAX, Some("a TTL of 4294967295 s, more than DNS allows"));
     }
 
     /// Secrets are redacted before truncation, so no part of a secret remains.
     #[test]
     fn what_a_plugin_says_is_cut_after_its_secrets_were_taken_out() {
         let (redactor, secret) = (Redactor::default(), "0123456789abcdef".repeat(8));
-        redactor.redact(&SecretName::parse("key").unwrap(), secret.as_bytes());
-        let said = |failure: RawFailure| failure.checked(None, &redactor).reason().to_string();
-        let before = "x".repeat(PLUGIN_WORDS_BYTES_MAX - 5);
+        redactor.add_secret(&SecretName::parse("key").unwrap(), secret.as_bytes());
+        let said = |failure: RawError| failure.checked(None, &redactor).reason().to_string();
+        let before = "x".repeat(PLUGIN_TEXT_BYTES_MAX - 5);
         for text in [secret.clone(), data_encoding::BASE64.encode(secret.as_bytes())] {
-            let reason = said(RawFailure::Unauthorized(format!("{before}{text}{before}")));
+            let reason = said(RawError::Unauthorized(format!("{before}{text}{before}")));
             assert_eq!(reason, format!("{before}[secr…"));
-            let reason = said(RawFailure::Conflict { name: format!("x{text}"), owner: "o".into() });
+            let reason = said(RawError::Conflict { name: format!("x{text}"), found: "o".into() });
             assert!(!reason.contains("0123") && reason.contains("[secret key]"), "{reason}");
         }
-        assert_eq!(said(RawFailure::Unauthorized("a\u{202e}b\u{1b}c".into())), "a b c");
+        assert_eq!(said(RawError::Unauthorized("a\u{202e}b\u{1b}c".into())), "a b c");
     }
 
     #[test]

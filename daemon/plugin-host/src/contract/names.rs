@@ -7,13 +7,13 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::error::PluginHostError;
-use crate::sandbox::{OFFERED, OFFERED_CHANCE};
+use crate::sandbox::{LINKED, LINKED_RANDOM};
 
 /// The package of the contract.
 const PACKAGE: &str = "linecamp:provider";
 
 /// The supported versions of the contract, for error messages.
-const UNDERSTOOD: &str = "linecamp:provider@1.0.x";
+const SUPPORTED: &str = "linecamp:provider@1.0.x";
 
 /// The interfaces that a DNS provider exports.
 const EXPORTS: [&str; 2] = ["linecamp:provider/provider", "linecamp:provider/dns"];
@@ -29,16 +29,16 @@ pub(crate) fn check(component: &Component, engine: &Engine, plugin: &Path) -> Re
         if let Some(remedy) = remedy_for(name) {
             let (interface, version) = split(name);
             let package = interface.split('/').next().unwrap_or_default();
-            let wanted = quoted(&format!("{package}@{version}"));
-            return Err(PluginHostError::Contract { plugin: plugin(), wanted, understood: UNDERSTOOD, remedy });
+            let required = quoted(&format!("{package}@{version}"));
+            return Err(PluginHostError::Contract { plugin: plugin(), required, supported: SUPPORTED, remedy });
         }
     }
-    let unwanted: Vec<&str> = imports.iter().map(String::as_str).filter(|name| !is_offered(name)).collect();
+    let unwanted: Vec<&str> = imports.iter().map(String::as_str).filter(|name| !is_linked(name)).collect();
     if !unwanted.is_empty() {
-        return Err(PluginHostError::Import { plugin: plugin(), wanted: quoted(&unwanted.join(", ")) });
+        return Err(PluginHostError::ForbiddenImport { plugin: plugin(), imports: quoted(&unwanted.join(", ")) });
     }
-    match EXPORTS.into_iter().find(|wanted| !exports.iter().any(|name| split(name).0 == *wanted)) {
-        Some(missing) => Err(PluginHostError::World { plugin: plugin(), missing: format!("{missing}@1.0.0") }),
+    match EXPORTS.into_iter().find(|required| !exports.iter().any(|name| split(name).0 == *required)) {
+        Some(missing) => Err(PluginHostError::NotAProvider { plugin: plugin(), missing: format!("{missing}@1.0.0") }),
         None => Ok(()),
     }
 }
@@ -62,15 +62,15 @@ fn remedy_for(name: &str) -> Option<&'static str> {
     }
     match version.split('.').next().map(str::parse::<u64>) {
         Some(Ok(1)) => None,
-        Some(Ok(0)) => Some("build the plugin anew with the SDK"),
+        Some(Ok(0)) => Some("rebuild the plugin with the current SDK"),
         Some(Ok(_)) => Some("update the daemon"),
         Some(Err(_)) | None => Some("build the plugin with the SDK"),
     }
 }
 
-fn is_offered(name: &str) -> bool {
+fn is_linked(name: &str) -> bool {
     let (interface, _) = split(name);
-    interface.split('/').next() == Some(PACKAGE) || OFFERED.contains(&interface) || OFFERED_CHANCE.contains(&interface)
+    interface.split('/').next() == Some(PACKAGE) || LINKED.contains(&interface) || LINKED_RANDOM.contains(&interface)
 }
 
 /// Splits `namespace:package/interface@version`.
@@ -98,7 +98,7 @@ mod tests {
         check("linecamp:provider/http@1.0.0", None);
         check("linecamp:provider/http@1.7.3", None);
         check("linecamp:provider/http@2.0.0", Some("update the daemon"));
-        check("linecamp:provider/http@0.1.0", Some("anew"));
+        check("linecamp:provider/http@0.1.0", Some("rebuild"));
         check("linecamp:provider/http", Some("SDK"));
         check("wasi:io/streams@0.2.6", None);
     }
@@ -106,10 +106,10 @@ mod tests {
     #[test]
     fn files_and_sockets_are_not_offered() {
         for name in ["wasi:io/streams@0.2.6", "wasi:cli/environment@0.2.0", "linecamp:provider/http@1.0.0"] {
-            assert!(is_offered(name), "{name}");
+            assert!(is_linked(name), "{name}");
         }
         for name in ["wasi:filesystem/types@0.2.6", "wasi:sockets/tcp@0.2.6", "wasi:http/types@0.2.6", "run", "x:y/z"] {
-            assert!(!is_offered(name), "{name}");
+            assert!(!is_linked(name), "{name}");
         }
     }
 }

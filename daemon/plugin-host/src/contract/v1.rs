@@ -7,11 +7,11 @@ use linecamp_model::{DomainName, ProviderFailure, ProviderReply, ProviderRequest
 use wasmtime::Store;
 use wasmtime::component::{Component, HasSelf, Linker};
 
-use self::linecamp::provider::{clock, exchange, http, log, provider_types as types};
-use super::checked::{RawAbilities, RawDescription, RawFailure, RawRecordSet, observed};
-use super::{Answered, Description, Invocation};
-use crate::gate::{Auth, Exchange, GateError, HttpAnswer, HttpRequest, SigV4, TsigKey};
-use crate::plugin_log::Weight;
+use self::linecamp::provider::{clock, dns_client, http, log, provider_types as types};
+use super::checked::{RawCapabilities, RawDescription, RawError, RawRecordSet, observed};
+use super::{Description, Invocation, Validated};
+use crate::gate::{Auth, DnsQuery, GateError, HttpRequest, HttpResponse, SigV4, TsigCode, TsigKey};
+use crate::plugin_log::LogLevel;
 use crate::redact::Redactor;
 use crate::sandbox::{Sandbox, coarse_now};
 
@@ -20,7 +20,7 @@ wasmtime::component::bindgen!({
     world: "dns-provider",
     imports: {
         "linecamp:provider/http.send": async,
-        "linecamp:provider/exchange.send": async,
+        "linecamp:provider/dns-client.send": async,
     },
     exports: { default: async },
 });
@@ -43,50 +43,58 @@ impl Prepared {
     }
 
     /// Calls `describe` on a fresh instance.
-    pub(crate) async fn describe(&self, store: &mut Store<Sandbox>) -> Answered<Description> {
+    pub(crate) async fn describe(&self, store: &mut Store<Sandbox>) -> Validated<Description> {
         let instance = self.0.instantiate_async(&mut *store).await?;
         let raw = instance.linecamp_provider_provider().call_describe(&mut *store).await?;
         Ok(RawDescription::try_from(raw).and_then(RawDescription::checked))
     }
 
     /// Runs the requested operation on a fresh instance.
-    pub(crate) async fn call(&self, store: &mut Store<Sandbox>, ask: Invocation<'_>) -> Answered<ProviderReply> {
-        let Invocation { config, abilities, request } = ask;
+    pub(crate) async fn call(
+        &self,
+        store: &mut Store<Sandbox>,
+        invocation: Invocation<'_>,
+    ) -> Validated<ProviderReply> {
+        let Invocation { config, capabilities, request } = invocation;
         let instance = self.0.instantiate_async(&mut *store).await?;
         let dns = instance.linecamp_provider_dns();
         match request {
             ProviderRequest::Check => {
-                let checked = instance.linecamp_provider_provider().call_check(&mut *store, config).await?;
-                Ok(Ok(match checked {
-                    Err(failure) => failed(failure, None, &store.data().redactor),
-                    Ok(()) => ProviderReply::Checked(abilities),
+                let validated = instance.linecamp_provider_provider().call_validate(&mut *store, config).await?;
+                Ok(Ok(match validated {
+                    Err(error) => failed(error, None, &store.data().redactor),
+                    Ok(()) => ProviderReply::Checked(capabilities),
                 }))
             }
             ProviderRequest::Observe { zone, names } => {
-                let asked: Vec<_> = names.iter().map(|name| name.as_str().to_owned()).collect();
-                Ok(match dns.call_observe(&mut *store, config, zone.as_str(), &asked).await? {
-                    Err(failure) => Ok(failed(failure, Some(&zone), &store.data().redactor)),
-                    Ok(sets) => seen(&zone, &names, sets).map(ProviderReply::Observed),
+                let requested: Vec<_> = names.iter().map(|name| name.as_str().to_owned()).collect();
+                Ok(match dns.call_observe(&mut *store, config, zone.as_str(), &requested).await? {
+                    Err(error) => Ok(failed(error, Some(&zone), &store.data().redactor)),
+                    Ok(sets) => record_sets(&zone, &names, sets).map(ProviderReply::Observed),
                 })
             }
             ProviderRequest::Apply { zone, key, changes } => {
                 let changes: Vec<_> = changes.iter().map(dns::Change::from).collect();
                 Ok(match dns.call_apply(&mut *store, config, zone.as_str(), key.as_str(), &changes).await? {
-                    Err(failure) => Ok(failed(failure, Some(&zone), &store.data().redactor)),
+                    Err(error) => Ok(failed(error, Some(&zone), &store.data().redactor)),
                     // The returned sets are only validated: the next observation reports the actual state.
-                    Ok(sets) => seen(&zone, &BTreeSet::new(), sets).map(|_| ProviderReply::Applied),
+                    Ok(sets) => record_sets(&zone, &BTreeSet::new(), sets).map(|_| ProviderReply::Applied),
                 })
             }
         }
     }
 }
 
-fn seen(zone: &DomainName, names: &BTreeSet<DomainName>, sets: Vec<dns::RecordSet>) -> Result<Vec<RecordSet>, String> {
+fn record_sets(
+    zone: &DomainName,
+    names: &BTreeSet<DomainName>,
+    sets: Vec<dns::RecordSet>,
+) -> Result<Vec<RecordSet>, String> {
     observed(zone, names, sets.into_iter().map(RawRecordSet::from).collect())
 }
 
-fn failed(failure: types::Failure, zone: Option<&DomainName>, redactor: &Redactor) -> ProviderReply {
-    let failure: ProviderFailure = RawFailure::from(failure).checked(zone, redactor);
+fn failed(error: types::Error, zone: Option<&DomainName>, redactor: &Redactor) -> ProviderReply {
+    let failure: ProviderFailure = RawError::from(error).checked(zone, redactor);
     ProviderReply::Failed(failure)
 }
 
@@ -98,27 +106,27 @@ impl http::Host for Sandbox {
     }
 }
 
-impl exchange::Host for Sandbox {
+impl dns_client::Host for Sandbox {
     async fn send(
         &mut self,
         server: String,
         message: Vec<u8>,
-        sign: Option<exchange::Tsig>,
-    ) -> Result<Vec<u8>, exchange::ExchangeError> {
-        let sign = sign.map(|exchange::Tsig { key_name, algorithm, secret }| TsigKey { key_name, algorithm, secret });
-        Ok(self.gate.exchange(Exchange { server, message, sign }).await?)
+        sign: Option<dns_client::Tsig>,
+    ) -> Result<Vec<u8>, dns_client::DnsError> {
+        let sign = sign.map(|dns_client::Tsig { key_name, algorithm, secret }| TsigKey { key_name, algorithm, secret });
+        Ok(self.gate.send_dns(DnsQuery { server, message, sign }).await?)
     }
 }
 
 impl log::Host for Sandbox {
     fn write(&mut self, level: log::Level, message: String) {
-        let weight = match level {
-            log::Level::Error => Weight::Error,
-            log::Level::Warn => Weight::Warn,
-            log::Level::Info => Weight::Info,
-            log::Level::Debug => Weight::Debug,
+        let level = match level {
+            log::Level::Error => LogLevel::Error,
+            log::Level::Warn => LogLevel::Warn,
+            log::Level::Info => LogLevel::Info,
+            log::Level::Debug => LogLevel::Debug,
         };
-        self.plugin_log.write(weight, &message);
+        self.plugin_log.write(level, &message);
     }
 }
 
@@ -156,15 +164,27 @@ impl From<http::Auth> for Auth {
             http::Auth::Basic(http::BasicAuth { user, secret }) => Self::Basic { user, secret },
             http::Auth::Header(http::HeaderAuth { header, prefix, secret }) => Self::Header { header, prefix, secret },
             http::Auth::Sigv4(scope) => {
-                let http::Sigv4Auth { access_key_id, secret_access_key, session_token, region, service } = scope;
-                Self::SigV4(SigV4 { access_key_id, secret_access_key, session_token, region, service })
+                let http::Sigv4Auth {
+                    access_key_id_secret,
+                    secret_access_key_secret,
+                    session_token_secret,
+                    region,
+                    service,
+                } = scope;
+                Self::SigV4(SigV4 {
+                    access_key_id_secret,
+                    secret_access_key_secret,
+                    session_token_secret,
+                    region,
+                    service,
+                })
             }
         }
     }
 }
 
-impl From<HttpAnswer> for http::Response {
-    fn from(HttpAnswer { status, headers, body }: HttpAnswer) -> Self {
+impl From<HttpResponse> for http::Response {
+    fn from(HttpResponse { status, headers, body }: HttpResponse) -> Self {
         Self { status, headers, body }
     }
 }
@@ -172,26 +192,38 @@ impl From<HttpAnswer> for http::Response {
 impl From<GateError> for http::HttpError {
     fn from(error: GateError) -> Self {
         match error {
-            GateError::Denied(why) | GateError::Tsig(why) => Self::Denied(why),
+            GateError::Denied(why) | GateError::Tsig(_, why) => Self::Denied(why),
             GateError::Unreachable(why) => Self::Unreachable(why),
             GateError::Timeout => Self::Timeout,
             GateError::TooLarge(bytes) => Self::TooLarge(bytes),
-            GateError::Budget(why) => Self::Budget(why),
+            GateError::LimitExceeded(why) => Self::LimitExceeded(why),
             GateError::Protocol(why) => Self::Protocol(why),
         }
     }
 }
 
-impl From<GateError> for exchange::ExchangeError {
+impl From<GateError> for dns_client::DnsError {
     fn from(error: GateError) -> Self {
         match error {
             GateError::Denied(why) => Self::Denied(why),
             GateError::Unreachable(why) => Self::Unreachable(why),
             GateError::Timeout => Self::Timeout,
-            GateError::TooLarge(bytes) => Self::Protocol(format!("the answer has more than {bytes} bytes")),
-            GateError::Budget(why) => Self::Budget(why),
+            GateError::TooLarge(bytes) => Self::Protocol(format!("the response has more than {bytes} bytes")),
+            GateError::LimitExceeded(why) => Self::LimitExceeded(why),
             GateError::Protocol(why) => Self::Protocol(why),
-            GateError::Tsig(why) => Self::Tsig(why),
+            GateError::Tsig(code, reason) => Self::Tsig(dns_client::TsigError { code: code.into(), reason }),
+        }
+    }
+}
+
+impl From<TsigCode> for dns_client::TsigCode {
+    fn from(code: TsigCode) -> Self {
+        match code {
+            TsigCode::BadKey => Self::BadKey,
+            TsigCode::BadSignature => Self::BadSignature,
+            TsigCode::BadTime => Self::BadTime,
+            TsigCode::Unverified => Self::Unverified,
+            TsigCode::InvalidKey => Self::InvalidKey,
         }
     }
 }
@@ -200,16 +232,16 @@ impl TryFrom<provider::Description> for RawDescription {
     type Error = String;
 
     fn try_from(description: provider::Description) -> Result<Self, String> {
-        let provider::Description { name, version, about, abilities, config_schema, secrets, reaches, extra } =
+        let provider::Description { name, version, summary, capabilities, config_schema, secrets, endpoints, extra } =
             description;
-        let provider::Abilities::Dns(abilities) = abilities else {
-            return Err("it is no provider of DNS records, and this daemon has no use for others".into());
+        let provider::Capabilities::Dns(capabilities) = capabilities else {
+            return Err("not a DNS provider; this daemon supports no other kind".into());
         };
-        let provider::DnsAbilities { atomic, lists_zones, ttl_min, ttl_max, changes_max } = abilities;
-        let abilities = RawAbilities { atomic, lists_zones, ttl_min, ttl_max, changes_max };
-        let want = |provider::SecretWant { name, about, required }| (name, about, required);
-        let secrets = secrets.into_iter().map(want).collect();
-        Ok(Self { name, version, about, abilities, config_schema, secrets, reaches, extra })
+        let provider::DnsCapabilities { atomic, can_list_records, ttl_min, ttl_max, max_batch_size } = capabilities;
+        let capabilities = RawCapabilities { atomic, can_list_records, ttl_min, ttl_max, max_batch_size };
+        let requirement = |provider::SecretRequirement { name, summary, required }| (name, summary, required);
+        let secrets = secrets.into_iter().map(requirement).collect();
+        Ok(Self { name, version, summary, capabilities, config_schema, secrets, endpoints, extra })
     }
 }
 
@@ -236,13 +268,13 @@ impl From<&RecordChange> for dns::Change {
     }
 }
 
-impl From<types::Failure> for RawFailure {
-    fn from(failure: types::Failure) -> Self {
-        match failure {
-            types::Failure::Retry(types::Retry { after_millis, reason }) => Self::Retry { after_millis, reason },
-            types::Failure::Refused(types::Refusal { reason, field, name }) => Self::Refused { reason, field, name },
-            types::Failure::Conflict(types::Conflict { name, owner }) => Self::Conflict { name, owner },
-            types::Failure::Unauthorized(reason) => Self::Unauthorized(reason),
+impl From<types::Error> for RawError {
+    fn from(error: types::Error) -> Self {
+        match error {
+            types::Error::Retry(types::Retry { after_millis, reason }) => Self::Retry { after_millis, reason },
+            types::Error::Invalid(types::Invalid { reason, field, name }) => Self::Invalid { reason, field, name },
+            types::Error::Conflict(types::Conflict { name, found }) => Self::Conflict { name, found },
+            types::Error::Unauthorized(reason) => Self::Unauthorized(reason),
         }
     }
 }

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue};
 use linecamp_model::WallTime;
 use zeroize::Zeroizing;
 
-use super::handles::{Handles, Toward};
+use super::handles::{Destination, Handles};
 use super::sigv4::{self, Signed, Signer};
 use super::{GateError, header};
 use crate::binding::SecretUse;
@@ -27,16 +27,16 @@ pub(crate) enum Auth {
 /// The credentials and scope of a SigV4 signature; secrets are handles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SigV4 {
-    pub(crate) access_key_id: String,
-    pub(crate) secret_access_key: String,
-    pub(crate) session_token: Option<String>,
+    pub(crate) access_key_id_secret: String,
+    pub(crate) secret_access_key_secret: String,
+    pub(crate) session_token_secret: Option<String>,
     pub(crate) region: String,
     pub(crate) service: String,
 }
 
 /// The request to authenticate, with `Host` among its headers.
 pub(crate) struct RequestToSign<'a> {
-    pub(crate) toward: Toward<'a>,
+    pub(crate) destination: Destination<'a>,
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
     pub(crate) headers: &'a mut HeaderMap,
@@ -44,34 +44,34 @@ pub(crate) struct RequestToSign<'a> {
 }
 
 impl Auth {
-    /// Inserts the secret, if the site allows this use toward this host.
+    /// Inserts the secret, if the site allows this use destination this host.
     pub(crate) fn apply(
         &self,
         request: &mut RequestToSign<'_>,
         handles: &mut Handles,
         now: WallTime,
     ) -> Result<(), GateError> {
-        let toward = request.toward;
+        let destination = request.destination;
         match self {
             Self::Bearer(secret) => {
-                let token = handles.secret(secret, SecretUse::Bearer, toward)?;
+                let token = handles.secret(secret, SecretUse::Bearer, destination)?;
                 let value = Zeroizing::new([b"Bearer ", token.expose()].concat());
                 set(request.headers, AUTHORIZATION, &value, secret)
             }
             Self::Basic { user, secret } => {
                 if user.contains(':') {
-                    return Err(GateError::Denied("the user of basic auth has a `:` in it".into()));
+                    return Err(GateError::Denied("the user name of basic auth contains `:`".into()));
                 }
-                let password = handles.secret(secret, SecretUse::Basic, toward)?;
+                let password = handles.secret(secret, SecretUse::Basic, destination)?;
                 let pair = Zeroizing::new([user.as_bytes(), b":", password.expose()].concat());
                 let encoded = Zeroizing::new(BASE64.encode(&pair));
-                handles.blot_form(secret, encoded.as_bytes());
+                handles.redact_form(secret, encoded.as_bytes());
                 let value = Zeroizing::new(format!("Basic {}", *encoded));
                 set(request.headers, AUTHORIZATION, value.as_bytes(), secret)
             }
             Self::Header { header, prefix, secret } => {
                 let name = header::for_secret(header)?;
-                let key = handles.secret(secret, SecretUse::Header, toward)?;
+                let key = handles.secret(secret, SecretUse::Header, destination)?;
                 let value = Zeroizing::new([prefix.as_bytes(), key.expose()].concat());
                 set(request.headers, name, &value, secret)
             }
@@ -82,28 +82,30 @@ impl Auth {
 
 impl SigV4 {
     fn apply(&self, request: &mut RequestToSign<'_>, handles: &mut Handles, now: WallTime) -> Result<(), GateError> {
-        let is_word = |word: &str| {
+        let is_token = |word: &str| {
             let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
             !word.is_empty() && word.len() <= 64 && word.bytes().all(fits)
         };
-        if !is_word(&self.region) || !is_word(&self.service) {
-            return Err(GateError::Denied(
-                "the region or the service to sign for is no word of a-z, 0-9 and `-`".into(),
-            ));
+        if !is_token(&self.region) || !is_token(&self.service) {
+            return Err(GateError::Denied("the signing region and service must consist of a-z, 0-9 and `-`".into()));
         }
-        if let Some(name) = &self.session_token {
-            let token = handles.secret(name, SecretUse::SigV4SessionToken, request.toward)?;
+        if let Some(name) = &self.session_token_secret {
+            let token = handles.secret(name, SecretUse::SigV4SessionToken, request.destination)?;
             set(request.headers, HeaderName::from_static("x-amz-security-token"), token.expose(), name)?;
         }
         let date = sigv4::date(now);
         set(request.headers, HeaderName::from_static("x-amz-date"), date.as_bytes(), "")?;
         let digest = sigv4::body_digest(request.body);
         set(request.headers, HeaderName::from_static("x-amz-content-sha256"), digest.as_bytes(), "")?;
-        let access_key_id = handles.secret(&self.access_key_id, SecretUse::SigV4KeyId, request.toward)?;
+        let access_key_id = handles.secret(&self.access_key_id_secret, SecretUse::SigV4KeyId, request.destination)?;
         let Ok(access_key_id) = std::str::from_utf8(access_key_id.expose()) else {
-            return Err(GateError::Denied(format!("the secret `{}` is no access key", self.access_key_id)));
+            return Err(GateError::Denied(format!(
+                "the secret `{}` is not an access key ID",
+                self.access_key_id_secret
+            )));
         };
-        let secret_access_key = handles.secret(&self.secret_access_key, SecretUse::SigV4, request.toward)?;
+        let secret_access_key =
+            handles.secret(&self.secret_access_key_secret, SecretUse::SigV4, request.destination)?;
         let signer = Signer {
             access_key_id,
             secret_access_key: secret_access_key.expose(),
@@ -113,13 +115,13 @@ impl SigV4 {
         };
         let RequestToSign { method, path, ref headers, body, .. } = *request;
         let value = signer.authorization(&Signed { method, path, headers, body });
-        set(request.headers, AUTHORIZATION, value.as_bytes(), &self.access_key_id)
+        set(request.headers, AUTHORIZATION, value.as_bytes(), &self.access_key_id_secret)
     }
 }
 
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &[u8], secret: &str) -> Result<(), GateError> {
     let Ok(mut value) = HeaderValue::from_bytes(value) else {
-        let why = "has bytes that no header carries: is there a line end in it?";
+        let why = "contains bytes that a header cannot carry, such as a line end";
         return Err(GateError::Denied(format!("the secret `{}` {why}", secret.escape_debug())));
     };
     value.set_sensitive(true);

@@ -9,11 +9,11 @@ pub(crate) struct Budget {
     requests: u32,
     sent_bytes: u64,
     received_bytes: u64,
-    answer_bytes: u64,
+    response_bytes: u64,
     /// Whether any response was received.
-    is_answered: bool,
+    has_response: bool,
     /// Whether the call exceeded its budget, or a response its limit.
-    is_used_up: bool,
+    is_exceeded: bool,
 }
 
 impl Budget {
@@ -23,62 +23,62 @@ impl Budget {
             requests: limits.requests,
             sent_bytes: limits.sent_bytes,
             received_bytes: limits.received_bytes,
-            answer_bytes: limits.answer_bytes,
-            is_answered: false,
-            is_used_up: false,
+            response_bytes: limits.response_bytes,
+            has_response: false,
+            is_exceeded: false,
         }
     }
 
     /// Charges one request of `bytes` bytes.
     pub(crate) fn take_request(&mut self, bytes: usize) -> Result<(), GateError> {
-        let is_used_up = &mut self.is_used_up;
-        let mut used_up = |what| {
-            *is_used_up = true;
-            Err(GateError::Budget(format!("the call has used up its {what}")))
+        let is_exceeded = &mut self.is_exceeded;
+        let mut exceeded_limit = |what| {
+            *is_exceeded = true;
+            Err(GateError::LimitExceeded(format!("the call has exceeded its limit on {what}")))
         };
         let Some(requests) = self.requests.checked_sub(1) else {
-            return used_up("requests");
+            return exceeded_limit("requests");
         };
         let Some(sent_bytes) = self.sent_bytes.checked_sub(bytes as u64) else {
-            return used_up("bytes to send");
+            return exceeded_limit("bytes to send");
         };
         if self.received_bytes == 0 {
-            return used_up("bytes to receive");
+            return exceeded_limit("bytes to receive");
         }
         (self.requests, self.sent_bytes) = (requests, sent_bytes);
         Ok(())
     }
 
     /// Returns how many bytes the next response may have.
-    pub(crate) const fn answer_room(&self) -> u64 {
-        if self.received_bytes < self.answer_bytes { self.received_bytes } else { self.answer_bytes }
+    pub(crate) const fn response_bytes_left(&self) -> u64 {
+        if self.received_bytes < self.response_bytes { self.received_bytes } else { self.response_bytes }
     }
 
-    /// Charges the bytes of a response, which were limited by [`answer_room`](Self::answer_room).
-    pub(crate) const fn take_answer(&mut self, bytes: usize) {
+    /// Charges the bytes of a response, which were limited by [`response_bytes_left`](Self::response_bytes_left).
+    pub(crate) const fn take_response(&mut self, bytes: usize) {
         self.received_bytes = self.received_bytes.saturating_sub(bytes as u64);
-        self.is_answered = true;
+        self.has_response = true;
     }
 
     /// Whether any response was received.
-    pub(crate) const fn is_answered(&self) -> bool {
-        self.is_answered
+    pub(crate) const fn has_response(&self) -> bool {
+        self.has_response
     }
 
     /// Whether the call exceeded its budget, or a response its limit.
-    pub(crate) const fn is_used_up(&self) -> bool {
-        self.is_used_up
+    pub(crate) const fn is_exceeded(&self) -> bool {
+        self.is_exceeded
     }
 
     /// Returns which limit an oversized response exceeded, and charges the bytes that were read of it.
-    pub(crate) fn exceeded(&mut self) -> GateError {
-        let room = self.answer_room();
-        let is_last = room < self.answer_bytes;
-        self.received_bytes -= room;
-        self.is_used_up = true;
+    pub(crate) fn charge_oversized(&mut self) -> GateError {
+        let allowed = self.response_bytes_left();
+        let is_last = allowed < self.response_bytes;
+        self.received_bytes -= allowed;
+        self.is_exceeded = true;
         match is_last {
-            true => GateError::Budget("the call has used up its bytes to receive".into()),
-            false => GateError::TooLarge(room),
+            true => GateError::LimitExceeded("the call has exceeded its limit on bytes to receive".into()),
+            false => GateError::TooLarge(allowed),
         }
     }
 }
@@ -88,29 +88,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_budget_ends_with_what_is_used_up() {
-        let limits = Limits { requests: 3, sent_bytes: 10, answer_bytes: 6, received_bytes: 10, ..Limits::default() };
-        let words = |result: Result<(), GateError>| match result {
-            Err(GateError::Budget(words)) => words,
+    fn a_budget_ends_with_what_is_exceeded() {
+        let limits = Limits { requests: 3, sent_bytes: 10, response_bytes: 6, received_bytes: 10, ..Limits::default() };
+        let reason = |result: Result<(), GateError>| match result {
+            Err(GateError::LimitExceeded(reason)) => reason,
             other => panic!("{other:?}"),
         };
         let mut budget = Budget::new(&limits);
-        assert!(words(budget.take_request(11)).contains("bytes to send"));
+        assert!(reason(budget.take_request(11)).contains("bytes to send"));
         budget.take_request(4).unwrap();
-        assert_eq!(budget.answer_room(), 6);
-        assert_eq!(budget.exceeded(), GateError::TooLarge(6));
+        assert_eq!(budget.response_bytes_left(), 6);
+        assert_eq!(budget.charge_oversized(), GateError::TooLarge(6));
         budget.take_request(4).unwrap();
-        assert_eq!(budget.answer_room(), 4);
-        assert!(matches!(budget.exceeded(), GateError::Budget(_)));
-        assert!(words(budget.take_request(0)).contains("bytes to receive"));
+        assert_eq!(budget.response_bytes_left(), 4);
+        assert!(matches!(budget.charge_oversized(), GateError::LimitExceeded(_)));
+        assert!(reason(budget.take_request(0)).contains("bytes to receive"));
 
         let mut budget = Budget::new(&limits);
         for _ in 0..3 {
             budget.take_request(0).unwrap();
-            budget.take_answer(1);
+            budget.take_response(1);
         }
-        assert!(!budget.is_used_up());
-        assert!(words(budget.take_request(0)).contains("requests"));
-        assert!(budget.is_used_up());
+        assert!(!budget.is_exceeded());
+        assert!(reason(budget.take_request(0)).contains("requests"));
+        assert!(budget.is_exceeded());
     }
 }

@@ -3,27 +3,27 @@
 use domain::base::iana::{Opcode, Rcode};
 use domain::base::{Message, ParsedName, Question};
 
-/// Whether `answer` is the response to `query`: the same ID and the same question. Some servers omit the question from
+/// Whether `response` is the response to `query`: the same ID and the same question. Some servers omit the question from
 /// an error response, and from the response to an update.
-pub(crate) fn is_answer(query: &[u8], answer: &[u8]) -> bool {
-    let (Ok(query), Ok(answer)) = (Message::from_slice(query), Message::from_slice(answer)) else {
+pub(crate) fn is_response(query: &[u8], response: &[u8]) -> bool {
+    let (Ok(query), Ok(response)) = (Message::from_slice(query), Message::from_slice(response)) else {
         return false;
     };
-    let (asked, answered) = (query.header(), answer.header());
+    let (asked, answered) = (query.header(), response.header());
     if asked.id() != answered.id() || !answered.qr() || asked.opcode() != answered.opcode() {
         return false;
     }
     let may_be_bare = answered.opcode() == Opcode::UPDATE || answered.rcode() != Rcode::NOERROR;
-    match (question(query), question(answer)) {
+    match (question(query), question(response)) {
         (Some(asked), Some(answered)) => asked == answered,
-        (Some(_), None) => may_be_bare && answer.header_counts().qdcount() == 0,
+        (Some(_), None) => may_be_bare && response.header_counts().qdcount() == 0,
         (None, _) => false,
     }
 }
 
 /// Whether a response is truncated, so that the full response must be fetched over TCP.
-pub(crate) fn is_cut(answer: &[u8]) -> bool {
-    Message::from_slice(answer).is_ok_and(|answer| answer.header().tc())
+pub(crate) fn is_truncated(response: &[u8]) -> bool {
+    Message::from_slice(response).is_ok_and(|response| response.header().tc())
 }
 
 /// Whether `message` is a query or update with exactly one question.
@@ -54,7 +54,7 @@ mod tests {
     fn an_answer_has_the_id_and_the_question() {
         const NAME: &[u8] = b"\x01a\x07example\0";
         let query = message(7, [0, 0], Some(NAME));
-        let check = |answer: &[u8], expected| assert_eq!(is_answer(&query, answer), expected, "{answer:?}");
+        let check = |response: &[u8], expected| assert_eq!(is_response(&query, response), expected, "{response:?}");
         assert!(is_question(&query));
         check(&message(7, [0x80, 0], Some(NAME)), true);
         check(&message(7, [0x80, 0], Some(b"\x01A\x07EXAMPLE\0")), true);
@@ -67,9 +67,9 @@ mod tests {
         check(&message(7, [0x80, 0], Some(b"\xc0\x0c")), false);
         check(&[], false);
         check(&query[..11], false);
-        assert!(is_cut(&message(7, [0x82, 0], Some(NAME))));
+        assert!(is_truncated(&message(7, [0x82, 0], Some(NAME))));
         let update = message(7, [0x28, 0], Some(NAME));
-        assert!(is_answer(&update, &message(7, [0xa8, 0], None)));
+        assert!(is_response(&update, &message(7, [0xa8, 0], None)));
         assert!(!is_question(&message(7, [0x80, 0], Some(NAME))));
         assert!(!is_question(b"GET / HTTP/1.1\r\n\r\n"));
     }

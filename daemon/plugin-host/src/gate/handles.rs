@@ -27,15 +27,15 @@ pub(crate) struct Handles {
 
 /// Where a request that carries a secret, or is signed with one, is sent.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Toward<'a> {
+pub(crate) struct Destination<'a> {
     pub(crate) host: &'a Endpoint,
     pub(crate) is_plain_http: bool,
 }
 
 impl Handles {
     /// Creates the handles of a call; the secrets behind them are redacted by `redactor`.
-    pub(crate) fn new(pass: &CallGrant, redactor: Redactor) -> Self {
-        let CallGrant { provider, is_local, handles, secrets, .. } = pass;
+    pub(crate) fn new(grant: &CallGrant, redactor: Redactor) -> Self {
+        let CallGrant { provider, is_local, handles, secrets, .. } = grant;
         let (provider, is_local, handles, secrets) =
             (provider.clone(), *is_local, handles.clone(), Arc::clone(secrets));
         Self { provider, is_local, handles, secrets, found: BTreeMap::new(), has_warned: false, redactor }
@@ -44,26 +44,31 @@ impl Handles {
     /// Returns the secret behind the handle `name`, if the site allows this use. The secret is read once per call, so
     /// that the whole call uses one version of it; the permission is checked each time, because each request may go to
     /// another host.
-    pub(crate) fn secret(&mut self, name: &str, usage: SecretUse, toward: Toward<'_>) -> Result<Secret, GateError> {
+    pub(crate) fn secret(
+        &mut self,
+        name: &str,
+        usage: SecretUse,
+        destination: Destination<'_>,
+    ) -> Result<Secret, GateError> {
         let shown: String = name.chars().take(64).flat_map(char::escape_debug).collect();
-        let no_such = || {
-            let why = "is not among the provider's secrets; name it in the provider's `secrets`";
+        let unassigned = || {
+            let why = "is not assigned to the provider; add it to the provider's `secrets`";
             GateError::Denied(format!("the secret `{shown}` {why}"))
         };
-        let handle = SecretName::parse(name).map_err(|_| no_such())?;
-        let of_site = self.handles.get(&handle).ok_or_else(no_such)?;
+        let handle = SecretName::parse(name).map_err(|_| unassigned())?;
+        let of_site = self.handles.get(&handle).ok_or_else(unassigned)?;
         let found = match self.found.entry(handle.clone()) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => place.insert(self.secrets.find(of_site)),
         };
-        let Toward { host, is_plain_http } = toward;
+        let Destination { host, is_plain_http } = destination;
         let intent = SecretIntent { provider: &self.provider, is_local: self.is_local, host, is_plain_http, usage };
         let denied = |why: &dyn Display| GateError::Denied(why.to_string());
         found.scope.permits(of_site, &intent).map_err(|refusal| {
             // Logged here as well, because the plugin may not report it.
             if !std::mem::replace(&mut self.has_warned, true) {
                 let provider = self.provider.as_str();
-                tracing::warn!(provider, reason = %refusal, "a secret was not given to a provider");
+                tracing::warn!(provider, reason = %refusal, "provider may not use this secret");
             }
             denied(&refusal)
         })?;
@@ -71,14 +76,14 @@ impl Handles {
         if secret.expose().is_empty() {
             return Err(GateError::Denied(format!("the site's secret `{of_site}` is empty")));
         }
-        self.redactor.redact(&handle, secret.expose());
+        self.redactor.add_secret(&handle, secret.expose());
         Ok(secret.clone())
     }
 
     /// Redacts another form of a secret, such as the base64 of a user name and password.
-    pub(crate) fn blot_form(&self, name: &str, form: &[u8]) {
+    pub(crate) fn redact_form(&self, name: &str, form: &[u8]) {
         if let Ok(name) = SecretName::parse(name) {
-            self.redactor.redact(&name, form);
+            self.redactor.add_secret(&name, form);
         }
     }
 }
@@ -108,7 +113,7 @@ mod tests {
     fn handles(scope: SecretScope, is_local: bool) -> (Handles, Arc<One>) {
         let name = |text: &str| SecretName::parse(text).unwrap();
         let secrets = Arc::new(One(scope, Mutex::new(0)));
-        let pass = CallGrant {
+        let grant = CallGrant {
             provider: Name::parse("main-dns").unwrap(),
             is_local,
             grant: Grant::default(),
@@ -117,7 +122,7 @@ mod tests {
             outbound: Arc::new(Network::new(None).unwrap()),
             until: Instant::now() + Duration::from_secs(1),
         };
-        (Handles::new(&pass, Redactor::default()), secrets)
+        (Handles::new(&grant, Redactor::default()), secrets)
     }
 
     #[test]
@@ -130,14 +135,14 @@ mod tests {
             providers: [Name::parse("main-dns").unwrap()].into(),
         };
         let (mut handles, secrets) = handles(SecretScope::Bound(binding), false);
-        let toward = |host, is_plain_http| Toward { host, is_plain_http };
+        let destination = |host, is_plain_http| Destination { host, is_plain_http };
         let is_denied = |result: Result<Secret, GateError>| matches!(result, Err(GateError::Denied(_)));
-        assert!(is_denied(handles.secret("key", SecretUse::Bearer, toward(&other, false))));
-        assert!(handles.secret("key", SecretUse::Bearer, toward(&bound, false)).is_ok());
-        assert!(is_denied(handles.secret("key", SecretUse::Bearer, toward(&other, false))));
-        assert!(is_denied(handles.secret("key", SecretUse::Bearer, toward(&bound, true))));
-        assert!(is_denied(handles.secret("key", SecretUse::Basic, toward(&bound, false))));
-        assert!(handles.secret("key", SecretUse::Bearer, toward(&bound, false)).is_ok());
+        assert!(is_denied(handles.secret("key", SecretUse::Bearer, destination(&other, false))));
+        assert!(handles.secret("key", SecretUse::Bearer, destination(&bound, false)).is_ok());
+        assert!(is_denied(handles.secret("key", SecretUse::Bearer, destination(&other, false))));
+        assert!(is_denied(handles.secret("key", SecretUse::Bearer, destination(&bound, true))));
+        assert!(is_denied(handles.secret("key", SecretUse::Basic, destination(&bound, false))));
+        assert!(handles.secret("key", SecretUse::Bearer, destination(&bound, false)).is_ok());
         assert_eq!(*secrets.1.lock().unwrap(), 1, "all of a call has one version of the secret");
     }
 
@@ -150,8 +155,8 @@ mod tests {
             }
         }
         let host = Endpoint::parse("a.example:443").unwrap();
-        let toward = Toward { host: &host, is_plain_http: false };
-        let said = |mut handles: Handles| match handles.secret("key", SecretUse::Bearer, toward) {
+        let destination = Destination { host: &host, is_plain_http: false };
+        let said = |mut handles: Handles| match handles.secret("key", SecretUse::Bearer, destination) {
             Err(GateError::Denied(said)) => said,
             other => panic!("{other:?}"),
         };

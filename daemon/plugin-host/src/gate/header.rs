@@ -9,7 +9,7 @@ use super::GateError;
 const HEADERS_MAX: usize = 64;
 
 /// Headers that only the host sets, or that are never set: framing, routing and credentials.
-const OURS: [&str; 19] = [
+const RESERVED: [&str; 19] = [
     "authorization",
     "connection",
     "content-length",
@@ -32,8 +32,8 @@ const OURS: [&str; 19] = [
 ];
 
 /// Whether a plugin may not set this header.
-fn is_ours(name: &HeaderName) -> bool {
-    OURS.contains(&name.as_str()) || name.as_str().starts_with("proxy-")
+fn is_reserved(name: &HeaderName) -> bool {
+    RESERVED.contains(&name.as_str()) || name.as_str().starts_with("proxy-")
 }
 
 /// Validates the headers of a plugin's request.
@@ -45,14 +45,14 @@ pub(crate) fn checked(given: &[(String, String)]) -> Result<HeaderMap, GateError
     for (name, value) in given {
         let shown = || name.chars().take(64).flat_map(char::escape_debug).collect::<String>();
         let Ok(parsed) = HeaderName::from_bytes(name.as_bytes()) else {
-            return Err(GateError::Denied(format!("`{}` is no name of a header", shown())));
+            return Err(GateError::Denied(format!("`{}` is not a header name", shown())));
         };
-        if is_ours(&parsed) {
-            let why = "is the host's to set; credentials go into `auth`";
+        if is_reserved(&parsed) {
+            let why = "is reserved for the host; credentials go into `auth`";
             return Err(GateError::Denied(format!("the header `{}` {why}", shown())));
         }
         let Ok(value) = HeaderValue::from_str(value) else {
-            return Err(GateError::Denied(format!("the value of the header `{}` has bytes no value has", shown())));
+            return Err(GateError::Denied(format!("the value of the header `{}` contains invalid bytes", shown())));
         };
         headers.append(parsed, value);
     }
@@ -62,9 +62,9 @@ pub(crate) fn checked(given: &[(String, String)]) -> Result<HeaderMap, GateError
 /// Validates the name of a header that carries a secret: any header that a plugin may set, and `Authorization`.
 pub(crate) fn for_secret(name: &str) -> Result<HeaderName, GateError> {
     match HeaderName::from_bytes(name.as_bytes()) {
-        Ok(parsed) if parsed == http::header::AUTHORIZATION || !is_ours(&parsed) => Ok(parsed),
+        Ok(parsed) if parsed == http::header::AUTHORIZATION || !is_reserved(&parsed) => Ok(parsed),
         Ok(parsed) => Err(GateError::Denied(format!("the header `{parsed}` cannot carry a secret"))),
-        Err(_) => Err(GateError::Denied("the name of the header for the secret is none".into())),
+        Err(_) => Err(GateError::Denied("the header for the secret has an invalid name".into())),
     }
 }
 

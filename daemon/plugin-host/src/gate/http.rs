@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Method, Request};
 use linecamp_transport::{SystemClock, WallClock as _};
 
 use super::auth::{Auth, RequestToSign};
-use super::handles::Toward;
+use super::handles::Destination;
 use super::url::Url;
 use super::{Gate, GateError, header, in_time};
 
@@ -26,7 +26,7 @@ pub(crate) struct HttpRequest {
 
 /// A response as the plugin receives it, with header names in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct HttpAnswer {
+pub(crate) struct HttpResponse {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
@@ -34,10 +34,11 @@ pub(crate) struct HttpAnswer {
 
 impl Gate {
     /// Sends a request if it is allowed, and returns the response, whatever its status. Redirects are not followed.
-    pub(crate) async fn send(&mut self, request: HttpRequest) -> Result<HttpAnswer, GateError> {
+    pub(crate) async fn send(&mut self, request: HttpRequest) -> Result<HttpResponse, GateError> {
         let url = Url::parse(&request.url)?;
         if !url.is_tls && !self.grant.plain_http {
-            let why = "is plain HTTP, which the provider is not granted; use `https`, or set its `plain_http`";
+            let why =
+                "is plain HTTP, which the provider is not granted; use `https`, or set `plain_http` for the provider";
             return Err(GateError::Denied(format!("the URL of {} {why}", url.endpoint)));
         }
         let mut headers = header::checked(&request.headers)?;
@@ -50,33 +51,33 @@ impl Gate {
         headers.insert(HOST, host);
         if let Some(auth) = &request.auth {
             let (method, path) = (request.method.as_str(), url.path.as_str());
-            let toward = Toward { host: &target.endpoint, is_plain_http: !target.is_tls };
-            let mut vouched = RequestToSign { toward, method, path, headers: &mut headers, body: &request.body };
-            auth.apply(&mut vouched, &mut self.handles, SystemClock.now())?;
+            let destination = Destination { host: &target.endpoint, is_plain_http: !target.is_tls };
+            let mut to_sign = RequestToSign { destination, method, path, headers: &mut headers, body: &request.body };
+            auth.apply(&mut to_sign, &mut self.handles, SystemClock.now())?;
         }
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
 
         let mut message = Request::new(Bytes::from(request.body));
         *message.method_mut() = request.method;
-        *message.uri_mut() = url.path.parse().map_err(|_| GateError::Denied("the path of the URL is none".into()))?;
+        *message.uri_mut() = url.path.parse().map_err(|_| GateError::Denied("the URL has an invalid path".into()))?;
         *message.headers_mut() = headers;
-        let answer = in_time(until, self.outbound.send(&target, message, self.budget.answer_room())).await?;
-        match answer {
-            Ok(answer) => Ok(self.answered(&answer)),
+        let response = in_time(until, self.outbound.send(&target, message, self.budget.response_bytes_left())).await?;
+        match response {
+            Ok(response) => Ok(self.received(&response)),
             Err(error) => Err(self.failed(error)),
         }
     }
 
-    fn answered(&mut self, answer: &http::Response<Bytes>) -> HttpAnswer {
-        self.budget.take_answer(answer.body().len());
+    fn received(&mut self, response: &http::Response<Bytes>) -> HttpResponse {
+        self.budget.take_response(response.body().len());
         let header = |(name, value): (&HeaderName, &HeaderValue)| {
-            let value = self.redactor.answer(value.as_bytes());
+            let value = self.redactor.redact_response(value.as_bytes());
             (name.as_str().to_owned(), String::from_utf8_lossy(&value).into_owned())
         };
-        HttpAnswer {
-            status: answer.status().as_u16(),
-            headers: answer.headers().iter().map(header).collect(),
-            body: self.redactor.answer(answer.body()),
+        HttpResponse {
+            status: response.status().as_u16(),
+            headers: response.headers().iter().map(header).collect(),
+            body: self.redactor.redact_response(response.body()),
         }
     }
 }

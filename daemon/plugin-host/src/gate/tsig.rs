@@ -21,6 +21,21 @@ use crate::secret::Secret;
 /// The largest accepted difference between the two clocks (RFC 8945, 10).
 const FUDGE_SECONDS: u16 = 300;
 
+/// Why a message could not be signed, or a signature was rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TsigCode {
+    /// The server does not know the key, or not with this algorithm.
+    BadKey,
+    /// The server has another secret for the key.
+    BadSignature,
+    /// The clocks of the server and the site differ too much.
+    BadTime,
+    /// The response is unsigned, or its signature is invalid.
+    Unverified,
+    /// The key cannot be used: its name, algorithm or secret is malformed.
+    InvalidKey,
+}
+
 /// A signed message that waits for its response.
 pub(crate) struct Signing {
     key_name: String,
@@ -39,58 +54,68 @@ pub(crate) struct TsigCredentials<'a> {
 }
 
 /// Signs `message`, and returns it with its signature.
-pub(crate) fn sign(message: &[u8], seal: &TsigCredentials<'_>, now: SystemTime) -> Result<(Bytes, Signing), GateError> {
-    let key = key(seal)?;
-    let whole = CompleteMessage { message: message.to_vec(), is_begun: false };
-    let Ok(builder) = MessageBuilder::from_target(whole);
+pub(crate) fn sign(
+    message: &[u8],
+    credentials: &TsigCredentials<'_>,
+    now: SystemTime,
+) -> Result<(Bytes, Signing), GateError> {
+    let key = key(credentials)?;
+    let complete = CompleteMessage { message: message.to_vec(), is_begun: false };
+    let Ok(builder) = MessageBuilder::from_target(complete);
     let mut builder = builder.additional();
     let transaction =
         ClientTransaction::request_with_fudge(std::sync::Arc::new(key), &mut builder, time(now), FUDGE_SECONDS)
             .map_err(|_| GateError::Protocol("the message is too long to be signed".into()))?;
     let signed = builder.finish().message;
-    Ok((signed.into(), Signing { key_name: seal.key_name.to_owned(), transaction }))
+    Ok((signed.into(), Signing { key_name: credentials.key_name.to_owned(), transaction }))
 }
 
 impl Signing {
     /// Verifies the signature of a response and removes it.
-    pub(crate) fn verify(&self, answer: &[u8], now: SystemTime) -> Result<Vec<u8>, GateError> {
-        let mut answer = Message::from_octets(answer.to_vec())
-            .map_err(|_| GateError::Protocol("the answer is no DNS message".into()))?;
-        if let Err(error) = self.transaction.answer(&mut answer, time(now)) {
-            let error = bad_time(&answer).unwrap_or(error);
-            return Err(GateError::Tsig(self.words(&error, now)));
+    pub(crate) fn verify(&self, response: &[u8], now: SystemTime) -> Result<Vec<u8>, GateError> {
+        let mut response = Message::from_octets(response.to_vec())
+            .map_err(|_| GateError::Protocol("the response is not a DNS message".into()))?;
+        if let Err(error) = self.transaction.answer(&mut response, time(now)) {
+            let error = bad_time(&response).unwrap_or(error);
+            let (code, reason) = self.describe(&error, now);
+            return Err(GateError::Tsig(code, reason));
         }
-        let end = end_of_records(&answer).map_err(|_| GateError::Protocol("the answer is cut off".into()))?;
-        let mut answer = answer.into_octets();
-        answer.truncate(end);
-        Ok(answer)
+        let end = end_of_records(&response).map_err(|_| GateError::Protocol("the response is incomplete".into()))?;
+        let mut response = response.into_octets();
+        response.truncate(end);
+        Ok(response)
     }
 
     /// Describes a validation error and what to do about it.
-    fn words(&self, error: &ValidationError, now: SystemTime) -> String {
+    fn describe(&self, error: &ValidationError, now: SystemTime) -> (TsigCode, String) {
         let key = &self.key_name;
         match error {
-            ValidationError::ServerBadKey => {
-                format!("BADKEY: the server does not know the key `{key}`, or not with this algorithm; check its name")
-            }
-            ValidationError::ServerBadSig => {
-                format!("BADSIG: the server has another secret for the key `{key}`; check the site's secret")
-            }
+            ValidationError::ServerBadKey => (
+                TsigCode::BadKey,
+                format!("BADKEY: the server does not know the key `{key}`, or not with this algorithm; check its name"),
+            ),
+            ValidationError::ServerBadSig => (
+                TsigCode::BadSignature,
+                format!("BADSIG: the server has another secret for the key `{key}`; check the site's secret"),
+            ),
             ValidationError::ServerBadTime { server, .. } => {
                 let server = UNIX_EPOCH + Duration::from_secs((*server).into());
-                let apart = server.duration_since(now).unwrap_or_else(|behind| behind.duration());
-                let seconds = apart.as_secs();
+                let difference = server.duration_since(now).unwrap_or_else(|behind| behind.duration());
+                let seconds = difference.as_secs();
                 let side = if server < now { "behind" } else { "ahead of" };
-                format!("BADTIME: the server's clock is {seconds} s {side} the site's; set the one that is wrong")
+                let reason =
+                    format!("BADTIME: the server's clock is {seconds} s {side} the site's; correct the wrong clock");
+                (TsigCode::BadTime, reason)
             }
             ValidationError::BadTime => {
-                "BADTIME: the answer was signed at another time than the site's clock shows; set the one that is wrong"
-                    .into()
+                let reason =
+                    "BADTIME: the response's signing time differs from the site's clock; correct the wrong clock";
+                (TsigCode::BadTime, reason.into())
             }
             ValidationError::ServerUnsigned => {
-                format!("the answer is not signed with the key `{key}`, so it could be anybody's")
+                (TsigCode::Unverified, format!("the response is not signed with the key `{key}`, so it may be forged"))
             }
-            other => format!("the signature of the answer, by the key `{key}`, does not hold: {other}"),
+            other => (TsigCode::Unverified, format!("the response's signature by the key `{key}` is invalid: {other}")),
         }
     }
 }
@@ -100,34 +125,35 @@ impl Signing {
 /// Verifies no signature: `domain` 0.11 hashes eight bytes of the server's time where RFC 8945, 4.3.3, specifies six,
 /// and so rejects the signature of every real server. A forged response only fails the call, which is then retried; the
 /// same is possible with `BADKEY` and `BADSIG`, which are never signed.
-fn bad_time(answer: &Message<Vec<u8>>) -> Option<ValidationError> {
-    let last = answer.additional().ok()?.last()?.ok()?;
+fn bad_time(response: &Message<Vec<u8>>) -> Option<ValidationError> {
+    let last = response.additional().ok()?.last()?.ok()?;
     let signature = last.to_record::<Tsig<_, _>>().ok()??;
     let data = signature.data();
     let server = data.other_time().filter(|_| data.error() == TsigRcode::BADTIME)?;
     Some(ValidationError::ServerBadTime { client: data.time_signed(), server })
 }
 
-fn key(seal: &TsigCredentials<'_>) -> Result<Key, GateError> {
+fn key(credentials: &TsigCredentials<'_>) -> Result<Key, GateError> {
     let shown = |text: &str| text.chars().take(300).flat_map(char::escape_debug).collect::<String>();
-    let algorithm = match seal.algorithm.trim_end_matches('.').to_ascii_lowercase().as_str() {
+    let invalid = |reason: String| Err(GateError::Tsig(TsigCode::InvalidKey, reason));
+    let algorithm = match credentials.algorithm.trim_end_matches('.').to_ascii_lowercase().as_str() {
         "hmac-sha256" => Algorithm::Sha256,
         "hmac-sha384" => Algorithm::Sha384,
         "hmac-sha512" => Algorithm::Sha512,
         _ => {
-            return Err(GateError::Tsig(format!(
-                "the algorithm `{}` is none that is used here: hmac-sha256, hmac-sha384 or hmac-sha512",
-                shown(seal.algorithm)
-            )));
+            return invalid(format!(
+                "unsupported algorithm `{}`; use hmac-sha256, hmac-sha384 or hmac-sha512",
+                shown(credentials.algorithm)
+            ));
         }
     };
-    let Ok(name) = KeyName::from_str(&seal.key_name.to_ascii_lowercase()) else {
-        return Err(GateError::Tsig(format!("the key name `{}` is no DNS name", shown(seal.key_name))));
+    let Ok(name) = KeyName::from_str(&credentials.key_name.to_ascii_lowercase()) else {
+        return invalid(format!("the key name `{}` is not a DNS name", shown(credentials.key_name)));
     };
-    let Ok(secret) = BASE64.decode(seal.secret.expose()).map(Zeroizing::new) else {
-        return Err(GateError::Tsig(format!("the secret `{}` is not base64, as TSIG keys are written", seal.handle)));
+    let Ok(secret) = BASE64.decode(credentials.secret.expose()).map(Zeroizing::new) else {
+        return invalid(format!("the secret `{}` is not base64, the format of TSIG keys", credentials.handle));
     };
-    Key::new(algorithm, &secret, name, None, None).map_err(|error| GateError::Tsig(error.to_string()))
+    Key::new(algorithm, &secret, name, None, None).or_else(|error| invalid(error.to_string()))
 }
 
 /// Returns where the last record ends. The bytes of the removed signature still follow, although they are no longer

@@ -37,7 +37,7 @@ impl Url {
             return refuse("is too long");
         }
         if let Some(found) = text.chars().find(|found| !is_url_character(*found)) {
-            return refuse(&format!("has a `{}` in it, which has to be percent-encoded", found.escape_debug()));
+            return refuse(&format!("contains `{}`, which must be percent-encoded", found.escape_debug()));
         }
         let Some((scheme, rest)) = text.split_once("://") else {
             return refuse("is not `https://HOST/…`");
@@ -48,14 +48,14 @@ impl Url {
             _ => return refuse("is neither `https` nor `http`"),
         };
         if rest.contains('#') {
-            return refuse("has a fragment, which no server is told");
+            return refuse("has a fragment, which is never sent");
         }
         let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         if authority.contains('@') {
-            return refuse("has credentials in it; name a secret in `auth` instead");
+            return refuse("contains credentials; use a secret in `auth` instead");
         }
         let Some(endpoint) = endpoint(authority, if is_tls { 443 } else { 80 }) else {
-            return refuse("has no host that can be checked: a DNS name, or an address in its usual form");
+            return refuse("has no valid host: a DNS name, or an address in canonical form");
         };
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
         Ok(Self { is_tls, endpoint, path })
@@ -86,13 +86,13 @@ pub(crate) fn endpoint(authority: &str, port_default: u16) -> Option<Endpoint> {
         None if port.is_empty() => port_default,
         None => return None,
     };
-    let is_fit = match host.strip_prefix('[') {
+    let is_valid = match host.strip_prefix('[') {
         Some(inner) => inner.strip_suffix(']').is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok()),
         // Canonical form only: `127.0.0.1` without leading zeros, which Rust's parser rejects.
         None if ends_in_number(host) => host.parse::<Ipv4Addr>().is_ok(),
         None => true,
     };
-    if is_fit { Endpoint::new(host, port) } else { None }
+    if is_valid { Endpoint::new(host, port) } else { None }
 }
 
 /// Whether resolvers may read the host as an IPv4 address: its last label is a decimal or hexadecimal number.

@@ -23,16 +23,16 @@ use crate::error::PluginHostError;
 use crate::limits::CACHED_MAX;
 
 /// The extension of compiled artifacts.
-const ENDING: &str = ".cwasm";
+const EXTENSION: &str = ".cwasm";
 
 /// The extension of checksum files, appended to that of the artifact.
-const CHECKSUM_ENDING: &str = ".crc32";
+const CHECKSUM_EXTENSION: &str = ".crc32";
 
 /// The extension of files that are being written.
-const ASIDE_ENDING: &str = ".aside";
+const TEMPORARY_EXTENSION: &str = ".aside";
 
 /// Bytes read at a time when computing a checksum.
-const PIECE_BYTES: usize = 64 * 1024;
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// The directory of compiled artifacts.
 pub(super) struct Cache {
@@ -47,10 +47,10 @@ impl Cache {
         let error = |source| PluginHostError::Directory { path: directory.clone(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(error)?;
         let cache = Self { directory, tag: tag.to_owned() };
-        cache.check_alone()?;
+        cache.check_private()?;
         for file in cache.files() {
-            if file.to_string_lossy().ends_with(ASIDE_ENDING) {
-                forget(&file);
+            if file.to_string_lossy().ends_with(TEMPORARY_EXTENSION) {
+                remove(&file);
             }
         }
         Ok(cache)
@@ -63,49 +63,53 @@ impl Cache {
         plugin: Plugin<'_>,
         compiler: &Compiler,
     ) -> Result<Component, PluginHostError> {
-        self.check_alone()?;
-        let path = self.directory.join(format!("{}-{}{ENDING}", HEXLOWER.encode(plugin.digest.as_bytes()), self.tag));
+        self.check_private()?;
+        let path =
+            self.directory.join(format!("{}-{}{EXTENSION}", HEXLOWER.encode(plugin.digest.as_bytes()), self.tag));
         match map(engine, &path) {
             Ok(Some(component)) => return Ok(component),
             Ok(None) => {}
             Err(why) => {
-                tracing::info!(path = %path.display(), why, "a compiled plugin is stale or damaged; compiling it anew");
-                forget(&beside(&path, CHECKSUM_ENDING));
-                forget(&path);
+                tracing::info!(path = %path.display(), why, "compiled plugin is stale or damaged; compiling it again");
+                remove(&beside(&path, CHECKSUM_EXTENSION));
+                remove(&path);
             }
         }
         self.compile(plugin, &path, compiler).await?;
         self.sweep(&path);
         match map(engine, &path) {
             Ok(Some(component)) => Ok(component),
-            Ok(None) => Err(PluginHostError::Load { plugin: plugin.path.to_owned(), source: "it is gone".into() }),
+            Ok(None) => Err(PluginHostError::Load {
+                plugin: plugin.path.to_owned(),
+                source: "the compiled artifact has disappeared".into(),
+            }),
             Err(why) => Err(PluginHostError::Load { plugin: plugin.path.to_owned(), source: why.into() }),
         }
     }
 
     async fn compile(&self, plugin: Plugin<'_>, path: &Path, compiler: &Compiler) -> Result<(), PluginHostError> {
         let error = |source| PluginHostError::Cache { path: path.to_owned(), source };
-        let aside = beside(path, ASIDE_ENDING);
-        forget(&aside);
-        let output = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&aside);
+        let temporary = beside(path, TEMPORARY_EXTENSION);
+        remove(&temporary);
+        let output = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&temporary);
         let output = output.map_err(error)?;
         let written = output.try_clone().map_err(error)?;
         let compiled = compiler.run(plugin.path, plugin.bytes, output).await;
-        let kept = compiled.and_then(|()| keep(written, &aside, path).map_err(error));
+        let kept = compiled.and_then(|()| keep(written, &temporary, path).map_err(error));
         if kept.is_err() {
-            forget(&aside);
+            remove(&temporary);
         }
         kept
     }
 
     /// Rejects a directory in which another user could place native code.
-    fn check_alone(&self) -> Result<(), PluginHostError> {
+    fn check_private(&self) -> Result<(), PluginHostError> {
         let error = |source| PluginHostError::Directory { path: self.directory.clone(), source };
         let metadata = fs::symlink_metadata(&self.directory).map_err(error)?;
         let problem = match () {
             () if !metadata.is_dir() => "is not a directory",
             () if metadata.uid() != rustix::process::geteuid().as_raw() => "belongs to another user",
-            () if metadata.mode() & 0o022 != 0 => "can be written to by others",
+            () if metadata.mode() & 0o022 != 0 => "is writable by other users",
             () => return Ok(()),
         };
         Err(PluginHostError::Exposed { path: self.directory.clone(), problem })
@@ -114,22 +118,22 @@ impl Cache {
     /// Deletes artifacts that this engine does not accept, and the oldest ones over the limit. Existing mappings stay
     /// valid.
     fn sweep(&self, newest: &Path) {
-        let ours = format!("-{}{ENDING}", self.tag);
-        let mut forms = Vec::new();
+        let ours = format!("-{}{EXTENSION}", self.tag);
+        let mut artifacts = Vec::new();
         for file in self.files() {
             let name = file.to_string_lossy();
-            if name.ends_with(ENDING) && !name.ends_with(&ours) {
-                forget(&beside(&file, CHECKSUM_ENDING));
-                forget(&file);
-            } else if name.ends_with(ENDING) && file != newest {
+            if name.ends_with(EXTENSION) && !name.ends_with(&ours) {
+                remove(&beside(&file, CHECKSUM_EXTENSION));
+                remove(&file);
+            } else if name.ends_with(EXTENSION) && file != newest {
                 let modified = fs::metadata(&file).and_then(|metadata| metadata.modified()).ok();
-                forms.push((modified, file));
+                artifacts.push((modified, file));
             }
         }
-        forms.sort();
-        for (_, file) in forms.iter().rev().skip(CACHED_MAX - 1) {
-            forget(&beside(file, CHECKSUM_ENDING));
-            forget(file);
+        artifacts.sort();
+        for (_, file) in artifacts.iter().rev().skip(CACHED_MAX - 1) {
+            remove(&beside(file, CHECKSUM_EXTENSION));
+            remove(file);
         }
     }
 
@@ -174,7 +178,7 @@ fn map(engine: &Engine, path: &Path) -> Result<Option<Component>, String> {
         Err(error) => return Err(error.to_string()),
     };
     let expected =
-        fs::read_to_string(beside(path, CHECKSUM_ENDING)).map_err(|error| format!("its checksum: {error}"))?;
+        fs::read_to_string(beside(path, CHECKSUM_EXTENSION)).map_err(|error| format!("its checksum: {error}"))?;
     let found = checksum(&mut file).map_err(|error| error.to_string())?;
     if expected.trim_end() != found {
         return Err("its checksum is another".into());
@@ -194,8 +198,8 @@ fn keep(mut written: File, aside: &Path, path: &Path) -> io::Result<()> {
     written.sync_all()?;
 
     let (checksum_path, checksum_aside) =
-        (beside(path, CHECKSUM_ENDING), beside(path, &format!("{CHECKSUM_ENDING}.aside")));
-    forget(&checksum_aside);
+        (beside(path, CHECKSUM_EXTENSION), beside(path, &format!("{CHECKSUM_EXTENSION}.aside")));
+    remove(&checksum_aside);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&checksum_aside)?;
     file.write_all(checksum.as_bytes())?;
     file.sync_all()?;
@@ -210,7 +214,7 @@ fn keep(mut written: File, aside: &Path, path: &Path) -> io::Result<()> {
 /// Returns the CRC-32 of a file (ISO 3309), in hexadecimal digits.
 fn checksum(file: &mut File) -> io::Result<String> {
     let mut hasher = crc32fast::Hasher::new();
-    let mut piece = vec![0; PIECE_BYTES];
+    let mut piece = vec![0; CHUNK_BYTES];
     loop {
         match file.read(&mut piece)? {
             0 => return Ok(format!("{:08x}", hasher.finalize())),
@@ -226,7 +230,7 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 }
 
 /// Deletes a file of the cache. If that fails, the file is later found stale again, or overwritten.
-fn forget(path: &Path) {
+fn remove(path: &Path) {
     if let Err(error) = fs::remove_file(path)
         && error.kind() != io::ErrorKind::NotFound
     {

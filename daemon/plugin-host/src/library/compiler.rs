@@ -15,7 +15,7 @@ use crate::error::PluginHostError;
 use crate::limits::COMPILE_LIMIT;
 
 /// Bytes read of the compiler's error message. The rest is not read.
-const COMPLAINT_BYTES_MAX: u64 = 4 * 1024;
+const COMPILER_MESSAGE_BYTES_MAX: u64 = 4 * 1024;
 
 /// The compiler program.
 pub(super) struct Compiler {
@@ -45,22 +45,22 @@ impl Compiler {
             .spawn()
             .map_err(cannot_run)?;
         let plugin = plugin.to_owned();
-        let (status, complaint) = match timeout(COMPILE_LIMIT, feed(child, bytes)).await {
+        let (status, message) = match timeout(COMPILE_LIMIT, feed(child, bytes)).await {
             Ok(Ok((status, _))) if status.success() => return Ok(()),
             Ok(Ok(ended)) => ended,
             Ok(Err(source)) => return Err(cannot_run(source)),
             Err(_) => {
-                let problem = format!("it took more than {} s", COMPILE_LIMIT.as_secs());
-                return Err(PluginHostError::Uncompiled { plugin, problem });
+                let problem = format!("it took longer than {} s", COMPILE_LIMIT.as_secs());
+                return Err(PluginHostError::CompileInterrupted { plugin, problem });
             }
         };
-        let problem = match complaint.as_str() {
-            "" => format!("the compiler ended with {status}: it takes too much memory or time to compile"),
-            _ => complaint,
+        let problem = match message.as_str() {
+            "" => format!("the compiler ended with {status}: compiling takes too much memory or time"),
+            _ => message,
         };
         Err(match is_component_at_fault(status) {
             true => PluginHostError::Compile { plugin, problem },
-            false => PluginHostError::Uncompiled { plugin, problem },
+            false => PluginHostError::CompileInterrupted { plugin, problem },
         })
     }
 }
@@ -75,24 +75,24 @@ fn is_component_at_fault(status: ExitStatus) -> bool {
 
 /// Sends the component to the child, and returns the child's exit status and error message.
 async fn feed(mut child: Child, bytes: &[u8]) -> io::Result<(ExitStatus, String)> {
-    let mut stdin = child.stdin.take().expect("it was asked for");
-    let stderr = child.stderr.take().expect("it was asked for");
-    let mut complaint = Vec::new();
-    let mut limited = stderr.take(COMPLAINT_BYTES_MAX);
+    let mut stdin = child.stdin.take().expect("the stream is piped");
+    let stderr = child.stderr.take().expect("the stream is piped");
+    let mut message = Vec::new();
+    let mut limited = stderr.take(COMPILER_MESSAGE_BYTES_MAX);
     let (_fed, read) = tokio::join!(
         async {
             // A child that exits early reports the reason on stderr and in its exit status.
             drop(stdin.write_all(bytes).await);
             drop(stdin);
         },
-        limited.read_to_end(&mut complaint),
+        limited.read_to_end(&mut message),
     );
     read?;
     // Closing the pipe makes a child that writes more fail instead of blocking.
     drop(limited);
     let status = child.wait().await?;
-    let complaint = String::from_utf8_lossy(&complaint).split_ascii_whitespace().collect::<Vec<_>>().join(" ");
-    Ok((status, complaint))
+    let message = String::from_utf8_lossy(&message).split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+    Ok((status, message))
 }
 
 #[cfg(test)]

@@ -20,10 +20,10 @@ use crate::settings::PublisherKey;
 const SIGNATURE_BYTES_MAX: u64 = 4 * 1024;
 
 /// The extension of component files.
-const ENDING: &str = ".wasm";
+const EXTENSION: &str = ".wasm";
 
 /// The extension of signature files, appended to that of the component.
-const SIGNATURE_ENDING: &str = ".minisig";
+const SIGNATURE_EXTENSION: &str = ".minisig";
 
 /// Creates the plugin directory if it is missing, and rejects one that is world-writable.
 pub(super) fn prepare(directory: &Path) -> Result<(), PluginHostError> {
@@ -31,7 +31,7 @@ pub(super) fn prepare(directory: &Path) -> Result<(), PluginHostError> {
     DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(error)?;
     let mode = fs::metadata(directory).map_err(error)?.mode();
     if mode & 0o002 != 0 {
-        let problem = "can be written to by everybody";
+        let problem = "is world-writable";
         return Err(PluginHostError::Exposed { path: directory.to_owned(), problem });
     }
     Ok(())
@@ -40,8 +40,8 @@ pub(super) fn prepare(directory: &Path) -> Result<(), PluginHostError> {
 /// Returns the path of a plugin.
 pub(super) fn path(directory: &Path, plugin: &PluginRef) -> PathBuf {
     match plugin.digest {
-        Some(digest) => directory.join("pushed").join(format!("{}{ENDING}", HEXLOWER.encode(digest.as_bytes()))),
-        None => directory.join(format!("{}{ENDING}", plugin.name)),
+        Some(digest) => directory.join("pushed").join(format!("{}{EXTENSION}", HEXLOWER.encode(digest.as_bytes()))),
+        None => directory.join(format!("{}{EXTENSION}", plugin.name)),
     }
 }
 
@@ -90,13 +90,13 @@ pub(super) fn list(directory: &Path) -> Result<BTreeMap<Name, Stamp>, PluginHost
     for entry in fs::read_dir(directory).map_err(error)? {
         let entry = entry.map_err(error)?;
         let file_name = entry.file_name();
-        let Some(stem) = file_name.to_str().and_then(|name| name.strip_suffix(ENDING)) else { continue };
+        let Some(stem) = file_name.to_str().and_then(|name| name.strip_suffix(EXTENSION)) else { continue };
         let Ok(name) = Name::parse(stem) else {
-            tracing::warn!(file = %entry.path().display(), "no plugin is named so: a-z, 0-9 and `-`, then .wasm");
+            tracing::warn!(file = %entry.path().display(), "ignoring file: plugin file names are a-z, 0-9 and `-`, followed by .wasm");
             continue;
         };
         if PLUGINS_KNOWN_MAX <= found.len() {
-            tracing::warn!(directory = %directory.display(), "more than {PLUGINS_KNOWN_MAX} plugins: some are not watched");
+            tracing::warn!(directory = %directory.display(), "more than {PLUGINS_KNOWN_MAX} plugins; not all of them are watched");
             break;
         }
         match stamp(&entry.path()) {
@@ -115,12 +115,12 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, PluginHostError> {
     let file = open(path).map_err(error)?;
     let metadata = file.metadata().map_err(error)?;
     if !metadata.is_file() {
-        return Err(error(io::Error::other("it is not a file")));
+        return Err(error(io::Error::other("not a regular file")));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(PLUGIN_BYTES_MAX)).unwrap_or_default());
     file.take(PLUGIN_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(error)?;
     if PLUGIN_BYTES_MAX < bytes.len() as u64 {
-        return Err(PluginHostError::TooBig { plugin: path.to_owned(), most: PLUGIN_BYTES_MAX });
+        return Err(PluginHostError::TooLarge { plugin: path.to_owned(), limit: PLUGIN_BYTES_MAX });
     }
     Ok(bytes)
 }
@@ -138,7 +138,10 @@ pub(super) fn verify(path: &Path, bytes: &[u8], publishers: &[PublisherKey]) -> 
     let signature = Signature::decode(&text).map_err(|error| unsigned(format!("{}: {error}", place.display())))?;
     match publishers.iter().any(|PublisherKey(key)| key.verify(bytes, &signature, false).is_ok()) {
         true => Ok(()),
-        false => Err(unsigned(format!("{} is by none of the publishers, or of another file", place.display()))),
+        false => Err(unsigned(format!(
+            "{} is not from a trusted publisher, or is the signature of another file",
+            place.display()
+        ))),
     }
 }
 
@@ -150,7 +153,7 @@ fn open(path: &Path) -> io::Result<File> {
 
 fn signature_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(SIGNATURE_ENDING);
+    name.push(SIGNATURE_EXTENSION);
     name.into()
 }
 
@@ -158,9 +161,12 @@ fn read_error(path: &Path, source: io::Error) -> PluginHostError {
     let plugin = path.to_owned();
     match source.kind() {
         io::ErrorKind::NotFound if path.parent().is_some_and(|parent| parent.ends_with("pushed")) => {
-            PluginHostError::Missing { plugin, remedy: "it comes from the server: push it there, or wait for the link" }
+            PluginHostError::Missing {
+                plugin,
+                remedy: "it comes from the server: push it there, or wait until the site is connected",
+            }
         }
-        io::ErrorKind::NotFound => PluginHostError::Missing { plugin, remedy: "put the component there" },
+        io::ErrorKind::NotFound => PluginHostError::Missing { plugin, remedy: "copy the component there" },
         _ => PluginHostError::Read { plugin, source },
     }
 }

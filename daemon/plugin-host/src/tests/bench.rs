@@ -16,7 +16,7 @@ use linecamp_model::{
 use tempfile::TempDir;
 
 use crate::{
-    Answering, HostConfig, HostEvent, Limits, Network, Outbound, OutboundError, PluginHost, ProviderCall, Secret,
+    HostConfig, HostEvent, Limits, Network, Outbound, OutboundError, OutboundFuture, PluginHost, ProviderCall, Secret,
     SecretBinding, SecretScope, SecretUse, Secrets, SiteSecret, Target,
 };
 
@@ -153,7 +153,7 @@ impl Names {
 }
 
 impl Outbound for Names {
-    fn resolve<'a>(&'a self, endpoint: &'a Endpoint) -> Answering<'a, Vec<IpAddr>> {
+    fn resolve<'a>(&'a self, endpoint: &'a Endpoint) -> OutboundFuture<'a, Vec<IpAddr>> {
         let found = self.names.get(endpoint.host()).cloned();
         Box::pin(async { found.ok_or_else(|| OutboundError::Unreachable("no such name".into())) })
     }
@@ -162,15 +162,15 @@ impl Outbound for Names {
         &'a self,
         target: &'a Target,
         request: http::Request<Bytes>,
-        answer_bytes_max: u64,
-    ) -> Answering<'a, http::Response<Bytes>> {
+        response_bytes_max: u64,
+    ) -> OutboundFuture<'a, http::Response<Bytes>> {
         self.reached.lock().unwrap().extend(&target.addresses);
-        self.network.send(target, request, answer_bytes_max)
+        self.network.send(target, request, response_bytes_max)
     }
 
-    fn exchange<'a>(&'a self, target: &'a Target, message: Bytes) -> Answering<'a, Bytes> {
+    fn send_dns<'a>(&'a self, target: &'a Target, message: Bytes) -> OutboundFuture<'a, Bytes> {
         self.reached.lock().unwrap().extend(&target.addresses);
-        self.network.exchange(target, message)
+        self.network.send_dns(target, message)
     }
 }
 

@@ -3,7 +3,7 @@
 use linecamp_model::{Grant, ProviderRequest};
 
 use super::bench::{Bench, Names, Setup, endpoint, spec, spec_of, spec_url};
-use super::service::{Say, Service, answer};
+use super::service::{Say, Service, response};
 
 fn bench(names: &[(&'static str, &[&str])]) -> Bench {
     Setup { outbound: Names::new(names, None), ..Setup::default() }.start()
@@ -18,7 +18,7 @@ async fn the_environment_is_empty_and_the_clock_is_coarse() {
 
 #[tokio::test]
 async fn a_host_that_was_not_granted_is_not_reached() {
-    let service = Service::start(answer("200 OK", &[], b"inside")).await;
+    let service = Service::start(response("200 OK", &[], b"inside")).await;
     let port = service.port();
     let mut bench = bench(&[("granted.example", &["1.1.1.1"]), ("other.example", &["127.0.0.1"])]);
     for url in [format!("http://other.example:{port}/"), format!("https://granted.example:{port}/")] {
@@ -61,7 +61,7 @@ async fn an_address_is_not_reached_however_it_is_written() {
 
 #[tokio::test]
 async fn a_granted_name_that_leads_inside_is_not_followed() {
-    let service = Service::start(answer("200 OK", &[], b"inside")).await;
+    let service = Service::start(response("200 OK", &[], b"inside")).await;
     let inside: [(&str, &[&str]); 6] = [
         ("loopback.example", &["127.0.0.1"]),
         ("private.example", &["192.168.0.10"]),
@@ -83,12 +83,12 @@ async fn a_granted_name_that_leads_inside_is_not_followed() {
 
 #[tokio::test]
 async fn a_private_name_is_reached_if_that_was_granted() {
-    let service = Service::start(answer("200 OK", &[], b"inside")).await;
+    let service = Service::start(response("200 OK", &[], b"inside")).await;
     let place = format!("pdns.example:{}", service.port());
     let mut bench = bench(&[("pdns.example", &["127.0.0.1"])]);
     let grant = Grant { reach_private: [endpoint(&place)].into(), plain_http: true, ..Grant::default() };
     let spec = spec_of(&format!(r#"{{"do":"reach","url":"http://{place}/a?b=c"}}"#), &grant);
-    assert_eq!(bench.attempt(&spec).await, "answered 200 with 6 bytes");
+    assert_eq!(bench.attempt(&spec).await, "status 200 with 6 bytes");
     assert_eq!(bench.outbound.reached(), [service.address]);
     let [asked] = service.asked().try_into().unwrap();
     assert!(asked.starts_with("GET /a?b=c HTTP/1.1\r\n"), "{asked}");
@@ -102,9 +102,9 @@ async fn a_private_name_is_reached_if_that_was_granted() {
 
 #[tokio::test]
 async fn a_redirect_is_checked_like_any_request() {
-    let secret = Service::start(answer("200 OK", &[], b"inside")).await;
+    let secret = Service::start(response("200 OK", &[], b"inside")).await;
     let location = format!("Location: http://127.0.0.1:{}/", secret.port());
-    let service = Service::start(answer("302 Lookup", &[&location], b"")).await;
+    let service = Service::start(response("302 Lookup", &[&location], b"")).await;
     let place = format!("pdns.example:{}", service.port());
     let mut bench = bench(&[("pdns.example", &["127.0.0.1"])]);
     let grant = Grant { reach_private: [endpoint(&place)].into(), plain_http: true, ..Grant::default() };
@@ -132,19 +132,19 @@ async fn headers_that_are_not_a_plugins_to_set_are_refused() {
 async fn a_dns_server_that_was_not_granted_is_not_asked() {
     let mut bench = bench(&[("ns.example", &["127.0.0.1"])]);
     for server in ["127.0.0.1:53", "ns.example:53", "ns.example", "0x7f.1:53", "[::1]:53"] {
-        let config = format!(r#"{{"do":"exchange","server":"{server}"}}"#);
+        let config = format!(r#"{{"do":"send-dns","server":"{server}"}}"#);
         let outcome = bench.attempt(&spec_of(&config, &Grant::default())).await;
         assert!(outcome.contains("Denied"), "{server}: {outcome}");
     }
     let grant = Grant { reach: [endpoint("ns.example:53")].into(), ..Grant::default() };
-    let outcome = bench.attempt(&spec_of(r#"{"do":"exchange","server":"ns.example:53"}"#, &grant)).await;
+    let outcome = bench.attempt(&spec_of(r#"{"do":"send-dns","server":"ns.example:53"}"#, &grant)).await;
     assert!(outcome.contains("which is not a public address"), "{outcome}");
     assert_eq!(bench.outbound.reached(), []);
 }
 
 #[tokio::test]
 async fn while_it_describes_itself_a_plugin_is_granted_nothing() {
-    let service = Service::start(answer("200 OK", &[], b"inside")).await;
+    let service = Service::start(response("200 OK", &[], b"inside")).await;
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("malicious.wasm"), super::bench::malicious_mode("reach")).unwrap();
     let setup = Setup { outbound: Names::new(&[("granted.example", &["127.0.0.1"])], None), ..Setup::default() };

@@ -77,7 +77,7 @@ async fn a_file_that_is_taken_away_is_not_used_any_more() {
     assert_eq!(version(&mut bench).await, "6.6.6");
     fs::remove_file(bench.directory.path().join("malicious.wasm")).unwrap();
     let problem = news(&mut bench).await.unwrap_err();
-    assert!(problem.as_str().contains("taken away"), "{problem}");
+    assert!(problem.as_str().contains("deleted"), "{problem}");
     let reply = bench.ask(&spec("nothing"), ProviderRequest::Check).await;
     assert!(matches!(reply, ProviderReply::Failed(_)), "{reply:?}");
     replace(bench.directory.path(), &malicious());

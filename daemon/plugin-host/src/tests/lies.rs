@@ -45,7 +45,7 @@ async fn a_whole_zone_is_listed_without_the_names_that_are_never_ours() {
 #[tokio::test]
 async fn what_a_zone_holds_is_not_the_plugins_fault() {
     let mut bench = Setup::default().start();
-    for (lie, why) in [("ttl", "a time to live"), ("many-values", "1000 values"), ("long-value", "a value of more")] {
+    for (lie, why) in [("ttl", "a TTL"), ("many-values", "1000 values"), ("long-value", "a value of more")] {
         assert_eq!(bench.ask(&spec(lie), observe(&[])).await, ProviderReply::Observed(Vec::new()), "{lie}");
         let reply = bench.ask(&spec(lie), observe(&["a.zone.example"])).await;
         let ProviderReply::Observed(sets) = reply else { panic!("{lie}: {reply:?}") };
@@ -64,9 +64,9 @@ async fn an_observation_that_makes_no_sense_is_not_believed() {
         ("outside", "not in the zone"),
         ("almost-inside", "not in the zone"),
         ("twice", "twice"),
-        ("no-value", "0 values"),
-        ("no-type", "no type"),
-        ("huge", "handed over more than 8 MiB"),
+        ("no-value", "no values"),
+        ("no-type", "an invalid type"),
+        ("huge", "passed more than 8 MiB in one host call"),
     ];
     for (lie, words) in lies {
         let reason = bench.broken(&spec(lie), observe(&[])).await;
@@ -84,7 +84,7 @@ async fn changes_are_done_or_it_is_said_why_not() {
     assert!(reason.contains("not in the zone"), "{reason}");
     let reply = bench.ask(&spec("conflict"), apply()).await;
     let ProviderReply::Failed(ProviderFailure::Conflict { reason }) = reply else { panic!("{reply:?}") };
-    assert_eq!(reason.as_str(), "a.zone.example: somebody key");
+    assert_eq!(reason.as_str(), "a.zone.example: others key");
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn only_a_name_of_the_zone_is_set_aside() {
             panic!("{reply:?}")
         };
         assert_eq!(found, is_taken.then(|| domain("a.zone.example")), "{name}");
-        assert!(reason.as_str().ends_with("config `api`: no"), "{reason}");
+        assert!(reason.as_str().ends_with("setting `api`: no"), "{reason}");
         assert_eq!(reason.as_str().contains(name), !is_taken, "{reason}");
     }
 }

@@ -36,11 +36,8 @@ async fn a_file_that_is_no_plugin_is_refused_with_what_to_do() {
         (Vec::new(), "not a WebAssembly component"),
         (b"#!/bin/sh\n".to_vec(), "not a WebAssembly component"),
         (module, "--target wasm32-wasip2"),
-        (cut, "cannot be compiled"),
-        (
-            newer,
-            "built for linecamp:provider@2.0.0; this daemon understands linecamp:provider@1.0.x: update the daemon",
-        ),
+        (cut, "failed to compile"),
+        (newer, "built for linecamp:provider@2.0.0; this daemon supports linecamp:provider@1.0.x: update the daemon"),
         (older, "linecamp:provider@0.9.0"),
         (no_dns, "does not export linecamp:provider/dns@1.0.0"),
         (files, "wasi:filesystem/"),
@@ -58,23 +55,23 @@ async fn a_file_that_is_no_plugin_is_refused_with_what_to_do() {
 async fn a_plugin_that_wants_sockets_is_told_apart_before_it_runs() {
     let error = inspect(&guest("examples/reaches_out"), &config(Path::new("/nowhere"))).unwrap_err();
     let words = error.to_string();
-    assert!(matches!(error, PluginHostError::Import { .. }), "{words}");
+    assert!(matches!(error, PluginHostError::ForbiddenImport { .. }), "{words}");
     assert!(words.contains("wasi:filesystem/") && words.contains("wasi:sockets/"), "{words}");
 }
 
 #[tokio::test]
 async fn a_description_that_makes_no_sense_refuses_the_plugin() {
     let cases = [
-        ("other", "it says that it is `dns-powerdns`"),
-        ("noname", "name"),
-        ("long", "about"),
+        ("other", "it is named `dns-powerdns`"),
+        ("noname", "invalid name"),
+        ("long", "summary"),
         ("schema", "config schema"),
-        ("one", "1 changes at once"),
-        ("ttl", "times to live"),
-        ("cloud", "no provider of DNS"),
+        ("one", "max-batch-size is 1"),
+        ("ttl", "TTL range"),
+        ("cloud", "not a DNS provider"),
         ("secrets", "1000 secrets"),
-        ("panic", "cannot say what it is"),
-        ("spin", "computed for more than"),
+        ("panic", "cannot describe itself"),
+        ("spin", "of CPU time"),
     ];
     for (mode, words) in cases {
         let mut bench = bench_with(&malicious_mode(mode));
@@ -88,7 +85,7 @@ async fn a_plugin_that_is_not_there_is_named_with_where_it_would_be() {
     let directory = tempfile::tempdir().unwrap();
     let mut bench = Setup::default().start_in(directory);
     let reason = missing(&mut bench, &spec("nothing")).await;
-    assert!(reason.contains("malicious.wasm") && reason.contains("put the component there"), "{reason}");
+    assert!(reason.contains("malicious.wasm") && reason.contains("copy the component there"), "{reason}");
     fs::write(bench.directory.path().join("malicious.wasm"), malicious()).unwrap();
     bench.goes_on().await;
 }
@@ -109,7 +106,7 @@ async fn a_pushed_plugin_is_what_its_digest_says() {
     assert!(reason.contains("comes from the server"), "{reason}");
     fs::write(&path, malicious_mode("panic")).unwrap();
     let reason = missing(&mut bench, &spec).await;
-    assert!(reason.contains("is not what was pushed"), "{reason}");
+    assert!(reason.contains("does not match the pushed digest"), "{reason}");
     fs::write(&path, &bytes).unwrap();
     let reply = bench.ask(&spec, ProviderRequest::Check).await;
     assert!(matches!(reply, ProviderReply::Checked(_)), "{reply:?}");
@@ -122,7 +119,7 @@ async fn a_file_larger_than_a_plugin_is_not_read() {
     file.set_len(linecamp_model::limits::PLUGIN_BYTES_MAX + 1).unwrap();
     let mut bench = bench;
     let reason = missing(&mut bench, &spec("nothing")).await;
-    assert!(reason.contains("has more than"), "{reason}");
+    assert!(reason.contains("is larger than"), "{reason}");
 }
 
 #[tokio::test]
@@ -132,7 +129,7 @@ async fn a_file_that_is_none_is_not_waited_for() {
     rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
     let mut bench = Setup::default().start_in(directory);
     let reason = missing(&mut bench, &spec("nothing")).await;
-    assert!(reason.contains("it is not a file"), "{reason}");
+    assert!(reason.contains("not a regular file"), "{reason}");
 }
 
 /// Returns the compiled artifact and its checksum file.
@@ -194,7 +191,7 @@ async fn a_compiler_that_the_machine_stopped_is_asked_again() {
 
     host.call(super::bench::check(1, &spec("nothing")));
     let words = format!("{:?}", super::bench::soon(host.event()).await);
-    assert!(words.contains("could not be compiled: No space left on device"), "{words}");
+    assert!(words.contains("was interrupted: No space left on device"), "{words}");
     fs::remove_file(full).unwrap();
     host.call(super::bench::check(2, &spec("nothing")));
     let event = super::bench::soon(host.event()).await;
@@ -266,7 +263,7 @@ async fn a_directory_that_others_may_write_to_is_refused() {
     let mut bench = Setup::default().start_in(directory);
     open(&cache, 0o777);
     let reason = missing(&mut bench, &spec("nothing")).await;
-    assert!(reason.contains("written to by others"), "{reason}");
+    assert!(reason.contains("writable by other users"), "{reason}");
     open(&cache, 0o700);
     bench.goes_on().await;
 }
@@ -290,7 +287,7 @@ async fn a_component_without_a_publishers_signature_is_refused() {
     fs::write(&signature, "not a signature").unwrap();
     check("malicious.wasm.minisig");
     fs::write(&signature, SIGNATURE_OF_TEST).unwrap();
-    check("by none of the publishers, or of another file");
+    check("not from a trusted publisher, or is the signature of another file");
     assert!(PublisherKey::parse("nonsense").is_err());
 }
 

@@ -1,8 +1,8 @@
 //! The host with a malicious plugin, malicious services and failing disks.
 
 mod bench;
+mod dns_client;
 mod escapes;
-mod exchange;
 mod floods;
 mod hot;
 mod lies;

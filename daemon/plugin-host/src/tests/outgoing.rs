@@ -8,7 +8,7 @@ use linecamp_transport::{Authority, SystemClock, TlsListener, WallClock as _};
 use tempfile::TempDir;
 
 use super::bench::{Names, Setup, endpoint, soon, spec_of};
-use super::service::{answer, serve};
+use super::service::{response, serve};
 use crate::{Network, Outbound as _};
 
 /// Starts a TLS service whose certificate is for `localhost` and issued by a private CA. Returns its port and the
@@ -26,7 +26,7 @@ async fn private_service() -> (u16, TempDir) {
             tokio::spawn(async move {
                 // A client that does not trust the certificate closes the connection.
                 if let Ok(stream) = incoming.establish().await {
-                    serve(stream, answer("200 OK", &[], b"private"), Arc::default()).await;
+                    serve(stream, response("200 OK", &[], b"private"), Arc::default()).await;
                 }
             });
         }
@@ -46,9 +46,9 @@ async fn a_private_authority_is_believed_if_it_was_named() {
     };
 
     let mut bench = Setup { outbound: Names::new(&names, Some(&ca_file)), ..Setup::default() }.start();
-    assert_eq!(bench.attempt(&spec("localhost")).await, "answered 200 with 7 bytes");
+    assert_eq!(bench.attempt(&spec("localhost")).await, "status 200 with 7 bytes");
     let outcome = bench.attempt(&spec("other.example")).await;
-    assert!(outcome.starts_with("unreachable: failed to shake hands with other.example"), "{outcome}");
+    assert!(outcome.starts_with("unreachable: TLS handshake with other.example"), "{outcome}");
 
     let mut bench = Setup { outbound: Names::new(&names, None), ..Setup::default() }.start();
     let outcome = bench.attempt(&spec("localhost")).await;

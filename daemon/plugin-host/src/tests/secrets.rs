@@ -112,8 +112,8 @@ async fn a_handle_that_leads_to_no_secret_is_denied() {
     let odd = r#""do":"echo-secret","secret":"../../etc/passwd""#;
     let known = r#""do":"echo-secret","secret":"key""#;
     let cases = [
-        (unknown, "site-key", "`other` is not among the provider's secrets"),
-        (odd, "site-key", "is not among the provider's secrets"),
+        (unknown, "site-key", "`other` is not assigned to the provider"),
+        (odd, "site-key", "is not assigned to the provider"),
         (known, "absent", "binds it to nothing"),
         (known, "empty", "is empty"),
         (known, "two-lines", "line end"),

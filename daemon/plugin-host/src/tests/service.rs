@@ -53,7 +53,7 @@ impl Service {
 }
 
 /// A response with a body.
-pub(super) fn answer(status: &str, headers: &[&str], body: &[u8]) -> Say {
+pub(super) fn response(status: &str, headers: &[&str], body: &[u8]) -> Say {
     let mut bytes = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n", body.len()).into_bytes();
     for header in headers {
         bytes.extend_from_slice(format!("{header}\r\n").as_bytes());

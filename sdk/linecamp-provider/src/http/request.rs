@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::response::Response;
 use super::{Auth, HttpError, HttpRequest, Method, Sigv4};
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::error::ProviderError;
 use crate::url;
 
 /// A request under construction. Finish it with [`send`](Self::send).
@@ -17,7 +17,7 @@ pub struct RequestBuilder {
     context: Context,
     request: HttpRequest,
     /// Why the body could not be serialized as JSON; reported when the request is sent.
-    trouble: Option<String>,
+    json_error: Option<String>,
 }
 
 impl fmt::Debug for RequestBuilder {
@@ -30,10 +30,10 @@ impl RequestBuilder {
     pub(crate) fn new(context: Context, method: Method, url: String) -> Self {
         let request =
             HttpRequest { method, url, headers: Vec::new(), body: Vec::new(), auth: None, timeout_millis: None };
-        Self { context, request, trouble: None }
+        Self { context, request, json_error: None }
     }
 
-    /// Adds a header. Do not put secrets here, see [`header_secret`](Self::header_secret).
+    /// Adds a header. Do not put secrets here, see [`secret_header`](Self::secret_header).
     pub fn header(mut self, name: &str, value: impl fmt::Display) -> Self {
         self.request.headers.push((name.to_owned(), value.to_string()));
         self
@@ -59,7 +59,7 @@ impl RequestBuilder {
         match serde_json::to_vec(body) {
             Ok(bytes) => self.body("application/json", bytes),
             Err(error) => {
-                self.trouble = Some(error.to_string());
+                self.json_error = Some(error.to_string());
                 self
             }
         }
@@ -76,13 +76,13 @@ impl RequestBuilder {
     }
 
     /// Makes the host add a header, such as `X-API-Key`, whose value is the secret of this name.
-    pub fn header_secret(self, header: &str, secret: &str) -> Self {
-        self.header_secret_after(header, "", secret)
+    pub fn secret_header(self, header: &str, secret: &str) -> Self {
+        self.secret_header_with_prefix(header, "", secret)
     }
 
     /// Makes the host add a header whose value is `prefix` followed by the secret of this name: `Authorization: sso-key
     /// SECRET`.
-    pub fn header_secret_after(self, header: &str, prefix: &str, secret: &str) -> Self {
+    pub fn secret_header_with_prefix(self, header: &str, prefix: &str, secret: &str) -> Self {
         self.auth(Auth::Header { header: header.to_owned(), prefix: prefix.to_owned(), secret: secret.to_owned() })
     }
 
@@ -110,14 +110,14 @@ impl RequestBuilder {
     /// Sends the request and waits for the response, whatever its status.
     ///
     /// # Errors
-    /// [`Failure`] if there is no response: a retry if the service did not respond, a refusal if the host denies the
+    /// [`ProviderError`] if there is no response: a retry if the service did not respond, invalid if the host denies the
     /// request.
-    pub fn send(self) -> Result<Response, Failure> {
+    pub fn send(self) -> Result<Response, ProviderError> {
         let place = self.request.place();
-        if let Some(trouble) = &self.trouble {
-            return Err(Failure::refused(format!("{place}: the body cannot be written as JSON: {trouble}")));
+        if let Some(json_error) = &self.json_error {
+            return Err(ProviderError::invalid(format!("{place}: cannot serialize the body as JSON: {json_error}")));
         }
-        self.try_send().map_err(|error| Failure::from(error).within(place))
+        self.try_send().map_err(|error| ProviderError::from(error).context(place))
     }
 
     /// Sends the request as it is, and returns the reason if there is no response: for a provider that handles one of
@@ -126,8 +126,8 @@ impl RequestBuilder {
     /// # Errors
     /// [`HttpError`] says why there is no response.
     pub fn try_send(self) -> Result<Response, HttpError> {
-        let answer = self.context.send(&self.request)?;
-        Ok(Response::new(self.context, self.request.place(), answer))
+        let response = self.context.send(&self.request)?;
+        Ok(Response::new(self.context, self.request.place(), response))
     }
 }
 

@@ -1,46 +1,46 @@
 //! Checks of what a provider does with damaged responses.
 
 use super::fault::{is_right, sweep};
-use super::recovery::finishes_a_life;
-use crate::bench::{Bench, Outcome, Trouble, ensure, words};
+use super::recovery::finishes_a_lifecycle;
 use crate::fault::{Damage, Fault};
-use crate::subject::{Ask, Ending};
+use crate::harness::{Harness, NotPassed, Outcome, describe, ensure};
+use crate::under_test::{Call, CallResult};
 
-pub(super) fn is_not_misled(bench: &Bench<'_>) -> Outcome {
+pub(super) fn fails_on_damage(harness: &Harness<'_>) -> Outcome {
     let mut count = 0;
-    for fault in Damage::ALL.map(Fault::Damaged).into_iter().chain([Fault::Impostor]) {
-        sweep(bench, &fault, |ask, ending, _, room| {
+    for fault in Damage::ALL.map(Fault::Damaged).into_iter().chain([Fault::Intermediary]) {
+        sweep(harness, &fault, |call, result, _, fixture| {
             count += 1;
-            let said = || format!("{}, {}: {ending:?}", words(ask), fault.words());
-            ensure(!matches!(ending, Ending::Broken(_)), said)?;
-            ensure(is_right(ask, ending, room), said)
+            let message = || format!("{}, {}: {result:?}", describe(call), fault.describe());
+            ensure(!matches!(result, CallResult::Broken(_)), message)?;
+            ensure(is_right(call, result, fixture), message)
         })?;
     }
-    Ok(format!("{count} answers in {} ways", Damage::ALL.len() + 1))
+    Ok(format!("{count} responses damaged in {} ways", Damage::ALL.len() + 1))
 }
 
-pub(super) fn finishes_what_was_damaged(bench: &Bench<'_>) -> Outcome {
+pub(super) fn finishes_after_damage(harness: &Harness<'_>) -> Outcome {
     let mut count = 0;
-    for fault in Damage::ALL.map(Fault::Damaged).into_iter().chain([Fault::Impostor]) {
-        count += finishes_a_life(bench, &fault)?;
+    for fault in Damage::ALL.map(Fault::Damaged).into_iter().chain([Fault::Intermediary]) {
+        count += finishes_a_lifecycle(harness, &fault)?;
     }
-    Ok(format!("{count} answers damaged"))
+    Ok(format!("{count} responses damaged"))
 }
 
-pub(super) fn ends_at_strange_answers(bench: &Bench<'_>) -> Outcome {
-    let strange = [204, 301, 302, 304, 400, 404, 405, 409, 410, 418, 422, 451, 507, 599].map(Fault::status);
+pub(super) fn survives_unexpected_responses(harness: &Harness<'_>) -> Outcome {
+    let unexpected = [204, 301, 302, 304, 400, 404, 405, 409, 410, 418, 422, 451, 507, 599].map(Fault::status);
     let mut count = 0;
-    for fault in strange.into_iter().chain([Fault::TooLarge]) {
-        sweep(bench, &fault, |ask, ending, _, _| {
+    for fault in unexpected.into_iter().chain([Fault::TooLarge]) {
+        sweep(harness, &fault, |call, result, _, _| {
             count += 1;
-            let said = || format!("{}, {}: {ending:?}", words(ask), fault.words());
-            ensure(!matches!(ending, Ending::Broken(_)), said)?;
-            let is_lost = fault == Fault::TooLarge && matches!(ask, Ask::Observe { .. });
-            ensure(!is_lost || !matches!(ending, Ending::Done(_)), said)
+            let message = || format!("{}, {}: {result:?}", describe(call), fault.describe());
+            ensure(!matches!(result, CallResult::Broken(_)), message)?;
+            let is_lost = fault == Fault::TooLarge && matches!(call, Call::Observe { .. });
+            ensure(!is_lost || !matches!(result, CallResult::Done(_)), message)
         })?;
     }
     match count {
-        0 => Err(Trouble::Skipped("it asks nobody".to_owned())),
-        _ => Ok(format!("{count} answers")),
+        0 => Err(NotPassed::Skipped("it calls nobody".to_owned())),
+        _ => Ok(format!("{count} responses")),
     }
 }

@@ -1,25 +1,25 @@
 //! Checks of a provider's description and config schema.
 
-use linecamp_provider::Failure;
+use linecamp_provider::ProviderError;
 use serde_json::{Map, Value, json};
 
-use crate::bench::{Bench, Outcome, Trouble, completed, ensure};
-use crate::reach::Reach;
+use crate::endpoint::Endpoint;
+use crate::fake_host::FaultPlan;
+use crate::harness::{Harness, NotPassed, Outcome, completed, ensure};
 use crate::schema::Schema;
-use crate::subject::{Ask, Ending};
-use crate::world::Plan;
+use crate::under_test::{Call, CallResult};
 
 /// Maximum length of a plugin's name in bytes: a DNS label, like all names in Linecamp.
 const NAME_BYTES_MAX: usize = 63;
 
 /// Maximum length of a plugin's one-sentence description in characters.
-const ABOUT_LETTERS_MAX: usize = 200;
+const SUMMARY_CHARS_MAX: usize = 200;
 
 /// Maximum length of a secret's name in bytes.
 const SECRET_NAME_BYTES_MAX: usize = 64;
 
-pub(super) fn describes_itself(bench: &Bench<'_>) -> Outcome {
-    let described = bench.described;
+pub(super) fn describes_itself(harness: &Harness<'_>) -> Outcome {
+    let described = harness.described;
     let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let name = &described.name;
     let is_name = (1..=NAME_BYTES_MAX).contains(&name.len())
@@ -31,117 +31,123 @@ pub(super) fn describes_itself(bench: &Bench<'_>) -> Outcome {
     let core = version.split(['-', '+']).next().unwrap_or_default();
     let parts: Vec<_> = core.split('.').map(str::parse::<u32>).collect();
     ensure(parts.len() == 3 && parts.iter().all(Result::is_ok), || format!("the version `{version}` is not 1.2.3"))?;
-    let letters = described.about.chars().count();
-    let is_sentence = (1..=ABOUT_LETTERS_MAX).contains(&letters) && !described.about.contains('\n');
-    ensure(is_sentence, || format!("`about` has {letters} letters: write one sentence"))?;
-    let abilities = described.abilities;
-    ensure(2 <= abilities.changes_max, || "a step holds two changes, so that a claim goes with its record".to_owned())?;
-    ensure(abilities.ttl_min <= abilities.ttl_max, || "the least time to live is the greater".to_owned())?;
+    let chars = described.summary.chars().count();
+    let is_sentence = (1..=SUMMARY_CHARS_MAX).contains(&chars) && !described.summary.contains('\n');
+    ensure(is_sentence, || {
+        format!("`summary` has {chars} characters; write one sentence of at most {SUMMARY_CHARS_MAX}")
+    })?;
+    let capabilities = described.capabilities;
+    ensure(2 <= capabilities.max_batch_size, || {
+        "a apply holds two changes, so that a claim goes with its record".to_owned()
+    })?;
+    ensure(capabilities.ttl_min <= capabilities.ttl_max, || "`ttl_min` is greater than `ttl_max`".to_owned())?;
     for secret in &described.secrets {
         let is_inner = |byte: u8| is_word(byte) || byte == b'_' || byte == b'.';
         let is_name = (1..=SECRET_NAME_BYTES_MAX).contains(&secret.len()) && secret.bytes().all(is_inner);
         ensure(is_name, || format!("the secret's name `{secret}` is not a-z, 0-9, `-`, `_` and `.`"))?;
-        ensure(bench.setup.secrets.contains_key(secret), || format!("the setup gives no secret `{secret}`"))?;
+        ensure(harness.setup.secrets.contains_key(secret), || format!("the setup has no secret `{secret}`"))?;
     }
-    let config = completed(bench.setup, described);
-    let mut reaches = Vec::new();
-    for text in &described.reaches {
-        let found = Reach::of_description(text, &config).map_err(Trouble::Failed)?;
-        reaches.extend(found.iter().map(ToString::to_string));
+    let config = completed(harness.setup, described);
+    let mut endpoints = Vec::new();
+    for text in &described.endpoints {
+        let found = Endpoint::from_description(text, &config).map_err(NotPassed::Failed)?;
+        endpoints.extend(found.iter().map(ToString::to_string));
     }
-    let atomic = if abilities.atomic { "atomic" } else { "not atomic" };
-    let lists = if abilities.lists_zones { "lists zones" } else { "does not list zones" };
-    let (secrets, reaches) = (described.secrets.join(", "), reaches.join(", "));
-    Ok(format!("{atomic}, {lists}; secrets: {secrets}; reaches: {reaches}"))
+    let atomic = if capabilities.atomic { "atomic" } else { "not atomic" };
+    let lists = if capabilities.can_list_records { "lists records" } else { "does not list records" };
+    let (secrets, endpoints) = (described.secrets.join(", "), endpoints.join(", "));
+    Ok(format!("{atomic}, {lists}; secrets: {secrets}; endpoints: {endpoints}"))
 }
 
-pub(super) fn has_a_schema(bench: &Bench<'_>) -> Outcome {
-    let schema = Schema::parse(&bench.described.config_schema).map_err(Trouble::Failed)?;
-    let config = config(bench)?;
+pub(super) fn has_a_schema(harness: &Harness<'_>) -> Outcome {
+    let schema = Schema::parse(&harness.described.config_schema).map_err(NotPassed::Failed)?;
+    let config = config(harness)?;
     match schema.problem(&Value::Object(config)) {
-        Some(problem) => Err(Trouble::Failed(format!("the schema refuses the setup's config: {problem}"))),
+        Some(problem) => Err(NotPassed::Failed(format!("the schema rejects the setup's config: {problem}"))),
         None => {
             let bare = schema.properties().into_iter().find(|(_, schema)| schema.get("description").is_none());
             ensure(bare.is_none(), || format!("`{}` has no description", bare.map_or("", |(name, _)| name)))?;
-            Ok(format!("{} settings, {} bytes", schema.properties().len(), bench.described.config_schema.len()))
+            Ok(format!("{} settings, {} bytes", schema.properties().len(), harness.described.config_schema.len()))
         }
     }
 }
 
-pub(super) fn names_a_wrong_setting(bench: &Bench<'_>) -> Outcome {
-    let schema = Schema::parse(&bench.described.config_schema).map_err(Trouble::Failed)?;
+pub(super) fn names_a_wrong_setting(harness: &Harness<'_>) -> Outcome {
+    let schema = Schema::parse(&harness.described.config_schema).map_err(NotPassed::Failed)?;
     let mut names = Vec::new();
     for (name, inner) in schema.properties() {
-        let mut wrong = config(bench)?;
+        let mut wrong = config(harness)?;
         let value = match inner.get("type").and_then(Value::as_str) {
-            Some("object") => json!("no object"),
+            Some("object") => json!("not an object"),
             Some("array") => json!({"no": "array"}),
             _ => json!(["no", "such", "value"]),
         };
         wrong.insert(name.to_owned(), value);
-        refuses(bench, &schema, wrong, name)?;
+        rejects(harness, &schema, wrong, name)?;
         names.push(name);
     }
     for text in ["", "{", "[]", "null", "17"] {
-        let (ending, _) = bench.room().call_with(text, Plan::Calm, &Ask::Check);
-        ensure(matches!(ending, Ending::Failed(Failure::Refused { .. })), || format!("config `{text}`: {ending:?}"))?;
+        let (result, _) = harness.fixture().call_with(text, FaultPlan::NoFault, &Call::Validate);
+        ensure(matches!(result, CallResult::Failed(ProviderError::Invalid { .. })), || {
+            format!("config `{text}`: {result:?}")
+        })?;
     }
     Ok(names.join(", "))
 }
 
-pub(super) fn names_an_unknown_setting(bench: &Bench<'_>) -> Outcome {
+pub(super) fn names_an_unknown_setting(harness: &Harness<'_>) -> Outcome {
     const UNKNOWN: &str = "linecamp_unknown";
-    let schema = Schema::parse(&bench.described.config_schema).map_err(Trouble::Failed)?;
-    let mut wrong = config(bench)?;
+    let schema = Schema::parse(&harness.described.config_schema).map_err(NotPassed::Failed)?;
+    let mut wrong = config(harness)?;
     wrong.insert(UNKNOWN.to_owned(), json!(1));
-    refuses(bench, &schema, wrong, UNKNOWN)?;
+    rejects(harness, &schema, wrong, UNKNOWN)?;
     Ok(String::new())
 }
 
-pub(super) fn names_a_missing_setting(bench: &Bench<'_>) -> Outcome {
-    let schema = Schema::parse(&bench.described.config_schema).map_err(Trouble::Failed)?;
+pub(super) fn names_a_missing_setting(harness: &Harness<'_>) -> Outcome {
+    let schema = Schema::parse(&harness.described.config_schema).map_err(NotPassed::Failed)?;
     let required = schema.required();
     for name in &required {
-        let mut wrong = config(bench)?;
+        let mut wrong = config(harness)?;
         wrong.remove(*name);
-        refuses(bench, &schema, wrong, name)?;
+        rejects(harness, &schema, wrong, name)?;
     }
     match required.is_empty() {
-        true => Err(Trouble::Skipped("no setting is required".to_owned())),
+        true => Err(NotPassed::Skipped("it requires no setting".to_owned())),
         false => Ok(required.join(", ")),
     }
 }
 
-pub(super) fn checks_without_a_change(bench: &Bench<'_>) -> Outcome {
-    let room = bench.room();
-    let before = room.truth();
-    let (ending, seen) = room.call(Plan::Calm, &Ask::Check);
-    ensure(ending == Ending::Done(Vec::new()), || format!("{ending:?}"))?;
-    ensure(room.truth() == before && room.writes() == 0, || "it wrote".to_owned())?;
-    ensure(0 < seen.requests(), || "it did not ask the service".to_owned())?;
-    Ok(format!("{} requests", seen.requests()))
+pub(super) fn validates_without_a_change(harness: &Harness<'_>) -> Outcome {
+    let fixture = harness.fixture();
+    let before = fixture.truth();
+    let (result, stats) = fixture.call(FaultPlan::NoFault, &Call::Validate);
+    ensure(result == CallResult::Done(Vec::new()), || format!("{result:?}"))?;
+    ensure(fixture.truth() == before && fixture.writes() == 0, || "it wrote".to_owned())?;
+    ensure(0 < stats.requests(), || "it did not call the service".to_owned())?;
+    Ok(format!("{} requests", stats.requests()))
 }
 
-fn config(bench: &Bench<'_>) -> Result<Map<String, Value>, Trouble> {
-    match serde_json::from_str(&bench.setup.config) {
+fn config(harness: &Harness<'_>) -> Result<Map<String, Value>, NotPassed> {
+    match serde_json::from_str(&harness.setup.config) {
         Ok(Value::Object(fields)) => Ok(fields),
-        _ => Err(Trouble::Failed("the setup's config is no JSON object".to_owned())),
+        _ => Err(NotPassed::Failed("the setup's config is not a JSON object".to_owned())),
     }
 }
 
 /// Checks that both the schema and the provider refuse the config, and that the provider names the setting and sends no
 /// requests.
-fn refuses(bench: &Bench<'_>, schema: &Schema, wrong: Map<String, Value>, setting: &str) -> Result<(), Trouble> {
+fn rejects(harness: &Harness<'_>, schema: &Schema, wrong: Map<String, Value>, setting: &str) -> Result<(), NotPassed> {
     let wrong = Value::Object(wrong);
-    ensure(schema.problem(&wrong).is_some(), || format!("`{setting}`: the schema lets it pass"))?;
-    let (ending, seen) = bench.room().call_with(&wrong.to_string(), Plan::Calm, &Ask::Check);
-    let Ending::Failed(Failure::Refused { field, reason, .. }) = ending else {
-        return Err(Trouble::Failed(format!("`{setting}`: not refused, but {ending:?}")));
+    ensure(schema.problem(&wrong).is_some(), || format!("`{setting}`: the schema accepts it"))?;
+    let (result, stats) = harness.fixture().call_with(&wrong.to_string(), FaultPlan::NoFault, &Call::Validate);
+    let CallResult::Failed(ProviderError::Invalid { field, reason, .. }) = result else {
+        return Err(NotPassed::Failed(format!("`{setting}`: expected `Invalid`, got {result:?}")));
     };
     let is_named = match &field {
         Some(field) => field.split(['.', '[']).next() == Some(setting),
-        None => !bench.subject.is_native() && reason.contains(setting),
+        None => !harness.under_test.is_native() && reason.contains(setting),
     };
-    ensure(is_named, || format!("`{setting}`: it blames {field:?}: {reason}"))?;
-    ensure(seen.requests() == 0, || format!("`{setting}`: it asked the service all the same"))
+    ensure(is_named, || format!("`{setting}`: the error names {field:?}: {reason}"))?;
+    ensure(stats.requests() == 0, || format!("`{setting}`: it sent a request"))
 }

@@ -2,34 +2,34 @@
 
 use linecamp_provider::{Change, RecordSet};
 
-use super::conflict::conflict;
-use crate::bench::{Bench, Outcome, Room, Trouble, difference, ensure, words};
-use crate::subject::Ask;
+use super::expect::conflict;
+use crate::harness::{Fixture, Harness, NotPassed, Outcome, describe, difference, ensure};
+use crate::under_test::Call;
 
-pub(super) fn sees_what_is_disabled(bench: &Bench<'_>) -> Outcome {
-    let room = bench.room();
+pub(super) fn observes_disabled(harness: &Harness<'_>) -> Outcome {
+    let fixture = harness.fixture();
     let sets = [
-        bench.set("off", "A", &["198.51.100.9"]),
-        bench.set("_linecamp-a.claimed", "TXT", &["of others"]),
-        bench.set("alias", "CNAME", &["target.elsewhere.example"]),
-        bench.set("*.off", "A", &["198.51.100.9"]),
+        harness.set("off", "A", &["198.51.100.9"]),
+        harness.set("_linecamp-a.claimed", "TXT", &["of others"]),
+        harness.set("alias", "CNAME", &["target.elsewhere.example"]),
+        harness.set("*.off", "A", &["198.51.100.9"]),
     ];
     for set in &sets {
-        if !room.plant_disabled(set) {
-            let why = "its model has no records that are not served: `plant_disabled`";
-            return Err(Trouble::Skipped(why.to_owned()));
+        if !fixture.seed_disabled(set) {
+            let why = "the fake server does not implement `seed_disabled`";
+            return Err(NotPassed::Skipped(why.to_owned()));
         }
     }
-    let before = room.disabled();
-    let names: Vec<_> = sets.iter().map(|set| set.name.clone()).chain([bench.setup.name("absent")]).collect();
-    let zone = &bench.setup.zone;
-    let observing = |names: &[String]| Ask::Observe { zone: zone.clone(), names: names.to_vec() };
+    let before = fixture.disabled();
+    let names: Vec<_> = sets.iter().map(|set| set.name.clone()).chain([harness.setup.name("absent")]).collect();
+    let zone = &harness.setup.zone;
+    let observing = |names: &[String]| Call::Observe { zone: zone.clone(), names: names.to_vec() };
     for name in &names[..sets.len()] {
-        sees(&room, &sets, &observing(std::slice::from_ref(name)))?;
+        sees(&fixture, &sets, &observing(std::slice::from_ref(name)))?;
     }
-    sees(&room, &sets, &observing(&names))?;
-    if bench.described.abilities.lists_zones {
-        sees(&room, &sets, &observing(&[]))?;
+    sees(&fixture, &sets, &observing(&names))?;
+    if harness.described.capabilities.can_list_records {
+        sees(&fixture, &sets, &observing(&[]))?;
     }
     for set in &sets {
         let values = match &*set.rtype {
@@ -37,25 +37,25 @@ pub(super) fn sees_what_is_disabled(bench: &Bench<'_>) -> Outcome {
             "CNAME" => "other.elsewhere.example",
             _ => "x",
         };
-        conflict(&room, &[Change::create(RecordSet { values: vec![values.to_owned()], ..set.clone() })])?;
-        let after = room.disabled();
+        conflict(&fixture, &[Change::create(RecordSet { values: vec![values.to_owned()], ..set.clone() })])?;
+        let after = fixture.disabled();
         ensure(after == before, || format!("create {} {}: {}", set.name, set.rtype, difference(&before, &after)))?;
     }
-    Ok(format!("{} sets, nothing written over them", sets.len()))
+    Ok(format!("{} sets, none overwritten", sets.len()))
 }
 
 /// Checks that each requested set is observed, whatever its values.
-fn sees(room: &Room<'_>, sets: &[RecordSet], ask: &Ask) -> Result<(), Trouble> {
-    let found = room.done(ask)?;
-    let Ask::Observe { names, .. } = ask else { return Ok(()) };
-    let asked = sets.iter().filter(|set| names.is_empty() || names.contains(&set.name));
-    for set in asked {
+fn sees(fixture: &Fixture<'_>, sets: &[RecordSet], call: &Call) -> Result<(), NotPassed> {
+    let found = fixture.done(call)?;
+    let Call::Observe { names, .. } = call else { return Ok(()) };
+    let skip_without_requests = sets.iter().filter(|set| names.is_empty() || names.contains(&set.name));
+    for set in skip_without_requests {
         let is_it = |found: &&RecordSet| {
             let found = found.canonical();
             found.name == set.name && found.rtype == set.rtype && !found.values.is_empty()
         };
         ensure(found.iter().any(|found| is_it(&found)), || {
-            format!("{}: {} {} is there and not served, and not seen", words(ask), set.name, set.rtype)
+            format!("{}: {} {} exists but is not served, and was not observed", describe(call), set.name, set.rtype)
         })?;
     }
     Ok(())

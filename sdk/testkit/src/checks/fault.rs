@@ -2,97 +2,102 @@
 
 use std::time::Duration;
 
-use linecamp_provider::Failure;
+use linecamp_provider::ProviderError;
 
-use super::applying::all_asks;
-use crate::bench::{Bench, Outcome, Room, Trouble, ensure, words};
+use super::applying::all_calls;
+use crate::fake_host::{CallStats, FaultPlan};
 use crate::fault::Fault;
-use crate::subject::{Ask, Ending};
-use crate::world::{Plan, Seen};
+use crate::harness::{Fixture, Harness, NotPassed, Outcome, describe, ensure};
+use crate::under_test::{Call, CallResult};
 
-pub(super) fn comes_back_when_told(bench: &Bench<'_>) -> Outcome {
+pub(super) fn honors_retry_after(harness: &Harness<'_>) -> Outcome {
     let told = |status, after: &str| Fault::Status { status, retry_after: Some(after.to_owned()) };
     let check = |fault: Fault, is_right: fn(Option<Duration>) -> bool| {
         let mut count = 0;
-        sweep(bench, &fault, |ask, ending, seen, _| {
-            if seen.http == 0 {
+        sweep(harness, &fault, |call, result, stats, _| {
+            if stats.http == 0 {
                 return Ok(());
             }
             count += 1;
-            match ending {
-                Ending::Failed(Failure::Retry { after, .. }) if is_right(*after) => Ok(()),
-                other => Err(Trouble::Failed(format!("{}, {}: {other:?}", words(ask), fault.words()))),
+            match result {
+                CallResult::Failed(ProviderError::Retry { after, .. }) if is_right(*after) => Ok(()),
+                other => Err(NotPassed::Failed(format!("{}, {}: {other:?}", describe(call), fault.describe()))),
             }
         })?;
-        Ok::<_, Trouble>(count)
+        Ok::<_, NotPassed>(count)
     };
     let mut count = check(told(429, "7"), |after| after == Some(Duration::from_secs(7)))?;
     count += check(told(503, "120"), |after| after == Some(Duration::from_secs(120)))?;
     // The clock advances while the calls run.
     let is_near = |after: Option<Duration>| after.is_some_and(|after| (60..=90).contains(&after.as_secs()));
-    count += check(told(429, &http_date(bench.subject.now_millis() / 1000 + 90)), is_near)?;
+    count += check(told(429, &http_date(harness.under_test.now_millis() / 1000 + 90)), is_near)?;
     count += check(told(429, "soon"), |_| true)?;
     count += check(Fault::status(429), |after| after.is_none())?;
     match count {
-        0 => Err(Trouble::Skipped("it speaks no HTTP".to_owned())),
-        _ => Ok(format!("{count} calls: seconds, a date, nothing")),
+        0 => Err(NotPassed::Skipped("it does not use HTTP".to_owned())),
+        _ => Ok(format!("{count} calls: seconds, a date, no value")),
     }
 }
 
-pub(super) fn tries_again(bench: &Bench<'_>) -> Outcome {
+pub(super) fn asks_for_a_retry(harness: &Harness<'_>) -> Outcome {
     let faults = [500, 502, 503, 504].map(Fault::status);
     let mut count = 0;
     for fault in faults.into_iter().chain([Fault::Unreachable, Fault::Timeout]) {
-        sweep(bench, &fault, |ask, ending, _, room| {
+        sweep(harness, &fault, |call, result, _, fixture| {
             count += 1;
-            match ending {
-                Ending::Failed(Failure::Retry { .. }) => Ok(()),
-                Ending::Done(_) if is_right(ask, ending, room) => Ok(()),
-                other => Err(Trouble::Failed(format!("{}, {}: {other:?}", words(ask), fault.words()))),
+            match result {
+                CallResult::Failed(ProviderError::Retry { .. }) => Ok(()),
+                CallResult::Done(_) if is_right(call, result, fixture) => Ok(()),
+                other => Err(NotPassed::Failed(format!("{}, {}: {other:?}", describe(call), fault.describe()))),
             }
         })?;
     }
-    asked(count)?;
-    Ok(format!("{count} calls: 500, 502, 503, 504, refused, too late"))
+    skip_without_requests(count)?;
+    Ok(format!("{count} calls: 500, 502, 503, 504, connection refused, timeout"))
 }
 
-pub(super) fn does_not_retry_itself(bench: &Bench<'_>) -> Outcome {
-    let hosts = bench.reaches.len().max(1);
+pub(super) fn does_not_retry_itself(harness: &Harness<'_>) -> Outcome {
+    let hosts = harness.endpoints.len().max(1);
     let mut count = 0;
-    let room = bench.room();
-    for ask in all_asks(bench, &room) {
-        let calm = bench.room();
-        let (_, usual) = calm.call(Plan::Calm, &ask);
+    let fixture = harness.fixture();
+    for call in all_calls(harness, &fixture) {
+        let baseline = harness.fixture();
+        let (_, usual) = baseline.call(FaultPlan::NoFault, &call);
         for fault in [Fault::status(500), Fault::status(429), Fault::Unreachable, Fault::Timeout] {
-            let troubled = bench.room();
-            let (_, seen) = troubled.call(Plan::Always(fault.clone()), &ask);
+            let troubled = harness.fixture();
+            let (_, stats) = troubled.call(FaultPlan::Always(fault.clone()), &call);
             count += 1;
-            let most = usual.requests() * hosts;
-            ensure(seen.requests() <= most, || {
-                format!("{}, {}: {} requests, {most} without", words(&ask), fault.words(), seen.requests())
+            let limit = usual.requests() * hosts;
+            ensure(stats.requests() <= limit, || {
+                format!(
+                    "{}, {}: {} requests, {limit} without the fault",
+                    describe(&call),
+                    fault.describe(),
+                    stats.requests()
+                )
             })?;
         }
     }
-    Ok(format!("{count} calls, no request more than without the fault"))
+    Ok(format!("{count} calls, no additional requests"))
 }
 
-pub(super) fn says_unauthorized(bench: &Bench<'_>) -> Outcome {
+pub(super) fn reports_unauthorized(harness: &Harness<'_>) -> Outcome {
     let mut count = 0;
     for fault in [401, 403].map(Fault::status) {
-        sweep(bench, &fault, |ask, ending, _, _| {
+        sweep(harness, &fault, |call, result, _, _| {
             count += 1;
-            let is_said = matches!(ending, Ending::Failed(Failure::Unauthorized { .. }));
-            ensure(is_said, || format!("{}, {}: {ending:?}", words(ask), fault.words()))
+            let is_said = matches!(result, CallResult::Failed(ProviderError::Unauthorized { .. }));
+            ensure(is_said, || format!("{}, {}: {result:?}", describe(call), fault.describe()))
         })?;
     }
-    asked(count)?;
+    skip_without_requests(count)?;
     Ok(format!("{count} calls"))
 }
 
 /// Skips the check for a provider that sends no requests.
-fn asked(count: usize) -> Result<(), Trouble> {
+fn skip_without_requests(count: usize) -> Result<(), NotPassed> {
     match count {
-        0 => Err(Trouble::Skipped("it asks nobody".to_owned())),
+        0 => Err(NotPassed::Skipped("it calls nobody".to_owned())),
         _ => Ok(()),
     }
 }
@@ -118,47 +123,47 @@ fn http_date(seconds: u64) -> String {
     format!("{weekday}, {:02} {} {year} {hour:02}:{minute:02}:{second:02} GMT", day + 1, MONTHS[month])
 }
 
-/// Makes each kind of call with the fault at each of its requests in turn, in a new room each time.
+/// Makes each kind of call with the fault at each of its requests in turn, in a new fixture each time.
 pub(super) fn sweep(
-    bench: &Bench<'_>,
+    harness: &Harness<'_>,
     fault: &Fault,
-    mut judge: impl FnMut(&Ask, &Ending, Seen, &Room<'_>) -> Result<(), Trouble>,
-) -> Result<(), Trouble> {
-    for index in 0..all_asks(bench, &bench.room()).len() {
-        let ask = |room: &Room<'_>| all_asks(bench, room).swap_remove(index);
-        sweep_one(bench, fault, &ask, &mut judge)?;
+    mut check: impl FnMut(&Call, &CallResult, CallStats, &Fixture<'_>) -> Result<(), NotPassed>,
+) -> Result<(), NotPassed> {
+    for index in 0..all_calls(harness, &harness.fixture()).len() {
+        let call = |fixture: &Fixture<'_>| all_calls(harness, fixture).swap_remove(index);
+        sweep_one(harness, fault, &call, &mut check)?;
     }
     Ok(())
 }
 
 /// Makes one call with the fault at each of its requests in turn, until it sends fewer requests than that.
 pub(super) fn sweep_one(
-    bench: &Bench<'_>,
+    harness: &Harness<'_>,
     fault: &Fault,
-    prepare: &dyn Fn(&Room<'_>) -> Ask,
-    mut judge: impl FnMut(&Ask, &Ending, Seen, &Room<'_>) -> Result<(), Trouble>,
-) -> Result<(), Trouble> {
+    prepare: &dyn Fn(&Fixture<'_>) -> Call,
+    mut check: impl FnMut(&Call, &CallResult, CallStats, &Fixture<'_>) -> Result<(), NotPassed>,
+) -> Result<(), NotPassed> {
     /// The number of requests per call at which the fault is injected. Later requests are not tested.
     const REQUESTS_MAX: usize = 50;
     for at in 0..REQUESTS_MAX {
-        let room = bench.room();
-        let ask = prepare(&room);
-        let (ending, seen) = room.call(Plan::At(at, fault.clone()), &ask);
-        if seen.requests() <= at {
+        let fixture = harness.fixture();
+        let call = prepare(&fixture);
+        let (result, stats) = fixture.call(FaultPlan::At(at, fault.clone()), &call);
+        if stats.requests() <= at {
             break;
         }
-        if seen.is_struck {
-            judge(&ask, &ending, seen, &room)?;
+        if stats.is_injected {
+            check(&call, &result, stats, &fixture)?;
         }
     }
     Ok(())
 }
 
 /// Whether a successful observation matches the zone's contents; `true` for all other calls.
-pub(super) fn is_right(ask: &Ask, ending: &Ending, room: &Room<'_>) -> bool {
-    let (Ask::Observe { names, .. }, Ending::Done(found)) = (ask, ending) else { return true };
-    let truth: Vec<_> = room.truth().into_iter().filter(|set| names.contains(&set.name)).collect();
-    crate::bench::compared(found.clone()) == truth
+pub(super) fn is_right(call: &Call, result: &CallResult, fixture: &Fixture<'_>) -> bool {
+    let (Call::Observe { names, .. }, CallResult::Done(found)) = (call, result) else { return true };
+    let truth: Vec<_> = fixture.truth().into_iter().filter(|set| names.contains(&set.name)).collect();
+    crate::harness::compared(found.clone()) == truth
 }
 
 #[cfg(test)]

@@ -1,29 +1,31 @@
-//! Checks of the observations from all rooms.
+//! Checks of the observations from all fixtures.
 
-use crate::bench::{Bench, Outcome, Trouble, ensure};
-use crate::world::secret_in_config;
+use crate::fake_host::secret_in_config;
+use crate::harness::{Harness, NotPassed, Outcome, ensure};
 
-pub(super) fn leaves_foreign_records(bench: &Bench<'_>) -> Outcome {
-    let count = bench.room_size();
-    let tally = bench.tally.borrow();
-    let changed: Vec<_> = tally.foreign_changed.iter().map(String::as_str).collect();
+pub(super) fn leaves_foreign_records(harness: &Harness<'_>) -> Outcome {
+    let count = harness.foreign_count();
+    let totals = harness.totals.borrow();
+    let changed: Vec<_> = totals.foreign_changed.iter().map(String::as_str).collect();
     ensure(changed.is_empty(), || format!("changed: {}", changed.join(", ")))?;
-    Ok(format!("{count} record sets in each of {} services", tally.foreign_rooms))
+    Ok(format!("{count} record sets in each of {} services", totals.fixtures))
 }
 
-pub(super) fn is_discreet(bench: &Bench<'_>) -> Outcome {
-    if let Some(secret) = secret_in_config(bench.setup) {
-        return Err(Trouble::Failed(format!("the config holds the secret `{secret}`: use a handle")));
+pub(super) fn leaks_nothing(harness: &Harness<'_>) -> Outcome {
+    if let Some(secret) = secret_in_config(harness.setup) {
+        return Err(NotPassed::Failed(format!(
+            "the config contains the secret `{secret}`; refer to it by name instead"
+        )));
     }
-    let tally = bench.tally.borrow();
-    let offences: Vec<_> = tally.offences.iter().map(String::as_str).collect();
-    ensure(offences.is_empty(), || offences.join("; "))?;
-    Ok(format!("{} calls, at most {} requests in one", tally.calls, tally.requests_max))
+    let totals = harness.totals.borrow();
+    let violations: Vec<_> = totals.violations.iter().map(String::as_str).collect();
+    ensure(violations.is_empty(), || violations.join("; "))?;
+    Ok(format!("{} calls, at most {} requests in one", totals.calls, totals.requests_max))
 }
 
-pub(super) fn stays_whole(bench: &Bench<'_>) -> Outcome {
-    let tally = bench.tally.borrow();
-    let broken: Vec<_> = tally.broken.iter().map(String::as_str).collect();
+pub(super) fn does_not_break(harness: &Harness<'_>) -> Outcome {
+    let totals = harness.totals.borrow();
+    let broken: Vec<_> = totals.broken.iter().map(String::as_str).collect();
     ensure(broken.is_empty(), || broken.join("; "))?;
-    Ok(format!("{} calls", tally.calls))
+    Ok(format!("{} calls", totals.calls))
 }

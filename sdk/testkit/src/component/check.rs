@@ -11,19 +11,19 @@ use linecamp_provider::RecordSet;
 use linecamp_provider::http::HttpResponse;
 use serde_json::json;
 
-use super::play::{House, Play, PlayError};
+use super::hosted::{HostedComponent, PluginDir, StartError};
 use super::sample;
-use crate::bench::Bench;
 use crate::checks;
 use crate::conformance::examine;
+use crate::fake_host::FaultPlan;
+use crate::harness::Harness;
 use crate::report::{Report, Verdict};
 use crate::service::{DnsRequest, Request, Service, reply};
 use crate::setup::Setup;
-use crate::subject::{Ask, Ending, Subject};
-use crate::world::Plan;
+use crate::under_test::{Call, CallResult, ProviderUnderTest};
 
 /// Recommended maximum size of a component in bytes: sites download it over slow links. A larger one gets a note.
-const POLITE_BYTES: u64 = 300 * 1024;
+const RECOMMENDED_BYTES_MAX: u64 = 300 * 1024;
 
 /// The unit in which memory is measured, in bytes: a WebAssembly page.
 const PAGE_BYTES: usize = 64 * 1024;
@@ -87,12 +87,14 @@ pub fn check_component(path: &Path, check: CheckSetup) -> Report {
     let described = &found.description;
     report.subject = format!("{} {}, as a component", described.name, described.version);
     report.push("loads in the host", Verdict::Pass, format!("{} bytes, {}", found.bytes, found.digest));
-    let size = if found.bytes <= POLITE_BYTES { Verdict::Pass } else { Verdict::Note };
-    report.push("is small", size, format!("{} of {} KiB", found.bytes.div_ceil(1024), POLITE_BYTES / 1024));
-    report.push("imports what the host offers", Verdict::Pass, found.imports.join(", "));
-    let house = House::new(path, described, &check.compiler);
-    let started = house.and_then(|house| Play::start(&house, Limits::default()).map(|play| (house, play)));
-    let (house, play) = match started {
+    let size = if found.bytes <= RECOMMENDED_BYTES_MAX { Verdict::Pass } else { Verdict::Note };
+    report.push("is small", size, format!("{} of {} KiB", found.bytes.div_ceil(1024), RECOMMENDED_BYTES_MAX / 1024));
+    report.push("imports only supported interfaces", Verdict::Pass, found.imports.join(", "));
+    let plugin_dir = PluginDir::new(path, described, &check.compiler);
+    let started = plugin_dir.and_then(|plugin_dir| {
+        HostedComponent::start(&plugin_dir, Limits::default()).map(|component| (plugin_dir, component))
+    });
+    let (plugin_dir, component) = match started {
         Ok(started) => started,
         Err(error) => {
             report.push("starts in the host", Verdict::Fail, chain(&error));
@@ -100,13 +102,13 @@ pub fn check_component(path: &Path, check: CheckSetup) -> Report {
         }
     };
     let has_service = check.service.is_some();
-    let setup = check.service.unwrap_or_else(|| silent(described, check.config, check.zone));
+    let setup = check.service.unwrap_or_else(|| empty_setup(described, check.config, check.zone));
     let checks = checks::ALL.into_iter().filter(|check| has_service || !check.needs_service);
-    match play.describe() {
+    match component.describe() {
         Ok(described) => {
-            let bench = Bench::new(&setup, &play, &described);
-            examine(&mut report, &bench, checks);
-            measure(&mut report, &bench, &house);
+            let harness = Harness::new(&setup, &component, &described);
+            examine(&mut report, &harness, checks);
+            measure(&mut report, &harness, &plugin_dir);
         }
         Err(why) => report.push("describes itself", Verdict::Fail, why),
     }
@@ -135,37 +137,37 @@ fn chain(error: &dyn Error) -> String {
 }
 
 /// Returns a setup with a service that has no data.
-fn silent(described: &Description, config: Option<String>, zone: Option<String>) -> Setup {
+fn empty_setup(described: &Description, config: Option<String>, zone: Option<String>) -> Setup {
     let config = config.unwrap_or_else(|| sample::config(&described.config_schema));
-    let setup = Setup::new(zone.as_deref().unwrap_or(ZONE_DEFAULT), &config, || Silence);
+    let setup = Setup::new(zone.as_deref().unwrap_or(ZONE_DEFAULT), &config, || EmptyService);
     described.secrets.iter().fold(setup, |setup, want| {
         // In base64, so that it is also valid as a TSIG key.
-        let value = BASE64.encode(format!("no real secret: {}", want.name).as_bytes());
+        let value = BASE64.encode(format!("not a real secret: {}", want.name).as_bytes());
         setup.secret(want.name.as_str(), &value)
     })
 }
 
 /// A service whose responses contain no data.
-struct Silence;
+struct EmptyService;
 
-impl Service for Silence {
+impl Service for EmptyService {
     fn handle(&mut self, _request: &Request) -> HttpResponse {
-        reply::json(200, &json!({"silence": true}))
+        reply::json(200, &json!({"empty": true}))
     }
 
     fn handle_dns(&mut self, request: &DnsRequest) -> Vec<u8> {
-        let mut answer = request.message.clone();
-        if let Some(flags) = answer.get_mut(2) {
+        let mut response = request.message.clone();
+        if let Some(flags) = response.get_mut(2) {
             *flags |= 0x80;
         }
-        answer
+        response
     }
 
-    fn plant(&mut self, _set: &RecordSet) -> bool {
+    fn seed(&mut self, _set: &RecordSet) -> bool {
         false
     }
 
-    fn zone(&self) -> Vec<RecordSet> {
+    fn records(&self) -> Vec<RecordSet> {
         Vec::new()
     }
 
@@ -175,44 +177,44 @@ impl Service for Silence {
 }
 
 /// Adds the resources that a call uses to the report.
-fn measure(report: &mut Report, bench: &Bench<'_>, house: &House<'_>) {
-    let room = bench.room();
-    let ask = room.observing(&["foreign", "www"]);
+fn measure(report: &mut Report, harness: &Harness<'_>, plugin_dir: &PluginDir<'_>) {
+    let fixture = harness.fixture();
+    let call = fixture.observing(&["foreign", "www"]);
     let (began, cpu_began) = (Instant::now(), thread_time());
     for _ in 0..TIMED_CALLS {
-        room.call(Plan::Calm, &ask);
+        fixture.call(FaultPlan::NoFault, &call);
     }
     let millis = |time: Duration| format!("{:.2} ms", (time / TIMED_CALLS).as_secs_f64() * 1000.0);
     let wall = millis(began.elapsed());
     let evidence = match thread_time().zip(cpu_began) {
-        Some((cpu, cpu_began)) => format!("{} on the processor, {wall} in all", millis(cpu.saturating_sub(cpu_began))),
-        None => format!("{wall} in all"),
+        Some((cpu, cpu_began)) => format!("{} of CPU time, {wall} in total", millis(cpu.saturating_sub(cpu_began))),
+        None => format!("{wall} in total"),
     };
-    report.push("takes time to observe two names", Verdict::Note, evidence + ", the model's own included");
-    let outcome = least_memory(bench, house);
+    report.push("time to observe two names", Verdict::Note, evidence + ", including the fake service");
+    let outcome = minimum_memory(harness, plugin_dir);
     let (verdict, evidence) = match outcome {
         Ok(bytes) => (Verdict::Note, format!("{} KiB of {} KiB", bytes / 1024, Limits::default().memory_bytes / 1024)),
         Err(error) => (Verdict::Fail, chain(&error)),
     };
-    report.push("takes memory to be asked everything", verdict, evidence);
+    report.push("memory to complete every call", verdict, evidence);
 }
 
 /// Returns the least memory, found by bisection, with which no call breaks.
-fn least_memory(bench: &Bench<'_>, house: &House<'_>) -> Result<usize, PlayError> {
+fn minimum_memory(harness: &Harness<'_>, plugin_dir: &PluginDir<'_>) -> Result<usize, StartError> {
     let suffices = |bytes: usize| {
         let limits = Limits { memory_bytes: bytes, ..Limits::default() };
-        let play = Play::start(house, limits)?;
-        let bench = Bench::new(bench.setup, &play, bench.described);
-        let room = bench.room();
-        let asks = [Ask::Check, room.observing(&["foreign", "www"]), room.applying(&[])];
-        Ok(asks.iter().all(|ask| !matches!(room.call(Plan::Calm, ask).0, Ending::Broken(_))))
+        let component = HostedComponent::start(plugin_dir, limits)?;
+        let harness = Harness::new(harness.setup, &component, harness.described);
+        let fixture = harness.fixture();
+        let calls = [Call::Validate, fixture.observing(&["foreign", "www"]), fixture.applying(&[])];
+        Ok(calls.iter().all(|call| !matches!(fixture.call(FaultPlan::NoFault, call).0, CallResult::Broken(_))))
     };
-    let (mut too_few, mut enough) = (0, Limits::default().memory_bytes / PAGE_BYTES);
-    while too_few + 1 < enough {
-        let middle = usize::midpoint(too_few, enough);
+    let (mut too_little, mut enough) = (0, Limits::default().memory_bytes / PAGE_BYTES);
+    while too_little + 1 < enough {
+        let middle = usize::midpoint(too_little, enough);
         match suffices(middle * PAGE_BYTES)? {
             true => enough = middle,
-            false => too_few = middle,
+            false => too_little = middle,
         }
     }
     Ok(enough * PAGE_BYTES)
@@ -220,8 +222,8 @@ fn least_memory(bench: &Bench<'_>, house: &House<'_>) -> Result<usize, PlayError
 
 /// Returns the CPU time that the host's threads have used so far, where the system provides it.
 fn thread_time() -> Option<Duration> {
-    let tasks = fs::read_dir("/proc/self/task").ok()?;
-    let nanos = tasks.flatten().filter_map(|task| {
+    let tcalls = fs::read_dir("/proc/self/task").ok()?;
+    let nanos = tcalls.flatten().filter_map(|task| {
         let name = fs::read_to_string(task.path().join("comm")).ok()?;
         let times = fs::read_to_string(task.path().join("schedstat")).ok()?;
         (name.trim() == "plugins").then(|| times.split(' ').next()?.parse::<u64>().ok())?

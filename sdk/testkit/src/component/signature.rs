@@ -54,21 +54,21 @@ pub(super) fn take_off(bytes: &[u8], secrets: &[(String, String)]) -> Result<(Ve
 
 impl Signed {
     /// Signs a response. One that is not a DNS message is returned unchanged: its signature does not matter.
-    pub(super) fn sign(self, answer: Vec<u8>) -> Vec<u8> {
-        if answer.len() < HEAD_BYTES {
-            return answer;
+    pub(super) fn sign(self, response: Vec<u8>) -> Vec<u8> {
+        if response.len() < HEAD_BYTES {
+            return response;
         }
-        let Ok(builder) = MessageBuilder::from_target(Finished { answer: answer.clone(), is_begun: false });
+        let Ok(builder) = MessageBuilder::from_target(Finished { response: response.clone(), is_begun: false });
         let mut builder = builder.additional();
         match self.transaction.answer(&mut builder, Time48::now()) {
-            Ok(()) => builder.finish().answer,
-            Err(_) => answer,
+            Ok(()) => builder.finish().response,
+            Err(_) => response,
         }
     }
 }
 
 /// Returns a server's response to an unknown key: `NOTAUTH`, and `BADKEY` without a signature (RFC 8945, 5.2.1).
-pub(super) fn not_authorised(message: &[u8]) -> Vec<u8> {
+pub(super) fn not_authorized(message: &[u8]) -> Vec<u8> {
     let none = HashMap::<(KeyName, Algorithm), Arc<Key>>::new();
     let refused = || {
         let mut message = Message::from_octets(message.to_vec()).ok()?;
@@ -106,7 +106,7 @@ fn end_of_records(message: &Message<Vec<u8>>) -> Result<usize, String> {
 
 /// A builder target that already contains a message: it ignores the empty header that the builder writes first.
 struct Finished {
-    answer: Vec<u8>,
+    response: Vec<u8>,
     is_begun: bool,
 }
 
@@ -115,7 +115,7 @@ impl OctetsBuilder for Finished {
 
     fn append_slice(&mut self, slice: &[u8]) -> Result<(), Infallible> {
         match self.is_begun {
-            true => self.answer.extend_from_slice(slice),
+            true => self.response.extend_from_slice(slice),
             false => self.is_begun = true,
         }
         Ok(())
@@ -125,20 +125,20 @@ impl OctetsBuilder for Finished {
 impl Truncate for Finished {
     fn truncate(&mut self, bytes: usize) {
         if self.is_begun {
-            self.answer.truncate(bytes);
+            self.response.truncate(bytes);
         }
     }
 }
 
 impl AsRef<[u8]> for Finished {
     fn as_ref(&self) -> &[u8] {
-        &self.answer
+        &self.response
     }
 }
 
 impl AsMut<[u8]> for Finished {
     fn as_mut(&mut self) -> &mut [u8] {
-        &mut self.answer
+        &mut self.response
     }
 }
 

@@ -9,7 +9,7 @@ use linecamp_model::{
     CallId, DnsSpec, DomainName, Grant, Name, NameTemplate, OwnerId, PluginRef, ProviderConfig, ProviderFailure,
     ProviderReply, ProviderRequest, ProviderSpec, SecretName, Selector, Ttl,
 };
-use linecamp_plugin_host::{ConformanceRun, HostEvent, PluginHost, ProviderCall, Secrets, SiteSecret};
+use linecamp_plugin_host::{HostEvent, InlineHost, PluginHost, ProviderCall, Secrets, SiteSecret};
 
 use super::{PLUGINS, Parts};
 use crate::environment::Bench;
@@ -48,15 +48,15 @@ async fn stepwise(
     bench: &Bench,
     (folder, table): (&Path, &mut Table),
 ) -> anyhow::Result<()> {
-    let conformance_run = ConformanceRun::open(&parts.config(folder))?;
+    let host = InlineHost::open(&parts.config(folder))?;
     // The first load compiles it.
-    let loaded = conformance_run.load(plugin).await?;
+    let loaded = host.load(plugin).await?;
     let burst = Burst::begin(&[]);
     let (loads, calls) = (bench.scale(300, 20), bench.scale(3_000, 100));
     let mut times = Vec::with_capacity(loads);
     for _ in 0..loads {
         let began = Instant::now();
-        let loaded = conformance_run.load(plugin).await?;
+        let loaded = host.load(plugin).await?;
         times.push(began.elapsed());
         drop(loaded);
     }
@@ -77,7 +77,7 @@ async fn stepwise(
     let mut times = Vec::with_capacity(calls);
     for _ in 0..calls {
         let began = Instant::now();
-        conformance_run.describe(&loaded).await.map_err(|problem| anyhow!("{name} {problem}"))?;
+        host.describe(&loaded).await.map_err(|problem| anyhow!("{name} {problem}"))?;
         times.push(began.elapsed());
     }
     let how = format!(

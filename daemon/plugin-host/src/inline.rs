@@ -13,22 +13,22 @@ use crate::network::Network;
 use crate::settings::HostConfig;
 
 /// A host's library, and the context that its calls share.
-pub struct ConformanceRun {
+pub struct InlineHost {
     library: Library,
     context: Arc<CallContext>,
 }
 
 /// A loaded plugin.
-pub struct Rehearsed(Plugin);
+pub struct LoadedPlugin(Plugin);
 
-impl ConformanceRun {
+impl InlineHost {
     /// Opens a plugin directory as a host does.
     ///
     /// # Errors
     /// [`PluginHostError`] if the directory, the engine or TLS cannot be set up.
     pub fn open(config: &HostConfig) -> Result<Self, PluginHostError> {
         let context = Arc::new(CallContext {
-            machine: WasmEngine::start()?,
+            engine: WasmEngine::start()?,
             secrets: Arc::new(NoSecrets),
             outbound: Arc::new(Network::new(None)?),
             limits: config.limits.clone(),
@@ -42,27 +42,27 @@ impl ConformanceRun {
     ///
     /// # Errors
     /// [`PluginHostError`] describes why the plugin cannot be used.
-    pub async fn load(&self, plugin: &PluginRef) -> Result<Rehearsed, PluginHostError> {
-        self.library.load(plugin).await.map(Rehearsed)
+    pub async fn load(&self, plugin: &PluginRef) -> Result<LoadedPlugin, PluginHostError> {
+        self.library.load(plugin).await.map(LoadedPlugin)
     }
 
     /// Makes the smallest possible call: creates a fresh instance, calls `describe` and drops the instance.
     ///
     /// # Errors
-    /// Which limit ended the call, or why the plugin's answer is invalid.
-    pub async fn describe(&self, plugin: &Rehearsed) -> Result<Description, String> {
+    /// Which limit ended the call, or why the plugin's result is invalid.
+    pub async fn describe(&self, plugin: &LoadedPlugin) -> Result<Description, String> {
         self.context.describe(&plugin.0.prepared).await
     }
 }
 
-impl std::fmt::Debug for ConformanceRun {
+impl std::fmt::Debug for InlineHost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ConformanceRun")
+        f.write_str("InlineHost")
     }
 }
 
-impl std::fmt::Debug for Rehearsed {
+impl std::fmt::Debug for LoadedPlugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Rehearsed({})", self.0.description.name)
+        write!(f, "LoadedPlugin({})", self.0.description.name)
     }
 }

@@ -1,15 +1,15 @@
-//! The kit's implementation of [`Outside`]: a fake service behind a gate like the host's, with fault injection and a
+//! The kit's implementation of [`Host`]: a fake service behind a gate like the host's, with fault injection and a
 //! record of what happened.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use data_encoding::BASE64;
 use linecamp_provider::http::{Auth, HttpError, HttpRequest, HttpResponse, Sigv4};
-use linecamp_provider::{ExchangeError, Level, Outside, Tsig};
+use linecamp_provider::{DnsError, Host, Level, Tsig};
 use serde_json::Value;
 
+use crate::endpoint::Endpoint;
 use crate::fault::Fault;
-use crate::reach::Reach;
 use crate::service::{DnsRequest, Request, Service};
 use crate::setup::Setup;
 
@@ -17,7 +17,7 @@ use crate::setup::Setup;
 const REQUESTS_PER_CALL_MAX: usize = 64;
 
 /// Headers that only the host may set, or that are never allowed. The host denies a request with one of them.
-const HEADERS_OF_THE_HOST: [&str; 14] = [
+const RESERVED_HEADERS: [&str; 14] = [
     "authorization",
     "connection",
     "content-length",
@@ -38,62 +38,62 @@ const HEADERS_OF_THE_HOST: [&str; 14] = [
 const LOG_LINES_PER_CALL_MAX: usize = 100;
 
 /// The time of the first call: Friday, 15 January 2027, 08:00:00 UTC.
-pub(crate) const BEGINNING_MILLIS: u64 = 1_800_000_000_000;
+pub(crate) const START_MILLIS: u64 = 1_800_000_000_000;
 
 /// The environment. Clones share their state.
 #[derive(Clone)]
-pub(crate) struct World(Arc<Mutex<State>>);
+pub(crate) struct FakeHost(Arc<Mutex<State>>);
 
 struct State {
     service: Box<dyn Service>,
     secrets: Vec<(String, String)>,
-    reaches: Vec<Reach>,
-    plan: Plan,
+    endpoints: Vec<Endpoint>,
+    plan: FaultPlan,
     now_millis: u64,
-    call: Seen,
-    offences: Vec<String>,
+    call: CallStats,
+    violations: Vec<String>,
 }
 
 /// Which fault to inject, and when.
 #[derive(Clone, Debug, Default)]
-pub(crate) enum Plan {
+pub(crate) enum FaultPlan {
     /// No fault.
     #[default]
-    Calm,
+    NoFault,
     /// This fault, at one request of the call.
     At(usize, Fault),
     /// This fault, at every request.
     Always(Fault),
-    /// Just before this request of the call reaches the service, these foreign sets are seeded.
+    /// Just before this request of the call endpoints the service, these foreign sets are seeded.
     Race(usize, Vec<linecamp_provider::RecordSet>),
 }
 
 /// The observations from one call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Seen {
+pub(crate) struct CallStats {
     pub(crate) http: usize,
     pub(crate) dns: usize,
     pub(crate) log_lines: usize,
     /// Whether the planned fault occurred.
-    pub(crate) is_struck: bool,
+    pub(crate) is_injected: bool,
 }
 
-impl Seen {
+impl CallStats {
     pub(crate) const fn requests(self) -> usize {
         self.http + self.dns
     }
 }
 
-impl World {
-    pub(crate) fn new(setup: &Setup, reaches: Vec<Reach>) -> Self {
+impl FakeHost {
+    pub(crate) fn new(setup: &Setup, endpoints: Vec<Endpoint>) -> Self {
         let state = State {
             service: (setup.service)(),
             secrets: setup.secrets.clone().into_iter().collect(),
-            reaches,
-            plan: Plan::Calm,
-            now_millis: BEGINNING_MILLIS,
-            call: Seen::default(),
-            offences: Vec::new(),
+            endpoints,
+            plan: FaultPlan::NoFault,
+            now_millis: START_MILLIS,
+            call: CallStats::default(),
+            violations: Vec::new(),
         };
         Self(Arc::new(Mutex::new(state)))
     }
@@ -104,25 +104,25 @@ impl World {
     }
 
     /// Begins a call with this fault plan.
-    pub(crate) fn begin(&self, plan: Plan) {
+    pub(crate) fn begin(&self, plan: FaultPlan) {
         let mut state = self.state();
-        (state.plan, state.call) = (plan, Seen::default());
+        (state.plan, state.call) = (plan, CallStats::default());
     }
 
     /// Ends the call and its fault plan, and returns the observations.
-    pub(crate) fn end(&self) -> Seen {
+    pub(crate) fn end(&self) -> CallStats {
         let mut state = self.state();
-        state.plan = Plan::Calm;
+        state.plan = FaultPlan::NoFault;
         if LOG_LINES_PER_CALL_MAX < state.call.log_lines {
             let lines = state.call.log_lines;
-            state.offences.push(format!("noise: {lines} lines in the log in one call"));
+            state.violations.push(format!("log: {lines} lines in one call"));
         }
         state.call
     }
 
     /// Returns the provider's violations.
-    pub(crate) fn offences(&self) -> Vec<String> {
-        self.state().offences.clone()
+    pub(crate) fn violations(&self) -> Vec<String> {
+        self.state().violations.clone()
     }
 
     /// Checks text from the provider for secrets.
@@ -132,7 +132,7 @@ impl World {
 
     /// Handles a request that a real host allowed, with the secrets in it.
     #[cfg(feature = "host")]
-    pub(crate) fn take(&self, request: &Request) -> Result<HttpResponse, HttpError> {
+    pub(crate) fn handle_http(&self, request: &Request) -> Result<HttpResponse, HttpError> {
         let mut state = self.state();
         state.scan("a URL", request.url.as_bytes());
         state.scan("a body", &request.body);
@@ -141,7 +141,7 @@ impl World {
 
     /// Handles a DNS message that a real host allowed, without its signature.
     #[cfg(feature = "host")]
-    pub(crate) fn take_dns(&self, request: &DnsRequest) -> Result<Vec<u8>, ExchangeError> {
+    pub(crate) fn handle_dns(&self, request: &DnsRequest) -> Result<Vec<u8>, DnsError> {
         self.state().serve_dns(request)
     }
 
@@ -153,8 +153,8 @@ impl World {
 
     /// Returns the endpoints that the provider may call.
     #[cfg(feature = "host")]
-    pub(crate) fn reaches(&self) -> Vec<Reach> {
-        self.state().reaches.clone()
+    pub(crate) fn endpoints(&self) -> Vec<Endpoint> {
+        self.state().endpoints.clone()
     }
 
     /// A panic in a fake is reported by itself; the state it left is still readable.
@@ -168,24 +168,25 @@ impl State {
         for (name, value) in &self.secrets {
             let is_there = !value.is_empty() && text.windows(value.len()).any(|window| window == value.as_bytes());
             if is_there {
-                self.offences.push(format!("leak: the secret `{name}` stands in {place}"));
+                self.violations.push(format!("leak: the secret `{name}` is in {place}"));
             }
         }
     }
 
-    fn pass(&mut self, place: &str, reach: Option<Reach>) -> Result<(), String> {
+    fn check_request(&mut self, place: &str, endpoint: Option<Endpoint>) -> Result<(), String> {
         if REQUESTS_PER_CALL_MAX <= self.call.requests() {
             return Err(format!("more than {REQUESTS_PER_CALL_MAX} requests"));
         }
-        match reach {
-            Some(reach) if self.reaches.contains(&reach) => Ok(()),
-            Some(reach) => {
-                self.offences.push(format!("reach: {place} goes to {reach}, which `reaches` does not name"));
-                Err(format!("no grant for {reach}"))
+        match endpoint {
+            Some(endpoint) if self.endpoints.contains(&endpoint) => Ok(()),
+            Some(endpoint) => {
+                self.violations
+                    .push(format!("endpoint: {place} goes to {endpoint}, which is not declared in `endpoints`"));
+                Err(format!("no grant for {endpoint}"))
             }
             None => {
-                self.offences.push(format!("reach: {place} is no URL or HOST:PORT"));
-                Err(format!("{place} is no URL or HOST:PORT"))
+                self.violations.push(format!("endpoint: {place} is not a URL or HOST:PORT"));
+                Err(format!("{place} is not a URL or HOST:PORT"))
             }
         }
     }
@@ -193,7 +194,7 @@ impl State {
     fn secret(&mut self, name: &str) -> Result<String, String> {
         match self.secrets.iter().find(|(known, _)| known == name) {
             Some((_, value)) => Ok(value.clone()),
-            None => Err(format!("no secret `{name}`: name it in `describe`, and give it in the setup")),
+            None => Err(format!("no secret `{name}`: declare it in `describe`, and add it to the setup")),
         }
     }
 
@@ -216,13 +217,13 @@ impl State {
 
     /// Makes the headers of a signed request, with a dummy signature: signing is the host's responsibility.
     fn sigv4(&mut self, sign: &Sigv4) -> Result<Vec<(String, String)>, String> {
-        let id = self.secret(&sign.access_key_id)?;
-        self.secret(&sign.secret_access_key)?;
+        let id = self.secret(&sign.access_key_id_secret)?;
+        self.secret(&sign.secret_access_key_secret)?;
         let scope = format!("20270115/{}/{}/aws4_request", sign.region, sign.service);
         let signed = format!("AWS4-HMAC-SHA256 Credential={id}/{scope}, SignedHeaders=host;x-amz-date, Signature=00");
         let mut headers = vec![("authorization".to_owned(), signed)];
         headers.push(("x-amz-date".to_owned(), "20270115T080000Z".to_owned()));
-        if let Some(token) = &sign.session_token {
+        if let Some(token) = &sign.session_token_secret {
             headers.push(("x-amz-security-token".to_owned(), self.secret(token)?));
         }
         Ok(headers)
@@ -231,13 +232,13 @@ impl State {
     /// Returns the fault to inject at the call's request number `index`.
     fn fault(&mut self, index: usize) -> Option<Fault> {
         match &self.plan {
-            Plan::At(at, fault) if *at == index => Some(fault.clone()),
-            Plan::Always(fault) => Some(fault.clone()),
-            Plan::Race(at, planted) if *at == index => {
-                for set in planted.clone() {
-                    self.service.plant(&set);
+            FaultPlan::At(at, fault) if *at == index => Some(fault.clone()),
+            FaultPlan::Always(fault) => Some(fault.clone()),
+            FaultPlan::Race(at, seeded) if *at == index => {
+                for set in seeded.clone() {
+                    self.service.seed(&set);
                 }
-                self.call.is_struck = true;
+                self.call.is_injected = true;
                 None
             }
             _ => None,
@@ -255,10 +256,10 @@ impl State {
     fn http(&mut self, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
         self.scan_request(request);
         let place = format!("{} {}", request.method, request.url);
-        self.pass(&place, Reach::of_url(&request.url)).map_err(HttpError::Denied)?;
-        let is_ours = |name: &str| HEADERS_OF_THE_HOST.iter().any(|ours| ours.eq_ignore_ascii_case(name));
-        if let Some((name, _)) = request.headers.iter().find(|(name, _)| is_ours(name)) {
-            return Err(HttpError::Denied(format!("the header `{name}` is the host's to set")));
+        self.check_request(&place, Endpoint::parse_url(&request.url)).map_err(HttpError::Denied)?;
+        let is_reserved = |name: &str| RESERVED_HEADERS.iter().any(|ours| ours.eq_ignore_ascii_case(name));
+        if let Some((name, _)) = request.headers.iter().find(|(name, _)| is_reserved(name)) {
+            return Err(HttpError::Denied(format!("the header `{name}` is reserved for the host")));
         }
         let added = self.headers(request.auth.as_ref()).map_err(HttpError::Denied)?;
         self.serve(&Request::of(request, added))
@@ -270,57 +271,57 @@ impl State {
         self.call.http += 1;
         self.now_millis += 10;
         let is_handled = fault.as_ref().is_none_or(Fault::is_handled);
-        let mut answer = match is_handled {
+        let mut response = match is_handled {
             true => self.service.handle(request),
             false => HttpResponse { status: 0, headers: Vec::new(), body: Vec::new() },
         };
-        for (name, _) in &mut answer.headers {
+        for (name, _) in &mut response.headers {
             name.make_ascii_lowercase();
         }
-        match fault.and_then(|fault| fault.http(&answer)) {
-            None if is_handled => Ok(answer),
+        match fault.and_then(|fault| fault.http(&response)) {
+            None if is_handled => Ok(response),
             // The fault does not apply to HTTP: respond normally.
             None => Ok(self.service.handle(request)),
             Some(outcome) => {
-                self.call.is_struck = true;
+                self.call.is_injected = true;
                 outcome
             }
         }
     }
 
-    fn dns(&mut self, request: &DnsRequest) -> Result<Vec<u8>, ExchangeError> {
-        self.pass(&request.server, Reach::of_pair(&request.server)).map_err(ExchangeError::Denied)?;
+    fn dns(&mut self, request: &DnsRequest) -> Result<Vec<u8>, DnsError> {
+        self.check_request(&request.server, Endpoint::parse_pair(&request.server)).map_err(DnsError::Denied)?;
         if let Some(sign) = &request.sign {
-            self.secret(&sign.secret).map_err(ExchangeError::Denied)?;
+            self.secret(&sign.secret).map_err(DnsError::Denied)?;
         }
         self.serve_dns(request)
     }
 
     /// Handles a message in the service, or injects the planned fault.
-    fn serve_dns(&mut self, request: &DnsRequest) -> Result<Vec<u8>, ExchangeError> {
+    fn serve_dns(&mut self, request: &DnsRequest) -> Result<Vec<u8>, DnsError> {
         let fault = self.fault(self.call.requests());
         self.call.dns += 1;
         self.now_millis += 10;
         let is_handled = fault.as_ref().is_none_or(Fault::is_handled);
-        let answer = if is_handled { self.service.handle_dns(request) } else { Vec::new() };
-        match fault.and_then(|fault| fault.dns(&request.message, &answer)) {
-            None if is_handled => Ok(answer),
+        let response = if is_handled { self.service.handle_dns(request) } else { Vec::new() };
+        match fault.and_then(|fault| fault.dns(&request.message, &response)) {
+            None if is_handled => Ok(response),
             // The fault does not apply to DNS: respond normally.
             None => Ok(self.service.handle_dns(request)),
             Some(outcome) => {
-                self.call.is_struck = true;
+                self.call.is_injected = true;
                 outcome
             }
         }
     }
 }
 
-impl Outside for World {
-    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
+impl Host for FakeHost {
+    fn send_http(&self, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
         self.state().http(request)
     }
 
-    fn exchange(&self, server: &str, message: &[u8], sign: Option<&Tsig>) -> Result<Vec<u8>, ExchangeError> {
+    fn send_dns(&self, server: &str, message: &[u8], sign: Option<&Tsig>) -> Result<Vec<u8>, DnsError> {
         let request = DnsRequest { server: server.to_owned(), message: message.to_vec(), sign: sign.cloned() };
         self.state().dns(&request)
     }

@@ -9,7 +9,7 @@ use super::address::is_public;
 
 /// How an endpoint is granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
+pub(crate) enum GrantKind {
     /// Only if all of its addresses are public.
     Public,
     /// At any address.
@@ -17,11 +17,11 @@ pub(crate) enum Reach {
 }
 
 /// Returns how `endpoint` is granted.
-pub(crate) fn granted(grant: &Grant, endpoint: &Endpoint) -> Result<Reach, GateError> {
+pub(crate) fn granted(grant: &Grant, endpoint: &Endpoint) -> Result<GrantKind, GateError> {
     if grant.reach_private.contains(endpoint) {
-        Ok(Reach::Anywhere)
+        Ok(GrantKind::Anywhere)
     } else if grant.reach.contains(endpoint) {
-        Ok(Reach::Public)
+        Ok(GrantKind::Public)
     } else {
         Err(GateError::Denied(format!("the provider is not granted {endpoint}; add it to the provider's `reach`")))
     }
@@ -29,10 +29,14 @@ pub(crate) fn granted(grant: &Grant, endpoint: &Endpoint) -> Result<Reach, GateE
 
 /// Returns the addresses to connect to, if the grant covers every address of `endpoint`: a name with both public and
 /// private addresses is suspicious.
-pub(crate) fn vetted(endpoint: &Endpoint, reach: Reach, found: Vec<IpAddr>) -> Result<Vec<SocketAddr>, GateError> {
-    if let Some(inside) = found.iter().find(|address| reach == Reach::Public && !is_public(**address)) {
+pub(crate) fn allowed_addresses(
+    endpoint: &Endpoint,
+    kind: GrantKind,
+    found: Vec<IpAddr>,
+) -> Result<Vec<SocketAddr>, GateError> {
+    if let Some(inside) = found.iter().find(|address| kind == GrantKind::Public && !is_public(**address)) {
         return Err(GateError::Denied(format!(
-            "{endpoint} leads to {inside}, which is not a public address; if that is meant, grant it in the provider's \
+            "{endpoint} resolves to {inside}, which is not a public address; to allow that, add it to the provider's \
              `reach_private`"
         )));
     }
@@ -57,14 +61,15 @@ mod tests {
         let reach = BTreeSet::from([endpoint("api.example.org:443")]);
         let reach_private = BTreeSet::from([endpoint("pdns:8081"), endpoint("127.0.0.1:53")]);
         let grant = Grant { reach, reach_private, plain_http: false };
-        let check = |text: &str, expected: Option<Reach>| assert_eq!(granted(&grant, &endpoint(text)).ok(), expected);
-        check("api.example.org:443", Some(Reach::Public));
-        check("API.example.org.:443", Some(Reach::Public));
+        let check =
+            |text: &str, expected: Option<GrantKind>| assert_eq!(granted(&grant, &endpoint(text)).ok(), expected);
+        check("api.example.org:443", Some(GrantKind::Public));
+        check("API.example.org.:443", Some(GrantKind::Public));
         check("api.example.org:80", None);
         check("example.org:443", None);
         check("x.api.example.org:443", None);
-        check("pdns:8081", Some(Reach::Anywhere));
-        check("127.0.0.1:53", Some(Reach::Anywhere));
+        check("pdns:8081", Some(GrantKind::Anywhere));
+        check("127.0.0.1:53", Some(GrantKind::Anywhere));
         check("127.0.0.1:8081", None);
     }
 
@@ -72,12 +77,12 @@ mod tests {
     fn one_private_address_spoils_a_public_name() {
         let check = |addresses: &[&str], reach| {
             let found = addresses.iter().map(|text| text.parse().unwrap()).collect();
-            vetted(&endpoint("api.example.org:443"), reach, found)
+            allowed_addresses(&endpoint("api.example.org:443"), reach, found)
         };
-        assert_eq!(check(&["1.1.1.1"], Reach::Public).unwrap(), ["1.1.1.1:443".parse().unwrap()]);
-        assert!(matches!(check(&["1.1.1.1", "127.0.0.1"], Reach::Public), Err(GateError::Denied(_))));
-        assert!(matches!(check(&["::ffff:192.168.0.1"], Reach::Public), Err(GateError::Denied(_))));
-        assert!(check(&["1.1.1.1", "127.0.0.1"], Reach::Anywhere).is_ok());
-        assert!(matches!(check(&[], Reach::Public), Err(GateError::Unreachable(_))));
+        assert_eq!(check(&["1.1.1.1"], GrantKind::Public).unwrap(), ["1.1.1.1:443".parse().unwrap()]);
+        assert!(matches!(check(&["1.1.1.1", "127.0.0.1"], GrantKind::Public), Err(GateError::Denied(_))));
+        assert!(matches!(check(&["::ffff:192.168.0.1"], GrantKind::Public), Err(GateError::Denied(_))));
+        assert!(check(&["1.1.1.1", "127.0.0.1"], GrantKind::Anywhere).is_ok());
+        assert!(matches!(check(&[], GrantKind::Public), Err(GateError::Unreachable(_))));
     }
 }

@@ -13,7 +13,7 @@ pub(crate) const KEY: &str = "changeme";
 
 /// A server with one zone.
 #[derive(Debug)]
-pub(crate) struct Model {
+pub(crate) struct FakeServer {
     zone: String,
     kind: &'static str,
     /// Whether the server can list a single name, as newer versions do.
@@ -27,11 +27,11 @@ pub(crate) struct Model {
     is_unreadable: bool,
     /// Zones in addition to the zone.
     zones: Vec<String>,
-    is_odd: bool,
+    is_unusual: bool,
     writes: u64,
 }
 
-impl Model {
+impl FakeServer {
     /// Creates an older server, which ignores the name filter.
     pub(crate) fn old(zone: &str) -> Self {
         Self {
@@ -43,7 +43,7 @@ impl Model {
             disabled: BTreeMap::new(),
             is_unreadable: false,
             zones: Vec::new(),
-            is_odd: false,
+            is_unusual: false,
             writes: 0,
         }
     }
@@ -73,10 +73,10 @@ impl Model {
         if self.is_unreadable && only.is_none() {
             return reply::body(500, "text/plain", "Internal Server Error");
         }
-        let apex = names::dotted(&self.zone);
+        let apex = names::fqdn(&self.zone);
         let mut rrsets = Vec::<Value>::new();
         for record in self.records() {
-            let is_asked = only.is_none_or(|only| record["name"] == names::dotted(only) && record["disabled"] == false);
+            let is_asked = only.is_none_or(|only| record["name"] == names::fqdn(only) && record["disabled"] == false);
             let is_its = |set: &&mut Value| set["name"] == record["name"] && set["type"] == record["type"];
             let content = json!({ "content": record["content"], "disabled": record["disabled"] });
             match rrsets.iter_mut().find(is_its) {
@@ -88,7 +88,7 @@ impl Model {
                 })),
             }
         }
-        if self.is_odd {
+        if self.is_unusual {
             self.make_odd(&mut rrsets);
         }
         reply::json(200, &json!({ "id": apex, "name": apex, "kind": self.kind, "serial": 1, "rrsets": rrsets }))
@@ -96,7 +96,7 @@ impl Model {
 
     /// Returns all records of the zone in the format of a search.
     fn records(&self) -> Vec<Value> {
-        let apex = names::dotted(&self.zone);
+        let apex = names::fqdn(&self.zone);
         let soa = format!("ns1.{apex} hostmaster.{apex} 1 10800 3600 604800 3600");
         let own = [("SOA", soa), ("NS", format!("ns1.{apex}"))];
         let own = own.into_iter().map(|(rtype, value)| RecordSet::new(&*apex, rtype, 3600, [value]));
@@ -105,7 +105,7 @@ impl Model {
         let records = enabled.chain(disabled).flat_map(|(set, is_disabled)| {
             let record = |value: &String| {
                 json!({
-                    "object_type": "record", "zone": apex, "zone_id": apex, "name": names::dotted(&set.name),
+                    "object_type": "record", "zone": apex, "zone_id": apex, "name": names::fqdn(&set.name),
                     "type": set.rtype, "ttl": set.ttl, "content": written(&set.rtype, value), "disabled": is_disabled,
                 })
             };
@@ -123,7 +123,7 @@ impl Model {
         let mut hits = self.records();
         hits.retain(|hit| self.searches && (is_match(&hit["name"]) || is_match(&hit["content"])));
         hits.truncate(max);
-        if self.is_odd {
+        if self.is_unusual {
             hits.reverse();
             hits.iter_mut().for_each(|hit| hit["name"] = text(&hit["name"]).to_ascii_uppercase().into());
         }
@@ -153,7 +153,7 @@ impl Model {
         if let Some(name) = only.filter(|name| name.contains('*')) {
             return reply::error(422, &format!("Name '{name}' contains unsupported characters"));
         }
-        let zones = self.zones.iter().chain([&self.zone]).map(|zone| names::dotted(zone));
+        let zones = self.zones.iter().chain([&self.zone]).map(|zone| names::fqdn(zone));
         let wanted = |zone: &String| only.is_none_or(|only| !self.filters || *zone == only);
         let zone = |name: String| json!({ "id": name, "name": name, "kind": self.kind });
         reply::json(200, &zones.filter(wanted).map(zone).collect::<Vec<_>>())
@@ -195,12 +195,12 @@ impl Model {
     }
 }
 
-impl Service for Model {
+impl Service for FakeServer {
     fn handle(&mut self, request: &Request) -> HttpResponse {
         if request.header("x-api-key") != Some(KEY) {
             return reply::body(401, "text/plain", "Unauthorized");
         }
-        let zone = names::dotted(&self.zone);
+        let zone = names::fqdn(&self.zone);
         match (request.method, &request.segments()[..]) {
             (Method::Get, ["api", "v1", "servers", "localhost"]) => reply::json(200, &json!({ "type": "Server" })),
             (Method::Get, ["api", "v1", "servers", "localhost", "zones"]) => self.list_zones(request.parameter("zone")),
@@ -218,12 +218,12 @@ impl Service for Model {
         }
     }
 
-    fn plant(&mut self, set: &RecordSet) -> bool {
+    fn seed(&mut self, set: &RecordSet) -> bool {
         self.sets.insert((set.name.clone(), set.rtype.clone()), set.clone());
         true
     }
 
-    fn plant_disabled(&mut self, set: &RecordSet) -> bool {
+    fn seed_disabled(&mut self, set: &RecordSet) -> bool {
         self.disabled.insert((set.name.clone(), set.rtype.clone()), set.clone());
         true
     }
@@ -232,7 +232,7 @@ impl Service for Model {
         self.disabled.values().cloned().collect()
     }
 
-    fn zone(&self) -> Vec<RecordSet> {
+    fn records(&self) -> Vec<RecordSet> {
         self.sets.values().cloned().collect()
     }
 
@@ -240,8 +240,8 @@ impl Service for Model {
         self.writes
     }
 
-    fn answer_oddly(&mut self) -> bool {
-        self.is_odd = true;
+    fn send_unusual_responses(&mut self) -> bool {
+        self.is_unusual = true;
         true
     }
 
@@ -269,7 +269,7 @@ fn text(value: &Value) -> String {
 fn written(rtype: &str, value: &str) -> String {
     match rtype {
         "TXT" => txt::quoted(value, Escape::Decimal),
-        "CNAME" => names::dotted(value),
+        "CNAME" => names::fqdn(value),
         _ => value.to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! The component as a subject: each call goes through a host, as in the daemon.
+//! The component as a under_test: each call goes through a host, as in the daemon.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,82 +13,82 @@ use linecamp_model::{
     RecordType, SecretName, Selector, Text, Ttl,
 };
 use linecamp_plugin_host::{Description, HostConfig, HostEvent, Limits, PluginHost, PluginHostError, ProviderCall};
-use linecamp_provider::{Change, DnsAbilities, Failure, RecordSet};
+use linecamp_provider::{Change, DnsCapabilities, ProviderError, RecordSet};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::stage::{Stage, provider_name};
-use crate::subject::{Ask, Described, Ending, Subject};
-use crate::world::World;
+use super::network::{FakeNetwork, provider_name};
+use crate::fake_host::FakeHost;
+use crate::under_test::{Call, CallResult, ProviderDescription, ProviderUnderTest};
 
 /// Why a component could not be started.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum PlayError {
+pub(super) enum StartError {
     /// Its directory could not be created, or the component could not be copied.
-    #[error("the component could not be copied to a directory of its own")]
+    #[error("failed to copy the component to a temporary directory")]
     Directory(#[source] std::io::Error),
     /// The host did not start.
-    #[error("the host did not start")]
+    #[error("failed to start the plugin host")]
     Host(#[source] PluginHostError),
 }
 
 /// A plugin directory with the component in it, shared by successive hosts: the component is compiled only once.
-pub(super) struct House<'a> {
+pub(super) struct PluginDir<'a> {
     description: &'a Description,
     compiler: &'a Path,
     /// Deleted when this value is dropped.
     directory: TempDir,
 }
 
-impl<'a> House<'a> {
+impl<'a> PluginDir<'a> {
     /// Copies the component to a new directory.
-    pub(super) fn new(path: &Path, description: &'a Description, compiler: &'a Path) -> Result<Self, PlayError> {
-        let directory = tempfile::tempdir().map_err(PlayError::Directory)?;
+    pub(super) fn new(path: &Path, description: &'a Description, compiler: &'a Path) -> Result<Self, StartError> {
+        let directory = tempfile::tempdir().map_err(StartError::Directory)?;
         let place = directory.path().join(format!("{}.wasm", description.name));
-        fs::copy(path, place).map_err(PlayError::Directory)?;
+        fs::copy(path, place).map_err(StartError::Directory)?;
         Ok(Self { description, compiler, directory })
     }
 }
 
 /// A component in a host of its own.
-pub(super) struct Play {
-    described: Described,
+pub(super) struct HostedComponent {
+    described: ProviderDescription,
     plugin: Name,
     secrets: BTreeMap<SecretName, SecretName>,
-    stage: Stage,
+    network: FakeNetwork,
     host: RefCell<PluginHost>,
     runtime: Runtime,
     calls: Cell<u64>,
 }
 
-impl Play {
+impl HostedComponent {
     /// Starts a host with the component in it.
-    pub(super) fn start(house: &House<'_>, limits: Limits) -> Result<Self, PlayError> {
-        let description = house.description;
+    pub(super) fn start(plugin_dir: &PluginDir<'_>, limits: Limits) -> Result<Self, StartError> {
+        let description = plugin_dir.description;
         let config = HostConfig {
-            directory: house.directory.path().to_owned(),
-            compiler: house.compiler.to_owned(),
+            directory: plugin_dir.directory.path().to_owned(),
+            compiler: plugin_dir.compiler.to_owned(),
             ca_file: None,
             publishers: Vec::new(),
             limits,
         };
-        let stage = Stage::default();
-        let host = PluginHost::start_on(config, Arc::new(stage.clone()), Arc::new(stage.clone()));
-        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(PlayError::Directory)?;
+        let network = FakeNetwork::default();
+        let host = PluginHost::start_on(config, Arc::new(network.clone()), Arc::new(network.clone()));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(StartError::Directory)?;
         let secrets = description.secrets.iter().map(|want| (want.name.clone(), want.name.clone())).collect();
         Ok(Self {
             described: described(description),
             plugin: description.name.clone(),
             secrets,
-            stage,
-            host: RefCell::new(host.map_err(PlayError::Host)?),
+            network,
+            host: RefCell::new(host.map_err(StartError::Host)?),
             runtime,
             calls: Cell::new(0),
         })
     }
 
-    fn spec(&self, world: &World, config: &str) -> Result<ProviderSpec, String> {
-        let reach_private = world.reaches().into_iter().map(|reach| Endpoint::parse(&reach.to_string()));
+    fn spec(&self, fake_host: &FakeHost, config: &str) -> Result<ProviderSpec, String> {
+        let reach_private = fake_host.endpoints().into_iter().map(|endpoint| Endpoint::parse(&endpoint.to_string()));
         let reach_private: BTreeSet<_> = reach_private.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
         Ok(ProviderSpec {
             name: provider_name(),
@@ -97,11 +97,11 @@ impl Play {
             secrets: self.secrets.clone(),
             grant: Grant { reach_private, plain_http: true, ..Grant::default() },
             dns: DnsSpec {
-                owner: OwnerId::parse("examiner").expect("a constant that is a name"),
+                owner: OwnerId::parse("conformance").expect("a valid constant"),
                 zones: BTreeSet::new(),
-                template: NameTemplate::parse(NameTemplate::DEFAULT).expect("a constant that is a template"),
+                template: NameTemplate::parse(NameTemplate::DEFAULT).expect("a valid constant"),
                 ttl: Ttl::DEFAULT,
-                hosts: Selector::parse("").expect("nothing selects all"),
+                hosts: Selector::parse("").expect("the empty selector selects all hosts"),
                 observed_address: false,
                 allow_deletes: true,
                 withdraw_inactive: false,
@@ -128,18 +128,18 @@ impl Play {
     }
 }
 
-impl Subject for Play {
-    fn describe(&self) -> Result<Described, String> {
+impl ProviderUnderTest for HostedComponent {
+    fn describe(&self) -> Result<ProviderDescription, String> {
         Ok(self.described.clone())
     }
 
-    fn call(&self, world: &World, config: &str, ask: &Ask) -> Ending {
-        self.stage.set(world);
-        let asked = self.spec(world, config).and_then(|spec| Ok((spec, request(ask)?)));
+    fn call(&self, fake_host: &FakeHost, config: &str, call: &Call) -> CallResult {
+        self.network.set(fake_host);
+        let asked = self.spec(fake_host, config).and_then(|spec| Ok((spec, request(call)?)));
         match asked {
-            Ok((spec, request)) => ending(self.reply(spec, request)),
+            Ok((spec, request)) => result(self.reply(spec, request)),
             // The daemon would not have sent this call.
-            Err(why) => Ending::Broken(format!("cannot be asked: {why}")),
+            Err(why) => CallResult::Broken(format!("not a valid call: {why}")),
         }
     }
 
@@ -153,33 +153,33 @@ impl Subject for Play {
     }
 }
 
-fn described(description: &Description) -> Described {
-    let abilities = description.abilities;
-    Described {
+fn described(description: &Description) -> ProviderDescription {
+    let capabilities = description.capabilities;
+    ProviderDescription {
         name: description.name.to_string(),
         version: description.version.to_string(),
-        about: description.about.to_string(),
-        abilities: DnsAbilities {
-            atomic: abilities.atomic,
-            lists_zones: abilities.lists_zones,
-            ttl_min: abilities.ttl_min.seconds(),
-            ttl_max: abilities.ttl_max.seconds(),
-            changes_max: abilities.changes_max,
+        summary: description.summary.to_string(),
+        capabilities: DnsCapabilities {
+            atomic: capabilities.atomic,
+            can_list_records: capabilities.lists_zones,
+            ttl_min: capabilities.ttl_min.seconds(),
+            ttl_max: capabilities.ttl_max.seconds(),
+            max_batch_size: capabilities.changes_max,
         },
         secrets: description.secrets.iter().map(|want| want.name.to_string()).collect(),
-        reaches: description.reaches.iter().map(ToString::to_string).collect(),
+        endpoints: description.endpoints.iter().map(ToString::to_string).collect(),
         config_schema: description.config_schema.clone(),
     }
 }
 
-fn request(ask: &Ask) -> Result<ProviderRequest, String> {
+fn request(call: &Call) -> Result<ProviderRequest, String> {
     let name = |text: &String| DomainName::parse(text).map_err(|error| error.to_string());
-    Ok(match ask {
-        Ask::Check => ProviderRequest::Check,
-        Ask::Observe { zone, names } => {
+    Ok(match call {
+        Call::Validate => ProviderRequest::Check,
+        Call::Observe { zone, names } => {
             ProviderRequest::Observe { zone: name(zone)?, names: names.iter().map(name).collect::<Result<_, _>>()? }
         }
-        Ask::Apply { zone, key, changes } => ProviderRequest::Apply {
+        Call::Apply { zone, key, changes } => ProviderRequest::Apply {
             zone: name(zone)?,
             key: Text::parse(key).map_err(|error| error.to_string())?,
             changes: changes.iter().map(change).collect::<Result<_, _>>()?,
@@ -194,15 +194,15 @@ fn change(change: &Change) -> Result<RecordChange, String> {
 
 fn model_set(set: &RecordSet) -> Result<ModelSet, String> {
     let name = DomainName::parse(&set.name).map_err(|error| error.to_string())?;
-    let ttl = Ttl::of(set.ttl).ok_or_else(|| format!("{} s are more than DNS can say", set.ttl))?;
+    let ttl = Ttl::of(set.ttl).ok_or_else(|| format!("a TTL of {} s is more than DNS allows", set.ttl))?;
     let values: Vec<_> = set.values.iter().map(String::as_str).collect();
     Ok(ModelSet::observed(RecordKey { name, rtype: RecordType::of(&set.rtype) }, ttl, &values))
 }
 
-fn ending(reply: ProviderReply) -> Ending {
+fn result(reply: ProviderReply) -> CallResult {
     match reply {
-        ProviderReply::Checked(_) | ProviderReply::Applied => Ending::Done(Vec::new()),
-        ProviderReply::Observed(sets) => Ending::Done(sets.iter().map(kit_set).collect()),
+        ProviderReply::Checked(_) | ProviderReply::Applied => CallResult::Done(Vec::new()),
+        ProviderReply::Observed(sets) => CallResult::Done(sets.iter().map(kit_set).collect()),
         ProviderReply::Failed(failure) => failed(failure),
     }
 }
@@ -212,23 +212,23 @@ fn kit_set(set: &ModelSet) -> RecordSet {
     RecordSet::new(set.key.name.as_str(), set.key.rtype.as_str(), set.ttl.seconds(), values)
 }
 
-fn failed(failure: ProviderFailure) -> Ending {
-    Ending::Failed(match failure {
+fn failed(failure: ProviderFailure) -> CallResult {
+    CallResult::Failed(match failure {
         ProviderFailure::Retry { after, reason } => {
-            Failure::Retry { after: after.map(|after: Duration| after), reason: reason.to_string() }
+            ProviderError::Retry { after: after.map(|after: Duration| after), reason: reason.to_string() }
         }
         ProviderFailure::Refused { reason, name } => {
-            Failure::Refused { reason: reason.to_string(), field: None, name: name.map(|name| name.to_string()) }
+            ProviderError::Invalid { reason: reason.to_string(), field: None, name: name.map(|name| name.to_string()) }
         }
         // The host prepends the name to the message.
         ProviderFailure::Conflict { reason } => {
             let name = reason.as_str().split(": ").next().unwrap_or_default().to_owned();
-            Failure::Conflict { name, owner: reason.to_string() }
+            ProviderError::Conflict { name, found: reason.to_string() }
         }
-        ProviderFailure::Unauthorized { reason } => Failure::Unauthorized { reason: reason.to_string() },
-        ProviderFailure::LimitExceeded { reason } => Failure::refused(reason.to_string()),
+        ProviderFailure::Unauthorized { reason } => ProviderError::Unauthorized { reason: reason.to_string() },
+        ProviderFailure::LimitExceeded { reason } => ProviderError::invalid(reason.to_string()),
         ProviderFailure::Broken { reason } | ProviderFailure::Missing { reason } => {
-            return Ending::Broken(reason.to_string());
+            return CallResult::Broken(reason.to_string());
         }
     })
 }

@@ -1,11 +1,11 @@
-//! What it says of a zone.
+//! Malicious results of `observe` and `apply`.
 
 use crate::bindings::exports::linecamp::provider::dns::{Change, RecordSet};
-use crate::bindings::linecamp::provider::provider_types::{Conflict, Failure, Refusal};
-use crate::{Config, came_of_it};
+use crate::bindings::linecamp::provider::provider_types::{Conflict, Error, Invalid};
+use crate::{Config, outcome_error};
 
-/// Lies about what a zone holds.
-pub(crate) fn observe(config: &Config<'_>, zone: &str, names: &[String]) -> Result<Vec<RecordSet>, Failure> {
+/// Returns wrong contents of a zone.
+pub(crate) fn observe(config: &Config<'_>, zone: &str, names: &[String]) -> Result<Vec<RecordSet>, Error> {
     let good = set(&format!("a.{zone}"));
     Ok(match config.get("do") {
         "honest" => {
@@ -28,29 +28,29 @@ pub(crate) fn observe(config: &Config<'_>, zone: &str, names: &[String]) -> Resu
         "many" => (0..20_000).map(|index| set(&format!("a{index}.{zone}"))).collect(),
         "huge" => vec![RecordSet { values: vec!["a".repeat(1 << 20); 9], ..good }],
         "spin" => crate::attempts::spin(),
-        other => return Err(came_of_it(format!("does not know how to `{other}`"))),
+        other => return Err(outcome_error(format!("unknown attempt `{other}`"))),
     })
 }
 
-/// Lies about what it has done.
+/// Returns wrong results of changes.
 pub(crate) fn apply(
     config: &Config<'_>,
     zone: &str,
-    key: &str,
+    idempotency_key: &str,
     changes: Vec<Change>,
-) -> Result<Vec<RecordSet>, Failure> {
+) -> Result<Vec<RecordSet>, Error> {
     match config.get("do") {
         "honest" => Ok(changes.into_iter().filter_map(|change| change.after).collect()),
         "outside" => Ok(vec![set("bank.example.com")]),
         "conflict" => {
-            Err(Failure::Conflict(Conflict { name: format!("a.{zone}"), owner: format!("somebody\n{}", key) }))
+            Err(Error::Conflict(Conflict { name: format!("a.{zone}"), found: format!("others\n{}", idempotency_key) }))
         }
-        "blame" => Err(Failure::Refused(Refusal {
+        "blame" => Err(Error::Invalid(Invalid {
             reason: "no".into(),
             field: Some("api".into()),
             name: Some(config.get("name").into()),
         })),
-        other => Err(came_of_it(format!("does not know how to `{other}`"))),
+        other => Err(outcome_error(format!("unknown attempt `{other}`"))),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! At such a service, a set of three values is three records and takes three writes, and a call may be interrupted
 //! between them. The same change set then comes again and finds neither its `before` nor its `after`, but a partial
-//! result. [`writes`] always takes the same path from one set to the other, so it recognizes every intermediate state
+//! result. [`plan`] always takes the same path from one set to the other, so it recognizes every intermediate state
 //! of its own and continues from there; any other state was created by someone else and is a conflict.
 //!
 //! The path, with values in order: first, records that stay get their new TTL; then each record to remove is rewritten
@@ -11,22 +11,22 @@
 //!
 //! ```
 //! use linecamp_provider::prelude::*;
-//! use linecamp_provider::single::{Record, Write};
+//! use linecamp_provider::per_record::{Record, Write};
 //!
 //! let found = [Record::new("17", "www.example.org", "A", 300, "192.0.2.1")];
 //! let before = RecordSet::new("www.example.org", "A", 300, ["192.0.2.1"]);
 //! let after = RecordSet::new("www.example.org", "A", 300, ["192.0.2.2", "192.0.2.3"]);
-//! let writes = single::writes(&[Change::replace(before, after)], &found)?;
+//! let writes = per_record::plan(&[Change::replace(before, after)], &found)?;
 //! assert_eq!(writes[0], Write::Update(Record::new("17", "www.example.org", "A", 300, "192.0.2.2")));
 //! assert_eq!(writes[1], Write::Create(Record::new("", "www.example.org", "A", 300, "192.0.2.3")));
-//! # Ok::<(), Failure>(())
+//! # Ok::<(), ProviderError>(())
 //! ```
 //!
 //! Limits: it does not help if a service cannot update a record in place, and it does not detect a change by others
 //! between the observation and the write.
 
-use crate::failure::Failure;
-use crate::record::{Change, RecordSet, merged, standing_in_the_way};
+use crate::error::ProviderError;
+use crate::record::{Change, RecordSet, conflict_error, merge};
 
 /// A record with one value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,7 +66,7 @@ impl Record {
         Self { name: name.into(), rtype: rtype.into(), value: value.into(), ttl, id: id.into() }
     }
 
-    /// Returns the record as a set of one value. `observe` may return such sets: they are merged.
+    /// Returns the record as a set of one value. `observe` may return such sets: they are merge.
     pub fn set(&self) -> RecordSet {
         RecordSet::new(&self.name, &self.rtype, self.ttl, [&self.value])
     }
@@ -82,7 +82,7 @@ impl Record {
         Self { name, rtype, value: values.remove(0), ttl, id: self.id.clone() }
     }
 
-    fn is_as(&self, other: &Self) -> bool {
+    fn has_same_data(&self, other: &Self) -> bool {
         (&self.value, self.ttl) == (&other.value, other.ttl)
     }
 }
@@ -102,9 +102,9 @@ impl Write {
 /// `found` must contain everything that exists at these names: whatever is missing from it counts as absent.
 ///
 /// # Errors
-/// [`Failure::Conflict`] if the records found are neither the `before` nor the `after` of a change, nor on the path
+/// [`ProviderError::Conflict`] if the records found are neither the `before` nor the `after` of a change, nor on the path
 /// between them: write nothing in that case.
-pub fn writes(changes: &[Change], found: &[Record]) -> Result<Vec<Write>, Failure> {
+pub fn plan(changes: &[Change], found: &[Record]) -> Result<Vec<Write>, ProviderError> {
     let mut all = Vec::new();
     for change in changes {
         let (name, rtype) = change.key();
@@ -112,52 +112,55 @@ pub fn writes(changes: &[Change], found: &[Record]) -> Result<Vec<Write>, Failur
         let mut here: Vec<_> = found.iter().map(Record::canonical).filter(is_here).collect();
         here.sort_unstable();
         let sets: Vec<_> = here.iter().map(Record::set).collect();
-        let whole = merged(&sets).into_values().next();
+        let whole = merge(&sets).into_values().next();
         let is = |side: &Option<RecordSet>| side.as_ref().map(RecordSet::canonical) == whole;
-        if !is(&change.before) && !is(&change.after) && !is_on_way(&here, change) {
-            return Err(standing_in_the_way(change, whole.as_ref()));
+        if !is(&change.before) && !is(&change.after) && !is_intermediate(&here, change) {
+            return Err(conflict_error(change, whole.as_ref()));
         }
-        all.extend(way(&here, &Record::all(change.after.as_ref())));
+        all.extend(path(&here, &Record::all(change.after.as_ref())));
     }
     Ok(all)
 }
 
 /// Returns the writes from one list of records to another. Both are sorted, and the path from any intermediate state is
 /// the rest of the whole path.
-fn way(from: &[Record], to: &[Record]) -> Vec<Write> {
-    let mut going = from.to_vec();
-    let mut coming = Vec::new();
+fn path(from: &[Record], to: &[Record]) -> Vec<Write> {
+    let mut to_remove = from.to_vec();
+    let mut to_add = Vec::new();
     let mut writes = Vec::new();
     for record in to {
         // Prefer a record with the right TTL to one with another.
         let is_value = |other: &Record| other.value == record.value;
-        let place = going.iter().position(|other| other.is_as(record)).or_else(|| going.iter().position(is_value));
-        match place.map(|place| going.remove(place)) {
-            None => coming.push(record.clone()),
+        let place = to_remove
+            .iter()
+            .position(|other| other.has_same_data(record))
+            .or_else(|| to_remove.iter().position(is_value));
+        match place.map(|place| to_remove.remove(place)) {
+            None => to_add.push(record.clone()),
             Some(there) if there.ttl == record.ttl => {}
             Some(there) => writes.push(Write::Update(Record { id: there.id, ..record.clone() })),
         }
     }
-    let both = going.len().min(coming.len());
-    let rewritten = going.iter().zip(&coming).map(|(old, new)| Record { id: old.id.clone(), ..new.clone() });
+    let both = to_remove.len().min(to_add.len());
+    let rewritten = to_remove.iter().zip(&to_add).map(|(old, new)| Record { id: old.id.clone(), ..new.clone() });
     writes.extend(rewritten.map(Write::Update));
-    writes.extend(coming.drain(both..).map(Write::Create));
-    writes.extend(going.drain(both..).map(Write::Delete));
+    writes.extend(to_add.drain(both..).map(Write::Create));
+    writes.extend(to_remove.drain(both..).map(Write::Delete));
     writes
 }
 
 /// Whether the records are the state after some, but not all, of a change's writes.
-fn is_on_way(here: &[Record], change: &Change) -> bool {
+fn is_intermediate(here: &[Record], change: &Change) -> bool {
     let mut state = Record::all(change.before.as_ref());
     for (index, record) in state.iter_mut().enumerate() {
         record.id = index.to_string();
     }
-    way(&state.clone(), &Record::all(change.after.as_ref())).into_iter().any(|write| {
+    path(&state.clone(), &Record::all(change.after.as_ref())).into_iter().any(|write| {
         state.retain(|record| matches!(write, Write::Create(_)) || record.id != write.record().id);
         if let Write::Create(record) | Write::Update(record) = write {
             state.push(record);
         }
-        state.len() == here.len() && state.iter().all(|record| here.iter().any(|there| there.is_as(record)))
+        state.len() == here.len() && state.iter().all(|record| here.iter().any(|there| there.has_same_data(record)))
     })
 }
 
@@ -175,7 +178,7 @@ mod tests {
         match write {
             Write::Create(record) => records.push(Record { id: format!("new of {}", record.value), ..record }),
             Write::Update(record) => {
-                let place = records.iter().position(|old| old.id == record.id).expect("it is there");
+                let place = records.iter().position(|old| old.id == record.id).expect("the set exists");
                 records[place] = record;
             }
             Write::Delete(record) => records.retain(|old| old.id != record.id),
@@ -203,10 +206,10 @@ mod tests {
             let change = [Change { before: before.clone(), after: after.clone() }];
             let mut records = stored(before.as_ref());
             // One write per call: each intermediate state is one in which a call was interrupted.
-            while let Some(first) = writes(&change, &records).expect("no conflict with itself").into_iter().next() {
-                assert!(!is(&records, after.as_ref()), "{change:?}: what is done is written again");
+            while let Some(first) = plan(&change, &records).expect("no conflict with itself").into_iter().next() {
+                assert!(!is(&records, after.as_ref()), "{change:?}: a finished change is written again");
                 write(&mut records, first);
-                assert!(!records.is_empty() || after.is_none(), "{change:?}: the set is empty on its way");
+                assert!(!records.is_empty() || after.is_none(), "{change:?}: the set is empty on its path");
             }
             assert!(is(&records, after.as_ref()), "{change:?}: {records:?}");
         }
@@ -215,8 +218,11 @@ mod tests {
     #[test]
     fn what_lies_elsewhere_is_a_conflict() {
         let check = |change: Change, found: Option<RecordSet>| {
-            let ending = writes(&[change], &stored(found.as_ref()));
-            assert!(matches!(&ending, Err(Failure::Conflict { name, .. }) if name == "www.example.org"), "{ending:?}");
+            let ending = plan(&[change], &stored(found.as_ref()));
+            assert!(
+                matches!(&ending, Err(ProviderError::Conflict { name, .. }) if name == "www.example.org"),
+                "{ending:?}"
+            );
         };
         let change = |before: &[u8], after: &[u8]| Change { before: set(300, before), after: set(300, after) };
         check(change(&[], &[1]), set(300, &[9]));
@@ -236,8 +242,8 @@ mod tests {
             Record::new("8", "www.example.org", "A", 300, "192.0.2.1"),
         ];
         let here = RecordSet::new("www.example.org", "AAAA", 300, ["2001:db8::1"]);
-        assert_eq!(writes(&[Change::replace(here.clone(), here.clone())], &found), Ok(Vec::new()));
-        let left = writes(&[Change::delete(here)], &found).expect("it is there");
+        assert_eq!(plan(&[Change::replace(here.clone(), here.clone())], &found), Ok(Vec::new()));
+        let left = plan(&[Change::delete(here)], &found).expect("the set exists");
         assert_eq!(left.iter().map(|write| &*write.record().id).collect::<Vec<_>>(), ["7"]);
     }
 
@@ -248,7 +254,7 @@ mod tests {
             Record::new(byte.to_string(), "www.example.org", "A", ttl, format!("192.0.2.{byte}"))
         });
         let (before, after) = (set(100, &[1, 3]).expect("values"), set(300, &[1, 3]).expect("values"));
-        let left = writes(&[Change::replace(before, after)], &found).expect("the least is the set's");
+        let left = plan(&[Change::replace(before, after)], &found).expect("no conflict");
         assert_eq!(left, [Write::Update(Record::new("1", "www.example.org", "A", 300, "192.0.2.1"))]);
     }
 }

@@ -1,4 +1,4 @@
-//! The replacement for the network: requests that the gate allows go to the current room.
+//! The replacement for the network: requests that the gate allows go to the current fixture.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -7,16 +7,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use linecamp_model::{Endpoint, Name, SecretName};
 use linecamp_plugin_host::{
-    Answering, Outbound, OutboundError, Secret, SecretBinding, SecretScope, SecretUse, Secrets, SiteSecret, Target,
+    Outbound, OutboundError, OutboundFuture, Secret, SecretBinding, SecretScope, SecretUse, Secrets, SiteSecret, Target,
 };
-use linecamp_provider::ExchangeError;
+use linecamp_provider::DnsError;
 use linecamp_provider::http::{HttpError, HttpResponse, Method};
 
 use super::signature;
+use crate::fake_host::FakeHost;
 use crate::service::{DnsRequest, Request};
-use crate::world::World;
 
-/// The address to which every name resolves: a documentation address (RFC 5737), so that a mistake reaches no real
+/// The address to which every name resolves: a documentation address (RFC 5737), so that a mistake endpoints no real
 /// host.
 const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
@@ -27,31 +27,31 @@ pub(super) fn provider_name() -> Name {
 
 /// The replacement for the network and for the site's secrets.
 #[derive(Clone, Default)]
-pub(super) struct Stage(Arc<Mutex<CallWorld>>);
+pub(super) struct FakeNetwork(Arc<Mutex<CurrentHost>>);
 
 #[derive(Default)]
-struct CallWorld {
-    world: Option<World>,
+struct CurrentHost {
+    fake_host: Option<FakeHost>,
     secrets: Vec<(String, String)>,
 }
 
-impl Stage {
+impl FakeNetwork {
     /// Sets the environment of the next calls.
-    pub(super) fn set(&self, world: &World) {
-        let mut call_world = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *call_world = CallWorld { world: Some(world.clone()), secrets: world.secrets() };
+    pub(super) fn set(&self, fake_host: &FakeHost) {
+        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = CurrentHost { fake_host: Some(fake_host.clone()), secrets: fake_host.secrets() };
     }
 
-    fn world(&self) -> Result<World, OutboundError> {
-        let world = self.0.lock().unwrap_or_else(PoisonError::into_inner).world.clone();
-        world.ok_or_else(|| OutboundError::Unreachable("nobody is here".to_owned()))
+    fn fake_host(&self) -> Result<FakeHost, OutboundError> {
+        let fake_host = self.0.lock().unwrap_or_else(PoisonError::into_inner).fake_host.clone();
+        fake_host.ok_or_else(|| OutboundError::Unreachable("nobody is here".to_owned()))
     }
 
     /// Every secret of the setup may be sent to the endpoints that the provider may call, and nowhere else.
     fn scope(&self) -> SecretScope {
-        let reaches = self.world().map(|world| world.reaches()).unwrap_or_default();
+        let endpoints = self.fake_host().map(|fake_host| fake_host.endpoints()).unwrap_or_default();
         let hosts: BTreeSet<_> =
-            reaches.into_iter().filter_map(|reach| Endpoint::parse(&reach.to_string()).ok()).collect();
+            endpoints.into_iter().filter_map(|endpoint| Endpoint::parse(&endpoint.to_string()).ok()).collect();
         let providers = BTreeSet::from([provider_name()]);
         SecretScope::Bound(SecretBinding { plain_http: hosts.clone(), hosts, uses: SecretUse::ALL.into(), providers })
     }
@@ -64,12 +64,12 @@ impl Stage {
         &self,
         target: &Target,
         request: &http::Request<Bytes>,
-        answer_bytes_max: u64,
+        response_bytes_max: u64,
     ) -> Result<http::Response<Bytes>, OutboundError> {
         let request = arrived(target, request)?;
-        match self.world()?.take(&request) {
-            Ok(answer) if answer_bytes_max < answer.body.len() as u64 => Err(OutboundError::TooLarge),
-            Ok(answer) => departed(answer),
+        match self.fake_host()?.handle_http(&request) {
+            Ok(response) if response_bytes_max < response.body.len() as u64 => Err(OutboundError::TooLarge),
+            Ok(response) => departed(response),
             Err(HttpError::Timeout) => Err(OutboundError::Timeout),
             Err(HttpError::TooLarge(_)) => Err(OutboundError::TooLarge),
             Err(HttpError::Protocol(why)) => Err(OutboundError::Protocol(why)),
@@ -82,23 +82,23 @@ impl Stage {
         let (unsigned, signed) = signature::take_off(message, &self.secrets()).map_err(|why| strange(&why))?;
         let sign = signed.as_ref().map(|signed| signed.key.clone());
         let request = DnsRequest { server: target.endpoint.to_string(), message: unsigned, sign };
-        let answer = match self.world()?.take_dns(&request) {
-            Ok(answer) => answer,
-            Err(ExchangeError::Timeout) => return Err(OutboundError::Timeout),
-            Err(ExchangeError::Budget(_)) => return Err(OutboundError::TooLarge),
-            Err(ExchangeError::Protocol(why)) => return Err(OutboundError::Protocol(why)),
-            Err(ExchangeError::Tsig(_)) => return Ok(signature::not_authorised(message).into()),
+        let response = match self.fake_host()?.handle_dns(&request) {
+            Ok(response) => response,
+            Err(DnsError::Timeout) => return Err(OutboundError::Timeout),
+            Err(DnsError::LimitExceeded(_)) => return Err(OutboundError::TooLarge),
+            Err(DnsError::Protocol(why)) => return Err(OutboundError::Protocol(why)),
+            Err(DnsError::Tsig { .. }) => return Ok(signature::not_authorized(message).into()),
             Err(other) => return Err(OutboundError::Unreachable(other.to_string())),
         };
         Ok(match signed {
-            Some(signed) => signed.sign(answer).into(),
-            None => answer.into(),
+            Some(signed) => signed.sign(response).into(),
+            None => response.into(),
         })
     }
 }
 
-impl Outbound for Stage {
-    fn resolve<'a>(&'a self, _endpoint: &'a Endpoint) -> Answering<'a, Vec<IpAddr>> {
+impl Outbound for FakeNetwork {
+    fn resolve<'a>(&'a self, _endpoint: &'a Endpoint) -> OutboundFuture<'a, Vec<IpAddr>> {
         Box::pin(std::future::ready(Ok(vec![NOWHERE])))
     }
 
@@ -106,17 +106,17 @@ impl Outbound for Stage {
         &'a self,
         target: &'a Target,
         request: http::Request<Bytes>,
-        answer_bytes_max: u64,
-    ) -> Answering<'a, http::Response<Bytes>> {
-        Box::pin(std::future::ready(self.http(target, &request, answer_bytes_max)))
+        response_bytes_max: u64,
+    ) -> OutboundFuture<'a, http::Response<Bytes>> {
+        Box::pin(std::future::ready(self.http(target, &request, response_bytes_max)))
     }
 
-    fn exchange<'a>(&'a self, target: &'a Target, message: Bytes) -> Answering<'a, Bytes> {
+    fn send_dns<'a>(&'a self, target: &'a Target, message: Bytes) -> OutboundFuture<'a, Bytes> {
         Box::pin(std::future::ready(self.dns(target, &message)))
     }
 }
 
-impl Secrets for Stage {
+impl Secrets for FakeNetwork {
     fn find(&self, name: &SecretName) -> SiteSecret {
         match self.secrets().into_iter().find(|(known, _)| known == name.as_str()) {
             Some((_, value)) => SiteSecret { scope: self.scope(), content: Ok(Secret::new(value.into_bytes())) },
@@ -140,10 +140,10 @@ fn arrived(target: &Target, request: &http::Request<Bytes>) -> Result<Request, O
 }
 
 /// Converts a response from the fake service's type to the host's.
-fn departed(answer: HttpResponse) -> Result<http::Response<Bytes>, OutboundError> {
-    let mut builder = http::Response::builder().status(answer.status);
-    for (name, value) in &answer.headers {
+fn departed(response: HttpResponse) -> Result<http::Response<Bytes>, OutboundError> {
+    let mut builder = http::Response::builder().status(response.status);
+    for (name, value) in &response.headers {
         builder = builder.header(name, value);
     }
-    builder.body(Bytes::from(answer.body)).map_err(|error| OutboundError::Protocol(error.to_string()))
+    builder.body(Bytes::from(response.body)).map_err(|error| OutboundError::Protocol(error.to_string()))
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! GET  /zones                               200 {"zones": ["example.org"]}
 //! GET  /zones/{zone}/records?name=&page=    200 {"records": [{"name","type","ttl","values"}], "next": 2 or null,
-//!                                                "elsewhere": [{"name", "zone"}]}
+//!                                                "delegated": [{"name", "zone"}]}
 //! POST /zones/{zone}/changes                204, or 409 {"name": "…", "found": "…"} and nothing done,
 //!      {"key": "…", "changes": [{"before": record or null, "after": record or null}]}
 //!                                           or 421 {"name": "…", "zone": "…"} and nothing done
@@ -11,7 +11,7 @@
 //!
 //! `name` may be repeated; without it, all records are listed. All requests need a bearer token. Errors are `{"error":
 //! "…"}`: 400 for a malformed request, 401 without the token, 404 for another zone, 422 for an invalid record. A
-//! requested name that lies in a zone below is listed with that zone in `elsewhere`, and a change that adds records
+//! requested name that lies in a zone below is listed with that zone in `delegated`, and a change that adds records
 //! there gets a 421; records that the zone contains there from before can be deleted.
 //!
 //! A response may contain more than was requested: other record sets, and sets without values, which count as absent. A
@@ -21,7 +21,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use linecamp_provider::http::{HttpResponse, Method};
-use linecamp_provider::{Change, RecordSet, names, pending};
+use linecamp_provider::{Change, RecordSet, names, remaining_changes};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -43,13 +43,13 @@ pub struct ZoneService {
     disabled: BTreeSet<(String, String)>,
     writes: u64,
     page: usize,
-    is_odd: bool,
+    is_unusual: bool,
     /// Delegated zones below this one.
     delegated: Vec<String>,
 }
 
 #[derive(Deserialize)]
-struct Order {
+struct ChangeRequest {
     changes: Vec<Change>,
 }
 
@@ -57,8 +57,8 @@ impl ZoneService {
     /// Makes an empty zone that accepts this token.
     pub fn new(zone: &str, token: &str) -> Self {
         let (zone, token) = (zone.to_owned(), token.to_owned());
-        let (is_odd, delegated, disabled) = (false, Vec::new(), BTreeSet::new());
-        Self { zone, token, records: BTreeMap::new(), disabled, writes: 0, page: PAGE_RECORDS, is_odd, delegated }
+        let (is_unusual, delegated, disabled) = (false, Vec::new(), BTreeSet::new());
+        Self { zone, token, records: BTreeMap::new(), disabled, writes: 0, page: PAGE_RECORDS, is_unusual, delegated }
     }
 
     /// Returns the record set of this name and type.
@@ -71,18 +71,18 @@ impl ZoneService {
         let Ok(page) = request.parameter("page").unwrap_or("1").parse::<usize>() else {
             return reply::error(400, "`page` is a number");
         };
-        let elsewhere: Vec<_> = names.iter().filter_map(|name| self.elsewhere(name)).collect();
-        let is_here = |set: &RecordSet| self.elsewhere(&set.name).is_none();
+        let delegated: Vec<_> = names.iter().filter_map(|name| self.delegated(name)).collect();
+        let is_here = |set: &RecordSet| self.delegated(&set.name).is_none();
         let wanted = |set: &&RecordSet| names.is_empty() || (names.contains(&&*set.name) && is_here(set));
         let skipped = page.saturating_sub(1).saturating_mul(self.page);
         let mut sets = self.records.values().filter(wanted).skip(skipped);
         let mut records: Vec<_> = sets.by_ref().take(self.page).cloned().collect();
         let next = sets.next().map(|_| page + 1);
-        if self.is_odd {
-            self.make_odd(&mut records);
+        if self.is_unusual {
+            self.make_unusual(&mut records);
         }
         let records: Vec<_> = records.iter().map(|set| self.shown(set)).collect();
-        reply::json(200, &json!({ "records": records, "next": next, "elsewhere": elsewhere }))
+        reply::json(200, &json!({ "records": records, "next": next, "delegated": delegated }))
     }
 
     fn shown(&self, set: &RecordSet) -> Value {
@@ -94,40 +94,40 @@ impl ZoneService {
     }
 
     /// Returns the zone below in which a name lies, if any.
-    fn elsewhere(&self, name: &str) -> Option<Value> {
+    fn delegated(&self, name: &str) -> Option<Value> {
         let below = self.delegated.iter().find(|below| names::is_within(name, below))?;
         Some(json!({ "name": name, "zone": below }))
     }
 
     /// Adds a set that was not requested and one without values, and changes the case of names and the order.
-    fn make_odd(&self, records: &mut Vec<RecordSet>) {
+    fn make_unusual(&self, records: &mut Vec<RecordSet>) {
         let unasked = self.records.values().find(|set| !records.iter().any(|asked| asked.name == set.name));
         records.extend(unasked.cloned());
         records.push(RecordSet::new(format!("commented.{}", self.zone), "A", 0, [""; 0]));
         records.reverse();
         for set in records {
-            set.name = names::dotted(&set.name.to_ascii_uppercase());
+            set.name = names::fqdn(&set.name.to_ascii_uppercase());
             set.values.reverse();
         }
     }
 
     fn change(&mut self, request: &Request) -> HttpResponse {
-        let Some(Order { changes }) = request.json::<Order>() else {
+        let Some(ChangeRequest { changes }) = request.json::<ChangeRequest>() else {
             return reply::error(400, "the body is no `{\"key\", \"changes\"}`");
         };
         if let Some(refusal) = changes.iter().find_map(|change| self.refusal(change)) {
             return reply::error(422, &refusal);
         }
         let adding = changes.iter().filter(|change| !change.only_removes());
-        if let Some(elsewhere) = adding.into_iter().find_map(|change| self.elsewhere(change.name())) {
-            return reply::json(421, &elsewhere);
+        if let Some(delegated) = adding.into_iter().find_map(|change| self.delegated(change.name())) {
+            return reply::json(421, &delegated);
         }
         let found: Vec<_> = self.records.values().cloned().collect();
-        let left = match pending(&changes, &found) {
+        let left = match remaining_changes(&changes, &found) {
             Ok(left) => left,
-            Err(failure) => {
-                let (name, found) = match &failure {
-                    linecamp_provider::Failure::Conflict { name, owner } => (name.as_str(), owner.as_str()),
+            Err(error) => {
+                let (name, found) = match &error {
+                    linecamp_provider::ProviderError::Conflict { name, found } => (name.as_str(), found.as_str()),
                     other => ("", other.reason()),
                 };
                 return reply::json(409, &json!({ "name": name, "found": found }));
@@ -185,17 +185,17 @@ impl Service for ZoneService {
         }
     }
 
-    fn plant(&mut self, set: &RecordSet) -> bool {
+    fn seed(&mut self, set: &RecordSet) -> bool {
         self.keep(set);
         true
     }
 
-    fn plant_disabled(&mut self, set: &RecordSet) -> bool {
+    fn seed_disabled(&mut self, set: &RecordSet) -> bool {
         self.keep(set);
         self.disabled.insert(key(&set.canonical()))
     }
 
-    fn zone(&self) -> Vec<RecordSet> {
+    fn records(&self) -> Vec<RecordSet> {
         let served = self.records.iter().filter(|(key, _)| !self.disabled.contains(*key));
         served.map(|(_, set)| set.clone()).collect()
     }
@@ -208,12 +208,12 @@ impl Service for ZoneService {
         self.writes
     }
 
-    fn turn_pages_at(&mut self, records: usize) {
+    fn set_page_size(&mut self, records: usize) {
         self.page = records.max(1);
     }
 
-    fn answer_oddly(&mut self) -> bool {
-        self.is_odd = true;
+    fn send_unusual_responses(&mut self) -> bool {
+        self.is_unusual = true;
         true
     }
 
@@ -227,11 +227,11 @@ impl Service for ZoneService {
 mod tests {
     use super::*;
 
-    fn ask(service: &mut ZoneService, method: Method, path: &str, body: &str) -> (u16, Value) {
+    fn call(service: &mut ZoneService, method: Method, path: &str, body: &str) -> (u16, Value) {
         let headers = vec![("authorization".to_owned(), "Bearer t".to_owned())];
         let url = format!("http://zone.test{path}");
-        let answer = service.handle(&Request::new(method, &url, headers, body.as_bytes().to_vec()));
-        (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
+        let response = service.handle(&Request::new(method, &url, headers, body.as_bytes().to_vec()));
+        (response.status, serde_json::from_slice(&response.body).unwrap_or_default())
     }
 
     const CREATE: &str = r#"{"key": "k", "changes": [
@@ -240,11 +240,11 @@ mod tests {
     #[test]
     fn a_change_is_compared_and_exchanged() {
         let mut service = ZoneService::new("x", "t");
-        assert_eq!(ask(&mut service, Method::Post, "/zones/x/changes", CREATE).0, 204);
-        assert_eq!(ask(&mut service, Method::Post, "/zones/x/changes", CREATE).0, 204);
-        assert_eq!((service.writes(), service.zone().len()), (1, 1), "done once");
+        assert_eq!(call(&mut service, Method::Post, "/zones/x/changes", CREATE).0, 204);
+        assert_eq!(call(&mut service, Method::Post, "/zones/x/changes", CREATE).0, 204);
+        assert_eq!((service.writes(), service.records().len()), (1, 1), "done once");
         let other = CREATE.replace("192.0.2.1", "192.0.2.2");
-        let (status, obstacle) = ask(&mut service, Method::Post, "/zones/x/changes", &other);
+        let (status, obstacle) = call(&mut service, Method::Post, "/zones/x/changes", &other);
         assert_eq!((status, &obstacle["name"]), (409, &json!("a.x")));
         assert_eq!(service.writes(), 1);
     }
@@ -252,26 +252,26 @@ mod tests {
     #[test]
     fn a_list_comes_in_pages() {
         let mut service = ZoneService::new("x", "t");
-        service.turn_pages_at(2);
+        service.set_page_size(2);
         for host in ["a", "b", "c"] {
-            service.plant(&RecordSet::new(format!("{host}.x"), "A", 60, ["192.0.2.1"]));
+            service.seed(&RecordSet::new(format!("{host}.x"), "A", 60, ["192.0.2.1"]));
         }
-        let (_, first) = ask(&mut service, Method::Get, "/zones/x/records", "");
+        let (_, first) = call(&mut service, Method::Get, "/zones/x/records", "");
         assert_eq!((first["records"].as_array().unwrap().len(), &first["next"]), (2, &json!(2)));
-        let (_, last) = ask(&mut service, Method::Get, "/zones/x/records?page=2", "");
+        let (_, last) = call(&mut service, Method::Get, "/zones/x/records?page=2", "");
         assert_eq!((&last["records"][0]["name"], &last["next"]), (&json!("c.x"), &Value::Null));
-        let (_, one) = ask(&mut service, Method::Get, "/zones/x/records?name=b.x", "");
+        let (_, one) = call(&mut service, Method::Get, "/zones/x/records?name=b.x", "");
         assert_eq!(one["records"].as_array().unwrap().len(), 1);
     }
 
     #[test]
     fn an_odd_answer_holds_what_was_not_asked_for_and_sets_without_values() {
         let mut service = ZoneService::new("x", "t");
-        service.answer_oddly();
+        service.send_unusual_responses();
         for host in ["a", "b"] {
-            service.plant(&RecordSet::new(format!("{host}.x"), "A", 60, ["192.0.2.1", "192.0.2.2"]));
+            service.seed(&RecordSet::new(format!("{host}.x"), "A", 60, ["192.0.2.1", "192.0.2.2"]));
         }
-        let (_, listed) = ask(&mut service, Method::Get, "/zones/x/records?name=b.x", "");
+        let (_, listed) = call(&mut service, Method::Get, "/zones/x/records?name=b.x", "");
         let names: Vec<_> = listed["records"].as_array().unwrap().iter().map(|set| set["name"].clone()).collect();
         assert_eq!(names, ["COMMENTED.X.", "A.X.", "B.X."]);
         assert_eq!(listed["records"][0]["values"], json!([]));
@@ -280,15 +280,15 @@ mod tests {
     #[test]
     fn a_name_in_a_zone_below_is_told_and_only_removed() {
         let mut service = ZoneService::new("x", "t");
-        ask(&mut service, Method::Post, "/zones/x/changes", CREATE);
+        call(&mut service, Method::Post, "/zones/x/changes", CREATE);
         service.delegate("a.x");
-        let elsewhere = json!({ "name": "a.x", "zone": "a.x" });
-        let (_, listed) = ask(&mut service, Method::Get, "/zones/x/records?name=b.x&name=a.x", "");
-        assert_eq!(listed, json!({ "records": [], "next": null, "elsewhere": [elsewhere] }));
-        assert_eq!(ask(&mut service, Method::Post, "/zones/x/changes", CREATE), (421, elsewhere));
+        let delegated = json!({ "name": "a.x", "zone": "a.x" });
+        let (_, listed) = call(&mut service, Method::Get, "/zones/x/records?name=b.x&name=a.x", "");
+        assert_eq!(listed, json!({ "records": [], "next": null, "delegated": [delegated] }));
+        assert_eq!(call(&mut service, Method::Post, "/zones/x/changes", CREATE), (421, delegated));
         let delete = CREATE.replace("before", "other").replace("after", "before").replace("other", "after");
-        assert_eq!(ask(&mut service, Method::Post, "/zones/x/changes", &delete).0, 204);
-        assert!(service.zone().is_empty());
+        assert_eq!(call(&mut service, Method::Post, "/zones/x/changes", &delete).0, 204);
+        assert!(service.records().is_empty());
     }
 
     #[test]
@@ -296,8 +296,8 @@ mod tests {
         let mut service = ZoneService::new("x", "t");
         let headers = vec![("authorization".to_owned(), "Bearer u".to_owned())];
         assert_eq!(service.handle(&Request::new(Method::Get, "http://z/zones", headers, Vec::new())).status, 401);
-        assert_eq!(ask(&mut service, Method::Get, "/zones/y/records", "").0, 404);
-        assert_eq!(ask(&mut service, Method::Post, "/zones/x/changes", "{").0, 400);
-        assert_eq!(ask(&mut service, Method::Post, "/zones/x/changes", &CREATE.replace("a.x", "a.y")).0, 422);
+        assert_eq!(call(&mut service, Method::Get, "/zones/y/records", "").0, 404);
+        assert_eq!(call(&mut service, Method::Post, "/zones/x/changes", "{").0, 400);
+        assert_eq!(call(&mut service, Method::Post, "/zones/x/changes", &CREATE.replace("a.x", "a.y")).0, 422);
     }
 }

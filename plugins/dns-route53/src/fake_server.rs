@@ -21,7 +21,7 @@ const PAGE_MAX: usize = 300;
 
 /// An account with one hosted zone, or several of the same name.
 #[derive(Debug)]
-pub(crate) struct Model {
+pub(crate) struct FakeServer {
     zone: String,
     ids: Vec<&'static str>,
     page: usize,
@@ -29,11 +29,11 @@ pub(crate) struct Model {
     /// Private zones in addition to the zone.
     private: Vec<&'static str>,
     is_private: bool,
-    is_odd: bool,
+    is_unusual: bool,
     writes: u64,
 }
 
-impl Model {
+impl FakeServer {
     pub(crate) fn new(zone: &str) -> Self {
         Self {
             zone: zone.to_owned(),
@@ -42,7 +42,7 @@ impl Model {
             sets: BTreeMap::new(),
             private: Vec::new(),
             is_private: false,
-            is_odd: false,
+            is_unusual: false,
             writes: 0,
         }
     }
@@ -99,7 +99,7 @@ impl Model {
         });
         let (is_cut, next) = (next.is_some(), next.unwrap_or_default());
         let mut listed: Vec<_> = sets.iter().take(page).map(|(_, set)| (*set).clone()).collect();
-        if self.is_odd {
+        if self.is_unusual {
             make_odd(&mut listed);
         }
         let listed: String = listed.iter().map(record_set).collect();
@@ -134,7 +134,7 @@ impl Model {
                 (Some("DELETE"), None) => {
                     return refused(&format!("Tried to delete resource record set {what} but it was not found"));
                 }
-                (Some("DELETE"), Some(there)) if !there.is(&set) => {
+                (Some("DELETE"), Some(there)) if !there.equivalent(&set) => {
                     let why = "but the values provided do not match the current values";
                     return refused(&format!("Tried to delete resource record set {what} {why}"));
                 }
@@ -169,7 +169,7 @@ fn takes(sets: &BTreeMap<(String, String), RecordSet>, set: &RecordSet) -> Resul
     }
 }
 
-impl Service for Model {
+impl Service for FakeServer {
     fn handle(&mut self, request: &Request) -> HttpResponse {
         let authorization = request.header("authorization").unwrap_or_default();
         if !authorization.contains(&format!("Credential={ACCESS_KEY_ID}/")) {
@@ -187,12 +187,12 @@ impl Service for Model {
         }
     }
 
-    fn plant(&mut self, set: &RecordSet) -> bool {
+    fn seed(&mut self, set: &RecordSet) -> bool {
         self.sets.insert((set.name.clone(), set.rtype.clone()), set.clone());
         true
     }
 
-    fn zone(&self) -> Vec<RecordSet> {
+    fn records(&self) -> Vec<RecordSet> {
         self.sets.values().cloned().collect()
     }
 
@@ -200,18 +200,18 @@ impl Service for Model {
         self.writes
     }
 
-    fn turn_pages_at(&mut self, records: usize) {
+    fn set_page_size(&mut self, records: usize) {
         self.page = records;
     }
 
-    fn answer_oddly(&mut self) -> bool {
-        self.is_odd = true;
+    fn send_unusual_responses(&mut self) -> bool {
+        self.is_unusual = true;
         true
     }
 
     fn delegate(&mut self, name: &str) -> bool {
         let servers = ["ns-1.awsdns-00.example.", "ns-2.awsdns-00.example."];
-        self.plant(&RecordSet::new(name, "NS", 172_800, servers))
+        self.seed(&RecordSet::new(name, "NS", 172_800, servers))
     }
 }
 
@@ -242,7 +242,7 @@ fn text(request: &Request, parameter: &str) -> String {
 fn record_set(set: &RecordSet) -> String {
     let value = |value: &String| match set.rtype.as_str() {
         "TXT" => txt::quoted(value, Escape::Octal),
-        "CNAME" => names::dotted(value),
+        "CNAME" => names::fqdn(value),
         _ => value.clone(),
     };
     let record = |value: String| format!("<ResourceRecord><Value>{}</Value></ResourceRecord>", escape(&value));

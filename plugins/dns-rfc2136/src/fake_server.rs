@@ -26,20 +26,21 @@ type Zone = BTreeMap<(String, Rtype), Data>;
 
 /// A server with one zone.
 #[derive(Debug)]
-pub(crate) struct Model {
+pub(crate) struct FakeServer {
     zone: String,
     sets: Zone,
     /// Empty zones below.
     zones: Vec<String>,
-    is_odd: bool,
+    is_unusual: bool,
     writes: u64,
 }
 
-impl Model {
+impl FakeServer {
     pub(crate) fn new(zone: &str) -> Self {
-        let mut model = Self { zone: zone.to_owned(), sets: Zone::new(), zones: Vec::new(), is_odd: false, writes: 0 };
-        model.sets.insert((zone.to_owned(), Rtype::SOA), soa());
-        model
+        let mut server =
+            Self { zone: zone.to_owned(), sets: Zone::new(), zones: Vec::new(), is_unusual: false, writes: 0 };
+        server.sets.insert((zone.to_owned(), Rtype::SOA), soa());
+        server
     }
 
     /// Adds a record set of any type.
@@ -64,7 +65,7 @@ impl Model {
         self.sets.keys().any(|(owner, _)| owner == name)
     }
 
-    /// Returns the name whose records answer for `name`: itself, or a wildcard (RFC 4592, 3.3.1).
+    /// Returns the name whose records response for `name`: itself, or a wildcard (RFC 4592, 3.3.1).
     fn source(&self, name: &str) -> Option<String> {
         if self.exists(name) {
             return Some(name.to_owned());
@@ -101,11 +102,11 @@ impl Model {
                 return reply(message, Rcode::NOERROR, &[((*owner).to_owned(), Rtype::DNAME, target), alias], &[]);
             }
         }
-        self.answer(message, &name, question.qtype())
+        self.response(message, &name, question.qtype())
     }
 
     /// Answers for a name that is served from the zone.
-    fn answer(&self, message: &Message<Vec<u8>>, name: &str, asked: Rtype) -> Vec<u8> {
+    fn response(&self, message: &Message<Vec<u8>>, name: &str, asked: Rtype) -> Vec<u8> {
         let is_ours = names::is_within(name, &self.zone);
         let source = self.source(name).filter(|_| is_ours);
         let rcode = match (is_ours, &source) {
@@ -123,7 +124,7 @@ impl Model {
         if is_ours && !sets.iter().any(|(_, rtype, _)| *rtype == asked) {
             authority.push((self.zone.clone(), Rtype::SOA, soa()));
         }
-        if self.is_odd {
+        if self.is_unusual {
             self.make_odd(&mut sets, &mut authority);
         }
         reply(message, rcode, &sets, &authority)
@@ -157,8 +158,8 @@ impl Model {
 
     fn change(&mut self, message: &Message<Vec<u8>>) -> Rcode {
         let mut exact = Zone::new();
-        for row in message.prerequisite().expect("a section") {
-            let (name, class, rtype, _, rdata) = taken_apart(&row.expect("a record"));
+        for record in message.prerequisite().expect("a section") {
+            let (name, class, rtype, _, rdata) = taken_apart(&record.expect("a record"));
             let there = self.sets.get(&(name.clone(), rtype));
             match (class, rtype) {
                 (Class::ANY, Rtype::ANY) if !self.owns(&name) => return Rcode::NXDOMAIN,
@@ -177,19 +178,19 @@ impl Model {
             return Rcode::NXRRSET;
         }
         let before = self.sets.clone();
-        for row in message.update().expect("a section") {
-            let row = taken_apart(&row.expect("a record"));
-            if !names::is_within(&row.0, &self.zone) {
+        for record in message.update().expect("a section") {
+            let record = taken_apart(&record.expect("a record"));
+            if !names::is_within(&record.0, &self.zone) {
                 self.sets = before;
                 return Rcode::NOTZONE;
             }
-            self.change_one(row);
+            self.change_one(record);
         }
         self.writes += u64::from(self.sets != before);
         Rcode::NOERROR
     }
 
-    fn change_one(&mut self, (name, class, rtype, ttl, rdata): Row) {
+    fn change_one(&mut self, (name, class, rtype, ttl, rdata): UpdateRecord) {
         let key = (name, rtype);
         match (class, rtype) {
             (Class::ANY, Rtype::ANY) => self.sets.retain(|(owner, _), _| *owner != key.0),
@@ -249,15 +250,15 @@ fn reply(message: &Message<Vec<u8>>, rcode: Rcode, sets: &[Owned], authority: &[
     builder.finish()
 }
 
-type Row = (String, Class, Rtype, u32, Vec<u8>);
+type UpdateRecord = (String, Class, Rtype, u32, Vec<u8>);
 
-fn taken_apart(row: &ParsedRecord<'_, Vec<u8>>) -> Row {
-    let rdata = row.to_record::<UnknownRecordData<_>>().expect("a record").expect("of any type");
-    let name = names::canonical(&row.owner().to_string());
-    (name, row.class(), row.rtype(), row.ttl().as_secs(), rdata.data().data().to_vec())
+fn taken_apart(record: &ParsedRecord<'_, Vec<u8>>) -> UpdateRecord {
+    let rdata = record.to_record::<UnknownRecordData<_>>().expect("a record").expect("of any type");
+    let name = names::canonical(&record.owner().to_string());
+    (name, record.class(), record.rtype(), record.ttl().as_secs(), rdata.data().data().to_vec())
 }
 
-impl Service for Model {
+impl Service for FakeServer {
     fn handle_dns(&mut self, request: &DnsRequest) -> Vec<u8> {
         let message = Message::from_octets(request.message.clone()).expect("the plugin sends a message");
         let is_signed = request.sign.as_ref().is_some_and(|sign| sign.key_name == KEY);
@@ -272,7 +273,7 @@ impl Service for Model {
 
     /// Adds only sets of the four types that can be queried: of other types the plugin learns only that a name is in
     /// use.
-    fn plant(&mut self, set: &RecordSet) -> bool {
+    fn seed(&mut self, set: &RecordSet) -> bool {
         let is_seen = ["A", "AAAA", "CNAME", "TXT"].contains(&&*set.rtype);
         if is_seen {
             self.hold(set);
@@ -280,7 +281,7 @@ impl Service for Model {
         is_seen
     }
 
-    fn zone(&self) -> Vec<RecordSet> {
+    fn records(&self) -> Vec<RecordSet> {
         let is_planted = |((_, rtype), _): &(&(String, Rtype), &Data)| *rtype != Rtype::SOA;
         let set = |((name, rtype), data): (&(String, Rtype), &Data)| {
             let values = data.values.iter().map(|value| text(*rtype, value));
@@ -293,8 +294,8 @@ impl Service for Model {
         self.writes
     }
 
-    fn answer_oddly(&mut self) -> bool {
-        self.is_odd = true;
+    fn send_unusual_responses(&mut self) -> bool {
+        self.is_unusual = true;
         true
     }
 

@@ -67,8 +67,8 @@ impl NameServer {
                 if manner == Manner::Silent || (manner == Manner::Lossy && times <= 2) {
                     continue;
                 }
-                for answer in answers(&buffer[..bytes], manner, true) {
-                    udp.send_to(&answer, from).await.unwrap();
+                for response in responses(&buffer[..bytes], manner, true) {
+                    udp.send_to(&response, from).await.unwrap();
                 }
             }
         });
@@ -78,9 +78,9 @@ impl NameServer {
                 counter.lock().unwrap().1 += 1;
                 let mut question = vec![0; stream.read_u16().await.unwrap().into()];
                 stream.read_exact(&mut question).await.unwrap();
-                let answer = answers(&question, manner, false).pop().unwrap();
-                stream.write_u16(u16::try_from(answer.len()).unwrap()).await.unwrap();
-                stream.write_all(&answer).await.unwrap();
+                let response = responses(&question, manner, false).pop().unwrap();
+                stream.write_u16(u16::try_from(response.len()).unwrap()).await.unwrap();
+                stream.write_all(&response).await.unwrap();
             }
         });
         Self { address, asked }
@@ -97,7 +97,7 @@ fn key(algorithm: Algorithm) -> Arc<Key> {
 }
 
 /// Returns the messages that the server sends back.
-fn answers(question: &[u8], manner: Manner, is_udp: bool) -> Vec<Vec<u8>> {
+fn responses(question: &[u8], manner: Manner, is_udp: bool) -> Vec<Vec<u8>> {
     let mut question = Message::from_octets(question.to_vec()).unwrap();
     let algorithms = match manner {
         Manner::Stranger => Vec::new(),
@@ -121,21 +121,21 @@ fn answers(question: &[u8], manner: Manner, is_udp: bool) -> Vec<Vec<u8>> {
             return vec![refused];
         }
     };
-    let mut answer = MessageBuilder::new_vec().start_answer(&question, Rcode::NOERROR).unwrap().additional();
-    answer.header_mut().set_tc(is_udp && matches!(manner, Manner::Cutting | Manner::Lying));
+    let mut response = MessageBuilder::new_vec().start_answer(&question, Rcode::NOERROR).unwrap().additional();
+    response.header_mut().set_tc(is_udp && matches!(manner, Manner::Cutting | Manner::Lying));
     if let Some(transaction) = transaction.filter(|_| manner != Manner::Unsigned) {
-        transaction.answer(&mut answer, now).unwrap();
+        transaction.answer(&mut response, now).unwrap();
     }
-    let answer = answer.finish();
+    let response = response.finish();
     let with = |place: usize, bits: u8| {
-        let mut other = answer.clone();
+        let mut other = response.clone();
         other[place] ^= bits;
         other
     };
     match manner {
-        Manner::Muddled => vec![vec![], b"noise".to_vec(), with(0, 1), with(2, 0x80), with(13, 1), answer],
+        Manner::Muddled => vec![vec![], b"noise".to_vec(), with(0, 1), with(2, 0x80), with(13, 1), response],
         Manner::Lying if !is_udp => vec![with(13, 1)],
-        _ => vec![answer],
+        _ => vec![response],
     }
 }
 
@@ -164,12 +164,12 @@ fn asking(server: &NameServer, secret: &str, algorithm: &str) -> ProviderSpec {
         secret => BTreeMap::from([(name("tsig"), name(secret))]),
     };
     let handle = if secret.is_empty() { "" } else { "tsig" };
-    let config = format!(r#"{{"do":"exchange","server":"{place}","secret":"{handle}","algorithm":"{algorithm}"}}"#);
+    let config = format!(r#"{{"do":"send-dns","server":"{place}","secret":"{handle}","algorithm":"{algorithm}"}}"#);
     ProviderSpec { secrets, ..spec_of(&config, &grant) }
 }
 
 /// What the plugin reports about a response: its full length, and the plugin's own ID.
-const ANSWERED: &str = "answered 27 bytes, id 1234";
+const ANSWERED: &str = "received 27 bytes, id 1234";
 
 #[tokio::test]
 async fn nothing_is_signed_with_a_secret_that_is_bound_to_something_else() {
@@ -220,7 +220,7 @@ async fn a_lost_answer_is_asked_for_again_and_a_cut_one_over_tcp() {
     assert_eq!(bench.attempt(&asking(&cutting, "key", "hmac-sha256")).await, ANSWERED);
     assert_eq!(cutting.asked(), (1, 1));
     let silent = NameServer::start(Manner::Silent).await;
-    assert_eq!(bench.attempt(&asking(&silent, "", "")).await, "ExchangeError::Timeout");
+    assert_eq!(bench.attempt(&asking(&silent, "", "")).await, "DnsError::Timeout");
     assert_eq!(silent.asked(), (3, 0));
 }
 
@@ -232,7 +232,7 @@ async fn what_answers_another_question_is_not_heard() {
     assert_eq!(bench.attempt(&asking(&server, "key", "hmac-sha256")).await, ANSWERED);
     let lying = NameServer::start(Manner::Lying).await;
     let outcome = bench.attempt(&asking(&lying, "", "")).await;
-    assert!(outcome.contains("Protocol") && outcome.contains("something else"), "{outcome}");
+    assert!(outcome.contains("Protocol") && outcome.contains("does not match the query"), "{outcome}");
 }
 
 #[tokio::test]
@@ -243,7 +243,7 @@ async fn what_is_wrong_with_a_signature_is_said_in_words_that_help() {
         (Manner::Stranger, "key", "hmac-sha256", "BADKEY"),
         (Manner::Proper, "plain", "hmac-sha256", "not base64"),
         (Manner::Proper, "key", "hmac-sha1", "hmac-sha256, hmac-sha384 or hmac-sha512"),
-        (Manner::Proper, "key", "hmac-md5.sig-alg.reg.int", "is none that is used here"),
+        (Manner::Proper, "key", "hmac-md5.sig-alg.reg.int", "unsupported algorithm"),
         (Manner::Unsigned, "key", "hmac-sha256", "is not signed"),
         (Manner::Ahead, "key", "hmac-sha256", "BADTIME: the server's clock is "),
     ];

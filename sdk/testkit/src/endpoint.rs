@@ -6,20 +6,20 @@ use serde_json::Value;
 
 /// A host and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Reach {
+pub(crate) struct Endpoint {
     host: String,
     port: u16,
 }
 
-impl Reach {
+impl Endpoint {
     /// Parses `HOST:PORT`, with an IPv6 address in brackets.
-    pub(crate) fn of_pair(text: &str) -> Option<Self> {
+    pub(crate) fn parse_pair(text: &str) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
         Self::of(host, port.parse().ok()?)
     }
 
     /// Returns a URL's host and port.
-    pub(crate) fn of_url(url: &str) -> Option<Self> {
+    pub(crate) fn parse_url(url: &str) -> Option<Self> {
         let (scheme, rest) = url.split_once("://")?;
         let port = match scheme {
             "https" => 443,
@@ -27,26 +27,27 @@ impl Reach {
             _ => return None,
         };
         let authority = rest.split(['/', '?', '#']).next()?;
-        let is_bare = !authority.contains(':') || authority.ends_with(']');
-        if is_bare { Self::of(authority, port) } else { Self::of_pair(authority) }
+        let has_no_port = !authority.contains(':') || authority.ends_with(']');
+        if has_no_port { Self::of(authority, port) } else { Self::parse_pair(authority) }
     }
 
     fn of(host: &str, port: u16) -> Option<Self> {
-        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte);
-        let is_sane = !host.is_empty() && host.bytes().all(is_word) && port != 0;
-        is_sane.then(|| Self { host: host.trim_end_matches('.').to_ascii_lowercase(), port })
+        let is_host_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte);
+        let is_valid = !host.is_empty() && host.bytes().all(is_host_byte) && port != 0;
+        is_valid.then(|| Self { host: host.trim_end_matches('.').to_ascii_lowercase(), port })
     }
 
     /// Parses a declared endpoint and fills it in from a config: one endpoint, or several from a list.
     ///
     /// # Errors
     /// A message that says what is invalid.
-    pub(crate) fn of_description(text: &str, config: &Value) -> Result<Vec<Self>, String> {
+    pub(crate) fn from_description(text: &str, config: &Value) -> Result<Vec<Self>, String> {
         let Some((before, rest)) = text.split_once('{') else {
-            return Self::of_pair(text).map(|reach| vec![reach]).ok_or_else(|| format!("`{text}` is no HOST:PORT"));
+            return Self::parse_pair(text)
+                .map(|endpoint| vec![endpoint])
+                .ok_or_else(|| format!("`{text}` is not HOST:PORT"));
         };
-        let (field, after) =
-            rest.split_once('}').ok_or_else(|| format!("`{text}` opens a brace and does not close it"))?;
+        let (field, after) = rest.split_once('}').ok_or_else(|| format!("`{text}` has an unclosed brace"))?;
         let value = at(config, field);
         let values: Vec<&Value> = match value {
             None | Some(Value::Null) => return Ok(Vec::new()),
@@ -57,21 +58,21 @@ impl Reach {
     }
 
     fn filled(text: &str, (before, after): (&str, &str), value: &Value) -> Result<Self, String> {
-        let said = match value {
-            Value::String(said) => said.clone(),
+        let text_value = match value {
+            Value::String(value) => value.clone(),
             other => other.to_string(),
         };
-        let whole = format!("{before}{said}{after}");
-        let reach = Self::of_url(&whole).or_else(|| Self::of_pair(&whole)).or_else(|| {
+        let filled = format!("{before}{text_value}{after}");
+        let endpoint = Self::parse_url(&filled).or_else(|| Self::parse_pair(&filled)).or_else(|| {
             // `{api}:443` with a URL that has no port, or has a path.
             let port = after.strip_prefix(':')?.parse().ok()?;
-            Self::of(&Self::of_url(&said)?.host, port)
+            Self::of(&Self::parse_url(&text_value)?.host, port)
         });
-        reach.ok_or_else(|| format!("`{text}` becomes `{whole}`, which is no URL and no HOST:PORT"))
+        endpoint.ok_or_else(|| format!("`{text}` becomes `{filled}`, which is neither a URL nor HOST:PORT"))
     }
 }
 
-impl fmt::Display for Reach {
+impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.host, self.port)
     }
@@ -93,8 +94,8 @@ mod tests {
             "servers": ["[2001:db8::1]:53", "b.test:5353"], "deep": {"port": 99}
         });
         let check = |text: &str, expected: &[&str]| {
-            let reaches = Reach::of_description(text, &config).unwrap();
-            assert_eq!(reaches.iter().map(ToString::to_string).collect::<Vec<_>>(), expected, "{text}");
+            let endpoints = Endpoint::from_description(text, &config).unwrap();
+            assert_eq!(endpoints.iter().map(ToString::to_string).collect::<Vec<_>>(), expected, "{text}");
         };
         check("{api}", &["dns.example.org:8443"]);
         check("{bare}", &["a.test:80"]);
@@ -104,14 +105,14 @@ mod tests {
         check("{absent}", &[]);
         check("api.test:443", &["api.test:443"]);
         for text in ["api.test", "{server}", "{api", "https://{api}"] {
-            assert!(Reach::of_description(text, &config).is_err(), "{text}");
+            assert!(Endpoint::from_description(text, &config).is_err(), "{text}");
         }
     }
 
     #[test]
     fn other_urls_lead_nowhere() {
         for url in ["ftp://a/", "a.test/x", "https://user@a.test/", "https:///x", "https://a:0/", "https://a b/"] {
-            assert_eq!(Reach::of_url(url), None, "{url}");
+            assert_eq!(Endpoint::parse_url(url), None, "{url}");
         }
     }
 }

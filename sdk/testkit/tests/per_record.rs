@@ -1,8 +1,8 @@
-//! A service with one record per value, and a provider for it: the use case of `linecamp_provider::single`.
+//! A service with one record per value, and a provider for it: the use case of `linecamp_provider::per_record`.
 
 use linecamp_provider::http::{HttpResponse, Method};
+use linecamp_provider::per_record::{Record, Write};
 use linecamp_provider::prelude::*;
-use linecamp_provider::single::{Record, Write};
 use linecamp_testkit::{Request, Service, Setup, Verdict, conformance, reply};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -51,13 +51,13 @@ impl Body {
 
 /// A fake of the service.
 #[derive(Default)]
-struct Model {
+struct FakeServer {
     records: Vec<Listed>,
     last_id: u64,
     writes: u64,
 }
 
-impl Model {
+impl FakeServer {
     fn add(&mut self, body: Body) {
         self.last_id += 1;
         self.records.push(Listed { id: self.last_id, body });
@@ -88,7 +88,7 @@ impl Model {
     }
 }
 
-impl Service for Model {
+impl Service for FakeServer {
     fn handle(&mut self, request: &Request) -> HttpResponse {
         if !request.bears(TOKEN) {
             return reply::error(401, "no token");
@@ -110,7 +110,7 @@ impl Service for Model {
         }
     }
 
-    fn plant(&mut self, set: &RecordSet) -> bool {
+    fn seed(&mut self, set: &RecordSet) -> bool {
         let record = |value: &String| Body::of(&Record::new("", &set.name, &set.rtype, set.ttl, value), ZONE);
         let Some(bodies) = set.values.iter().map(record).collect::<Option<Vec<_>>>() else { return false };
         let name = names::relative(&set.name, ZONE).unwrap_or_default();
@@ -119,7 +119,7 @@ impl Service for Model {
         true
     }
 
-    fn zone(&self) -> Vec<RecordSet> {
+    fn records(&self) -> Vec<RecordSet> {
         let mut sets: Vec<RecordSet> = Vec::new();
         for set in self.records.iter().map(|record| record.body.record(record.id, ZONE).set()) {
             let key = |set: &RecordSet| (set.name.clone(), set.rtype.clone(), set.ttl);
@@ -150,28 +150,35 @@ struct Listing {
     records: Vec<Listed>,
 }
 
-fn list(config: &Settings, cx: &Context, zone: &str) -> Result<Vec<Record>, Failure> {
-    let listing: Listing = cx.get(url::join(&config.api, &[zone])).bearer("token").send()?.ok()?.json()?;
+fn list(config: &Settings, cx: &Context, zone: &str) -> Result<Vec<Record>, ProviderError> {
+    let listing: Listing =
+        cx.get(url::join(&config.api, &[zone])).bearer("token").send()?.error_for_status()?.json()?;
     Ok(listing.records.iter().map(|listed| listed.body.record(listed.id, zone)).collect())
 }
 
-fn body(record: &Record, zone: &str) -> Result<Body, Failure> {
-    Body::of(record, zone).ok_or_else(|| Failure::refused("the service holds texts of its zone").name(&record.name))
+fn body(record: &Record, zone: &str) -> Result<Body, ProviderError> {
+    Body::of(record, zone)
+        .ok_or_else(|| ProviderError::invalid("the service holds texts of its zone").name(&record.name))
 }
 
 impl DnsProvider for ByValue {
     type Config = Settings;
 
-    fn describe() -> About {
-        let about = About::new("dns-by-value", "1.0.0", "Keeps records of one value.").lists_zones();
-        about.ttl_min(60).secret("token", "The API's token.").reaches("{api}")
+    fn describe() -> ProviderInfo {
+        let about = ProviderInfo::new("dns-by-value", "1.0.0", "Keeps records of one value.").can_list_records();
+        about.ttl_min(60).secret("token", "The API's token.").endpoint("{api}")
     }
 
-    fn check(config: &Settings, cx: &Context) -> Result<(), Failure> {
-        cx.get(url::join(&config.api, &["whoami"])).bearer("token").send()?.ok().map(drop)
+    fn validate(config: &Settings, cx: &Context) -> Result<(), ProviderError> {
+        cx.get(url::join(&config.api, &["whoami"])).bearer("token").send()?.error_for_status().map(drop)
     }
 
-    fn observe(config: &Settings, cx: &Context, zone: &str, _names: &[String]) -> Result<Vec<RecordSet>, Failure> {
+    fn observe(
+        config: &Settings,
+        cx: &Context,
+        zone: &str,
+        _names: &[String],
+    ) -> Result<Vec<RecordSet>, ProviderError> {
         Ok(list(config, cx, zone)?.iter().map(Record::set).collect())
     }
 
@@ -179,10 +186,10 @@ impl DnsProvider for ByValue {
         config: &Settings,
         cx: &Context,
         zone: &str,
-        _key: &str,
+        _idempotency_key: &str,
         changes: &[Change],
-    ) -> Result<Vec<RecordSet>, Failure> {
-        let writes = single::writes(changes, &list(config, cx, zone)?)?;
+    ) -> Result<Vec<RecordSet>, ProviderError> {
+        let writes = per_record::plan(changes, &list(config, cx, zone)?)?;
         // Refuse what the service cannot store before anything is written.
         for write in &writes {
             body(write.record(), zone)?;
@@ -194,12 +201,14 @@ impl DnsProvider for ByValue {
                 Write::Update(record) => cx.put(at(record)).json(&body(record, zone)?),
                 Write::Delete(record) => cx.delete(at(record)),
             };
-            let answer = request.bearer("token").send()?;
-            match (write, answer.status()) {
+            let response = request.bearer("token").send()?;
+            match (write, response.status()) {
                 (Write::Delete(_), 404) => {}
-                (Write::Update(record), 404) => return Err(Failure::conflict(&record.name, "it is gone")),
-                (_, 422) => return Err(answer.failure().name(&write.record().name)),
-                _ => drop(answer.ok()?),
+                (Write::Update(record), 404) => {
+                    return Err(ProviderError::conflict(&record.name, "the record no longer exists"));
+                }
+                (_, 422) => return Err(response.error().name(&write.record().name)),
+                _ => drop(response.error_for_status()?),
             }
         }
         Ok(changes.iter().filter_map(|change| change.after.clone()).collect())
@@ -208,11 +217,11 @@ impl DnsProvider for ByValue {
 
 #[test]
 fn a_set_that_is_written_value_by_value_is_finished() {
-    let setup = Setup::new(ZONE, r#"{"api": "https://by-value.test"}"#, Model::default);
+    let setup = Setup::new(ZONE, r#"{"api": "https://by-value.test"}"#, FakeServer::default);
     let report = conformance::<ByValue>(&setup.secret("token", TOKEN));
     report.assert();
     // The kit's values that are not text yield a note; the others pass.
-    let rows = report.rows.iter().filter(|row| row.check.contains("TXT values"));
-    let rows: Vec<_> = rows.map(|row| (row.verdict, row.evidence.split(';').next().unwrap_or_default())).collect();
-    assert_eq!(rows, [(Verdict::Note, "11 values"), (Verdict::Note, "10 values")]);
+    let tests = report.tests.iter().filter(|test| test.name.contains("TXT values"));
+    let tests: Vec<_> = tests.map(|test| (test.verdict, test.evidence.split(';').next().unwrap_or_default())).collect();
+    assert_eq!(tests, [(Verdict::Note, "11 values"), (Verdict::Note, "10 values")]);
 }

@@ -1,19 +1,19 @@
-//! DNS messages of plugins, each exchanged with one granted server.
+//! DNS messages of plugins, each sent to one granted server.
 
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use ring::rand::{SecureRandom as _, SystemRandom};
 
-use super::dns::{is_answer, is_question};
-use super::handles::Toward;
+use super::dns::{is_question, is_response};
+use super::handles::Destination;
 use super::tsig::{self, TsigCredentials};
 use super::{Gate, GateError, in_time, url};
 use crate::binding::SecretUse;
 
 /// A message as the plugin sent it.
 #[derive(Clone, Debug)]
-pub(crate) struct Exchange {
+pub(crate) struct DnsQuery {
     /// `HOST:PORT`.
     pub(crate) server: String,
     pub(crate) message: Vec<u8>,
@@ -30,15 +30,17 @@ pub(crate) struct TsigKey {
 
 impl Gate {
     /// Sends a message if it is allowed, and returns its response. The response to a signed message must be signed too.
-    pub(crate) async fn exchange(&mut self, exchange: Exchange) -> Result<Vec<u8>, GateError> {
-        let Exchange { server, mut message, sign } = exchange;
+    pub(crate) async fn send_dns(&mut self, query: DnsQuery) -> Result<Vec<u8>, GateError> {
+        let DnsQuery { server, mut message, sign } = query;
         // The port is required; port 0 is invalid.
         let Some(endpoint) = url::endpoint(&server, 0) else {
             let shown: String = server.chars().take(300).flat_map(char::escape_debug).collect();
             return Err(GateError::Denied(format!("the server `{shown}` is not HOST:PORT")));
         };
         if !is_question(&message) {
-            return Err(GateError::Protocol("the message is not a DNS query or update of one zone or name".into()));
+            return Err(GateError::Protocol(
+                "the message is not a DNS query or update with exactly one question".into(),
+            ));
         }
         self.budget.take_request(message.len())?;
         // A plugin has no randomness of its own that outsiders could not guess.
@@ -48,29 +50,29 @@ impl Gate {
         let target = self.target(endpoint, false, until).await?;
         let (question, signing) = match &sign {
             Some(key) => {
-                let toward = Toward { host: &target.endpoint, is_plain_http: false };
-                let secret = self.handles.secret(&key.secret, SecretUse::Tsig, toward)?;
+                let destination = Destination { host: &target.endpoint, is_plain_http: false };
+                let secret = self.handles.secret(&key.secret, SecretUse::Tsig, destination)?;
                 let TsigKey { key_name, algorithm, secret: handle } = key;
-                let seal = TsigCredentials { key_name, algorithm, handle, secret: &secret };
-                let (signed, signing) = tsig::sign(&message, &seal, SystemTime::now())?;
+                let credentials = TsigCredentials { key_name, algorithm, handle, secret: &secret };
+                let (signed, signing) = tsig::sign(&message, &credentials, SystemTime::now())?;
                 (signed, Some(signing))
             }
             None => (Bytes::from(message), None),
         };
-        let answer = match in_time(until, self.outbound.exchange(&target, question.clone())).await? {
-            Ok(answer) => answer,
+        let response = match in_time(until, self.outbound.send_dns(&target, question.clone())).await? {
+            Ok(response) => response,
             Err(error) => return Err(self.failed(error)),
         };
-        self.budget.take_answer(answer.len());
-        if !is_answer(&question, &answer) {
-            return Err(GateError::Protocol(format!("{server} answered something else than it was asked")));
+        self.budget.take_response(response.len());
+        if !is_response(&question, &response) {
+            return Err(GateError::Protocol(format!("{server} sent a response that does not match the query")));
         }
-        let mut answer = match signing {
-            Some(signing) => signing.verify(&answer, SystemTime::now())?,
-            None => answer.into(),
+        let mut response = match signing {
+            Some(signing) => signing.verify(&response, SystemTime::now())?,
+            None => response.into(),
         };
-        replace_id(&mut answer, id);
-        Ok(answer)
+        replace_id(&mut response, id);
+        Ok(response)
     }
 }
 
@@ -78,7 +80,7 @@ fn random_id() -> Result<[u8; 2], GateError> {
     let mut id = [0; 2];
     match SystemRandom::new().fill(&mut id) {
         Ok(()) => Ok(id),
-        Err(_) => Err(GateError::Protocol("the machine has no randomness".into())),
+        Err(_) => Err(GateError::Protocol("no random bytes available".into())),
     }
 }
 
