@@ -56,7 +56,7 @@ fn place() -> PathBuf {
 
 /// Returns the guide's commands up to the real service, except the one that locates the programs.
 fn commands(guide: &str) -> String {
-    let (guide, _) = guide.split_once("\n## 7.").expect("the guide ends with the real service");
+    let (guide, _) = guide.split_once("\n## 8.").expect("the guide ends with the real service");
     let blocks = guide.split("```sh\n").skip(1).filter_map(|block| block.split("\n```\n").next());
     let lines = blocks.flat_map(str::lines).filter(|line| !line.starts_with("export PATH"));
     lines.flat_map(|line| [line, "\n"]).collect()
@@ -68,12 +68,12 @@ fn plugin_check_runs_the_conformance_tests() {
     let component = component.to_str().expect("text");
     let said = linecamp(&["plugin", "check", component, "--zone", "example.net", "-o", "json"], 0);
     let report: Value = serde_json::from_slice(&said.stdout).expect("JSON");
-    let rows = report["rows"].as_array().expect("rows");
-    assert!(rows.iter().any(|row| row["check"] == "loads in the host" && row["verdict"] == "pass"), "{report}");
+    let tests = report["tests"].as_array().expect("tests");
+    assert!(tests.iter().any(|test| test["name"] == "loads in the host" && test["verdict"] == "pass"), "{report}");
 
     let said = linecamp(&["plugin", "check", component, "--config", r#"{"api": "https://a.test", "apy": 1}"#], 1);
     let all = text(&said);
-    assert!(all.contains("has a schema that takes its config") && all.contains("apy"), "{all}");
+    assert!(all.contains("has a schema that accepts its config") && all.contains("apy"), "{all}");
     assert!(all.contains("conformance test"), "{all}");
 }
 
