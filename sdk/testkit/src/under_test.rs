@@ -1,4 +1,4 @@
-//! The under_test of a test: a provider in this process, or a component in the host.
+//! The provider under test: in this process, or as a component in the host.
 
 use std::marker::PhantomData;
 use std::sync::mpsc;

@@ -1,4 +1,4 @@
-//! The component as a under_test: each call goes through a host, as in the daemon.
+//! The component under test: each call goes through a host, as in the daemon.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
