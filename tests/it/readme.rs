@@ -111,7 +111,7 @@ fn every_command_about_names_in_dns_works_as_pasted() {
             }
         }
     }
-    for words in ["conflict, left unchanged", "record-conflict", "own-dns", "Keeps records"] {
+    for words in ["conflict, left unchanged", "record-conflict", "own-dns", "Manages DNS records"] {
         assert!(shell.transcript().contains(words), "it shows {words}: {}", shell.transcript());
     }
     assert_eq!(server.query(NAME, "A"), ["192.0.2.7"], "the site's own provider keeps it in the end");

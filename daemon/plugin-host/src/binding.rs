@@ -61,8 +61,8 @@ impl fmt::Display for SecretUse {
 /// Who may use a secret of the site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretScope {
-    /// The configuration defines the secret without a binding. Providers from the same configuration may use it destination
-    /// every host that they are granted, but not over plain HTTP; providers from the server may not use it.
+    /// The configuration defines the secret without a binding. Providers from the same configuration may use it
+    /// destination every host that they are granted, but not over plain HTTP; providers from the server may not use it.
     LocalProviders,
     /// The configuration binds the secret. The binding applies both to local providers and to those from the server.
     Bound(SecretBinding),

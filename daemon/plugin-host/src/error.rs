@@ -22,8 +22,8 @@ pub enum PluginHostError {
     },
     /// Another user could place native code or a plugin in the directory.
     #[error(
-        "{path} {problem}, so its files cannot be trusted; it must belong to the daemon's user and be writable by no other \
-         (chmod go-w)",
+        "{path} {problem}, so its files cannot be trusted; it must belong to the daemon's user and be writable by no \
+         other (chmod go-w)",
         path = path.display()
     )]
     Exposed {
@@ -93,8 +93,8 @@ pub enum PluginHostError {
     },
     /// The plugin has no valid signature of a trusted publisher.
     #[error(
-        "plugin {plugin} is not signed by a trusted publisher: {problem}; sign it with `minisign -Sm FILE.wasm` and put \
-         FILE.wasm.minisig beside it, or add the publisher's key",
+        "plugin {plugin} is not signed by a trusted publisher: {problem}; sign it with `minisign -Sm FILE.wasm` and \
+         put FILE.wasm.minisig beside it, or add the publisher's key",
         plugin = plugin.display()
     )]
     Unsigned {
@@ -104,7 +104,10 @@ pub enum PluginHostError {
         problem: String,
     },
     /// The compiler could not be run.
-    #[error("failed to run the plugin compiler {compiler}; it is part of the daemon's installation", compiler = compiler.display())]
+    #[error(
+        "failed to run the plugin compiler {compiler}; it is part of the daemon's installation",
+        compiler = compiler.display()
+    )]
     Compiler {
         /// The compiler's path.
         compiler: PathBuf,
@@ -172,8 +175,8 @@ pub enum PluginHostError {
     },
     /// The plugin imports interfaces that plugins do not get.
     #[error(
-        "plugin {plugin} imports {imports}, which no plugin may use: files, sockets and the environment are not available; \
-         use the contract's http and dns-client",
+        "plugin {plugin} imports {imports}, which no plugin may use: files, sockets and the environment are not \
+         available; use the contract's http and dns-client",
         plugin = plugin.display()
     )]
     ForbiddenImport {

@@ -17,8 +17,8 @@ pub trait Outbound: Send + Sync {
     /// Resolves a name to its addresses. The gate rejects those that the grant does not cover.
     fn resolve<'a>(&'a self, endpoint: &'a Endpoint) -> OutboundFuture<'a, Vec<IpAddr>>;
 
-    /// Sends a request and returns the complete response, up to `response_bytes_max` bytes. The request's URI is its path
-    /// and query; `Host` is set.
+    /// Sends a request and returns the complete response, up to `response_bytes_max` bytes. The request's URI is its
+    /// path and query; `Host` is set.
     fn send<'a>(
         &'a self,
         target: &'a Target,

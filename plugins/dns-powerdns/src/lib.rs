@@ -42,8 +42,8 @@ pub struct PowerDns;
 #[derive(Debug, Deserialize, Config)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Base URL of the API: scheme, host and port, such as `https://ns1.example.org:8443`, and the path if it is behind a
-    /// proxy, without `/api/v1`.
+    /// Base URL of the API: scheme, host and port, such as `https://ns1.example.org:8443`, and the path if it is behind
+    /// a proxy, without `/api/v1`.
     #[config(format = "uri", example = "https://ns1.example.org:8443")]
     api: String,
     /// Server ID in the API. In PowerDNS itself it is always `localhost`; a proxy for several servers may have others.

@@ -98,8 +98,8 @@ impl Server<'_> {
                 Ok(UpdateResult::PrerequisiteFailed(code))
             }
             Rcode::REFUSED => Err(ProviderError::unauthorized(format!(
-                "{server} does not allow the key `{key}` to make this change in {zone} (REFUSED): grant the key A, AAAA, \
-                 CNAME and TXT records"
+                "{server} does not allow the key `{key}` to make this change in {zone} (REFUSED): grant the key A, \
+                 AAAA, CNAME and TXT records"
             ))),
             Rcode::NOTAUTH => Err(self.wrong_server("returned NOTAUTH")),
             Rcode::NOTZONE => {
@@ -142,8 +142,8 @@ impl Server<'_> {
         }
     }
 
-    /// Whether the server reports, to an unsigned query, that it does not have the zone. Used only for an error message:
-    /// the response is not signed and may be forged.
+    /// Whether the server reports, to an unsigned query, that it does not have the zone. Used only for an error
+    /// message: the response is not signed and may be forged.
     fn lacks_zone(&self) -> bool {
         let Ok(question) = message::query(self.zone, Rtype::SOA) else { return false };
         let response = self.cx.send_dns(&self.config.server, &question, None);

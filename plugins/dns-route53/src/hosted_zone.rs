@@ -99,7 +99,7 @@ fn list(config: &Settings, cx: &Context, zone: &str) -> Result<Vec<ListedZone>, 
                 listed.retain(|found| names::is_within(&found.name, zone));
                 return Ok(listed);
             }
-            _ => return Err(malformed("does not say whether it is cut")),
+            _ => return Err(malformed("does not say whether it is truncated")),
         };
     }
     Err(ProviderError::invalid(format!("the list of hosted zones from {zone} on has more than {PAGES_MAX} pages")))
@@ -109,6 +109,6 @@ fn insist_on_id(zone: &str, id: &str) -> Result<(), ProviderError> {
     if !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Ok(());
     }
-    let why = "is no id of a hosted zone, which is letters and digits, such as Z0123456789ABC";
+    let why = "is not a hosted zone ID, which has letters and digits, such as Z0123456789ABC";
     Err(ProviderError::invalid(format!("`{}` {why}", id.escape_debug())).field(format!("zone_ids.{zone}")))
 }

@@ -87,7 +87,7 @@ fn list(config: &Settings, cx: &Context, zone_id: &str, place: &Place, open: usi
         .map_err(|why| ProviderError::retry(format!("the listing of hosted zone {zone_id} {why}")))?;
     match &page.next {
         Some(next) if next == place => Err(ProviderError::invalid(format!(
-            "the listing of hosted zone {zone_id} goes on with the page it has given"
+            "the listing of hosted zone {zone_id} names the same page as the next one"
         ))),
         _ => Ok(page),
     }
@@ -100,7 +100,7 @@ fn page_of(response: &Element) -> Result<Page, &'static str> {
     let sets = sets.ok_or("has a record set without name or type")?;
     let is_turned = |pair: &[Listed]| !Wanted::of(&pair[0].name).may_precede(&Wanted::of(&pair[1].name));
     if sets.windows(2).any(is_turned) {
-        return Err("is not in the order of names that Route 53 keeps");
+        return Err("is not sorted by name as in Route 53");
     }
     let next = match response.text_of("IsTruncated") {
         Some("false") => None,
@@ -108,12 +108,12 @@ fn page_of(response: &Element) -> Result<Page, &'static str> {
             let name = response.text_of("NextRecordName").filter(|name| !name.is_empty());
             let identifier = response.text_of("NextRecordIdentifier").filter(|text| !text.is_empty());
             Some(Place {
-                name: name.map(name_of).ok_or("is cut and does not say where it goes on")?,
+                name: name.map(name_of).ok_or("is truncated without a next page")?,
                 rtype: response.text_of("NextRecordType").map(str::to_owned),
                 identifier: identifier.map(str::to_owned),
             })
         }
-        _ => return Err("does not say whether it is cut"),
+        _ => return Err("does not say whether it is truncated"),
     };
     Ok(Page { sets, next })
 }

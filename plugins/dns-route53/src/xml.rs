@@ -13,7 +13,7 @@ pub(crate) struct XmlError(&'static str);
 
 impl fmt::Display for XmlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no XML: {}", self.0)
+        write!(f, "invalid XML: {}", self.0)
     }
 }
 
@@ -35,11 +35,11 @@ impl Element {
             reader.step()?;
         }
         let (Some(mut root), true) = (reader.open.pop(), reader.open.is_empty()) else {
-            return Err(XmlError("it ends within an element"));
+            return Err(XmlError("unclosed element"));
         };
         match (root.children.pop(), root.children.is_empty()) {
             (Some(only), true) => Ok(only),
-            (_, _) => Err(XmlError("it has not one root")),
+            (_, _) => Err(XmlError("not exactly one root element")),
         }
     }
 
@@ -83,7 +83,7 @@ impl<'a> Reader<'a> {
         } else if self.rest.starts_with("<?") {
             self.upto("?>").map(drop)
         } else if self.rest.starts_with("<!") {
-            Err(XmlError("it has a document type"))
+            Err(XmlError("document type not supported"))
         } else if self.rest.starts_with("</") {
             let name = self.upto(">")?;
             self.close(local(name[2..].trim_end()))
@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
 
     /// Consumes everything up to and including `end`, and returns it without `end`.
     fn upto(&mut self, end: &str) -> Result<&'a str, XmlError> {
-        let (before, rest) = self.rest.split_once(end).ok_or(XmlError("it ends within a tag"))?;
+        let (before, rest) = self.rest.split_once(end).ok_or(XmlError("unclosed tag"))?;
         self.rest = rest;
         Ok(before)
     }
@@ -122,7 +122,7 @@ impl<'a> Reader<'a> {
                 (_, _) => {}
             }
         }
-        Err(XmlError("it ends within a tag"))
+        Err(XmlError("unclosed tag"))
     }
 
     fn open(&mut self, tag: &str) -> Result<(), XmlError> {
@@ -132,7 +132,7 @@ impl<'a> Reader<'a> {
             return Err(XmlError("an element has no name"));
         }
         if DEPTH_MAX <= self.open.len() {
-            return Err(XmlError("its elements are too deep"));
+            return Err(XmlError("elements nested too deeply"));
         }
         self.open.push(Element { name: local(name).to_owned(), ..Element::default() });
         if is_empty { self.close(local(name)) } else { Ok(()) }
@@ -140,14 +140,14 @@ impl<'a> Reader<'a> {
 
     fn close(&mut self, name: &str) -> Result<(), XmlError> {
         let Some(element) = self.open.pop().filter(|element| element.name == name && !self.open.is_empty()) else {
-            return Err(XmlError("an element ends that was not begun"));
+            return Err(XmlError("unexpected end tag"));
         };
         self.top()?.children.push(element);
         Ok(())
     }
 
     fn top(&mut self) -> Result<&mut Element, XmlError> {
-        self.open.last_mut().ok_or(XmlError("an element ends that was not begun"))
+        self.open.last_mut().ok_or(XmlError("unexpected end tag"))
     }
 }
 
@@ -173,8 +173,8 @@ fn unescape(text: &str) -> Result<String, XmlError> {
     let mut parts = text.split('&');
     let mut plain = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let (entity, rest) = part.split_once(';').ok_or(XmlError("an entity does not end"))?;
-        plain.push(meaning(entity).ok_or(XmlError("an entity is not known"))?);
+        let (entity, rest) = part.split_once(';').ok_or(XmlError("unclosed entity"))?;
+        plain.push(meaning(entity).ok_or(XmlError("unknown entity"))?);
         plain.push_str(rest);
     }
     Ok(plain)

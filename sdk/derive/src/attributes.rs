@@ -52,7 +52,7 @@ impl Container {
                         skip_value(&meta)?;
                     }
                     "crate" | "bound" => skip_value(&meta)?,
-                    _ => return Err(meta.error("a config's schema cannot say this")),
+                    _ => return Err(meta.error("not supported in a config schema")),
                 }
                 Ok(())
             })?;
@@ -84,7 +84,7 @@ impl Member {
             }
             "skip" | "skip_deserializing" => self.is_skipped = true,
             "deserialize_with" | "with" => skip_value(meta)?,
-            _ => return Err(meta.error("a config's schema cannot say this")),
+            _ => return Err(meta.error("not supported in a config schema")),
         }
         Ok(())
     }
@@ -93,7 +93,7 @@ impl Member {
         let found = word(meta);
         let Some((_, keyword)) = KEYWORDS.iter().find(|(name, _)| *name == found) else {
             let known: Vec<_> = KEYWORDS.iter().map(|(name, _)| *name).collect();
-            return Err(meta.error(format!("`config` takes {}", known.join(", "))));
+            return Err(meta.error(format!("`config` accepts {}", known.join(", "))));
         };
         let value = literal(&meta.value()?.parse()?)?;
         let value = if *keyword == "examples" { format!("[{value}]") } else { value };
@@ -122,10 +122,10 @@ fn literal(expression: &Expr) -> Result<String> {
             Lit::Bool(value) => Ok(value.value.to_string()),
             Lit::Int(number) => Ok(number.base10_digits().to_owned()),
             Lit::Float(number) => Ok(number.base10_digits().to_owned()),
-            other => Err(Error::new(other.span(), "a text, a number or a truth value")),
+            other => Err(Error::new(other.span(), "expected a string, a number or a boolean")),
         },
         Expr::Unary(ExprUnary { op: UnOp::Neg(_), expr, .. }) => Ok(format!("-{}", literal(expr)?)),
-        other => Err(Error::new_spanned(other, "a text, a number or a truth value")),
+        other => Err(Error::new_spanned(other, "expected a string, a number or a boolean")),
     }
 }
 

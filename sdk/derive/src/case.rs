@@ -27,7 +27,7 @@ impl Case {
             "SCREAMING_SNAKE_CASE" => Self::ScreamingSnake,
             "kebab-case" => Self::Kebab,
             "SCREAMING-KEBAB-CASE" => Self::ScreamingKebab,
-            _ => return Err(Error::new(text.span(), "serde does not know this case")),
+            _ => return Err(Error::new(text.span(), "unknown case")),
         })
     }
 
@@ -64,18 +64,18 @@ impl Case {
             Self::Kebab => words.join("-"),
             Self::ScreamingKebab => words.join("-").to_ascii_uppercase(),
             Self::ScreamingSnake => words.join("_").to_ascii_uppercase(),
-            Self::Pascal => words.iter().map(|word| capitalised(word)).collect(),
+            Self::Pascal => words.iter().map(|word| capitalized(word)).collect(),
             Self::Camel => words
                 .iter()
                 .enumerate()
-                .map(|(index, word)| if index == 0 { word.clone() } else { capitalised(word) })
+                .map(|(index, word)| if index == 0 { word.clone() } else { capitalized(word) })
                 .collect(),
             Self::AsIs | Self::Lower | Self::Upper | Self::Snake => words.join("_"),
         }
     }
 }
 
-fn capitalised(word: &str) -> String {
+fn capitalized(word: &str) -> String {
     let mut letters = word.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

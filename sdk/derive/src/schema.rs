@@ -11,16 +11,16 @@ use crate::json;
 /// Implements `Config` for a struct with named fields, or an enum without fields.
 pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     if !input.generics.params.is_empty() {
-        return Err(Error::new_spanned(&input.generics, "a config is of one type, without generics"));
+        return Err(Error::new_spanned(&input.generics, "a config cannot be generic"));
     }
     let container = Container::read(&input.attrs)?;
     let body = match &input.data {
         Data::Struct(data) => match &data.fields {
             Fields::Named(fields) => object(input, &container, fields)?,
-            other => return Err(Error::new_spanned(other, "a config's fields have names")),
+            other => return Err(Error::new_spanned(other, "a config must have named fields")),
         },
         Data::Enum(data) => choice(&container, &data.variants)?,
-        Data::Union(data) => return Err(Error::new(data.union_token.span, "a config is a struct or an enum")),
+        Data::Union(data) => return Err(Error::new(data.union_token.span, "a config must be a struct or an enum")),
     };
     let name = &input.ident;
     let parts = &body.parts;
@@ -73,7 +73,7 @@ impl Text {
 
 fn object(input: &DeriveInput, container: &Container, fields: &FieldsNamed) -> Result<Text> {
     if !container.denies_unknown {
-        let why = "a config refuses what it does not know: add #[serde(deny_unknown_fields)]";
+        let why = "a config must reject unknown fields: add #[serde(deny_unknown_fields)]";
         return Err(Error::new_spanned(&input.ident, why));
     }
     let mut text = Text::default();
@@ -115,7 +115,7 @@ fn choice(container: &Container, variants: &Punctuated<Variant, Comma>) -> Resul
     let mut names = Vec::new();
     for variant in variants {
         if !matches!(variant.fields, Fields::Unit) {
-            return Err(Error::new_spanned(variant, "a choice of a config has no fields"));
+            return Err(Error::new_spanned(variant, "an enum variant of a config must not have fields"));
         }
         let member = Member::read(&variant.attrs)?;
         if !member.is_skipped {
@@ -131,7 +131,7 @@ fn choice(container: &Container, variants: &Punctuated<Variant, Comma>) -> Resul
 /// Appends the content of a type's schema, without the braces.
 fn push_type(text: &mut Text, ty: &Type, member: &Member) -> Result<()> {
     let bad =
-        || Error::new_spanned(ty, "a config holds numbers, bool, String, Option, Vec, BTreeMap and other configs");
+        || Error::new_spanned(ty, "supported types: numbers, bool, String, Option, Vec, BTreeMap and other configs");
     let Type::Path(path) = ty else { return Err(bad()) };
     let last = path.path.segments.last().ok_or_else(bad)?;
     let is_bounded = |keyword: &str| member.keywords.iter().any(|(name, _)| *name == keyword);

@@ -10,7 +10,8 @@ import http from "linecamp:provider/http@1.0.0";
 // Maximum number of pages that are read. More pages than this do not seem to end.
 const PAGES_MAX = 1000;
 
-// Maximum nesting depth of JSON that is parsed. The engine parses recursively, and deeper nesting would exceed its stack.
+// Maximum nesting depth of JSON that is parsed. The engine parses recursively, and deeper nesting would exceed its
+// stack.
 const DEPTH_MAX = 64;
 
 // Maximum length of a service's error message in an error, in characters.
@@ -113,7 +114,8 @@ function settings(text) {
   } catch {
     throw invalid("invalid config: not JSON");
   }
-  if (typeof config !== "object" || config === null || Array.isArray(config)) throw invalid("invalid config: not a JSON object");
+  const isObject = typeof config === "object" && config !== null && !Array.isArray(config);
+  if (!isObject) throw invalid("invalid config: not a JSON object");
   for (const name of Object.keys(config)) {
     if (name !== "api") throw invalid(`unknown setting \`${name}\``, name);
   }
@@ -192,10 +194,12 @@ function listingOf(response) {
     Number.isInteger(record.ttl) &&
     Array.isArray(record.values) &&
     record.values.every((value) => typeof value === "string");
-  if (!Array.isArray(listing?.records) || !listing.records.every(isRecord)) throw malformed(response, "invalid `records`");
+  const areRecords = Array.isArray(listing?.records) && listing.records.every(isRecord);
+  if (!areRecords) throw malformed(response, "invalid `records`");
   if (listing.next !== null && !Number.isInteger(listing.next)) throw malformed(response, "invalid `next`");
   const isDelegated = ({ name, zone } = {}) => typeof name === "string" && typeof zone === "string";
-  if (!Array.isArray(listing.delegated) || !listing.delegated.every(isDelegated)) throw malformed(response, "invalid `delegated`");
+  const areDelegated = Array.isArray(listing.delegated) && listing.delegated.every(isDelegated);
+  if (!areDelegated) throw malformed(response, "invalid `delegated`");
   return listing;
 }
 
@@ -224,7 +228,8 @@ function invalid(reason, field = null) {
 // Records written for this name to the configured zone would never be served. The error names it, so that the host
 // excludes it and continues with the others.
 function inChildZone(name, zone) {
-  const reason = `name ${name} is in the child zone ${zone}, which is served separately: add zone ${zone} to the provider, or choose another name template`;
+  const problem = `name ${name} is in the child zone ${zone}, which is served separately`;
+  const reason = `${problem}: add zone ${zone} to the provider, or choose another name template`;
   return { tag: "invalid", val: { reason, field: null, name } };
 }
 

@@ -8,8 +8,9 @@ use crate::http::HttpError;
 
 /// Why a call failed. It tells the host what to do, so a provider neither retries nor sleeps.
 ///
-/// Operators read the message: say what was attempted and what to do. [`Response::error_for_status`](crate::Response::error_for_status)
-/// truncates and cleans text that comes from a service.
+/// Operators read the message: say what was attempted and what to do.
+/// [`Response::error_for_status`](crate::Response::error_for_status) truncates and cleans text that comes from a
+/// service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProviderError {
     /// It may succeed later: the service is unreachable, slow, or limits the rate.

@@ -102,8 +102,8 @@ impl Write {
 /// `found` must contain everything that exists at these names: whatever is missing from it counts as absent.
 ///
 /// # Errors
-/// [`ProviderError::Conflict`] if the records found are neither the `before` nor the `after` of a change, nor on the path
-/// between them: write nothing in that case.
+/// [`ProviderError::Conflict`] if the records found are neither the `before` nor the `after` of a change, nor on the
+/// path between them: write nothing in that case.
 pub fn plan(changes: &[Change], found: &[Record]) -> Result<Vec<Write>, ProviderError> {
     let mut all = Vec::new();
     for change in changes {

@@ -47,10 +47,10 @@ pub trait DnsProvider {
     ///
     /// Each change is a compare-and-swap: if the current set equals `after`, the change is already done; if it equals
     /// neither `before` nor `after`, the call ends in a [`ProviderError::Conflict`] and writes nothing at all.
-    /// [`remaining_changes`](crate::remaining_changes) makes this decision for a service that cannot compare by itself. A call that was
-    /// interrupted, or whose response was lost, may be repeated with the same `idempotency_key` and finishes what the first one
-    /// began: a set that its own writes left partway from `before` to `after` is not a conflict.
-    /// [`per_record`](crate::per_record) handles that for a service that writes value by value.
+    /// [`remaining_changes`](crate::remaining_changes) makes this decision for a service that cannot compare by itself.
+    /// A call that was interrupted, or whose response was lost, may be repeated with the same `idempotency_key` and
+    /// finishes what the first one began: a set that its own writes left partway from `before` to `after` is not a
+    /// conflict. [`per_record`](crate::per_record) handles that for a service that writes value by value.
     ///
     /// A change set contains each name and type once. With [`atomic`](DnsCapabilities::atomic), either all changes are
     /// applied or none. Otherwise the host sends one change per change set; if a change set has more and one of them
@@ -88,7 +88,8 @@ pub struct ProviderInfo {
 }
 
 impl ProviderInfo {
-    /// Starts a description: `ProviderInfo::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), "Manages records at …")`.
+    /// Starts a description: `ProviderInfo::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), "Manages records at
+    /// …")`.
     pub fn new(name: &'static str, version: &'static str, summary: &'static str) -> Self {
         Self {
             name,

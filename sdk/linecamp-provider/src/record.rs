@@ -90,8 +90,8 @@ impl Change {
         self.set().map_or("", |set| &set.rtype)
     }
 
-    /// Whether it only removes values. Such a change is applied even where the name is in a child zone of the configured
-    /// zone: records written before the child zone existed must be removable.
+    /// Whether it only removes values. Such a change is applied even where the name is in a child zone of the
+    /// configured zone: records written before the child zone existed must be removable.
     pub fn only_removes(&self) -> bool {
         let (Some(before), after) = (&self.before, &self.after) else { return false };
         let before = before.canonical();
@@ -110,10 +110,10 @@ impl Change {
 
 /// Compares the changes with the record sets found at their names, and returns the remaining changes, in order.
 ///
-/// For a service that writes whole sets and does not compare by itself: observe, `remaining_changes`, write. Changes by others
-/// between the two are not detected; if the service can compare (an `If-Match`, a prerequisite, deleting by exact
-/// value), let it. A service that writes value by value needs [`per_record`](crate::per_record) instead, which recognizes a
-/// half-written set.
+/// For a service that writes whole sets and does not compare by itself: observe, `remaining_changes`, write. Changes by
+/// others between the two are not detected; if the service can compare (an `If-Match`, a prerequisite, deleting by
+/// exact value), let it. A service that writes value by value needs [`per_record`](crate::per_record) instead, which
+/// recognizes a half-written set.
 ///
 /// `found` must contain everything that exists at the names of the changes: whatever is missing from it counts as
 /// absent.
@@ -121,8 +121,8 @@ impl Change {
 /// `found` may list a set in pieces: sets of one name and type are merge, and the lowest of their TTLs is the set's.
 ///
 /// # Errors
-/// [`ProviderError::Conflict`] if the set found equals neither the `before` nor the `after` of a change: write nothing in
-/// that case.
+/// [`ProviderError::Conflict`] if the set found equals neither the `before` nor the `after` of a change: write nothing
+/// in that case.
 pub fn remaining_changes<'a>(changes: &'a [Change], found: &[RecordSet]) -> Result<Vec<&'a Change>, ProviderError> {
     let mut current_sets = merge(found);
     let mut remaining = Vec::new();

@@ -1,7 +1,7 @@
 //! A provider for a small zone API. Replace the API with your service's.
 //!
-//! The four calls take data and return data: describe the provider, validate a config, observe a zone, and apply changes.
-//! A provider never retries, never sleeps and keeps no state between calls; the host does all of that.
+//! The four calls take data and return data: describe the provider, validate a config, observe a zone, and apply
+//! changes. A provider never retries, never sleeps and keeps no state between calls; the host does all of that.
 
 use linecamp_provider::prelude::*;
 use serde::{Deserialize, Serialize};

@@ -35,13 +35,13 @@ impl Schema {
     /// # Errors
     /// A message that says why it is not such a schema.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let value: Value = serde_json::from_str(text).map_err(|error| format!("the schema is no JSON: {error}"))?;
+        let value: Value = serde_json::from_str(text).map_err(|error| format!("the schema is not JSON: {error}"))?;
         match value.get("type").and_then(Value::as_str) {
             Some("object") => {}
             _ => return Err("the schema is not that of an object".to_owned()),
         }
         match unknown_keyword(&value) {
-            Some(keyword) => Err(format!("the schema says `{keyword}`, which no host reads")),
+            Some(keyword) => Err(format!("the schema uses the unsupported keyword `{keyword}`")),
             None => Ok(Self(value)),
         }
     }
@@ -96,7 +96,7 @@ fn problem(schema: &Value, value: &Value, path: &str) -> Option<String> {
     if let Some((least, greatest, size)) = size {
         let bound = |keyword: &str| schema.get(keyword).and_then(Value::as_f64);
         if bound(least).is_some_and(|bound| size < bound) || bound(greatest).is_some_and(|bound| bound < size) {
-            return Some(format!("{} is out of its range", at()));
+            return Some(format!("{} is out of range", at()));
         }
     }
     match value {
@@ -119,7 +119,7 @@ fn fields_problem(schema: &Value, fields: &serde_json::Map<String, Value>, path:
         let named = schema.get("properties").and_then(|properties| properties.get(name));
         match (named, schema.get("additionalProperties")) {
             (Some(inner), _) => problem(inner, value, &below(name)),
-            (None, Some(Value::Bool(false))) => Some(format!("there is no setting `{}`", below(name))),
+            (None, Some(Value::Bool(false))) => Some(format!("unknown setting `{}`", below(name))),
             (None, Some(inner @ Value::Object(_))) => problem(inner, value, &below(name)),
             (None, _) => None,
         }
@@ -176,7 +176,7 @@ mod tests {
         check(r#"{"api": "xyz", "mode": "c"}"#, Some("`mode`"));
         check(r#"{"api": "xyz", "servers": ["x", 1]}"#, Some("`servers[1]`"));
         check(r#"{"api": "xyz", "servers": ["x", "y", "z"]}"#, Some("`servers`"));
-        check(r#"{"api": "xyz", "apy": 1}"#, Some("no setting `apy`"));
+        check(r#"{"api": "xyz", "apy": 1}"#, Some("unknown setting `apy`"));
     }
 
     #[test]

@@ -11,7 +11,7 @@
 //!
 //! `name` may be repeated; without it, all records are listed. All requests need a bearer token. Errors are `{"error":
 //! "…"}`: 400 for a malformed request, 401 without the token, 404 for another zone, 422 for an invalid record. A
-//! requested name that lies in a zone below is listed with that zone in `delegated`, and a change that adds records
+//! requested name in a child zone is listed with that zone in `delegated`, and a change that adds records
 //! there gets a 421; records that the zone contains there from before can be deleted.
 //!
 //! A response may contain more than was requested: other record sets, and sets without values, which count as absent. A
@@ -93,7 +93,7 @@ impl ZoneService {
         shown
     }
 
-    /// Returns the zone below in which a name lies, if any.
+    /// Returns the child zone that contains a name, if any.
     fn delegated(&self, name: &str) -> Option<Value> {
         let below = self.delegated.iter().find(|below| names::is_within(name, below))?;
         Some(json!({ "name": name, "zone": below }))

@@ -165,8 +165,8 @@ impl DnsProvider for ByValue {
     type Config = Settings;
 
     fn describe() -> ProviderInfo {
-        let about = ProviderInfo::new("dns-by-value", "1.0.0", "Keeps records of one value.").can_list_records();
-        about.ttl_min(60).secret("token", "The API's token.").endpoint("{api}")
+        let info = ProviderInfo::new("dns-by-value", "1.0.0", "Manages records of one value.").can_list_records();
+        info.ttl_min(60).secret("token", "The API's token.").endpoint("{api}")
     }
 
     fn validate(config: &Settings, cx: &Context) -> Result<(), ProviderError> {

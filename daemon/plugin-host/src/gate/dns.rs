@@ -3,8 +3,8 @@
 use domain::base::iana::{Opcode, Rcode};
 use domain::base::{Message, ParsedName, Question};
 
-/// Whether `response` is the response to `query`: the same ID and the same question. Some servers omit the question from
-/// an error response, and from the response to an update.
+/// Whether `response` is the response to `query`: the same ID and the same question. Some servers omit the question
+/// from an error response, and from the response to an update.
 pub(crate) fn is_response(query: &[u8], response: &[u8]) -> bool {
     let (Ok(query), Ok(response)) = (Message::from_slice(query), Message::from_slice(response)) else {
         return false;

@@ -92,11 +92,13 @@ pub(super) fn list(directory: &Path) -> Result<BTreeMap<Name, Stamp>, PluginHost
         let file_name = entry.file_name();
         let Some(stem) = file_name.to_str().and_then(|name| name.strip_suffix(EXTENSION)) else { continue };
         let Ok(name) = Name::parse(stem) else {
-            tracing::warn!(file = %entry.path().display(), "ignoring file: plugin file names are a-z, 0-9 and `-`, followed by .wasm");
+            let file = entry.path();
+            tracing::warn!(file = %file.display(), "file ignored: plugin names are a-z, 0-9 and `-`, then .wasm");
             continue;
         };
         if PLUGINS_KNOWN_MAX <= found.len() {
-            tracing::warn!(directory = %directory.display(), "more than {PLUGINS_KNOWN_MAX} plugins; not all of them are watched");
+            let directory = directory.display();
+            tracing::warn!(%directory, "more than {PLUGINS_KNOWN_MAX} plugins; not all of them are watched");
             break;
         }
         match stamp(&entry.path()) {

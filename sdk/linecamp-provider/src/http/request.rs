@@ -110,8 +110,8 @@ impl RequestBuilder {
     /// Sends the request and waits for the response, whatever its status.
     ///
     /// # Errors
-    /// [`ProviderError`] if there is no response: a retry if the service did not respond, invalid if the host denies the
-    /// request.
+    /// [`ProviderError`] if there is no response: a retry if the service did not respond, invalid if the host denies
+    /// the request.
     pub fn send(self) -> Result<Response, ProviderError> {
         let place = self.request.place();
         if let Some(json_error) = &self.json_error {

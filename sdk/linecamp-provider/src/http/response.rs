@@ -9,8 +9,8 @@ use super::{HttpResponse, date};
 use crate::context::Context;
 use crate::error::ProviderError;
 
-/// Maximum length in bytes of a service's error message in a provider error. Longer messages are truncated: an operator reads
-/// a sentence, not a page.
+/// Maximum length in bytes of a service's error message in a provider error. Longer messages are truncated: an operator
+/// reads a sentence, not a page.
 const MESSAGE_BYTES_MAX: usize = 300;
 
 /// Bytes of a response that are searched for an error message. A longer error is a page, of which the beginning
@@ -55,8 +55,8 @@ impl Response {
     /// Parses the body as JSON.
     ///
     /// # Errors
-    /// A [`ProviderError`] to retry, which names the request and where the response differs from what was expected: the usual
-    /// cause is something between the host and the service, such as a proxy.
+    /// A [`ProviderError`] to retry, which names the request and where the response differs from what was expected: the
+    /// usual cause is something between the host and the service, such as a proxy.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ProviderError> {
         serde_json::from_slice(&self.response.body).map_err(|error| self.malformed(error))
     }
@@ -86,8 +86,8 @@ impl Response {
         }
     }
 
-    /// Returns the error for the status, as [`error_for_status`](Self::error_for_status) does, for a response that has already been
-    /// examined.
+    /// Returns the error for the status, as [`error_for_status`](Self::error_for_status) does, for a response that has
+    /// already been examined.
     pub fn error(&self) -> ProviderError {
         let status = self.status();
         let reason = match self.service_message() {

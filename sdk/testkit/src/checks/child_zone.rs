@@ -72,8 +72,8 @@ fn delegated(fixture: &Fixture<'_>) -> Result<(), NotPassed> {
     }
 }
 
-/// Checks that the call fails because of the one name in the child zone, that the message names the child zone, and that nothing is
-/// written.
+/// Checks that the call fails because of the one name in the child zone, that the message names the child zone, and
+/// that nothing is written.
 fn in_child_zone(harness: &Harness<'_>, fixture: &Fixture<'_>, call: &Call) -> Result<(), NotPassed> {
     let (before, writes) = (fixture.truth(), fixture.writes());
     let (result, _) = fixture.call(FaultPlan::NoFault, call);

@@ -34,7 +34,7 @@ struct Listed {
     disabled: bool,
 }
 
-/// A name in a zone below.
+/// A name in a child zone.
 #[derive(Deserialize)]
 struct Delegated {
     name: String,
