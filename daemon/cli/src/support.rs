@@ -40,7 +40,7 @@ impl SupportBundle {
         // Fail before the file is created if the site does not exist.
         let site: Site = client.send(request).await?;
         let mut redactor = Redactor::default();
-        redactor.know(client.key().as_bytes());
+        redactor.add_secret(client.key().as_bytes());
         let title = format!(
             "Linecamp support bundle for site {} in environment {}, written by linecamp {} from the data of {}",
             site.name,

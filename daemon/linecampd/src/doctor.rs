@@ -4,8 +4,8 @@
 //! and starts no session: servers are probed with a temporary key, so that a daemon's session is not disturbed. All
 //! checks run in parallel, each with a time limit; the whole run takes at most [`RUN_LIMIT`].
 //!
-//! The evidence comes from `machine` (files and limits of this machine), `running` (the daemon and its service), and the
-//! server probes of `linecamp_doctor`.
+//! The evidence comes from `machine` (files and limits of this machine), `running` (the daemon and its service), and
+//! the server probes of `linecamp_doctor`.
 
 mod machine;
 mod running;
