@@ -1,8 +1,8 @@
 //! Checks of servers as seen from this machine: name, path, packets, certificate, clock.
 //!
 //! All addresses of all servers are probed concurrently: [`probe_servers`] takes [`NETWORK_LIMIT`] at most, whatever
-//! does not respond. It completes a handshake and closes the connection. It sends no message of the link's protocol, so that no
-//! session is opened and a daemon connected at the same time is not disturbed.
+//! does not respond. It completes a handshake and closes the connection. It sends no message of the link's protocol, so
+//! that no session is opened and a daemon connected at the same time is not disturbed.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
