@@ -16,7 +16,7 @@ mod server;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use linecamp_model::{CallId, IdentityGrant, JoinSecret, JoinToken, Name, Text, TokenId};
+use linecamp_model::{CallId, IdentityGrant, JoinSecret, JoinToken, Name, Refusal, Text, TokenId};
 
 use crate::carrier::{Arrival, Carrier, NodeId};
 use crate::chance::{Chance, Purpose};
@@ -27,8 +27,6 @@ use crate::plan::{MemberBerth, Plan};
 use crate::queue::Queue;
 use crate::scenario::Scenario;
 use crate::trace::Trace;
-
-pub(crate) use self::node::SERVER;
 
 use self::name_server::Dns;
 use self::node::Node;
@@ -114,6 +112,20 @@ enum Part {
     Quiet,
     /// The run is over.
     FaultEnd,
+}
+
+/// The server's address.
+pub(crate) const SERVER: &str = "10.255.255.1:443";
+
+/// How a daemon ended permanently.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum End {
+    /// It was removed and has erased its identity.
+    Forgotten,
+    /// It was rejected, and waits for an operator.
+    Refused(Refusal),
+    /// It was a clone or a hostile member, and was removed.
+    TakenAway,
 }
 
 /// The simulated world.

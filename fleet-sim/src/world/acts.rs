@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::node::{End, Node};
+use super::End;
+use super::node::Node;
 use super::{FaultEnd, Part, SimEvent, World};
 use crate::carrier::{Carrier, NodeId};
 use crate::chance::{Chance, Purpose};

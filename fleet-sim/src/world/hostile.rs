@@ -14,8 +14,7 @@ use linecamp_model::{
 };
 use linecamp_proto::VERSIONS;
 
-use super::node::End;
-use super::{SERVER, SimEvent, World, name, text};
+use super::{End, SERVER, SimEvent, World, name, text};
 use crate::carrier::{Carrier, NodeId};
 use crate::chance::{Chance, Purpose};
 use crate::kind::Kind;

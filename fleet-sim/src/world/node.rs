@@ -10,21 +10,18 @@ use linecamp_core::{
 };
 use linecamp_model::{
     CommandId, DialId, FromServer, FromSite, IdentityGrant, JoinToken, KeyFingerprint, LabelKey, LabelValue, Level,
-    Name, Now, ProviderSpec, Refusal, RefusalCode, RunId, ServerAddress, SiteChange, SiteId, Text,
+    Name, Now, ProviderSpec, RefusalCode, RunId, ServerAddress, SiteChange, SiteId, Text,
 };
 use linecamp_proto::{VERSIONS, decode_from_site, encode_from_site};
 
 use super::hostile::Hostile;
-use super::{FaultEnd, SimEvent, World, name, text};
+use super::{End, FaultEnd, SERVER, SimEvent, World, name, text};
 use crate::carrier::{Carrier, NodeId};
 use crate::chance::{Chance, Purpose};
 use crate::check::{Watch, held_on_the_spot};
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::line::Profile;
-
-/// The server's address.
-pub(crate) const SERVER: &str = "10.255.255.1:443";
 
 /// A machine at a site.
 #[derive(Debug)]
@@ -67,17 +64,6 @@ pub(super) struct Node {
     pub(super) next_command: CommandId,
     pub(super) writes: u64,
     wants_facts: bool,
-}
-
-/// How a daemon ended permanently.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    /// It was removed and has erased its identity.
-    Forgotten,
-    /// It was rejected, and waits for an operator.
-    Refused(Refusal),
-    /// It was a clone or a hostile member, and was removed.
-    TakenAway,
 }
 
 impl Node {

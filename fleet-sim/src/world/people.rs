@@ -6,7 +6,7 @@ use std::time::Duration;
 use linecamp_core::{Edit, EnvironmentEdit, FleetCommand, Force, JoinWish, NewToken, SiteCommand, SiteRef, Subject};
 use linecamp_model::{LabelKey, LabelPatch, LabelValue, Level, Phase, SiteId, Text};
 
-use super::node::End;
+use super::End;
 use super::{AGAIN, APPROVAL, HOSTILE_TOKENS, PENDING_TOKENS, SITES_PER_TOKEN, World, name};
 use crate::carrier::{Carrier, NodeId};
 use crate::check::{LevelOf, Promise, What};

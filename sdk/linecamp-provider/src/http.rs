@@ -1,11 +1,13 @@
 //! HTTP through the host, which checks the grant, enforces the limits and inserts the secrets.
 
+mod client;
 mod date;
 mod request;
 mod response;
 
 use std::fmt;
 
+pub use self::client::Page;
 pub use self::request::RequestBuilder;
 pub use self::response::Response;
 

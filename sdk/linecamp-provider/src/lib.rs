@@ -97,10 +97,10 @@ pub mod url;
 pub use config::Config;
 #[doc(hidden)]
 pub use config::text as config_text;
-pub use context::{Context, Host, Level, Log, Page};
+pub use context::{Context, Host, Level, Log};
 pub use dns_client::{DnsError, Tsig, TsigCode};
 pub use error::ProviderError;
-pub use http::{RequestBuilder, Response, Sigv4};
+pub use http::{Page, RequestBuilder, Response, Sigv4};
 pub use linecamp_provider_derive::Config;
 pub use provider::{DnsCapabilities, DnsProvider, ProviderInfo, SecretRequirement};
 pub use record::{Change, RecordSet, remaining_changes};

@@ -24,7 +24,8 @@ use crate::numbers::{median, micros, percentile};
 use crate::table::{Figure, Table};
 
 /// The size of the smallest call's answer: a plugin's description of itself is some hundreds of bytes.
-const ANSWER: &str = r#"{"name": "dns-fake", "version": "0.1.0", "summary": "Manages DNS records in a small zone API."}"#;
+const ANSWER: &str =
+    r#"{"name": "dns-fake", "version": "0.1.0", "summary": "Manages DNS records in a small zone API."}"#;
 
 pub(super) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
     // The burst also covers what is started here: the shells and the server's thread.
