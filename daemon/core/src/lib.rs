@@ -19,11 +19,10 @@
 
 mod backoff;
 mod conditions;
+mod dns;
 mod fleet;
 mod ledger;
 pub mod mutants;
-mod provider;
-mod records;
 mod rng;
 mod site;
 mod sync;
@@ -35,6 +34,10 @@ pub mod testing;
 #[cfg(test)]
 mod stories;
 
+pub use dns::{
+    CALL_MAX, CONFLICT_RETRY_FIRST, DELETES_PER_ROUND_MAX, OWN_ADDRESS_LABEL, QUARANTINE, RECHECK_DELAY,
+    RECONCILE_INTERVAL, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX,
+};
 pub use fleet::{
     CERTIFICATE_LIFE, Credential, DUPLICATE_CLEARS_AFTER, DUPLICATE_RETRY, ENVIRONMENT_DEFAULT, Edit, EnvironmentEdit,
     EventFilter, FIRST_MESSAGE_MAX, Fleet, FleetCommand, FleetCommandError, FleetConfig, FleetOutput, FleetTimer,
@@ -42,11 +45,6 @@ pub use fleet::{
     PROBE_MAX, Peer, ProviderSummary, RECOVERIES_PER_DAY_DEFAULT, REDIALS_PER_SECOND, REMOVED_KEEP_DEFAULT,
     START_GRACE, SWEEP_PERIOD, SavedFleet, SeenLabels, SessionEvent, SiteFilter, SiteRef, Subject, UnreadableRecord,
 };
-pub use provider::{
-    CALL_MAX, CONFLICT_RETRY_FIRST, QUARANTINE, RECHECK_DELAY, RECONCILE_INTERVAL, RETRY_AFTER_MAX, RETRY_FIRST,
-    RETRY_MAX,
-};
-pub use records::{DELETES_PER_ROUND_MAX, OWN_ADDRESS_LABEL};
 pub use rng::Rng;
 pub use site::{
     CLOCK_SKEW_MAX, DIAL_MAX, Dial, DropIns, FACTS_PERIOD, FIRST_FACTS_MAX, Fact, Facts, GREETING_MAX, JoinWish,

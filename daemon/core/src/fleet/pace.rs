@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use linecamp_model::{EventBatch, Instant, LabelSet, StatusBody, StatusDelta};
 
-use crate::provider::bytes_of;
+use crate::dns::bytes_of;
 
 /// The burst a site may send at once: an outbox of a thousand events, plus a dozen full statuses.
 pub const PACE_BURST: u32 = 2_048;

@@ -1,6 +1,6 @@
 //! The site's providers: which ones run, their desired records, and their results.
 //!
-//! [`provider`](crate::provider) and [`records`](crate::records) hold the rules; this module dispatches to them.
+//! [`dns`](crate::dns) holds the rules; this module dispatches to them.
 //! Providers come from the spec and from the site's own configuration; for equal names the site's own wins. Desired
 //! records follow from spec, labels and addresses, and are recomputed whenever one of these may have changed.
 
@@ -15,8 +15,8 @@ use linecamp_model::{
 };
 
 use super::{Release, Site, SiteCommandError, SiteOutput, Timer, WITHDRAW_MAX};
-use crate::provider::{Act, CALL_MAX, Provider, Scope};
-use crate::records::{At, HostInput, Wanted, wanted};
+use crate::dns::{Act, CALL_MAX, Provider, Scope};
+use crate::dns::{At, HostInput, Wanted, wanted};
 use crate::sync::Documents;
 
 /// How many records, facts or plugins a condition names; the rest is counted.
@@ -334,7 +334,7 @@ impl Site {
         });
         statuses.extend(last.map(|(id, last)| {
             let notes = state.held.keys().filter(|key| key.provider == id);
-            crate::provider::status_of_gone(last, notes, bytes_max)
+            crate::dns::status_of_gone(last, notes, bytes_max)
         }));
         statuses
     }

@@ -5,7 +5,7 @@
 //!            any call that fails ─► waiting ─► checking
 //! ```
 //!
-//! A round handles each zone in turn: observe it, plan ([`records`](crate::records)), persist ownership notes for what
+//! A round handles each zone in turn: observe it, plan ([`dns`](crate::dns)), persist ownership notes for what
 //! is about to start, apply the steps (one call each), and observe again until there is nothing to do. A step that was
 //! lost, applied twice or applied in part is therefore detected by the next observation, and a zone counts as settled
 //! only when it was *observed* in its desired state. A round starts at once when something changed, and otherwise every
@@ -24,8 +24,8 @@
 //! [`CALL_MAX`].
 
 mod act;
-mod fail;
-mod look;
+mod failure;
+mod observe;
 mod report;
 mod round;
 mod zone;
@@ -40,11 +40,11 @@ use linecamp_model::{
 };
 
 pub(crate) use self::act::Act;
-use self::look::{Gathered, LOOK_NAMES_MAX};
+use self::observe::{Gathered, LOOK_NAMES_MAX};
 pub(crate) use self::report::{bytes_of, status_of_gone};
 use self::zone::Zone;
 use crate::backoff::Backoff;
-use crate::records::{Rival, Wanted};
+use crate::dns::{Rival, Wanted};
 use crate::rng::Rng;
 
 /// The interval between rounds of a provider that has nothing to do: drift is repaired within it. With 500 sites at one

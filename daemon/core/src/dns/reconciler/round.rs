@@ -7,10 +7,10 @@ use linecamp_model::{
     RecordKey, RecordSet, Text,
 };
 
-use super::fail::records_of;
+use super::failure::records_of;
 use super::zone::Zone;
 use super::{Act, PASSES_MAX, Provider, RECONCILE_INTERVAL, Scope, State, is_claim};
-use crate::records::{DELETES_PER_ROUND_MAX, Plan, PlanInput, plan};
+use crate::dns::{DELETES_PER_ROUND_MAX, Plan, PlanInput, plan};
 
 impl Provider {
     /// Whether the provider is leaving and may not delete its records.

@@ -12,7 +12,7 @@ use linecamp_model::{
 };
 
 use super::{CONFLICT_RETRY_FIRST, QUARANTINE};
-use crate::records::{Plan, Refusal, Wanted, note_undone};
+use crate::dns::{Plan, Refusal, Wanted, note_undone};
 
 /// The state of a record set when it was last observed.
 #[derive(Clone, Debug)]

@@ -18,7 +18,7 @@ use linecamp_model::{Claim, DomainName, OwnedRecord, ProviderFailure, ProviderRe
 use super::act::Act;
 use super::zone::Zone;
 use super::{Provider, Scope, State};
-use crate::records::names_of;
+use crate::dns::names_of;
 
 /// Names per observe call: eight records with their ownership TXT records. At a name server without a listing a record
 /// takes four queries, and twice as many behind a wildcard, of the 64 that a call may make.

@@ -13,15 +13,21 @@
 //!
 //! Plans converge: a zone in its desired state yields no step and no write.
 
+mod desired;
 mod plan;
-mod wanted;
+mod reconciler;
 
 #[cfg(test)]
 mod tests;
 
+pub use self::desired::OWN_ADDRESS_LABEL;
+pub(crate) use self::desired::{At, HostInput, Wanted, wanted};
 pub(crate) use self::plan::{Plan, PlanInput, Refusal, Rival, names_of, note_undone, plan};
-pub use self::wanted::OWN_ADDRESS_LABEL;
-pub(crate) use self::wanted::{At, HostInput, Wanted, wanted};
+pub(crate) use self::reconciler::{Act, Provider, Scope, bytes_of, status_of_gone};
+pub use self::reconciler::{
+    CALL_MAX, CONFLICT_RETRY_FIRST, QUARANTINE, RECHECK_DELAY, RECONCILE_INTERVAL, RETRY_AFTER_MAX, RETRY_FIRST,
+    RETRY_MAX,
+};
 
 /// How many record sets one round may delete. A configuration mistake that drops the names of a whole fleet is noticed
 /// before all of them are gone; the rest follows in later rounds. A leaving provider has no such limit.

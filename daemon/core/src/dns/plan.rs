@@ -7,7 +7,7 @@ use linecamp_model::{
     RecordType, Text, Ttl,
 };
 
-use super::wanted::Wanted;
+use super::desired::Wanted;
 use crate::mutants::{Mutant, planted};
 
 /// Types that DNSSEC adds next to any other: they do not conflict with a CNAME.
