@@ -95,7 +95,7 @@ fn check_lifecycle(mut server: Box<dyn NameServer>) {
         site.local(&["label", "set", "--host", &format!("{SWITCH}=false")]).ok();
         fleet.wait_for("a call to be in progress", PATIENCE, || {
             let why = site.local(&["why", "-o", "json"]).ok().json();
-            let busy = ["looks at", "changes records", "checks"];
+            let busy = ["observes", "changes records", "validates"];
             let provider = why.as_array()?.iter().find(|line| line["part"] == "provider")?;
             let state = provider["state"].as_str()?;
             busy.iter().any(|word| state.contains(word)).then_some(())
@@ -209,7 +209,7 @@ fn a_wrong_key_and_a_stopped_name_server_are_reported_until_fixed() {
     failure(&["plugin dns-powerdns", "credentials are not accepted"]);
     server.kill();
     std::fs::write(&path, key).expect("a file");
-    failure(&["plugin dns-powerdns", "checking its settings"]);
+    failure(&["plugin dns-powerdns", "validating its settings"]);
     server.restart();
     wait_answer(&fleet, &server, &["192.0.2.1"]);
     assert!(!site.log().contains("wrong"), "a secret does not reach the log");

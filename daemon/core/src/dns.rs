@@ -1,7 +1,11 @@
-//! DNS records: the desired records of a zone, and the plan that reconciles the observed ones with them.
+//! DNS providers: what a site wants in its zones, and how the zones get there.
 //!
-//! Both are pure functions of the full state: [`wanted()`] reads a provider's settings and the site's hosts, [`plan()`]
-//! compares the result with what a zone holds. `plan` has all the rules that protect other owners:
+//! - [`desired`]: the desired records, computed from a provider's settings and the site's hosts.
+//! - [`plan`](mod@plan): the changes that bring a zone to its desired state. Both are pure functions of the full state.
+//! - [`reconciler`]: the state machine of one provider, which observes, plans, and applies changes. It makes its calls
+//!   through [`calls`](crate::calls), which knows nothing of DNS: a provider of another kind uses it in the same way.
+//!
+//! The plan has all the rules that protect other owners:
 //! - A record set belongs to the owner named by the ownership TXT record ("claim") next to it.
 //! - The claim is created first and deleted last, in one atomic change where the provider supports that.
 //! - An existing record set without our claim is a conflict: it stays byte for byte as it is and is named in a
@@ -21,13 +25,10 @@ mod reconciler;
 mod tests;
 
 pub use self::desired::OWN_ADDRESS_LABEL;
-pub(crate) use self::desired::{At, HostInput, Wanted, wanted};
-pub(crate) use self::plan::{Plan, PlanInput, Refusal, Rival, names_of, note_undone, plan};
-pub(crate) use self::reconciler::{Act, Provider, Scope, bytes_of, status_of_gone};
-pub use self::reconciler::{
-    CALL_MAX, CONFLICT_RETRY_FIRST, QUARANTINE, RECHECK_DELAY, RECONCILE_INTERVAL, RETRY_AFTER_MAX, RETRY_FIRST,
-    RETRY_MAX,
-};
+pub(crate) use self::desired::{DesiredRecords, HostInput, Location, desired_records};
+pub(crate) use self::plan::{Plan, PlanInput, Rejection, Rival, names_of, plan, track_deleted};
+pub use self::reconciler::{CONFLICT_RETRY_FIRST, QUARANTINE};
+pub(crate) use self::reconciler::{Context, DnsEffect, Reconciler, bytes_of, status_of_removed};
 
 /// How many record sets one round may delete. A configuration mistake that drops the names of a whole fleet is noticed
 /// before all of them are gone; the rest follows in later rounds. A leaving provider has no such limit.

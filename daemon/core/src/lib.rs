@@ -18,11 +18,13 @@
 #![forbid(unsafe_code)]
 
 mod backoff;
+mod calls;
 mod conditions;
 mod dns;
 mod fleet;
 mod ledger;
 pub mod mutants;
+mod providers;
 mod rng;
 mod site;
 mod sync;
@@ -34,10 +36,8 @@ pub mod testing;
 #[cfg(test)]
 mod stories;
 
-pub use dns::{
-    CALL_MAX, CONFLICT_RETRY_FIRST, DELETES_PER_ROUND_MAX, OWN_ADDRESS_LABEL, QUARANTINE, RECHECK_DELAY,
-    RECONCILE_INTERVAL, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX,
-};
+pub use calls::{CALL_MAX, RECHECK_DELAY, RECONCILE_INTERVAL, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX};
+pub use dns::{CONFLICT_RETRY_FIRST, DELETES_PER_ROUND_MAX, OWN_ADDRESS_LABEL, QUARANTINE};
 pub use fleet::{
     CERTIFICATE_LIFE, Credential, DUPLICATE_CLEARS_AFTER, DUPLICATE_RETRY, ENVIRONMENT_DEFAULT, Edit, EnvironmentEdit,
     EventFilter, FIRST_MESSAGE_MAX, Fleet, FleetCommand, FleetCommandError, FleetConfig, FleetOutput, FleetTimer,

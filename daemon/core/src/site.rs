@@ -43,7 +43,6 @@ pub(crate) use self::state::set;
 
 use self::facts::Observation;
 use self::fetch::Fetch;
-use self::providers::Providers;
 use self::session::SessionProgress;
 use self::state::SiteState;
 use self::storage::Storage;
@@ -51,6 +50,7 @@ use self::uplink::{State, Uplink, is_removed, stopping};
 use crate::conditions::Conditions;
 use crate::ledger::Ledger;
 use crate::mutants::{Mutant, planted};
+use crate::providers::Providers;
 use crate::rng::Rng;
 use crate::timers::Timers;
 
@@ -198,7 +198,7 @@ impl Site {
         match command {
             SiteCommand::PatchLabels(level, patch) => self.patch_labels(id, (level, &patch), now),
             SiteCommand::PlanRecords => self.plan_records(id, now),
-            SiteCommand::AdoptRecord(key) => self.adopt_record(id, key, now),
+            SiteCommand::AdoptRecord(key) => self.adopt_record(id, key),
         }
         self.settle_down(now);
     }
@@ -242,7 +242,9 @@ impl Site {
                 Timer::Fetch(digest) => self.retry_fetch(digest, now),
                 Timer::SaveIdentity => self.save_identity_again(),
                 Timer::LocalSocket => self.outputs.push_back(SiteOutput::OpenLocalSocket),
-                Timer::Round(_) | Timer::CallLate(_) | Timer::Withdraw => self.provider_timeout(timer, now),
+                Timer::Round(provider) => self.handle_round_due(provider, now),
+                Timer::CallLate(provider) => self.handle_call_late(provider, now),
+                Timer::Withdraw => self.handle_withdraw_expired(now),
             }
         }
     }

@@ -18,5 +18,6 @@ mod records;
 mod rivals;
 mod setting_aside;
 mod storage;
+mod withdrawal;
 
 pub(crate) use self::records::provider;

@@ -30,7 +30,7 @@ pub(crate) struct HostInput {
 
 /// The location of the hosts.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct At<'a> {
+pub(crate) struct Location<'a> {
     pub(crate) site: &'a Name,
     pub(crate) environment: &'a Name,
     pub(crate) zone: &'a DomainName,
@@ -38,32 +38,32 @@ pub(crate) struct At<'a> {
 
 /// The desired records of a zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Wanted {
+pub(crate) struct DesiredRecords {
     pub(crate) sets: BTreeMap<RecordKey, RecordSet>,
     /// Record sets that are neither written nor deleted, and why.
-    pub(crate) set_aside: BTreeMap<RecordKey, Text>,
+    pub(crate) rejected: BTreeMap<RecordKey, Text>,
     /// Records for which no valid name could be built, and why.
     pub(crate) nameless: Vec<Text>,
 }
 
 /// Returns the desired records of `at.zone` for `hosts`.
-pub(crate) fn wanted(spec: &DnsSpec, at: At<'_>, hosts: &[HostInput]) -> Wanted {
-    let mut wanted = Wanted::default();
-    for host in hosts.iter().filter(|host| is_in(spec, host)) {
+pub(crate) fn desired_records(spec: &DnsSpec, at: Location<'_>, hosts: &[HostInput]) -> DesiredRecords {
+    let mut desired = DesiredRecords::default();
+    for host in hosts.iter().filter(|host| is_selected(spec, host)) {
         let place = Place { host: &host.name, site: at.site, environment: at.environment };
         match spec.template.name(place, at.zone) {
-            Ok(name) => wanted.add_addresses(spec, host, &name),
-            Err(error) => wanted.nameless.push(nameless(host, &spec.template.to_string(), &error)),
+            Ok(name) => desired.add_addresses(spec, host, &name),
+            Err(error) => desired.nameless.push(nameless(host, &spec.template.to_string(), &error)),
         }
         for extra in &spec.extra {
-            wanted.add_extra(spec, extra, at, place, host);
+            desired.add_extra(spec, extra, at, place, host);
         }
     }
-    wanted.bound();
-    wanted
+    desired.enforce_limits();
+    desired
 }
 
-fn is_in(spec: &DnsSpec, host: &HostInput) -> bool {
+fn is_selected(spec: &DnsSpec, host: &HostInput) -> bool {
     let is_serving = match host.target {
         Target::Active => true,
         Target::Inactive => !spec.withdraw_inactive,
@@ -78,7 +78,7 @@ fn label<'a>(host: &'a HostInput, key: &str) -> Option<&'a str> {
 }
 
 fn nameless(host: &HostInput, template: &str, error: &linecamp_model::DomainNameError) -> Text {
-    Text::lossy(&format!("host {}: the template {template} makes no name: {error}", host.name))
+    Text::lossy(&format!("host {}: the template {template} gives an invalid name: {error}", host.name))
 }
 
 /// Returns the addresses of a host: from its label; otherwise, for a gateway with `observed_address` enabled, the
@@ -86,7 +86,7 @@ fn nameless(host: &HostInput, template: &str, error: &linecamp_model::DomainName
 fn addresses(spec: &DnsSpec, host: &HostInput) -> Result<Vec<IpAddr>, String> {
     if let Some((key, value)) = ADDRESS_LABELS.iter().find_map(|key| Some((key, label(host, key)?))) {
         return parse_addresses(value).ok_or_else(|| {
-            format!("label {key} is `{}`, no IP address: mend the label, or take it away", value.escape_debug())
+            format!("label {key} is `{}`, not an IP address: correct or remove the label", value.escape_debug())
         });
     }
     let observed = host.observed.filter(|_| spec.observed_address).map(|address| vec![address]);
@@ -103,7 +103,7 @@ fn parse_addresses(text: &str) -> Option<Vec<IpAddr>> {
     addresses.filter(|addresses| addresses.iter().all(is_usable))
 }
 
-impl Wanted {
+impl DesiredRecords {
     fn add_addresses(&mut self, spec: &DnsSpec, host: &HostInput, name: &DomainName) {
         let key = |rtype| RecordKey { name: name.clone(), rtype };
         match addresses(spec, host) {
@@ -116,13 +116,13 @@ impl Wanted {
             Err(reason) => {
                 for rtype in [RecordType::A, RecordType::Aaaa] {
                     let reason = Text::lossy(&format!("host {}: {reason}", host.name));
-                    self.set_aside.insert(key(rtype), reason);
+                    self.rejected.insert(key(rtype), reason);
                 }
             }
         }
     }
 
-    fn add_extra(&mut self, spec: &DnsSpec, extra: &ExtraRecord, at: At<'_>, place: Place<'_>, host: &HostInput) {
+    fn add_extra(&mut self, spec: &DnsSpec, extra: &ExtraRecord, at: Location<'_>, place: Place<'_>, host: &HostInput) {
         let name = match extra.template.name(place, at.zone) {
             Ok(name) => name,
             Err(error) => return self.nameless.push(nameless(host, extra.template.as_str(), &error)),
@@ -147,31 +147,34 @@ impl Wanted {
             None => Ok(set),
         });
         match joined {
-            Ok(set) if !self.set_aside.contains_key(&set.key) => {
+            Ok(set) if !self.rejected.contains_key(&set.key) => {
                 self.sets.insert(set.key.clone(), set);
             }
             Ok(_) => {}
             Err(error) => {
                 self.sets.remove(&key);
-                self.set_aside.insert(key, Text::lossy(&error.to_string()));
+                self.rejected.insert(key, Text::lossy(&error.to_string()));
             }
         }
     }
 
     /// Excludes record sets beyond the limit per provider and CNAMEs that share their name with other records.
-    fn bound(&mut self) {
-        self.sets.retain(|key, _| !self.set_aside.contains_key(key));
+    fn enforce_limits(&mut self) {
+        self.sets.retain(|key, _| !self.rejected.contains_key(key));
         let aliases: Vec<_> = self.sets.keys().filter(|key| key.rtype == RecordType::Cname).cloned().collect();
         for alias in aliases {
             if self.sets.keys().any(|key| key.name == alias.name && *key != alias) {
                 self.sets.remove(&alias);
-                self.set_aside.insert(alias, Text::lossy("a CNAME cannot stand beside other records of its name"));
+                self.rejected.insert(alias, Text::lossy("a CNAME cannot share its name with other records"));
             }
         }
         while RECORDS_PER_PROVIDER_MAX < self.sets.len() {
             let Some((key, _)) = self.sets.pop_last() else { return };
-            let reason = format!("a provider keeps at most {RECORDS_PER_PROVIDER_MAX} record sets in a zone");
-            self.set_aside.insert(key, Text::lossy(&reason));
+            let reason = format!("a provider has at most {RECORDS_PER_PROVIDER_MAX} record sets in a zone");
+            self.rejected.insert(key, Text::lossy(&reason));
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

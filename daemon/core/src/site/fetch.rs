@@ -13,7 +13,7 @@ use linecamp_model::{ConditionKind, DialId, FromSite, Now, PluginDigest, PluginP
 use super::providers::named;
 use super::{Site, SiteOutput, Timer};
 use crate::backoff::Backoff;
-use crate::dns::{RETRY_FIRST, RETRY_MAX};
+use crate::calls::{RETRY_FIRST, RETRY_MAX};
 use crate::site::uplink::State;
 
 /// The progress of one fetch.

@@ -194,7 +194,7 @@ impl Site {
         self.clear(ConditionKind::StoreFailed, now);
         self.timers.clear(Timer::StoreRetry);
         self.is_status_stale = true;
-        self.providers.begin_again();
+        self.providers.request_rounds();
         self.stage_waiting_events();
     }
 

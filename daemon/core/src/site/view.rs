@@ -73,10 +73,10 @@ impl Site {
         let link_timer = self
             .next_of(&[Timer::DialLate, Timer::GreetingLate], "gives up this try", now)
             .or_else(|| self.next_of(&[Timer::Redial], "dials", now));
-        let providers = self.providers.doing().map(|(id, doing)| {
+        let providers = self.providers.describe().map(|(id, doing)| {
             let waits = self
                 .next_of(&[Timer::CallLate(id)], "gives up this call", now)
-                .or_else(|| self.next_of(&[Timer::Round(id)], "looks again", now));
+                .or_else(|| self.next_of(&[Timer::Round(id)], "observes again", now));
             part("provider", doing, waits)
         });
         let parts = vec![

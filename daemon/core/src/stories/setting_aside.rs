@@ -47,7 +47,7 @@ fn one_record_in_conflict_is_set_aside_and_the_rest_goes_on() {
         assert!(found.len() == 1 && found[0].0 == ConditionKind::RecordQuarantined, "{found:?}");
         let said = &found[0].1;
         assert!(said.contains("alias.example.org CNAME") && said.contains("another type"), "{said}");
-        assert!(said.contains("next try after"), "{said}");
+        assert!(said.contains("next attempt after"), "{said}");
         assert!(is_converged(&pair), "what cannot be had holds nothing up");
         let looks = pair.name_server.looks;
         pair.run_for(DAY);

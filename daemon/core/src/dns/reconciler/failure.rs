@@ -1,65 +1,61 @@
-//! How failures are handled.
+//! How failed calls are handled: what a record causes quarantines it, and everything else ends the round.
 
 use std::collections::VecDeque;
 
-use linecamp_model::{Claim, ConditionKind, DomainName, ProviderFailure, RecordChange, RecordKey, Text};
+use linecamp_model::{Claim, DomainName, ProviderFailure, RecordChange, RecordKey};
 
-use super::act::Act;
-use super::{
-    CONFLICT_RETRY_FIRST, Failure, Provider, RECHECK_DELAY, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX, Scope, State,
-    is_claim,
-};
+use super::{CONFLICT_RETRY_FIRST, Context, DnsEffect, Reconciler, is_claim};
 
-impl Provider {
+impl Reconciler {
     /// Handles a failed step. What another observation can repair is observed again; a record that causes the failure
     /// is quarantined, and the other `steps` continue.
-    pub(super) fn step_failed(
+    pub(super) fn handle_apply_failed(
         &mut self,
         zone: DomainName,
         step: &[RecordChange],
         mut steps: VecDeque<Vec<RecordChange>>,
         failure: &ProviderFailure,
-        scope: &mut Scope<'_>,
-    ) -> Vec<Act> {
+        context: &mut Context<'_>,
+    ) -> Vec<DnsEffect> {
         let changed = self.zones.entry(zone.clone()).or_default();
         let blamed = match failure {
             ProviderFailure::Conflict { reason } => {
                 let records = records_of(step);
                 // A record set that was not observed and differs from what was written is not deleted.
-                let blind = changed.blind_among(&records);
-                blind.iter().for_each(|key| changed.refuse(key.clone(), reason, scope.time()));
-                match blind.is_empty() && changed.one_change_per_call {
+                let unobserved = changed.unobserved_among(&records);
+                unobserved.iter().for_each(|key| changed.reject(key.clone(), reason, context.now));
+                match unobserved.is_empty() && changed.one_change_per_call {
                     true => {
                         for key in &records {
-                            if changed.refuse_for_conflict(key.clone(), reason, scope.time()) {
-                                self.unsure_until = Some(scope.now + CONFLICT_RETRY_FIRST);
+                            if changed.quarantine_for_conflict(key.clone(), reason, context.now) {
+                                self.calls.recheck_at(context.now.instant + CONFLICT_RETRY_FIRST);
                             }
                         }
                         records
                     }
-                    false => blind,
+                    false => unobserved,
                 }
             }
             ProviderFailure::Refused { reason, name } => {
                 let blamed = blamed(step, name.as_ref());
                 if blamed.is_empty() && changed.one_change_per_call {
-                    return self.zone_failed(&zone, failure, &format!("changing zone {zone}"), scope);
+                    return self.zone_failed(&zone, failure, &format!("changing zone {zone}"), context);
                 }
-                blamed.iter().for_each(|key| changed.refuse(key.clone(), reason, scope.time()));
+                blamed.iter().for_each(|key| changed.reject(key.clone(), reason, context.now));
                 blamed
             }
-            _ => return self.zone_failed(&zone, failure, &format!("changing zone {zone}"), scope),
+            _ => return self.zone_failed(&zone, failure, &format!("changing zone {zone}"), context),
         };
         if blamed.is_empty() {
             // The failure names no record set: the next pass changes them one by one.
             changed.one_change_per_call = true;
             self.todo.push_front(zone);
-            return self.next_zone(scope);
+            return self.next_zone(context);
         }
         // One fewer to try: such a pass does not count, because it cannot repeat forever.
         changed.passes = changed.passes.saturating_sub(1);
         steps.retain(|step| records_of(step).iter().all(|key| !blamed.contains(key)));
-        self.next_step(zone, steps, scope)
+        self.next_step(zone, steps, context)
     }
 
     /// Ends the round because of one zone: the next round handles the other zones first.
@@ -67,43 +63,24 @@ impl Provider {
         &mut self,
         zone: &DomainName,
         failure: &ProviderFailure,
-        tried: &str,
-        scope: &mut Scope<'_>,
-    ) -> Vec<Act> {
+        attempt: &str,
+        context: &mut Context<'_>,
+    ) -> Vec<DnsEffect> {
         let failed = self.zones.entry(zone.clone()).or_default();
         failed.failures = failed.failures.saturating_add(1);
-        self.fail(failure, tried, scope)
+        self.fail(failure, attempt, context)
     }
 
-    /// Ends the round and schedules the next one.
-    pub(super) fn fail(&mut self, failure: &ProviderFailure, tried: &str, scope: &mut Scope<'_>) -> Vec<Act> {
-        let kind = match failure {
-            ProviderFailure::Broken { .. } | ProviderFailure::Missing { .. } => ConditionKind::PluginFailed,
-            ProviderFailure::Retry { .. }
-            | ProviderFailure::Refused { .. }
-            | ProviderFailure::Conflict { .. }
-            | ProviderFailure::LimitExceeded { .. }
-            | ProviderFailure::Unauthorized { .. } => ConditionKind::ProviderFailed,
-        };
-        let what = match failure {
-            ProviderFailure::Unauthorized { .. } => "the credentials are not accepted: ",
-            _ => "",
-        };
-        let text =
-            format!("provider {} (plugin {}), {}: {what}{}", self.spec.name, self.plugin, tried, failure.reason());
-        self.failure = Some(Failure { kind, text: Text::lossy(&text) });
-        let asked = match failure {
-            ProviderFailure::Retry { after, .. } => after.unwrap_or_default().min(RETRY_AFTER_MAX),
-            _ => std::time::Duration::ZERO,
-        };
-        let delay = self.backoff.next(RETRY_FIRST, RETRY_MAX, scope.rng).max(asked);
-        self.state = State::Waiting;
-        self.is_look = false;
-        self.unsure_until = Some(scope.now + RECHECK_DELAY);
-        // The next round starts with a check: one small call while the failure lasts.
-        self.abilities = None;
+    /// Ends the round and schedules the next one. `attempt` says what failed.
+    pub(super) fn fail(
+        &mut self,
+        failure: &ProviderFailure,
+        attempt: &str,
+        context: &mut Context<'_>,
+    ) -> Vec<DnsEffect> {
         self.todo.clear();
-        vec![Act::Wait(delay)]
+        let what = format!("provider {} (plugin {}), {attempt}", self.spec.name, self.plugin);
+        vec![self.calls.fail(failure, &what, context.now.instant, context.rng)]
     }
 }
 

@@ -6,29 +6,28 @@
 //! observation continues without it, the zone's status says so, and the search is retried after
 //! [`QUARANTINE`](super::QUARANTINE).
 //!
-//! Desired, owned and leftover records are queried by name, [`LOOK_NAMES_MAX`] names per call. A call that exceeded its
-//! limit of requests or time is repeated with half as many names, and later calls keep that size; changes are reduced
-//! to one record per call. No number of records can therefore block a provider. The plan uses the answers of all calls
-//! together.
+//! Desired, owned and leftover records are queried by name, [`NAMES_PER_CALL_MAX`] names per call. A call that exceeded
+//! its limit of requests or time is repeated with half as many names, and later calls keep that size; changes are
+//! reduced to one record per call. No number of records can therefore block a provider. The plan uses the answers of all
+//! calls together.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use linecamp_model::{Claim, DomainName, OwnedRecord, ProviderFailure, ProviderRequest, RecordKey, RecordSet, Text};
 
-use super::act::Act;
 use super::zone::Zone;
-use super::{Provider, Scope, State};
+use super::{Context, DnsEffect, Reconciler, Work};
 use crate::dns::names_of;
 
 /// Names per observe call: eight records with their ownership TXT records. At a name server without a listing a record
 /// takes four queries, and twice as many behind a wildcard, of the 64 that a call may make.
-pub(super) const LOOK_NAMES_MAX: usize = 16;
+pub(super) const NAMES_PER_CALL_MAX: usize = 16;
 
 /// The results of the calls of one observation so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Gathered {
+pub(super) struct Observation {
     /// Names that were queried and answered.
-    asked: BTreeSet<DomainName>,
+    queried: BTreeSet<DomainName>,
     seen: Vec<RecordSet>,
     /// Record sets that carry this site's ownership TXT record, from the search.
     leftovers: BTreeSet<RecordKey>,
@@ -36,105 +35,108 @@ pub(super) struct Gathered {
     searched: Option<Result<(), Text>>,
 }
 
-impl Provider {
-    /// Starts observing a zone; `None` if nothing in it concerns this site.
-    pub(super) fn look(&mut self, name: &DomainName, scope: &mut Scope<'_>) -> Option<Vec<Act>> {
-        let held = scope.held_in(self.id, name);
+impl Reconciler {
+    /// Starts to observe a zone; `None` if nothing in it concerns this site.
+    pub(super) fn observe(&mut self, name: &DomainName, context: &mut Context<'_>) -> Option<Vec<DnsEffect>> {
+        let owned = context.owned_in(self.id, name);
         let zone = self.zones.get(name)?;
-        let lists_zones = self.abilities.is_some_and(|abilities| abilities.lists_zones);
-        if lists_zones && !zone.is_swept && (held.is_empty() || zone.is_sweep_due) {
-            return Some(self.ask(name.clone(), BTreeSet::new(), Gathered::default(), scope));
+        let lists_zones = self.calls.capabilities().is_some_and(|abilities| abilities.lists_zones);
+        if lists_zones && !zone.is_searched && (owned.is_empty() || zone.is_search_due) {
+            return Some(self.call_observe(name.clone(), BTreeSet::new(), Observation::default(), context));
         }
-        match zone.wanted.sets.is_empty() && held.is_empty() {
+        match zone.desired.sets.is_empty() && owned.is_empty() {
             true => None,
-            false => Some(self.look_on(name.clone(), Gathered::default(), scope)),
+            false => Some(self.observe_next(name.clone(), Observation::default(), context)),
         }
     }
 
     /// Queries the next names, or plans once all are answered. Names that became desired meanwhile are queried too: a
     /// name that was not queried is not known to be absent.
-    fn look_on(&mut self, name: DomainName, mut gathered: Gathered, scope: &mut Scope<'_>) -> Vec<Act> {
-        let held = scope.held_in(self.id, &name);
+    fn observe_next(
+        &mut self,
+        name: DomainName,
+        mut observation: Observation,
+        context: &mut Context<'_>,
+    ) -> Vec<DnsEffect> {
+        let owned = context.owned_in(self.id, &name);
         let zone = self.zones.entry(name.clone()).or_default();
-        let names = names_to_observe(zone, &held, &gathered.leftovers);
-        let open = names.iter().filter(|name| !gathered.asked.contains(*name));
-        let batch: BTreeSet<_> = open.take(self.look_names_max).cloned().collect();
+        let names = names_to_observe(zone, &owned, &observation.leftovers);
+        let open = names.iter().filter(|name| !observation.queried.contains(*name));
+        let batch: BTreeSet<_> = open.take(self.names_per_call).cloned().collect();
         if !batch.is_empty() {
-            return self.ask(name, batch, gathered, scope);
+            return self.call_observe(name, batch, observation, context);
         }
-        gathered.seen.retain(|set| names.contains(&set.key.name));
-        zone.searched(gathered.searched, scope.now);
-        self.decide(name, &gathered.seen, scope)
+        observation.seen.retain(|set| names.contains(&set.key.name));
+        zone.handle_searched(observation.searched, context.now.instant);
+        self.plan_zone(name, &observation.seen, context)
     }
 
-    fn ask(
+    fn call_observe(
         &mut self,
         zone: DomainName,
         names: BTreeSet<DomainName>,
-        gathered: Gathered,
-        scope: &mut Scope<'_>,
-    ) -> Vec<Act> {
-        let call = scope.next_call();
+        observation: Observation,
+        context: &mut Context<'_>,
+    ) -> Vec<DnsEffect> {
         let request = ProviderRequest::Observe { zone: zone.clone(), names: names.clone() };
-        self.state = State::Observing { call, zone, names, gathered };
-        vec![Act::Call { call, request }]
+        vec![self.calls.start(context.next_call(), Work::Observe { zone, names, observation }, request)]
     }
 
     /// Handles observed record sets: those at the queried names or, for a listing, those with this site's ownership TXT
     /// record.
-    pub(super) fn observed(
+    pub(super) fn handle_observed(
         &mut self,
         zone: DomainName,
         names: BTreeSet<DomainName>,
-        mut gathered: Gathered,
+        mut observation: Observation,
         observed: Vec<RecordSet>,
-        scope: &mut Scope<'_>,
-    ) -> Vec<Act> {
+        context: &mut Context<'_>,
+    ) -> Vec<DnsEffect> {
         if names.is_empty() {
-            let claim = Claim { owner: self.spec.dns.owner.clone(), site: scope.site };
-            let others = scope.of_others(self.id, &zone);
+            let claim = Claim { owner: self.spec.dns.owner.clone(), site: context.site };
+            let others = context.of_others(self.id, &zone);
             let ours = observed.iter().filter(|set| Claim::read(set).as_ref() == Some(&claim));
             let ours = ours.filter_map(|set| Claim::key_of(&set.key.name)).filter(|key| !others.contains(key));
-            gathered.leftovers = ours.collect();
-            gathered.searched = Some(Ok(()));
+            observation.leftovers = ours.collect();
+            observation.searched = Some(Ok(()));
         } else {
-            gathered.seen.extend(observed);
-            gathered.asked.extend(names);
+            observation.seen.extend(observed);
+            observation.queried.extend(names);
         }
-        self.look_on(zone, gathered, scope)
+        self.observe_next(zone, observation, context)
     }
 
     /// Handles a failed call. Names that cannot be observed are quarantined, and the zone is observed without them.
-    pub(super) fn look_failed(
+    pub(super) fn handle_observe_failed(
         &mut self,
         zone: DomainName,
         names: &BTreeSet<DomainName>,
-        mut gathered: Gathered,
+        mut observation: Observation,
         failure: &ProviderFailure,
-        scope: &mut Scope<'_>,
-    ) -> Vec<Act> {
+        context: &mut Context<'_>,
+    ) -> Vec<DnsEffect> {
         match failure {
-            _ if names.is_empty() && self.goes_without_search(&zone, failure, scope) => {
-                gathered.searched = Some(Err(failure.reason().clone()));
-                return self.look_on(zone, gathered, scope);
+            _ if names.is_empty() && self.continues_without_search(&zone, failure, context) => {
+                observation.searched = Some(Err(failure.reason().clone()));
+                return self.observe_next(zone, observation, context);
             }
             ProviderFailure::LimitExceeded { .. } if 1 < names.len() => {
-                self.look_names_max = names.len() / 2;
-                return self.look_on(zone, gathered, scope);
+                self.names_per_call = names.len() / 2;
+                return self.observe_next(zone, observation, context);
             }
             ProviderFailure::Refused { reason, name: Some(name) }
-                if self.hide(&zone, name, reason, &mut gathered, scope) =>
+                if self.quarantine_name(&zone, name, reason, &mut observation, context) =>
             {
-                return self.look_on(zone, gathered, scope);
+                return self.observe_next(zone, observation, context);
             }
             _ => {}
         }
-        self.zone_failed(&zone, failure, &format!("looking at zone {zone}"), scope)
+        self.zone_failed(&zone, failure, &format!("observing zone {zone}"), context)
     }
 
     /// Whether the observation continues by name after its listing failed in this way. If there are no names to query,
     /// an unreachable service and a missing zone are ordinary failures.
-    fn goes_without_search(&self, zone: &DomainName, failure: &ProviderFailure, scope: &Scope<'_>) -> bool {
+    fn continues_without_search(&self, zone: &DomainName, failure: &ProviderFailure, context: &Context<'_>) -> bool {
         match failure {
             ProviderFailure::Unauthorized { .. }
             | ProviderFailure::Missing { .. }
@@ -142,32 +144,32 @@ impl Provider {
             ProviderFailure::Retry { after: None, .. }
             | ProviderFailure::Refused { .. }
             | ProviderFailure::Conflict { .. } => {
-                let held = scope.held_in(self.id, zone);
-                let is_asked = |zone: &Zone| !names_to_observe(zone, &held, &BTreeSet::new()).is_empty();
-                self.zones.get(zone).is_some_and(is_asked)
+                let owned = context.owned_in(self.id, zone);
+                let has_names = |zone: &Zone| !names_to_observe(zone, &owned, &BTreeSet::new()).is_empty();
+                self.zones.get(zone).is_some_and(has_names)
             }
             ProviderFailure::LimitExceeded { .. } | ProviderFailure::Broken { .. } => true,
         }
     }
 
     /// Quarantines the records at a name that cannot be observed. Returns whether there were any.
-    fn hide(
+    fn quarantine_name(
         &mut self,
         zone: &DomainName,
         name: &DomainName,
         reason: &Text,
-        gathered: &mut Gathered,
-        scope: &Scope<'_>,
+        observation: &mut Observation,
+        context: &Context<'_>,
     ) -> bool {
-        let held = scope.held_in(self.id, zone);
+        let owned = context.owned_in(self.id, zone);
         let zone = self.zones.entry(zone.clone()).or_default();
         let is_meant = |key: &RecordKey| key.name == *name || Claim::name_of(key).as_ref() == Ok(name);
-        let keys = zone.wanted.sets.keys().chain(held.keys());
-        let keys: Vec<_> = keys.filter(|key| !zone.is_hidden(key) && is_meant(key)).cloned().collect();
-        let leftovers = gathered.leftovers.len();
-        gathered.leftovers.retain(|key| !is_meant(key));
-        let is_any = !keys.is_empty() || gathered.leftovers.len() < leftovers;
-        keys.into_iter().for_each(|key| zone.hide(key, reason, scope.time()));
+        let keys = zone.desired.sets.keys().chain(owned.keys());
+        let keys: Vec<_> = keys.filter(|key| !zone.is_unobservable(key) && is_meant(key)).cloned().collect();
+        let leftovers = observation.leftovers.len();
+        observation.leftovers.retain(|key| !is_meant(key));
+        let is_any = !keys.is_empty() || observation.leftovers.len() < leftovers;
+        keys.into_iter().for_each(|key| zone.set_unobservable(key, reason, context.now));
         is_any
     }
 
@@ -184,12 +186,12 @@ impl Provider {
 /// TXT record are adjacent, so that one call queries both.
 fn names_to_observe(
     zone: &Zone,
-    held: &BTreeMap<RecordKey, OwnedRecord>,
+    owned: &BTreeMap<RecordKey, OwnedRecord>,
     leftovers: &BTreeSet<RecordKey>,
 ) -> Vec<DomainName> {
-    let keys: BTreeSet<_> = zone.wanted.sets.keys().chain(held.keys()).chain(leftovers).collect();
-    let mut taken = BTreeSet::new();
-    let keys = keys.into_iter().filter(|key| !zone.is_hidden(key));
+    let keys: BTreeSet<_> = zone.desired.sets.keys().chain(owned.keys()).chain(leftovers).collect();
+    let mut seen = BTreeSet::new();
+    let keys = keys.into_iter().filter(|key| !zone.is_unobservable(key));
     let names = keys.flat_map(|key| names_of(std::iter::once(key)));
-    names.filter(|name| taken.insert(name.clone())).collect()
+    names.filter(|name| seen.insert(name.clone())).collect()
 }

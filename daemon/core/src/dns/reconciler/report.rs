@@ -7,12 +7,12 @@ use linecamp_model::{Generation, OwnedRecordKey, ProviderStatus, RecordState, Re
 
 /// Returns the status of a provider that is no longer configured: `last` is its last reported status, `notes` list the
 /// records it has left.
-pub(crate) fn status_of_gone<'a>(
+pub(crate) fn status_of_removed<'a>(
     last: &ProviderStatus,
     notes: impl Iterator<Item = &'a OwnedRecordKey>,
     bytes_max: usize,
 ) -> ProviderStatus {
-    let why = Text::lossy("its provider is not configured any more: put it back with `withdraw = true`");
+    let why = Text::lossy("its provider is no longer configured: add it again with `withdraw = true`");
     let records = notes.map(|key| {
         let is_meant = |record: &&RecordStatus| record.zone == key.zone && record.key == key.record;
         let observed = last.records.iter().find(is_meant).and_then(|record| record.observed.clone());
@@ -21,7 +21,7 @@ pub(crate) fn status_of_gone<'a>(
     });
     ProviderStatus {
         is_local: true,
-        failure: Some(Text::lossy("it is not configured any more")),
+        failure: Some(Text::lossy("it is no longer configured")),
         converged: Generation::ZERO,
         records: within(bytes_max, records),
         ..last.clone()
