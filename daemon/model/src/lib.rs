@@ -8,6 +8,7 @@
 
 pub mod limits;
 
+mod actor;
 mod condition;
 mod digest;
 mod dns;
@@ -27,6 +28,7 @@ mod token;
 mod version;
 mod view;
 
+pub use actor::Actor;
 pub use condition::{Condition, ConditionKind};
 pub use digest::{KeyFingerprint, Pin, PinError, PluginDigest, SecretHash};
 pub use dns::{
