@@ -19,7 +19,6 @@
 
 mod backoff;
 mod calls;
-mod conditions;
 mod dns;
 mod fleet;
 mod ledger;
@@ -29,6 +28,7 @@ mod rng;
 mod site;
 mod sync;
 mod timers;
+mod transfers;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

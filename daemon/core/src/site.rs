@@ -1,33 +1,64 @@
 //! Site: the state machine of one daemon.
 //!
-//! It wires together [`uplink`](self::uplink) (the connection to the server), [`sync`](crate::sync) (spec down, status
-//! up), the event outbox, and the [`ledger`](crate::ledger), which releases nothing before it is durable. Those modules
-//! hold the rules; this one dispatches inputs to them.
+//! `Site` only wires. Each rule lives in a part, in a file of its own, with private state:
+//!
+//! | part | what it decides |
+//! |---|---|
+//! | [`uplink`] | when to dial which server, and what the end of a link means |
+//! | [`handshake`] | the first message of a session |
+//! | [`replication`] | spec down, status and events up, acknowledgements |
+//! | [`events`] | numbering, queueing and acknowledgement of events |
+//! | [`conditions`] | which conditions are active, and since when |
+//! | [`certificate`] | use and renewal of the site's certificate |
+//! | [`labels`] | the layers of the labels a site sets itself |
+//! | [`facts`] | which facts are reported, and which could not be observed |
+//! | [`status`] | the status documents, computed from all parts |
+//! | [`storage`] | retries while the store fails, and what the server learns of it |
+//! | [`plugins`] | transfers of centrally pushed plugins |
+//! | [`providers`] | the providers that run, and their desired records |
+//! | [`documents`], [`view`] | reading, without a decision |
+//!
+//! All parts follow one convention. A method takes the input, what it reads of other parts (as values or shared
+//! references), the time, and last a `&mut` [`Effects`]. Into that it puts everything it causes, in order: outputs,
+//! staged changes with their releases, timers, conditions and events. A part never reaches into another one; what one
+//! part has to know of another, `Site` passes on.
 //!
 //! Status is never written directly. It is computed from spec, labels, facts and conditions after every input, and
 //! becomes a new document only where it differs. In steady state nothing is written, and a restart needs no recovery
 //! step.
+//!
+//! Invariants, checked in every debug build: generations only rise; nothing is released before the write it was staged
+//! with is durable; a dial, a write and a command that are not answered have one owner; a session is up exactly while
+//! replication runs; whatever the link waits for ends by a timer.
 
+mod certificate;
+mod conditions;
 mod config;
+mod documents;
+mod effects;
+mod events;
 mod facts;
-mod fetch;
+mod handshake;
 mod labels;
 mod output;
+mod plugins;
 mod providers;
-mod session;
+mod replication;
 mod state;
 mod status;
 mod storage;
+#[cfg(test)]
+mod testing;
+mod text;
 mod uplink;
 mod view;
 
-use std::collections::{BTreeMap, VecDeque};
-
 use linecamp_model::{
-    CommandId, ConditionKind, DialId, Event, EventKind, FromSite, Generation, Instant, LabelPatch, Now, PluginDigest,
-    ProviderId, Refusal, SiteChange, Text, WallTime, WriteId,
+    Actor, CallId, CommandId, DialId, EventKind, FromServer, FromSite, Instant, Now, PluginDigest, Refusal, RefusalCode, Text,
+    Welcome, WriteId,
 };
 
+pub use self::certificate::UnsavedIdentity;
 pub use self::config::{
     CLOCK_SKEW_MAX, DIAL_MAX, FACTS_PERIOD, FIRST_FACTS_MAX, GREETING_MAX, JoinWish, REDIAL_MAX, REDIAL_MAX_SPREADS,
     REDIAL_SPREAD_DEFAULT, RENEW_RETRY_MAX, RENEW_RETRY_MIN, RETRY_SLOT_MAX, STORE_RETRY, SavedSite, SiteConfig,
@@ -36,70 +67,40 @@ pub use self::config::{
 pub use self::facts::{Fact, Facts};
 pub use self::labels::{DropIns, LabelLayer};
 pub use self::output::{LinkEvent, SiteCommand, SiteCommandError, SiteOutput, Timer};
-pub use self::storage::UnsavedIdentity;
 pub use self::uplink::{Dial, LossReason, Purpose};
 
+pub(crate) use self::labels::describe_patch;
 pub(crate) use self::state::set;
+pub(crate) use self::text::coarse;
 
-use self::facts::Observation;
-use self::fetch::Fetch;
-use self::session::SessionProgress;
+use self::certificate::Certificate;
+use self::documents::SiteDocuments;
+use self::effects::{Effects, Release};
+use self::facts::FactCollection;
+use self::labels::Labels;
+use self::plugins::PluginTransfers;
+use self::providers::{SiteProviders, note_observed_address};
+use self::replication::{Replication, Violation};
 use self::state::SiteState;
+use self::status::{StatusInputs, refresh_status};
 use self::storage::Storage;
-use self::uplink::{State, Uplink, is_removed, stopping};
-use crate::conditions::Conditions;
-use crate::ledger::Ledger;
-use crate::mutants::{Mutant, planted};
-use crate::providers::Providers;
+use self::uplink::Uplink;
+use crate::StoreFault;
 use crate::rng::Rng;
-use crate::timers::Timers;
-
-/// What is released when a write is durable.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Release {
-    SpecAck {
-        dial: DialId,
-        held: Generation,
-    },
-    /// Repeat the handshake under the incarnation that this write makes durable.
-    GreetAgain {
-        dial: DialId,
-    },
-    Reply(CommandId),
-    /// The ownership notes that a provider's changes wait for.
-    Noted(ProviderId),
-    /// Releases nothing; a failed write gives the event back.
-    Recorded(Event),
-    /// Releases nothing; a failed write gives the count of lost events back.
-    CountedLost(u64),
-    /// Ends the store failure.
-    StoreTried,
-}
 
 /// The state machine of one daemon. The [crate] docs describe how to drive it.
 #[derive(Clone, Debug)]
 pub struct Site {
     config: SiteConfig,
-    identity: Option<SiteIdentity>,
-    ledger: Ledger<SiteState, Release>,
+    effects: Effects,
     uplink: Uplink,
-    following: Option<SessionProgress>,
-    /// The facts observed about this host.
-    facts: Observation,
-    drop_ins: DropIns,
-    /// Labels from drop-in files of an earlier run, kept while one of these files cannot be read.
-    kept_labels: LabelLayer,
-    providers: Providers,
-    /// Plugins being fetched from the server.
-    fetches: BTreeMap<PluginDigest, Fetch>,
-    conditions: Conditions,
+    replication: Replication,
+    certificate: Certificate,
+    facts: FactCollection,
+    labels: Labels,
+    providers: SiteProviders,
+    plugins: PluginTransfers,
     storage: Storage,
-    /// Whether an input of the status may have changed.
-    is_status_stale: bool,
-    server_ahead: (WallTime, WallTime),
-    rng: Rng,
-    timers: Timers<Timer>,
-    outputs: VecDeque<SiteOutput>,
     ignored: u64,
     is_stopped: bool,
 }
@@ -112,64 +113,61 @@ impl Site {
             (None, Some(_)) => Some(Purpose::Join),
             (None, None) => None,
         };
-        let uplink = Uplink::new(config.servers.clone(), purpose, now);
         let mut site = Self {
-            uplink,
+            uplink: Uplink::new(config.servers.clone(), purpose, now),
+            effects: Effects::new(SiteState::from_records(saved.records), rng),
+            replication: Replication::default(),
+            certificate: Certificate::new(saved.identity),
+            facts: FactCollection::default(),
+            labels: Labels::new(config.labels.clone()),
+            providers: SiteProviders::new(config.providers.clone(), config.run, site_id),
+            plugins: PluginTransfers::default(),
+            storage: Storage::new(config.directory.clone()),
             config,
-            identity: saved.identity,
-            ledger: Ledger::new(SiteState::from_records(saved.records)),
-            following: None,
-            facts: Observation::default(),
-            drop_ins: DropIns::default(),
-            kept_labels: LabelLayer::new(),
-            providers: Providers::default(),
-            fetches: BTreeMap::new(),
-            conditions: Conditions::default(),
-            storage: Storage::default(),
-            is_status_stale: true,
-            server_ahead: (WallTime::EPOCH, WallTime::EPOCH),
-            rng,
-            timers: Timers::default(),
-            outputs: VecDeque::new(),
             ignored: 0,
             is_stopped: false,
         };
-        if site.ledger.state().origin.is_none() {
-            site.begin_origin();
+        if site.effects.state().origin.is_none() {
+            Storage::begin_origin(&mut site.effects);
         }
         if let Some(place) = saved.damaged {
-            let detail = format!("the site database was damaged and put aside as {place}; the site went on without it");
-            site.raise(ConditionKind::StoreDamaged, Text::lossy(&detail), now);
+            Storage::database_damaged(&place, now, &mut site.effects);
         }
-        if site.identity.is_some() {
-            site.record(EventKind::DaemonStarted, &format!("daemon {} started", site.config.daemon_version), now);
+        if saved.identity.is_some() {
+            let text = format!("daemon {} started", site.config.daemon_version);
+            site.effects.record(EventKind::DaemonStarted, &text, now);
         }
-        site.restore_stale_facts();
+        FactCollection::restore(&mut site.effects);
         if saved.drop_ins.is_partial {
-            site.keep_labels();
+            site.labels.keep(&SiteDocuments::new(site.effects.state(), site.certificate.site()));
         }
-        site.take_drop_ins(saved.drop_ins, now);
-        site.timers.set(Timer::Facts, now.instant);
+        site.labels.handle_drop_ins(saved.drop_ins, now, &mut site.effects);
+        site.effects.set_timer(Timer::Facts, now, std::time::Duration::ZERO);
         if purpose.is_some() {
-            // The first dial has a random delay too: after a power cut a whole region starts at once.
-            let delay = site.rng.delay_up_to(REDIAL_SPREAD_DEFAULT / 4);
-            // The server treats missing facts as removed.
-            site.facts.holds_up_dial = site.identity.is_some() && site.held_reported().is_empty();
-            let delay = if site.facts.holds_up_dial { FIRST_FACTS_MAX } else { delay };
-            site.timers.set(Timer::Redial, now.instant + delay);
+            site.plan_first_dial(now);
         }
         site.settle_down(now);
         site
     }
 
+    fn plan_first_dial(&mut self, now: Now) {
+        // The first dial has a random delay too: after a power cut a whole region starts at once.
+        let delay = self.effects.rng().delay_up_to(REDIAL_SPREAD_DEFAULT / 4);
+        match self.certificate.site().is_some() && self.documents().reported_facts().is_empty() {
+            true => self.facts.hold_up_dial(now, &mut self.effects),
+            false => self.effects.set_timer(Timer::Redial, now, delay),
+        }
+    }
+
     /// Handles a link event.
     pub fn handle_link(&mut self, event: LinkEvent, now: Now) {
         match event {
-            LinkEvent::Dialed(dial) if self.uplink.handle_dialed(dial, &mut self.timers, now) => self.greet(dial, now),
-            LinkEvent::Received(dial, message) if self.uplink.current() == Some(dial) => {
-                self.receive(dial, message, now)
+            LinkEvent::Dialed(dial) if self.uplink.handle_dialed(dial, now, &mut self.effects) => self.greet(dial, now),
+            LinkEvent::Received(dial, message) if self.uplink.is_connected(dial) => self.receive(dial, message, now),
+            LinkEvent::Lost(dial, reason) if self.uplink.current() == Some(dial) => {
+                self.uplink.lose(&reason, now, &mut self.effects);
+                self.follow_link();
             }
-            LinkEvent::Lost(dial, reason) if self.uplink.current() == Some(dial) => self.lose(&reason, now),
             LinkEvent::Dialed(_) | LinkEvent::Received(..) | LinkEvent::Lost(..) => self.ignored += 1,
         }
         self.settle_down(now);
@@ -177,74 +175,174 @@ impl Site {
 
     /// Handles the store's confirmation that a write is durable.
     pub fn handle_persisted(&mut self, write: WriteId, now: Now) {
-        let Some(settled) = self.ledger.settle(write, true) else {
-            self.ignored += 1;
-            return;
-        };
-        for release in settled.releases {
-            self.release(release, now);
+        match self.effects.settle(write, true) {
+            Some(releases) => {
+                for release in releases {
+                    self.release(release, now);
+                }
+                self.settle_down(now);
+            }
+            None => self.ignored += 1,
+        }
+    }
+
+    /// Handles the store's report that a write failed. It and all later ones are undone.
+    pub fn handle_persist_failed(&mut self, write: WriteId, fault: StoreFault, now: Now) {
+        match self.effects.settle(write, false) {
+            Some(releases) => {
+                self.storage.handle_failed(write, fault, now, &mut self.effects);
+                self.providers.handle_failed(&releases, now, &mut self.effects);
+                Storage::take_back(releases, fault, &mut self.effects);
+                self.settle_down(now);
+            }
+            None => self.ignored += 1,
+        }
+    }
+
+    /// Handles the outcome of saving a certificate.
+    pub fn handle_identity_saved(&mut self, saved: Result<SiteIdentity, Text>, now: Now) {
+        match saved {
+            Ok(identity) => {
+                self.certificate.handle_saved(identity, now, &mut self.effects);
+                self.use_certificate(now);
+            }
+            Err(problem) => {
+                Certificate::handle_failed(&problem, now, &mut self.effects);
+                self.uplink.certificate_failed(problem, now, &mut self.effects);
+                self.follow_link();
+            }
         }
         self.settle_down(now);
+    }
+
+    /// Handles a certificate that is in use although it could not be saved. Saving is retried later.
+    pub fn handle_identity_unsaved(&mut self, unsaved: UnsavedIdentity, now: Now) {
+        self.certificate.handle_unsaved(unsaved, now, &mut self.effects);
+        self.use_certificate(now);
+        self.settle_down(now);
+    }
+
+    fn use_certificate(&mut self, now: Now) {
+        self.config.join = None;
+        self.uplink.use_certificate(now, &mut self.effects);
+    }
+
+    /// Handles the outcome of opening the local socket. A failure is retried later.
+    pub fn handle_local_socket(&mut self, opened: Result<(), Text>, now: Now) {
+        self.storage.handle_local_socket(opened, now, &mut self.effects);
+        self.settle_down(now);
+    }
+
+    /// Handles a round of facts.
+    pub fn handle_facts(&mut self, facts: Facts, now: Now) {
+        let reported = self.documents().reported_facts();
+        if self.facts.handle_round(facts, &reported, now, &mut self.effects) {
+            self.settle_down(now);
+        }
     }
 
     /// Handles new contents of the drop-in files.
     pub fn handle_drop_ins(&mut self, drop_ins: DropIns, now: Now) {
-        self.take_drop_ins(drop_ins, now);
+        self.labels.handle_drop_ins(drop_ins, now, &mut self.effects);
         self.settle_down(now);
     }
 
-    /// Handles a command from the local socket.
-    pub fn handle_command(&mut self, id: CommandId, command: SiteCommand, now: Now) {
+    /// Handles a local command. It is answered with one [`SiteOutput::Reply`].
+    pub fn handle_command(&mut self, id: CommandId, actor: Actor, command: SiteCommand, now: Now) {
+        self.effects.accept_command(id, actor);
         match command {
-            SiteCommand::PatchLabels(level, patch) => self.patch_labels(id, (level, &patch), now),
-            SiteCommand::PlanRecords => self.plan_records(id, now),
-            SiteCommand::AdoptRecord(key) => self.adopt_record(id, key),
+            SiteCommand::PatchLabels(level, patch) => {
+                self.labels.handle_patch(id, (level, &patch), now, &mut self.effects);
+            }
+            SiteCommand::PlanRecords => self.providers.plan_records(id, now, &mut self.effects),
+            SiteCommand::AdoptRecord(key) => self.providers.adopt_record(id, key, &mut self.effects),
         }
         self.settle_down(now);
     }
 
-    fn patch_labels(&mut self, id: CommandId, (level, patch): (linecamp_model::Level, &LabelPatch), now: Now) {
-        match self.patched(level, patch, now) {
-            Ok(labels) => {
-                // One write: if the change is not persisted, neither is its event.
-                let text = format!("{level} labels set on the spot: {}", describe_patch(patch));
-                let event =
-                    Event { at: now.wall, kind: EventKind::LabelsSetLocally, site: None, text: Text::lossy(&text) };
-                let mut changes = vec![SiteChange::LocalLabels(level, Some(labels))];
-                changes.extend(self.event_changes(event));
-                self.stage(&changes, vec![Release::Reply(id)]);
-            }
-            Err(error) => {
-                let result = Err(SiteCommandError::Labels(error));
-                self.outputs.push_back(SiteOutput::Reply { command: id, result });
-            }
+    /// Handles the answer to a provider call. An unexpected one is ignored and counted.
+    pub fn handle_provider(&mut self, call: CallId, reply: ProviderReply, now: Now) {
+        if let Some(digest) = self.providers.missing_plugin(call, &reply) {
+            self.plugins.begin(digest, &mut self.effects);
         }
+        match self.providers.handle_reply(call, reply, now, &mut self.effects) {
+            true => self.settle_down(now),
+            false => self.ignored += 1,
+        }
+    }
+
+    /// Returns the settings of the running providers.
+    pub fn providers(&self) -> Vec<&ProviderSpec> {
+        self.providers.specs().collect()
+    }
+
+    /// Stores the name and version that the plugin of a call reports; arrives before the call's answer.
+    pub fn handle_plugin_seen(&mut self, call: CallId, seen: Text) {
+        self.providers.set_plugin(call, seen);
+    }
+
+    /// Handles a changed plugin file: it is now in use, or it was rejected for the reason in `Err`.
+    pub fn handle_plugin_changed(&mut self, plugin: &Name, result: Result<Text, Text>, now: Now) {
+        self.providers.handle_plugin_changed(plugin, result, now, &mut self.effects);
+        self.settle_down(now);
+    }
+
+    /// Handles changed secrets or changed access to them: providers that failed without them retry.
+    pub fn handle_secrets_changed(&mut self, now: Now) {
+        self.providers.handle_secrets_changed(&mut self.effects);
+        self.settle_down(now);
+    }
+
+    /// Handles the number of stored bytes of a plugin. `None`: it is complete, its digest matches, and it can be used.
+    pub fn handle_plugin_kept(&mut self, digest: PluginDigest, held: Option<u64>, now: Now) {
+        if self.plugins.handle_kept((digest, held), self.uplink.session(), now, &mut self.effects) {
+            self.providers.handle_plugin_arrived(digest);
+        }
+        self.settle_down(now);
+    }
+
+    /// Handles a failure to store a piece or to measure the stored bytes: retries later.
+    pub fn handle_plugin_not_kept(&mut self, digest: PluginDigest, reason: Text, now: Now) {
+        self.plugins.handle_not_kept(digest, reason, now, &mut self.effects);
+        self.settle_down(now);
     }
 
     /// Handles expired timers.
     pub fn handle_timeout(&mut self, now: Now) {
-        while let Some(timer) = self.timers.pop_expired(now.instant) {
+        while let Some(timer) = self.effects.pop_expired(now) {
             match timer {
-                Timer::DialLate | Timer::GreetingLate => self.give_up(now),
+                Timer::DialLate | Timer::GreetingLate => {
+                    self.uplink.give_up(now, &mut self.effects);
+                    self.follow_link();
+                }
                 Timer::Redial => {
-                    self.facts.holds_up_dial = false;
-                    self.dial(now);
+                    self.facts.handle_dial();
+                    self.uplink.dial(now, &mut self.effects);
                 }
-                Timer::Facts => {
-                    self.outputs.push_back(SiteOutput::CollectFacts);
-                    self.timers.set(Timer::Facts, now.instant + FACTS_PERIOD);
-                }
+                Timer::Facts => FactCollection::collect(now, &mut self.effects),
                 Timer::StoreRetry => {
-                    self.retry_store(now);
+                    Storage::retry(self.uplink.session(), &self.replication, now, &mut self.effects);
                     self.settle_down(now);
                 }
-                Timer::Renew => self.renew(now),
-                Timer::Fetch(digest) => self.retry_fetch(digest, now),
-                Timer::SaveIdentity => self.save_identity_again(),
-                Timer::LocalSocket => self.outputs.push_back(SiteOutput::OpenLocalSocket),
-                Timer::Round(provider) => self.handle_round_due(provider, now),
-                Timer::CallLate(provider) => self.handle_call_late(provider, now),
-                Timer::Withdraw => self.handle_withdraw_expired(now),
+                Timer::Renew => self.certificate.renew(self.uplink.session(), now, &mut self.effects),
+                Timer::Fetch(digest) => {
+                    self.plugins.resume(digest, self.providers.needs(digest), now, &mut self.effects);
+                    self.settle_down(now);
+                }
+                Timer::SaveIdentity => self.certificate.save_again(&mut self.effects),
+                Timer::LocalSocket => self.effects.output(SiteOutput::OpenLocalSocket),
+                Timer::Round(provider) => {
+                    self.providers.handle_round_due(provider, &mut self.effects);
+                    self.settle_down(now);
+                }
+                Timer::CallLate(provider) => {
+                    self.providers.handle_call_late(provider, now, &mut self.effects);
+                    self.settle_down(now);
+                }
+                Timer::Withdraw => {
+                    self.providers.handle_withdraw_expired(&mut self.effects);
+                    self.settle_down(now);
+                }
             }
         }
     }
@@ -252,19 +350,17 @@ impl Site {
     /// Stops the machine: closes the session with the server.
     pub fn handle_stop(&mut self) {
         self.is_stopped = true;
-        if let Some(dial) = self.uplink.current() {
-            self.outputs.push_back(SiteOutput::Hangup { dial, refusal: stopping() });
-        }
+        self.uplink.stop(&mut self.effects);
     }
 
     /// Returns the next output, or `None` if there is none.
     pub fn poll_output(&mut self) -> Option<SiteOutput> {
-        self.outputs.pop_front()
+        self.effects.next_output()
     }
 
     /// Returns when to call `handle_timeout` next, and for which timer.
     pub fn next_deadline(&self) -> Option<(Instant, Timer)> {
-        if self.is_stopped { None } else { self.timers.next() }
+        if self.is_stopped { None } else { self.effects.next_deadline() }
     }
 
     /// Returns the number of unexpected answers that were ignored.
@@ -272,133 +368,129 @@ impl Site {
         self.ignored
     }
 
-    fn take_drop_ins(&mut self, drop_ins: DropIns, now: Now) {
-        self.level(ConditionKind::LabelsInvalid, drop_ins.invalid.clone(), now);
-        self.level(ConditionKind::LabelsRepeated, drop_ins.repeated.clone(), now);
-        if !drop_ins.is_partial {
-            self.kept_labels.clear();
-        }
-        self.drop_ins = drop_ins;
-        self.is_status_stale = true;
+    /// Returns the value of one of the site's effective labels.
+    pub fn label(&self, key: &str) -> Option<String> {
+        let labels = self.documents().site_labels();
+        labels.iter().find(|(held, _)| held.as_str() == key).map(|(_, label)| label.value.to_string())
     }
 
-    fn lose(&mut self, reason: &LossReason, now: Now) {
-        self.following = None;
-        if let (LossReason::Closed(refusal), true) = (reason, is_removed(reason)) {
-            let output = match self.uplink.purpose {
-                Purpose::Link => SiteOutput::Forget(refusal.clone()),
-                Purpose::Join => SiteOutput::JoinRefused(refusal.clone()),
-            };
-            self.uplink.state = State::Stopped(refusal.clone());
-            self.outputs.push_back(output);
-            self.is_stopped = true;
-            return;
-        }
-        self.uplink.lose(reason, &mut self.rng, &mut self.timers, now);
-        if let State::Stopped(refusal) = &self.uplink.state {
-            self.outputs.push_back(SiteOutput::JoinRefused(refusal.clone()));
+    fn documents(&self) -> SiteDocuments<'_> {
+        SiteDocuments::new(self.effects.state(), self.certificate.site())
+    }
+
+    fn greet(&mut self, dial: DialId, now: Now) {
+        let inputs = (self.effects.state(), &self.documents());
+        let message = handshake::first_message((self.uplink.purpose(), &self.config), inputs, &self.facts, now);
+        self.effects.send(dial, message);
+    }
+
+    fn receive(&mut self, dial: DialId, message: FromServer, now: Now) {
+        let effects = &mut self.effects;
+        let result = match message {
+            FromServer::Welcome(welcome) => {
+                self.handle_welcome(dial, &welcome, now);
+                Ok(())
+            }
+            FromServer::Identity(grant) => {
+                self.uplink.handle_certificate(effects);
+                effects.output(SiteOutput::SaveIdentity(grant));
+                Ok(())
+            }
+            FromServer::Spec(delta) => self.replication.handle_spec(dial, delta, effects),
+            FromServer::StatusAck(held) => self.replication.handle_status_ack(held),
+            FromServer::EventsAck(held) => self.replication.handle_events_ack(held, effects),
+            FromServer::Probe => {
+                effects.send(dial, FromSite::Alive);
+                Ok(())
+            }
+            FromServer::Plugin(piece) => {
+                self.ignored += u64::from(!self.plugins.handle_piece(dial, piece, now, effects));
+                Ok(())
+            }
+        };
+        if let Err(Violation(what)) = result {
+            let text = format!("the server sent {what}");
+            let reason = LossReason::Failed(Text::lossy(&text));
+            self.hang_up(Refusal::new(RefusalCode::Protocol, &text), &reason, now);
         }
     }
 
-    fn give_up(&mut self, now: Now) {
-        let Some(dial) = self.uplink.current() else { return };
-        let server = self.uplink.server().map_or_else(String::new, ToString::to_string);
-        let text = Text::lossy(&format!("{server} did not answer in time"));
-        self.outputs.push_back(SiteOutput::Hangup { dial, refusal: stopping() });
-        self.lose(&LossReason::Failed(text), now);
+    fn handle_welcome(&mut self, dial: DialId, welcome: &Welcome, now: Now) {
+        let effects = &mut self.effects;
+        self.uplink.handle_welcome(welcome, now, effects);
+        let is_behind = self.replication.open(welcome, effects);
+        self.certificate.handle_server_time(welcome.wall, now, effects);
+        if is_behind {
+            self.replication.begin_incarnation(dial, effects);
+        } else {
+            effects.forget_events();
+        }
+        note_observed_address(&welcome.observed_address, &mut self.effects);
+        self.plugins.request(self.uplink.session(), &mut self.effects);
+        self.certificate.plan_renewal(now, &mut self.effects);
     }
 
-    fn dial(&mut self, now: Now) {
-        if let Some(dial) = self.uplink.dial(&mut self.timers, now) {
-            self.outputs.push_back(SiteOutput::Dial(dial));
+    fn hang_up(&mut self, refusal: Refusal, reason: &LossReason, now: Now) {
+        self.uplink.hang_up(refusal, reason, now, &mut self.effects);
+        self.follow_link();
+    }
+
+    /// Ends what depends on a link that has ended.
+    fn follow_link(&mut self) {
+        if self.uplink.session().is_none() {
+            self.replication.close(&mut self.effects);
         }
+        self.is_stopped |= self.uplink.is_removed();
     }
 
     /// Recomputes a stale status and sends what the server lacks.
     fn settle_down(&mut self, now: Now) {
-        if self.is_status_stale && self.identity.is_some() {
-            self.reconcile_providers(now);
+        for release in self.effects.take_premature() {
+            self.release(release, now);
+        }
+        if let (true, Some(site)) = (self.effects.is_status_stale(), self.certificate.site()) {
+            self.providers.reconcile(now, &mut self.effects);
             // While the store fails, only the retry timer touches it: status stays stale.
-            if self.timers.deadline(Timer::StoreRetry).is_none() {
-                self.is_status_stale = false;
-                self.refresh_status(now);
+            if self.effects.deadline(Timer::StoreRetry).is_none() {
+                self.effects.status_is_fresh();
+                let inputs = StatusInputs {
+                    site,
+                    daemon_version: &self.config.daemon_version,
+                    labels: &self.labels,
+                    facts: &self.facts,
+                    providers: self.providers.reported(self.effects.state()),
+                    is_settled: self.providers.is_settled(),
+                };
+                refresh_status(inputs, now, &mut self.effects);
             }
         }
-        self.tell_storage();
-        self.pump();
-    }
-
-    fn level(&mut self, kind: ConditionKind, detail: Option<Text>, now: Now) {
-        match detail {
-            Some(detail) => self.raise(kind, detail, now),
-            None => self.clear(kind, now),
+        if let Some(dial) = self.uplink.session().filter(|_| self.replication.may_send()) {
+            self.storage.tell(dial, &mut self.effects);
+            self.replication.pump(dial, &mut self.effects);
         }
-    }
-
-    fn raise(&mut self, kind: ConditionKind, detail: Text, now: Now) {
-        self.is_status_stale = true;
-        if self.conditions.raise(kind, detail.clone(), now.wall) && !kind.is_of_storage() {
-            self.record(EventKind::ConditionRaised, &format!("{kind}: {detail}"), now);
-        }
-    }
-
-    fn clear(&mut self, kind: ConditionKind, now: Now) {
-        if self.conditions.clear(kind) {
-            self.is_status_stale = true;
-            if !kind.is_of_storage() {
-                self.record(EventKind::ConditionCleared, kind.as_str(), now);
-            }
-        }
-    }
-
-    fn stage(&mut self, changes: &[SiteChange], mut releases: Vec<Release>) {
-        if planted(Mutant::AcknowledgeBeforePersist) {
-            for release in std::mem::take(&mut releases) {
-                self.release(release, Now::default());
-            }
-        }
-        self.is_status_stale |= !changes.is_empty();
-        let write = self.ledger.stage(changes, releases);
-        self.outputs.push_back(SiteOutput::Persist { write, changes: changes.to_vec() });
+        debug_assert_eq!(self.uplink.session().is_some(), self.replication.is_open(), "they begin and end together");
+        self.uplink.assert_timers(&self.effects);
     }
 
     fn release(&mut self, release: Release, now: Now) {
         match release {
             Release::GreetAgain { dial } if self.uplink.current() == Some(dial) => {
-                let refusal = Refusal::new(linecamp_model::RefusalCode::Done, "greeting again under a new history");
+                let refusal = Refusal::new(RefusalCode::Done, "greeting again under a new history");
                 let reason = LossReason::Failed(refusal.text.clone());
-                self.outputs.push_back(SiteOutput::Hangup { dial, refusal });
-                self.lose(&reason, now);
+                self.hang_up(refusal, &reason, now);
             }
-            Release::GreetAgain { .. } | Release::Recorded(_) | Release::CountedLost(_) => {}
-            Release::SpecAck { dial, held } => self.send(dial, FromSite::SpecAck(held)),
-            Release::Reply(command) => self.outputs.push_back(SiteOutput::Reply { command, result: Ok(()) }),
-            Release::Noted(provider) => self.provider_noted(provider, true, now),
-            Release::StoreTried => self.store_is_well(now),
+            Release::SpecAck { dial, held } if self.uplink.current() == Some(dial) => {
+                self.effects.send(dial, FromSite::SpecAck(held));
+            }
+            Release::GreetAgain { .. } | Release::SpecAck { .. } => {}
+            Release::Recorded(_) | Release::CountedLost(_) => {}
+            Release::Reply(command) => self.effects.reply(command, Ok(())),
+            Release::Noted(provider) => self.providers.handle_noted(provider, true, now, &mut self.effects),
+            Release::StoreTried => {
+                Storage::handle_recovered(now, &mut self.effects);
+                self.providers.request_rounds();
+                self.effects.stage_queued_events();
+            }
         }
-    }
-
-    fn send(&mut self, dial: DialId, message: FromSite) {
-        if self.uplink.current() == Some(dial) {
-            self.outputs.push_back(SiteOutput::Send { dial, message });
-        }
-    }
-}
-
-/// Formats a patch: `rack=r7, gpu-`.
-pub(crate) fn describe_patch(patch: &LabelPatch) -> String {
-    let set = patch.set.iter().map(|(key, value)| format!("{key}={value}"));
-    let removed = patch.remove.iter().map(|key| format!("{key}-"));
-    set.chain(removed).collect::<Vec<_>>().join(", ")
-}
-
-/// Formats a duration in its largest unit, so that the text stays stable between two observations.
-pub(crate) fn coarse(duration: std::time::Duration) -> String {
-    let seconds = duration.as_secs();
-    match seconds {
-        0..=119 => format!("{seconds} seconds"),
-        120..=7_199 => format!("{} minutes", seconds / 60),
-        7_200..=172_799 => format!("{} hours", seconds / 3_600),
-        _ => format!("{} days", seconds / 86_400),
     }
 }

@@ -13,9 +13,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use linecamp_model::{
-    CallId, CommandId, DialId, Event, FleetChange, IdentityGrant, Instant, JoinSecret, JoinToken, KeyFingerprint,
-    LabelKey, LabelValue, Name, Now, Pin, PluginDigest, ProviderReply, Refusal, RunId, ServerAddress, SessionId,
-    SiteChange, SiteView, Text, TokenId, VersionRange, WallTime, WriteId,
+    Actor, CallId, CommandId, DialId, Event, FleetChange, IdentityGrant, Instant, JoinSecret, JoinToken,
+    KeyFingerprint, LabelKey, LabelValue, Name, Now, Pin, PluginDigest, ProviderReply, Refusal, RunId, ServerAddress,
+    SessionId, SiteChange, SiteView, Text, TokenId, VersionRange, WallTime, WriteId,
 };
 
 use crate::{
@@ -400,8 +400,9 @@ impl Pair {
 
     /// Sends a local command to the first site.
     pub fn local_command(&mut self, command: SiteCommand) {
-        let now = self.now_at(0);
-        self.nodes[0].site.handle_command(CommandId(1), command, now);
+        let (now, id) = (self.now_at(0), self.next_command);
+        self.next_command = id.next();
+        self.nodes[0].site.handle_command(id, Actor::LocalSocket, command, now);
     }
 
     /// Cuts the network of one site: nothing arrives on either side; both notice after the idle timeout.

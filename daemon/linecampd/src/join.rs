@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use linecamp_core::{JoinWish, LabelLayer, LinkEvent, SiteCommand};
 use linecamp_model::{
-    CommandId, FromServer, JoinTarget, LabelPatch, LinkState, LocalView, Name, ServerAddress, Target,
+    Actor, CommandId, FromServer, JoinTarget, LabelPatch, LinkState, LocalView, Name, ServerAddress, Target,
 };
 use linecamp_transport::LinkSettings;
 use tokio::time::Instant;
@@ -108,7 +108,7 @@ fn patch_labels(daemon: &mut Daemon, labels: LabelLayer) -> BTreeSet<CommandId> 
             let command = daemon.pending_replies.next_command();
             let patch = LabelPatch { set, ..LabelPatch::default() };
             let now = daemon.clock.now();
-            daemon.site.handle_command(command, SiteCommand::PatchLabels(level, patch), now);
+            daemon.site.handle_command(command, Actor::LocalSocket, SiteCommand::PatchLabels(level, patch), now);
             waiting.insert(command);
         }
     }

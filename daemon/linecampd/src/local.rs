@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use linecamp_core::{Site, SiteCommand, SiteCommandError, StoreFault};
 use linecamp_model::{
-    CommandId, Label, LabelError, LabelInput, LabelKey, LabelPatch, LabelValue, Level, Name, Now, OwnedRecordKey,
+    Actor, CommandId, Label, LabelError, LabelInput, LabelKey, LabelPatch, LabelValue, Level, Name, Now, OwnedRecordKey,
     ProviderId, RecordKey, RecordType,
 };
 use linecamp_proto::api::{Error, ErrorCode, domain_name};
@@ -268,7 +268,7 @@ impl PendingReplies {
             Ok((site_command, kind)) => {
                 let command = self.next_command();
                 self.waiting.insert(command, (reply, kind));
-                site.handle_command(command, site_command, now);
+                site.handle_command(command, Actor::LocalSocket, site_command, now);
             }
             Err(problem) => reply.error(Error::new(ErrorCode::BadRequest, problem)),
         }

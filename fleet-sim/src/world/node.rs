@@ -9,8 +9,8 @@ use linecamp_core::{
     DropIns, Fact, JoinWish, LinkEvent, LossReason, SavedSite, Site, SiteConfig, SiteIdentity, SiteOutput,
 };
 use linecamp_model::{
-    CommandId, DialId, FromServer, FromSite, IdentityGrant, JoinToken, KeyFingerprint, LabelKey, LabelValue, Level,
-    Name, Now, ProviderSpec, RefusalCode, RunId, ServerAddress, SiteChange, SiteId, Text,
+    CommandId, DialId, FromSite, IdentityGrant, JoinToken, KeyFingerprint, LabelKey, LabelValue, Level, Name, Now,
+    ProviderSpec, RefusalCode, RunId, ServerAddress, SiteChange, SiteId, Text,
 };
 use linecamp_proto::{VERSIONS, decode_from_site, encode_from_site};
 
@@ -229,9 +229,6 @@ impl<C: Carrier> World<C> {
         if let LinkEvent::Received(_, message) = &event {
             self.meter.message();
             self.watch.site_is_answered(number, message);
-            if matches!(message, FromServer::Welcome(_)) {
-                self.meter.linked(number, elapsed);
-            }
         }
         if matches!(event, LinkEvent::Lost(..)) {
             self.watch.site_waits_no_more(number);
@@ -261,21 +258,27 @@ impl<C: Carrier> World<C> {
                 site.handle_facts(node.facts.iter().map(observed).collect(), now);
                 continue;
             };
-            outputs += 1;
-            match node.fuse {
-                Some(0) => {
-                    let off_for = node.off_for;
-                    self.kill_node(number);
-                    let boot = self.nodes[number].boot;
-                    return self.after(off_for, SimEvent::FaultEnd(FaultEnd::Off(number, boot)));
+            // A notice asks for nothing: it is not work at which a node could die.
+            if !output.is_notice() {
+                outputs += 1;
+                match node.fuse {
+                    Some(0) => return self.cut_power(number),
+                    Some(left) => node.fuse = Some(left - 1),
+                    None => {}
                 }
-                Some(left) => node.fuse = Some(left - 1),
-                None => {}
             }
             self.perform_site(number, output);
         }
         self.watch.check_outputs(number, outputs);
         self.schedule_node(number);
+    }
+
+    /// Kills a node, which starts again later.
+    fn cut_power(&mut self, number: NodeId) {
+        let off_for = self.nodes[number].off_for;
+        self.kill_node(number);
+        let boot = self.nodes[number].boot;
+        self.after(off_for, SimEvent::FaultEnd(FaultEnd::Off(number, boot)));
     }
 
     fn schedule_node(&mut self, number: NodeId) {
@@ -332,7 +335,9 @@ impl<C: Carrier> World<C> {
             SiteOutput::MeasurePlugin(_) | SiteOutput::KeepPiece(_) | SiteOutput::OpenLocalSocket => {}
             SiteOutput::CollectFacts => self.nodes[number].wants_facts = true,
             SiteOutput::Reply { command, result } => self.site_replies(number, command, result.is_ok()),
-            SiteOutput::Forget(refusal) => {
+            SiteOutput::LinkUp { .. } => self.meter.linked(number, self.elapsed),
+            SiteOutput::Joined(_) | SiteOutput::LinkDown { .. } | SiteOutput::DialFailed { .. } => {}
+            SiteOutput::Removed(refusal) => {
                 self.note(Some(number), "forget", &[], || format!("forgets who it was: {refusal}"));
                 self.end_node(number, End::Forgotten);
             }

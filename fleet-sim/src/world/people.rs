@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use linecamp_core::{Edit, EnvironmentEdit, FleetCommand, Force, JoinWish, NewToken, SiteCommand, SiteRef, Subject};
-use linecamp_model::{LabelKey, LabelPatch, LabelValue, Level, Phase, SiteId, Text};
+use linecamp_model::{Actor, LabelKey, LabelPatch, LabelValue, Level, Phase, SiteId, Text};
 
 use super::End;
 use super::{AGAIN, APPROVAL, HOSTILE_TOKENS, PENDING_TOKENS, SITES_PER_TOKEN, World, name};
@@ -197,7 +197,7 @@ impl<C: Carrier> World<C> {
         of.asked.insert(command, (level, key.clone(), value.clone()));
         self.watch.set_on_the_spot(&of.key, level, &key, &value);
         let patch = LabelPatch { set: BTreeMap::from([(key, value)]), ..LabelPatch::default() };
-        site.handle_command(command, SiteCommand::PatchLabels(level, patch), now);
+        site.handle_command(command, Actor::LocalSocket, SiteCommand::PatchLabels(level, patch), now);
         self.drain_node(node);
     }
 

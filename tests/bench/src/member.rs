@@ -224,12 +224,6 @@ impl Member {
     }
 
     fn receive(&mut self, dial: DialId, message: FromServer, now: Now) {
-        if matches!(message, FromServer::Welcome(_)) {
-            self.progress.update(self.index, |record| {
-                record.welcomes += 1;
-                record.welcomed_at = Instant::now();
-            });
-        }
         self.site.handle_link(LinkEvent::Received(dial, message), now);
     }
 
@@ -266,13 +260,18 @@ impl Member {
                 self.pending.push_back(Event::Saved(saved));
             }
             SiteOutput::CollectFacts => self.pending.push_back(Event::Facts),
-            SiteOutput::Forget(refusal) | SiteOutput::JoinRefused(refusal) => {
+            SiteOutput::Removed(refusal) | SiteOutput::JoinRefused(refusal) => {
                 self.progress.update(self.index, |record| record.last_loss = Some(refusal.to_string()));
                 self.is_stopped = true;
             }
             // This fleet has no providers.
             SiteOutput::Call { .. } | SiteOutput::MeasurePlugin(_) | SiteOutput::KeepPiece(_) => {}
             SiteOutput::OpenLocalSocket => {}
+            SiteOutput::LinkUp { .. } => self.progress.update(self.index, |record| {
+                record.welcomes += 1;
+                record.welcomed_at = Instant::now();
+            }),
+            SiteOutput::Joined(_) | SiteOutput::LinkDown { .. } | SiteOutput::DialFailed { .. } => {}
             // The bench's disk does not fail, so it is never probed.
             SiteOutput::Reply { .. } | SiteOutput::ResumeStore(_) | SiteOutput::TryStore(_) => {}
         }

@@ -9,12 +9,14 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::limits::LABELS_PER_OWNER_MAX;
-use linecamp_model::{
-    ConditionKind, DocumentKey, EventKind, LabelKey, LabelSet, LabelValue, Now, StatusBody, Text, WallTime,
-};
+use linecamp_model::{ConditionKind, EventKind, LabelKey, LabelSet, LabelValue, Now, Text, WallTime};
 
-use super::providers::named;
-use super::{REDIAL_SPREAD_DEFAULT, Site, Timer};
+use super::REDIAL_SPREAD_DEFAULT;
+use super::config::{FACTS_PERIOD, FIRST_FACTS_MAX};
+use super::documents::SiteDocuments;
+use super::effects::Effects;
+use super::output::{SiteOutput, Timer};
+use super::text::named;
 use crate::mutants::{Mutant, planted};
 
 /// The result of one round for one fact.
@@ -34,18 +36,88 @@ pub type Facts = BTreeMap<LabelKey, Fact>;
 
 /// The last round, and since when each unobserved fact could not be observed.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Observation {
+pub(super) struct FactCollection {
     /// `None` before the first round.
     round: Option<Facts>,
     not_observed_since: BTreeMap<LabelKey, WallTime>,
     /// Whether the first dial waits for the first round.
-    pub(super) holds_up_dial: bool,
+    holds_up_dial: bool,
 }
 
-impl Observation {
+impl FactCollection {
+    /// Restores `facts-stale` from the status of the previous run; it holds until facts are collected.
+    pub(super) fn restore(effects: &mut Effects) {
+        let status = SiteDocuments::new(effects.state(), None).site_status();
+        let conditions = status.map_or(&[][..], |status| &status.conditions);
+        let stale = conditions.iter().find(|condition| condition.kind == ConditionKind::FactsStale).cloned();
+        if let Some(stale) = stale {
+            effects.set_condition_silently(stale.kind, Some(stale.detail), stale.since);
+        }
+    }
+
+    /// Collects facts now, and again after [`FACTS_PERIOD`].
+    pub(super) fn collect(now: Now, effects: &mut Effects) {
+        effects.output(SiteOutput::CollectFacts);
+        effects.set_timer(Timer::Facts, now, FACTS_PERIOD);
+    }
+
+    /// Lets the first dial wait for the first round: the server treats missing facts as removed.
+    pub(super) fn hold_up_dial(&mut self, now: Now, effects: &mut Effects) {
+        self.holds_up_dial = true;
+        effects.set_timer(Timer::Redial, now, FIRST_FACTS_MAX);
+    }
+
+    /// Notes that the site dials, with or without facts.
+    pub(super) const fn handle_dial(&mut self) {
+        self.holds_up_dial = false;
+    }
+
+    /// Handles a round of facts, given those reported last. Facts beyond the limit of labels per owner are dropped, the
+    /// last keys first. Returns whether the round differs from the last.
+    pub(super) fn handle_round(&mut self, facts: Facts, reported: &LabelSet, now: Now, effects: &mut Effects) -> bool {
+        let facts: Facts = facts.into_iter().take(LABELS_PER_OWNER_MAX).collect();
+        if planted(Mutant::RestlessOutbox) {
+            effects.record(EventKind::DaemonStarted, "restless", now);
+        }
+        if std::mem::take(&mut self.holds_up_dial) {
+            let delay = effects.rng().delay_up_to(REDIAL_SPREAD_DEFAULT / 4);
+            effects.set_timer(Timer::Redial, now, delay);
+        }
+        // A fact that the previous run could not observe either keeps that run's start time.
+        let since = match self.round {
+            None => effects.conditions().since(ConditionKind::FactsStale).unwrap_or(now.wall),
+            Some(_) => now.wall,
+        };
+        let is_news = self.replace(facts, since);
+        if is_news {
+            let stale = self.not_observed(|key| value_in(reported, key).is_some());
+            let detail = named(&stale).map(|facts| Text::lossy(&format!("{facts}. The last values are kept")));
+            effects.set_condition(ConditionKind::FactsStale, detail, now);
+            effects.touch_status();
+        }
+        is_news
+    }
+
+    /// Returns the facts to report, given those reported last; `None` before the first round.
+    pub(super) fn to_report(&self, reported: &LabelSet) -> Option<BTreeMap<LabelKey, LabelValue>> {
+        let value = |(key, fact): (&LabelKey, &Fact)| match fact {
+            Fact::Observed(value) => Some((key.clone(), value.clone())),
+            Fact::Absent => None,
+            Fact::NotObserved(_) => value_in(reported, key).map(|value| (key.clone(), value)),
+        };
+        Some(self.round.as_ref()?.iter().filter_map(value).collect())
+    }
+
+    /// Describes how many facts are known and which were not observed.
+    pub(super) fn describe(&self, reported: &LabelSet) -> String {
+        let known = self.to_report(reported).map_or(0, |facts| facts.len());
+        let parts: Vec<_> = [format!("{known} known")].into_iter().chain(self.not_observed(|_| true)).collect();
+        parts.join("; ")
+    }
+
     /// Stores a round. `since` is the start time for a fact that just became unobservable. Returns whether the round
     /// differs from the last.
-    fn take(&mut self, round: Facts, since: WallTime) -> bool {
+    fn replace(&mut self, round: Facts, since: WallTime) -> bool {
         if self.round.as_ref() == Some(&round) {
             return false;
         }
@@ -55,16 +127,6 @@ impl Observation {
         self.not_observed_since = since;
         self.round = Some(round);
         true
-    }
-
-    /// Returns the facts to report, given `held` as last reported; `None` before the first round.
-    pub(super) fn reported(&self, held: &LabelSet) -> Option<BTreeMap<LabelKey, LabelValue>> {
-        let value = |(key, fact): (&LabelKey, &Fact)| match fact {
-            Fact::Observed(value) => Some((key.clone(), value.clone())),
-            Fact::Absent => None,
-            Fact::NotObserved(_) => value_in(held, key).map(|value| (key.clone(), value)),
-        };
-        Some(self.round.as_ref()?.iter().filter_map(value).collect())
     }
 
     /// Describes the facts that were not observed, since when and why, for the keys that `is_told` accepts.
@@ -84,54 +146,43 @@ fn value_in(labels: &LabelSet, key: &LabelKey) -> Option<LabelValue> {
     labels.iter().find(|(held, _)| *held == key).map(|(_, label)| label.value.clone())
 }
 
-impl Site {
-    /// Handles a round of facts. Facts beyond the limit of labels per owner are dropped, the last keys first.
-    pub fn handle_facts(&mut self, facts: Facts, now: Now) {
-        let facts: Facts = facts.into_iter().take(LABELS_PER_OWNER_MAX).collect();
-        if planted(Mutant::RestlessOutbox) {
-            self.record(EventKind::DaemonStarted, "restless", now);
-        }
-        if std::mem::take(&mut self.facts.holds_up_dial) {
-            let delay = self.rng.delay_up_to(REDIAL_SPREAD_DEFAULT / 4);
-            self.timers.set(Timer::Redial, now.instant + delay);
-        }
-        // A fact that the previous run could not observe either keeps that run's start time.
-        let since = match self.facts.round {
-            None => self.conditions.since(ConditionKind::FactsStale).unwrap_or(now.wall),
-            Some(_) => now.wall,
-        };
-        if self.facts.take(facts, since) {
-            let held = self.held_reported();
-            let stale = self.facts.not_observed(|key| value_in(&held, key).is_some());
-            let detail = named(&stale).map(|facts| Text::lossy(&format!("{facts}. The last values are kept")));
-            self.level(ConditionKind::FactsStale, detail, now);
-            self.is_status_stale = true;
-            self.settle_down(now);
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::testing::{NOW, effects};
+
+    fn key(text: &str) -> LabelKey {
+        LabelKey::parse(text).unwrap()
     }
 
-    /// Returns the facts reported last.
-    pub(super) fn held_reported(&self) -> LabelSet {
-        let gateway = self.identity.map(|identity| DocumentKey::Host(identity.site.gateway()));
-        match gateway.and_then(|gateway| self.ledger.state().status.body(gateway)) {
-            Some(StatusBody::Host(host)) => host.reported.clone(),
-            Some(StatusBody::Site(_) | StatusBody::Provider(_)) | None => LabelSet::default(),
-        }
+    fn observed(text: &str) -> Fact {
+        Fact::Observed(LabelValue::parse(text).unwrap())
     }
 
-    /// Restores `facts-stale` from the previous run; it holds until facts are collected.
-    pub(super) fn restore_stale_facts(&mut self) {
-        let Some(StatusBody::Site(site)) = self.ledger.state().status.body(DocumentKey::Site) else { return };
-        let stale = site.conditions.iter().find(|condition| condition.kind == ConditionKind::FactsStale).cloned();
-        if let Some(stale) = stale {
-            self.conditions.raise(stale.kind, stale.detail, stale.since);
-        }
+    fn reported(labels: &[(&str, &str)]) -> LabelSet {
+        let labels = labels.iter().map(|(name, value)| (key(name), LabelValue::parse(value).unwrap())).collect();
+        LabelSet::default().replaced(&labels, NOW.wall).unwrap()
     }
 
-    /// Describes how many facts are known and which were not observed.
-    pub(super) fn describe_facts(&self) -> String {
-        let known = self.facts.reported(&self.held_reported()).map_or(0, |reported| reported.len());
-        let parts: Vec<_> = [format!("{known} known")].into_iter().chain(self.facts.not_observed(|_| true)).collect();
-        parts.join("; ")
+    #[test]
+    fn a_fact_that_was_not_observed_keeps_its_value_and_one_that_is_absent_does_not() {
+        let (mut facts, mut effects) = (FactCollection::default(), effects());
+        let reported = reported(&[("os", "debian"), ("gpu", "t4")]);
+        let failed = Fact::NotObserved(Text::lossy("slow"));
+        let round = Facts::from([(key("os"), failed), (key("gpu"), Fact::Absent), (key("cpu"), observed("x"))]);
+        assert!(facts.handle_round(round.clone(), &reported, NOW, &mut effects));
+        let names: Vec<_> = facts.to_report(&reported).unwrap().into_keys().map(|key| key.to_string()).collect();
+        assert_eq!(names, ["cpu", "os"]);
+        assert!(effects.conditions().has(ConditionKind::FactsStale));
+        assert!(!facts.handle_round(round, &reported, NOW, &mut effects), "the same round is no news");
+    }
+
+    #[test]
+    fn the_first_round_releases_the_first_dial() {
+        let (mut facts, mut effects) = (FactCollection::default(), effects());
+        facts.hold_up_dial(NOW, &mut effects);
+        assert_eq!(effects.deadline(Timer::Redial), Some(NOW.instant + FIRST_FACTS_MAX));
+        facts.handle_round(Facts::new(), &LabelSet::default(), NOW, &mut effects);
+        assert!(effects.deadline(Timer::Redial) < Some(NOW.instant + FIRST_FACTS_MAX));
     }
 }

@@ -5,7 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use linecamp_model::{LabelError, LabelKey, LabelSet, LabelValue, Level, Text};
+use linecamp_model::{
+    CommandId, ConditionKind, EventKind, LabelError, LabelKey, LabelPatch, LabelSet, LabelValue, Level, Now,
+    SiteChange, Text, WallTime,
+};
+
+use super::documents::SiteDocuments;
+use super::effects::{Effects, Release, new_event};
+use super::output::SiteCommandError;
 
 /// Labels of one layer, by level.
 pub type LabelLayer = BTreeMap<Level, BTreeMap<LabelKey, LabelValue>>;
@@ -24,23 +31,157 @@ pub struct DropIns {
     pub is_partial: bool,
 }
 
-/// Returns the labels of `level` merged over all layers; later layers override earlier ones.
-///
-/// # Errors
-/// [`LabelError::TooMany`] if they exceed the limit per owner.
-pub(crate) fn merged(
-    level: Level,
-    layers: [&LabelLayer; 3],
-    by_hand: Option<&LabelSet>,
-) -> Result<BTreeMap<LabelKey, LabelValue>, LabelError> {
-    let mut labels = BTreeMap::new();
-    for layer in layers {
-        labels.extend(layer.get(&level).cloned().unwrap_or_default());
+/// The layers below the labels set by hand.
+#[derive(Clone, Debug)]
+pub(super) struct Labels {
+    /// Labels from drop-in files of an earlier run, kept while one of these files cannot be read.
+    kept: LabelLayer,
+    configured: LabelLayer,
+    drop_ins: DropIns,
+}
+
+impl Labels {
+    /// Starts with the labels from the configuration.
+    pub(super) fn new(configured: LabelLayer) -> Self {
+        Self { kept: LabelLayer::new(), configured, drop_ins: DropIns::default() }
     }
-    let by_hand = by_hand.into_iter().flat_map(LabelSet::iter);
-    labels.extend(by_hand.map(|(key, held)| (key.clone(), held.value.clone())));
-    match labels.len() {
-        count if linecamp_model::limits::LABELS_PER_OWNER_MAX < count => Err(LabelError::TooMany { count }),
-        _ => Ok(labels),
+
+    /// Keeps the labels from the last run that were not set by hand: a drop-in file cannot be read, and its last
+    /// contents are unknown.
+    pub(super) fn keep(&mut self, documents: &SiteDocuments<'_>) {
+        for level in [Level::Site, Level::Host] {
+            let by_hand = documents.labels_by_hand(level);
+            let is_by_hand = |key: &LabelKey| by_hand.is_some_and(|labels| labels.value(key.as_str()).is_some());
+            let held = documents.local_labels(level);
+            let kept = held.iter().filter(|(key, _)| !is_by_hand(key));
+            let kept = kept.map(|(key, label)| (key.clone(), label.value.clone())).collect();
+            self.kept.insert(level, kept);
+        }
+    }
+
+    /// Takes new contents of the drop-in files.
+    pub(super) fn handle_drop_ins(&mut self, drop_ins: DropIns, now: Now, effects: &mut Effects) {
+        effects.set_condition(ConditionKind::LabelsInvalid, drop_ins.invalid.clone(), now);
+        effects.set_condition(ConditionKind::LabelsRepeated, drop_ins.repeated.clone(), now);
+        if !drop_ins.is_partial {
+            self.kept.clear();
+        }
+        self.drop_ins = drop_ins;
+        effects.touch_status();
+    }
+
+    /// Changes the labels set by hand, and replies to the command when the change is durable.
+    pub(super) fn handle_patch(
+        &self,
+        command: CommandId,
+        (level, patch): (Level, &LabelPatch),
+        now: Now,
+        effects: &mut Effects,
+    ) {
+        match self.patched(effects.state().local.get(&level), (level, patch), now.wall) {
+            Ok(labels) => {
+                // One write: if the change is not persisted, neither is its event.
+                let text = format!("{level} labels set locally: {}", describe_patch(patch));
+                let mut changes = vec![SiteChange::LocalLabels(level, Some(labels))];
+                changes.extend(effects.event_changes(new_event(EventKind::LabelsSetLocally, &text, now)));
+                effects.stage(&changes, vec![Release::Reply(command)]);
+            }
+            Err(error) => effects.reply(command, Err(SiteCommandError::Labels(error))),
+        }
+    }
+
+    /// Returns the labels set by hand as they would be after `patch`.
+    ///
+    /// # Errors
+    /// [`LabelError::TooMany`] if these, or all local labels of the level, would exceed the limit per owner.
+    fn patched(
+        &self,
+        by_hand: Option<&LabelSet>,
+        (level, patch): (Level, &LabelPatch),
+        now: WallTime,
+    ) -> Result<LabelSet, LabelError> {
+        let by_hand = by_hand.cloned().unwrap_or_default().patched(patch, now)?;
+        self.merged(level, Some(&by_hand))?;
+        Ok(by_hand)
+    }
+
+    /// Returns the local labels of `level`, given those in the last status.
+    ///
+    /// # Errors
+    /// [`LabelError::TooMany`] if they exceed the limit per owner.
+    pub(super) fn local(
+        &self,
+        level: Level,
+        documents: &SiteDocuments<'_>,
+        now: WallTime,
+    ) -> Result<LabelSet, LabelError> {
+        let labels = self.merged(level, documents.labels_by_hand(level))?;
+        documents.local_labels(level).replaced(&labels, now)
+    }
+
+    fn merged(&self, level: Level, by_hand: Option<&LabelSet>) -> Result<BTreeMap<LabelKey, LabelValue>, LabelError> {
+        let mut labels = BTreeMap::new();
+        for layer in [&self.kept, &self.configured, &self.drop_ins.labels] {
+            labels.extend(layer.get(&level).cloned().unwrap_or_default());
+        }
+        let by_hand = by_hand.into_iter().flat_map(LabelSet::iter);
+        labels.extend(by_hand.map(|(key, held)| (key.clone(), held.value.clone())));
+        match labels.len() {
+            count if linecamp_model::limits::LABELS_PER_OWNER_MAX < count => Err(LabelError::TooMany { count }),
+            _ => Ok(labels),
+        }
+    }
+}
+
+/// Formats a patch: `rack=r7, gpu-`.
+pub(crate) fn describe_patch(patch: &LabelPatch) -> String {
+    let set = patch.set.iter().map(|(key, value)| format!("{key}={value}"));
+    let removed = patch.remove.iter().map(|key| format!("{key}-"));
+    set.chain(removed).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use linecamp_model::limits::LABELS_PER_OWNER_MAX;
+
+    use super::*;
+    use crate::site::testing::{NOW, effects};
+
+    fn layer(labels: &[(&str, &str)]) -> LabelLayer {
+        let parsed = |(key, value): &(&str, &str)| (LabelKey::parse(key).unwrap(), LabelValue::parse(value).unwrap());
+        LabelLayer::from([(Level::Site, labels.iter().map(parsed).collect())])
+    }
+
+    fn patch(key: &str, value: &str) -> LabelPatch {
+        let set = layer(&[(key, value)]).remove(&Level::Site).unwrap();
+        LabelPatch { set, ..LabelPatch::default() }
+    }
+
+    #[test]
+    fn the_more_deliberate_layer_wins() {
+        let (mut labels, mut effects) = (Labels::new(layer(&[("a", "env"), ("b", "env"), ("c", "env")])), effects());
+        let drop_ins = DropIns { labels: layer(&[("b", "file"), ("c", "file")]), ..DropIns::default() };
+        labels.handle_drop_ins(drop_ins, NOW, &mut effects);
+        let by_hand = labels.patched(None, (Level::Site, &patch("c", "hand")), NOW.wall).unwrap();
+        let merged = labels.merged(Level::Site, Some(&by_hand)).unwrap();
+        assert_eq!(merged.values().map(LabelValue::as_str).collect::<Vec<_>>(), ["env", "file", "hand"]);
+    }
+
+    #[test]
+    fn a_patch_that_does_not_fit_with_the_other_layers_is_rejected() {
+        let keys: Vec<_> = (0..LABELS_PER_OWNER_MAX).map(|number| format!("k{number}")).collect();
+        let labels = Labels::new(layer(&keys.iter().map(|key| (key.as_str(), "v")).collect::<Vec<_>>()));
+        assert!(labels.patched(None, (Level::Site, &patch("k0", "w")), NOW.wall).is_ok());
+        assert!(labels.patched(None, (Level::Site, &patch("one-more", "w")), NOW.wall).is_err());
+    }
+
+    #[test]
+    fn an_invalid_file_raises_a_condition_until_it_is_valid() {
+        let (mut labels, mut effects) = (Labels::new(LabelLayer::new()), effects());
+        let invalid = DropIns { invalid: Some(Text::lossy("line 3")), ..DropIns::default() };
+        labels.handle_drop_ins(invalid, NOW, &mut effects);
+        assert!(effects.conditions().has(ConditionKind::LabelsInvalid));
+        labels.handle_drop_ins(DropIns::default(), NOW, &mut effects);
+        assert!(!effects.conditions().has(ConditionKind::LabelsInvalid));
     }
 }

@@ -2,7 +2,8 @@
 
 use linecamp_model::{
     CallId, CommandId, DialId, FromServer, FromSite, IdentityGrant, LabelError, LabelPatch, Level, OwnedRecordKey,
-    PluginDigest, PluginPiece, ProviderId, ProviderRequest, ProviderSpec, Refusal, SiteChange, Text, WriteId,
+    PluginDigest, PluginPiece, ProviderId, ProviderRequest, ProviderSpec, Refusal, ServerAddress, SessionId,
+    SiteChange, SiteId, Text, WallTime, WriteId,
 };
 
 use super::uplink::{Dial, LossReason};
@@ -37,7 +38,8 @@ pub enum Timer {
     Withdraw,
 }
 
-/// Requests from a site's state machine to its driver.
+/// What a site's state machine tells its driver: requests, and notices of what happened
+/// ([`is_notice`](Self::is_notice)), which a driver may ignore.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SiteOutput {
     /// Dial a server. Answered by [`LinkEvent`]s that carry the dial id.
@@ -100,9 +102,43 @@ pub enum SiteOutput {
         result: Result<(), SiteCommandError>,
     },
     /// The site was removed: delete its identity and all its data, and stop.
-    Forget(Refusal),
-    /// The join was refused permanently.
+    Removed(Refusal),
+    /// The join was refused permanently: stop.
     JoinRefused(Refusal),
+    /// A notice: the site has joined, and has its first certificate.
+    Joined(SiteId),
+    /// A notice: a session with the server is up.
+    LinkUp {
+        /// The server.
+        server: ServerAddress,
+        /// The session.
+        session: SessionId,
+        /// The server's wall clock at the handshake.
+        server_wall: WallTime,
+    },
+    /// A notice: the session with the server ended.
+    LinkDown {
+        /// The server.
+        server: ServerAddress,
+        /// The session.
+        session: SessionId,
+        /// Why it ended.
+        reason: LossReason,
+    },
+    /// A notice: an attempt to reach the server failed, or the server ended the handshake.
+    DialFailed {
+        /// The server.
+        server: ServerAddress,
+        /// Why it failed.
+        reason: LossReason,
+    },
+}
+
+impl SiteOutput {
+    /// Whether this only tells what happened, and asks for nothing.
+    pub const fn is_notice(&self) -> bool {
+        matches!(self, Self::Joined(_) | Self::LinkUp { .. } | Self::LinkDown { .. } | Self::DialFailed { .. })
+    }
 }
 
 /// A link event, as seen by the site.

@@ -1,161 +1,222 @@
-//! The wiring of a site's providers: [`providers`](crate::providers) and [`dns`](crate::dns) hold the rules.
+//! The providers of this site: turns what [`providers`](crate::providers) decide into outputs, timers and changes.
 
 use std::net::{IpAddr, SocketAddr};
 
 use linecamp_model::{
     CallId, CommandId, EventKind, LocalHostView, Name, Now, Origin, OwnedRecordKey, PluginDigest, ProviderId,
-    ProviderReply, ProviderSpec, ProviderStatus, SiteChange, SiteId, Target, Text,
+    ProviderReply, ProviderSpec, ProviderStatus, RunId, SiteChange, SiteId, Target, Text,
 };
 
-use super::{Release, Site, SiteCommandError, SiteOutput, Timer, WITHDRAW_MAX};
+use super::config::WITHDRAW_MAX;
+use super::documents::SiteDocuments;
+use super::effects::{Effects, Release};
+use super::output::{SiteCommandError, SiteOutput, Timer};
+use super::state::SiteState;
+use super::text::named;
 use crate::calls::{CALL_MAX, Effect};
 use crate::dns::{Context, DnsEffect, HostInput, Reconciler};
-use crate::providers::{Configured, Environment, SiteInput, WithdrawDeadline, configured};
+use crate::providers::{Configured, Environment, Providers, SiteInput, WithdrawDeadline, configured};
 
-/// How many records, facts or plugins a condition names; the rest is counted.
-const NAMED_MAX: usize = 3;
+/// The providers of a site.
+#[derive(Clone, Debug)]
+pub(super) struct SiteProviders {
+    machines: Providers,
+    /// The providers from the site's own configuration.
+    own: Vec<ProviderSpec>,
+    run: RunId,
+    /// The id of the site; zero before it has joined.
+    site: SiteId,
+}
 
-impl Site {
-    /// Handles the answer to a call. An unexpected one is ignored and counted.
-    pub fn handle_provider(&mut self, call: CallId, reply: ProviderReply, now: Now) {
-        let Some(id) = self.providers.caller(call) else {
-            self.ignored += 1;
-            return;
-        };
-        if let Some(digest) = self.providers.missing_plugin(id, &reply) {
-            self.fetch_plugin(digest);
-        }
-        self.timers.clear(Timer::CallLate(id));
-        self.drive(id, now, |machine, context| machine.handle_reply(call, reply, context).unwrap_or_default());
-        self.providers_changed(now);
+impl SiteProviders {
+    /// Starts without a running provider.
+    pub(super) fn new(own: Vec<ProviderSpec>, run: RunId, site: Option<SiteId>) -> Self {
+        let site = site.unwrap_or(SiteId::from_bytes([0; 16]));
+        Self { machines: Providers::default(), own, run, site }
     }
 
-    /// Returns the settings of the running providers.
-    pub fn providers(&self) -> Vec<&ProviderSpec> {
-        self.providers.specs().collect()
+    /// Notes that the site has joined, as `site`.
+    pub(super) const fn set_site(&mut self, site: SiteId) {
+        self.site = site;
     }
 
-    /// Stores the name and version that the plugin of a call reports; arrives before the call's answer.
-    pub fn handle_plugin_seen(&mut self, call: CallId, seen: Text) {
-        self.providers.set_plugin(call, seen);
+    /// Returns the plugin to fetch from the server because a call found it missing at the site.
+    pub(super) fn missing_plugin(&self, call: CallId, reply: &ProviderReply) -> Option<PluginDigest> {
+        self.machines.missing_plugin(self.machines.caller(call)?, reply)
+    }
+
+    /// Handles the answer to a call. Returns false if it is unexpected.
+    pub(super) fn handle_reply(&mut self, call: CallId, reply: ProviderReply, now: Now, effects: &mut Effects) -> bool {
+        let Some(id) = self.machines.caller(call) else { return false };
+        effects.clear_timer(Timer::CallLate(id));
+        self.drive(id, now, effects, |machine, context| machine.handle_reply(call, reply, context).unwrap_or_default());
+        effects.touch_status();
+        true
+    }
+
+    /// Stores the name and version that the plugin of a call reports.
+    pub(super) fn set_plugin(&mut self, call: CallId, described: Text) {
+        self.machines.set_plugin(call, described);
     }
 
     /// Handles a changed plugin file: it is now in use, or it was rejected for the reason in `Err`.
-    pub fn handle_plugin_changed(&mut self, plugin: &Name, result: Result<Text, Text>, now: Now) {
+    pub(super) fn handle_plugin_changed(
+        &mut self,
+        plugin: &Name,
+        result: Result<Text, Text>,
+        now: Now,
+        effects: &mut Effects,
+    ) {
         let text = match &result {
             Ok(version) => format!("plugin {plugin} is used from here on: {version}"),
             Err(reason) => format!("plugin {plugin} was changed and is not used: {reason}"),
         };
-        self.record(EventKind::PluginChanged, &text, now);
+        effects.record(EventKind::PluginChanged, &text, now);
         if result.is_ok() {
-            self.providers.handle_plugin_changed(|spec| spec.plugin.name == *plugin);
+            self.machines.handle_plugin_changed(|spec| spec.plugin.name == *plugin);
         }
-        self.providers_changed(now);
+        effects.touch_status();
     }
 
     /// Handles changed secrets or changed access to them: providers that failed without them retry.
-    pub fn handle_secrets_changed(&mut self, now: Now) {
-        self.providers.handle_plugin_changed(|_| true);
-        self.providers_changed(now);
+    pub(super) fn handle_secrets_changed(&mut self, effects: &mut Effects) {
+        self.machines.handle_plugin_changed(|_| true);
+        effects.touch_status();
     }
 
     /// Handles the arrival of a plugin: the providers that wait for it restart.
-    pub(super) fn plugin_arrived(&mut self, digest: PluginDigest) {
-        self.providers.handle_plugin_changed(|spec| spec.plugin.digest == Some(digest));
+    pub(super) fn handle_plugin_arrived(&mut self, digest: PluginDigest) {
+        self.machines.handle_plugin_changed(|spec| spec.plugin.digest == Some(digest));
     }
 
     /// Handles the timer of a provider's next round or retry.
-    pub(super) fn handle_round_due(&mut self, id: ProviderId, now: Now) {
-        self.providers.handle_timeout(id);
-        self.providers_changed(now);
+    pub(super) fn handle_round_due(&mut self, id: ProviderId, effects: &mut Effects) {
+        self.machines.handle_timeout(id);
+        effects.touch_status();
     }
 
     /// Handles the deadline of a provider's call.
-    pub(super) fn handle_call_late(&mut self, id: ProviderId, now: Now) {
-        self.drive(id, now, |machine, context| machine.handle_unanswered(context));
-        self.providers_changed(now);
+    pub(super) fn handle_call_late(&mut self, id: ProviderId, now: Now, effects: &mut Effects) {
+        self.drive(id, now, effects, |machine, context| machine.handle_unanswered(context));
+        effects.touch_status();
     }
 
     /// Handles the withdraw deadline of a removed site.
-    pub(super) fn handle_withdraw_expired(&mut self, now: Now) {
-        self.providers.handle_withdraw_expired();
-        self.providers_changed(now);
-    }
-
-    fn providers_changed(&mut self, now: Now) {
-        self.is_status_stale = true;
-        self.settle_down(now);
+    pub(super) const fn handle_withdraw_expired(&mut self, effects: &mut Effects) {
+        self.machines.handle_withdraw_expired();
+        effects.touch_status();
     }
 
     /// Handles the outcome of writing a provider's ownership notes.
-    pub(super) fn provider_noted(&mut self, id: ProviderId, is_durable: bool, now: Now) {
-        self.drive(id, now, |machine, context| match is_durable {
+    pub(super) fn handle_noted(&mut self, id: ProviderId, is_durable: bool, now: Now, effects: &mut Effects) {
+        self.drive(id, now, effects, |machine, context| match is_durable {
             true => machine.handle_noted(context),
             false => machine.handle_note_failed(context),
         });
-        self.is_status_stale = true;
+        effects.touch_status();
+    }
+
+    /// Handles releases of failed writes: ownership notes among them are not durable.
+    pub(super) fn handle_failed(&mut self, releases: &[Release], now: Now, effects: &mut Effects) {
+        for release in releases {
+            if let Release::Noted(id) = release {
+                self.handle_noted(*id, false, now, effects);
+            }
+        }
+    }
+
+    /// Requests a round of every provider: changes that were held back may proceed.
+    pub(super) fn request_rounds(&mut self) {
+        self.machines.request_rounds();
     }
 
     /// Lets every provider observe and plan, and answers the command when all have finished.
-    pub(super) fn plan_records(&mut self, command: CommandId, now: Now) {
-        self.providers.request_preview(command);
-        self.begin_rounds(now);
+    pub(super) fn plan_records(&mut self, command: CommandId, now: Now, effects: &mut Effects) {
+        self.machines.request_preview(command);
+        self.begin_rounds(now, effects);
     }
 
     /// Adds an ownership note to adopt a name from its current owner.
-    pub(super) fn adopt_record(&mut self, command: CommandId, key: OwnedRecordKey) {
-        match self.providers.adoption(&key, self.site_id()) {
+    pub(super) fn adopt_record(&mut self, command: CommandId, key: OwnedRecordKey, effects: &mut Effects) {
+        match self.machines.adoption(&key, self.site) {
             Ok(note) => {
                 let provider = key.provider;
-                self.stage(&[SiteChange::OwnedRecord(key, Some(note))], vec![Release::Reply(command)]);
-                self.providers.request_round(provider);
+                effects.stage(&[SiteChange::OwnedRecord(key, Some(note))], vec![Release::Reply(command)]);
+                self.machines.request_round(provider);
             }
-            Err(reason) => {
-                let result = Err(SiteCommandError::Record(reason));
-                self.outputs.push_back(SiteOutput::Reply { command, result });
-            }
+            Err(reason) => effects.reply(command, Err(SiteCommandError::Record(reason))),
         }
-        self.is_status_stale = true;
+        effects.touch_status();
     }
 
     /// Reconciles the providers with their configuration and desired records, and starts those with work to do.
-    pub(super) fn reconcile_providers(&mut self, now: Now) {
-        let configured = self.configured_providers();
-        if configured.is_empty() && self.providers.is_empty() && self.ledger.state().held.is_empty() {
+    pub(super) fn reconcile(&mut self, now: Now, effects: &mut Effects) {
+        let configured = self.configured(effects.state());
+        if configured.is_empty() && self.machines.is_empty() && effects.state().held.is_empty() {
             return;
         }
-        let Some(spec) = self.site_spec() else { return };
+        let Some(spec) = SiteDocuments::new(effects.state(), Some(self.site)).site_spec() else { return };
         let (name, environment, target) = (spec.name.clone(), spec.environment.clone(), spec.target);
         let is_removed = target == Target::Removed;
-        match self.providers.set_withdrawing(is_removed) {
-            WithdrawDeadline::Start => self.timers.set(Timer::Withdraw, now.instant + WITHDRAW_MAX),
+        match self.machines.set_withdrawing(is_removed) {
+            WithdrawDeadline::Start => effects.set_timer(Timer::Withdraw, now, WITHDRAW_MAX),
             WithdrawDeadline::Keep => {}
-            WithdrawDeadline::Clear => self.timers.clear(Timer::Withdraw),
+            WithdrawDeadline::Clear => effects.clear_timer(Timer::Withdraw),
         }
-        for id in self.providers.remove_others(&configured) {
-            self.timers.clear(Timer::Round(id));
-            self.timers.clear(Timer::CallLate(id));
+        for id in self.machines.remove_others(&configured) {
+            effects.clear_timer(Timer::Round(id));
+            effects.clear_timer(Timer::CallLate(id));
         }
-        let hosts = self.host_inputs(target);
-        let state = self.ledger.state();
-        let (name, environment) = (&name, &environment);
-        let (owned, reported) = (&state.held, &state.status);
+        let state = effects.state();
+        let hosts = host_inputs(state, self.site, target);
+        let (name, environment, owned, reported) = (&name, &environment, &state.held, &state.status);
         let site = SiteInput { name, environment, hosts: &hosts, is_removed, owned, reported };
-        self.providers.configure(configured, &site);
-        self.begin_rounds(now);
-        let state = self.ledger.state();
-        for (kind, concerned) in self.providers.conditions(&state.spec, &state.held) {
-            self.level(kind, named(&concerned), now);
+        self.machines.configure(configured, &site);
+        self.begin_rounds(now, effects);
+        let state = effects.state();
+        for (kind, concerned) in self.machines.conditions(&state.spec, &state.held) {
+            effects.set_condition(kind, named(&concerned), now);
         }
     }
 
+    /// Returns the status of each provider, including providers that are no longer configured but have left records.
+    pub(super) fn reported(&self, state: &SiteState) -> Vec<ProviderStatus> {
+        let configured = self.configured(state);
+        self.machines.statuses_with_removed(&configured, (&state.held, &state.spec), &state.status)
+    }
+
+    /// Returns the status of each running provider.
+    pub(super) fn statuses(&self, state: &SiteState) -> Vec<ProviderStatus> {
+        self.machines.statuses(&state.spec)
+    }
+
+    /// Whether every provider is settled, or the withdraw deadline has passed.
+    pub(super) fn is_settled(&self) -> bool {
+        self.machines.is_settled()
+    }
+
+    /// Returns the settings of the running providers.
+    pub(super) fn specs(&self) -> impl Iterator<Item = &ProviderSpec> {
+        self.machines.specs()
+    }
+
+    /// Whether a provider uses the plugin with this digest.
+    pub(super) fn needs(&self, digest: PluginDigest) -> bool {
+        self.specs().any(|spec| spec.plugin.digest == Some(digest))
+    }
+
+    /// Describes what each provider is doing, with its id.
+    pub(super) fn describe(&self) -> impl Iterator<Item = (ProviderId, String)> {
+        self.machines.describe()
+    }
+
     /// Starts the rounds that are due, and answers the commands whose plan is complete.
-    fn begin_rounds(&mut self, now: Now) {
-        for id in self.providers.ready() {
-            self.drive(id, now, |machine, context| machine.begin_round(context));
+    fn begin_rounds(&mut self, now: Now, effects: &mut Effects) {
+        for id in self.machines.ready() {
+            self.drive(id, now, effects, |machine, context| machine.begin_round(context));
         }
-        for command in self.providers.take_complete_previews() {
-            self.outputs.push_back(SiteOutput::Reply { command, result: Ok(()) });
+        for command in self.machines.take_complete_previews() {
+            effects.reply(command, Ok(()));
         }
     }
 
@@ -164,79 +225,55 @@ impl Site {
         &mut self,
         id: ProviderId,
         now: Now,
+        effects: &mut Effects,
         input: impl FnOnce(&mut Reconciler, &mut Context<'_>) -> Vec<DnsEffect>,
     ) {
-        let environment = Environment {
-            site: self.site_id(),
-            run: self.config.run,
-            may_change: !self.is_store_failing(),
-            owned: &self.ledger.state().held,
-            rng: &mut self.rng,
-            now,
-        };
-        for effect in self.providers.drive(id, environment, input).unwrap_or_default() {
-            self.execute(id, effect, now);
+        let may_change = !effects.is_store_failing();
+        let (state, rng) = effects.state_and_rng();
+        let environment = Environment { site: self.site, run: self.run, may_change, owned: &state.held, rng, now };
+        for effect in self.machines.drive(id, environment, input).unwrap_or_default() {
+            self.execute(id, effect, now, effects);
         }
     }
 
-    fn execute(&mut self, id: ProviderId, effect: DnsEffect, now: Now) {
+    fn execute(&self, id: ProviderId, effect: DnsEffect, now: Now, effects: &mut Effects) {
         match effect {
             Effect::Call { call, request } => {
-                let Some((spec, is_local)) = self.providers.spec(id) else { return };
+                let Some((spec, is_local)) = self.machines.spec(id) else { return };
                 let provider = Box::new(spec.clone());
-                self.timers.set(Timer::CallLate(id), now.instant + CALL_MAX);
-                self.timers.clear(Timer::Round(id));
-                self.outputs.push_back(SiteOutput::Call { call, provider, is_local, request });
+                effects.set_timer(Timer::CallLate(id), now, CALL_MAX);
+                effects.clear_timer(Timer::Round(id));
+                effects.output(SiteOutput::Call { call, provider, is_local, request });
             }
             Effect::Note(notes) => {
                 let changes = notes.into_iter().map(|(key, note)| SiteChange::OwnedRecord(key, note));
-                self.stage(&changes.collect::<Vec<_>>(), vec![Release::Noted(id)]);
+                effects.stage(&changes.collect::<Vec<_>>(), vec![Release::Noted(id)]);
             }
-            Effect::Wait(delay) => self.timers.set(Timer::Round(id), now.instant + delay),
-            Effect::Event(kind, text) => self.record(kind, text.as_str(), now),
+            Effect::Wait(delay) => effects.set_timer(Timer::Round(id), now, delay),
+            Effect::Event(kind, text) => effects.record(kind, text.as_str(), now),
         }
     }
 
-    /// Returns the status of each provider, including providers that are no longer configured but have left records.
-    pub(super) fn reported_providers(&self) -> Vec<ProviderStatus> {
-        let state = self.ledger.state();
-        let configured = self.configured_providers();
-        self.providers.statuses_with_removed(&configured, (&state.held, &state.spec), &state.status)
-    }
-
-    fn configured_providers(&self) -> Configured {
-        configured(&self.config.providers, &self.ledger.state().spec)
-    }
-
-    fn host_inputs(&self, site_target: Target) -> Vec<HostInput> {
-        let input = |host: LocalHostView| {
-            let target = if site_target == Target::Active { host.target? } else { site_target };
-            let observed = self.ledger.state().observed.filter(|_| host.origin == Origin::Gateway);
-            Some(HostInput { name: host.name?, target, labels: host.labels, observed })
-        };
-        self.hosts().into_iter().filter_map(input).collect()
-    }
-
-    /// Persists the address that the server observed for the site: DNS records may use it while the server is
-    /// unreachable.
-    pub(super) fn note_observed(&mut self, address: &Text) {
-        let address = address.as_str();
-        let observed = address.parse::<SocketAddr>().map(|at| at.ip()).or_else(|_| address.parse()).ok();
-        let observed = observed.map(|at: IpAddr| at.to_canonical());
-        if observed.is_some() && observed != self.ledger.state().observed {
-            self.stage(&[SiteChange::ObservedAddress(observed)], Vec::new());
-        }
-    }
-
-    fn site_id(&self) -> SiteId {
-        self.identity.map_or(SiteId::from_bytes([0; 16]), |identity| identity.site)
+    fn configured(&self, state: &SiteState) -> Configured {
+        configured(&self.own, &state.spec)
     }
 }
 
-/// Joins the first few of `texts` and counts the rest; `None` if there are none.
-pub(super) fn named(texts: &[String]) -> Option<Text> {
-    let words = texts.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join("; ");
-    let more = texts.len().saturating_sub(NAMED_MAX);
-    let more = if 0 < more { format!("; and {more} more") } else { String::new() };
-    (!texts.is_empty()).then(|| Text::lossy(&format!("{words}{more}")))
+fn host_inputs(state: &SiteState, site: SiteId, site_target: Target) -> Vec<HostInput> {
+    let input = |host: LocalHostView| {
+        let target = if site_target == Target::Active { host.target? } else { site_target };
+        let observed = state.observed.filter(|_| host.origin == Origin::Gateway);
+        Some(HostInput { name: host.name?, target, labels: host.labels, observed })
+    };
+    SiteDocuments::new(state, Some(site)).hosts().into_iter().filter_map(input).collect()
+}
+
+/// Persists the address that the server observed for the site: DNS records may use it while the server is unreachable.
+pub(super) fn note_observed_address(address: &Text, effects: &mut Effects) {
+    let address = address.as_str();
+    let observed = address.parse::<SocketAddr>().map(|at| at.ip()).or_else(|_| address.parse()).ok();
+    let observed = observed.map(|at: IpAddr| at.to_canonical());
+    if observed.is_some() && observed != effects.state().observed {
+        effects.stage(&[SiteChange::ObservedAddress(observed)], Vec::new());
+    }
 }

@@ -3,134 +3,109 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::{
-    ConditionKind, Document, DocumentKey, Generation, HostStatus, LabelError, LabelKey, LabelPatch, LabelSet, Level,
-    Now, ProviderId, SiteChange, SiteOrigin, SiteStatus, SpecBody, StatusBody, Text,
+    ConditionKind, Document, DocumentKey, Generation, HostStatus, LabelSet, Level, Now, ProviderId, ProviderStatus,
+    SiteChange, SiteId, SiteOrigin, SiteStatus, StatusBody, Text,
 };
 
-use super::Site;
-use super::labels::{LabelLayer, merged};
+use super::documents::SiteDocuments;
+use super::effects::Effects;
+use super::facts::FactCollection;
+use super::labels::Labels;
+use super::state::SiteState;
 use crate::mutants::{Mutant, planted};
 
-impl Site {
-    /// Returns the labels set by hand as they would be after `patch`.
-    pub(super) fn patched(&self, level: Level, patch: &LabelPatch, now: Now) -> Result<LabelSet, LabelError> {
-        let by_hand = self.ledger.state().local.get(&level).cloned().unwrap_or_default().patched(patch, now.wall)?;
-        merged(level, self.layers(), Some(&by_hand))?;
-        Ok(by_hand)
-    }
+/// What a status is computed from, beside the state and the conditions.
+#[derive(Debug)]
+pub(super) struct StatusInputs<'a> {
+    pub(super) site: SiteId,
+    pub(super) daemon_version: &'a Text,
+    pub(super) labels: &'a Labels,
+    pub(super) facts: &'a FactCollection,
+    pub(super) providers: Vec<ProviderStatus>,
+    /// Whether everything the spec asks for is done.
+    pub(super) is_settled: bool,
+}
 
-    /// Writes a new document for each part of the status that changed.
-    pub(super) fn refresh_status(&mut self, now: Now) {
-        let Some(identity) = self.identity else { return };
-        let gateway = DocumentKey::Host(identity.site.gateway());
-        let (mut site_labels, host_labels) = (self.local(Level::Site, now), self.local(Level::Host, now));
-        let state = self.ledger.state();
-        if let (true, Some(SpecBody::Site(spec))) =
-            (planted(Mutant::LabelWriterMixedUp), state.spec.body(DocumentKey::Site))
-        {
-            site_labels.clone_from(&spec.assigned);
-        }
-        let reported = self.held_reported();
-        // Until the first facts are collected, an older report is kept.
-        let reported = match self.facts.reported(&reported) {
-            Some(facts) => reported.replaced(&facts, now.wall).unwrap_or(reported),
-            None => reported,
-        };
-        let spec = state.spec.head();
-        let incarnation = state.origin.unwrap_or_default().spec_incarnation;
-        let converged_before = match state.status.body(DocumentKey::Site) {
-            Some(StatusBody::Site(site)) if site.spec_incarnation == incarnation => site.converged,
-            Some(_) | None => Generation::ZERO,
-        };
-        let site = StatusBody::Site(SiteStatus {
-            daemon_version: self.config.daemon_version.clone(),
-            spec_incarnation: incarnation,
-            applied: spec,
-            converged: if self.providers.is_settled() { spec } else { converged_before },
-            local: site_labels,
-            conditions: self.conditions.of_status(),
-        });
-        let host = StatusBody::Host(HostStatus { local: host_labels, reported });
-        let providers = self.reported_providers().into_iter();
-        let providers =
-            providers.map(|status| (DocumentKey::Provider(ProviderId::of(&status.name)), StatusBody::Provider(status)));
-        let bodies: BTreeMap<_, _> =
-            [(DocumentKey::Site, site), (gateway, host)].into_iter().chain(providers).collect();
-        let is_gone = |key: &DocumentKey| !bodies.contains_key(key) && state.status.body(*key).is_some();
-        let gone = state.status.keys().filter(is_gone).map(|key| (key, None)).collect::<Vec<_>>();
-        let mut generation = state.status.head();
-        let mut changes = Vec::new();
-        for (key, body) in bodies.into_iter().map(|(key, body)| (key, Some(body))).chain(gone) {
-            if is_news(state.status.body(key), body.as_ref()) {
-                generation = generation.next();
-                changes.push(SiteChange::Status(key, Some(Document { generation, body })));
+/// Writes a new document for each part of the status that changed.
+pub(super) fn refresh_status(inputs: StatusInputs<'_>, now: Now, effects: &mut Effects) {
+    let bodies = compute(inputs, now, effects);
+    let changes = changed_documents(bodies, effects.state());
+    if !changes.is_empty() {
+        effects.stage(&changes, Vec::new());
+    }
+}
+
+fn compute(inputs: StatusInputs<'_>, now: Now, effects: &mut Effects) -> BTreeMap<DocumentKey, StatusBody> {
+    let mut site_labels = local_labels(Level::Site, &inputs, now, effects);
+    let host_labels = local_labels(Level::Host, &inputs, now, effects);
+    let state = effects.state();
+    let documents = SiteDocuments::new(state, Some(inputs.site));
+    if let (true, Some(spec)) = (planted(Mutant::LabelWriterMixedUp), documents.site_spec()) {
+        site_labels.clone_from(&spec.assigned);
+    }
+    let reported = documents.reported_facts();
+    // Until the first facts are collected, an older report is kept.
+    let reported = match inputs.facts.to_report(&reported) {
+        Some(facts) => reported.replaced(&facts, now.wall).unwrap_or(reported),
+        None => reported,
+    };
+    let spec = state.spec.head();
+    let spec_incarnation = state.origin.unwrap_or_default().spec_incarnation;
+    let before = documents.site_status().filter(|status| status.spec_incarnation == spec_incarnation);
+    let converged_before = before.map_or(Generation::ZERO, |status| status.converged);
+    let site = StatusBody::Site(SiteStatus {
+        daemon_version: inputs.daemon_version.clone(),
+        spec_incarnation,
+        applied: spec,
+        converged: if inputs.is_settled { spec } else { converged_before },
+        local: site_labels,
+        conditions: effects.conditions().of_status(),
+    });
+    let host = StatusBody::Host(HostStatus { local: host_labels, reported });
+    let provider =
+        |status: ProviderStatus| (DocumentKey::Provider(ProviderId::of(&status.name)), StatusBody::Provider(status));
+    let gateway = DocumentKey::Host(inputs.site.gateway());
+    [(DocumentKey::Site, site), (gateway, host)].into_iter().chain(inputs.providers.into_iter().map(provider)).collect()
+}
+
+/// Returns the local labels of `level`; if they exceed the limit, the last ones that fitted.
+fn local_labels(level: Level, inputs: &StatusInputs<'_>, now: Now, effects: &mut Effects) -> LabelSet {
+    let documents = SiteDocuments::new(effects.state(), Some(inputs.site));
+    match inputs.labels.local(level, &documents, now.wall) {
+        Ok(labels) => {
+            if level == Level::Site {
+                effects.set_condition_silently(ConditionKind::LabelsTooMany, None, now.wall);
             }
+            labels
         }
-        if let Some((keys, status_floor)) = state.status.surplus_tombstones() {
-            // Placed first, because a dropped key may be written again.
-            changes.splice(..0, keys.into_iter().map(|key| SiteChange::Status(key, None)));
-            let origin = SiteOrigin { status_floor, ..state.origin.unwrap_or_default() };
-            changes.push(SiteChange::Origin(Some(origin)));
-        }
-        if !changes.is_empty() {
-            self.stage(&changes, Vec::new());
+        Err(error) => {
+            let held = documents.local_labels(level);
+            let detail = Text::lossy(&format!("{level} labels: {error}"));
+            effects.set_condition_silently(ConditionKind::LabelsTooMany, Some(detail), now.wall);
+            held
         }
     }
+}
 
-    /// Returns the local labels of `level`; if they exceed the limit, the last ones that fitted.
-    fn local(&mut self, level: Level, now: Now) -> LabelSet {
-        let held = self.held_local(level);
-        let by_hand = self.ledger.state().local.get(&level);
-        match merged(level, self.layers(), by_hand).and_then(|labels| held.replaced(&labels, now.wall)) {
-            Ok(labels) => {
-                if level == Level::Site {
-                    self.conditions.clear(ConditionKind::LabelsTooMany);
-                }
-                labels
-            }
-            Err(error) => {
-                self.conditions.raise(
-                    ConditionKind::LabelsTooMany,
-                    Text::lossy(&format!("{level} labels: {error}")),
-                    now.wall,
-                );
-                held
-            }
+/// Returns the changes that turn the status documents in `state` into `bodies`.
+fn changed_documents(bodies: BTreeMap<DocumentKey, StatusBody>, state: &SiteState) -> Vec<SiteChange> {
+    let is_gone = |key: &DocumentKey| !bodies.contains_key(key) && state.status.body(*key).is_some();
+    let gone = state.status.keys().filter(is_gone).map(|key| (key, None)).collect::<Vec<_>>();
+    let mut generation = state.status.head();
+    let mut changes = Vec::new();
+    for (key, body) in bodies.into_iter().map(|(key, body)| (key, Some(body))).chain(gone) {
+        if is_news(state.status.body(key), body.as_ref()) {
+            generation = generation.next();
+            changes.push(SiteChange::Status(key, Some(Document { generation, body })));
         }
     }
-
-    /// Returns the layers below the labels set by hand, in ascending precedence.
-    const fn layers(&self) -> [&LabelLayer; 3] {
-        [&self.kept_labels, &self.config.labels, &self.drop_ins.labels]
+    if let Some((keys, status_floor)) = state.status.surplus_tombstones() {
+        // Placed first, because a dropped key may be written again.
+        changes.splice(..0, keys.into_iter().map(|key| SiteChange::Status(key, None)));
+        let origin = SiteOrigin { status_floor, ..state.origin.unwrap_or_default() };
+        changes.push(SiteChange::Origin(Some(origin)));
     }
-
-    /// Keeps the labels from the last run that were not set by hand: a drop-in file cannot be read, and its last
-    /// contents are unknown.
-    pub(super) fn keep_labels(&mut self) {
-        for level in [Level::Site, Level::Host] {
-            let by_hand = self.ledger.state().local.get(&level);
-            let is_by_hand = |key: &LabelKey| by_hand.is_some_and(|labels| labels.value(key.as_str()).is_some());
-            let held = self.held_local(level);
-            let kept = held.iter().filter(|(key, _)| !is_by_hand(key));
-            let kept = kept.map(|(key, label)| (key.clone(), label.value.clone())).collect();
-            self.kept_labels.insert(level, kept);
-        }
-    }
-
-    fn held_local(&self, level: Level) -> LabelSet {
-        let Some(identity) = self.identity else {
-            return LabelSet::default();
-        };
-        let key = match level {
-            Level::Site => DocumentKey::Site,
-            Level::Host => DocumentKey::Host(identity.site.gateway()),
-        };
-        match self.ledger.state().status.body(key) {
-            Some(StatusBody::Site(site)) => site.local.clone(),
-            Some(StatusBody::Host(host)) => host.local.clone(),
-            Some(StatusBody::Provider(_)) | None => LabelSet::default(),
-        }
-    }
+    changes
 }
 
 /// Whether a document differs from the previous one. A record that was merely observed again does not count: it would
@@ -141,5 +116,55 @@ fn is_news(before: Option<&StatusBody>, after: Option<&StatusBody>) -> bool {
             before != after && after.is_news(before)
         }
         (before, after) => before != after,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::labels::LabelLayer;
+    use crate::site::testing::{NOW, SITE, effects};
+
+    fn refresh(effects: &mut Effects, providers: Vec<ProviderStatus>) {
+        let labels = Labels::new(LabelLayer::new());
+        let inputs = StatusInputs {
+            site: SITE,
+            daemon_version: &Text::lossy("1.0.0"),
+            labels: &labels,
+            facts: &FactCollection::default(),
+            providers,
+            is_settled: true,
+        };
+        refresh_status(inputs, NOW, effects);
+    }
+
+    fn provider_status() -> ProviderStatus {
+        ProviderStatus {
+            name: linecamp_model::Name::parse("dns").unwrap(),
+            is_local: true,
+            plugin: Text::lossy("p"),
+            failure: None,
+            converged: Generation::ZERO,
+            records: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_status_that_did_not_change_is_not_written() {
+        let mut effects = effects();
+        refresh(&mut effects, Vec::new());
+        assert_eq!((effects.state().status.head(), effects.in_flight()), (Generation(2), 1));
+        refresh(&mut effects, Vec::new());
+        assert_eq!((effects.state().status.head(), effects.in_flight()), (Generation(2), 1));
+    }
+
+    #[test]
+    fn the_status_of_a_provider_that_is_gone_becomes_a_tombstone() {
+        let mut effects = effects();
+        refresh(&mut effects, vec![provider_status()]);
+        refresh(&mut effects, Vec::new());
+        let key = DocumentKey::Provider(ProviderId::of(&provider_status().name));
+        let status = &effects.state().status;
+        assert_eq!((status.body(key), status.generation(key)), (None, Generation(4)));
     }
 }

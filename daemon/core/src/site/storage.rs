@@ -6,276 +6,135 @@
 //!
 //! While the store fails, the machine undoes what was not persisted and continues from the durable state. It
 //! acknowledges nothing new. Providers observe and change nothing. Events about things that happened anyway are queued
-//! in memory (`WAITING_EVENTS_MAX`). Every [`STORE_RETRY`] the machine retries all of it and then probes the store
+//! in memory ([`events`](super::events)). Every [`STORE_RETRY`] the machine retries all of it and then probes the store
 //! itself ([`SiteOutput::TryStore`]). The condition clears when everything queued is durable and the store has room for
 //! what it refused. A smaller write that succeeds meanwhile does not clear it: it may fit where the refused one does
 //! not.
 //!
 //! A local socket that could not be opened is retried until it opens; the link does not wait for it.
-//!
-//! A certificate that could not be saved is used from memory, and saving is retried. That condition clears only when
-//! the certificate was saved.
 
-use std::collections::VecDeque;
-
-use linecamp_model::limits::COUNTER_MAX;
 use linecamp_model::{
-    Condition, ConditionKind, DialId, Event, EventKind, FromSite, IdentityGrant, Incarnation, Now, SiteChange,
-    SiteOrigin, Text,
+    Condition, ConditionKind, DialId, FromSite, Incarnation, Now, SiteChange, SiteOrigin, Text, WriteId,
 };
 
-use super::uplink::State;
-use super::{LossReason, Purpose, Release, STORE_RETRY, Site, SiteIdentity, SiteOutput, Timer};
+use super::config::STORE_RETRY;
+use super::effects::{Effects, Release};
+use super::output::{SiteCommandError, SiteOutput, Timer};
+use super::replication::Replication;
 use crate::StoreFault;
-
-/// Events queued in memory while the disk accepts no writes: one message's worth. Beyond it the oldest is dropped and
-/// counted.
-const WAITING_EVENTS_MAX: usize = linecamp_model::limits::EVENTS_PER_MESSAGE_MAX;
 
 /// What is not persisted while the store fails, as text.
 const NOT_KEPT: &str = "label changes, DNS changes, events, status and what the server sends are not kept";
 
-/// What the storage has not accepted.
-#[derive(Clone, Debug, Default)]
+/// The storage of a site, as far as it fails.
+#[derive(Clone, Debug)]
 pub(super) struct Storage {
-    /// Events that wait for the disk, oldest first.
-    events: VecDeque<Event>,
-    /// Events dropped from that queue.
-    lost: u64,
-    /// A certificate in use that is not saved.
-    unsaved: Option<IdentityGrant>,
+    /// The path of the data directory, for messages.
+    directory: Text,
     /// The conditions sent to the server, and on which dial.
     told: Option<(DialId, Vec<Condition>)>,
 }
 
-/// A certificate that is in use but could not be saved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnsavedIdentity {
-    /// The certificate from the server.
-    pub grant: IdentityGrant,
-    /// The site's identity under this certificate.
-    pub identity: SiteIdentity,
-    /// Why it could not be saved.
-    pub problem: Text,
-}
-
 impl Storage {
-    /// Requeues events that could not be persisted, ahead of those already queued.
-    fn put_back(&mut self, events: Vec<Event>) {
-        for event in events.into_iter().rev() {
-            self.events.push_front(event);
-        }
-        self.drop_surplus();
+    /// Starts without a failure.
+    pub(super) const fn new(directory: Text) -> Self {
+        Self { directory, told: None }
     }
 
-    fn drop_surplus(&mut self) {
-        let surplus = self.events.len().saturating_sub(WAITING_EVENTS_MAX);
-        self.events.drain(..surplus);
-        self.lost += surplus as u64;
-    }
-
-    /// Returns the number of events that wait for the disk.
-    pub(super) fn events(&self) -> usize {
-        self.events.len()
-    }
-}
-
-impl Site {
-    /// Handles the outcome of saving a certificate.
-    pub fn handle_identity_saved(&mut self, saved: Result<SiteIdentity, Text>, now: Now) {
-        match saved {
-            Ok(identity) => {
-                self.storage.unsaved = None;
-                self.timers.clear(Timer::SaveIdentity);
-                self.clear(ConditionKind::IdentityNotSaved, now);
-                self.use_identity(identity, now);
-            }
-            Err(problem) => {
-                self.raise(ConditionKind::IdentityNotSaved, not_saved(&problem), now);
-                if self.uplink.state == State::Saving {
-                    self.lose(&LossReason::Failed(problem), now);
-                }
-            }
-        }
-        self.is_status_stale = true;
-        self.settle_down(now);
-    }
-
-    /// Handles a certificate that is in use although it could not be saved. Saving is retried later.
-    pub fn handle_identity_unsaved(&mut self, unsaved: UnsavedIdentity, now: Now) {
-        let UnsavedIdentity { grant, identity, problem } = unsaved;
-        self.storage.unsaved = Some(grant);
-        self.timers.set(Timer::SaveIdentity, now.instant + STORE_RETRY);
-        self.raise(ConditionKind::IdentityNotSaved, not_saved(&problem), now);
-        self.use_identity(identity, now);
-        self.is_status_stale = true;
-        self.settle_down(now);
-    }
-
-    fn use_identity(&mut self, identity: SiteIdentity, now: Now) {
-        let before = self.identity.replace(identity);
-        self.config.join = None;
-        self.uplink.purpose = Purpose::Link;
-        if before.is_some_and(|before| before != identity) {
-            let text = format!("the new certificate holds until {}", identity.not_after);
-            self.record(EventKind::CertificateRenewed, &text, now);
-        }
-        self.set_renewal(now);
-        if self.uplink.state == State::Saving {
-            self.dial(now);
-        }
-    }
-
-    /// Retries saving a certificate.
-    pub(super) fn save_identity_again(&mut self) {
-        if let Some(grant) = &self.storage.unsaved {
-            self.outputs.push_back(SiteOutput::SaveIdentity(grant.clone()));
-        }
-    }
-
-    /// Handles the outcome of opening the local socket. A failure is retried later.
-    pub fn handle_local_socket(&mut self, opened: Result<(), Text>, now: Now) {
-        match opened {
-            Ok(()) => self.clear(ConditionKind::LocalSocketFailed, now),
-            Err(problem) => {
-                self.timers.set(Timer::LocalSocket, now.instant + STORE_RETRY);
-                let directory = &self.config.directory;
-                let detail = format!(
-                    "local commands do not reach the daemon: {problem}; free space or inodes there, or make the disk \
-                     writable (df -h {directory}, df -i {directory}, dmesg), and the daemon opens its socket by itself"
-                );
-                self.raise(ConditionKind::LocalSocketFailed, Text::lossy(&detail), now);
-            }
-        }
-        self.settle_down(now);
-    }
-
-    /// Handles the store's report that a write failed. It and all later ones are undone.
-    pub fn handle_persist_failed(&mut self, write: linecamp_model::WriteId, fault: StoreFault, now: Now) {
-        let Some(settled) = self.ledger.settle(write, false) else {
-            self.ignored += 1;
-            return;
-        };
-        let (kind, detail) = failure(fault, &self.config.directory);
-        let other = if kind == ConditionKind::DiskFull { ConditionKind::StoreFailed } else { ConditionKind::DiskFull };
-        self.clear(other, now);
-        self.raise(kind, detail, now);
-        // Further failures do not postpone the retry.
-        if self.timers.deadline(Timer::StoreRetry).is_none() {
-            self.timers.set(Timer::StoreRetry, now.instant + STORE_RETRY);
-        }
-        self.outputs.push_back(SiteOutput::ResumeStore(write));
-        let mut events = Vec::new();
-        for release in settled.releases {
-            match release {
-                // The retry timer reports to the server what is held, and the server sends the rest again.
-                Release::SpecAck { .. } | Release::GreetAgain { .. } | Release::StoreTried => {}
-                Release::Noted(provider) => self.provider_noted(provider, false, now),
-                Release::Recorded(event) => events.push(event),
-                Release::CountedLost(lost) => self.storage.lost += lost,
-                Release::Reply(command) => {
-                    let result = Err(super::SiteCommandError::Store(fault));
-                    self.outputs.push_back(SiteOutput::Reply { command, result });
-                }
-            }
-        }
-        self.storage.put_back(events);
-        self.settle_down(now);
-    }
-
-    /// Whether the store has failed and has not yet accepted a write as large as it refused.
-    pub(super) fn is_store_failing(&self) -> bool {
-        self.conditions.has(ConditionKind::DiskFull) || self.conditions.has(ConditionKind::StoreFailed)
-    }
-
-    /// Ends the store failure: everything queued is durable and the store has room for what it refused.
-    pub(super) fn store_is_well(&mut self, now: Now) {
-        self.clear(ConditionKind::DiskFull, now);
-        self.clear(ConditionKind::StoreFailed, now);
-        self.timers.clear(Timer::StoreRetry);
-        self.is_status_stale = true;
-        self.providers.request_rounds();
-        self.stage_waiting_events();
-    }
-
-    /// Retries what could not be persisted, then probes the store. Repeats until the store recovers.
-    pub(super) fn retry_store(&mut self, now: Now) {
-        self.timers.set(Timer::StoreRetry, now.instant + STORE_RETRY);
-        if let State::Up { dial, .. } = self.uplink.state {
-            let held = self.spec_held();
-            self.stage(&[], vec![Release::SpecAck { dial, held }]);
-        }
-        let needs_incarnation = self.following.as_ref().map(|following| following.needs_incarnation);
-        match (self.ledger.state().origin, needs_incarnation) {
-            (Some(_), Some(true)) | (None, Some(_)) => self.begin_incarnation(),
-            (None, None) => self.begin_origin(),
-            (Some(_), _) => {}
-        }
-        self.forget_events();
-        self.stage_waiting_events();
-        // Staged last: if it succeeds, so did everything before it.
-        let write = self.ledger.stage(&[], vec![Release::StoreTried]);
-        self.outputs.push_back(SiteOutput::TryStore(write));
-    }
-
-    fn stage_waiting_events(&mut self) {
-        let lost = std::mem::take(&mut self.storage.lost);
-        if 0 < lost {
-            let origin = self.ledger.state().origin.unwrap_or_default();
-            let origin = SiteOrigin { events_dropped: (origin.events_dropped + lost).min(COUNTER_MAX), ..origin };
-            self.stage(&[SiteChange::Origin(Some(origin))], vec![Release::CountedLost(lost)]);
-        }
-        for event in std::mem::take(&mut self.storage.events) {
-            self.stage_event(event);
-        }
+    /// Raises the condition of a database that was put aside.
+    pub(super) fn database_damaged(place: &Text, now: Now, effects: &mut Effects) {
+        let detail = format!("the site database was damaged and put aside as {place}; the site went on without it");
+        effects.raise(ConditionKind::StoreDamaged, Text::lossy(&detail), now);
     }
 
     /// Creates the incarnation of a new database.
-    pub(super) fn begin_origin(&mut self) {
-        let origin = SiteOrigin { status_incarnation: Incarnation(self.rng.next_u64() | 1), ..SiteOrigin::default() };
-        self.stage(&[SiteChange::Origin(Some(origin))], Vec::new());
+    pub(super) fn begin_origin(effects: &mut Effects) {
+        let incarnation = Incarnation(effects.rng().next_u64() | 1);
+        let origin = SiteOrigin { status_incarnation: incarnation, ..SiteOrigin::default() };
+        effects.stage(&[SiteChange::Origin(Some(origin))], Vec::new());
     }
 
-    /// Adds an event to the outbox, or to the queue in memory while the store fails.
-    pub(super) fn record(&mut self, kind: EventKind, text: &str, now: Now) {
-        let event = Event { at: now.wall, kind, site: None, text: Text::lossy(text) };
-        if self.is_store_failing() {
-            self.storage.events.push_back(event);
-            self.storage.drop_surplus();
-        } else {
-            self.stage_event(event);
+    /// Handles a failed write, which was undone together with all later ones: raises the condition and plans the retry.
+    pub(super) fn handle_failed(&self, write: WriteId, fault: StoreFault, now: Now, effects: &mut Effects) {
+        let (kind, detail) = describe_fault(fault, &self.directory);
+        let other = if kind == ConditionKind::DiskFull { ConditionKind::StoreFailed } else { ConditionKind::DiskFull };
+        effects.clear(other, now);
+        effects.raise(kind, detail, now);
+        // Further failures do not postpone the retry.
+        if effects.deadline(Timer::StoreRetry).is_none() {
+            effects.set_timer(Timer::StoreRetry, now, STORE_RETRY);
         }
+        effects.output(SiteOutput::ResumeStore(write));
     }
 
-    fn stage_event(&mut self, event: Event) {
-        let changes = self.event_changes(event.clone());
-        self.stage(&changes, vec![Release::Recorded(event)]);
+    /// Takes back what failed writes carried. The releases of other parts are passed over.
+    pub(super) fn take_back(releases: Vec<Release>, fault: StoreFault, effects: &mut Effects) {
+        let mut events = Vec::new();
+        for release in releases {
+            match release {
+                // The retry timer reports to the server what is held, and the server sends the rest again.
+                Release::SpecAck { .. } | Release::GreetAgain { .. } | Release::StoreTried | Release::Noted(_) => {}
+                Release::Recorded(event) => events.push(event),
+                Release::CountedLost(lost) => effects.events_mut().restore_lost(lost),
+                Release::Reply(command) => effects.reply(command, Err(SiteCommandError::Store(fault))),
+            }
+        }
+        effects.events_mut().requeue(events);
     }
 
-    /// Returns the changes that add an event to the outbox.
-    pub(super) fn event_changes(&self, event: Event) -> Vec<SiteChange> {
-        // The server would discard an event with a number it already holds.
-        let held = self.following.as_ref().filter(|following| !following.needs_incarnation);
-        let held = held.map_or(0, |following| following.events_held);
-        self.ledger.state().outbox_changes(event, held)
+    /// Retries what could not be persisted, then probes the store. Repeats until the store recovers. `session` is the
+    /// dial of the session that is up.
+    pub(super) fn retry(session: Option<DialId>, replication: &Replication, now: Now, effects: &mut Effects) {
+        effects.set_timer(Timer::StoreRetry, now, STORE_RETRY);
+        if let Some(dial) = session {
+            replication.acknowledge(dial, effects);
+        }
+        let is_new = effects.state().origin.is_none();
+        match session {
+            Some(dial) if is_new || effects.events().needs_incarnation() => {
+                replication.begin_incarnation(dial, effects);
+            }
+            None if is_new => Self::begin_origin(effects),
+            Some(_) | None => {}
+        }
+        effects.forget_events();
+        effects.stage_queued_events();
+        // Staged last: if it succeeds, so did everything before it.
+        effects.try_store();
+    }
+
+    /// Ends the store failure: everything queued is durable and the store has room for what it refused.
+    pub(super) fn handle_recovered(now: Now, effects: &mut Effects) {
+        effects.clear(ConditionKind::DiskFull, now);
+        effects.clear(ConditionKind::StoreFailed, now);
+        effects.clear_timer(Timer::StoreRetry);
+        effects.touch_status();
+    }
+
+    /// Handles the outcome of opening the local socket. A failure is retried later.
+    pub(super) fn handle_local_socket(&self, opened: Result<(), Text>, now: Now, effects: &mut Effects) {
+        let detail = opened.err().map(|problem| {
+            effects.set_timer(Timer::LocalSocket, now, STORE_RETRY);
+            let directory = &self.directory;
+            Text::lossy(&format!(
+                "local commands do not reach the daemon: {problem}; free space or inodes there, or make the disk \
+                 writable (df -h {directory}, df -i {directory}, dmesg), and the daemon opens its socket by itself"
+            ))
+        });
+        effects.set_condition(ConditionKind::LocalSocketFailed, detail, now);
     }
 
     /// Sends the storage conditions to the server if they changed. Does not wait for the disk.
-    pub(super) fn tell_storage(&mut self) {
-        let State::Up { dial, .. } = self.uplink.state else { return };
-        // A pending site may only wait.
-        if self.following.as_ref().is_some_and(|following| following.is_pending) {
-            return;
-        }
-        let told = (dial, self.conditions.of_storage());
-        if self.storage.told.as_ref() != Some(&told) {
-            self.send(dial, FromSite::Storage(told.1.clone()));
-            self.storage.told = Some(told);
+    pub(super) fn tell(&mut self, dial: DialId, effects: &mut Effects) {
+        let told = (dial, effects.storage_conditions());
+        if self.told.as_ref() != Some(&told) {
+            effects.send(dial, FromSite::Storage(told.1.clone()));
+            self.told = Some(told);
         }
     }
 }
 
-fn failure(fault: StoreFault, directory: &Text) -> (ConditionKind, Text) {
+fn describe_fault(fault: StoreFault, directory: &Text) -> (ConditionKind, Text) {
     let (kind, words) = match fault {
         StoreFault::DiskFull => (
             ConditionKind::DiskFull,
@@ -295,6 +154,70 @@ fn failure(fault: StoreFault, directory: &Text) -> (ConditionKind, Text) {
     (kind, Text::lossy(&words))
 }
 
-fn not_saved(problem: &Text) -> Text {
-    Text::lossy(&format!("a new certificate is not kept, and a restart goes back to the one before: {problem}"))
+#[cfg(test)]
+mod tests {
+    use linecamp_model::EventKind;
+
+    use super::*;
+    use crate::site::effects::new_event;
+    use crate::site::testing::{NOW, effects, outputs};
+
+    const WRITE: WriteId = WriteId(1);
+
+    fn failed() -> (Storage, Effects) {
+        let (storage, mut effects) = (Storage::new(Text::lossy("/d")), effects());
+        storage.handle_failed(WRITE, StoreFault::DiskFull, NOW, &mut effects);
+        (storage, effects)
+    }
+
+    #[test]
+    fn a_failure_is_retried_and_ends_with_a_probe_that_succeeds() {
+        let (_, mut effects) = failed();
+        assert_eq!(outputs(&mut effects), [SiteOutput::ResumeStore(WRITE)]);
+        assert_eq!(effects.deadline(Timer::StoreRetry), Some(NOW.instant + STORE_RETRY));
+        effects.record(EventKind::DaemonStarted, "meanwhile", NOW);
+        assert_eq!(outputs(&mut effects), [], "the event waits in memory");
+        Storage::retry(None, &Replication::default(), NOW, &mut effects);
+        let retried = outputs(&mut effects);
+        assert!(matches!(retried[..], [SiteOutput::Persist { .. }, SiteOutput::TryStore(_)]), "{retried:?}");
+        Storage::handle_recovered(NOW, &mut effects);
+        assert!(!effects.is_store_failing() && effects.deadline(Timer::StoreRetry).is_none());
+    }
+
+    #[test]
+    fn the_kind_of_a_failure_may_change_and_one_condition_is_raised() {
+        let (storage, mut effects) = failed();
+        storage.handle_failed(WRITE, StoreFault::ReadOnly, NOW, &mut effects);
+        let kinds: Vec<_> = effects.storage_conditions().into_iter().map(|condition| condition.kind).collect();
+        assert_eq!(kinds, [ConditionKind::StoreFailed]);
+    }
+
+    #[test]
+    fn what_a_failed_write_carried_is_queued_again() {
+        let (_, mut effects) = failed();
+        let event = new_event(EventKind::DaemonStarted, "started", NOW);
+        let releases = vec![Release::CountedLost(2), Release::Recorded(event.clone())];
+        Storage::take_back(releases, StoreFault::DiskFull, &mut effects);
+        assert_eq!(effects.events_mut().take_queue(), (2, [event].into()));
+    }
+
+    #[test]
+    fn the_server_is_told_once_per_session_and_change() {
+        let (mut storage, mut effects) = failed();
+        outputs(&mut effects);
+        for (dial, messages) in [(DialId(1), 1), (DialId(1), 0), (DialId(2), 1)] {
+            storage.tell(dial, &mut effects);
+            assert_eq!(outputs(&mut effects).len(), messages);
+        }
+    }
+
+    #[test]
+    fn a_local_socket_that_does_not_open_is_retried() {
+        let (storage, mut effects) = (Storage::new(Text::lossy("/d")), effects());
+        storage.handle_local_socket(Err(Text::lossy("no space")), NOW, &mut effects);
+        assert!(effects.conditions().has(ConditionKind::LocalSocketFailed));
+        assert_eq!(effects.deadline(Timer::LocalSocket), Some(NOW.instant + STORE_RETRY));
+        storage.handle_local_socket(Ok(()), NOW, &mut effects);
+        assert!(!effects.conditions().has(ConditionKind::LocalSocketFailed));
+    }
 }

@@ -17,13 +17,15 @@
 
 use std::time::Duration;
 
-use linecamp_model::{DialId, Now, Refusal, RefusalCode, ServerAddress, SessionId, Text, WallTime};
+use linecamp_model::{
+    DialId, LinkState, LinkView, Now, Refusal, RefusalCode, ServerAddress, SessionId, Text, WallTime, Welcome,
+};
 
-use super::Timer;
 use super::config::{DIAL_MAX, GREETING_MAX, REDIAL_MAX, REDIAL_MAX_SPREADS, REDIAL_SPREAD_DEFAULT, RETRY_SLOT_MAX};
+use super::effects::Effects;
+use super::output::{SiteOutput, Timer};
+use crate::DISCONNECTED_AFTER;
 use crate::backoff::Backoff;
-use crate::rng::Rng;
-use crate::timers::Timers;
 
 /// The purpose of a dial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +47,7 @@ pub enum LossReason {
 
 /// The state of the uplink.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+enum State {
     /// Nothing to dial for: no identity and no pending join.
     Idle,
     /// A dial is in flight.
@@ -64,13 +66,13 @@ pub(crate) enum State {
 
 /// The connection to the server.
 #[derive(Clone, Debug)]
-pub(crate) struct Uplink {
-    pub(crate) state: State,
-    pub(crate) purpose: Purpose,
+pub(super) struct Uplink {
+    state: State,
+    purpose: Purpose,
     /// When the session came up or went down.
-    pub(crate) since: WallTime,
+    since: WallTime,
     /// Why the last session ended, or the last attempt failed.
-    pub(crate) last_loss: Option<Text>,
+    last_loss: Option<Text>,
     servers: Vec<ServerAddress>,
     server: usize,
     last_dial: DialId,
@@ -90,7 +92,8 @@ pub struct Dial {
 }
 
 impl Uplink {
-    pub(crate) fn new(servers: Vec<ServerAddress>, purpose: Option<Purpose>, now: Now) -> Self {
+    /// Starts without a link. The caller sets the first [`Timer::Redial`].
+    pub(super) fn new(servers: Vec<ServerAddress>, purpose: Option<Purpose>, now: Now) -> Self {
         Self {
             state: if purpose.is_some() && !servers.is_empty() { State::Waiting } else { State::Idle },
             purpose: purpose.unwrap_or(Purpose::Link),
@@ -105,45 +108,57 @@ impl Uplink {
     }
 
     /// Dials the current server of the rotation.
-    pub(crate) fn dial(&mut self, timers: &mut Timers<Timer>, now: Now) -> Option<Dial> {
-        let server = self.servers.get(self.server % self.servers.len().max(1))?.clone();
+    pub(super) fn dial(&mut self, now: Now, effects: &mut Effects) {
+        debug_assert!(self.current().is_none(), "one dial at a time: {:?}", self.state);
+        let Some(server) = self.server().cloned() else { return };
         self.last_dial = self.last_dial.next();
         self.state = State::Dialing { dial: self.last_dial };
-        timers.set(Timer::DialLate, now.instant + DIAL_MAX);
-        Some(Dial { dial: self.last_dial, server, purpose: self.purpose })
+        effects.set_timer(Timer::DialLate, now, DIAL_MAX);
+        effects.output(SiteOutput::Dial(Dial { dial: self.last_dial, server, purpose: self.purpose }));
     }
 
     /// Handles a successful dial; the caller starts the handshake. Returns false for an earlier dial.
-    pub(crate) fn handle_dialed(&mut self, dial: DialId, timers: &mut Timers<Timer>, now: Now) -> bool {
+    pub(super) fn handle_dialed(&mut self, dial: DialId, now: Now, effects: &mut Effects) -> bool {
         if self.state != (State::Dialing { dial }) {
             return false;
         }
         self.state = State::Greeting { dial };
-        timers.clear(Timer::DialLate);
-        timers.set(Timer::GreetingLate, now.instant + GREETING_MAX);
+        effects.clear_timer(Timer::DialLate);
+        effects.set_timer(Timer::GreetingLate, now, GREETING_MAX);
         true
     }
 
     /// Handles the server's acceptance of the handshake.
-    pub(crate) fn handle_welcome(
-        &mut self,
-        session: SessionId,
-        spread: Duration,
-        timers: &mut Timers<Timer>,
-        now: Now,
-    ) {
+    pub(super) fn handle_welcome(&mut self, welcome: &Welcome, now: Now, effects: &mut Effects) {
         if let State::Greeting { dial } = self.state {
-            self.state = State::Up { dial, session };
+            self.state = State::Up { dial, session: welcome.session };
             self.since = now.wall;
             self.last_loss = None;
-            self.spread = spread.clamp(REDIAL_SPREAD_DEFAULT, REDIAL_MAX);
+            self.spread = welcome.redial_spread.clamp(REDIAL_SPREAD_DEFAULT, REDIAL_MAX);
             self.backoff.reset();
-            timers.clear(Timer::GreetingLate);
+            effects.clear_timer(Timer::GreetingLate);
+            if let Some(server) = self.server().cloned() {
+                effects.output(SiteOutput::LinkUp { server, session: welcome.session, server_wall: welcome.wall });
+            }
         }
     }
 
-    /// Handles the loss of the link and schedules the redial.
-    pub(crate) fn lose(&mut self, reason: &LossReason, rng: &mut Rng, timers: &mut Timers<Timer>, now: Now) {
+    /// Handles the loss of the link: schedules the redial, or stops if the server refused the site permanently.
+    pub(super) fn lose(&mut self, reason: &LossReason, now: Now, effects: &mut Effects) {
+        self.tell_loss(reason, effects);
+        match reason {
+            LossReason::Closed(refusal) if refusal.code.forgets_registration() => {
+                self.state = State::Stopped(refusal.clone());
+                effects.output(match self.purpose {
+                    Purpose::Link => SiteOutput::Removed(refusal.clone()),
+                    Purpose::Join => SiteOutput::JoinRefused(refusal.clone()),
+                });
+            }
+            LossReason::Closed(_) | LossReason::Failed(_) => self.redial_later(reason, now, effects),
+        }
+    }
+
+    fn redial_later(&mut self, reason: &LossReason, now: Now, effects: &mut Effects) {
         if matches!(self.state, State::Up { .. }) {
             self.since = now.wall;
         }
@@ -155,11 +170,11 @@ impl Uplink {
         };
         let is_refused = matches!(reason, LossReason::Closed(refusal) if refusal.code.is_final_for_join());
         self.last_loss = Some(text);
-        timers.clear(Timer::DialLate);
-        timers.clear(Timer::GreetingLate);
+        effects.clear_timer(Timer::DialLate);
+        effects.clear_timer(Timer::GreetingLate);
         if let (Purpose::Join, true, LossReason::Closed(refusal)) = (self.purpose, is_refused, reason) {
             self.state = State::Stopped(refusal.clone());
-            return;
+            return effects.output(SiteOutput::JoinRefused(refusal.clone()));
         }
         // A refusal comes from a reachable server; another address would lead to the same server.
         if !matches!(reason, LossReason::Closed(_)) {
@@ -167,37 +182,127 @@ impl Uplink {
         }
         let spread = if is_refused { REDIAL_MAX } else { self.spread };
         let ceiling = (spread * REDIAL_MAX_SPREADS).min(REDIAL_MAX);
-        let delay = slot.unwrap_or_else(|| self.backoff.next(spread, ceiling, rng));
+        let delay = slot.unwrap_or_else(|| self.backoff.next(spread, ceiling, effects.rng()));
         self.state = State::Waiting;
-        timers.set(Timer::Redial, now.instant + delay);
+        effects.set_timer(Timer::Redial, now, delay);
     }
 
-    /// Handles the arrival of a certificate, which goes to the disk: the session is done.
-    pub(crate) fn save(&mut self, timers: &mut Timers<Timer>) {
-        self.state = State::Saving;
-        timers.clear(Timer::GreetingLate);
+    /// Tells the driver that the session ended, or that the attempt failed.
+    fn tell_loss(&self, reason: &LossReason, effects: &mut Effects) {
+        let Some(server) = self.server().cloned() else { return };
+        let reason = reason.clone();
+        match self.state {
+            State::Up { session, .. } => effects.output(SiteOutput::LinkDown { server, session, reason }),
+            State::Dialing { .. } | State::Greeting { .. } => effects.output(SiteOutput::DialFailed { server, reason }),
+            // A certificate could not be saved: a condition says so.
+            State::Idle | State::Saving | State::Waiting | State::Stopped(_) => {}
+        }
+    }
+
+    /// Checks that whatever the uplink waits for ends by a timer.
+    pub(super) fn assert_timers(&self, effects: &Effects) {
+        let timer = match self.state {
+            State::Dialing { .. } => Timer::DialLate,
+            State::Greeting { .. } => Timer::GreetingLate,
+            State::Waiting => Timer::Redial,
+            State::Idle | State::Up { .. } | State::Saving | State::Stopped(_) => return,
+        };
+        debug_assert!(effects.deadline(timer).is_some(), "{:?} without a timer", self.state);
+    }
+
+    /// Closes the session or aborts the dial, if there is one, because the daemon stops.
+    pub(super) fn stop(&self, effects: &mut Effects) {
+        if let Some(dial) = self.current() {
+            effects.output(SiteOutput::Hangup { dial, refusal: stopping() });
+        }
+    }
+
+    /// Closes the session or aborts the dial, and dials again later.
+    pub(super) fn hang_up(&mut self, refusal: Refusal, reason: &LossReason, now: Now, effects: &mut Effects) {
+        if let Some(dial) = self.current() {
+            effects.output(SiteOutput::Hangup { dial, refusal });
+            self.lose(reason, now, effects);
+        }
+    }
+
+    /// Gives up a server that did not answer in time.
+    pub(super) fn give_up(&mut self, now: Now, effects: &mut Effects) {
+        let server = self.server().map_or_else(String::new, ToString::to_string);
+        let text = Text::lossy(&format!("{server} did not answer in time"));
+        self.hang_up(stopping(), &LossReason::Failed(text), now, effects);
+    }
+
+    /// Handles the arrival of a certificate during the handshake: closes the session, which is done. The certificate
+    /// goes to the disk. On an established session the certificate is a renewal, and nothing changes.
+    pub(super) fn handle_certificate(&mut self, effects: &mut Effects) {
+        if let State::Greeting { dial } = self.state {
+            self.state = State::Saving;
+            effects.clear_timer(Timer::GreetingLate);
+            let refusal = Refusal::new(RefusalCode::Done, "certificate received");
+            effects.output(SiteOutput::Hangup { dial, refusal });
+        }
+    }
+
+    /// Handles a certificate that is in use: from now on the site links with it.
+    pub(super) fn use_certificate(&mut self, now: Now, effects: &mut Effects) {
+        self.purpose = Purpose::Link;
+        if self.state == State::Saving {
+            self.dial(now, effects);
+        }
+    }
+
+    /// Handles a certificate that could not be saved or used: dials again later if the link waits for it.
+    pub(super) fn certificate_failed(&mut self, problem: Text, now: Now, effects: &mut Effects) {
+        if self.state == State::Saving {
+            self.lose(&LossReason::Failed(problem), now, effects);
+        }
     }
 
     /// Returns the dial in flight or the dial of the current session, if any.
-    pub(crate) const fn current(&self) -> Option<DialId> {
+    pub(super) const fn current(&self) -> Option<DialId> {
         match self.state {
             State::Dialing { dial } | State::Greeting { dial } | State::Up { dial, .. } => Some(dial),
             State::Idle | State::Saving | State::Waiting | State::Stopped(_) => None,
         }
     }
 
-    /// Whether a session is up.
-    pub(crate) const fn is_up(&self) -> bool {
-        matches!(self.state, State::Up { .. })
+    /// Whether `dial` is the current one and its connection stands.
+    pub(super) fn is_connected(&self, dial: DialId) -> bool {
+        !matches!(self.state, State::Dialing { .. }) && self.current() == Some(dial)
     }
 
-    /// Returns the server of the current or next dial.
-    pub(crate) fn server(&self) -> Option<&ServerAddress> {
-        self.servers.get(self.server % self.servers.len().max(1))
+    /// Returns the dial of the session that is up, if one is.
+    pub(super) const fn session(&self) -> Option<DialId> {
+        match self.state {
+            State::Up { dial, .. } => Some(dial),
+            _ => None,
+        }
+    }
+
+    /// Returns the purpose of the current or next dial.
+    pub(super) const fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    /// Whether the server has said that the site does not exist any more.
+    pub(super) const fn is_removed(&self) -> bool {
+        matches!(&self.state, State::Stopped(refusal) if refusal.code.forgets_registration())
+    }
+
+    /// Returns the state of the link as shown to people.
+    pub(super) fn view(&self, now: Now) -> LinkView {
+        let for_long = DISCONNECTED_AFTER <= now.wall.saturating_since(self.since);
+        let state = match (&self.state, for_long) {
+            (State::Up { .. }, _) => LinkState::Connected,
+            (State::Idle | State::Stopped(_), _) | (_, true) => LinkState::Disconnected,
+            (_, false) => LinkState::Reconnecting,
+        };
+        let address = self.server().map(ToString::to_string).unwrap_or_default();
+        LinkView { state, since: self.since, address: Text::lossy(&address) }
     }
 
     /// Describes what the uplink is doing.
-    pub(crate) fn doing(&self) -> String {
+    pub(super) fn doing(&self) -> String {
         let server = self.server().map_or_else(|| "no server".to_owned(), ToString::to_string);
         let before = self.last_loss.as_ref().map_or_else(String::new, |loss| format!("; before: {loss}"));
         match &self.state {
@@ -210,17 +315,17 @@ impl Uplink {
             State::Stopped(refusal) => format!("refused by {server}: {refusal}"),
         }
     }
-}
 
-/// Whether the loss means that the site was removed.
-pub(crate) const fn is_removed(reason: &LossReason) -> bool {
-    match reason {
-        LossReason::Closed(refusal) => refusal.code.forgets_registration(),
-        LossReason::Failed(_) => false,
+    /// Returns the server of the current or next dial.
+    fn server(&self) -> Option<&ServerAddress> {
+        self.servers.get(self.server % self.servers.len().max(1))
     }
 }
 
 /// Returns the refusal a site sends when its daemon stops.
-pub(crate) fn stopping() -> Refusal {
+fn stopping() -> Refusal {
     Refusal::new(RefusalCode::SiteStopping, "the site's daemon stops")
 }
+
+#[cfg(test)]
+mod tests;

@@ -94,13 +94,15 @@ impl Pair {
             }
             SiteOutput::CollectFacts => self.after(self.facts_take, PairEvent::Facts(index, boot)),
             SiteOutput::Reply { result, .. } => self.nodes[index].replies.push(result),
-            SiteOutput::Forget(refusal) => {
+            SiteOutput::Removed(refusal) => {
                 let node = &mut self.nodes[index];
                 (node.identity, node.saved_identity) = (None, None);
                 node.disk.clear();
                 node.ended = Some(refusal);
             }
             SiteOutput::JoinRefused(refusal) => self.nodes[index].ended = Some(refusal),
+            SiteOutput::Joined(_) | SiteOutput::LinkUp { .. } => {}
+            SiteOutput::LinkDown { .. } | SiteOutput::DialFailed { .. } => {}
         }
     }
 

@@ -66,8 +66,10 @@ impl Daemon {
                     return Some(Notice::Replied(command, result));
                 }
             }
-            SiteOutput::Forget(refusal) => return Some(Notice::Removed(refusal)),
+            SiteOutput::Removed(refusal) => return Some(Notice::Removed(refusal)),
             SiteOutput::JoinRefused(refusal) => return Some(Notice::JoinRefused(refusal)),
+            SiteOutput::Joined(_) | SiteOutput::LinkUp { .. } => {}
+            SiteOutput::LinkDown { .. } | SiteOutput::DialFailed { .. } => {}
         }
         None
     }

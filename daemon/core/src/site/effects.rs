@@ -1,0 +1,376 @@
+//! Effects: what the parts of a site cause. Each part puts its outputs, staged changes, timers, conditions and events
+//! here, in the order in which they must happen; [`Site`](super::Site) hands the outputs to the driver.
+//!
+//! A staged change takes effect in memory at once, and everything read through [`Effects::state`] includes it. What the
+//! outside may learn from it is a [`Release`], which comes back when the write is durable.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use linecamp_model::{
+    Actor, CommandId, Condition, ConditionKind, DialId, Event, EventKind, FromSite, Generation, Instant, Now,
+    ProviderId, SiteChange, Text, WallTime, WriteId,
+};
+
+use super::conditions::{Conditions, Transition};
+use super::events::EventLog;
+use super::output::{SiteCommandError, SiteOutput, Timer};
+use super::state::SiteState;
+use crate::ledger::Ledger;
+use crate::mutants::{Mutant, planted};
+use crate::rng::Rng;
+use crate::timers::Timers;
+
+/// What is released when a write is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Release {
+    SpecAck {
+        dial: DialId,
+        held: Generation,
+    },
+    /// Repeat the handshake under the incarnation that this write makes durable.
+    GreetAgain {
+        dial: DialId,
+    },
+    Reply(CommandId),
+    /// The ownership notes that a provider's changes wait for.
+    Noted(ProviderId),
+    /// Releases nothing; a failed write gives the event back.
+    Recorded(Event),
+    /// Releases nothing; a failed write gives the count of lost events back.
+    CountedLost(u64),
+    /// Ends the store failure.
+    StoreTried,
+}
+
+/// The state all parts share, and what they caused.
+#[derive(Clone, Debug)]
+pub(super) struct Effects {
+    ledger: Ledger<SiteState, Release>,
+    timers: Timers<Timer>,
+    outputs: VecDeque<SiteOutput>,
+    conditions: Conditions,
+    events: EventLog,
+    /// The local commands that have no reply yet.
+    commands: BTreeMap<CommandId, Actor>,
+    rng: Rng,
+    /// Whether an input of the status may have changed.
+    is_status_stale: bool,
+    /// Releases of writes that are not durable: only a planted bug puts them here.
+    premature: Vec<Release>,
+}
+
+impl Effects {
+    /// Starts from the durable state.
+    pub(super) fn new(state: SiteState, rng: Rng) -> Self {
+        Self {
+            ledger: Ledger::new(state),
+            timers: Timers::default(),
+            outputs: VecDeque::new(),
+            conditions: Conditions::default(),
+            events: EventLog::default(),
+            commands: BTreeMap::new(),
+            rng,
+            is_status_stale: true,
+            premature: Vec::new(),
+        }
+    }
+
+    /// Returns the state, including changes that are not durable yet.
+    pub(super) const fn state(&self) -> &SiteState {
+        self.ledger.state()
+    }
+
+    /// Returns the state together with the random source.
+    pub(super) const fn state_and_rng(&mut self) -> (&SiteState, &mut Rng) {
+        (self.ledger.state(), &mut self.rng)
+    }
+
+    /// Returns the random source.
+    pub(super) const fn rng(&mut self) -> &mut Rng {
+        &mut self.rng
+    }
+
+    /// Appends an output.
+    pub(super) fn output(&mut self, output: SiteOutput) {
+        self.outputs.push_back(output);
+    }
+
+    /// Sends a message on the session of `dial`, which must be the current one.
+    pub(super) fn send(&mut self, dial: DialId, message: FromSite) {
+        self.output(SiteOutput::Send { dial, message });
+    }
+
+    /// Removes and returns the oldest output.
+    pub(super) fn next_output(&mut self) -> Option<SiteOutput> {
+        self.outputs.pop_front()
+    }
+}
+
+/// Durable changes.
+impl Effects {
+    /// Applies `changes` in memory and requests that they are made durable; `releases` come back then.
+    pub(super) fn stage(&mut self, changes: &[SiteChange], mut releases: Vec<Release>) {
+        if planted(Mutant::AcknowledgeBeforePersist) {
+            self.premature.append(&mut releases);
+        }
+        self.is_status_stale |= !changes.is_empty();
+        let before = Generations::of(self.state());
+        let write = self.ledger.stage(changes, releases);
+        Generations::of(self.state()).assert_not_below(&before);
+        self.output(SiteOutput::Persist { write, changes: changes.to_vec() });
+    }
+
+    /// Requests a probe of the store.
+    pub(super) fn try_store(&mut self) {
+        let write = self.ledger.stage(&[], vec![Release::StoreTried]);
+        self.output(SiteOutput::TryStore(write));
+    }
+
+    /// Handles the store's answer to a write and returns its releases; `None` for an unknown write. A failed write is
+    /// undone with all later ones.
+    pub(super) fn settle(&mut self, write: WriteId, is_durable: bool) -> Option<Vec<Release>> {
+        self.ledger.settle(write, is_durable).map(|settled| settled.releases)
+    }
+
+    /// Removes and returns the releases of writes that are not durable: none, unless a bug is planted.
+    pub(super) fn take_premature(&mut self) -> Vec<Release> {
+        std::mem::take(&mut self.premature)
+    }
+
+    /// Returns the number of writes that the store has not answered.
+    pub(super) fn in_flight(&self) -> usize {
+        self.ledger.in_flight()
+    }
+
+    /// Marks the status stale: an input of it may have changed.
+    pub(super) const fn touch_status(&mut self) {
+        self.is_status_stale = true;
+    }
+
+    /// Whether an input of the status may have changed since it was written last.
+    pub(super) const fn is_status_stale(&self) -> bool {
+        self.is_status_stale
+    }
+
+    /// Notes that the status is being written.
+    pub(super) const fn status_is_fresh(&mut self) {
+        self.is_status_stale = false;
+    }
+}
+
+/// Timers.
+impl Effects {
+    /// Sets `timer` to expire after `delay`.
+    pub(super) fn set_timer(&mut self, timer: Timer, now: Now, delay: Duration) {
+        self.timers.set(timer, now.instant + delay);
+    }
+
+    /// Clears `timer`, if it is set.
+    pub(super) fn clear_timer(&mut self, timer: Timer) {
+        self.timers.clear(timer);
+    }
+
+    /// Returns the deadline of `timer`, if it is set.
+    pub(super) fn deadline(&self, timer: Timer) -> Option<Instant> {
+        self.timers.deadline(timer)
+    }
+
+    /// Returns the next deadline and its timer.
+    pub(super) fn next_deadline(&self) -> Option<(Instant, Timer)> {
+        self.timers.next()
+    }
+
+    /// Removes and returns the earliest expired timer.
+    pub(super) fn pop_expired(&mut self, now: Now) -> Option<Timer> {
+        self.timers.pop_expired(now.instant)
+    }
+}
+
+/// Commands.
+impl Effects {
+    /// Notes a local command, which gets exactly one reply.
+    pub(super) fn accept_command(&mut self, command: CommandId, actor: Actor) {
+        let before = self.commands.insert(command, actor);
+        debug_assert!(before.is_none(), "{command} already waits for a reply");
+    }
+
+    /// Replies to a local command.
+    pub(super) fn reply(&mut self, command: CommandId, result: Result<(), SiteCommandError>) {
+        let actor = self.commands.remove(&command);
+        debug_assert!(actor.is_some(), "{command} has its reply already");
+        self.output(SiteOutput::Reply { command, result });
+    }
+}
+
+/// Conditions and events.
+impl Effects {
+    /// Raises `kind` with this detail, or clears it.
+    pub(super) fn set_condition(&mut self, kind: ConditionKind, detail: Option<Text>, now: Now) {
+        let is_active = detail.is_some();
+        let transition = self.conditions.set(kind, detail, now.wall);
+        self.is_status_stale |= is_active || transition.is_some();
+        // The server records the events of storage conditions when it receives their list.
+        match transition.filter(|_| !kind.is_of_storage()) {
+            Some(Transition::Raised(detail)) => {
+                self.record(EventKind::ConditionRaised, &format!("{kind}: {detail}"), now);
+            }
+            Some(Transition::Cleared) => self.record(EventKind::ConditionCleared, kind.as_str(), now),
+            None => {}
+        }
+    }
+
+    /// Raises `kind`.
+    pub(super) fn raise(&mut self, kind: ConditionKind, detail: Text, now: Now) {
+        self.set_condition(kind, Some(detail), now);
+    }
+
+    /// Clears `kind`.
+    pub(super) fn clear(&mut self, kind: ConditionKind, now: Now) {
+        self.set_condition(kind, None, now);
+    }
+
+    /// Raises or clears `kind` without an event: the caller is about to write the status, or restores it.
+    pub(super) fn set_condition_silently(&mut self, kind: ConditionKind, detail: Option<Text>, since: WallTime) {
+        self.conditions.set(kind, detail, since);
+    }
+
+    /// Returns the active conditions.
+    pub(super) const fn conditions(&self) -> &Conditions {
+        &self.conditions
+    }
+
+    /// Whether the store has failed and has not yet accepted a write as large as it refused.
+    pub(super) fn is_store_failing(&self) -> bool {
+        self.conditions.has(ConditionKind::DiskFull) || self.conditions.has(ConditionKind::StoreFailed)
+    }
+
+    /// Adds an event to the outbox, or to the queue in memory while the store fails.
+    pub(super) fn record(&mut self, kind: EventKind, text: &str, now: Now) {
+        let event = new_event(kind, text, now);
+        if self.is_store_failing() {
+            self.events.queue(event);
+        } else {
+            self.stage_event(event);
+        }
+    }
+
+    /// Returns the changes that add an event to the outbox, to be staged with what it is about.
+    pub(super) fn event_changes(&self, event: Event) -> Vec<SiteChange> {
+        self.events.changes(event, self.ledger.state())
+    }
+
+    fn stage_event(&mut self, event: Event) {
+        let changes = self.event_changes(event.clone());
+        self.stage(&changes, vec![Release::Recorded(event)]);
+    }
+
+    /// Stages the events and the count of lost ones that wait in memory for the disk.
+    pub(super) fn stage_queued_events(&mut self) {
+        let (lost, events) = self.events.take_queue();
+        if 0 < lost {
+            let change = super::events::count_lost(self.state(), lost);
+            self.stage(&[change], vec![Release::CountedLost(lost)]);
+        }
+        for event in events {
+            self.stage_event(event);
+        }
+    }
+
+    /// Removes the events the server has acknowledged from the outbox.
+    pub(super) fn forget_events(&mut self) {
+        let changes = self.events.acknowledged(self.ledger.state());
+        if !changes.is_empty() {
+            self.stage(&changes, Vec::new());
+        }
+    }
+
+    /// Returns the event log.
+    pub(super) const fn events(&self) -> &EventLog {
+        &self.events
+    }
+
+    /// Returns the event log together with the state.
+    pub(super) const fn events_and_state(&mut self) -> (&mut EventLog, &SiteState) {
+        (&mut self.events, self.ledger.state())
+    }
+
+    /// Returns the event log, to change it.
+    pub(super) const fn events_mut(&mut self) -> &mut EventLog {
+        &mut self.events
+    }
+
+    /// Returns the storage conditions.
+    pub(super) fn storage_conditions(&self) -> Vec<Condition> {
+        self.conditions.of_storage()
+    }
+}
+
+/// Creates an event of this site.
+pub(super) fn new_event(kind: EventKind, text: &str, now: Now) -> Event {
+    Event { at: now.wall, kind, site: None, text: Text::lossy(text) }
+}
+
+/// The numbers of a state that a staged change never lowers within one incarnation.
+struct Generations {
+    incarnation: Option<linecamp_model::Incarnation>,
+    status: Generation,
+    events_made: u64,
+}
+
+impl Generations {
+    fn of(state: &SiteState) -> Self {
+        let origin = state.origin.unwrap_or_default();
+        Self {
+            incarnation: state.origin.map(|origin| origin.status_incarnation),
+            status: state.status.head(),
+            events_made: origin.events_made,
+        }
+    }
+
+    fn assert_not_below(&self, before: &Self) {
+        debug_assert!(
+            self.incarnation != before.incarnation
+                || (before.status <= self.status && before.events_made <= self.events_made),
+            "generations only rise"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::testing::{NOW, effects, outputs};
+
+    #[test]
+    fn a_condition_that_is_raised_makes_one_event() {
+        let mut effects = effects();
+        for detail in ["a", "b"] {
+            effects.raise(ConditionKind::ClockSkew, Text::lossy(detail), NOW);
+        }
+        effects.clear(ConditionKind::ClockSkew, NOW);
+        effects.clear(ConditionKind::ClockSkew, NOW);
+        let kinds: Vec<_> = effects.state().events.values().map(|event| event.kind).collect();
+        assert_eq!(kinds, [EventKind::ConditionRaised, EventKind::ConditionCleared]);
+    }
+
+    #[test]
+    fn while_the_store_fails_events_wait_in_memory() {
+        let mut effects = effects();
+        effects.raise(ConditionKind::DiskFull, Text::lossy("full"), NOW);
+        effects.record(EventKind::DaemonStarted, "started", NOW);
+        assert_eq!((effects.state().events.len(), effects.events().queued()), (0, 1));
+        effects.stage_queued_events();
+        assert_eq!((effects.state().events.len(), effects.events().queued()), (1, 0));
+    }
+
+    #[test]
+    fn what_is_staged_is_released_once_it_is_durable() {
+        let mut effects = effects();
+        effects.stage(&[], vec![Release::Reply(CommandId(7))]);
+        let [SiteOutput::Persist { write, .. }] = &outputs(&mut effects)[..] else { panic!("one write") };
+        assert_eq!(effects.in_flight(), 1);
+        assert_eq!(effects.settle(*write, true), Some(vec![Release::Reply(CommandId(7))]));
+        assert_eq!((effects.settle(*write, true), effects.in_flight()), (None, 0));
+    }
+}

@@ -1,0 +1,46 @@
+//! Texts of conditions and events.
+
+use std::time::Duration;
+
+use linecamp_model::Text;
+
+/// How many records, facts or plugins a condition names; the rest is counted.
+const NAMED_MAX: usize = 3;
+
+/// Joins the first few of `texts` and counts the rest; `None` if there are none.
+pub(super) fn named(texts: &[String]) -> Option<Text> {
+    let words = texts.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join("; ");
+    let more = texts.len().saturating_sub(NAMED_MAX);
+    let more = if 0 < more { format!("; and {more} more") } else { String::new() };
+    (!texts.is_empty()).then(|| Text::lossy(&format!("{words}{more}")))
+}
+
+/// Formats a duration in its largest unit, so that the text stays stable between two observations.
+pub(crate) fn coarse(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..=119 => format!("{seconds} seconds"),
+        120..=7_199 => format!("{} minutes", seconds / 60),
+        7_200..=172_799 => format!("{} hours", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_condition_names_a_few_and_counts_the_rest() {
+        let texts: Vec<_> = ["a", "b", "c", "d", "e"].map(str::to_owned).to_vec();
+        assert_eq!(named(&texts), Some(Text::lossy("a; b; c; and 2 more")));
+        assert_eq!(named(&texts[..1]), Some(Text::lossy("a")));
+        assert_eq!(named(&[]), None);
+    }
+
+    #[test]
+    fn a_duration_is_told_in_its_largest_unit() {
+        let told = [119, 120, 7_200, 172_800].map(|seconds| coarse(Duration::from_secs(seconds)));
+        assert_eq!(told, ["119 seconds", "2 minutes", "2 hours", "2 days"]);
+    }
+}

@@ -1,0 +1,122 @@
+//! Tests of the uplink alone.
+
+use super::*;
+use crate::site::testing::{NOW, effects, outputs, welcome};
+
+const DIAL: DialId = DialId(1);
+
+fn servers() -> Vec<ServerAddress> {
+    ["a:1", "b:1"].map(|server| ServerAddress::parse(server).unwrap()).to_vec()
+}
+
+/// An uplink whose first dial is in flight.
+fn dialing(purpose: Purpose) -> (Uplink, Effects) {
+    let (mut uplink, mut effects) = (Uplink::new(servers(), Some(purpose), NOW), effects());
+    uplink.dial(NOW, &mut effects);
+    outputs(&mut effects);
+    (uplink, effects)
+}
+
+fn up() -> (Uplink, Effects) {
+    let (mut uplink, mut effects) = dialing(Purpose::Link);
+    assert!(uplink.handle_dialed(DIAL, NOW, &mut effects));
+    uplink.handle_welcome(&welcome(), NOW, &mut effects);
+    (uplink, effects)
+}
+
+fn failed() -> LossReason {
+    LossReason::Failed(Text::lossy("no route"))
+}
+
+#[test]
+fn a_session_is_told_once_when_it_comes_up_and_when_it_ends() {
+    let (mut uplink, mut effects) = up();
+    let (server, session) = (servers()[0].clone(), welcome().session);
+    let link_up = SiteOutput::LinkUp { server: server.clone(), session, server_wall: NOW.wall };
+    assert_eq!(outputs(&mut effects), [link_up]);
+    uplink.handle_welcome(&welcome(), NOW, &mut effects);
+    assert_eq!(outputs(&mut effects), [], "a second welcome changes nothing");
+    uplink.lose(&failed(), NOW, &mut effects);
+    assert_eq!(outputs(&mut effects), [SiteOutput::LinkDown { server, session, reason: failed() }]);
+    assert_eq!((uplink.session(), uplink.current()), (None, None));
+    uplink.assert_timers(&effects);
+}
+
+#[test]
+fn a_dial_that_fails_is_followed_by_one_of_the_next_server() {
+    let (mut uplink, mut effects) = dialing(Purpose::Link);
+    uplink.lose(&failed(), NOW, &mut effects);
+    uplink.dial(NOW, &mut effects);
+    let [SiteOutput::DialFailed { server: first, .. }, SiteOutput::Dial(second)] = &outputs(&mut effects)[..] else {
+        panic!("a failure and a dial")
+    };
+    assert_eq!([first, &second.server], [&servers()[0], &servers()[1]]);
+    assert_eq!(second.dial, DialId(2));
+}
+
+#[test]
+fn events_of_an_earlier_dial_do_nothing() {
+    let (mut uplink, mut effects) = dialing(Purpose::Link);
+    assert!(!uplink.handle_dialed(DialId(9), NOW, &mut effects));
+    assert!(!uplink.is_connected(DIAL), "it is not answered yet");
+    assert!(uplink.handle_dialed(DIAL, NOW, &mut effects) && uplink.is_connected(DIAL));
+    assert!(!uplink.is_connected(DialId(9)));
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_given_up() {
+    let (mut uplink, mut effects) = dialing(Purpose::Link);
+    assert_eq!(effects.deadline(Timer::DialLate), Some(NOW.instant + DIAL_MAX));
+    uplink.give_up(NOW, &mut effects);
+    let told = outputs(&mut effects);
+    assert!(matches!(told[..], [SiteOutput::Hangup { dial: DIAL, .. }, SiteOutput::DialFailed { .. }]), "{told:?}");
+    assert!(effects.deadline(Timer::DialLate).is_none() && effects.deadline(Timer::Redial).is_some());
+    uplink.give_up(NOW, &mut effects);
+    assert_eq!(outputs(&mut effects), [], "nothing is left to give up");
+}
+
+#[test]
+fn a_slot_that_the_server_assigns_is_kept_up_to_a_day() {
+    for (slot, delay) in [(Duration::from_secs(7), Duration::from_secs(7)), (RETRY_SLOT_MAX * 2, RETRY_SLOT_MAX)] {
+        let (mut uplink, mut effects) = up();
+        let refusal = Refusal::new(RefusalCode::Done, "later").retry_after(slot);
+        uplink.lose(&LossReason::Closed(refusal), NOW, &mut effects);
+        assert_eq!(effects.deadline(Timer::Redial), Some(NOW.instant + delay));
+    }
+}
+
+#[test]
+fn a_refusal_that_forgets_the_registration_ends_it_all() {
+    let removed = || LossReason::Closed(Refusal::new(RefusalCode::Removed, "removed"));
+    let (mut uplink, mut effects) = up();
+    outputs(&mut effects);
+    uplink.lose(&removed(), NOW, &mut effects);
+    let told = outputs(&mut effects);
+    assert!(matches!(told[..], [SiteOutput::LinkDown { .. }, SiteOutput::Removed(_)]), "{told:?}");
+    assert!(uplink.is_removed() && effects.deadline(Timer::Redial).is_none());
+    let (mut uplink, mut effects) = dialing(Purpose::Join);
+    uplink.lose(&removed(), NOW, &mut effects);
+    let told = outputs(&mut effects);
+    assert!(matches!(told[..], [SiteOutput::DialFailed { .. }, SiteOutput::JoinRefused(_)]), "{told:?}");
+}
+
+#[test]
+fn a_certificate_ends_the_handshake_and_the_next_dial_uses_it() {
+    let (mut uplink, mut effects) = dialing(Purpose::Join);
+    uplink.handle_dialed(DIAL, NOW, &mut effects);
+    uplink.handle_certificate(&mut effects);
+    let told = outputs(&mut effects);
+    assert!(matches!(told[..], [SiteOutput::Hangup { dial: DIAL, .. }]), "{told:?}");
+    uplink.use_certificate(NOW, &mut effects);
+    let told = outputs(&mut effects);
+    assert!(matches!(&told[..], [SiteOutput::Dial(dial)] if dial.purpose == Purpose::Link), "{told:?}");
+}
+
+#[test]
+fn a_renewal_does_not_touch_the_session() {
+    let (mut uplink, mut effects) = up();
+    outputs(&mut effects);
+    uplink.handle_certificate(&mut effects);
+    uplink.use_certificate(NOW, &mut effects);
+    assert_eq!((outputs(&mut effects), uplink.session()), (vec![], Some(DIAL)));
+}
