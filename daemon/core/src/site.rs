@@ -54,8 +54,8 @@ mod uplink;
 mod view;
 
 use linecamp_model::{
-    Actor, CallId, CommandId, DialId, EventKind, FromServer, FromSite, Instant, Now, PluginDigest, Refusal, RefusalCode, Text,
-    Welcome, WriteId,
+    Actor, CallId, CommandId, DialId, EventKind, FromServer, FromSite, Instant, LocalView, Name, Now, PluginDigest,
+    ProviderReply, ProviderSpec, Refusal, RefusalCode, Text, Welcome, Why, WriteId,
 };
 
 pub use self::certificate::UnsavedIdentity;
@@ -85,6 +85,7 @@ use self::state::SiteState;
 use self::status::{StatusInputs, refresh_status};
 use self::storage::Storage;
 use self::uplink::Uplink;
+use self::view::Overview;
 use crate::StoreFault;
 use crate::rng::Rng;
 
@@ -108,13 +109,9 @@ pub struct Site {
 impl Site {
     /// Starts from saved state. The [crate] docs describe how to drive it.
     pub fn new(config: SiteConfig, saved: SavedSite, rng: Rng, now: Now) -> Self {
-        let purpose = match (&saved.identity, &config.join) {
-            (Some(_), _) => Some(Purpose::Link),
-            (None, Some(_)) => Some(Purpose::Join),
-            (None, None) => None,
-        };
+        let site_id = saved.identity.map(|identity| identity.site);
         let mut site = Self {
-            uplink: Uplink::new(config.servers.clone(), purpose, now),
+            uplink: Uplink::new(&config, saved.identity.is_some(), now),
             effects: Effects::new(SiteState::from_records(saved.records), rng),
             replication: Replication::default(),
             certificate: Certificate::new(saved.identity),
@@ -127,36 +124,20 @@ impl Site {
             ignored: 0,
             is_stopped: false,
         };
-        if site.effects.state().origin.is_none() {
-            Storage::begin_origin(&mut site.effects);
-        }
-        if let Some(place) = saved.damaged {
-            Storage::database_damaged(&place, now, &mut site.effects);
-        }
+        let effects = &mut site.effects;
+        Storage::start(saved.damaged.as_ref(), now, effects);
         if saved.identity.is_some() {
-            let text = format!("daemon {} started", site.config.daemon_version);
-            site.effects.record(EventKind::DaemonStarted, &text, now);
+            effects.record(EventKind::DaemonStarted, &format!("daemon {} started", site.config.daemon_version), now);
         }
-        FactCollection::restore(&mut site.effects);
-        if saved.drop_ins.is_partial {
-            site.labels.keep(&SiteDocuments::new(site.effects.state(), site.certificate.site()));
-        }
-        site.labels.handle_drop_ins(saved.drop_ins, now, &mut site.effects);
-        site.effects.set_timer(Timer::Facts, now, std::time::Duration::ZERO);
-        if purpose.is_some() {
-            site.plan_first_dial(now);
+        FactCollection::restore(now, effects);
+        site.labels.start(saved.drop_ins, site_id, now, effects);
+        if !site.uplink.is_idle() {
+            let documents = SiteDocuments::new(effects.state(), site_id);
+            let lacks_facts = site_id.is_some() && documents.reported_facts().is_empty();
+            site.facts.plan_first_dial(lacks_facts, now, effects);
         }
         site.settle_down(now);
         site
-    }
-
-    fn plan_first_dial(&mut self, now: Now) {
-        // The first dial has a random delay too: after a power cut a whole region starts at once.
-        let delay = self.effects.rng().delay_up_to(REDIAL_SPREAD_DEFAULT / 4);
-        match self.certificate.site().is_some() && self.documents().reported_facts().is_empty() {
-            true => self.facts.hold_up_dial(now, &mut self.effects),
-            false => self.effects.set_timer(Timer::Redial, now, delay),
-        }
     }
 
     /// Handles a link event.
@@ -224,6 +205,7 @@ impl Site {
 
     fn use_certificate(&mut self, now: Now) {
         self.config.join = None;
+        self.providers.set_site(self.certificate.site());
         self.uplink.use_certificate(now, &mut self.effects);
     }
 
@@ -368,10 +350,24 @@ impl Site {
         self.ignored
     }
 
+    /// Returns the local view of the site.
+    pub fn view(&self, now: Now) -> LocalView {
+        self.overview().view(now)
+    }
+
+    /// Describes what each part is doing and what it waits for.
+    pub fn why(&self, now: Now) -> Vec<Why> {
+        self.overview().why(now)
+    }
+
     /// Returns the value of one of the site's effective labels.
     pub fn label(&self, key: &str) -> Option<String> {
-        let labels = self.documents().site_labels();
-        labels.iter().find(|(held, _)| held.as_str() == key).map(|(_, label)| label.value.to_string())
+        self.documents().label(key)
+    }
+
+    const fn overview(&self) -> Overview<'_> {
+        let Self { config, effects, uplink, replication, certificate, facts, providers, .. } = self;
+        Overview { config, effects, uplink, replication, certificate, facts, providers }
     }
 
     fn documents(&self) -> SiteDocuments<'_> {

@@ -81,6 +81,12 @@ impl<'a> SiteDocuments<'a> {
         }
     }
 
+    /// Returns the value of one of the site's effective labels.
+    pub(super) fn label(&self, key: &str) -> Option<String> {
+        let labels = self.site_labels();
+        labels.iter().find(|(held, _)| held.as_str() == key).map(|(_, label)| label.value.to_string())
+    }
+
     /// Returns the site's hosts.
     pub(super) fn hosts(&self) -> Vec<LocalHostView> {
         self.gateway.into_iter().filter_map(|key| self.host(key)).collect()

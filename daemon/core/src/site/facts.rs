@@ -7,6 +7,7 @@
 //! reported.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use linecamp_model::limits::LABELS_PER_OWNER_MAX;
 use linecamp_model::{ConditionKind, EventKind, LabelKey, LabelSet, LabelValue, Now, Text, WallTime};
@@ -45,8 +46,9 @@ pub(super) struct FactCollection {
 }
 
 impl FactCollection {
-    /// Restores `facts-stale` from the status of the previous run; it holds until facts are collected.
-    pub(super) fn restore(effects: &mut Effects) {
+    /// Plans the first round, and restores `facts-stale` from the status of the previous run: it holds until then.
+    pub(super) fn restore(now: Now, effects: &mut Effects) {
+        effects.set_timer(Timer::Facts, now, Duration::ZERO);
         let status = SiteDocuments::new(effects.state(), None).site_status();
         let conditions = status.map_or(&[][..], |status| &status.conditions);
         let stale = conditions.iter().find(|condition| condition.kind == ConditionKind::FactsStale).cloned();
@@ -61,10 +63,12 @@ impl FactCollection {
         effects.set_timer(Timer::Facts, now, FACTS_PERIOD);
     }
 
-    /// Lets the first dial wait for the first round: the server treats missing facts as removed.
-    pub(super) fn hold_up_dial(&mut self, now: Now, effects: &mut Effects) {
-        self.holds_up_dial = true;
-        effects.set_timer(Timer::Redial, now, FIRST_FACTS_MAX);
+    /// Plans the first dial. It has a random delay too: after a power cut a whole region starts at once. A site that has
+    /// no facts in its status waits for the first round: the server treats missing facts as removed.
+    pub(super) fn plan_first_dial(&mut self, lacks_facts: bool, now: Now, effects: &mut Effects) {
+        let delay = effects.rng().delay_up_to(REDIAL_SPREAD_DEFAULT / 4);
+        self.holds_up_dial = lacks_facts;
+        effects.set_timer(Timer::Redial, now, if lacks_facts { FIRST_FACTS_MAX } else { delay });
     }
 
     /// Notes that the site dials, with or without facts.
@@ -180,7 +184,7 @@ mod tests {
     #[test]
     fn the_first_round_releases_the_first_dial() {
         let (mut facts, mut effects) = (FactCollection::default(), effects());
-        facts.hold_up_dial(NOW, &mut effects);
+        facts.plan_first_dial(true, NOW, &mut effects);
         assert_eq!(effects.deadline(Timer::Redial), Some(NOW.instant + FIRST_FACTS_MAX));
         facts.handle_round(Facts::new(), &LabelSet::default(), NOW, &mut effects);
         assert!(effects.deadline(Timer::Redial) < Some(NOW.instant + FIRST_FACTS_MAX));

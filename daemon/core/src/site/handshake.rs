@@ -36,3 +36,22 @@ pub(super) fn first_message(
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::testing::{NOW, config, effects};
+
+    #[test]
+    fn a_site_asks_to_join_once_and_then_says_what_it_holds() {
+        let (effects, facts) = (effects(), FactCollection::default());
+        let state = effects.state();
+        let inputs = (state, &SiteDocuments::new(state, None));
+        let join = config(Vec::new(), true);
+        assert!(matches!(first_message((Purpose::Join, &join), inputs, &facts, NOW), FromSite::Join(_)));
+        let FromSite::Hello(hello) = first_message((Purpose::Link, &join), inputs, &facts, NOW) else {
+            panic!("a hello")
+        };
+        assert_eq!(Some(hello.status_incarnation), state.origin.map(|origin| origin.status_incarnation));
+    }
+}

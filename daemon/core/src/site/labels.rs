@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use linecamp_model::{
     CommandId, ConditionKind, EventKind, LabelError, LabelKey, LabelPatch, LabelSet, LabelValue, Level, Now,
-    SiteChange, Text, WallTime,
+    SiteChange, SiteId, Text, WallTime,
 };
 
 use super::documents::SiteDocuments;
@@ -46,9 +46,17 @@ impl Labels {
         Self { kept: LabelLayer::new(), configured, drop_ins: DropIns::default() }
     }
 
+    /// Takes the contents of the drop-in files at the start of the daemon of `site`.
+    pub(super) fn start(&mut self, drop_ins: DropIns, site: Option<SiteId>, now: Now, effects: &mut Effects) {
+        if drop_ins.is_partial {
+            self.keep(&SiteDocuments::new(effects.state(), site));
+        }
+        self.handle_drop_ins(drop_ins, now, effects);
+    }
+
     /// Keeps the labels from the last run that were not set by hand: a drop-in file cannot be read, and its last
     /// contents are unknown.
-    pub(super) fn keep(&mut self, documents: &SiteDocuments<'_>) {
+    fn keep(&mut self, documents: &SiteDocuments<'_>) {
         for level in [Level::Site, Level::Host] {
             let by_hand = documents.labels_by_hand(level);
             let is_by_hand = |key: &LabelKey| by_hand.is_some_and(|labels| labels.value(key.as_str()).is_some());

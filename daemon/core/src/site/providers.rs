@@ -35,9 +35,9 @@ impl SiteProviders {
         Self { machines: Providers::default(), own, run, site }
     }
 
-    /// Notes that the site has joined, as `site`.
-    pub(super) const fn set_site(&mut self, site: SiteId) {
-        self.site = site;
+    /// Sets the id of the site, which has joined.
+    pub(super) fn set_site(&mut self, site: Option<SiteId>) {
+        self.site = site.unwrap_or(self.site);
     }
 
     /// Returns the plugin to fetch from the server because a call found it missing at the site.

@@ -41,14 +41,19 @@ impl Storage {
         Self { directory, told: None }
     }
 
-    /// Raises the condition of a database that was put aside.
-    pub(super) fn database_damaged(place: &Text, now: Now, effects: &mut Effects) {
-        let detail = format!("the site database was damaged and put aside as {place}; the site went on without it");
-        effects.raise(ConditionKind::StoreDamaged, Text::lossy(&detail), now);
+    /// Creates the incarnation of a database that is new, and raises the condition of one that was `damaged` and put
+    /// aside there.
+    pub(super) fn start(damaged: Option<&Text>, now: Now, effects: &mut Effects) {
+        if effects.state().origin.is_none() {
+            Self::begin_origin(effects);
+        }
+        if let Some(place) = damaged {
+            let detail = format!("the site database was damaged and put aside as {place}; the site went on without it");
+            effects.raise(ConditionKind::StoreDamaged, Text::lossy(&detail), now);
+        }
     }
 
-    /// Creates the incarnation of a new database.
-    pub(super) fn begin_origin(effects: &mut Effects) {
+    fn begin_origin(effects: &mut Effects) {
         let incarnation = Incarnation(effects.rng().next_u64() | 1);
         let origin = SiteOrigin { status_incarnation: incarnation, ..SiteOrigin::default() };
         effects.stage(&[SiteChange::Origin(Some(origin))], Vec::new());

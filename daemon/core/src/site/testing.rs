@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use linecamp_model::{
-    Generation, IdentityGrant, Incarnation, Instant, Name, Now, SessionId, SiteId, SiteOrigin, Text, WallTime, Welcome,
+    Generation, IdentityGrant, Incarnation, Instant, JoinSecret, JoinToken, Name, Now, Pin, RunId, ServerAddress,
+    SessionId, SiteId, SiteOrigin, Text, TokenId, VersionRange, WallTime, Welcome,
 };
 
+use super::config::{JoinWish, SiteConfig};
 use super::effects::Effects;
+use super::labels::LabelLayer;
 use super::output::SiteOutput;
 use super::state::SiteState;
 use crate::rng::Rng;
@@ -20,6 +23,25 @@ pub(super) const SITE: SiteId = SiteId::from_bytes([7; 16]);
 pub(super) fn effects() -> Effects {
     let origin = SiteOrigin { status_incarnation: Incarnation(3), ..SiteOrigin::default() };
     Effects::new(SiteState { origin: Some(origin), ..SiteState::default() }, Rng::new(1))
+}
+
+/// Returns the configuration of a site with these servers, which may want to join.
+pub(super) fn config(servers: Vec<ServerAddress>, can_join: bool) -> SiteConfig {
+    let token = JoinToken {
+        id: TokenId::from_bytes([1; 8]),
+        secret: JoinSecret::from_bytes([2; 16]),
+        pin: Pin::from_bytes([3; 32]),
+    };
+    SiteConfig {
+        daemon_version: Text::lossy("1.0.0"),
+        directory: Text::lossy("/d"),
+        versions: VersionRange { min: 1, max: 1 },
+        run: RunId::from_bytes([4; 8]),
+        servers,
+        labels: LabelLayer::new(),
+        join: can_join.then(|| JoinWish { token, name: Name::parse("site").expect("a name") }),
+        providers: Vec::new(),
+    }
 }
 
 /// Removes and returns all outputs.

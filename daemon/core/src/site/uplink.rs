@@ -21,7 +21,9 @@ use linecamp_model::{
     DialId, LinkState, LinkView, Now, Refusal, RefusalCode, ServerAddress, SessionId, Text, WallTime, Welcome,
 };
 
-use super::config::{DIAL_MAX, GREETING_MAX, REDIAL_MAX, REDIAL_MAX_SPREADS, REDIAL_SPREAD_DEFAULT, RETRY_SLOT_MAX};
+use super::config::{
+    DIAL_MAX, GREETING_MAX, REDIAL_MAX, REDIAL_MAX_SPREADS, REDIAL_SPREAD_DEFAULT, RETRY_SLOT_MAX, SiteConfig,
+};
 use super::effects::Effects;
 use super::output::{SiteOutput, Timer};
 use crate::DISCONNECTED_AFTER;
@@ -92,11 +94,12 @@ pub struct Dial {
 }
 
 impl Uplink {
-    /// Starts without a link. The caller sets the first [`Timer::Redial`].
-    pub(super) fn new(servers: Vec<ServerAddress>, purpose: Option<Purpose>, now: Now) -> Self {
+    /// Starts without a link. Unless the uplink is idle, the caller sets the first [`Timer::Redial`].
+    pub(super) fn new(config: &SiteConfig, is_member: bool, now: Now) -> Self {
+        let (servers, can_join) = (config.servers.clone(), config.join.is_some());
         Self {
-            state: if purpose.is_some() && !servers.is_empty() { State::Waiting } else { State::Idle },
-            purpose: purpose.unwrap_or(Purpose::Link),
+            state: if (is_member || can_join) && !servers.is_empty() { State::Waiting } else { State::Idle },
+            purpose: if can_join && !is_member { Purpose::Join } else { Purpose::Link },
             since: now.wall,
             last_loss: None,
             servers,
@@ -264,6 +267,11 @@ impl Uplink {
             State::Dialing { dial } | State::Greeting { dial } | State::Up { dial, .. } => Some(dial),
             State::Idle | State::Saving | State::Waiting | State::Stopped(_) => None,
         }
+    }
+
+    /// Whether there is nothing to dial for.
+    pub(super) fn is_idle(&self) -> bool {
+        self.state == State::Idle
     }
 
     /// Whether `dial` is the current one and its connection stands.

@@ -2,13 +2,31 @@
 
 use linecamp_model::{Generation, LocalView, Now, Text, Why};
 
+use super::certificate::Certificate;
+use super::config::SiteConfig;
 use super::documents::SiteDocuments;
 use super::effects::Effects;
-use super::{Site, Timer};
+use super::facts::FactCollection;
+use super::output::Timer;
+use super::providers::SiteProviders;
+use super::replication::Replication;
+use super::uplink::Uplink;
 
-impl Site {
+/// The parts of a site, to be shown.
+#[derive(Debug)]
+pub(super) struct Overview<'a> {
+    pub(super) config: &'a SiteConfig,
+    pub(super) effects: &'a Effects,
+    pub(super) uplink: &'a Uplink,
+    pub(super) replication: &'a Replication,
+    pub(super) certificate: &'a Certificate,
+    pub(super) facts: &'a FactCollection,
+    pub(super) providers: &'a SiteProviders,
+}
+
+impl Overview<'_> {
     /// Returns the local view of the site.
-    pub fn view(&self, now: Now) -> LocalView {
+    pub(super) fn view(&self, now: Now) -> LocalView {
         let state = self.effects.state();
         let documents = self.documents();
         let spec = documents.site_spec();
@@ -28,12 +46,12 @@ impl Site {
             events_dropped: state.origin.unwrap_or_default().events_dropped,
             hosts: documents.hosts(),
             conditions: self.effects.conditions().list(),
-            providers: self.providers.statuses(&state.spec),
+            providers: self.providers.statuses(state),
         }
     }
 
     /// Describes what each part is doing and what it waits for.
-    pub fn why(&self, now: Now) -> Vec<Why> {
+    pub(super) fn why(&self, now: Now) -> Vec<Why> {
         let part = |part, state: String, next| Why { part, state, next };
         let next = |timer, what: &str| {
             let deadline = self.effects.deadline(timer)?;
@@ -47,19 +65,22 @@ impl Site {
         let facts = self.facts.describe(&self.documents().reported_facts());
         let parts = vec![
             part("link", self.uplink.doing(), link_timer),
-            part("spec", describe_spec(&self.effects, &self.documents()), None),
-            part("status", describe_status(&self.effects, self.replication.status_held()), None),
-            part("events", describe_events(&self.effects), None),
-            part("store", describe_store(&self.effects), next(Timer::StoreRetry, "tries the disk again")),
+            part("spec", describe_spec(self.effects, &self.documents()), None),
+            part("status", describe_status(self.effects, self.replication.status_held()), None),
+            part("events", describe_events(self.effects), None),
+            part("store", describe_store(self.effects), next(Timer::StoreRetry, "tries the disk again")),
             part("facts", facts, next(Timer::Facts, "collects facts")),
             part("certificate", self.certificate.describe(), certificate_timer),
         ];
-        let providers = self.providers.doing().map(|(id, doing)| {
+        let providers = self.providers.describe().map(|(id, doing)| {
             let waits =
-                next(Timer::CallLate(id), "gives up this call").or_else(|| next(Timer::Round(id), "looks again"));
+                next(Timer::CallLate(id), "gives up this call").or_else(|| next(Timer::Round(id), "observes again"));
             part("provider", doing, waits)
         });
         parts.into_iter().chain(providers).collect()
+    }
+    fn documents(&self) -> SiteDocuments<'_> {
+        SiteDocuments::new(self.effects.state(), self.certificate.site())
     }
 }
 

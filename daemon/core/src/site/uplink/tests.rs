@@ -1,7 +1,7 @@
 //! Tests of the uplink alone.
 
 use super::*;
-use crate::site::testing::{NOW, effects, outputs, welcome};
+use crate::site::testing::{NOW, config, effects, outputs, welcome};
 
 const DIAL: DialId = DialId(1);
 
@@ -11,7 +11,8 @@ fn servers() -> Vec<ServerAddress> {
 
 /// An uplink whose first dial is in flight.
 fn dialing(purpose: Purpose) -> (Uplink, Effects) {
-    let (mut uplink, mut effects) = (Uplink::new(servers(), Some(purpose), NOW), effects());
+    let (config, mut effects) = (config(servers(), purpose == Purpose::Join), effects());
+    let mut uplink = Uplink::new(&config, purpose == Purpose::Link, NOW);
     uplink.dial(NOW, &mut effects);
     outputs(&mut effects);
     (uplink, effects)
