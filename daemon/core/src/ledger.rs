@@ -75,6 +75,7 @@ impl<S: Replay, R> Ledger<S, R> {
     pub(crate) fn settle(&mut self, write: WriteId, durable: bool) -> Option<Settled<R>> {
         let index = self.staged.iter().position(|staged| staged.write == write)?;
         if durable {
+            debug_assert_eq!(index, 0, "the store answers in order: what is durable rests on durable writes only");
             let staged = self.staged.remove(index)?;
             return Some(Settled { releases: staged.releases, durable });
         }

@@ -55,7 +55,7 @@ mod view;
 
 use linecamp_model::{
     Actor, CallId, CommandId, DialId, EventKind, FromServer, FromSite, Instant, LocalView, Name, Now, PluginDigest,
-    ProviderReply, ProviderSpec, Refusal, RefusalCode, Text, Welcome, Why, WriteId,
+    ProviderReply, ProviderSpec, Text, Welcome, Why, WriteId,
 };
 
 pub use self::certificate::UnsavedIdentity;
@@ -80,7 +80,7 @@ use self::facts::FactCollection;
 use self::labels::Labels;
 use self::plugins::PluginTransfers;
 use self::providers::{SiteProviders, note_observed_address};
-use self::replication::{Replication, Violation};
+use self::replication::Replication;
 use self::state::SiteState;
 use self::status::{StatusInputs, refresh_status};
 use self::storage::Storage;
@@ -102,7 +102,6 @@ pub struct Site {
     providers: SiteProviders,
     plugins: PluginTransfers,
     storage: Storage,
-    ignored: u64,
     is_stopped: bool,
 }
 
@@ -121,7 +120,6 @@ impl Site {
             plugins: PluginTransfers::default(),
             storage: Storage::new(config.directory.clone()),
             config,
-            ignored: 0,
             is_stopped: false,
         };
         let effects = &mut site.effects;
@@ -147,36 +145,27 @@ impl Site {
             LinkEvent::Received(dial, message) if self.uplink.is_connected(dial) => self.receive(dial, message, now),
             LinkEvent::Lost(dial, reason) if self.uplink.current() == Some(dial) => {
                 self.uplink.lose(&reason, now, &mut self.effects);
-                self.follow_link();
             }
-            LinkEvent::Dialed(_) | LinkEvent::Received(..) | LinkEvent::Lost(..) => self.ignored += 1,
+            LinkEvent::Dialed(_) | LinkEvent::Received(..) | LinkEvent::Lost(..) => self.effects.ignore(),
         }
         self.settle_down(now);
     }
 
     /// Handles the store's confirmation that a write is durable.
     pub fn handle_persisted(&mut self, write: WriteId, now: Now) {
-        match self.effects.settle(write, true) {
-            Some(releases) => {
-                for release in releases {
-                    self.release(release, now);
-                }
-                self.settle_down(now);
-            }
-            None => self.ignored += 1,
+        for release in self.effects.settle(write, true).unwrap_or_default() {
+            self.release(release, now);
         }
+        self.settle_down(now);
     }
 
     /// Handles the store's report that a write failed. It and all later ones are undone.
     pub fn handle_persist_failed(&mut self, write: WriteId, fault: StoreFault, now: Now) {
-        match self.effects.settle(write, false) {
-            Some(releases) => {
-                self.storage.handle_failed(write, fault, now, &mut self.effects);
-                self.providers.handle_failed(&releases, now, &mut self.effects);
-                Storage::take_back(releases, fault, &mut self.effects);
-                self.settle_down(now);
-            }
-            None => self.ignored += 1,
+        if let Some(releases) = self.effects.settle(write, false) {
+            self.storage.handle_failed(write, fault, now, &mut self.effects);
+            self.providers.handle_failed(&releases, now, &mut self.effects);
+            Storage::take_back(releases, fault, &mut self.effects);
+            self.settle_down(now);
         }
     }
 
@@ -190,7 +179,6 @@ impl Site {
             Err(problem) => {
                 Certificate::handle_failed(&problem, now, &mut self.effects);
                 self.uplink.certificate_failed(problem, now, &mut self.effects);
-                self.follow_link();
             }
         }
         self.settle_down(now);
@@ -247,10 +235,8 @@ impl Site {
         if let Some(digest) = self.providers.missing_plugin(call, &reply) {
             self.plugins.begin(digest, &mut self.effects);
         }
-        match self.providers.handle_reply(call, reply, now, &mut self.effects) {
-            true => self.settle_down(now),
-            false => self.ignored += 1,
-        }
+        self.providers.handle_reply(call, reply, now, &mut self.effects);
+        self.settle_down(now);
     }
 
     /// Returns the settings of the running providers.
@@ -292,40 +278,24 @@ impl Site {
     /// Handles expired timers.
     pub fn handle_timeout(&mut self, now: Now) {
         while let Some(timer) = self.effects.pop_expired(now) {
+            let effects = &mut self.effects;
             match timer {
-                Timer::DialLate | Timer::GreetingLate => {
-                    self.uplink.give_up(now, &mut self.effects);
-                    self.follow_link();
-                }
+                Timer::DialLate | Timer::GreetingLate => self.uplink.give_up(now, effects),
                 Timer::Redial => {
                     self.facts.handle_dial();
-                    self.uplink.dial(now, &mut self.effects);
+                    self.uplink.dial(now, effects);
                 }
-                Timer::Facts => FactCollection::collect(now, &mut self.effects),
-                Timer::StoreRetry => {
-                    Storage::retry(self.uplink.session(), &self.replication, now, &mut self.effects);
-                    self.settle_down(now);
-                }
-                Timer::Renew => self.certificate.renew(self.uplink.session(), now, &mut self.effects),
-                Timer::Fetch(digest) => {
-                    self.plugins.resume(digest, self.providers.needs(digest), now, &mut self.effects);
-                    self.settle_down(now);
-                }
-                Timer::SaveIdentity => self.certificate.save_again(&mut self.effects),
-                Timer::LocalSocket => self.effects.output(SiteOutput::OpenLocalSocket),
-                Timer::Round(provider) => {
-                    self.providers.handle_round_due(provider, &mut self.effects);
-                    self.settle_down(now);
-                }
-                Timer::CallLate(provider) => {
-                    self.providers.handle_call_late(provider, now, &mut self.effects);
-                    self.settle_down(now);
-                }
-                Timer::Withdraw => {
-                    self.providers.handle_withdraw_expired(&mut self.effects);
-                    self.settle_down(now);
-                }
+                Timer::Facts => FactCollection::collect(now, effects),
+                Timer::StoreRetry => Storage::retry(self.uplink.session(), &self.replication, now, effects),
+                Timer::Renew => self.certificate.renew(self.uplink.session(), now, effects),
+                Timer::Fetch(digest) => self.plugins.resume(digest, self.providers.needs(digest), now, effects),
+                Timer::SaveIdentity => self.certificate.save_again(effects),
+                Timer::LocalSocket => effects.output(SiteOutput::OpenLocalSocket),
+                Timer::Round(provider) => self.providers.handle_round_due(provider, effects),
+                Timer::CallLate(provider) => self.providers.handle_call_late(provider, now, effects),
+                Timer::Withdraw => self.providers.handle_withdraw_expired(effects),
             }
+            self.settle_down(now);
         }
     }
 
@@ -347,7 +317,7 @@ impl Site {
 
     /// Returns the number of unexpected answers that were ignored.
     pub const fn ignored(&self) -> u64 {
-        self.ignored
+        self.effects.ignored()
     }
 
     /// Returns the local view of the site.
@@ -383,31 +353,16 @@ impl Site {
     fn receive(&mut self, dial: DialId, message: FromServer, now: Now) {
         let effects = &mut self.effects;
         let result = match message {
-            FromServer::Welcome(welcome) => {
-                self.handle_welcome(dial, &welcome, now);
-                Ok(())
-            }
-            FromServer::Identity(grant) => {
-                self.uplink.handle_certificate(effects);
-                effects.output(SiteOutput::SaveIdentity(grant));
-                Ok(())
-            }
+            FromServer::Welcome(welcome) => return self.handle_welcome(dial, &welcome, now),
+            FromServer::Identity(grant) => return self.uplink.handle_certificate(grant, effects),
+            FromServer::Probe => return effects.send(dial, FromSite::Alive),
+            FromServer::Plugin(piece) => return self.plugins.handle_piece(dial, piece, now, effects),
             FromServer::Spec(delta) => self.replication.handle_spec(dial, delta, effects),
             FromServer::StatusAck(held) => self.replication.handle_status_ack(held),
             FromServer::EventsAck(held) => self.replication.handle_events_ack(held, effects),
-            FromServer::Probe => {
-                effects.send(dial, FromSite::Alive);
-                Ok(())
-            }
-            FromServer::Plugin(piece) => {
-                self.ignored += u64::from(!self.plugins.handle_piece(dial, piece, now, effects));
-                Ok(())
-            }
         };
-        if let Err(Violation(what)) = result {
-            let text = format!("the server sent {what}");
-            let reason = LossReason::Failed(Text::lossy(&text));
-            self.hang_up(Refusal::new(RefusalCode::Protocol, &text), &reason, now);
+        if let Err(violation) = result {
+            self.uplink.break_off(&violation, now, effects);
         }
     }
 
@@ -426,11 +381,6 @@ impl Site {
         self.certificate.plan_renewal(now, &mut self.effects);
     }
 
-    fn hang_up(&mut self, refusal: Refusal, reason: &LossReason, now: Now) {
-        self.uplink.hang_up(refusal, reason, now, &mut self.effects);
-        self.follow_link();
-    }
-
     /// Ends what depends on a link that has ended.
     fn follow_link(&mut self) {
         if self.uplink.session().is_none() {
@@ -439,16 +389,16 @@ impl Site {
         self.is_stopped |= self.uplink.is_removed();
     }
 
-    /// Recomputes a stale status and sends what the server lacks.
+    /// Follows up on an input: recomputes a stale status and sends what the server lacks.
     fn settle_down(&mut self, now: Now) {
         for release in self.effects.take_premature() {
             self.release(release, now);
         }
+        self.follow_link();
         if let (true, Some(site)) = (self.effects.is_status_stale(), self.certificate.site()) {
             self.providers.reconcile(now, &mut self.effects);
             // While the store fails, only the retry timer touches it: status stays stale.
             if self.effects.deadline(Timer::StoreRetry).is_none() {
-                self.effects.status_is_fresh();
                 let inputs = StatusInputs {
                     site,
                     daemon_version: &self.config.daemon_version,
@@ -470,16 +420,14 @@ impl Site {
 
     fn release(&mut self, release: Release, now: Now) {
         match release {
-            Release::GreetAgain { dial } if self.uplink.current() == Some(dial) => {
-                let refusal = Refusal::new(RefusalCode::Done, "greeting again under a new history");
-                let reason = LossReason::Failed(refusal.text.clone());
-                self.hang_up(refusal, &reason, now);
+            Release::GreetAgain { dial } => {
+                self.uplink.greet_again(dial, now, &mut self.effects);
+                self.follow_link();
             }
             Release::SpecAck { dial, held } if self.uplink.current() == Some(dial) => {
                 self.effects.send(dial, FromSite::SpecAck(held));
             }
-            Release::GreetAgain { .. } | Release::SpecAck { .. } => {}
-            Release::Recorded(_) | Release::CountedLost(_) => {}
+            Release::SpecAck { .. } | Release::Recorded(_) | Release::CountedLost(_) => {}
             Release::Reply(command) => self.effects.reply(command, Ok(())),
             Release::Noted(provider) => self.providers.handle_noted(provider, true, now, &mut self.effects),
             Release::StoreTried => {

@@ -56,6 +56,8 @@ pub(super) struct Effects {
     rng: Rng,
     /// Whether an input of the status may have changed.
     is_status_stale: bool,
+    /// The number of unexpected answers.
+    ignored: u64,
     /// Releases of writes that are not durable: only a planted bug puts them here.
     premature: Vec<Release>,
 }
@@ -72,6 +74,7 @@ impl Effects {
             commands: BTreeMap::new(),
             rng,
             is_status_stale: true,
+            ignored: 0,
             premature: Vec::new(),
         }
     }
@@ -89,6 +92,16 @@ impl Effects {
     /// Returns the random source.
     pub(super) const fn rng(&mut self) -> &mut Rng {
         &mut self.rng
+    }
+
+    /// Counts an unexpected answer, which is ignored.
+    pub(super) const fn ignore(&mut self) {
+        self.ignored += 1;
+    }
+
+    /// Returns the number of unexpected answers that were ignored.
+    pub(super) const fn ignored(&self) -> u64 {
+        self.ignored
     }
 
     /// Appends an output.
@@ -127,10 +140,12 @@ impl Effects {
         self.output(SiteOutput::TryStore(write));
     }
 
-    /// Handles the store's answer to a write and returns its releases; `None` for an unknown write. A failed write is
-    /// undone with all later ones.
+    /// Handles the store's answer to a write and returns its releases; `None` for an unknown write, which is ignored. A
+    /// failed write is undone with all later ones.
     pub(super) fn settle(&mut self, write: WriteId, is_durable: bool) -> Option<Vec<Release>> {
-        self.ledger.settle(write, is_durable).map(|settled| settled.releases)
+        let settled = self.ledger.settle(write, is_durable);
+        self.ignored += u64::from(settled.is_none());
+        settled.map(|settled| settled.releases)
     }
 
     /// Removes and returns the releases of writes that are not durable: none, unless a bug is planted.

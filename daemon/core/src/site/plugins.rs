@@ -64,14 +64,15 @@ impl PluginTransfers {
         self.set_condition(now, effects);
     }
 
-    /// Handles a piece that arrived on the session of `dial`. Returns false if it was not expected.
-    pub(super) fn handle_piece(&mut self, dial: DialId, piece: PluginPiece, now: Now, effects: &mut Effects) -> bool {
+    /// Handles a piece that arrived on the session of `dial`.
+    pub(super) fn handle_piece(&mut self, dial: DialId, piece: PluginPiece, now: Now, effects: &mut Effects) {
         let verdict = self.0.handle_piece(dial, piece.digest, (piece.offset, piece.total));
-        if verdict == PieceVerdict::Store {
-            effects.output(SiteOutput::KeepPiece(piece));
+        match verdict {
+            PieceVerdict::Store => effects.output(SiteOutput::KeepPiece(piece)),
+            PieceVerdict::Unexpected => effects.ignore(),
+            PieceVerdict::Unavailable => {}
         }
         self.set_condition(now, effects);
-        verdict != PieceVerdict::Unexpected
     }
 
     /// Requests the next pieces on the session of `dial`, if one is up.
@@ -105,7 +106,7 @@ mod tests {
         let message = FromSite::WantPlugin(PluginWant { digest, offset: 0 });
         assert_eq!(outputs(&mut effects), [SiteOutput::Send { dial: DIAL, message }]);
         let piece = PluginPiece { digest, offset: 0, total: 8, bytes: b"a plugin".to_vec() };
-        assert!(plugins.handle_piece(DIAL, piece.clone(), NOW, &mut effects));
+        plugins.handle_piece(DIAL, piece.clone(), NOW, &mut effects);
         assert_eq!(outputs(&mut effects), [SiteOutput::KeepPiece(piece)]);
         assert!(plugins.handle_kept((digest, None), Some(DIAL), NOW, &mut effects));
     }

@@ -45,13 +45,12 @@ impl SiteProviders {
         self.machines.missing_plugin(self.machines.caller(call)?, reply)
     }
 
-    /// Handles the answer to a call. Returns false if it is unexpected.
-    pub(super) fn handle_reply(&mut self, call: CallId, reply: ProviderReply, now: Now, effects: &mut Effects) -> bool {
-        let Some(id) = self.machines.caller(call) else { return false };
+    /// Handles the answer to a call. An unexpected one is ignored and counted.
+    pub(super) fn handle_reply(&mut self, call: CallId, reply: ProviderReply, now: Now, effects: &mut Effects) {
+        let Some(id) = self.machines.caller(call) else { return effects.ignore() };
         effects.clear_timer(Timer::CallLate(id));
         self.drive(id, now, effects, |machine, context| machine.handle_reply(call, reply, context).unwrap_or_default());
         effects.touch_status();
-        true
     }
 
     /// Stores the name and version that the plugin of a call reports.

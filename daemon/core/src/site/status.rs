@@ -28,6 +28,7 @@ pub(super) struct StatusInputs<'a> {
 
 /// Writes a new document for each part of the status that changed.
 pub(super) fn refresh_status(inputs: StatusInputs<'_>, now: Now, effects: &mut Effects) {
+    effects.status_is_fresh();
     let bodies = compute(inputs, now, effects);
     let changes = changed_documents(bodies, effects.state());
     if !changes.is_empty() {

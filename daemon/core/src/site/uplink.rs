@@ -18,7 +18,8 @@
 use std::time::Duration;
 
 use linecamp_model::{
-    DialId, LinkState, LinkView, Now, Refusal, RefusalCode, ServerAddress, SessionId, Text, WallTime, Welcome,
+    DialId, IdentityGrant, LinkState, LinkView, Now, Refusal, RefusalCode, ServerAddress, SessionId, Text, WallTime,
+    Welcome,
 };
 
 use super::config::{
@@ -26,6 +27,7 @@ use super::config::{
 };
 use super::effects::Effects;
 use super::output::{SiteOutput, Timer};
+use super::replication::Violation;
 use crate::DISCONNECTED_AFTER;
 use crate::backoff::Backoff;
 
@@ -221,7 +223,7 @@ impl Uplink {
     }
 
     /// Closes the session or aborts the dial, and dials again later.
-    pub(super) fn hang_up(&mut self, refusal: Refusal, reason: &LossReason, now: Now, effects: &mut Effects) {
+    fn hang_up(&mut self, refusal: Refusal, reason: &LossReason, now: Now, effects: &mut Effects) {
         if let Some(dial) = self.current() {
             effects.output(SiteOutput::Hangup { dial, refusal });
             self.lose(reason, now, effects);
@@ -235,15 +237,32 @@ impl Uplink {
         self.hang_up(stopping(), &LossReason::Failed(text), now, effects);
     }
 
-    /// Handles the arrival of a certificate during the handshake: closes the session, which is done. The certificate
-    /// goes to the disk. On an established session the certificate is a renewal, and nothing changes.
-    pub(super) fn handle_certificate(&mut self, effects: &mut Effects) {
+    /// Closes a session whose server violates the protocol. The offending message is discarded.
+    pub(super) fn break_off(&mut self, violation: &Violation, now: Now, effects: &mut Effects) {
+        let text = format!("the server sent {}", violation.0);
+        let reason = LossReason::Failed(Text::lossy(&text));
+        self.hang_up(Refusal::new(RefusalCode::Protocol, &text), &reason, now, effects);
+    }
+
+    /// Repeats the handshake if the session of `dial` is up: it began under another incarnation.
+    pub(super) fn greet_again(&mut self, dial: DialId, now: Now, effects: &mut Effects) {
+        if self.current() == Some(dial) {
+            let refusal = Refusal::new(RefusalCode::Done, "greeting again under a new history");
+            let reason = LossReason::Failed(refusal.text.clone());
+            self.hang_up(refusal, &reason, now, effects);
+        }
+    }
+
+    /// Handles the arrival of a certificate, which goes to the disk. During the handshake it closes the session, which
+    /// is done. On an established session the certificate is a renewal, and nothing else changes.
+    pub(super) fn handle_certificate(&mut self, grant: IdentityGrant, effects: &mut Effects) {
         if let State::Greeting { dial } = self.state {
             self.state = State::Saving;
             effects.clear_timer(Timer::GreetingLate);
             let refusal = Refusal::new(RefusalCode::Done, "certificate received");
             effects.output(SiteOutput::Hangup { dial, refusal });
         }
+        effects.output(SiteOutput::SaveIdentity(grant));
     }
 
     /// Handles a certificate that is in use: from now on the site links with it.

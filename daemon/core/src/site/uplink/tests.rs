@@ -1,7 +1,7 @@
 //! Tests of the uplink alone.
 
 use super::*;
-use crate::site::testing::{NOW, config, effects, outputs, welcome};
+use crate::site::testing::{NOW, config, effects, grant, outputs, welcome};
 
 const DIAL: DialId = DialId(1);
 
@@ -105,9 +105,9 @@ fn a_refusal_that_forgets_the_registration_ends_it_all() {
 fn a_certificate_ends_the_handshake_and_the_next_dial_uses_it() {
     let (mut uplink, mut effects) = dialing(Purpose::Join);
     uplink.handle_dialed(DIAL, NOW, &mut effects);
-    uplink.handle_certificate(&mut effects);
+    uplink.handle_certificate(grant(), &mut effects);
     let told = outputs(&mut effects);
-    assert!(matches!(told[..], [SiteOutput::Hangup { dial: DIAL, .. }]), "{told:?}");
+    assert!(matches!(told[..], [SiteOutput::Hangup { dial: DIAL, .. }, SiteOutput::SaveIdentity(_)]), "{told:?}");
     uplink.use_certificate(NOW, &mut effects);
     let told = outputs(&mut effects);
     assert!(matches!(&told[..], [SiteOutput::Dial(dial)] if dial.purpose == Purpose::Link), "{told:?}");
@@ -117,7 +117,7 @@ fn a_certificate_ends_the_handshake_and_the_next_dial_uses_it() {
 fn a_renewal_does_not_touch_the_session() {
     let (mut uplink, mut effects) = up();
     outputs(&mut effects);
-    uplink.handle_certificate(&mut effects);
+    uplink.handle_certificate(grant(), &mut effects);
     uplink.use_certificate(NOW, &mut effects);
-    assert_eq!((outputs(&mut effects), uplink.session()), (vec![], Some(DIAL)));
+    assert_eq!((outputs(&mut effects), uplink.session()), (vec![SiteOutput::SaveIdentity(grant())], Some(DIAL)));
 }
