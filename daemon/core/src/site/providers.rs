@@ -239,6 +239,7 @@ impl SiteProviders {
         match effect {
             Effect::Call { call, request } => {
                 let Some((spec, is_local)) = self.machines.spec(id) else { return };
+                debug_assert_eq!(self.machines.caller(call), Some(id), "a call has one owner");
                 let provider = Box::new(spec.clone());
                 effects.set_timer(Timer::CallLate(id), now, CALL_MAX);
                 effects.clear_timer(Timer::Round(id));
