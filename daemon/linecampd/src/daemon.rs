@@ -16,8 +16,8 @@ mod shutdown;
 
 use std::collections::VecDeque;
 
-use linecamp_core::{DropIns, Facts, LinkEvent, Site, SiteCommandError};
-use linecamp_model::{CommandId, FromServer, Name, Now, ProviderReply, Refusal, Text};
+use linecamp_core::{DropIns, Facts, Site, SiteCommandError};
+use linecamp_model::{CommandId, Name, Now, ProviderReply, Refusal, Text};
 use linecamp_service::ServiceManager;
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
@@ -75,6 +75,8 @@ pub(crate) enum Event {
 pub(crate) enum Notice {
     /// The server issued a certificate to the site, with this name and environment.
     Granted { name: Name, environment: Name },
+    /// A session with the server is up.
+    LinkUp,
     /// A command that did not come from the socket finished or failed.
     Replied(CommandId, Result<(), SiteCommandError>),
     /// The server rejected the join permanently.
@@ -144,7 +146,7 @@ impl Daemon {
                         log::set_site(name.as_str());
                         tracing::info!(%name, %environment, "certificate received")
                     }
-                    Notice::Replied(..) => {}
+                    Notice::LinkUp | Notice::Replied(..) => {}
                     Notice::JoinRefused(refusal) => {
                         self.stop().await;
                         return Err(DaemonError::JoinRefused(refusal));
@@ -230,15 +232,7 @@ impl Daemon {
                 let (counters, commits) = (&self.counters, &self.store.commits);
                 self.pending_replies.serve(call, &mut self.site, now, |site| counters.text(&site.view(now), commits));
             }
-            Event::Link(report) => {
-                if matches!(report.event, LinkEvent::Received(_, FromServer::Welcome(_))) {
-                    self.set_site_name();
-                }
-                self.counters.link(&report.event, now);
-                self.link_log.log(&report);
-                self.manager.status(&self.link_log.status(&report.server));
-                self.site.handle_link(report.event, now);
-            }
+            Event::Link(report) => self.site.handle_link(report.event, now),
         }
     }
 

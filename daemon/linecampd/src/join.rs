@@ -8,9 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use linecamp_core::{JoinWish, LabelLayer, LinkEvent, SiteCommand};
-use linecamp_model::{
-    Actor, CommandId, FromServer, JoinTarget, LabelPatch, LinkState, LocalView, Name, ServerAddress, Target,
-};
+use linecamp_model::{Actor, CommandId, JoinTarget, LabelPatch, LinkState, LocalView, Name, ServerAddress, Target};
 use linecamp_transport::LinkSettings;
 use tokio::time::Instant;
 
@@ -173,6 +171,7 @@ impl Progress<'_> {
                 self.granted = Some((name, environment));
                 self.until = self.until.min(Instant::now() + CONFIRM_LIMIT);
             }
+            Notice::LinkUp => self.until = self.until.min(Instant::now() + CONFIRM_LIMIT),
             Notice::Replied(command, Ok(())) => {
                 self.waiting.remove(&command);
             }
@@ -184,21 +183,15 @@ impl Progress<'_> {
     }
 
     fn handle_report(&mut self, report: &LinkReport) -> Result<(), DaemonError> {
-        match &report.event {
-            LinkEvent::Lost(_, reason) => {
-                let text = describe_loss(reason);
-                (self.say)(&format!("join attempt failed: {text}"));
-                let failed = FailedAttempt { text, needs_operator: report.needs_operator };
-                self.attempts.insert(report.server.clone(), failed);
-                let is_hopeless = |server| self.attempts.get(server).is_some_and(|attempts| attempts.needs_operator);
-                if !self.was_member && self.servers.iter().all(is_hopeless) {
-                    return Err(DaemonError::WrongServer(self.attempts()));
-                }
+        if let LinkEvent::Lost(_, reason) = &report.event {
+            let text = describe_loss(reason);
+            (self.say)(&format!("join attempt failed: {text}"));
+            let failed = FailedAttempt { text, needs_operator: report.needs_operator };
+            self.attempts.insert(report.server.clone(), failed);
+            let is_hopeless = |server| self.attempts.get(server).is_some_and(|attempts| attempts.needs_operator);
+            if !self.was_member && self.servers.iter().all(is_hopeless) {
+                return Err(DaemonError::WrongServer(self.attempts()));
             }
-            LinkEvent::Received(_, FromServer::Welcome(_)) => {
-                self.until = self.until.min(Instant::now() + CONFIRM_LIMIT);
-            }
-            LinkEvent::Dialed(_) | LinkEvent::Received(..) => {}
         }
         Ok(())
     }

@@ -1,21 +1,17 @@
 //! Logs the link for operators: when it goes up and down, and each problem once.
 
-use linecamp_core::{LinkEvent, LossReason};
-use linecamp_model::{FromServer, ServerAddress, SessionId};
-
-use crate::drive::link::LinkReport;
+use linecamp_core::LossReason;
+use linecamp_model::{ServerAddress, SessionId};
 
 /// Logs when links go up and down, and each problem once.
 #[derive(Debug, Default)]
 pub(crate) struct LinkLog {
     pub(crate) is_up: bool,
-    /// The session that is up.
-    session: Option<SessionId>,
-    pub(crate) last_problem: Option<String>,
+    last_problem: Option<String>,
 }
 
 impl LinkLog {
-    /// Describes the link's state after the latest report about `server`.
+    /// Describes the link's state after the latest event of `server`.
     pub(crate) fn status(&self, server: &ServerAddress) -> String {
         match (self.is_up, &self.last_problem) {
             (true, _) => format!("connected to {server}"),
@@ -24,29 +20,27 @@ impl LinkLog {
         }
     }
 
-    pub(crate) fn log(&mut self, report: &LinkReport) {
-        let server = &report.server;
-        match &report.event {
-            LinkEvent::Received(_, FromServer::Welcome(welcome)) => {
-                tracing::info!(%server, session = %welcome.session, "link up");
-                self.is_up = true;
-                self.session = Some(welcome.session);
-                self.last_problem = None;
-            }
-            LinkEvent::Lost(_, reason) => {
-                let reason = describe_loss(reason);
-                let session = self.session.take().map(|session| session.0);
-                let is_known = self.last_problem.as_ref() == Some(&reason);
-                match (self.is_up, is_known) {
-                    (true, _) => tracing::info!(%server, session, reason, "link down"),
-                    (false, false) => tracing::warn!(%server, reason, "connection failed"),
-                    (false, true) => tracing::debug!(%server, reason, "connection failed"),
-                }
-                self.is_up = false;
-                self.last_problem = Some(reason);
-            }
-            LinkEvent::Dialed(_) | LinkEvent::Received(..) => {}
+    /// Logs that a session is up.
+    pub(crate) fn link_up(&mut self, server: &ServerAddress, session: SessionId) {
+        tracing::info!(%server, %session, "link up");
+        *self = Self { is_up: true, last_problem: None };
+    }
+
+    /// Logs that a session ended.
+    pub(crate) fn link_down(&mut self, server: &ServerAddress, session: SessionId, reason: &LossReason) {
+        let reason = describe_loss(reason);
+        tracing::info!(%server, session = session.0, reason, "link down");
+        *self = Self { is_up: false, last_problem: Some(reason) };
+    }
+
+    /// Logs that an attempt to connect failed: as a warning if the problem is new.
+    pub(crate) fn dial_failed(&mut self, server: &ServerAddress, reason: &LossReason) {
+        let reason = describe_loss(reason);
+        match self.last_problem.as_ref() == Some(&reason) {
+            false => tracing::warn!(%server, reason, "connection failed"),
+            true => tracing::debug!(%server, reason, "connection failed"),
         }
+        *self = Self { is_up: false, last_problem: Some(reason) };
     }
 }
 
@@ -60,21 +54,19 @@ pub(crate) fn describe_loss(reason: &LossReason) -> String {
 
 #[cfg(test)]
 mod tests {
-    use linecamp_model::{DialId, Text};
+    use linecamp_model::Text;
 
     use super::*;
 
     #[test]
-    fn a_link_problem_is_logged_once_until_the_link_is_up() {
-        let mut log = LinkLog::default();
-        let report = LinkReport {
-            event: LinkEvent::Lost(DialId(1), LossReason::Failed(Text::lossy("timed out"))),
-            server: ServerAddress::parse("a:1").unwrap(),
-            needs_operator: false,
-        };
-        log.log(&report);
+    fn a_link_problem_is_remembered_until_the_link_is_up() {
+        let (mut log, server) = (LinkLog::default(), ServerAddress::parse("a:1").unwrap());
+        log.dial_failed(&server, &LossReason::Failed(Text::lossy("timed out")));
         assert_eq!(log.last_problem.as_deref(), Some("timed out"));
-        log.log(&report);
-        assert!(!log.is_up);
+        assert!(log.status(&server).contains("timed out"));
+        log.link_up(&server, SessionId(1));
+        assert!(log.is_up && log.last_problem.is_none());
+        log.link_down(&server, SessionId(1), &LossReason::Failed(Text::lossy("timed out")));
+        assert!(!log.is_up && log.status(&server).starts_with("offline"));
     }
 }

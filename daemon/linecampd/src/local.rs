@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use linecamp_core::{Site, SiteCommand, SiteCommandError, StoreFault};
 use linecamp_model::{
-    Actor, CommandId, Label, LabelError, LabelInput, LabelKey, LabelPatch, LabelValue, Level, Name, Now, OwnedRecordKey,
-    ProviderId, RecordKey, RecordType,
+    Actor, CommandId, Label, LabelError, LabelInput, LabelKey, LabelPatch, LabelValue, Level, Name, Now,
+    OwnedRecordKey, ProviderId, RecordKey, RecordType,
 };
 use linecamp_proto::api::{Error, ErrorCode, domain_name};
 use linecamp_proto::local::{

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use linecamp_core::{LinkEvent, LossReason};
+use linecamp_core::LossReason;
 use linecamp_model::{
-    FromServer, LinkState, LocalView, Now, ProviderFailure, ProviderReply, ProviderStatus, RecordState, WallTime,
+    LinkState, LocalView, Now, ProviderFailure, ProviderReply, ProviderStatus, RecordState, WallTime,
 };
 use linecamp_service::{Commits, Kind, Metrics};
 
@@ -27,7 +27,7 @@ pub(crate) struct Counters {
     calls: BTreeMap<&'static str, u64>,
     reloads: [u64; 2],
     local_requests: u64,
-    /// The server's clock minus ours at the last `Welcome`, in seconds.
+    /// The server's clock minus ours at the start of the last session, in seconds.
     clock_offset: Option<f64>,
 }
 
@@ -53,24 +53,22 @@ impl Counters {
         self.dials += 1;
     }
 
-    /// Counts a link event.
-    pub(crate) fn link(&mut self, event: &LinkEvent, now: Now) {
-        match event {
-            LinkEvent::Received(_, FromServer::Welcome(welcome)) => {
-                self.sessions += 1;
-                self.is_up = true;
-                self.clock_offset = Some(seconds_between(welcome.wall, now.wall));
-            }
-            LinkEvent::Lost(_, reason) => {
-                let reason = match reason {
-                    LossReason::Closed(refusal) => refusal.code.as_str(),
-                    LossReason::Failed(_) => "failed",
-                };
-                let counts = if std::mem::take(&mut self.is_up) { &mut self.losses } else { &mut self.failures };
-                *counts.entry(reason).or_default() += 1;
-            }
-            LinkEvent::Dialed(_) | LinkEvent::Received(..) => {}
-        }
+    /// Counts a session that is up; `server_wall` is the server's clock at its start.
+    pub(crate) fn link_up(&mut self, server_wall: WallTime, now: Now) {
+        self.sessions += 1;
+        self.is_up = true;
+        self.clock_offset = Some(seconds_between(server_wall, now.wall));
+    }
+
+    /// Counts a session that ended.
+    pub(crate) fn link_down(&mut self, reason: &LossReason) {
+        self.is_up = false;
+        *self.losses.entry(code(reason)).or_default() += 1;
+    }
+
+    /// Counts an attempt to connect that failed.
+    pub(crate) fn dial_failed(&mut self, reason: &LossReason) {
+        *self.failures.entry(code(reason)).or_default() += 1;
     }
 
     /// Counts the loss of the link to a restart of the state machine.
@@ -146,6 +144,14 @@ impl Counters {
             let help = "The server's clock minus the local clock, at the start of the last session.";
             metrics.one("linecamp_clock_offset_seconds", Kind::Gauge, help, offset);
         }
+    }
+}
+
+/// Returns the metric's label of a loss.
+const fn code(reason: &LossReason) -> &'static str {
+    match reason {
+        LossReason::Closed(refusal) => refusal.code.as_str(),
+        LossReason::Failed(_) => "failed",
     }
 }
 

@@ -26,6 +26,7 @@ impl Daemon {
                 let credentials = self.guard.identity.credentials();
                 let credentials = credentials.expect("the state machine dials only with an identity or a join token");
                 self.counters.dial();
+                self.manager.status(&self.link_log.status(&dial.server));
                 self.link.dial(dial, credentials);
             }
             SiteOutput::Send { dial, message } => {
@@ -68,8 +69,25 @@ impl Daemon {
             }
             SiteOutput::Removed(refusal) => return Some(Notice::Removed(refusal)),
             SiteOutput::JoinRefused(refusal) => return Some(Notice::JoinRefused(refusal)),
-            SiteOutput::Joined(_) | SiteOutput::LinkUp { .. } => {}
-            SiteOutput::LinkDown { .. } | SiteOutput::DialFailed { .. } => {}
+            // The command that runs learns it from the certificate that came with it.
+            SiteOutput::Joined(_) => {}
+            SiteOutput::LinkUp { server, session, server_wall } => {
+                self.set_site_name();
+                self.counters.link_up(server_wall, self.clock.now());
+                self.link_log.link_up(&server, session);
+                self.manager.status(&self.link_log.status(&server));
+                return Some(Notice::LinkUp);
+            }
+            SiteOutput::LinkDown { server, session, reason } => {
+                self.counters.link_down(&reason);
+                self.link_log.link_down(&server, session, &reason);
+                self.manager.status(&self.link_log.status(&server));
+            }
+            SiteOutput::DialFailed { server, reason } => {
+                self.counters.dial_failed(&reason);
+                self.link_log.dial_failed(&server, &reason);
+                self.manager.status(&self.link_log.status(&server));
+            }
         }
         None
     }

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use linecamp_model::{
-    Document, DocumentKey, FromSite, Generation, IdentityGrant, Incarnation, JoinSecret, JoinToken, LabelInput,
-    LabelSet, Level, Pin, Refusal, RefusalCode, SessionId, SiteId, SiteSpec, SpecBody, SpecDelta, Text, TokenId,
-    Welcome,
+    Document, DocumentKey, FromServer, FromSite, Generation, IdentityGrant, Incarnation, JoinSecret, JoinToken,
+    LabelInput, LabelSet, Level, Pin, Refusal, RefusalCode, SessionId, SiteId, SiteSpec, SpecBody, SpecDelta, Text,
+    TokenId, Welcome,
 };
 use linecamp_proto::{decode_from_site, encode_from_server, encode_refusal, refusal_code_number};
 use linecamp_transport::{
