@@ -66,8 +66,7 @@ pub use self::config::{
 };
 pub use self::facts::{Fact, Facts};
 pub use self::labels::{DropIns, LabelLayer};
-pub use self::output::{LinkEvent, SiteCommand, SiteCommandError, SiteOutput, Timer};
-pub use self::uplink::{Dial, LossReason, Purpose};
+pub use self::output::{Dial, LinkEvent, LossReason, Purpose, SiteCommand, SiteCommandError, SiteOutput, Timer};
 
 pub(crate) use self::labels::describe_patch;
 pub(crate) use self::state::set;

@@ -12,8 +12,7 @@ use std::time::Duration;
 use linecamp_model::limits::LABELS_PER_OWNER_MAX;
 use linecamp_model::{ConditionKind, EventKind, LabelKey, LabelSet, LabelValue, Now, Text, WallTime};
 
-use super::REDIAL_SPREAD_DEFAULT;
-use super::config::{FACTS_PERIOD, FIRST_FACTS_MAX};
+use super::config::{FACTS_PERIOD, FIRST_FACTS_MAX, REDIAL_SPREAD_DEFAULT};
 use super::documents::SiteDocuments;
 use super::effects::Effects;
 use super::output::{SiteOutput, Timer};

@@ -5,8 +5,8 @@ use linecamp_model::{FromSite, Hello, JoinRequest, Now};
 use super::config::SiteConfig;
 use super::documents::SiteDocuments;
 use super::facts::FactCollection;
+use super::output::Purpose;
 use super::state::SiteState;
-use super::uplink::Purpose;
 
 /// Returns the first message of a session: a request to join, or what the site is and holds.
 pub(super) fn first_message(

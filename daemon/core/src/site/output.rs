@@ -6,7 +6,6 @@ use linecamp_model::{
     SiteChange, SiteId, Text, WallTime, WriteId,
 };
 
-use super::uplink::{Dial, LossReason};
 use crate::StoreFault;
 
 /// The timers of a site's state machine.
@@ -36,6 +35,35 @@ pub enum Timer {
     CallLate(ProviderId),
     /// A removed site has run out of time to withdraw its records.
     Withdraw,
+}
+
+/// The purpose of a dial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Register, trusting the key pinned by the join token.
+    Join,
+    /// Open a session with the site's certificate.
+    Link,
+}
+
+/// Why a link was lost or could not be established.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LossReason {
+    /// The server closed it and gave a reason.
+    Closed(Refusal),
+    /// The dial failed or the connection broke; the text includes the address.
+    Failed(Text),
+}
+
+/// A dial to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dial {
+    /// Identifies this attempt in all later events.
+    pub dial: DialId,
+    /// The server to dial.
+    pub server: ServerAddress,
+    /// The purpose of the dial.
+    pub purpose: Purpose,
 }
 
 /// What a site's state machine tells its driver: requests, and notices of what happened

@@ -26,28 +26,10 @@ use super::config::{
     DIAL_MAX, GREETING_MAX, REDIAL_MAX, REDIAL_MAX_SPREADS, REDIAL_SPREAD_DEFAULT, RETRY_SLOT_MAX, SiteConfig,
 };
 use super::effects::Effects;
-use super::output::{SiteOutput, Timer};
+use super::output::{Dial, LossReason, Purpose, SiteOutput, Timer};
 use super::replication::Violation;
 use crate::DISCONNECTED_AFTER;
 use crate::backoff::Backoff;
-
-/// The purpose of a dial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// Register, trusting the key pinned by the join token.
-    Join,
-    /// Open a session with the site's certificate.
-    Link,
-}
-
-/// Why a link was lost or could not be established.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LossReason {
-    /// The server closed it and gave a reason.
-    Closed(Refusal),
-    /// The dial failed or the connection broke; the text includes the address.
-    Failed(Text),
-}
 
 /// The state of the uplink.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,17 +64,6 @@ pub(super) struct Uplink {
     last_dial: DialId,
     backoff: Backoff,
     spread: Duration,
-}
-
-/// A dial to make.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dial {
-    /// Identifies this attempt in all later events.
-    pub dial: DialId,
-    /// The server to dial.
-    pub server: ServerAddress,
-    /// The purpose of the dial.
-    pub purpose: Purpose,
 }
 
 impl Uplink {
