@@ -100,8 +100,8 @@ impl<K: Copy + Ord> Transfers<K> {
         Some(transfer.backoff.next(RESUME_FIRST, RESUME_MAX, rng))
     }
 
-    /// Decides about a piece that arrived on the session of `dial`; `total` is the size of the content, zero if there is
-    /// none.
+    /// Decides about a piece that arrived on the session of `dial`; `total` is the size of the content, zero if there
+    /// is none.
     pub(crate) fn handle_piece(&mut self, dial: DialId, key: K, (offset, total): (u64, u64)) -> PieceVerdict {
         let Some(transfer) = self.0.get(&key) else { return PieceVerdict::Unexpected };
         let is_requested = transfer.requested == Some(dial) && transfer.stored == Some(offset);
@@ -115,8 +115,8 @@ impl<K: Copy + Ord> Transfers<K> {
         }
     }
 
-    /// Returns the pieces to request on the session of `dial`, as key and offset: the next one of each transfer that has
-    /// none in flight there.
+    /// Returns the pieces to request on the session of `dial`, as key and offset: the next one of each transfer that
+    /// has none in flight there.
     pub(crate) fn take_requests(&mut self, dial: DialId) -> Vec<(K, u64)> {
         let request = |(key, transfer): (&K, &mut Transfer)| {
             let offset = transfer.stored.filter(|_| transfer.requested != Some(dial))?;

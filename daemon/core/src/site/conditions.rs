@@ -18,8 +18,8 @@ pub(super) enum Transition {
 }
 
 impl Conditions {
-    /// Raises `kind` with this detail, or clears it. A condition that is active keeps its start. Returns the transition,
-    /// if it is one.
+    /// Raises `kind` with this detail, or clears it. A condition that is active keeps its start. Returns the
+    /// transition, if it is one.
     pub(super) fn set(&mut self, kind: ConditionKind, detail: Option<Text>, now: WallTime) -> Option<Transition> {
         match detail {
             Some(detail) => {

@@ -62,8 +62,8 @@ impl FactCollection {
         effects.set_timer(Timer::Facts, now, FACTS_PERIOD);
     }
 
-    /// Plans the first dial. It has a random delay too: after a power cut a whole region starts at once. A site that has
-    /// no facts in its status waits for the first round: the server treats missing facts as removed.
+    /// Plans the first dial. It has a random delay too: after a power cut a whole region starts at once. A site that
+    /// has no facts in its status waits for the first round: the server treats missing facts as removed.
     pub(super) fn plan_first_dial(&mut self, lacks_facts: bool, now: Now, effects: &mut Effects) {
         let delay = effects.rng().delay_up_to(REDIAL_SPREAD_DEFAULT / 4);
         self.holds_up_dial = lacks_facts;

@@ -22,9 +22,9 @@ impl PluginTransfers {
         }
     }
 
-    /// Handles the number of stored bytes of a plugin; `None`: it is complete, and its digest matches. Requests the next
-    /// piece on the session of `dial`. Returns whether the plugin arrived just now. A plugin that was complete before
-    /// did not: why it cannot be used has nothing to do with the transfer.
+    /// Handles the number of stored bytes of a plugin; `None`: it is complete, and its digest matches. Requests the
+    /// next piece on the session of `dial`. Returns whether the plugin arrived just now. A plugin that was complete
+    /// before did not: why it cannot be used has nothing to do with the transfer.
     pub(super) fn handle_kept(
         &mut self,
         (digest, held): (PluginDigest, Option<u64>),

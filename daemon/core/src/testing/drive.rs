@@ -65,7 +65,7 @@ impl Pair {
                 self.nodes[index].trial = Some(write);
                 self.write_at_site(index, write, Vec::new());
             }
-            SiteOutput::ResumeStore(_) => {}
+            SiteOutput::ResumeStore(_) | SiteOutput::Joined(_) | SiteOutput::LinkUp { .. } => {}
             SiteOutput::SaveIdentity(grant) => {
                 let identity = identity_of(SiteId::of_key(&self.nodes[index].key), &grant.certificate);
                 self.nodes[index].saving = Some((grant, identity));
@@ -101,7 +101,6 @@ impl Pair {
                 node.ended = Some(refusal);
             }
             SiteOutput::JoinRefused(refusal) => self.nodes[index].ended = Some(refusal),
-            SiteOutput::Joined(_) | SiteOutput::LinkUp { .. } => {}
             SiteOutput::LinkDown { .. } | SiteOutput::DialFailed { .. } => {}
         }
     }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use linecamp_core::{Purpose, SiteOutput};
+use linecamp_core::{LossReason, Purpose, SiteOutput};
+use linecamp_model::{ServerAddress, SessionId};
 use linecamp_plugin_host::ProviderCall;
 
 use super::{Daemon, Event, Notice};
@@ -69,7 +70,6 @@ impl Daemon {
             }
             SiteOutput::Removed(refusal) => return Some(Notice::Removed(refusal)),
             SiteOutput::JoinRefused(refusal) => return Some(Notice::JoinRefused(refusal)),
-            // The command that runs learns it from the certificate that came with it.
             SiteOutput::Joined(_) => {}
             SiteOutput::LinkUp { server, session, server_wall } => {
                 self.set_site_name();
@@ -78,17 +78,21 @@ impl Daemon {
                 self.manager.status(&self.link_log.status(&server));
                 return Some(Notice::LinkUp);
             }
-            SiteOutput::LinkDown { server, session, reason } => {
-                self.counters.link_down(&reason);
-                self.link_log.link_down(&server, session, &reason);
-                self.manager.status(&self.link_log.status(&server));
-            }
-            SiteOutput::DialFailed { server, reason } => {
-                self.counters.dial_failed(&reason);
-                self.link_log.dial_failed(&server, &reason);
-                self.manager.status(&self.link_log.status(&server));
-            }
+            SiteOutput::LinkDown { server, session, reason } => self.link_down(&server, session, &reason),
+            SiteOutput::DialFailed { server, reason } => self.dial_failed(&server, &reason),
         }
         None
+    }
+
+    fn link_down(&mut self, server: &ServerAddress, session: SessionId, reason: &LossReason) {
+        self.counters.link_down(reason);
+        self.link_log.link_down(server, session, reason);
+        self.manager.status(&self.link_log.status(server));
+    }
+
+    fn dial_failed(&mut self, server: &ServerAddress, reason: &LossReason) {
+        self.counters.dial_failed(reason);
+        self.link_log.dial_failed(server, reason);
+        self.manager.status(&self.link_log.status(server));
     }
 }
