@@ -286,9 +286,9 @@ mod tests {
         let both = format!("the server shows {}, this site trusts {}", Pin::of(b"shown"), Pin::of(b"trusted"));
         check(Err(DialError::ForeignAuthority { server: server() }), Verdict::Fail, &both);
         let (not_after, now) = (WallTime::EPOCH, WallTime::EPOCH + Duration::from_secs(5));
-        check(Err(DialError::Expired { server: server(), not_after, now }), Verdict::Fail, "ended at 1970");
+        check(Err(DialError::Expired { server: server(), not_after, now }), Verdict::Fail, "expired at 1970");
         let name = DialError::WrongName { server: server(), expected: "camp".to_owned() };
-        check(Err(name), Verdict::Fail, "not for the server `camp`");
+        check(Err(name), Verdict::Fail, "is not for `camp`");
         let other = DialError::Handshake { server: server(), source: "no such protocol".into() };
         check(Err(other), Verdict::Fail, "no such protocol");
         let before = tls(&probed(Ok(())), None);
