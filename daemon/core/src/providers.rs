@@ -184,14 +184,14 @@ impl Providers {
     pub(crate) fn adoption(&self, key: &OwnedRecordKey, site: SiteId) -> Result<OwnedRecord, Text> {
         let is_in_conflict = |machine: &&Reconciler| {
             let status = machine.status(REPORTED_RECORDS_BYTES_MAX, Generation::ZERO);
-            let mut records = status.records.iter();
+            let mut records = status.records().iter();
             records.any(|record| {
                 record.zone == key.zone && record.key == key.record && record.state == RecordState::Conflict
             })
         };
         match self.machines.get(&key.provider).filter(is_in_conflict) {
             Some(machine) => {
-                let dns = &machine.spec().dns;
+                let dns = &machine.spec().dns();
                 let claim = Claim { owner: dns.owner.clone(), site };
                 Ok(OwnedRecord { claim, state: Ownership::Adopting, ttl: dns.ttl, values: BTreeSet::new() })
             }
@@ -314,7 +314,7 @@ impl Providers {
         let statuses = self.statuses(spec);
         let in_state = |state| {
             let records =
-                statuses.iter().flat_map(|status| &status.records).filter(move |record| record.state == state);
+                statuses.iter().flat_map(|status| status.records()).filter(move |record| record.state == state);
             records.map(|record| format!("{}: {}", record.key, record.detail)).collect::<Vec<_>>()
         };
         let mut quarantined = in_state(RecordState::Quarantined);
@@ -339,11 +339,11 @@ impl SiteInput<'_> {
     fn desired(&self, id: ProviderId, spec: &ProviderSpec) -> BTreeMap<DomainName, DesiredRecords> {
         let owned = self.owned.keys().filter(|key| key.provider == id).map(|key| key.zone.clone());
         let mut zones: BTreeMap<_, _> = owned.map(|zone| (zone, DesiredRecords::default())).collect();
-        for zone in &spec.dns.zones {
+        for zone in &spec.dns().zones {
             let location = Location { site: self.name, environment: self.environment, zone };
             let desired = match spec.is_withdrawing {
                 true => DesiredRecords::default(),
-                false => desired_records(&spec.dns, location, self.hosts),
+                false => desired_records(spec.dns(), location, self.hosts),
             };
             zones.insert(zone.clone(), desired);
         }

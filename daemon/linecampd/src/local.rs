@@ -362,7 +362,7 @@ fn records_at(site: &Site, key: &OwnedRecordKey, now: Now) -> Vec<LocalRecord> {
     let mut statuses = site.view(now).providers;
     statuses.retain(|status| ProviderId::of(&status.name) == key.provider);
     for status in &mut statuses {
-        status.records.retain(|record| record.zone == key.zone && record.key == key.record);
+        status.records_mut().retain(|record| record.zone == key.zone && record.key == key.record);
     }
     LocalRecord::all(&statuses)
 }

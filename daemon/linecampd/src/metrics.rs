@@ -186,7 +186,7 @@ fn write_providers(metrics: &mut Metrics, providers: &[ProviderStatus]) {
         .sample(&[("state", "failing")], failing);
     let mut records = metrics.family("linecamp_dns_records", Kind::Gauge, "DNS records of the site, by state.");
     for state in RecordState::ALL {
-        let all = providers.iter().flat_map(|provider| &provider.records);
+        let all = providers.iter().flat_map(|provider| provider.records());
         records.sample(&[("state", state.as_str())], all.filter(|record| record.state == *state).count());
     }
 }

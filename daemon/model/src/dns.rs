@@ -1,15 +1,25 @@
-//! DNS types in canonical form, so that a desired value equals an observed one exactly when both mean the same.
+//! DNS: the settings, calls and status of a DNS provider, and the types they share.
+//!
+//! Names and values are in canonical form, so that a desired value equals an observed one exactly when both mean the same.
 //!
 //! A name is absolute, lower case, ASCII and without the trailing dot. Internationalized names are converted to IDNA
 //! A-labels at the input boundaries, before they get here. An address is written as in RFC 5952. A TXT value is its
 //! content: the concatenated character-strings, with backslashes and bytes outside printable ASCII written as `\DDD`.
 
+mod call;
 mod claim;
 mod name;
+mod ownership;
 mod record;
+mod settings;
+mod status;
 mod template;
 
+pub use self::call::{DnsCapabilities, DnsReply, DnsRequest};
 pub use self::claim::{Claim, OwnerId};
 pub use self::name::{DomainName, DomainNameError};
+pub use self::ownership::{OwnedRecord, OwnedRecordKey, Ownership};
 pub use self::record::{RecordChange, RecordError, RecordKey, RecordSet, RecordType, Ttl};
+pub use self::settings::{DnsSettings, ExtraRecord};
+pub use self::status::{DnsStatus, Observed, RecordState, RecordStatus};
 pub use self::template::{NameTemplate, Place, TemplateError};

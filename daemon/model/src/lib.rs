@@ -32,8 +32,9 @@ pub use actor::Actor;
 pub use condition::{Condition, ConditionKind};
 pub use digest::{KeyFingerprint, Pin, PinError, PluginDigest, SecretHash};
 pub use dns::{
-    Claim, DomainName, DomainNameError, NameTemplate, OwnerId, Place, RecordChange, RecordError, RecordKey, RecordSet,
-    RecordType, TemplateError, Ttl,
+    Claim, DnsCapabilities, DnsReply, DnsRequest, DnsSettings, DnsStatus, DomainName, DomainNameError, ExtraRecord,
+    NameTemplate, Observed, OwnedRecord, OwnedRecordKey, OwnerId, Ownership, Place, RecordChange, RecordError,
+    RecordKey, RecordSet, RecordState, RecordStatus, RecordType, TemplateError, Ttl,
 };
 pub use document::{
     Delta, Document, DocumentKey, HostSpec, HostStatus, Origin, SiteSpec, SiteStatus, SpecBody, SpecDelta, StatusBody,
@@ -53,13 +54,12 @@ pub use message::{
 pub use name::{Name, NameError, Text, TextError, is_invisible};
 pub use phase::{Phase, PhaseEvent};
 pub use provider::{
-    DnsAbilities, DnsSpec, Endpoint, ExtraRecord, Grant, Observed, OwnedRecord, Ownership, PluginRef, ProviderConfig,
-    ProviderError, ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec, ProviderStatus, RecordState,
-    RecordStatus, SecretName,
+    Capabilities, Endpoint, Grant, PluginRef, ProviderConfig, ProviderError, ProviderFailure, ProviderKind,
+    ProviderReply, ProviderRequest, ProviderSpec, ProviderStatus, ProviderStatusKind, SecretName,
 };
 pub use record::{
-    ApiKey, Environment, FleetChange, FleetOrigin, FleetProvider, Life, OwnedRecordKey, PluginFile, Registration,
-    ReplicationCursor, Salvage, SiteChange, SiteOrigin, Token,
+    ApiKey, Environment, FleetChange, FleetOrigin, FleetProvider, Life, PluginFile, Registration, ReplicationCursor,
+    Salvage, SiteChange, SiteOrigin, Token,
 };
 pub use selector::{Selector, SelectorError, SelectorProblem};
 pub use time::{Instant, Now, WallTime};

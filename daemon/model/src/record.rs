@@ -4,15 +4,15 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::digest::{KeyFingerprint, PluginDigest, SecretHash};
-use crate::dns::{DomainName, RecordKey};
+use crate::dns::{OwnedRecord, OwnedRecordKey};
 use crate::document::{Document, DocumentKey, SpecBody, StatusBody};
 use crate::event::{Event, LoggedEvent};
 use crate::generation::{Generation, Incarnation};
-use crate::id::{ProviderId, RunId, SiteId, TokenId};
+use crate::id::{RunId, SiteId, TokenId};
 use crate::label::{LabelSet, Level};
 use crate::name::Name;
 use crate::phase::Phase;
-use crate::provider::{OwnedRecord, ProviderSpec};
+use crate::provider::ProviderSpec;
 use crate::selector::Selector;
 use crate::time::WallTime;
 
@@ -35,17 +35,6 @@ pub enum SiteChange {
     ObservedAddress(Option<IpAddr>),
     /// A DNS record set that the site owns, or has started to create or delete.
     OwnedRecord(OwnedRecordKey, Option<OwnedRecord>),
-}
-
-/// Identifies a record set that a site owns.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct OwnedRecordKey {
-    /// The provider.
-    pub provider: ProviderId,
-    /// The zone.
-    pub zone: DomainName,
-    /// The record set.
-    pub record: RecordKey,
 }
 
 /// Metadata of a site database.

@@ -103,7 +103,7 @@ impl CallContext {
 /// one name, about credentials or with a retry delay are kept.
 fn limit_exceeded(failure: ProviderFailure) -> ProviderFailure {
     match failure {
-        ProviderFailure::Retry { after: None, reason } | ProviderFailure::Refused { reason, name: None } => {
+        ProviderFailure::Retry { after: None, reason } | ProviderFailure::Refused { reason, part: None } => {
             ProviderFailure::LimitExceeded { reason }
         }
         failure => failure,

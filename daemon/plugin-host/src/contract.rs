@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use linecamp_model::{DnsAbilities, Name, ProviderReply, ProviderRequest, Text};
+use linecamp_model::{Capabilities, Name, ProviderReply, ProviderRequest, Text};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Engine, Store};
 
@@ -29,7 +29,7 @@ pub struct Description {
     /// A one-sentence description.
     pub summary: Text,
     /// Its capabilities.
-    pub capabilities: DnsAbilities,
+    pub capabilities: Capabilities,
     /// The JSON Schema of its config, as the plugin provided it.
     pub config_schema: String,
     /// The secrets it requires.
@@ -65,7 +65,7 @@ pub(crate) struct Invocation<'a> {
     /// The provider's settings, as JSON.
     pub(crate) config: &'a str,
     /// The capabilities that the plugin described.
-    pub(crate) capabilities: DnsAbilities,
+    pub(crate) capabilities: Capabilities,
     pub(crate) request: ProviderRequest,
 }
 

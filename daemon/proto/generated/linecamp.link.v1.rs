@@ -363,8 +363,8 @@ pub struct HostSpec {
     #[prost(message, repeated, tag = "5")]
     pub assigned: ::prost::alloc::vec::Vec<Label>,
 }
-/// What should be, of a provider: a plugin with its settings, its grants, and what it is to keep in DNS. The id in the key
-/// is made of the name.
+/// The desired state of a provider: a plugin with its settings, its grants, and what it provides. The id in the key is
+/// derived from the name.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ProviderSpec {
     #[prost(string, tag = "1")]
@@ -382,14 +382,24 @@ pub struct ProviderSpec {
     pub secrets: ::prost::alloc::vec::Vec<SecretUse>,
     #[prost(message, optional, tag = "6")]
     pub grant: ::core::option::Option<Grant>,
-    #[prost(message, optional, tag = "7")]
-    pub dns: ::core::option::Option<DnsSpec>,
-    /// Looks and plans, and changes nothing.
+    /// Observes and plans, and changes nothing.
     #[prost(bool, tag = "8")]
     pub dry_run: bool,
-    /// Withdraws all it has and keeps nothing.
+    /// Withdraws everything it provides.
     #[prost(bool, tag = "9")]
     pub withdraw: bool,
+    /// What it provides.
+    #[prost(oneof = "provider_spec::Kind", tags = "7")]
+    pub kind: ::core::option::Option<provider_spec::Kind>,
+}
+/// Nested message and enum types in `ProviderSpec`.
+pub mod provider_spec {
+    /// What it provides.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Kind {
+        #[prost(message, tag = "7")]
+        Dns(super::DnsSettings),
+    }
 }
 /// Which secret of the site is what the plugin calls by a name. A name comes once.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -414,9 +424,9 @@ pub struct Grant {
     #[prost(bool, tag = "3")]
     pub plain_http: bool,
 }
-/// Which records a provider keeps.
+/// Which records a DNS provider manages.
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct DnsSpec {
+pub struct DnsSettings {
     /// Whose the records are.
     #[prost(string, tag = "1")]
     pub owner: ::prost::alloc::string::String,
@@ -484,7 +494,7 @@ pub struct HostStatus {
     #[prost(message, repeated, tag = "2")]
     pub reported: ::prost::alloc::vec::Vec<Label>,
 }
-/// What is, of a provider. The id in the key is made of the name.
+/// The actual state of a provider. The id in the key is derived from the name.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ProviderStatus {
     #[prost(string, tag = "1")]
@@ -498,12 +508,28 @@ pub struct ProviderStatus {
     /// Why it does not work. Absent: it does.
     #[prost(string, optional, tag = "4")]
     pub failure: ::core::option::Option<::prost::alloc::string::String>,
-    /// One of a zone, name and type, in any order.
-    #[prost(message, repeated, tag = "5")]
-    pub records: ::prost::alloc::vec::Vec<RecordStatus>,
     /// The generation of its central settings under which everything was last seen as desired. 0: not yet, or it is local.
     #[prost(uint64, tag = "6")]
     pub converged: u64,
+    /// The state of what it provides.
+    #[prost(oneof = "provider_status::Kind", tags = "5")]
+    pub kind: ::core::option::Option<provider_status::Kind>,
+}
+/// Nested message and enum types in `ProviderStatus`.
+pub mod provider_status {
+    /// The state of what it provides.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Kind {
+        #[prost(message, tag = "5")]
+        Dns(super::DnsStatus),
+    }
+}
+/// The records of a DNS provider.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DnsStatus {
+    /// One of a zone, name and type, in any order.
+    #[prost(message, repeated, tag = "1")]
+    pub records: ::prost::alloc::vec::Vec<RecordStatus>,
 }
 /// What became of one record set.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -9,8 +9,10 @@
 //! A list is returned as [`List`], an error as [`ErrorBody`] with the HTTP status of its [`ErrorCode`].
 
 mod convert;
+mod dns;
 pub mod path;
 mod provider;
+mod setting;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,10 +20,12 @@ use std::fmt;
 use linecamp_model as model;
 use serde::{Deserialize, Serialize};
 
+pub use dns::{ExtraRecordBody, RecordPlace, RecordView, domain_name};
 pub use provider::{
-    ExtraRecordBody, PluginView, ProviderBody, ProviderCount, ProviderEdit, ProviderRequest, ProviderView, RecordPlace,
-    RecordView, SettingError, domain_name, plugin_digest,
+    PluginView, ProviderBody, ProviderCount, ProviderEdit, ProviderKindName, ProviderRequest, ProviderView,
+    plugin_digest,
 };
+pub use setting::SettingError;
 
 /// The longest a long poll for events waits, in seconds: below the minute after which proxies time out. A longer `wait`
 /// is capped to this.

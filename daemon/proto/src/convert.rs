@@ -7,6 +7,7 @@
 //!
 //! The encoders do not check list limits: a machine that exceeds them learns it from its peer.
 
+mod dns;
 mod document;
 mod field;
 mod label;
@@ -20,9 +21,10 @@ use std::fmt;
 
 use prost::Message;
 
+pub(crate) use dns::record_type;
 pub(crate) use document::{Body, check_body};
 pub(crate) use field::{FieldError, millis};
-pub(crate) use provider::{provider_config, provider_spec_bytes, record_type, too_long};
+pub(crate) use provider::{provider_config, provider_spec_bytes, too_long};
 pub(crate) use wire_enum::WireEnum;
 
 use crate::error::ProtoError;

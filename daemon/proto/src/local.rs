@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Condition, Error, Label, Link, ProviderBody};
+use crate::api::{Condition, Error, Label, Link, ProviderBody, ProviderKindName};
 
 /// Bytes of a request line: as many labels as one owner may have, with room to spare. The daemon answers a longer one
 /// with [`TooLarge`](crate::api::ErrorCode::TooLarge) and closes.
@@ -148,13 +148,15 @@ pub struct LocalProvider {
     pub name: String,
     /// Who configured it: `local` for the site's own configuration, `central` for the server.
     pub origin: String,
+    /// What it provides.
+    pub kind: ProviderKindName,
     /// The plugin, with its version if known.
     pub plugin: String,
     /// Why it does not work; `null` if it does.
     pub failure: Option<String>,
     /// How many records it manages or wants, as far as they are reported.
     pub records: usize,
-    /// How many of those are `foreign`, `quarantined` or `held`.
+    /// How many of those are `conflict`, `quarantined` or `retained`.
     pub records_failed: usize,
     /// Its settings, including grants; `null` if it is no longer configured.
     pub settings: Option<ProviderBody>,
@@ -178,7 +180,7 @@ pub struct LocalRecord {
     pub observed: Option<Vec<String>>,
     /// When they were observed.
     pub observed_at: Option<String>,
-    /// `kept`, `create`, `update`, `delete`, `foreign`, `quarantined`, `held` or `unknown`, as last observed.
+    /// `in-sync`, `create`, `update`, `delete`, `conflict`, `quarantined`, `retained` or `unknown`, as last observed.
     pub state: String,
     /// Why it is not in sync; empty if there is no reason to give.
     pub detail: String,

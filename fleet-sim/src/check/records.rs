@@ -257,27 +257,27 @@ fn record_of(key: &RecordKey) -> RecordKey {
 fn wanted(share: &Share<'_>, spec: &ProviderSpec) -> Vec<(RecordKey, RecordSet)> {
     let Some(host) = share.view.hosts.first() else { return Vec::new() };
     let phase = if share.view.phase == Phase::Active { host.phase } else { share.view.phase };
-    let is_serving = phase == Phase::Active || (phase == Phase::Inactive && !spec.dns.withdraw_inactive);
+    let is_serving = phase == Phase::Active || (phase == Phase::Inactive && !spec.dns().withdraw_inactive);
     if !is_serving || label(&host.labels, SWITCH_LABEL) == Some("false") {
         return Vec::new();
     }
     let place = Place { host: &host.name, site: &share.view.name, environment: &share.view.environment };
     let mut sets = Vec::new();
-    for zone in &spec.dns.zones {
+    for zone in &spec.dns().zones {
         let addresses = label(&host.labels, ADDRESS_LABEL).unwrap_or(share.address);
         let (six, four): (Vec<_>, Vec<_>) = addresses.split(',').partition(|address| address.contains(':'));
         for (rtype, values) in [(RecordType::A, four), (RecordType::Aaaa, six)] {
-            if let (Ok(name), false) = (spec.dns.template.name(place, zone), values.is_empty()) {
-                sets.push(RecordSet::observed(RecordKey { name, rtype }, spec.dns.ttl, &values));
+            if let (Ok(name), false) = (spec.dns().template.name(place, zone), values.is_empty()) {
+                sets.push(RecordSet::observed(RecordKey { name, rtype }, spec.dns().ttl, &values));
             }
         }
-        for extra in &spec.dns.extra {
+        for extra in &spec.dns().extra {
             let values = extra.values.iter().map(|value| value.as_str().replace("{site}", share.view.name.as_str()));
             let values: Vec<_> = values.collect();
             let values: Vec<_> = values.iter().map(String::as_str).collect();
             if let Ok(name) = extra.template.name(place, zone) {
                 let key = RecordKey { name, rtype: extra.rtype.clone() };
-                sets.push(RecordSet::observed(key, spec.dns.ttl, &values));
+                sets.push(RecordSet::observed(key, spec.dns().ttl, &values));
             }
         }
     }
@@ -293,7 +293,7 @@ pub(crate) fn label<'a>(labels: &'a EffectiveLabels, key: &str) -> Option<&'a st
 fn doing(local: &LocalView) -> String {
     let of_provider = |provider: &linecamp_model::ProviderStatus| {
         let records =
-            provider.records.iter().map(|record| format!("{} {} {}", record.key, record.state, record.detail));
+            provider.records().iter().map(|record| format!("{} {} {}", record.key, record.state, record.detail));
         let failure = provider.failure.as_ref().map(ToString::to_string).unwrap_or_default();
         format!("{}: {failure} [{}]", provider.name, records.collect::<Vec<_>>().join(", "))
     };

@@ -7,8 +7,8 @@ use linecamp_model::limits::{
     LABELS_PER_OWNER_MAX, TEXT_BYTES_MAX,
 };
 use linecamp_model::{
-    Condition, ConditionKind, Delta, Document, DocumentKey, DomainName, FromSite, Generation, HostId, HostStatus,
-    Incarnation, LabelKey, LabelSet, LabelValue, Name, ProviderId, ProviderStatus, RecordKey, RecordState,
+    Condition, ConditionKind, Delta, DnsStatus, Document, DocumentKey, DomainName, FromSite, Generation, HostId,
+    HostStatus, Incarnation, LabelKey, LabelSet, LabelValue, Name, ProviderId, ProviderStatus, RecordKey, RecordState,
     RecordStatus, RecordType, SiteStatus, StatusBody, Text,
 };
 use linecamp_proto::COUNTER_MAX;
@@ -83,7 +83,8 @@ pub(super) fn snapshots(known: &Known, chance: &mut Chance) -> Vec<FromSite> {
         .map(|index| {
             let generation = Generation(1 + known.status_held.0.min(COUNTER_MAX / 2) + index);
             let provider = name(&format!("big-{index}"));
-            let status = ProviderStatus { records: records(chance), ..provider_of(&provider, true) };
+            let status =
+                ProviderStatus { kind: DnsStatus { records: records(chance) }.into(), ..provider_of(&provider, true) };
             let bodies = [
                 (DocumentKey::Site, StatusBody::Site(full_site(known, chance))),
                 (DocumentKey::Host(known.site.gateway()), StatusBody::Host(full_host(known, chance))),
@@ -162,7 +163,7 @@ fn provider_of(name: &Name, is_big: bool) -> ProviderStatus {
         plugin: Text::lossy(&words),
         failure: is_big.then(|| Text::lossy(&words)),
         converged: Generation::ZERO,
-        records: Vec::new(),
+        kind: DnsStatus::default().into(),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use linecamp_core::{FleetCommand, Force, OWN_ADDRESS_LABEL, Subject};
 use linecamp_model::{
-    DnsSpec, DomainName, ExtraRecord, FleetProvider, Grant, LabelKey, LabelValue, NameTemplate, OwnerId, PluginRef,
+    DnsSettings, DomainName, ExtraRecord, FleetProvider, Grant, LabelKey, LabelValue, NameTemplate, OwnerId, PluginRef,
     ProviderConfig, ProviderSpec, RecordState, RecordType, Selector, Ttl,
 };
 
@@ -72,7 +72,7 @@ impl<C: Carrier> World<C> {
         let keeps = |number: &NodeId| {
             let node = &self.nodes[*number];
             let providers = node.site.as_ref().map(|site| site.view(node.now(self.elapsed)).providers);
-            let mut records = providers.iter().flatten().flat_map(|provider| &provider.records);
+            let mut records = providers.iter().flatten().flat_map(|provider| provider.records());
             records.any(|record| record.state == RecordState::InSync)
         };
         (0..self.nodes.len()).filter(keeps)
@@ -133,7 +133,7 @@ fn provider(called: &str, template: &str) -> ProviderSpec {
         config: ProviderConfig::default(),
         secrets: std::collections::BTreeMap::new(),
         grant: Grant::default(),
-        dns: DnsSpec {
+        kind: DnsSettings {
             owner: OwnerId::parse(OWNER).expect("an owner id"),
             zones: [DomainName::parse(ZONE).expect("the zone is a name")].into(),
             template: NameTemplate::parse(template).expect("a template"),
@@ -143,7 +143,8 @@ fn provider(called: &str, template: &str) -> ProviderSpec {
             allow_deletes: true,
             withdraw_inactive: false,
             extra: Vec::new(),
-        },
+        }
+        .into(),
         is_dry_run: false,
         is_withdrawing: false,
     }
@@ -158,10 +159,10 @@ fn own_provider() -> ProviderSpec {
 fn central_provider(draw: u64) -> ProviderSpec {
     let template = if draw / 2 % 4 == 1 { "{host}-{site}.{environment}" } else { NameTemplate::DEFAULT };
     let mut spec = provider("dns", template);
-    spec.dns.withdraw_inactive = draw / 8 % 3 == 1;
-    spec.dns.ttl = Ttl::of(if draw / 32 % 2 == 1 { 600 } else { 300 }).expect("a time to live");
+    spec.dns_mut().withdraw_inactive = draw / 8 % 3 == 1;
+    spec.dns_mut().ttl = Ttl::of(if draw / 32 % 2 == 1 { 600 } else { 300 }).expect("a time to live");
     if draw / 64 % 4 != 1 {
-        spec.dns.extra.push(ExtraRecord {
+        spec.dns_mut().extra.push(ExtraRecord {
             template: NameTemplate::parse(&format!("info.{}", NameTemplate::DEFAULT)).expect("a template"),
             rtype: RecordType::Txt,
             values: vec![text("of {site}")],

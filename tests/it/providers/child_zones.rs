@@ -64,7 +64,7 @@ fn is_reported_and_reverted(server: &mut dyn NameServer, plugin: &mut Runner, ch
         server.create_zone(child.apex);
     }
     let assert_rejected = |reply: ProviderReply, name: &str| match failure(reply) {
-        ProviderFailure::Refused { reason, name: Some(blamed) } if blamed == domain(name) => {
+        ProviderFailure::Refused { reason, part: Some(blamed) } if blamed.as_str() == domain(name).as_str() => {
             assert!(reason.as_str().contains(child.message), "{reason}");
         }
         other => panic!("{}: {name}: {other:?}", server.product()),

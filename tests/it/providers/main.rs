@@ -53,7 +53,7 @@ fn manages_records(mut server: Box<dyn NameServer>) {
     server.seed(ZONE, &FOREIGN);
     let before = server.dump(ZONE);
     let mut plugin = Runner::new(&*server);
-    assert!(matches!(plugin.call(ProviderRequest::Check), ProviderReply::Checked(_)));
+    assert!(matches!(plugin.call(ProviderRequest::Validate), ProviderReply::Validated(_)));
     let changes = changes();
     let names: Vec<_> = changes.iter().map(|(first, _)| first.key.name.to_string()).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
@@ -152,7 +152,7 @@ fn reports_failures(mut server: Box<dyn NameServer>) {
     assert_eq!(plugin.observe(ZONE, &["gw.example.org"]), std::slice::from_ref(&record));
 
     server.kill();
-    for request in [ProviderRequest::Check, observing(ZONE, &["gw.example.org"])] {
+    for request in [ProviderRequest::Validate, observing(ZONE, &["gw.example.org"])] {
         let stopped = failure(plugin.call(request));
         assert!(matches!(stopped, ProviderFailure::Retry { .. }), "{stopped:?}");
     }

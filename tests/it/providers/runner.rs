@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use linecamp_model::{
-    CallId, DnsSpec, DomainName, Endpoint, Grant, Name, NameTemplate, OwnerId, PluginRef, ProviderConfig,
-    ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec, RecordChange, RecordKey, RecordSet, RecordType,
-    SecretName, Selector, Text, Ttl,
+    CallId, DnsReply, DnsRequest, DnsSettings, DomainName, Endpoint, Grant, Name, NameTemplate, OwnerId, PluginRef,
+    ProviderConfig, ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec, RecordChange, RecordKey, RecordSet,
+    RecordType, SecretName, Selector, Text, Ttl,
 };
 use linecamp_plugin_host::{
     HostConfig, HostEvent, Limits, PluginHost, ProviderCall, Secret, SecretBinding, SecretScope, SecretUse, Secrets,
@@ -113,7 +113,7 @@ impl Runner {
     #[track_caller]
     pub(super) fn observe(&mut self, zone: &str, names: &[&str]) -> Vec<RecordSet> {
         match self.call(observing(zone, names)) {
-            ProviderReply::Observed(sets) => sets,
+            ProviderReply::Dns(DnsReply::Observed(sets)) => sets,
             other => panic!("{other:?}"),
         }
     }
@@ -121,14 +121,14 @@ impl Runner {
     /// Applies changes.
     pub(super) fn apply(&mut self, zone: &str, changes: &[RecordChange]) -> ProviderReply {
         let key = Text::parse("a step of a test").expect("a text");
-        self.call(ProviderRequest::Apply { zone: domain(zone), key, changes: changes.to_vec() })
+        self.call(ProviderRequest::Dns(DnsRequest::Apply { zone: domain(zone), key, changes: changes.to_vec() }))
     }
 
     /// Applies changes, and fails if they are not done.
     #[track_caller]
     pub(super) fn done(&mut self, zone: &str, changes: &[RecordChange]) {
         let reply = self.apply(zone, changes);
-        assert_eq!(reply, ProviderReply::Applied, "{changes:?}");
+        assert_eq!(reply, ProviderReply::Dns(DnsReply::Applied), "{changes:?}");
     }
 }
 
@@ -142,7 +142,8 @@ pub(super) fn failure(reply: ProviderReply) -> ProviderFailure {
 }
 
 pub(super) fn observing(zone: &str, names: &[&str]) -> ProviderRequest {
-    ProviderRequest::Observe { zone: domain(zone), names: names.iter().map(|name| domain(name)).collect() }
+    let names = names.iter().map(|name| domain(name)).collect();
+    ProviderRequest::Dns(DnsRequest::Observe { zone: domain(zone), names })
 }
 
 pub(super) fn domain(text: &str) -> DomainName {
@@ -180,7 +181,7 @@ fn spec(plugin: &str, grant: Grant) -> ProviderSpec {
         config: ProviderConfig::default(),
         secrets: BTreeMap::new(),
         grant,
-        dns: DnsSpec {
+        kind: DnsSettings {
             owner: OwnerId::parse("acme").expect("an owner id"),
             zones: [domain("example.org")].into(),
             template: NameTemplate::parse(NameTemplate::DEFAULT).expect("a template"),
@@ -190,7 +191,8 @@ fn spec(plugin: &str, grant: Grant) -> ProviderSpec {
             allow_deletes: false,
             withdraw_inactive: false,
             extra: Vec::new(),
-        },
+        }
+        .into(),
         is_dry_run: false,
         is_withdrawing: false,
     }

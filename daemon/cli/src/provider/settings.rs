@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use linecamp_model::{Name, Selector};
-use linecamp_proto::api::{ProviderBody, ProviderRequest};
+use linecamp_proto::api::{ProviderBody, ProviderKindName, ProviderRequest};
 use serde_json::{Map, Value};
 
 use crate::argument::{self, ArgumentError};
@@ -147,6 +147,7 @@ impl Settings {
             None => Err(ArgumentError::InvalidSecret { argument }),
         };
         Ok(ProviderBody {
+            kind: ProviderKindName::Dns,
             name: name.map(ToString::to_string).unwrap_or_default(),
             plugin: self.plugin.map(|plugin| plugin.to_string()).unwrap_or_default(),
             digest: self.digest,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use linecamp_model::limits::RECORDS_PER_PROVIDER_MAX;
 use linecamp_model::{
-    DnsSpec, DomainName, EffectiveLabels, ExtraRecord, Name, Place, RecordKey, RecordSet, RecordType, Target, Text,
+    DnsSettings, DomainName, EffectiveLabels, ExtraRecord, Name, Place, RecordKey, RecordSet, RecordType, Target, Text,
 };
 
 /// The labels with the address for DNS; Linecamp's own takes precedence over the one of hosts migrated from Rancher.
@@ -47,7 +47,7 @@ pub(crate) struct DesiredRecords {
 }
 
 /// Returns the desired records of `at.zone` for `hosts`.
-pub(crate) fn desired_records(spec: &DnsSpec, at: Location<'_>, hosts: &[HostInput]) -> DesiredRecords {
+pub(crate) fn desired_records(spec: &DnsSettings, at: Location<'_>, hosts: &[HostInput]) -> DesiredRecords {
     let mut desired = DesiredRecords::default();
     for host in hosts.iter().filter(|host| is_selected(spec, host)) {
         let place = Place { host: &host.name, site: at.site, environment: at.environment };
@@ -63,7 +63,7 @@ pub(crate) fn desired_records(spec: &DnsSpec, at: Location<'_>, hosts: &[HostInp
     desired
 }
 
-fn is_selected(spec: &DnsSpec, host: &HostInput) -> bool {
+fn is_selected(spec: &DnsSettings, host: &HostInput) -> bool {
     let is_serving = match host.target {
         Target::Active => true,
         Target::Inactive => !spec.withdraw_inactive,
@@ -83,7 +83,7 @@ fn nameless(host: &HostInput, template: &str, error: &linecamp_model::DomainName
 
 /// Returns the addresses of a host: from its label; otherwise, for a gateway with `observed_address` enabled, the
 /// address the server observes; otherwise its own.
-fn addresses(spec: &DnsSpec, host: &HostInput) -> Result<Vec<IpAddr>, String> {
+fn addresses(spec: &DnsSettings, host: &HostInput) -> Result<Vec<IpAddr>, String> {
     if let Some((key, value)) = ADDRESS_LABELS.iter().find_map(|key| Some((key, label(host, key)?))) {
         return parse_addresses(value).ok_or_else(|| {
             format!("label {key} is `{}`, not an IP address: correct or remove the label", value.escape_debug())
@@ -104,7 +104,7 @@ fn parse_addresses(text: &str) -> Option<Vec<IpAddr>> {
 }
 
 impl DesiredRecords {
-    fn add_addresses(&mut self, spec: &DnsSpec, host: &HostInput, name: &DomainName) {
+    fn add_addresses(&mut self, spec: &DnsSettings, host: &HostInput, name: &DomainName) {
         let key = |rtype| RecordKey { name: name.clone(), rtype };
         match addresses(spec, host) {
             Ok(addresses) => {
@@ -122,7 +122,14 @@ impl DesiredRecords {
         }
     }
 
-    fn add_extra(&mut self, spec: &DnsSpec, extra: &ExtraRecord, at: Location<'_>, place: Place<'_>, host: &HostInput) {
+    fn add_extra(
+        &mut self,
+        spec: &DnsSettings,
+        extra: &ExtraRecord,
+        at: Location<'_>,
+        place: Place<'_>,
+        host: &HostInput,
+    ) {
         let name = match extra.template.name(place, at.zone) {
             Ok(name) => name,
             Err(error) => return self.nameless.push(nameless(host, extra.template.as_str(), &error)),

@@ -6,7 +6,7 @@ mod observed;
 use std::collections::{BTreeMap, BTreeSet};
 
 use linecamp_model::{
-    Claim, DnsAbilities, DomainName, Name, OwnedRecord, Ownership, RecordChange, RecordKey, RecordSet, RecordState,
+    Claim, DnsCapabilities, DomainName, Name, OwnedRecord, Ownership, RecordChange, RecordKey, RecordSet, RecordState,
     Text, Ttl,
 };
 
@@ -21,7 +21,7 @@ pub(crate) struct PlanInput<'a> {
     /// Our ownership claim.
     pub(crate) claim: &'a Claim,
     /// The provider's capabilities.
-    pub(crate) abilities: DnsAbilities,
+    pub(crate) capabilities: DnsCapabilities,
     /// The desired records.
     pub(crate) desired: &'a DesiredRecords,
     /// Record sets the provider rejected.
@@ -95,7 +95,7 @@ pub(crate) fn plan(input: &PlanInput<'_>) -> Plan {
     let is_quarantined =
         |key: &RecordKey| input.desired.rejected.contains_key(key) || input.quarantined.contains_key(key);
     for set in input.desired.sets.values().filter(|set| !is_quarantined(&set.key)) {
-        let set = RecordSet { ttl: within(set.ttl, &input.abilities), ..set.clone() };
+        let set = RecordSet { ttl: within(set.ttl, &input.capabilities), ..set.clone() };
         let action = action_for_desired(input, &observed, &set);
         plan.note(input, &set, &action);
         plan.add(&set.key, action, &mut units);
@@ -105,8 +105,8 @@ pub(crate) fn plan(input: &PlanInput<'_>) -> Plan {
     plan
 }
 
-fn within(ttl: Ttl, abilities: &DnsAbilities) -> Ttl {
-    ttl.max(abilities.ttl_min).min(abilities.ttl_max)
+fn within(ttl: Ttl, capabilities: &DnsCapabilities) -> Ttl {
+    ttl.max(capabilities.ttl_min).min(capabilities.ttl_max)
 }
 
 /// Groups changes into steps: a record set and its claim stay together where one call can hold both. An unobserved
@@ -116,8 +116,8 @@ fn steps(
     unobserved: &BTreeSet<RecordKey>,
     input: &PlanInput<'_>,
 ) -> Vec<Vec<RecordChange>> {
-    let changes_max = usize::try_from(input.abilities.changes_max).unwrap_or(usize::MAX);
-    if !input.abilities.atomic || changes_max < 2 {
+    let changes_max = usize::try_from(input.capabilities.changes_max).unwrap_or(usize::MAX);
+    if !input.capabilities.atomic || changes_max < 2 {
         return units.into_iter().flat_map(|(_, unit)| unit).map(|change| vec![change]).collect();
     }
     let mut steps: Vec<Vec<RecordChange>> = Vec::new();

@@ -29,8 +29,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use linecamp_model::{
-    CallId, Claim, DnsAbilities, DomainName, Generation, OwnedRecord, OwnedRecordKey, ProviderFailure, ProviderId,
-    ProviderReply, ProviderRequest, ProviderSpec, ProviderStatus, RecordChange, RecordKey, Text,
+    CallId, Capabilities, Claim, DnsCapabilities, DnsReply, DnsStatus, DomainName, Generation, OwnedRecord,
+    OwnedRecordKey, ProviderFailure, ProviderId, ProviderReply, ProviderRequest, ProviderSpec, ProviderStatus,
+    RecordChange, RecordKey, Text,
 };
 
 pub(crate) use self::context::Context;
@@ -71,7 +72,7 @@ pub(crate) struct Reconciler {
     spec: ProviderSpec,
     is_local: bool,
     plugin: Text,
-    calls: CallRunner<Work, DnsAbilities>,
+    calls: CallRunner<Work, DnsCapabilities>,
     zones: BTreeMap<DomainName, Zone>,
     /// Zones that this round still has to handle.
     todo: VecDeque<DomainName>,
@@ -170,7 +171,7 @@ impl Reconciler {
 
     /// Restores the statuses of the managed zones from an earlier daemon run: a restart loses no observation.
     pub(crate) fn restore_status(&mut self, status: &ProviderStatus) {
-        for record in &status.records {
+        for record in status.records() {
             if let Some(zone) = self.zones.get_mut(&record.zone) {
                 zone.restore_status(record);
             }
@@ -211,7 +212,7 @@ impl Reconciler {
             zone.begin_round(context.now.instant, self.calls.is_preview());
         }
         match self.calls.capabilities() {
-            None => vec![self.calls.validate(context.next_call(), ProviderRequest::Check)],
+            None => vec![self.calls.validate(context.next_call(), ProviderRequest::Validate)],
             Some(_) => self.next_zone(context),
         }
     }
@@ -225,17 +226,18 @@ impl Reconciler {
     ) -> Option<Vec<DnsEffect>> {
         Some(match (self.calls.handle_answer(call)?, reply) {
             (Answered::Discarded, _) => Vec::new(),
-            (Answered::Validation, ProviderReply::Checked(abilities)) => {
-                self.calls.set_capabilities(abilities);
+            (Answered::Validation, ProviderReply::Validated(Capabilities::Dns(capabilities))) => {
+                self.calls.set_capabilities(capabilities);
                 self.next_zone(context)
             }
-            (Answered::Work(Work::Observe { zone, names, observation }), ProviderReply::Observed(observed)) => {
-                self.handle_observed(zone, names, observation, observed, context)
-            }
+            (
+                Answered::Work(Work::Observe { zone, names, observation }),
+                ProviderReply::Dns(DnsReply::Observed(observed)),
+            ) => self.handle_observed(zone, names, observation, observed, context),
             (Answered::Work(Work::Observe { zone, names, observation }), ProviderReply::Failed(failure)) => {
                 self.handle_observe_failed(zone, &names, observation, &failure, context)
             }
-            (Answered::Work(Work::Apply { zone, step, steps }), ProviderReply::Applied) => {
+            (Answered::Work(Work::Apply { zone, step, steps }), ProviderReply::Dns(DnsReply::Applied)) => {
                 self.handle_applied(zone, &step, steps, context)
             }
             (Answered::Work(Work::Apply { zone, .. }), ProviderReply::Failed(failure))
@@ -287,14 +289,14 @@ impl Reconciler {
     /// Returns the status of the provider and as many of its records as fit in `bytes_max`. `generation` is that of its
     /// central settings.
     pub(crate) fn status(&self, bytes_max: usize, generation: Generation) -> ProviderStatus {
-        let records = self.zones.iter().flat_map(|(zone, state)| state.statuses(zone, self.spec.dns.allow_deletes));
+        let records = self.zones.iter().flat_map(|(zone, state)| state.statuses(zone, self.spec.dns().allow_deletes));
         ProviderStatus {
             name: self.spec.name.clone(),
             is_local: self.is_local,
             plugin: self.plugin.clone(),
             failure: self.failure().map(|failure| failure.text.clone()),
             converged: if self.is_settled() { generation } else { Generation::ZERO },
-            records: report::within(bytes_max, records),
+            kind: DnsStatus { records: report::within(bytes_max, records) }.into(),
         }
     }
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use linecamp_model::{
-    Claim, DnsAbilities, DomainName, Name, OwnedRecord, OwnerId, Ownership, ProviderReply, ProviderRequest, RecordKey,
-    RecordSet, RecordState, RecordType, SiteId, Text, Ttl,
+    Capabilities, Claim, DnsCapabilities, DnsReply, DnsRequest, DomainName, Name, OwnedRecord, OwnerId, Ownership,
+    ProviderReply, ProviderRequest, RecordKey, RecordSet, RecordState, RecordType, SiteId, Text, Ttl,
 };
 use proptest::prelude::*;
 
@@ -63,19 +63,19 @@ impl Keeper {
         }
     }
 
-    fn abilities(&mut self) -> DnsAbilities {
-        match self.server.answer(&ProviderRequest::Check) {
-            ProviderReply::Checked(abilities) => abilities,
+    fn capabilities(&mut self) -> DnsCapabilities {
+        match self.server.answer(&ProviderRequest::Validate) {
+            ProviderReply::Validated(Capabilities::Dns(capabilities)) => capabilities,
             other => panic!("{other:?}"),
         }
     }
 
     fn plan(&mut self) -> Plan {
-        let abilities = self.abilities();
+        let capabilities = self.capabilities();
         let observed: Vec<_> = self.server.zone(ZONE).into_values().collect();
         plan(&PlanInput {
             claim: &self.claim,
-            abilities,
+            capabilities,
             desired: &self.desired,
             quarantined: &self.quarantined,
             deleted: &self.deleted,
@@ -94,8 +94,9 @@ impl Keeper {
         self.owned.extend(plan.notes.clone());
         plan.forget.iter().for_each(|key| drop(self.owned.remove(key)));
         for changes in plan.steps.iter().take(changes_max) {
-            let request = ProviderRequest::Apply { zone: name(ZONE), key: Text::default(), changes: changes.clone() };
-            assert_eq!(self.server.answer(&request), ProviderReply::Applied, "{changes:?}");
+            let request = DnsRequest::Apply { zone: name(ZONE), key: Text::default(), changes: changes.clone() };
+            let request = ProviderRequest::Dns(request);
+            assert_eq!(self.server.answer(&request), ProviderReply::Dns(DnsReply::Applied), "{changes:?}");
             track_deleted(&mut self.deleted, changes);
         }
         plan

@@ -73,7 +73,7 @@ pub(super) fn status_cost(delta: &StatusDelta) -> u32 {
 /// record sets of a status use.
 pub(super) fn record_bytes(body: &StatusBody) -> usize {
     match body {
-        StatusBody::Provider(status) => status.records.iter().map(bytes_of).sum(),
+        StatusBody::Provider(status) => status.records().iter().map(bytes_of).sum(),
         StatusBody::Site(_) | StatusBody::Host(_) => 0,
     }
 }

@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 
 use linecamp_model::limits::{PLUGIN_BYTES_MAX, PLUGINS_MAX, PROVIDERS_PER_ENVIRONMENT_MAX, PROVIDERS_PER_SITE_MAX};
 use linecamp_model::{
-    DnsSpec, Document, DocumentKey, EffectiveLabels, EventKind, FleetChange, FleetProvider, FromServer, Incarnation,
-    Name, Now, OwnedLabels, Phase, PluginDigest, PluginFile, PluginPiece, PluginWant, ProviderId, ProviderSpec,
-    ProviderStatus, ReplicationCursor, Selector, SessionId, SiteId, SpecBody, effective_of_site,
+    DnsSettings, Document, DocumentKey, EffectiveLabels, EventKind, FleetChange, FleetProvider, FromServer,
+    Incarnation, Name, Now, OwnedLabels, Phase, PluginDigest, PluginFile, PluginPiece, PluginWant, ProviderId,
+    ProviderSpec, ProviderStatus, ReplicationCursor, Selector, SessionId, SiteId, SpecBody, effective_of_site,
 };
 
 use super::operator::{Decided, Decision, Force, check_environment, find};
@@ -207,8 +207,8 @@ fn letting_go(state: &FleetState, environment: &Name, name: &Name) -> Vec<(SiteI
     let sites = state.registered().filter(|(_, _, site)| site.environment == *environment);
     let change = |(id, record, _): (SiteId, &SiteRecord, _)| {
         let Some(SpecBody::Provider(before)) = record.spec.body(key) else { return None };
-        let dns = DnsSpec { allow_deletes: false, ..before.dns.clone() };
-        let after = ProviderSpec { is_withdrawing: true, dns, ..(**before).clone() };
+        let dns = DnsSettings { allow_deletes: false, ..before.dns().clone() };
+        let after = ProviderSpec { is_withdrawing: true, kind: dns.into(), ..(**before).clone() };
         let body = Some(SpecBody::Provider(Box::new(after.clone())));
         let document = Document { generation: record.spec.head().next(), body };
         (**before != after).then_some((id, FleetChange::Spec(id, key, Some(document))))
@@ -220,7 +220,7 @@ fn letting_go(state: &FleetState, environment: &Name, name: &Name) -> Vec<(SiteI
 fn records_known(state: &FleetState, environment: &Name, name: &Name) -> Vec<String> {
     let sites = state.registered().filter(|(_, _, site)| site.environment == *environment);
     let statuses = sites.flat_map(|(_, record, _)| record.providers().filter(|status| status.name == *name));
-    let ours = statuses.flat_map(|status| status.records.iter().filter(|record| record.state.is_ours()));
+    let ours = statuses.flat_map(|status| status.records().iter().filter(|record| record.state.is_ours()));
     ours.map(|record| record.key.to_string()).collect()
 }
 

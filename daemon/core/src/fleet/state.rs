@@ -116,7 +116,7 @@ impl SiteRecord {
 
 /// Describes the DNS records of a site that a provider has, and the provider's failure; `None` if it has none.
 pub(crate) fn records_of(provider: &ProviderStatus) -> Option<String> {
-    let ours = provider.records.iter().filter(|record: &&RecordStatus| record.state.is_ours());
+    let ours = provider.records().iter().filter(|record: &&RecordStatus| record.state.is_ours());
     let mut zones = BTreeMap::<_, Vec<String>>::new();
     for record in ours {
         zones.entry(&record.zone).or_default().push(record.key.to_string());

@@ -146,7 +146,7 @@ mod tests {
             plugin: Text::lossy("p"),
             failure: None,
             converged: Generation::ZERO,
-            records: Vec::new(),
+            kind: linecamp_model::DnsStatus::default().into(),
         }
     }
 

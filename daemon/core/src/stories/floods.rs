@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use linecamp_model::limits::{REPORTED_RECORDS_BYTES_MAX, SPEC_DOCUMENTS_MAX, TOMBSTONES_PER_DELTA_MAX};
 use linecamp_model::{
-    Condition, ConditionKind, Document, DocumentKey, DomainName, EventKind, FleetChange, FleetProvider, FromServer,
-    FromSite, Generation, PluginDigest, PluginWant, ProviderId, ProviderStatus, RecordKey, RecordState, RecordStatus,
-    RecordType, Salvage, Selector, SiteChange, SpecBody, SpecDelta, StatusBody, StatusDelta, Text,
+    Condition, ConditionKind, DnsStatus, Document, DocumentKey, DomainName, EventKind, FleetChange, FleetProvider,
+    FromServer, FromSite, Generation, PluginDigest, PluginWant, ProviderId, ProviderStatus, RecordKey, RecordState,
+    RecordStatus, RecordType, Salvage, Selector, SiteChange, SpecBody, SpecDelta, StatusBody, StatusDelta, Text,
 };
 
 use super::hostile::provider_status;
@@ -28,7 +28,10 @@ fn status(base: Generation, number: u64, records: usize) -> FromSite {
         state: RecordState::InSync,
         detail: Text::default(),
     };
-    let status = ProviderStatus { records: (0..records).map(record).collect(), ..provider_status(number) };
+    let status = ProviderStatus {
+        kind: DnsStatus { records: (0..records).map(record).collect() }.into(),
+        ..provider_status(number)
+    };
     let (key, to) = (DocumentKey::Provider(ProviderId::of(&status.name)), base.next());
     let documents = BTreeMap::from([(key, Document { generation: to, body: Some(StatusBody::Provider(status)) })]);
     FromSite::Status(StatusDelta { base, to, snapshot: false, documents })

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use linecamp_model::limits::{COUNTER_MAX, EVENTS_PER_MESSAGE_MAX, PROVIDERS_PER_SITE_MAX, SERVER_EVENTS_PER_SITE_MAX};
 use linecamp_model::{
-    Document, DocumentKey, Event, EventBatch, EventKind, FleetChange, FleetProvider, FromServer, FromSite, Generation,
-    PluginDigest, PluginWant, ProviderId, ProviderStatus, Salvage, Selector, SiteId, StatusBody, StatusDelta, Text,
-    WallTime,
+    DnsStatus, Document, DocumentKey, Event, EventBatch, EventKind, FleetChange, FleetProvider, FromServer, FromSite,
+    Generation, PluginDigest, PluginWant, ProviderId, ProviderStatus, Salvage, Selector, SiteId, StatusBody,
+    StatusDelta, Text, WallTime,
 };
 
 use proptest::prelude::*;
@@ -40,7 +40,7 @@ pub(super) fn provider_status(number: u64) -> ProviderStatus {
         plugin: Text::default(),
         failure: None,
         converged: Generation::ZERO,
-        records: Vec::new(),
+        kind: DnsStatus::default().into(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Observing a zone with any number of records, whatever else the zone holds.
 
 use linecamp_model::{
-    ConditionKind, DnsSpec, DomainName, ExtraRecord, NameTemplate, ProviderFailure, ProviderSpec, RecordKey,
+    ConditionKind, DnsSettings, DomainName, ExtraRecord, NameTemplate, ProviderFailure, ProviderSpec, RecordKey,
     RecordState, RecordType, Text,
 };
 
@@ -16,7 +16,10 @@ fn with_extras(count: usize) -> ProviderSpec {
         rtype: RecordType::Txt,
         values: vec![Text::lossy("x")],
     };
-    ProviderSpec { dns: DnsSpec { extra: (0..count).map(extra).collect(), ..provider().dns }, ..provider() }
+    ProviderSpec {
+        kind: DnsSettings { extra: (0..count).map(extra).collect(), ..provider().dns().clone() }.into(),
+        ..provider()
+    }
 }
 
 /// A plugin call may make 64 requests, and a name takes several.
@@ -48,7 +51,7 @@ fn failures() -> [ProviderFailure; 3] {
     let reason = Text::lossy("the listing has more than 4194304 bytes");
     [
         ProviderFailure::Broken { reason: reason.clone() },
-        ProviderFailure::Refused { reason: reason.clone(), name: None },
+        ProviderFailure::Refused { reason: reason.clone(), part: None },
         ProviderFailure::Retry { after: None, reason },
     ]
 }

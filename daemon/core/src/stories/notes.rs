@@ -1,6 +1,6 @@
 //! Ownership notes of records whose claim or provider is gone.
 
-use linecamp_model::{DnsSpec, NameTemplate, ProviderSpec, RecordState};
+use linecamp_model::{DnsSettings, NameTemplate, ProviderSpec, RecordState};
 
 use super::records::{GATEWAY, MINUTE, ZONE, conditions, configure, provider, remove, shown, site_with};
 use crate::RECONCILE_INTERVAL;
@@ -15,8 +15,8 @@ fn a_record_whose_claim_was_lost_is_deleted_or_named() {
         if is_changed {
             pair.name_server.plant(ZONE, GATEWAY, "A", &["198.51.100.7"]);
         }
-        let dns = DnsSpec { template: NameTemplate::parse("{host}").unwrap(), ..provider().dns };
-        configure(&mut pair, Some(ProviderSpec { dns, ..provider() }));
+        let dns = DnsSettings { template: NameTemplate::parse("{host}").unwrap(), ..provider().dns().clone() };
+        configure(&mut pair, Some(ProviderSpec { kind: dns.into(), ..provider() }));
         pair.run_for(2 * RECONCILE_INTERVAL);
         let left = super::providers::left(&pair);
         match is_changed {
@@ -41,7 +41,7 @@ fn a_removed_site_names_the_records_of_a_provider_that_is_not_configured() {
     pair.run_for(MINUTE);
     let central = pair.fleet.provider_statuses(&crate::SiteFilter::default());
     assert_eq!(central.len(), 1, "the operator sees them");
-    assert_eq!(central[0].1.records[0].state, RecordState::Retained);
+    assert_eq!(central[0].1.records()[0].state, RecordState::Retained);
     remove(&mut pair);
     pair.run_for(MINUTE);
     assert!(pair.nodes[0].ended.is_some(), "nothing holds it up");

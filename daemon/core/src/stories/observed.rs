@@ -1,7 +1,7 @@
 //! Observed next to desired values: in the status, and in what a site remembers of its records.
 
 use linecamp_model::{
-    ConditionKind, DnsSpec, DomainName, Level, NameTemplate, ProviderSpec, RecordState, RecordStatus, RecordType,
+    ConditionKind, DnsSettings, DomainName, Level, NameTemplate, ProviderSpec, RecordState, RecordStatus, RecordType,
 };
 
 use super::records::{
@@ -15,7 +15,7 @@ const FIXED: &str = "io.linecamp.host.external_dns_ip";
 
 fn record(pair: &Pair) -> RecordStatus {
     let providers = pair.site().view(pair.now()).providers;
-    let mut records = providers.iter().flat_map(|provider| &provider.records);
+    let mut records = providers.iter().flat_map(|provider| provider.records());
     records.find(|record| record.key.rtype == RecordType::A).expect("there is a record").clone()
 }
 
@@ -38,7 +38,7 @@ fn a_record_that_could_not_be_changed_is_not_shown_as_kept() {
     assert_eq!(after.state, RecordState::Update);
     assert_eq!((after.observed, after.values), (kept.observed, ["192.0.2.7".into()].into()), "with its age");
     let central = pair.fleet.provider_statuses(&crate::SiteFilter::default());
-    assert_eq!(central[0].1.records[0].state, RecordState::Update, "the operator sees it");
+    assert_eq!(central[0].1.records()[0].state, RecordState::Update, "the operator sees it");
     assert!(central[0].1.failure.as_ref().expect("in trouble").as_str().contains("wrong key"));
     label(&mut pair, &format!("{FIXED}=192.0.2.1"));
     pair.run_for(MINUTE);
@@ -72,7 +72,10 @@ fn a_name_in_a_zone_below_is_set_aside_and_the_rest_goes_on() {
         rtype: RecordType::Txt,
         values: vec![linecamp_model::Text::lossy("x")],
     };
-    configure(&mut pair, Some(ProviderSpec { dns: DnsSpec { extra: vec![good], ..provider().dns }, ..provider() }));
+    configure(
+        &mut pair,
+        Some(ProviderSpec { kind: DnsSettings { extra: vec![good], ..provider().dns().clone() }.into(), ..provider() }),
+    );
     pair.run_for(5 * MINUTE);
     assert_eq!(shown(&pair), ["good.example.org TXT 300 x"]);
     assert_eq!(state_of(&pair, &RecordType::A), Some(RecordState::Quarantined));
@@ -115,8 +118,8 @@ fn what_was_written_and_not_seen_is_deleted_when_it_is_not_wanted_any_more() {
         if restarts {
             pair.crash_site();
         }
-        let dns = DnsSpec { template: NameTemplate::parse("{host}").unwrap(), ..provider().dns };
-        configure(&mut pair, Some(ProviderSpec { dns, ..provider() }));
+        let dns = DnsSettings { template: NameTemplate::parse("{host}").unwrap(), ..provider().dns().clone() };
+        configure(&mut pair, Some(ProviderSpec { kind: dns.into(), ..provider() }));
         pair.run_for(2 * RECONCILE_INTERVAL);
         assert_eq!(shown(&pair), ["camp.example.org A 300 192.0.2.1"]);
         assert_eq!(pair.name_server.zone(ZONE).len(), 2, "{:?}", pair.name_server.zone(ZONE));

@@ -2,7 +2,7 @@
 
 use linecamp_model::limits::PROVIDERS_PER_SITE_MAX;
 use linecamp_model::{
-    ConditionKind, DnsSpec, DomainName, EventKind, FleetProvider, NameTemplate, ProviderSpec, Selector,
+    ConditionKind, DnsSettings, DomainName, EventKind, FleetProvider, NameTemplate, ProviderSpec, Selector,
 };
 
 use super::records::{GATEWAY, MINUTE, ZONE, conditions, configure, plain_site, provider, shown, site_with};
@@ -12,7 +12,7 @@ use crate::{FleetCommand, Force, RECONCILE_INTERVAL, SiteCommand, WITHDRAW_MAX};
 /// Returns a provider whose zone its service does not have.
 pub(super) fn broken() -> ProviderSpec {
     let zones = [DomainName::parse("absent.example").unwrap()].into();
-    ProviderSpec { name: name("broken"), dns: DnsSpec { zones, ..provider().dns }, ..provider() }
+    ProviderSpec { name: name("broken"), kind: DnsSettings { zones, ..provider().dns().clone() }.into(), ..provider() }
 }
 
 fn add(pair: &mut Pair, spec: ProviderSpec) {
@@ -119,7 +119,8 @@ fn a_removed_provider_that_the_site_has_itself_leaves_at_once() {
 #[test]
 fn one_zone_in_trouble_holds_up_no_other() {
     let zones = [DomainName::parse("absent.example").unwrap(), DomainName::parse(ZONE).unwrap()].into();
-    let mut pair = site_with(62, ProviderSpec { dns: DnsSpec { zones, ..provider().dns }, ..provider() });
+    let mut pair =
+        site_with(62, ProviderSpec { kind: DnsSettings { zones, ..provider().dns().clone() }.into(), ..provider() });
     pair.run_for(5 * MINUTE);
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
     pair.name_server.pluck(ZONE, GATEWAY, "A");
@@ -144,7 +145,11 @@ fn a_plan_does_not_wait_for_a_provider_that_is_left_alone() {
 fn a_removed_site_names_the_provider_whose_records_it_left() {
     let mut pair = plain_site(64);
     let template = NameTemplate::parse("other.{host}").unwrap();
-    let second = ProviderSpec { name: name("second"), dns: DnsSpec { template, ..provider().dns }, ..provider() };
+    let second = ProviderSpec {
+        name: name("second"),
+        kind: DnsSettings { template, ..provider().dns().clone() }.into(),
+        ..provider()
+    };
     pair.nodes[0].config.providers = vec![provider(), second];
     pair.crash_site();
     pair.run_for(5 * MINUTE);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use linecamp_model::{
-    ConditionKind, DnsSpec, DomainName, FleetProvider, Grant, LabelValue, Level, NameTemplate, OwnedRecordKey, OwnerId,
-    PluginRef, ProviderConfig, ProviderId, ProviderSpec, RecordKey, RecordState, RecordType, Selector, Ttl,
+    ConditionKind, DnsSettings, DomainName, FleetProvider, Grant, LabelValue, Level, NameTemplate, OwnedRecordKey,
+    OwnerId, PluginRef, ProviderConfig, ProviderId, ProviderSpec, RecordKey, RecordState, RecordType, Selector, Ttl,
 };
 
 use crate::testing::{DiskMood, Mood, Pair, key, name, patch, site_ref};
@@ -24,7 +24,7 @@ pub(crate) fn provider() -> ProviderSpec {
         config: ProviderConfig::default(),
         secrets: Default::default(),
         grant: Grant::default(),
-        dns: DnsSpec {
+        kind: DnsSettings {
             owner: OwnerId::parse("acme").unwrap(),
             zones: [DomainName::parse(ZONE).unwrap()].into(),
             template: NameTemplate::parse(NameTemplate::DEFAULT).unwrap(),
@@ -34,7 +34,8 @@ pub(crate) fn provider() -> ProviderSpec {
             allow_deletes: true,
             withdraw_inactive: false,
             extra: Vec::new(),
-        },
+        }
+        .into(),
         is_dry_run: false,
         is_withdrawing: false,
     }
@@ -97,7 +98,7 @@ pub(super) fn is_converged(pair: &Pair) -> bool {
 
 pub(super) fn state_of(pair: &Pair, rtype: &RecordType) -> Option<RecordState> {
     let providers = pair.site().view(pair.now()).providers;
-    let mut records = providers.iter().flat_map(|provider| &provider.records);
+    let mut records = providers.iter().flat_map(|provider| provider.records());
     records.find(|record| record.key.rtype == *rtype).map(|record| record.state)
 }
 
@@ -150,7 +151,8 @@ fn what_a_service_does_late_after_a_crash_is_seen_soon() {
 
 #[test]
 fn the_address_that_the_server_sees_is_remembered_without_it() {
-    let spec = ProviderSpec { dns: DnsSpec { observed_address: true, ..provider().dns }, ..provider() };
+    let spec =
+        ProviderSpec { kind: DnsSettings { observed_address: true, ..provider().dns().clone() }.into(), ..provider() };
     let mut pair = site_with(4, spec);
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 10.0.0.0")]);
     pair.stop_fleet();
@@ -255,8 +257,10 @@ fn one_bad_name_is_set_aside_and_the_rest_goes_on() {
         rtype: RecordType::Txt,
         values: vec![linecamp_model::Text::lossy("x")],
     };
-    let spec =
-        ProviderSpec { dns: DnsSpec { extra: vec![extra("bad"), extra("good")], ..provider().dns }, ..provider() };
+    let spec = ProviderSpec {
+        kind: DnsSettings { extra: vec![extra("bad"), extra("good")], ..provider().dns().clone() }.into(),
+        ..provider()
+    };
     let mut pair = Pair::new(11);
     pair.name_server.refused.insert(DomainName::parse("bad.example.org").unwrap());
     pair.nodes[0].facts.insert(key(OWN_ADDRESS_LABEL), LabelValue::parse("192.0.2.1").unwrap());
@@ -324,7 +328,11 @@ fn a_second_provider_leaves_the_records_of_the_first() {
     let mut pair = site_with(26, provider());
     let writes = pair.name_server.writes.len();
     let template = NameTemplate::parse("other.{host}").unwrap();
-    let second = ProviderSpec { name: name("second"), dns: DnsSpec { template, ..provider().dns }, ..provider() };
+    let second = ProviderSpec {
+        name: name("second"),
+        kind: DnsSettings { template, ..provider().dns().clone() }.into(),
+        ..provider()
+    };
     pair.nodes[0].config.providers = vec![provider(), second];
     pair.crash_site();
     pair.run_for(2 * RECONCILE_INTERVAL);

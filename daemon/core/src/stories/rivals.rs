@@ -1,6 +1,6 @@
 //! Two providers of one site that want the same name in the same zone.
 
-use linecamp_model::{ConditionKind, DnsSpec, NameTemplate, ProviderConfig, ProviderSpec, RecordType};
+use linecamp_model::{ConditionKind, DnsSettings, NameTemplate, ProviderConfig, ProviderSpec, RecordType};
 
 use super::records::{MINUTE, conditions, plain_site, provider, shown};
 use super::setting_aside::extra;
@@ -9,8 +9,8 @@ use crate::testing::{DAY, Pair, name};
 
 fn shared(provider_name: &str, value: &str) -> ProviderSpec {
     let template = NameTemplate::parse(&format!("{{host}}.{provider_name}")).unwrap();
-    let dns = DnsSpec { template, extra: vec![extra("shared", RecordType::A, value)], ..provider().dns };
-    ProviderSpec { name: name(provider_name), dns, ..provider() }
+    let dns = DnsSettings { template, extra: vec![extra("shared", RecordType::A, value)], ..provider().dns().clone() };
+    ProviderSpec { name: name(provider_name), kind: dns.into(), ..provider() }
 }
 
 fn value_of_shared(pair: &Pair) -> Vec<String> {

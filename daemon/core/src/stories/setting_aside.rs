@@ -1,8 +1,8 @@
 //! Records that cannot be written are quarantined one by one: the rest continues, and no status flaps.
 
 use linecamp_model::{
-    ConditionKind, DnsSpec, DomainName, EventKind, ExtraRecord, NameTemplate, ProviderSpec, RecordState, RecordType,
-    Text,
+    ConditionKind, DnsSettings, DomainName, EventKind, ExtraRecord, NameTemplate, ProviderSpec, RecordState,
+    RecordType, Text,
 };
 
 use super::records::{GATEWAY, MINUTE, conditions, configure, is_converged, plain_site, provider, shown, state_of};
@@ -19,7 +19,7 @@ pub(super) fn extra(template: &str, rtype: RecordType, value: &str) -> ExtraReco
 }
 
 fn with(extra: Vec<ExtraRecord>) -> ProviderSpec {
-    ProviderSpec { dns: DnsSpec { extra, ..provider().dns }, ..provider() }
+    ProviderSpec { kind: DnsSettings { extra, ..provider().dns().clone() }.into(), ..provider() }
 }
 
 fn alias_and_note() -> ProviderSpec {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use linecamp_model::{ConditionKind, DnsSpec, EventKind, FleetProvider, ProviderSpec, Selector};
+use linecamp_model::{ConditionKind, DnsSettings, EventKind, FleetProvider, ProviderSpec, Selector};
 
 use super::records::{
     GATEWAY, MINUTE, ZONE, conditions, configure, is_converged, plain_site, provider, remove, shown, site_with,
@@ -73,9 +73,9 @@ fn records_of_a_provider_that_is_gone_are_named() {
 #[test]
 fn a_provider_that_may_not_delete_leaves_its_records_and_names_them() {
     let mut pair = plain_site(27);
-    let dns = DnsSpec { allow_deletes: false, ..provider().dns };
-    let add = |dns: &DnsSpec| {
-        let spec = ProviderSpec { dns: dns.clone(), ..provider() };
+    let dns = DnsSettings { allow_deletes: false, ..provider().dns().clone() };
+    let add = |dns: &DnsSettings| {
+        let spec = ProviderSpec { kind: dns.clone().into(), ..provider() };
         let provider = FleetProvider { sites: Selector::parse("").unwrap(), spec, matches_facts: false };
         FleetCommand::SetProvider(name("default"), Box::new(provider), false)
     };
@@ -92,15 +92,17 @@ fn a_provider_that_may_not_delete_leaves_its_records_and_names_them() {
     assert_eq!(left.len(), 1);
     assert!(left[0].text.as_str().contains(GATEWAY), "{}", left[0].text);
     pair.name_server.mood = Mood::Well;
-    pair.ask(add(&DnsSpec { allow_deletes: true, ..dns })).expect("added");
+    pair.ask(add(&DnsSettings { allow_deletes: true, ..dns })).expect("added");
     pair.run_for(MINUTE);
     assert!(is_converged(&pair), "they are its own still");
 }
 
 #[test]
 fn a_removed_site_that_may_not_delete_names_what_it_leaves() {
-    let mut pair =
-        site_with(28, ProviderSpec { dns: DnsSpec { allow_deletes: false, ..provider().dns }, ..provider() });
+    let mut pair = site_with(
+        28,
+        ProviderSpec { kind: DnsSettings { allow_deletes: false, ..provider().dns().clone() }.into(), ..provider() },
+    );
     remove(&mut pair);
     pair.run_for(MINUTE);
     assert!(pair.nodes[0].ended.is_some());

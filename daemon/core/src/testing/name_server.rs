@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use linecamp_model::{
-    DnsAbilities, DomainName, ProviderFailure, ProviderReply, ProviderRequest, RecordChange, RecordKey, RecordSet,
-    RecordType, Text, Ttl,
+    Capabilities, DnsCapabilities, DnsReply, DnsRequest, DomainName, ProviderFailure, ProviderReply, ProviderRequest,
+    RecordChange, RecordKey, RecordSet, RecordType, Text, Ttl,
 };
 
 /// The fault mode of the name server.
@@ -155,9 +155,9 @@ impl NameServer {
             Mood::Well | Mood::Mute | Mood::HalfDone => {}
         }
         let reply = match request {
-            ProviderRequest::Check => ProviderReply::Checked(self.abilities()),
-            ProviderRequest::Observe { zone, names } => self.observe(zone, names),
-            ProviderRequest::Apply { zone, changes, .. } => self.apply(zone, changes),
+            ProviderRequest::Validate => ProviderReply::Validated(Capabilities::Dns(self.capabilities())),
+            ProviderRequest::Dns(DnsRequest::Observe { zone, names }) => self.observe(zone, names),
+            ProviderRequest::Dns(DnsRequest::Apply { zone, changes, .. }) => self.apply(zone, changes),
         };
         match self.mood {
             Mood::Mute | Mood::HalfDone => {
@@ -167,9 +167,9 @@ impl NameServer {
         }
     }
 
-    fn abilities(&self) -> DnsAbilities {
+    fn capabilities(&self) -> DnsCapabilities {
         let ttl = |seconds| Ttl::of(seconds).expect("a time to live");
-        DnsAbilities {
+        DnsCapabilities {
             atomic: self.atomic,
             lists_zones: self.lists_zones,
             ttl_min: ttl(1),
@@ -186,7 +186,8 @@ impl NameServer {
     fn in_zone_below(&self, name: &DomainName) -> Option<ProviderReply> {
         let reason = Text::lossy(&format!("name {name} lies in a zone below, which is served separately"));
         let is_said = self.names_hidden && self.is_hidden(name);
-        is_said.then(|| ProviderReply::Failed(ProviderFailure::Refused { reason, name: Some(name.clone()) }))
+        is_said
+            .then(|| ProviderReply::Failed(ProviderFailure::Refused { reason, part: Some(Text::lossy(name.as_str())) }))
     }
 
     fn observe(&mut self, zone: &DomainName, names: &BTreeSet<DomainName>) -> ProviderReply {
@@ -210,11 +211,11 @@ impl NameServer {
                     true => RecordSet::unreadable(set.key.clone(), "300 values, more than 256"),
                     false => set.clone(),
                 };
-                ProviderReply::Observed(sets.values().filter(is_meant).map(read).collect())
+                ProviderReply::Dns(DnsReply::Observed(sets.values().filter(is_meant).map(read).collect()))
             }
             None => {
                 let reason = Text::lossy(&format!("there is no zone {zone}"));
-                ProviderReply::Failed(ProviderFailure::Refused { reason, name: None })
+                ProviderReply::Failed(ProviderFailure::Refused { reason, part: None })
             }
         }
     }
@@ -222,14 +223,17 @@ impl NameServer {
     fn apply(&mut self, zone: &DomainName, changes: &[RecordChange]) -> ProviderReply {
         let Some(sets) = self.zones.get(zone) else {
             let reason = Text::lossy("there is no such zone");
-            return ProviderReply::Failed(ProviderFailure::Refused { reason, name: None });
+            return ProviderReply::Failed(ProviderFailure::Refused { reason, part: None });
         };
         if self.names_max < changes.len() {
             return limit_exceeded();
         }
         if let Some(name) = changes.iter().filter_map(RecordChange::key).find(|key| self.refused.contains(&key.name)) {
             let reason = Text::lossy("the name is not allowed");
-            return ProviderReply::Failed(ProviderFailure::Refused { reason, name: Some(name.name.clone()) });
+            return ProviderReply::Failed(ProviderFailure::Refused {
+                reason,
+                part: Some(Text::lossy(name.name.as_str())),
+            });
         }
         if changes.iter().filter_map(RecordChange::key).any(|key| self.frozen.contains(&key.name)) {
             let reason = Text::lossy("the zone is locked");
@@ -270,7 +274,7 @@ impl NameServer {
             self.zones.insert(zone.clone(), after);
             self.writes.extend(done);
         }
-        ProviderReply::Applied
+        ProviderReply::Dns(DnsReply::Applied)
     }
 }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use linecamp_model::{
-    Claim, DnsAbilities, DomainName, Name, ProviderFailure, RecordKey, RecordSet, RecordType, SecretName, Text, Ttl,
+    Capabilities, Claim, DnsCapabilities, DomainName, Name, ProviderFailure, RecordKey, RecordSet, RecordType,
+    SecretName, Text, Ttl,
 };
 
 use super::{Description, SecretRequirement};
@@ -85,7 +86,7 @@ impl RawDescription {
             name: Name::parse(&self.name).map_err(|error| format!("invalid name: {error}"))?,
             version,
             summary: text("summary", &self.summary)?,
-            capabilities: self.capabilities.checked()?,
+            capabilities: Capabilities::Dns(self.capabilities.checked()?),
             config_schema: self.config_schema,
             secrets: self.secrets.iter().map(requirement).collect::<Result<_, String>>()?,
             endpoints: self.endpoints.iter().map(|endpoint| text("endpoint", endpoint)).collect::<Result<_, _>>()?,
@@ -94,13 +95,13 @@ impl RawDescription {
 }
 
 impl RawCapabilities {
-    fn checked(self) -> Result<DnsAbilities, String> {
+    fn checked(self) -> Result<DnsCapabilities, String> {
         let Self { atomic, can_list_records, ttl_min, ttl_max, max_batch_size } = self;
         if max_batch_size < 2 {
             return Err(format!("max-batch-size is {max_batch_size}; a record and its ownership TXT record need 2"));
         }
         match (Ttl::of(ttl_min), Ttl::of(ttl_max)) {
-            (Some(ttl_min), Some(ttl_max)) if ttl_min <= ttl_max => Ok(DnsAbilities {
+            (Some(ttl_min), Some(ttl_max)) if ttl_min <= ttl_max => Ok(DnsCapabilities {
                 atomic,
                 lists_zones: can_list_records,
                 ttl_min,
@@ -225,7 +226,7 @@ impl RawError {
                 if let (Some(name), None) = (&name, &parsed) {
                     reason = format!("{}: {reason}", shown(&redactor.redact_text(name)));
                 }
-                ProviderFailure::Refused { reason: safe(&reason), name: parsed }
+                ProviderFailure::Refused { reason: safe(&reason), part: parsed.map(|name| Text::lossy(name.as_str())) }
             }
             Self::Conflict { name, found } => {
                 ProviderFailure::Conflict { reason: safe(&format!("{}: {found}", shown(&redactor.redact_text(&name)))) }

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use linecamp_model::{DomainName, ProviderFailure, ProviderReply, ProviderRequest, RecordChange, RecordSet};
+use linecamp_model::{
+    DnsReply, DnsRequest, DomainName, ProviderFailure, ProviderReply, ProviderRequest, RecordChange, RecordSet,
+};
 use wasmtime::Store;
 use wasmtime::component::{Component, HasSelf, Linker};
 
@@ -59,26 +61,30 @@ impl Prepared {
         let instance = self.0.instantiate_async(&mut *store).await?;
         let dns = instance.linecamp_provider_dns();
         match request {
-            ProviderRequest::Check => {
+            ProviderRequest::Validate => {
                 let validated = instance.linecamp_provider_provider().call_validate(&mut *store, config).await?;
                 Ok(Ok(match validated {
                     Err(error) => failed(error, None, &store.data().redactor),
-                    Ok(()) => ProviderReply::Checked(capabilities),
+                    Ok(()) => ProviderReply::Validated(capabilities),
                 }))
             }
-            ProviderRequest::Observe { zone, names } => {
+            ProviderRequest::Dns(DnsRequest::Observe { zone, names }) => {
                 let requested: Vec<_> = names.iter().map(|name| name.as_str().to_owned()).collect();
                 Ok(match dns.call_observe(&mut *store, config, zone.as_str(), &requested).await? {
                     Err(error) => Ok(failed(error, Some(&zone), &store.data().redactor)),
-                    Ok(sets) => record_sets(&zone, &names, sets).map(ProviderReply::Observed),
+                    Ok(sets) => {
+                        record_sets(&zone, &names, sets).map(|sets| ProviderReply::Dns(DnsReply::Observed(sets)))
+                    }
                 })
             }
-            ProviderRequest::Apply { zone, key, changes } => {
+            ProviderRequest::Dns(DnsRequest::Apply { zone, key, changes }) => {
                 let changes: Vec<_> = changes.iter().map(dns::Change::from).collect();
                 Ok(match dns.call_apply(&mut *store, config, zone.as_str(), key.as_str(), &changes).await? {
                     Err(error) => Ok(failed(error, Some(&zone), &store.data().redactor)),
                     // The returned sets are only validated: the next observation reports the actual state.
-                    Ok(sets) => record_sets(&zone, &BTreeSet::new(), sets).map(|_| ProviderReply::Applied),
+                    Ok(sets) => {
+                        record_sets(&zone, &BTreeSet::new(), sets).map(|_| ProviderReply::Dns(DnsReply::Applied))
+                    }
                 })
             }
         }

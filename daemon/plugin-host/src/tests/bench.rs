@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use linecamp_model::{
-    CallId, DnsSpec, DomainName, Endpoint, Grant, Name, NameTemplate, OwnerId, PluginRef, ProviderConfig,
+    CallId, DnsSettings, DomainName, Endpoint, Grant, Name, NameTemplate, OwnerId, PluginRef, ProviderConfig,
     ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec, SecretName, Selector, Ttl,
 };
 use tempfile::TempDir;
@@ -239,7 +239,7 @@ fn share_cache(directory: &Path) {
         // On a thread of its own, because this may be called where blocking on a runtime is not allowed.
         let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(call);
         let event = std::thread::scope(|scope| scope.spawn(runtime).join().unwrap());
-        assert!(matches!(event, HostEvent::Replied { reply: ProviderReply::Checked(_), .. }), "{event:?}");
+        assert!(matches!(event, HostEvent::Replied { reply: ProviderReply::Validated(_), .. }), "{event:?}");
         let files = fs::read_dir(first.path().join("cache")).unwrap();
         files.map(|file| file.unwrap()).map(|file| (file.file_name().into(), fs::read(file.path()).unwrap())).collect()
     });
@@ -267,7 +267,7 @@ impl Bench {
 
     /// Has the plugin attempt something in its config check, and returns the outcome that it reports.
     pub(super) async fn attempt(&mut self, spec: &ProviderSpec) -> String {
-        match self.ask(spec, ProviderRequest::Check).await {
+        match self.ask(spec, ProviderRequest::Validate).await {
             ProviderReply::Failed(
                 ProviderFailure::Refused { reason, .. } | ProviderFailure::LimitExceeded { reason },
             ) => reason.as_str().to_owned(),
@@ -285,14 +285,14 @@ impl Bench {
 
     /// Checks that a subsequent harmless call works.
     pub(super) async fn goes_on(&mut self) {
-        let reply = self.ask(&spec("nothing"), ProviderRequest::Check).await;
-        assert!(matches!(reply, ProviderReply::Checked(_)), "{reply:?}");
+        let reply = self.ask(&spec("nothing"), ProviderRequest::Validate).await;
+        assert!(matches!(reply, ProviderReply::Validated(_)), "{reply:?}");
     }
 }
 
 /// A config check of a provider from the server.
 pub(super) fn check(call: u64, spec: &ProviderSpec) -> ProviderCall {
-    ProviderCall { call: CallId(call), spec: spec.clone().into(), is_local: false, request: ProviderRequest::Check }
+    ProviderCall { call: CallId(call), spec: spec.clone().into(), is_local: false, request: ProviderRequest::Validate }
 }
 
 pub(super) fn endpoint(text: &str) -> Endpoint {
@@ -323,7 +323,7 @@ pub(super) fn spec_of(config: &str, grant: &Grant) -> ProviderSpec {
         config: ProviderConfig::of_json(config).unwrap(),
         secrets: BTreeMap::new(),
         grant: grant.clone(),
-        dns: DnsSpec {
+        kind: DnsSettings {
             owner: OwnerId::parse("owner").unwrap(),
             zones: [domain("zone.example")].into(),
             template: NameTemplate::parse("{host}").unwrap(),
@@ -333,7 +333,8 @@ pub(super) fn spec_of(config: &str, grant: &Grant) -> ProviderSpec {
             allow_deletes: false,
             withdraw_inactive: false,
             extra: Vec::new(),
-        },
+        }
+        .into(),
         is_dry_run: false,
         is_withdrawing: false,
     }

@@ -150,8 +150,8 @@ async fn while_it_describes_itself_a_plugin_is_granted_nothing() {
     let setup = Setup { outbound: Names::new(&[("granted.example", &["127.0.0.1"])], None), ..Setup::default() };
     let mut bench = setup.start_in(directory);
     let grant = Grant { reach_private: [endpoint("granted.example:80")].into(), plain_http: true, ..Grant::default() };
-    let reply = bench.ask(&spec_of(r#"{"do":"nothing"}"#, &grant), ProviderRequest::Check).await;
-    assert!(matches!(reply, linecamp_model::ProviderReply::Checked(_)), "{reply:?}");
+    let reply = bench.ask(&spec_of(r#"{"do":"nothing"}"#, &grant), ProviderRequest::Validate).await;
+    assert!(matches!(reply, linecamp_model::ProviderReply::Validated(_)), "{reply:?}");
     assert_eq!(bench.outbound.reached(), []);
     assert!(service.asked().is_empty());
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use linecamp_model::{Grant, ProviderRequest, ProviderSpec};
+use linecamp_model::{DnsRequest, Grant, ProviderRequest, ProviderSpec};
 
 use super::bench::{Bench, Names, Setup, check, domain, endpoint, resident_mib, spec, spec_of};
 use super::service::{Say, Service, response};
@@ -21,10 +21,10 @@ fn bench() -> Bench {
 async fn a_plugin_that_computes_for_ever_is_stopped() {
     let mut bench = bench();
     let begun = Instant::now();
-    let reason = bench.broken(&spec("spin"), ProviderRequest::Check).await;
+    let reason = bench.broken(&spec("spin"), ProviderRequest::Validate).await;
     assert!(reason.contains("exceeded 0.5 s of CPU time"), "{reason}");
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
-    let request = ProviderRequest::Observe { zone: domain("zone.example"), names: [].into() };
+    let request = ProviderRequest::Dns(DnsRequest::Observe { zone: domain("zone.example"), names: [].into() });
     let reason = bench.broken(&spec("spin"), request).await;
     assert!(reason.contains("of CPU time"), "{reason}");
     bench.goes_on().await;
@@ -45,7 +45,7 @@ async fn a_plugin_that_computes_does_not_hold_up_another() {
 async fn a_plugin_that_sleeps_is_ended_by_the_deadline() {
     let mut bench = bench();
     let begun = Instant::now();
-    let reason = bench.broken(&spec("sleep"), ProviderRequest::Check).await;
+    let reason = bench.broken(&spec("sleep"), ProviderRequest::Validate).await;
     assert!(reason.contains("did not finish within 3 s"), "{reason}");
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     bench.goes_on().await;
@@ -58,7 +58,7 @@ async fn memory_ends_and_comes_back() {
     bench.goes_on().await;
     let before = resident_mib();
     for _ in 0..5 {
-        let reason = bench.broken(&spec("allocate"), ProviderRequest::Check).await;
+        let reason = bench.broken(&spec("allocate"), ProviderRequest::Validate).await;
         assert!(reason.contains("exceeded 64 MiB of memory"), "{reason}");
     }
     bench.goes_on().await;
@@ -70,7 +70,7 @@ async fn memory_ends_and_comes_back() {
 #[tokio::test]
 async fn a_recursion_without_end_is_a_failure_and_no_crash() {
     let mut bench = bench();
-    let reason = bench.broken(&spec("recurse"), ProviderRequest::Check).await;
+    let reason = bench.broken(&spec("recurse"), ProviderRequest::Validate).await;
     assert!(reason.contains("stack"), "{reason}");
     bench.goes_on().await;
 }
@@ -78,9 +78,9 @@ async fn a_recursion_without_end_is_a_failure_and_no_crash() {
 #[tokio::test]
 async fn a_panic_says_why() {
     let mut bench = bench();
-    let reason = bench.broken(&spec("panic"), ProviderRequest::Check).await;
+    let reason = bench.broken(&spec("panic"), ProviderRequest::Validate).await;
     assert!(reason.contains("panicked") && reason.contains("a panic with a message"), "{reason}");
-    let reason = bench.broken(&spec("exit"), ProviderRequest::Check).await;
+    let reason = bench.broken(&spec("exit"), ProviderRequest::Validate).await;
     assert!(reason.contains("exited with code"), "{reason}");
     bench.goes_on().await;
 }
@@ -91,7 +91,7 @@ async fn log_lines_are_cut_counted_and_dropped() {
     let mut bench = Setup { limits, ..Setup::default() }.start();
     assert_eq!(bench.attempt(&spec("huge-line")).await, "wrote");
     assert_eq!(bench.attempt(&spec("many-lines")).await, "wrote");
-    let reason = bench.broken(&spec("handover"), ProviderRequest::Check).await;
+    let reason = bench.broken(&spec("handover"), ProviderRequest::Validate).await;
     assert!(reason.contains("passed more than 8 MiB in one host call"), "{reason}");
     bench.goes_on().await;
 }
@@ -186,7 +186,7 @@ async fn calls_past_the_bound_are_told_to_come_back() {
     let (mut done, mut later) = (0, 0);
     for _ in 0..calls {
         match super::bench::soon(bench.host.event()).await {
-            crate::HostEvent::Replied { reply: linecamp_model::ProviderReply::Checked(_), .. } => done += 1,
+            crate::HostEvent::Replied { reply: linecamp_model::ProviderReply::Validated(_), .. } => done += 1,
             crate::HostEvent::Replied {
                 reply: linecamp_model::ProviderReply::Failed(linecamp_model::ProviderFailure::Retry { .. }),
                 plugin: None,

@@ -34,7 +34,9 @@ fn next_version() -> Vec<u8> {
 async fn version(bench: &mut Bench) -> String {
     bench.host.call(check(77, &spec("nothing")));
     match soon(bench.host.event()).await {
-        HostEvent::Replied { plugin: Some(plugin), reply: ProviderReply::Checked(_), .. } => plugin.version.to_string(),
+        HostEvent::Replied { plugin: Some(plugin), reply: ProviderReply::Validated(_), .. } => {
+            plugin.version.to_string()
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -78,7 +80,7 @@ async fn a_file_that_is_taken_away_is_not_used_any_more() {
     fs::remove_file(bench.directory.path().join("malicious.wasm")).unwrap();
     let problem = news(&mut bench).await.unwrap_err();
     assert!(problem.as_str().contains("deleted"), "{problem}");
-    let reply = bench.ask(&spec("nothing"), ProviderRequest::Check).await;
+    let reply = bench.ask(&spec("nothing"), ProviderRequest::Validate).await;
     assert!(matches!(reply, ProviderReply::Failed(_)), "{reply:?}");
     replace(bench.directory.path(), &malicious());
     assert!(news(&mut bench).await.is_ok());

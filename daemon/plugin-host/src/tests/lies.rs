@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use linecamp_model::{
-    ProviderFailure, ProviderReply, ProviderRequest, RecordChange, RecordKey, RecordSet, RecordType, Text, Ttl,
+    DnsReply, DnsRequest, ProviderFailure, ProviderReply, ProviderRequest, RecordChange, RecordKey, RecordSet,
+    RecordType, Text, Ttl,
 };
 
 use super::bench::{Setup, domain, spec, spec_of};
 
 fn observe(names: &[&str]) -> ProviderRequest {
-    ProviderRequest::Observe { zone: domain("zone.example"), names: names.iter().map(|name| domain(name)).collect() }
+    let names = names.iter().map(|name| domain(name)).collect();
+    ProviderRequest::Dns(DnsRequest::Observe { zone: domain("zone.example"), names })
 }
 
 fn set(name: &str) -> RecordSet {
@@ -20,14 +22,15 @@ fn set(name: &str) -> RecordSet {
 
 fn apply() -> ProviderRequest {
     let changes = vec![RecordChange { before: None, after: Some(set("a.zone.example")) }];
-    ProviderRequest::Apply { zone: domain("zone.example"), key: Text::parse("key").unwrap(), changes }
+    let key = Text::parse("key").unwrap();
+    ProviderRequest::Dns(DnsRequest::Apply { zone: domain("zone.example"), key, changes })
 }
 
 #[tokio::test]
 async fn an_observation_is_of_what_was_asked_for() {
     let mut bench = Setup::default().start();
     let reply = bench.ask(&spec("honest"), observe(&["b.zone.example", "*.zone.example"])).await;
-    let ProviderReply::Observed(sets) = reply else { panic!("{reply:?}") };
+    let ProviderReply::Dns(DnsReply::Observed(sets)) = reply else { panic!("{reply:?}") };
     let names: BTreeSet<_> = sets.iter().map(|set| set.key.name.as_str()).collect();
     assert_eq!(names, ["*.zone.example", "b.zone.example"].into());
     assert_eq!(sets[0].values, set("a.zone.example").values);
@@ -37,21 +40,25 @@ async fn an_observation_is_of_what_was_asked_for() {
 async fn a_whole_zone_is_listed_without_the_names_that_are_never_ours() {
     let mut bench = Setup::default().start();
     let reply = bench.ask(&spec("list"), observe(&[])).await;
-    assert_eq!(reply, ProviderReply::Observed(vec![set("a.zone.example")]));
+    assert_eq!(reply, ProviderReply::Dns(DnsReply::Observed(vec![set("a.zone.example")])));
     let reply = bench.ask(&spec("list"), observe(&["a.zone.example"])).await;
-    assert_eq!(reply, ProviderReply::Observed(vec![set("a.zone.example")]));
+    assert_eq!(reply, ProviderReply::Dns(DnsReply::Observed(vec![set("a.zone.example")])));
 }
 
 #[tokio::test]
 async fn what_a_zone_holds_is_not_the_plugins_fault() {
     let mut bench = Setup::default().start();
     for (lie, why) in [("ttl", "a TTL"), ("many-values", "1000 values"), ("long-value", "a value of more")] {
-        assert_eq!(bench.ask(&spec(lie), observe(&[])).await, ProviderReply::Observed(Vec::new()), "{lie}");
+        assert_eq!(
+            bench.ask(&spec(lie), observe(&[])).await,
+            ProviderReply::Dns(DnsReply::Observed(Vec::new())),
+            "{lie}"
+        );
         let reply = bench.ask(&spec(lie), observe(&["a.zone.example"])).await;
-        let ProviderReply::Observed(sets) = reply else { panic!("{lie}: {reply:?}") };
+        let ProviderReply::Dns(DnsReply::Observed(sets)) = reply else { panic!("{lie}: {reply:?}") };
         assert!(sets[0].why_unreadable().is_some_and(|found| found.starts_with(why)), "{lie}: {sets:?}");
     }
-    assert_eq!(bench.ask(&spec("many"), observe(&[])).await, ProviderReply::Observed(Vec::new()));
+    assert_eq!(bench.ask(&spec("many"), observe(&[])).await, ProviderReply::Dns(DnsReply::Observed(Vec::new())));
 }
 
 #[tokio::test]
@@ -79,7 +86,7 @@ async fn an_observation_that_makes_no_sense_is_not_believed() {
 #[tokio::test]
 async fn changes_are_done_or_it_is_said_why_not() {
     let mut bench = Setup::default().start();
-    assert_eq!(bench.ask(&spec("honest"), apply()).await, ProviderReply::Applied);
+    assert_eq!(bench.ask(&spec("honest"), apply()).await, ProviderReply::Dns(DnsReply::Applied));
     let reason = bench.broken(&spec("outside"), apply()).await;
     assert!(reason.contains("not in the zone"), "{reason}");
     let reply = bench.ask(&spec("conflict"), apply()).await;
@@ -93,10 +100,10 @@ async fn only_a_name_of_the_zone_is_set_aside() {
     for (name, is_taken) in [("A.zone.example.", true), ("a.other.example", false), ("..", false)] {
         let config = format!(r#"{{"do":"blame","name":"{name}"}}"#);
         let reply = bench.ask(&spec_of(&config, &Default::default()), apply()).await;
-        let ProviderReply::Failed(ProviderFailure::Refused { reason, name: found }) = reply else {
+        let ProviderReply::Failed(ProviderFailure::Refused { reason, part: found }) = reply else {
             panic!("{reply:?}")
         };
-        assert_eq!(found, is_taken.then(|| domain("a.zone.example")), "{name}");
+        assert_eq!(found, is_taken.then(|| Text::lossy("a.zone.example")), "{name}");
         assert!(reason.as_str().ends_with("setting `api`: no"), "{reason}");
         assert_eq!(reason.as_str().contains(name), !is_taken, "{reason}");
     }
@@ -105,7 +112,7 @@ async fn only_a_name_of_the_zone_is_set_aside() {
 #[tokio::test]
 async fn patience_and_words_are_bounded() {
     let mut bench = Setup::default().start();
-    let reply = bench.ask(&spec("patience"), ProviderRequest::Check).await;
+    let reply = bench.ask(&spec("patience"), ProviderRequest::Validate).await;
     let ProviderReply::Failed(ProviderFailure::Retry { after, reason }) = reply else { panic!("{reply:?}") };
     assert_eq!(after, Some(Duration::from_secs(24 * 3600)));
     assert!(reason.as_str().len() <= 512 && reason.as_str().starts_with("a ba b"), "{reason}");

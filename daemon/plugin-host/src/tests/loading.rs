@@ -18,7 +18,7 @@ fn bench_with(bytes: &[u8]) -> Bench {
 }
 
 async fn missing(bench: &mut Bench, spec: &ProviderSpec) -> String {
-    match bench.ask(spec, ProviderRequest::Check).await {
+    match bench.ask(spec, ProviderRequest::Validate).await {
         ProviderReply::Failed(ProviderFailure::Missing { reason }) => reason.as_str().to_owned(),
         other => panic!("{other:?}"),
     }
@@ -108,8 +108,8 @@ async fn a_pushed_plugin_is_what_its_digest_says() {
     let reason = missing(&mut bench, &spec).await;
     assert!(reason.contains("does not match the pushed digest"), "{reason}");
     fs::write(&path, &bytes).unwrap();
-    let reply = bench.ask(&spec, ProviderRequest::Check).await;
-    assert!(matches!(reply, ProviderReply::Checked(_)), "{reply:?}");
+    let reply = bench.ask(&spec, ProviderRequest::Validate).await;
+    assert!(matches!(reply, ProviderReply::Validated(_)), "{reply:?}");
 }
 
 #[tokio::test]

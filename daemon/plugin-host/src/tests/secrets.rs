@@ -79,7 +79,7 @@ async fn a_secret_that_the_plugin_prints_is_blotted_out() {
 
     let told = bench.attempt(&giving_away(&service, "echo-secret", "bearer")).await;
     assert!(told.contains("Bearer [secret key]") && !told.contains("hunter2"), "{told}");
-    let reason = bench.broken(&giving_away(&service, "print-secret", "bearer"), ProviderRequest::Check).await;
+    let reason = bench.broken(&giving_away(&service, "print-secret", "bearer"), ProviderRequest::Validate).await;
     assert!(reason.contains("[secret key]") && !reason.contains("hunter2"), "{reason}");
 
     let written = lines.0.lock().unwrap().clone();

@@ -1,10 +1,11 @@
-//! Providers, plugins and DNS records.
+//! Providers and plugins.
 //!
 //! [`ProviderBody`] is a provider's configuration, the same in a request and in a `[[provider]]` table of
 //! `linecampd.toml`. It is parsed strictly; [`ProviderBody::to_spec`] validates it and fills in defaults:
 //!
 //! | key | default |
 //! |---|---|
+//! | `kind` | `dns`: there is no other |
 //! | `digest` | the plugin of this name in the site's plugin directory |
 //! | `template` | `{host}.{site}.{environment}` |
 //! | `ttl` | 300 seconds |
@@ -16,17 +17,17 @@
 //! `name`, `plugin`, `owner` and `zones` are required. There is no default owner id: two fleets that share one treat
 //! each other's records as their own.
 //!
-//! DNS names may be written in Unicode, in upper case and with a trailing dot. They are converted to IDNA A-labels here
-//! ([`domain_name`]); no other code sees another form.
+//! The keys `owner` to `withdraw_inactive` and `records` are those of a DNS provider ([`dns`](super::dns)).
 
 mod convert;
 
 use std::collections::BTreeMap;
 
-use linecamp_model as model;
 use serde::{Deserialize, Serialize};
 
-pub use convert::{domain_name, plugin_digest};
+pub use convert::plugin_digest;
+
+use super::ExtraRecordBody;
 
 /// A provider's configuration, as an operator writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,9 @@ pub struct ProviderBody {
     pub name: String,
     /// The name of its plugin, such as `dns-powerdns`.
     pub plugin: String,
+    /// What it provides.
+    #[serde(default)]
+    pub kind: ProviderKindName,
     /// The digest its component must have: `sha256:` and 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
@@ -87,17 +91,13 @@ pub struct ProviderBody {
     pub plain_http: bool,
 }
 
-/// An extra record, as an operator writes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ExtraRecordBody {
-    /// Its name in a zone, with placeholders as in [`ProviderBody::template`].
-    pub template: String,
-    /// `A`, `AAAA`, `CNAME` or `TXT`.
-    #[serde(rename = "type")]
-    pub rtype: String,
-    /// Its values, at least one, with `{host}`, `{site}`, `{environment}` and `{zone}`.
-    pub values: Vec<String>,
+/// What a provider provides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProviderKindName {
+    /// DNS records of a site's hosts.
+    #[default]
+    Dns,
 }
 
 /// A request to create a provider.
@@ -181,59 +181,6 @@ pub struct PluginView {
     pub bytes: u64,
     /// When it was uploaded.
     pub pushed_at: String,
-}
-
-/// A DNS record set that a site manages, plans, or cannot have because of a conflict.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RecordView {
-    /// The site's name.
-    pub site: String,
-    /// The site's environment.
-    pub environment: String,
-    /// The site's provider.
-    pub provider: String,
-    /// Its zone.
-    pub zone: String,
-    /// Its name, absolute and without the trailing dot.
-    pub name: String,
-    /// Its type, such as `AAAA`.
-    #[serde(rename = "type")]
-    pub rtype: String,
-    /// The desired values; empty if no record is wanted.
-    pub values: Vec<String>,
-    /// The values last observed; empty if the record was absent, `null` if it was never observed.
-    pub observed: Option<Vec<String>>,
-    /// When they were observed, as last reported: an observation without a change is not reported by itself.
-    pub observed_at: Option<String>,
-    /// `in-sync`, `create`, `update`, `delete`, `conflict`, `quarantined`, `retained` or `unknown`, as last observed.
-    pub state: String,
-    /// Why it is not in sync; empty if there is no reason to give.
-    pub detail: String,
-    /// Why its provider cannot observe or change it now; `null` if it can.
-    pub failure: Option<String>,
-}
-
-/// The site and provider of a record.
-#[derive(Clone, Copy, Debug)]
-pub struct RecordPlace<'a> {
-    /// The site's environment.
-    pub environment: &'a model::Name,
-    /// The site.
-    pub site: &'a model::Name,
-    /// The site's provider.
-    pub provider: &'a model::Name,
-    /// The provider's problem, if any.
-    pub failure: Option<&'a model::Text>,
-}
-
-/// Why a provider's configuration is invalid.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{key}: {problem}")]
-pub struct SettingError {
-    /// The path to the key, such as `records[1].values[0]`.
-    pub key: String,
-    /// What is wrong: short and without control characters, whatever the input contained.
-    pub problem: model::Text,
 }
 
 #[cfg(test)]

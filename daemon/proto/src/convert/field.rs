@@ -1,5 +1,6 @@
 //! Checks of single fields, and the error that holds the path to the field.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -56,6 +57,25 @@ pub(crate) fn message<W: Wire>(name: &str, found: Option<W>) -> Result<W::Model,
 /// Rejects a oneof that is unset, or set to a kind that this build does not know.
 pub(crate) fn kind<T>(name: &str, found: Option<T>) -> Result<T, FieldError> {
     found.ok_or_else(|| FieldError::new(name, "is absent, or of a kind that this build does not know"))
+}
+
+/// Decodes a list without duplicates.
+pub(crate) fn set<T: Ord, E: fmt::Display>(
+    name: &str,
+    found: &[String],
+    count_max: usize,
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Result<BTreeSet<T>, FieldError> {
+    count(name, found.len(), count_max)?;
+    let mut set = BTreeSet::new();
+    for (index, text) in found.iter().enumerate() {
+        let place = || format!("{name}[{index}]");
+        let one = parse(text).map_err(|problem| FieldError::new(&place(), problem))?;
+        if !set.insert(one) {
+            return Err(FieldError::new(&place(), format!("`{text}` comes twice")));
+        }
+    }
+    Ok(set)
 }
 
 /// Decodes the elements of a list, after checking its length.

@@ -1,24 +1,19 @@
-//! Providers: their settings from server to site, the status of their records from site to server.
+//! Providers of any kind: their settings from server to site, their status from site to server. What a kind adds is in a
+//! module of its own: [`dns`](super::dns).
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeMap;
 
-use linecamp_model::limits::{
-    EXTRA_RECORDS_MAX, GRANTS_PER_PROVIDER_MAX, PROVIDER_SPEC_BYTES_MAX, RECORD_VALUE_BYTES_MAX, RECORD_VALUES_MAX,
-    RECORDS_PER_PROVIDER_MAX, REPORTED_RECORDS_BYTES_MAX, SECRETS_PER_PROVIDER_MAX, ZONES_PER_PROVIDER_MAX,
-    reported_record_bytes,
-};
+use linecamp_model::limits::{GRANTS_PER_PROVIDER_MAX, PROVIDER_SPEC_BYTES_MAX, SECRETS_PER_PROVIDER_MAX};
 use linecamp_model::{
-    DnsSpec, DomainName, Endpoint, ExtraRecord, Grant, Name, NameTemplate, Observed, OwnerId, PluginDigest, PluginRef,
-    ProviderConfig, ProviderSpec, ProviderStatus, RecordKey, RecordStatus, RecordType, SecretName, Selector, Text, Ttl,
-    WallTime,
+    Endpoint, Grant, Name, PluginDigest, PluginRef, ProviderConfig, ProviderKind, ProviderSpec, ProviderStatus,
+    ProviderStatusKind, SecretName, Text,
 };
 use prost::Message;
 
-use crate::convert::field::{bytes, count, field, generation, list, message, word};
-use crate::convert::{FieldError, Wire, WireEnum};
-use crate::limits::{EXTRA_VALUES_MAX, RECORD_TYPE_BYTES_MAX};
+use crate::convert::field::{bytes, count, field, generation, kind, message, set};
+use crate::convert::{FieldError, Wire};
 use crate::wire::link::v1 as wire;
+use crate::wire::link::v1::{provider_spec, provider_status};
 
 /// Returns the size of a provider's settings on the link, in bytes.
 pub(crate) fn provider_spec_bytes(spec: &ProviderSpec) -> usize {
@@ -53,7 +48,9 @@ impl Wire for wire::ProviderSpec {
             config: spec.config.as_str().to_owned(),
             secrets: secrets.collect(),
             grant: Some(wire::Grant::from_model(&spec.grant)),
-            dns: Some(wire::DnsSpec::from_model(&spec.dns)),
+            kind: Some(match &spec.kind {
+                ProviderKind::Dns(dns) => provider_spec::Kind::Dns(wire::DnsSettings::from_model(dns)),
+            }),
             dry_run: spec.is_dry_run,
             withdraw: spec.is_withdrawing,
         }
@@ -70,7 +67,9 @@ impl Wire for wire::ProviderSpec {
             config: field("config", provider_config(&self.config))?,
             secrets: secrets(&self.secrets)?,
             grant: message("grant", self.grant)?,
-            dns: message("dns", self.dns)?,
+            kind: match kind("kind", self.kind)? {
+                provider_spec::Kind::Dns(dns) => ProviderKind::Dns(message("dns", Some(dns))?),
+            },
             is_dry_run: self.dry_run,
             is_withdrawing: self.withdraw,
         };
@@ -120,80 +119,6 @@ impl Wire for wire::Grant {
     }
 }
 
-/// Decodes a list without duplicates.
-fn set<T: Ord, E: fmt::Display>(
-    name: &str,
-    found: &[String],
-    count_max: usize,
-    parse: impl Fn(&str) -> Result<T, E>,
-) -> Result<BTreeSet<T>, FieldError> {
-    count(name, found.len(), count_max)?;
-    let mut set = BTreeSet::new();
-    for (index, text) in found.iter().enumerate() {
-        let place = || format!("{name}[{index}]");
-        let one = parse(text).map_err(|problem| FieldError::new(&place(), problem))?;
-        if !set.insert(one) {
-            return Err(FieldError::new(&place(), format!("`{text}` comes twice")));
-        }
-    }
-    Ok(set)
-}
-
-impl Wire for wire::DnsSpec {
-    type Model = DnsSpec;
-
-    fn from_model(dns: &DnsSpec) -> Self {
-        Self {
-            owner: dns.owner.as_str().to_owned(),
-            zones: dns.zones.iter().map(ToString::to_string).collect(),
-            template: dns.template.as_str().to_owned(),
-            ttl: dns.ttl.seconds(),
-            hosts: dns.hosts.to_string(),
-            observed_address: dns.observed_address,
-            allow_deletes: dns.allow_deletes,
-            withdraw_inactive: dns.withdraw_inactive,
-            extra: dns.extra.iter().map(wire::ExtraRecord::from_model).collect(),
-        }
-    }
-
-    fn into_model(self) -> Result<DnsSpec, FieldError> {
-        let ttl = Ttl::of(self.ttl);
-        Ok(DnsSpec {
-            owner: field("owner", OwnerId::parse(&self.owner))?,
-            zones: set("zones", &self.zones, ZONES_PER_PROVIDER_MAX, DomainName::parse)?,
-            template: field("template", NameTemplate::parse(&self.template))?,
-            ttl: ttl.ok_or_else(|| FieldError::new("ttl", format!("DNS cannot say {} seconds", self.ttl)))?,
-            hosts: field("hosts", Selector::parse(&self.hosts))?,
-            observed_address: self.observed_address,
-            allow_deletes: self.allow_deletes,
-            withdraw_inactive: self.withdraw_inactive,
-            extra: list("extra", self.extra, EXTRA_RECORDS_MAX)?,
-        })
-    }
-}
-
-impl Wire for wire::ExtraRecord {
-    type Model = ExtraRecord;
-
-    fn from_model(record: &ExtraRecord) -> Self {
-        Self {
-            template: record.template.as_str().to_owned(),
-            rtype: record.rtype.clone().number(),
-            values: record.values.iter().map(ToString::to_string).collect(),
-        }
-    }
-
-    fn into_model(self) -> Result<ExtraRecord, FieldError> {
-        count("values", self.values.len(), EXTRA_VALUES_MAX)?;
-        let value = |(index, text): (usize, &String)| field(&format!("values[{index}]"), Text::parse(text));
-        Ok(ExtraRecord {
-            template: field("template", NameTemplate::parse(&self.template))?,
-            rtype: word("rtype", self.rtype)?,
-            values: self.values.iter().enumerate().map(value).collect::<Result<_, _>>()?,
-        })
-    }
-}
-
 impl Wire for wire::ProviderStatus {
     type Model = ProviderStatus;
 
@@ -203,8 +128,10 @@ impl Wire for wire::ProviderStatus {
             local: status.is_local,
             plugin: status.plugin.as_str().to_owned(),
             failure: status.failure.as_ref().map(|failure| failure.as_str().to_owned()),
-            records: status.records.iter().map(wire::RecordStatus::from_model).collect(),
             converged: status.converged.0,
+            kind: Some(match &status.kind {
+                ProviderStatusKind::Dns(dns) => provider_status::Kind::Dns(wire::DnsStatus::from_model(dns)),
+            }),
         }
     }
 
@@ -216,109 +143,9 @@ impl Wire for wire::ProviderStatus {
             plugin: field("plugin", Text::parse(&self.plugin))?,
             failure: failure.transpose()?,
             converged: generation("converged", self.converged)?,
-            records: records(self.records)?,
-        })
-    }
-}
-
-/// Decodes the records of one provider, in any order, and sorts them.
-fn records(found: Vec<wire::RecordStatus>) -> Result<Vec<RecordStatus>, FieldError> {
-    let bytes: usize = found.iter().map(wire::RecordStatus::reported_bytes).sum();
-    if REPORTED_RECORDS_BYTES_MAX < bytes {
-        let problem = format!("report {bytes} bytes; {REPORTED_RECORDS_BYTES_MAX} are allowed");
-        return Err(FieldError::new("records", problem));
-    }
-    let mut records = BTreeMap::new();
-    for (index, record) in list("records", found, RECORDS_PER_PROVIDER_MAX)?.into_iter().enumerate() {
-        let id = (record.zone.clone(), record.key.clone());
-        if records.insert(id, record).is_some() {
-            return Err(FieldError::new("id", "comes twice").within_element("records", index));
-        }
-    }
-    Ok(records.into_values().collect())
-}
-
-impl wire::RecordStatus {
-    /// Returns how many bytes the record counts for in its provider's share of a status.
-    fn reported_bytes(&self) -> usize {
-        let id = self.id.as_ref().map_or(0, |id| id.zone.len() + id.name.len() + id.rtype.len());
-        let observed = self.id.iter().flat_map(|id| &id.observed).flat_map(|observed| &observed.values);
-        let values: Vec<_> = self.values.iter().chain(observed).map(String::len).collect();
-        reported_record_bytes(id + values.iter().sum::<usize>() + self.detail.len(), values.len())
-    }
-}
-
-impl Wire for wire::RecordStatus {
-    type Model = RecordStatus;
-
-    fn from_model(record: &RecordStatus) -> Self {
-        let id = wire::RecordId {
-            zone: record.zone.as_str().to_owned(),
-            name: record.key.name.as_str().to_owned(),
-            rtype: record.key.rtype.as_str().to_owned(),
-            observed: record.observed.as_ref().map(wire::ObservedRecord::from_model),
-        };
-        Self {
-            id: Some(Box::new(id)),
-            values: record.values.iter().map(ToString::to_string).collect(),
-            state: record.state.number(),
-            detail: record.detail.as_str().to_owned(),
-        }
-    }
-
-    fn into_model(self) -> Result<RecordStatus, FieldError> {
-        let id = self.id.ok_or_else(|| FieldError::new("id", "is absent"))?;
-        let within = |error: FieldError| error.within("id");
-        let value_count_max = self.values.len();
-        let observed = id.observed.map(|observed| observed.into_model().map_err(|error| error.within("observed")));
-        Ok(RecordStatus {
-            zone: field("zone", DomainName::parse(&id.zone)).map_err(within)?,
-            key: RecordKey {
-                name: field("name", DomainName::parse(&id.name)).map_err(within)?,
-                rtype: field("rtype", record_type(&id.rtype)).map_err(within)?,
+            kind: match kind("kind", self.kind)? {
+                provider_status::Kind::Dns(dns) => ProviderStatusKind::Dns(message("dns", Some(dns))?),
             },
-            values: set("values", &self.values, value_count_max, record_value)?,
-            observed: observed.transpose().map_err(within)?,
-            state: word("state", self.state)?,
-            detail: field("detail", Text::parse(&self.detail))?,
         })
-    }
-}
-
-impl Wire for wire::ObservedRecord {
-    type Model = Observed;
-
-    fn from_model(observed: &Observed) -> Self {
-        Self { at_millis: observed.at.unix_millis(), values: observed.values.iter().map(ToString::to_string).collect() }
-    }
-
-    fn into_model(self) -> Result<Observed, FieldError> {
-        Ok(Observed {
-            at: WallTime::from_unix_millis(self.at_millis),
-            values: set("values", &self.values, RECORD_VALUES_MAX, record_value)?,
-        })
-    }
-}
-
-/// Decodes the values of a record set that was written.
-pub(crate) fn written_values(found: &[String]) -> Result<BTreeSet<Box<str>>, FieldError> {
-    set("values", found, RECORD_VALUES_MAX, record_value)
-}
-
-/// Checks the mnemonic of a record type, in its canonical spelling.
-pub(crate) fn record_type(found: &str) -> Result<RecordType, String> {
-    let is_inner = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'-';
-    match found.len() {
-        1..=RECORD_TYPE_BYTES_MAX if found.bytes().all(is_inner) => Ok(RecordType::of(found)),
-        _ => Err(format!("`{found}` is no type of record: at most {RECORD_TYPE_BYTES_MAX} of A-Z, 0-9 and `-`")),
-    }
-}
-
-/// Checks a value. It need not fit its type: that may be why its record was quarantined.
-fn record_value(found: &str) -> Result<Box<str>, String> {
-    match found.len() {
-        ..=RECORD_VALUE_BYTES_MAX if found.chars().any(char::is_control) => Err("has a control character".to_owned()),
-        ..=RECORD_VALUE_BYTES_MAX => Ok(found.into()),
-        bytes => Err(format!("a value has at most {RECORD_VALUE_BYTES_MAX} bytes, not {bytes}")),
     }
 }

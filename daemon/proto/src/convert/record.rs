@@ -11,10 +11,10 @@ use linecamp_model::{
     SiteOrigin, Token, TokenId, Ttl, WallTime,
 };
 
+use crate::convert::dns::written_values;
 use crate::convert::field::{bytes, counter, field, generation, message, millis, moment, word};
 use crate::convert::label::{from_labels, labels};
 use crate::convert::plugin::place;
-use crate::convert::provider::written_values;
 use crate::convert::{FieldError, Wire, WireEnum};
 use crate::wire::link::v1 as link;
 use crate::wire::record::v1 as wire;

@@ -3,7 +3,7 @@
 use linecamp_model as model;
 
 use super::{LabelLevel, LocalHost, LocalLabels, LocalProvider, LocalRecord, LocalStatus, WhyLine, WhyNext};
-use crate::api::{Condition, Label, Link, ProviderBody};
+use crate::api::{Condition, Label, Link, ProviderBody, ProviderKindName};
 
 impl From<LabelLevel> for model::Level {
     fn from(level: LabelLevel) -> Self {
@@ -74,10 +74,11 @@ impl LocalProvider {
         Self {
             name: status.name.to_string(),
             origin: if status.is_local { "local" } else { "central" }.into(),
+            kind: ProviderKindName::of_status(status),
             plugin: status.plugin.to_string(),
             failure: status.failure.as_ref().map(ToString::to_string),
-            records: status.records.len(),
-            records_failed: status.records.iter().filter(is_failed).count(),
+            records: status.records().len(),
+            records_failed: status.records().iter().filter(is_failed).count(),
             settings: spec.map(ProviderBody::from),
         }
     }
@@ -103,7 +104,7 @@ impl LocalRecord {
     /// Returns all records of all `providers`.
     pub fn all(providers: &[model::ProviderStatus]) -> Vec<Self> {
         let of = |provider: &model::ProviderStatus| {
-            provider.records.iter().map(|record| Self::new(provider, record)).collect::<Vec<_>>()
+            provider.records().iter().map(|record| Self::new(provider, record)).collect::<Vec<_>>()
         };
         providers.iter().flat_map(of).collect()
     }

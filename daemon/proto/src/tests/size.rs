@@ -9,11 +9,11 @@ use linecamp_model::limits::{
     TEXT_BYTES_MAX, TOMBSTONES_PER_DELTA_MAX, reported_record_bytes,
 };
 use linecamp_model::{
-    Condition, ConditionKind, Delta, Document, DocumentKey, DomainName, Event, EventBatch, EventKind, FromServer,
-    FromSite, Generation, HostId, HostSpec, HostStatus, IdentityGrant, Incarnation, JoinRequest, JoinSecret,
-    LabelEntry, LabelKey, LabelSet, LabelValue, Name, Observed, Origin, PluginDigest, PluginPiece, ProviderId,
-    ProviderSpec, ProviderStatus, RecordKey, RecordState, RecordStatus, RecordType, SiteId, SiteSpec, SiteStatus,
-    SpecBody, StatusBody, Target, Text, TokenId, VersionRange, WallTime,
+    Condition, ConditionKind, Delta, DnsStatus, Document, DocumentKey, DomainName, Event, EventBatch, EventKind,
+    FromServer, FromSite, Generation, HostId, HostSpec, HostStatus, IdentityGrant, Incarnation, JoinRequest,
+    JoinSecret, LabelEntry, LabelKey, LabelSet, LabelValue, Name, Observed, Origin, PluginDigest, PluginPiece,
+    ProviderId, ProviderSpec, ProviderStatus, RecordKey, RecordState, RecordStatus, RecordType, SiteId, SiteSpec,
+    SiteStatus, SpecBody, StatusBody, Target, Text, TokenId, VersionRange, WallTime,
 };
 use prost::Message;
 
@@ -96,7 +96,7 @@ fn the_whole_status_of_a_full_site_fits_a_frame() {
             plugin: text(),
             failure: Some(text()),
             converged: Generation(COUNTER_MAX),
-            records,
+            kind: DnsStatus { records }.into(),
         };
         documents.insert(key, document(StatusBody::Provider(provider)));
     }
@@ -118,10 +118,10 @@ fn a_reported_record_takes_no_more_than_it_counts_for() {
             plugin: text(),
             failure: None,
             converged: Generation::ZERO,
-            records: Vec::new(),
+            kind: DnsStatus::default().into(),
         };
         let bytes = |status| wire::ProviderStatus::from_model(status).encoded_len();
-        let added = bytes(&ProviderStatus { records, ..status.clone() }) - bytes(&status);
+        let added = bytes(&ProviderStatus { kind: DnsStatus { records }.into(), ..status.clone() }) - bytes(&status);
         assert!(added <= counted, "{added} bytes, and {counted} counted");
     };
     check(vec![record("a.b", &["c"], Text::default())], reported_record_bytes(3 + 3 + 3 + 2, 2));
@@ -139,7 +139,7 @@ fn providers() -> impl Iterator<Item = (DocumentKey, ProviderSpec)> {
         let mut spec =
             ProviderSpec { name: Name::parse(&format!("{index:0NAME_BYTES_MAX$}")).expect("a name"), ..spec.clone() };
         while wire::ProviderSpec::from_model(&spec).encoded_len() + 506 <= PROVIDER_SPEC_BYTES_MAX {
-            spec.dns.extra[0].values.push(value());
+            spec.dns_mut().extra[0].values.push(value());
         }
         (DocumentKey::Provider(ProviderId::of(&spec.name)), spec)
     })

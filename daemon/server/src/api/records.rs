@@ -76,7 +76,7 @@ impl Wanted {
                 let failure = status.failure.as_ref();
                 let place = RecordPlace { environment: &environment, site: &site, provider: &status.name, failure };
                 let records =
-                    status.records.iter().filter(|record| self.state.is_none_or(|state| state == record.state));
+                    status.records().iter().filter(|record| self.state.is_none_or(|state| state == record.state));
                 for view in records.map(|record| RecordView::new(place, record)) {
                     bytes += text_bytes(&view);
                     if RECORDS_BYTES_MAX < bytes {

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use linecamp_model::limits::{PLUGIN_BYTES_MAX, PLUGIN_PIECE_BYTES_MAX};
 use linecamp_model::{
-    Delta, Document, DocumentKey, DomainName, FromServer, FromSite, Generation, Name, PluginDigest, PluginPiece,
-    PluginWant, ProviderId, ProviderStatus, RecordKey, RecordState, RecordStatus, RecordType, RefusalCode, SpecBody,
-    StatusBody, Text,
+    Delta, DnsStatus, Document, DocumentKey, DomainName, FromServer, FromSite, Generation, Name, PluginDigest,
+    PluginPiece, PluginWant, ProviderId, ProviderStatus, RecordKey, RecordState, RecordStatus, RecordType, RefusalCode,
+    SpecBody, StatusBody, Text,
 };
 use serde_json::{Value, json};
 
@@ -261,7 +261,10 @@ fn provider_report() -> FromSite {
         plugin: Text::lossy("dns-fake"),
         failure: None,
         converged: Generation(0),
-        records: vec![record("a.example.org", RecordState::InSync), record("b.example.org", RecordState::Conflict)],
+        kind: DnsStatus {
+            records: vec![record("a.example.org", RecordState::InSync), record("b.example.org", RecordState::Conflict)],
+        }
+        .into(),
     };
     let body = Some(StatusBody::Provider(status));
     let document = Document { generation: Generation(1), body };

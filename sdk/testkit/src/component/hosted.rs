@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use linecamp_model::{
-    CallId, DnsSpec, DomainName, Endpoint, Grant, Name, NameTemplate, OwnerId, PluginRef, ProviderConfig,
-    ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec, RecordChange, RecordKey, RecordSet as ModelSet,
-    RecordType, SecretName, Selector, Text, Ttl,
+    CallId, Capabilities, DnsReply, DnsRequest, DnsSettings, DomainName, Endpoint, Grant, Name, NameTemplate, OwnerId,
+    PluginRef, ProviderConfig, ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec, RecordChange, RecordKey,
+    RecordSet as ModelSet, RecordType, SecretName, Selector, Text, Ttl,
 };
 use linecamp_plugin_host::{Description, HostConfig, HostEvent, Limits, PluginHost, PluginHostError, ProviderCall};
 use linecamp_provider::{Change, DnsCapabilities, ProviderError, RecordSet};
@@ -96,7 +96,7 @@ impl HostedComponent {
             config: ProviderConfig::of_json(config).map_err(|error| error.to_string())?,
             secrets: self.secrets.clone(),
             grant: Grant { reach_private, plain_http: true, ..Grant::default() },
-            dns: DnsSpec {
+            kind: DnsSettings {
                 owner: OwnerId::parse("conformance").expect("a valid constant"),
                 zones: BTreeSet::new(),
                 template: NameTemplate::parse(NameTemplate::DEFAULT).expect("a valid constant"),
@@ -106,7 +106,8 @@ impl HostedComponent {
                 allow_deletes: true,
                 withdraw_inactive: false,
                 extra: Vec::new(),
-            },
+            }
+            .into(),
             is_dry_run: false,
             is_withdrawing: false,
         })
@@ -154,7 +155,7 @@ impl ProviderUnderTest for HostedComponent {
 }
 
 fn described(description: &Description) -> ProviderDescription {
-    let capabilities = description.capabilities;
+    let Capabilities::Dns(capabilities) = description.capabilities;
     ProviderDescription {
         name: description.name.to_string(),
         version: description.version.to_string(),
@@ -175,15 +176,16 @@ fn described(description: &Description) -> ProviderDescription {
 fn request(call: &Call) -> Result<ProviderRequest, String> {
     let name = |text: &String| DomainName::parse(text).map_err(|error| error.to_string());
     Ok(match call {
-        Call::Validate => ProviderRequest::Check,
+        Call::Validate => ProviderRequest::Validate,
         Call::Observe { zone, names } => {
-            ProviderRequest::Observe { zone: name(zone)?, names: names.iter().map(name).collect::<Result<_, _>>()? }
+            let names = names.iter().map(name).collect::<Result<_, _>>()?;
+            ProviderRequest::Dns(DnsRequest::Observe { zone: name(zone)?, names })
         }
-        Call::Apply { zone, key, changes } => ProviderRequest::Apply {
+        Call::Apply { zone, key, changes } => ProviderRequest::Dns(DnsRequest::Apply {
             zone: name(zone)?,
             key: Text::parse(key).map_err(|error| error.to_string())?,
             changes: changes.iter().map(change).collect::<Result<_, _>>()?,
-        },
+        }),
     })
 }
 
@@ -201,8 +203,8 @@ fn model_set(set: &RecordSet) -> Result<ModelSet, String> {
 
 fn result(reply: ProviderReply) -> CallResult {
     match reply {
-        ProviderReply::Checked(_) | ProviderReply::Applied => CallResult::Done(Vec::new()),
-        ProviderReply::Observed(sets) => CallResult::Done(sets.iter().map(kit_set).collect()),
+        ProviderReply::Validated(_) | ProviderReply::Dns(DnsReply::Applied) => CallResult::Done(Vec::new()),
+        ProviderReply::Dns(DnsReply::Observed(sets)) => CallResult::Done(sets.iter().map(kit_set).collect()),
         ProviderReply::Failed(failure) => failed(failure),
     }
 }
@@ -217,8 +219,8 @@ fn failed(failure: ProviderFailure) -> CallResult {
         ProviderFailure::Retry { after, reason } => {
             ProviderError::Retry { after: after.map(|after: Duration| after), reason: reason.to_string() }
         }
-        ProviderFailure::Refused { reason, name } => {
-            ProviderError::Invalid { reason: reason.to_string(), field: None, name: name.map(|name| name.to_string()) }
+        ProviderFailure::Refused { reason, part } => {
+            ProviderError::Invalid { reason: reason.to_string(), field: None, name: part.map(|name| name.to_string()) }
         }
         // The host prepends the name to the message.
         ProviderFailure::Conflict { reason } => {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
 use linecamp_model::{
-    CallId, DnsSpec, DomainName, Grant, Name, NameTemplate, OwnerId, PluginRef, ProviderConfig, ProviderFailure,
+    CallId, DnsSettings, DomainName, Grant, Name, NameTemplate, OwnerId, PluginRef, ProviderConfig, ProviderFailure,
     ProviderReply, ProviderRequest, ProviderSpec, SecretName, Selector, Ttl,
 };
 use linecamp_plugin_host::{HostEvent, InlineHost, PluginHost, ProviderCall, Secrets, SiteSecret};
@@ -121,7 +121,7 @@ async fn through_the_host(
 /// Validates a provider without settings, and asserts that the plugin rejects it.
 async fn time_rejected_call(host: &mut PluginHost, call: CallId, spec: &Arc<ProviderSpec>) -> anyhow::Result<Duration> {
     let began = Instant::now();
-    host.call(ProviderCall { call, spec: Arc::clone(spec), is_local: true, request: ProviderRequest::Check });
+    host.call(ProviderCall { call, spec: Arc::clone(spec), is_local: true, request: ProviderRequest::Validate });
     let event = host.event().await;
     let took = began.elapsed();
     match event {
@@ -138,7 +138,7 @@ fn spec(plugin: &PluginRef) -> anyhow::Result<ProviderSpec> {
         config: ProviderConfig::of_json(r#"{"unknown": 1}"#)?,
         secrets: std::collections::BTreeMap::new(),
         grant: Grant::default(),
-        dns: DnsSpec {
+        kind: DnsSettings {
             owner: OwnerId::parse("bench")?,
             zones: [DomainName::parse("example.org")?].into(),
             template: NameTemplate::parse(NameTemplate::DEFAULT)?,
@@ -148,7 +148,8 @@ fn spec(plugin: &PluginRef) -> anyhow::Result<ProviderSpec> {
             allow_deletes: false,
             withdraw_inactive: false,
             extra: Vec::new(),
-        },
+        }
+        .into(),
         is_dry_run: false,
         is_withdrawing: false,
     })

@@ -1,8 +1,8 @@
 //! Tests of the desired records.
 
 use linecamp_model::{
-    DnsSpec, DomainName, EffectiveLabel, EffectiveLabels, ExtraRecord, LabelKey, LabelValue, Level, Name, NameTemplate,
-    Owner, OwnerId, RecordKey, RecordSet, RecordType, Selector, Target, Text, Ttl, WallTime,
+    DnsSettings, DomainName, EffectiveLabel, EffectiveLabels, ExtraRecord, LabelKey, LabelValue, Level, Name,
+    NameTemplate, Owner, OwnerId, RecordKey, RecordSet, RecordType, Selector, Target, Text, Ttl, WallTime,
 };
 
 use super::{DesiredRecords, HostInput, Location, desired_records};
@@ -25,8 +25,8 @@ fn host(labels: &[(&str, &str)]) -> HostInput {
     HostInput { name: Name::parse("gw").unwrap(), target: Target::Active, labels, observed: None }
 }
 
-fn dns_spec() -> DnsSpec {
-    DnsSpec {
+fn dns_spec() -> DnsSettings {
+    DnsSettings {
         owner: OwnerId::parse("acme").unwrap(),
         zones: [name(ZONE)].into(),
         template: NameTemplate::parse(NameTemplate::DEFAULT).unwrap(),
@@ -39,7 +39,7 @@ fn dns_spec() -> DnsSpec {
     }
 }
 
-fn desired_of(spec: &DnsSpec, hosts: &[HostInput]) -> DesiredRecords {
+fn desired_of(spec: &DnsSettings, hosts: &[HostInput]) -> DesiredRecords {
     let (site, environment) = (Name::parse("camp").unwrap(), Name::parse("retail").unwrap());
     desired_records(spec, Location { site: &site, environment: &environment, zone: &name(ZONE) }, hosts)
 }
@@ -52,7 +52,7 @@ fn shown(desired: &DesiredRecords) -> Vec<String> {
 fn the_address_is_the_label_then_the_observed_one_then_its_own() {
     let own = ("io.linecamp.host.address", "10.0.0.5,fd00::5");
     let check = |labels: &[(&str, &str)], observed: Option<&str>, expected: &[&str]| {
-        let spec = DnsSpec { observed_address: true, ..dns_spec() };
+        let spec = DnsSettings { observed_address: true, ..dns_spec() };
         let host = HostInput { observed: observed.map(|text| text.parse().unwrap()), ..host(labels) };
         assert_eq!(shown(&desired_of(&spec, &[host])), expected);
     };
@@ -78,15 +78,15 @@ fn an_invalid_address_is_rejected_and_never_published() {
 #[test]
 fn hosts_are_left_out_by_label_selector_and_phase() {
     let address = ("io.linecamp.host.address", "10.0.0.5");
-    let count = |spec: &DnsSpec, host: HostInput| desired_of(spec, &[host]).sets.len();
+    let count = |spec: &DnsSettings, host: HostInput| desired_of(spec, &[host]).sets.len();
     assert_eq!(count(&dns_spec(), host(&[address])), 1);
     assert_eq!(count(&dns_spec(), host(&[address, ("io.linecamp.host.external_dns", "False")])), 0);
-    let selective = DnsSpec { hosts: Selector::parse("tier=web").unwrap(), ..dns_spec() };
+    let selective = DnsSettings { hosts: Selector::parse("tier=web").unwrap(), ..dns_spec() };
     assert_eq!(count(&selective, host(&[address])), 0);
     assert_eq!(count(&selective, host(&[address, ("tier", "web")])), 1);
     let inactive = HostInput { target: Target::Inactive, ..host(&[address]) };
     assert_eq!(count(&dns_spec(), inactive.clone()), 1, "what runs goes on");
-    assert_eq!(count(&DnsSpec { withdraw_inactive: true, ..dns_spec() }, inactive), 0);
+    assert_eq!(count(&DnsSettings { withdraw_inactive: true, ..dns_spec() }, inactive), 0);
     assert_eq!(count(&dns_spec(), HostInput { target: Target::Pending, ..host(&[address]) }), 0);
 }
 
@@ -97,7 +97,7 @@ fn hosts_that_share_a_name_share_the_set_and_extra_records_are_filled_in() {
         rtype,
         values: vec![Text::parse(value).unwrap()],
     };
-    let spec = DnsSpec {
+    let spec = DnsSettings {
         template: NameTemplate::parse("{site}").unwrap(),
         extra: vec![
             extra("*.{site}", RecordType::Cname, "{site}.{zone}"),

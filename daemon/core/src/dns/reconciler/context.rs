@@ -41,7 +41,7 @@ impl Context<'_> {
     /// Returns which other providers want which record sets of a zone under the owner id of `spec`.
     pub(super) fn rivals(&self, spec: &ProviderSpec, zone: &DomainName) -> BTreeMap<RecordKey, Vec<Rival>> {
         let mut rivals = BTreeMap::<_, Vec<_>>::new();
-        let is_rival = |other: &ProviderSpec| !other.is_dry_run && other.dns.owner == spec.dns.owner;
+        let is_rival = |other: &ProviderSpec| !other.is_dry_run && other.dns().owner == spec.dns().owner;
         for (id, other) in self.others.iter().filter(|(_, other)| is_rival(&other.spec)) {
             for record in other.desired_in(zone) {
                 let note = OwnedRecordKey { provider: *id, zone: zone.clone(), record: record.clone() };

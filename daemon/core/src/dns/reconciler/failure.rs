@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use linecamp_model::{Claim, DomainName, ProviderFailure, RecordChange, RecordKey};
+use linecamp_model::{Claim, DomainName, ProviderFailure, RecordChange, RecordKey, Text};
 
 use super::{CONFLICT_RETRY_FIRST, Context, DnsEffect, Reconciler, is_claim};
 
@@ -36,8 +36,8 @@ impl Reconciler {
                     false => unobserved,
                 }
             }
-            ProviderFailure::Refused { reason, name } => {
-                let blamed = blamed(step, name.as_ref());
+            ProviderFailure::Refused { reason, part } => {
+                let blamed = blamed(step, part.as_ref());
                 if blamed.is_empty() && changed.one_change_per_call {
                     return self.zone_failed(&zone, failure, &format!("changing zone {zone}"), context);
                 }
@@ -85,14 +85,20 @@ impl Reconciler {
 }
 
 /// Returns the record sets of a step that caused the failure: those of the given name, or the only one in the step.
-fn blamed(step: &[RecordChange], name: Option<&DomainName>) -> Vec<RecordKey> {
+fn blamed(step: &[RecordChange], name: Option<&Text>) -> Vec<RecordKey> {
     let mut records = records_of(step);
     match name {
-        Some(name) => records.retain(|key| key.name == *name || Claim::name_of(key).as_ref() == Ok(name)),
+        Some(name) => records.retain(|key| is_at(key, name)),
         None if 1 < records.len() => records.clear(),
         None => {}
     }
     records
+}
+
+/// Whether a record set, or its ownership TXT record, has this name.
+pub(super) fn is_at(key: &RecordKey, name: &Text) -> bool {
+    let claim = || Claim::name_of(key).is_ok_and(|claim| claim.as_str() == name.as_str());
+    key.name.as_str() == name.as_str() || claim()
 }
 
 /// Returns the record sets of a step; an ownership TXT record counts as the record set it belongs to.

@@ -13,8 +13,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use linecamp_model::{Claim, DomainName, OwnedRecord, ProviderFailure, ProviderRequest, RecordKey, RecordSet, Text};
+use linecamp_model::{
+    Claim, DnsRequest, DomainName, OwnedRecord, ProviderFailure, ProviderRequest, RecordKey, RecordSet, Text,
+};
 
+use super::failure::is_at;
 use super::zone::Zone;
 use super::{Context, DnsEffect, Reconciler, Work};
 use crate::dns::names_of;
@@ -40,7 +43,7 @@ impl Reconciler {
     pub(super) fn observe(&mut self, name: &DomainName, context: &mut Context<'_>) -> Option<Vec<DnsEffect>> {
         let owned = context.owned_in(self.id, name);
         let zone = self.zones.get(name)?;
-        let lists_zones = self.calls.capabilities().is_some_and(|abilities| abilities.lists_zones);
+        let lists_zones = self.calls.capabilities().is_some_and(|capabilities| capabilities.lists_zones);
         if lists_zones && !zone.is_searched && (owned.is_empty() || zone.is_search_due) {
             return Some(self.call_observe(name.clone(), BTreeSet::new(), Observation::default(), context));
         }
@@ -78,8 +81,12 @@ impl Reconciler {
         observation: Observation,
         context: &mut Context<'_>,
     ) -> Vec<DnsEffect> {
-        let request = ProviderRequest::Observe { zone: zone.clone(), names: names.clone() };
-        vec![self.calls.start(context.next_call(), Work::Observe { zone, names, observation }, request)]
+        let request = DnsRequest::Observe { zone: zone.clone(), names: names.clone() };
+        vec![self.calls.start(
+            context.next_call(),
+            Work::Observe { zone, names, observation },
+            ProviderRequest::Dns(request),
+        )]
     }
 
     /// Handles observed record sets: those at the queried names or, for a listing, those with this site's ownership TXT
@@ -93,7 +100,7 @@ impl Reconciler {
         context: &mut Context<'_>,
     ) -> Vec<DnsEffect> {
         if names.is_empty() {
-            let claim = Claim { owner: self.spec.dns.owner.clone(), site: context.site };
+            let claim = Claim { owner: self.spec.dns().owner.clone(), site: context.site };
             let others = context.of_others(self.id, &zone);
             let ours = observed.iter().filter(|set| Claim::read(set).as_ref() == Some(&claim));
             let ours = ours.filter_map(|set| Claim::key_of(&set.key.name)).filter(|key| !others.contains(key));
@@ -124,7 +131,7 @@ impl Reconciler {
                 self.names_per_call = names.len() / 2;
                 return self.observe_next(zone, observation, context);
             }
-            ProviderFailure::Refused { reason, name: Some(name) }
+            ProviderFailure::Refused { reason, part: Some(name) }
                 if self.quarantine_name(&zone, name, reason, &mut observation, context) =>
             {
                 return self.observe_next(zone, observation, context);
@@ -156,14 +163,14 @@ impl Reconciler {
     fn quarantine_name(
         &mut self,
         zone: &DomainName,
-        name: &DomainName,
+        name: &Text,
         reason: &Text,
         observation: &mut Observation,
         context: &Context<'_>,
     ) -> bool {
         let owned = context.owned_in(self.id, zone);
         let zone = self.zones.entry(zone.clone()).or_default();
-        let is_meant = |key: &RecordKey| key.name == *name || Claim::name_of(key).as_ref() == Ok(name);
+        let is_meant = |key: &RecordKey| is_at(key, name);
         let keys = zone.desired.sets.keys().chain(owned.keys());
         let keys: Vec<_> = keys.filter(|key| !zone.is_unobservable(key) && is_meant(key)).cloned().collect();
         let leftovers = observation.leftovers.len();

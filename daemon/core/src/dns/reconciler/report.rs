@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use linecamp_model::limits::{RECORDS_PER_PROVIDER_MAX, reported_record_bytes};
-use linecamp_model::{Generation, OwnedRecordKey, ProviderStatus, RecordState, RecordStatus, Text};
+use linecamp_model::{DnsStatus, Generation, OwnedRecordKey, ProviderStatus, RecordState, RecordStatus, Text};
 
 /// Returns the status of a provider that is no longer configured: `last` is its last reported status, `notes` list the
 /// records it has left.
@@ -15,7 +15,7 @@ pub(crate) fn status_of_removed<'a>(
     let why = Text::lossy("its provider is no longer configured: add it again with `withdraw = true`");
     let records = notes.map(|key| {
         let is_meant = |record: &&RecordStatus| record.zone == key.zone && record.key == key.record;
-        let observed = last.records.iter().find(is_meant).and_then(|record| record.observed.clone());
+        let observed = last.records().iter().find(is_meant).and_then(|record| record.observed.clone());
         let (zone, key, detail) = (key.zone.clone(), key.record.clone(), why.clone());
         RecordStatus { zone, key, values: BTreeSet::new(), observed, state: RecordState::Retained, detail }
     });
@@ -23,7 +23,7 @@ pub(crate) fn status_of_removed<'a>(
         is_local: true,
         failure: Some(Text::lossy("it is no longer configured")),
         converged: Generation::ZERO,
-        records: within(bytes_max, records),
+        kind: DnsStatus { records: within(bytes_max, records) }.into(),
         ..last.clone()
     }
 }

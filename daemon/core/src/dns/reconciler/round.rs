@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use linecamp_model::{
-    Claim, DomainName, EventKind, OwnedRecord, OwnedRecordKey, ProviderFailure, ProviderRequest, ProviderSpec,
-    RecordChange, RecordKey, RecordSet, Text,
+    Claim, DnsRequest, DomainName, EventKind, OwnedRecord, OwnedRecordKey, ProviderFailure, ProviderRequest,
+    ProviderSpec, RecordChange, RecordKey, RecordSet, Text,
 };
 
 use super::failure::records_of;
@@ -19,7 +19,7 @@ const PASSES_MAX: u32 = 4;
 impl Reconciler {
     /// Whether the provider is to withdraw its records and may not delete them.
     pub(super) const fn must_abandon_records(&self) -> bool {
-        self.spec.is_withdrawing && (self.spec.is_dry_run || !self.spec.dns.allow_deletes)
+        self.spec.is_withdrawing && (self.spec.is_dry_run || !self.spec.dns().allow_deletes)
     }
 
     /// Withdraws without a call: the records stay, including their ownership TXT records, and are reported once.
@@ -58,18 +58,18 @@ impl Reconciler {
         observed: &[RecordSet],
         context: &mut Context<'_>,
     ) -> Vec<DnsEffect> {
-        let claim = Claim { owner: self.spec.dns.owner.clone(), site: context.site };
+        let claim = Claim { owner: self.spec.dns().owner.clone(), site: context.site };
         let owned = context.owned_in(self.id, &name);
         let others = context.of_others(self.id, &name);
         let rivals = context.rivals(&self.spec, &name);
-        let Some(&abilities) = self.calls.capabilities() else { return Vec::new() };
+        let Some(&capabilities) = self.calls.capabilities() else { return Vec::new() };
         let zone = self.zones.entry(name.clone()).or_default();
         zone.passes += 1;
         zone.note_unreadable(&owned, observed);
         let deletes_max = if self.spec.is_withdrawing { usize::MAX } else { DELETES_PER_ROUND_MAX };
         let plan = plan(&PlanInput {
             claim: &claim,
-            abilities,
+            capabilities,
             desired: &zone.desired,
             quarantined: &zone.quarantined(),
             deleted: &zone.deleted_since_desired,
@@ -77,7 +77,7 @@ impl Reconciler {
             others: &others,
             rivals: &rivals,
             observed,
-            deletes: self.spec.dns.allow_deletes.then_some(deletes_max.saturating_sub(zone.deletes_done)),
+            deletes: self.spec.dns().allow_deletes.then_some(deletes_max.saturating_sub(zone.deletes_done)),
             one_change_per_call: zone.one_change_per_call || self.has_small_steps,
         });
         let is_passive = self.spec.is_dry_run || self.calls.is_preview() || !context.may_change;
@@ -135,8 +135,8 @@ impl Reconciler {
         let key = Text::lossy(&format!("{}-{}-{:016x}", context.run, self.steps_done, digest(&step)));
         let deleted = step.iter().filter(|change| change.after.is_none() && !is_claim(change)).count();
         self.zones.entry(zone.clone()).or_default().deletes_done += deleted;
-        let request = ProviderRequest::Apply { zone: zone.clone(), key, changes: step.clone() };
-        vec![self.calls.start(context.next_call(), Work::Apply { zone, step, steps }, request)]
+        let request = DnsRequest::Apply { zone: zone.clone(), key, changes: step.clone() };
+        vec![self.calls.start(context.next_call(), Work::Apply { zone, step, steps }, ProviderRequest::Dns(request))]
     }
 
     /// Handles an applied step.

@@ -1,87 +1,31 @@
 //! Validation of a provider's configuration, and conversion of the model's values to API types.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use data_encoding::HEXLOWER_PERMISSIVE;
-use idna::AsciiDenyList;
-use idna::uts46::{DnsLength, Hyphens, Uts46};
 use linecamp_model::limits::{
     EXTRA_RECORDS_MAX, GRANTS_PER_PROVIDER_MAX, PROVIDER_SPEC_BYTES_MAX, SECRETS_PER_PROVIDER_MAX,
     ZONES_PER_PROVIDER_MAX,
 };
 use linecamp_model::{
-    DnsSpec, DomainName, DomainNameError, Endpoint, ExtraRecord, FleetProvider, Grant, Name, NameTemplate, OwnerId,
-    PluginDigest, PluginFile, PluginRef, ProviderConfig, ProviderSpec, RecordKey, RecordSet, RecordStatus, RecordType,
-    SecretName, Selector, Text, Ttl,
+    DnsSettings, Endpoint, FleetProvider, Grant, Name, NameTemplate, OwnerId, PluginDigest, PluginFile, PluginRef,
+    ProviderConfig, ProviderKind, ProviderSpec, ProviderStatus, ProviderStatusKind, SecretName, Selector, Ttl,
 };
 use serde_json::{Map, Value};
 
-use super::{
-    ExtraRecordBody, PluginView, ProviderBody, ProviderCount, ProviderView, RecordPlace, RecordView, SettingError,
-};
+use super::{PluginView, ProviderBody, ProviderCount, ProviderKindName, ProviderView};
+use crate::api::dns::{ExtraRecordBody, a_labels, name_template, zone};
+use crate::api::setting::{SettingError, count, refuse, set, setting};
 use crate::convert::{provider_config, provider_spec_bytes, too_long};
-use crate::limits::EXTRA_VALUES_MAX;
 
 /// The key under which `toml` represents a date in an untyped value.
 const TOML_DATE: &str = "$__toml_private_datetime";
-
-/// Parses a DNS name as people write it: Unicode, upper case and one trailing dot are allowed.
-///
-/// # Errors
-/// [`DomainNameError`] names the invalid label and the problem.
-pub fn domain_name(text: &str) -> Result<DomainName, DomainNameError> {
-    DomainName::parse(&a_labels(text)?)
-}
-
-/// Converts Unicode to IDNA A-labels (UTS 46, non-transitional, as browsers do).
-fn a_labels(text: &str) -> Result<String, DomainNameError> {
-    if text.is_ascii() {
-        return Ok(text.to_owned());
-    }
-    let ascii = Uts46::new().to_ascii(text.as_bytes(), AsciiDenyList::EMPTY, Hyphens::Allow, DnsLength::Ignore);
-    match ascii {
-        Ok(ascii) => Ok(ascii.into_owned()),
-        Err(_) => {
-            let label = Text::lossy(text).to_string();
-            Err(DomainNameError::Label { label, why: "is no internationalised name (IDNA, UTS 46)" })
-        }
-    }
-}
 
 /// Parses the digest of a plugin: `sha256:` and 64 hexadecimal digits, or the digits alone.
 pub fn plugin_digest(text: &str) -> Option<PluginDigest> {
     let digits = text.strip_prefix("sha256:").unwrap_or(text);
     let bytes = HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?;
     bytes.try_into().ok().map(PluginDigest::from_bytes)
-}
-
-/// Attaches the key to a parse error.
-fn setting<T, E: fmt::Display>(key: impl fmt::Display, parsed: Result<T, E>) -> Result<T, SettingError> {
-    parsed.map_err(|problem| refuse(key, problem))
-}
-
-fn refuse(key: impl fmt::Display, problem: impl fmt::Display) -> SettingError {
-    SettingError { key: Text::lossy(&key.to_string()).to_string(), problem: Text::lossy(&problem.to_string()) }
-}
-
-fn count(key: impl fmt::Display, found: usize, count_max: usize) -> Result<(), SettingError> {
-    match found {
-        _ if found <= count_max => Ok(()),
-        _ => Err(refuse(key, format!("has {found} elements; at most {count_max} are allowed"))),
-    }
-}
-
-/// Parses a list as a set: order and duplicates do not matter.
-fn set<T: Ord, E: fmt::Display>(
-    key: &str,
-    found: &[String],
-    count_max: usize,
-    parse: impl Fn(&str) -> Result<T, E>,
-) -> Result<BTreeSet<T>, SettingError> {
-    count(key, found.len(), count_max)?;
-    let one = |(index, text): (usize, &String)| setting(format_args!("{key}[{index}]"), parse(text));
-    found.iter().enumerate().map(one).collect()
 }
 
 impl ProviderBody {
@@ -104,7 +48,9 @@ impl ProviderBody {
                 reach_private: set("reach_private", &self.reach_private, GRANTS_PER_PROVIDER_MAX, endpoint)?,
                 plain_http: self.plain_http,
             },
-            dns: self.dns()?,
+            kind: match self.kind {
+                ProviderKindName::Dns => ProviderKind::Dns(self.dns_settings()?),
+            },
             is_dry_run: self.dry_run,
             is_withdrawing: self.withdraw,
         };
@@ -114,7 +60,8 @@ impl ProviderBody {
         }
     }
 
-    fn dns(&self) -> Result<DnsSpec, SettingError> {
+    /// Validates the settings of a DNS provider and fills in defaults.
+    fn dns_settings(&self) -> Result<DnsSettings, SettingError> {
         if self.zones.is_empty() {
             return Err(refuse("zones", "is empty: name the zones that get the records"));
         }
@@ -122,7 +69,7 @@ impl ProviderBody {
         let ttl = self.ttl.map_or(Some(Ttl::DEFAULT), Ttl::of);
         count("records", self.records.len(), EXTRA_RECORDS_MAX)?;
         let extra = |(index, record): (usize, &ExtraRecordBody)| record.to_extra(index);
-        Ok(DnsSpec {
+        Ok(DnsSettings {
             owner: setting("owner", OwnerId::parse(&self.owner))?,
             zones: set("zones", &self.zones, ZONES_PER_PROVIDER_MAX, zone)?,
             template: setting("template", name_template(template))?,
@@ -196,82 +143,33 @@ fn has_user_info(text: &str) -> bool {
     authority.contains('@') || (!is_port && path.contains('@'))
 }
 
-fn zone(text: &str) -> Result<DomainName, String> {
-    match domain_name(text) {
-        Ok(zone) if zone.first_label() == "*" => Err(format!("a zone is no wildcard, as `{zone}` is")),
-        Ok(zone) => Ok(zone),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
 fn endpoint(text: &str) -> Result<Endpoint, String> {
     let named = text.rsplit_once(':').map(|(host, port)| a_labels(host).map(|host| format!("{host}:{port}")));
     let written = named.transpose().map_err(|error| error.to_string())?;
     Endpoint::parse(written.as_deref().unwrap_or(text)).map_err(|error| error.to_string())
 }
 
-/// Parses a template label by label, because a placeholder is not a valid name yet.
-fn name_template(text: &str) -> Result<NameTemplate, String> {
-    let one = |label: &str| if label.contains('{') { Ok(label.to_owned()) } else { a_labels(label) };
-    let labels: Result<Vec<_>, _> = text.split('.').map(one).collect();
-    let labels = labels.map_err(|error| error.to_string())?;
-    NameTemplate::parse(&labels.join(".")).map_err(|error| error.to_string())
-}
-
-impl ExtraRecordBody {
-    fn to_extra(&self, index: usize) -> Result<ExtraRecord, SettingError> {
-        let key = |name: &str| format!("records[{index}].{name}");
-        let rtype = match RecordType::of(&self.rtype) {
-            RecordType::Other(_) => return Err(refuse(key("type"), "is A, AAAA, CNAME or TXT")),
-            rtype => rtype,
-        };
-        match (self.values.len(), &rtype) {
-            (0, _) => return Err(refuse(key("values"), "is empty: a record needs a value")),
-            (2.., RecordType::Cname) => return Err(refuse(key("values"), "are several; a CNAME has one target")),
-            (values, _) => count(key("values"), values, EXTRA_VALUES_MAX)?,
-        }
-        let value =
-            |(place, text): (usize, &String)| setting(key(&format!("values[{place}]")), record_value(&rtype, text));
-        Ok(ExtraRecord {
-            template: setting(key("template"), name_template(&self.template))?,
-            values: self.values.iter().enumerate().map(value).collect::<Result<_, _>>()?,
-            rtype,
-        })
-    }
-}
-
-/// Parses a value. One without placeholders must fit its type already.
-fn record_value(rtype: &RecordType, text: &str) -> Result<Text, String> {
-    let text = match rtype {
-        RecordType::Cname if !text.contains('{') => a_labels(text).map_err(|error| error.to_string())?,
-        _ => text.to_owned(),
-    };
-    if !text.contains('{') {
-        let key = RecordKey { name: DomainName::parse("x").expect("a letter is a name"), rtype: rtype.clone() };
-        RecordSet::parse(key, Ttl::DEFAULT, &[&text]).map_err(|error| error.to_string())?;
-    }
-    Text::parse(&text).map_err(|error| error.to_string())
-}
-
 impl From<&ProviderSpec> for ProviderBody {
     /// Sets every field, defaults included, so that readers need not know the defaults.
     fn from(spec: &ProviderSpec) -> Self {
+        let ProviderKind::Dns(dns) = &spec.kind;
         let texts = |endpoints: &BTreeSet<Endpoint>| endpoints.iter().map(ToString::to_string).collect();
         Self {
             name: spec.name.to_string(),
             plugin: spec.plugin.name.to_string(),
+            kind: ProviderKindName::of(spec),
             digest: spec.plugin.digest.map(|digest| digest.to_string()),
-            owner: spec.dns.owner.to_string(),
-            zones: spec.dns.zones.iter().map(ToString::to_string).collect(),
-            template: Some(spec.dns.template.to_string()),
-            ttl: Some(spec.dns.ttl.seconds()),
-            hosts: Some(spec.dns.hosts.to_string()),
-            observed_address: spec.dns.observed_address,
-            allow_deletes: spec.dns.allow_deletes,
-            withdraw_inactive: spec.dns.withdraw_inactive,
+            owner: dns.owner.to_string(),
+            zones: dns.zones.iter().map(ToString::to_string).collect(),
+            template: Some(dns.template.to_string()),
+            ttl: Some(dns.ttl.seconds()),
+            hosts: Some(dns.hosts.to_string()),
+            observed_address: dns.observed_address,
+            allow_deletes: dns.allow_deletes,
+            withdraw_inactive: dns.withdraw_inactive,
             dry_run: spec.is_dry_run,
             withdraw: spec.is_withdrawing,
-            records: spec.dns.extra.iter().map(ExtraRecordBody::from).collect(),
+            records: dns.extra.iter().map(ExtraRecordBody::from).collect(),
             config: serde_json::from_str(spec.config.as_str()).unwrap_or_default(),
             secrets: spec.secrets.iter().map(|(name, secret)| (name.to_string(), secret.to_string())).collect(),
             reach: texts(&spec.grant.reach),
@@ -281,12 +179,18 @@ impl From<&ProviderSpec> for ProviderBody {
     }
 }
 
-impl From<&ExtraRecord> for ExtraRecordBody {
-    fn from(record: &ExtraRecord) -> Self {
-        Self {
-            template: record.template.to_string(),
-            rtype: record.rtype.to_string(),
-            values: record.values.iter().map(ToString::to_string).collect(),
+impl ProviderKindName {
+    /// Returns the kind of a provider from its settings.
+    pub const fn of(spec: &ProviderSpec) -> Self {
+        match spec.kind {
+            ProviderKind::Dns(_) => Self::Dns,
+        }
+    }
+
+    /// Returns the kind of a provider from its status.
+    pub const fn of_status(status: &ProviderStatus) -> Self {
+        match status.kind {
+            ProviderStatusKind::Dns(_) => Self::Dns,
         }
     }
 }
@@ -317,26 +221,6 @@ impl PluginView {
             name: plugin.name.to_string(),
             bytes: plugin.bytes,
             pushed_at: plugin.pushed_at.to_string(),
-        }
-    }
-}
-
-impl RecordView {
-    /// Returns the record of `place`.
-    pub fn new(place: RecordPlace<'_>, record: &RecordStatus) -> Self {
-        Self {
-            site: place.site.to_string(),
-            environment: place.environment.to_string(),
-            provider: place.provider.to_string(),
-            zone: record.zone.to_string(),
-            name: record.key.name.to_string(),
-            rtype: record.key.rtype.to_string(),
-            values: record.values.iter().map(ToString::to_string).collect(),
-            observed: record.observed.as_ref().map(|seen| seen.values.iter().map(ToString::to_string).collect()),
-            observed_at: record.observed.as_ref().map(|seen| seen.at.to_string()),
-            state: record.state.to_string(),
-            detail: record.detail.to_string(),
-            failure: place.failure.map(ToString::to_string),
         }
     }
 }

@@ -2,6 +2,7 @@ use linecamp_model::{FleetProvider, Name, PluginFile, ProviderSpec, Selector, Wa
 
 use super::*;
 use crate::api::tests::written;
+use crate::api::{RecordPlace, RecordView, domain_name};
 use crate::tests::sample;
 
 const LEAST: &str = r#"{"name":"shop","plugin":"dns-powerdns","owner":"acme","zones":["acme.example"]}"#;
@@ -66,14 +67,22 @@ fn the_same_shape_is_a_table_of_the_daemons_configuration() {
         spec.config.as_str(),
         r#"{"algorithm":"hmac-sha256","key":{"bits":[1,2.5,true],"name":"k"},"server":"ns1.bücher.example:53"}"#
     );
-    assert_eq!(spec.dns.zones.iter().map(ToString::to_string).collect::<Vec<_>>(), ["xn--bcher-kva.example"]);
-    assert_eq!(spec.dns.extra[0].values[0].as_str(), "Shop.xn--bcher-kva.example.".to_lowercase());
+    assert_eq!(spec.dns().zones.iter().map(ToString::to_string).collect::<Vec<_>>(), ["xn--bcher-kva.example"]);
+    assert_eq!(spec.dns().extra[0].values[0].as_str(), "Shop.xn--bcher-kva.example.".to_lowercase());
     assert_eq!(spec.grant.reach_private.first().map(ToString::to_string), Some("ns1.xn--bcher-kva.example:53".into()));
     let error = toml::from_str::<File>("[[provider]]\nname = \"x\"\nplugin = \"p\"\nzones = [\"z\"]");
     assert!(error.err().expect("there is no owner").to_string().contains("missing field `owner`"));
     let date: File = toml::from_str(&text.replace("name = \"k\"", "since = 2026-11-22")).expect("reads");
     let error = date.provider[0].to_spec().expect_err("a date").to_string();
     assert_eq!(error, "config: has a date, which JSON does not know: put it in quotes");
+}
+
+#[test]
+fn a_provider_is_of_a_known_kind() {
+    assert_eq!(body(LEAST).kind, ProviderKindName::Dns, "the default");
+    assert_eq!(with("kind", "dns".into()), body(LEAST));
+    let error = serde_json::from_str::<ProviderBody>(&LEAST.replace('}', r#","kind":"mail"}"#)).expect_err("no kind");
+    assert!(error.to_string().contains("unknown variant `mail`, expected `dns`"), "{error}");
 }
 
 #[test]
@@ -125,7 +134,7 @@ fn what_does_not_read_is_refused_with_its_key() {
     check(
         "secrets",
         serde_json::json!({"key": "/etc/shadow"}),
-        "secrets.key: `/etc/shadow` is no name of a secret: at most 64 of a-z, 0-9, `-`, `_` and `.`, beginning with a \
+        "secrets.key: `/etc/shadow` is not a secret name: at most 64 of a-z, 0-9, `-`, `_` and `.`, starting with a \
          letter or digit",
     );
     check(
@@ -201,7 +210,7 @@ fn a_name_may_be_written_as_people_write_it() {
     for text in ["", "\u{fc}..a", "a\u{fc} b", "\u{fc}*.a", &"\u{fc}".repeat(64)] {
         assert!(domain_name(text).is_err(), "{text}");
     }
-    let template = with("template", "{host}.Bücher".into()).to_spec().expect("is valid").dns.template;
+    let template = with("template", "{host}.Bücher".into()).to_spec().expect("is valid").dns().template.clone();
     assert_eq!(template.as_str(), "{host}.xn--bcher-kva");
     assert!(with("template", "bü-{host}".into()).to_spec().is_err(), "what stands in braces is no name yet");
 }
@@ -241,7 +250,7 @@ fn a_provider_a_plugin_and_a_record_are_written_as_promised() {
             ProviderCount { sites: 12, converged: 10, failed: 1, left_out: 0 },
         )),
         written(&PluginView::new(&plugin_digest(&"ab".repeat(32)).expect("a digest"), &file)),
-        written(&RecordView::new(place, &status.records[1])),
+        written(&RecordView::new(place, &status.records()[1])),
     ];
     insta::assert_snapshot!(all.join("\n"));
 }

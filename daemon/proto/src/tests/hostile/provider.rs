@@ -3,7 +3,7 @@
 use linecamp_model::limits::{PLUGIN_BYTES_MAX, PLUGIN_PIECE_BYTES_MAX};
 
 use super::*;
-use crate::wire::link::v1::spec_document;
+use crate::wire::link::v1::{provider_spec, provider_status, spec_document};
 
 /// The index of the one document with a body in the samples.
 const ALIVE: usize = 0;
@@ -24,11 +24,18 @@ fn check_spec(change: impl FnOnce(&mut wire::ProviderSpec), path_and_problem: &s
     check_spec_entry(change, &format!("provider.{path_and_problem}"));
 }
 
-fn check_dns(change: impl FnOnce(&mut wire::DnsSpec), path_and_problem: &str) {
-    check_spec(|provider| change(provider.dns.as_mut().expect("dns")), &format!("dns.{path_and_problem}"));
+fn check_dns(change: impl FnOnce(&mut wire::DnsSettings), path_and_problem: &str) {
+    check_spec(|provider| change(dns_of(provider)), &format!("dns.{path_and_problem}"));
 }
 
-fn check_records(change: impl FnOnce(&mut wire::ProviderStatus), path_and_problem: &str) {
+fn dns_of(provider: &mut wire::ProviderSpec) -> &mut wire::DnsSettings {
+    match provider.kind.as_mut() {
+        Some(provider_spec::Kind::Dns(dns)) => dns,
+        None => panic!("the sample is a DNS provider"),
+    }
+}
+
+fn check_status(change: impl FnOnce(&mut wire::ProviderStatus), path_and_problem: &str) {
     let bytes = site_message("status-provider", |kind| match kind {
         from_site::Kind::Status(delta) => {
             match delta.documents[ALIVE].document.as_mut().map(|document| &mut document.body) {
@@ -39,6 +46,22 @@ fn check_records(change: impl FnOnce(&mut wire::ProviderStatus), path_and_proble
         other => panic!("{other:?} is no status"),
     });
     check_site(&bytes, &format!("status.documents[{ALIVE}].provider.{path_and_problem}"));
+}
+
+fn check_records(change: impl FnOnce(&mut wire::DnsStatus), path_and_problem: &str) {
+    let change = |provider: &mut wire::ProviderStatus| match provider.kind.as_mut() {
+        Some(provider_status::Kind::Dns(dns)) => change(dns),
+        None => panic!("the sample is a DNS provider"),
+    };
+    check_status(change, &format!("dns.{path_and_problem}"));
+}
+
+#[test]
+fn a_provider_of_an_unknown_kind_is_refused() {
+    // An older peer does not see a kind that it does not know: to it the field is absent.
+    let problem = "kind: is absent, or of a kind that this build does not know";
+    check_spec(|provider| provider.kind = None, problem);
+    check_status(|provider| provider.kind = None, problem);
 }
 
 #[test]
@@ -71,13 +94,12 @@ fn a_provider_under_a_wrong_key_is_refused() {
 fn bad_settings_of_a_provider_are_refused_with_their_place() {
     check_spec(|provider| provider.plugin.clear(), "plugin: a name cannot be empty");
     check_spec(|provider| provider.digest.truncate(31), "digest: has 31 bytes, not 32");
-    check_spec(|provider| provider.dns = None, "dns: is absent");
     check_spec(|provider| provider.grant = None, "grant: is absent");
     check_spec(|provider| provider.secrets.push(provider.secrets[0].clone()), "secrets[1].name: comes twice");
     check_spec(
         |provider| provider.secrets[0].secret = "../../etc/shadow".to_owned(),
-        "secrets[0].secret: `../../etc/shadow` is no name of a secret: at most 64 of a-z, 0-9, `-`, `_` and `.`, \
-         beginning with a letter or digit",
+        "secrets[0].secret: `../../etc/shadow` is not a secret name: at most 64 of a-z, 0-9, `-`, `_` and `.`, \
+         starting with a letter or digit",
     );
     check_spec(
         |provider| provider.grant.as_mut().expect("a grant").reach.push("*:443".to_owned()),
@@ -139,7 +161,7 @@ fn bad_settings_of_dns_are_refused_with_their_place() {
 fn settings_that_would_not_fit_a_frame_are_refused() {
     check_spec(
         |provider| {
-            let dns = provider.dns.as_mut().expect("dns");
+            let dns = dns_of(provider);
             dns.extra[0].values = vec!["x".repeat(512); 16];
             dns.extra = vec![dns.extra[0].clone(); 4];
         },
@@ -149,7 +171,7 @@ fn settings_that_would_not_fit_a_frame_are_refused() {
 
 #[test]
 fn bad_records_of_a_status_are_refused_with_their_place() {
-    let id = |provider: &mut wire::ProviderStatus, index: usize, change: fn(&mut wire::RecordId)| {
+    let id = |provider: &mut wire::DnsStatus, index: usize, change: fn(&mut wire::RecordId)| {
         change(provider.records[index].id.as_mut().expect("an id"));
     };
     check_records(|provider| provider.records[1].id = None, "records[1].id: is absent");
@@ -183,7 +205,7 @@ fn bad_records_of_a_status_are_refused_with_their_place() {
         |provider| provider.records[0].values = (0..32).map(|index| format!("{index:04096}")).collect(),
         "records: report 131646 bytes; 131072 are allowed",
     );
-    check_records(|provider| provider.plugin = "x".repeat(513), "plugin: a text has at most 512 bytes, not 513");
+    check_status(|provider| provider.plugin = "x".repeat(513), "plugin: a text has at most 512 bytes, not 513");
 }
 
 #[test]

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use linecamp_model::{
-    Claim, DnsSpec, DocumentKey, DomainName, Endpoint, ExtraRecord, FleetProvider, Grant, NameTemplate, Observed,
-    OwnedRecord, OwnedRecordKey, OwnerId, Ownership, PluginDigest, PluginFile, PluginPiece, PluginRef, PluginWant,
-    ProviderConfig, ProviderId, ProviderSpec, ProviderStatus, RecordKey, RecordState, RecordStatus, RecordType,
-    SecretName, Selector, Ttl,
+    Claim, DnsSettings, DnsStatus, DocumentKey, DomainName, Endpoint, ExtraRecord, FleetProvider, Grant, NameTemplate,
+    Observed, OwnedRecord, OwnedRecordKey, OwnerId, Ownership, PluginDigest, PluginFile, PluginPiece, PluginRef,
+    PluginWant, ProviderConfig, ProviderId, ProviderSpec, ProviderStatus, RecordKey, RecordState, RecordStatus,
+    RecordType, SecretName, Selector, Ttl,
 };
 
 use super::*;
@@ -45,7 +45,7 @@ pub(crate) fn provider_spec() -> ProviderSpec {
             reach_private: [endpoint("[fd00::5]:8443"), endpoint("10.0.0.5:53")].into(),
             plain_http: true,
         },
-        dns: DnsSpec {
+        kind: DnsSettings {
             owner: owner(),
             zones: [domain("acme.example"), domain("xn--bcher-kva.example")].into(),
             template: NameTemplate::parse("{host}.{site}").expect("a template"),
@@ -55,7 +55,8 @@ pub(crate) fn provider_spec() -> ProviderSpec {
             allow_deletes: true,
             withdraw_inactive: true,
             extra: vec![extra],
-        },
+        }
+        .into(),
         is_dry_run: true,
         is_withdrawing: true,
     }
@@ -84,18 +85,21 @@ pub(crate) fn provider_status() -> ProviderStatus {
         plugin: text("dns-powerdns 0.1.0"),
         failure: Some(text("dns.acme.example:8443 does not answer")),
         converged: Generation(20),
-        records: vec![
-            record("*.camp-042.acme.example", RecordType::Cname, [alias, alias], RecordState::InSync, ""),
-            record("camp-042.acme.example", RecordType::A, [addresses, &["192.0.2.9"]], RecordState::Update, ""),
-            unseen,
-            record(
-                "camp-042.acme.example",
-                RecordType::Txt,
-                [&[], &["x"]],
-                RecordState::Retained,
-                "deletes are not enabled",
-            ),
-        ],
+        kind: DnsStatus {
+            records: vec![
+                record("*.camp-042.acme.example", RecordType::Cname, [alias, alias], RecordState::InSync, ""),
+                record("camp-042.acme.example", RecordType::A, [addresses, &["192.0.2.9"]], RecordState::Update, ""),
+                unseen,
+                record(
+                    "camp-042.acme.example",
+                    RecordType::Txt,
+                    [&[], &["x"]],
+                    RecordState::Retained,
+                    "deletes are not enabled",
+                ),
+            ],
+        }
+        .into(),
     }
 }
 

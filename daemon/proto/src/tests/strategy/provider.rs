@@ -6,10 +6,10 @@ use linecamp_model::limits::{
     ZONES_PER_PROVIDER_MAX, reported_record_bytes,
 };
 use linecamp_model::{
-    Claim, DnsSpec, DomainName, Endpoint, ExtraRecord, FleetProvider, Grant, NameTemplate, Observed, OwnedRecord,
-    OwnedRecordKey, OwnerId, Ownership, PluginDigest, PluginFile, PluginPiece, PluginRef, PluginWant, ProviderConfig,
-    ProviderId, ProviderSpec, ProviderStatus, RecordKey, RecordState, RecordStatus, RecordType, SecretName, Selector,
-    Ttl,
+    Claim, DnsSettings, DnsStatus, DomainName, Endpoint, ExtraRecord, FleetProvider, Grant, NameTemplate, Observed,
+    OwnedRecord, OwnedRecordKey, OwnerId, Ownership, PluginDigest, PluginFile, PluginPiece, PluginRef, PluginWant,
+    ProviderConfig, ProviderId, ProviderSpec, ProviderStatus, RecordKey, RecordState, RecordStatus, RecordType,
+    SecretName, Selector, Ttl,
 };
 use proptest::collection::btree_set;
 
@@ -87,21 +87,23 @@ fn owner() -> impl Strategy<Value = OwnerId> {
     name().prop_map(|name| OwnerId::parse(name.as_str()).expect("an owner id"))
 }
 
-fn dns() -> impl Strategy<Value = DnsSpec> {
+fn dns() -> impl Strategy<Value = DnsSettings> {
     let zones = length(ZONES_PER_PROVIDER_MAX).prop_flat_map(|count| btree_set(domain(), 0..=count));
     let extra = length(EXTRA_RECORDS_MAX).prop_flat_map(|count| vec(extra(), count));
     let ttl = (0..=u32::MAX >> 1).prop_map(|seconds| Ttl::of(seconds).expect("below 2^31"));
     (owner(), zones, template(), ttl, selector(), any::<[bool; 3]>(), extra).prop_map(
-        |(owner, zones, template, ttl, hosts, [observed_address, allow_deletes, withdraw_inactive], extra)| DnsSpec {
-            owner,
-            zones,
-            template,
-            ttl,
-            hosts,
-            observed_address,
-            allow_deletes,
-            withdraw_inactive,
-            extra,
+        |(owner, zones, template, ttl, hosts, [observed_address, allow_deletes, withdraw_inactive], extra)| {
+            DnsSettings {
+                owner,
+                zones,
+                template,
+                ttl,
+                hosts,
+                observed_address,
+                allow_deletes,
+                withdraw_inactive,
+                extra,
+            }
         },
     )
 }
@@ -121,7 +123,7 @@ fn provider_spec() -> impl Strategy<Value = ProviderSpec> {
             config,
             secrets,
             grant,
-            dns,
+            kind: dns.into(),
             is_dry_run,
             is_withdrawing,
         })
@@ -168,7 +170,7 @@ pub(super) fn provider_status_body() -> BoxedStrategy<Keyed<StatusBody>> {
     let said = (text(), option::of(text()), generation());
     let status =
         (name(), any::<bool>(), said, records()).prop_map(|(name, is_local, (plugin, failure, converged), records)| {
-            ProviderStatus { name, is_local, plugin, failure, converged, records }
+            ProviderStatus { name, is_local, plugin, failure, converged, kind: DnsStatus { records }.into() }
         });
     let keyed = |status: ProviderStatus| {
         (DocumentKey::Provider(ProviderId::of(&status.name)), Some(StatusBody::Provider(status)))
