@@ -20,6 +20,7 @@
 mod backoff;
 mod calls;
 mod dns;
+mod downlink;
 mod fleet;
 mod ledger;
 pub mod mutants;
@@ -38,12 +39,15 @@ mod stories;
 
 pub use calls::{CALL_MAX, RECHECK_DELAY, RECONCILE_INTERVAL, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX};
 pub use dns::{CONFLICT_RETRY_FIRST, DELETES_PER_ROUND_MAX, OWN_ADDRESS_LABEL, QUARANTINE};
+pub use downlink::{
+    Credential, DUPLICATE_CLEARS_AFTER, DUPLICATE_RETRY, DownlinkTimer, FIRST_MESSAGE_MAX, PACE_BURST,
+    PACE_OVERDRAFT_MAX, PACE_PER_SECOND, PROBE_MAX, Peer, REDIALS_PER_SECOND, START_GRACE, SessionEvent,
+};
 pub use fleet::{
-    CERTIFICATE_LIFE, Credential, DUPLICATE_CLEARS_AFTER, DUPLICATE_RETRY, ENVIRONMENT_DEFAULT, Edit, EnvironmentEdit,
-    EventFilter, FIRST_MESSAGE_MAX, Fleet, FleetCommand, FleetCommandError, FleetConfig, FleetOutput, FleetTimer,
-    Force, IssueRequest, LinkCounts, NewToken, PACE_BURST, PACE_OVERDRAFT_MAX, PACE_PER_SECOND, PHASE_DEADLINE,
-    PROBE_MAX, Peer, ProviderSummary, RECOVERIES_PER_DAY_DEFAULT, REDIALS_PER_SECOND, REMOVED_KEEP_DEFAULT,
-    START_GRACE, SWEEP_PERIOD, SavedFleet, SeenLabels, SessionEvent, SiteFilter, SiteRef, Subject, UnreadableRecord,
+    CERTIFICATE_LIFE, ENVIRONMENT_DEFAULT, Edit, EnvironmentEdit, EventFilter, Fleet, FleetCommand, FleetCommandError,
+    FleetConfig, FleetOutput, FleetTimer, FleetView, Force, IssueRequest, LinkCounts, NewToken, PHASE_DEADLINE,
+    ProviderSummary, RECOVERIES_PER_DAY_DEFAULT, REMOVED_KEEP_DEFAULT, SWEEP_PERIOD, SavedFleet, SeenLabels,
+    SiteFilter, SiteRef, Subject, UnreadableRecord,
 };
 pub use rng::Rng;
 pub use site::{

@@ -339,7 +339,7 @@ impl Pair {
 
     /// Returns the operator's view of the site named `camp`.
     pub fn view(&self) -> SiteView {
-        self.fleet.site(&site_ref("camp"), self.now()).expect("camp is known")
+        self.fleet.view().site(&site_ref("camp"), self.now()).expect("camp is known")
     }
 
     /// Returns the value of one of camp's labels, as shown to operators.
@@ -364,7 +364,7 @@ impl Pair {
 
     /// Returns the events shown to operators.
     pub fn events(&self) -> Vec<Event> {
-        self.fleet.events(0, EventFilter::default(), 10_000).into_iter().map(|view| view.event).collect()
+        self.fleet.view().events(0, EventFilter::default(), 10_000).into_iter().map(|view| view.event).collect()
     }
 
     /// Returns the current time.
@@ -382,7 +382,7 @@ impl Pair {
     pub fn operator(&mut self, command: FleetCommand) -> CommandId {
         let id = self.next_command;
         self.next_command = id.next();
-        self.fleet.handle_command(id, command, self.now());
+        self.fleet.handle_command(id, Actor::Operator, command, self.now());
         id
     }
 

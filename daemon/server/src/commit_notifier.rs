@@ -1,31 +1,19 @@
-//! Announces what became durable, to requests that wait for events and to the log.
+//! Announces events that became durable to requests that wait for them.
 //!
-//! The state machine's state is ahead of the disk. Events are shown, and joins and removals of sites are logged, only
-//! after the write that holds them is durable: a write that fails never happened.
+//! The state machine's state is ahead of the disk. Events are shown only after the write that holds them is durable: a
+//! write that fails never happened.
 
 use std::collections::BTreeMap;
 
-use linecamp_model::{DocumentKey, FleetChange, SiteId, SpecBody, WriteId};
+use linecamp_model::{FleetChange, WriteId};
 use tokio::sync::watch;
 
-/// Writes in progress that contain events or milestones, and the newest durable event.
+/// Writes in progress that contain events, and the newest durable event.
 #[derive(Debug)]
 pub(crate) struct CommitNotifier {
-    staged: BTreeMap<WriteId, Staged>,
+    /// The newest event of each write.
+    staged: BTreeMap<WriteId, u64>,
     newest: watch::Sender<u64>,
-}
-
-#[derive(Debug, Default)]
-struct Staged {
-    newest: Option<u64>,
-    milestones: Vec<Milestone>,
-}
-
-/// A change worth an entry in the log.
-#[derive(Debug, PartialEq, Eq)]
-enum Milestone {
-    Joined { site: SiteId, name: String },
-    Removed { site: SiteId },
 }
 
 impl CommitNotifier {
@@ -39,38 +27,24 @@ impl CommitNotifier {
         self.newest.subscribe()
     }
 
-    /// Records the events and milestones of a write that is submitted to the store.
+    /// Records the events of a write that is submitted to the store.
     pub(crate) fn stage(&mut self, write: WriteId, changes: &[FleetChange]) {
         let newest = changes.iter().filter_map(|change| match change {
             FleetChange::Event(seq, Some(_)) => Some(*seq),
             _ => None,
         });
-        let staged = Staged {
-            newest: newest.max(),
-            milestones: changes.iter().filter_map(|change| milestone(change, changes)).collect(),
-        };
-        if staged.newest.is_some() || !staged.milestones.is_empty() {
-            self.staged.insert(write, staged);
+        if let Some(newest) = newest.max() {
+            self.staged.insert(write, newest);
         }
     }
 
-    /// Announces the contents of a write that is durable.
+    /// Announces the events of a write that is durable.
     pub(crate) fn announce(&mut self, write: WriteId) {
-        let Some(staged) = self.staged.remove(&write) else {
-            return;
-        };
-        for milestone in staged.milestones {
-            match milestone {
-                Milestone::Joined { site, name } => tracing::info!(site = name, site_id = %site, "site joined"),
-                Milestone::Removed { site } => tracing::info!(site_id = %site, "site removed"),
-            }
-        }
-        self.newest.send_if_modified(|newest| match staged.newest {
-            Some(seq) if *newest < seq => {
-                *newest = seq;
-                true
-            }
-            Some(_) | None => false,
+        let Some(seq) = self.staged.remove(&write) else { return };
+        self.newest.send_if_modified(|newest| {
+            let is_newer = *newest < seq;
+            *newest = seq.max(*newest);
+            is_newer
         });
     }
 
@@ -78,25 +52,6 @@ impl CommitNotifier {
     pub(crate) fn discard(&mut self, write: WriteId) {
         self.staged.split_off(&write);
     }
-}
-
-fn milestone(change: &FleetChange, all: &[FleetChange]) -> Option<Milestone> {
-    match change {
-        FleetChange::TokenUse(_, site, Some(_)) => Some(Milestone::Joined { site: *site, name: name_in(all, *site) }),
-        FleetChange::RevokedKey(fingerprint, Some(_)) => Some(Milestone::Removed { site: SiteId::of_key(fingerprint) }),
-        _ => None,
-    }
-}
-
-fn name_in(changes: &[FleetChange], site: SiteId) -> String {
-    let name = changes.iter().find_map(|change| match change {
-        FleetChange::Spec(of, DocumentKey::Site, Some(document)) if *of == site => match &document.body {
-            Some(SpecBody::Site(spec)) => Some(spec.name.to_string()),
-            Some(SpecBody::Host(_) | SpecBody::Provider(_)) | None => None,
-        },
-        _ => None,
-    });
-    name.unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -82,21 +82,21 @@ impl LoopState<'_> {
     fn write_fleet(&self, metrics: &mut Metrics) {
         let help = "Sites, by environment, phase and link state.";
         let mut sites = metrics.family("linecamp_sites", Kind::Gauge, help);
-        for ((environment, phase, link), count) in self.fleet.site_counts() {
+        for ((environment, phase, link), count) in self.fleet.view().site_counts() {
             let labels = [("environment", environment.as_str()), ("phase", phase.as_str()), ("link", link.as_str())];
             sites.sample(&labels, count);
         }
         let help = "Sites whose status matches their spec.";
-        metrics.one("linecamp_sites_converged", Kind::Gauge, help, self.fleet.converged_count());
+        metrics.one("linecamp_sites_converged", Kind::Gauge, help, self.fleet.view().converged_count());
         let help = "Sites rejected because their record in the database cannot be read.";
         metrics.one("linecamp_sites_unreadable", Kind::Gauge, help, self.fleet.quarantined().count());
-        let counts = self.fleet.link_counts();
+        let counts = self.fleet.view().link_counts();
         metrics
             .family("linecamp_links", Kind::Gauge, "Sites, by link state.")
             .sample(&[("state", "connected")], counts.connected)
             .sample(&[("state", "reconnecting")], counts.reconnecting)
             .sample(&[("state", "disconnected")], counts.disconnected);
-        let providers = self.fleet.providers(None);
+        let providers = self.fleet.view().providers(None);
         let sum = |count: fn(&ProviderSummary) -> usize| providers.iter().map(count).sum::<usize>();
         metrics
             .family(
@@ -108,14 +108,14 @@ impl LoopState<'_> {
             .sample(&[("state", "pending")], sum(|of| of.sites.saturating_sub(of.failed + of.converged)))
             .sample(&[("state", "working")], sum(|of| of.converged));
         metrics.one("linecamp_providers", Kind::Gauge, "Central providers.", providers.len());
-        metrics.one("linecamp_plugins", Kind::Gauge, "Uploaded plugins.", self.fleet.plugins().count());
+        metrics.one("linecamp_plugins", Kind::Gauge, "Uploaded plugins.", self.fleet.view().plugins().count());
         let help = "1 while the fleet database cannot be written and changes are rejected, 0 otherwise.";
         let is_failing = u8::from(self.fleet.store_fault().is_some());
         metrics.one("linecamp_store_failing", Kind::Gauge, help, is_failing);
         let help = "Sites that report a storage failure: disk full, not writable or corrupt.";
-        metrics.one("linecamp_sites_storage_failed", Kind::Gauge, help, self.fleet.storage_failure_count());
+        metrics.one("linecamp_sites_storage_failed", Kind::Gauge, help, self.fleet.view().storage_failure_count());
         let help = "Events recorded in the fleet so far.";
-        metrics.one("linecamp_events_total", Kind::Counter, help, self.fleet.last_event());
+        metrics.one("linecamp_events_total", Kind::Counter, help, self.fleet.view().last_event());
     }
 }
 

@@ -83,7 +83,7 @@ impl PluginRegistry {
 
     async fn find(&self, digest: PluginDigest) -> Result<Option<PluginFile>, RequestError> {
         self.fleet
-            .query(move |fleet, _| fleet.plugins().find(|(one, _)| *one == digest).map(|(_, file)| file.clone()))
+            .query(move |fleet, _| fleet.view().plugins().find(|(one, _)| *one == digest).map(|(_, file)| file.clone()))
             .await
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use linecamp_core::{Fleet, FleetCommand, FleetCommandError, FleetOutput, StoreFault};
-use linecamp_model::{CommandId, FromServer, Instant, Now, SessionId, WriteId};
+use linecamp_model::{Actor, CommandId, Instant, Now, SessionId, WriteId};
 use linecamp_service::{Metrics, ServiceManager};
 use linecamp_store::Answer;
 use linecamp_transport::{SystemClock, WallClock as _};
@@ -174,7 +174,7 @@ impl ServerLoop {
             }
             Event::Request(Request::Command(command, reply)) => {
                 let id = self.pending_replies.register(reply);
-                self.fleet.handle_command(id, command, now);
+                self.fleet.handle_command(id, Actor::Operator, command, now);
             }
             Event::Request(Request::Query(read)) => run_query(|| read(&self.fleet, now)),
             Event::Request(Request::Metrics(reply)) => run_query(|| {
@@ -206,13 +206,7 @@ impl ServerLoop {
 
     fn perform(&mut self, output: FleetOutput) {
         match output {
-            FleetOutput::Send { session, message } => {
-                if matches!(message, FromServer::Welcome(_)) {
-                    let (fleet, now) = (&self.fleet, self.clock.now());
-                    self.sessions.record_welcome(session, |site| Some(fleet.site_by_id(site, now)?.name));
-                }
-                self.link.send(session, &message);
-            }
+            FleetOutput::Send { session, message } => self.link.send(session, &message),
             FleetOutput::Issue { session, request } => self.link.issue(session, request),
             FleetOutput::ReadPlugin { session, want } => {
                 if let Some(handle) = self.link.handle(session) {
@@ -229,6 +223,16 @@ impl ServerLoop {
             }
             FleetOutput::TryStore(write) => self.store.try_room(write),
             FleetOutput::ResumeStore(write) => self.store.resume(write),
+            FleetOutput::LinkUp { session, .. } => {
+                let (fleet, now) = (&self.fleet, self.clock.now());
+                self.sessions.record_welcome(session, |site| Some(fleet.view().site_by_id(site, now)?.name));
+            }
+            // The end of the session follows, with the reason.
+            FleetOutput::LinkDown { .. } => {}
+            FleetOutput::SiteJoined { site, name } => {
+                tracing::info!(site = name.as_str(), site_id = %site, "site joined");
+            }
+            FleetOutput::Removed { site } => tracing::info!(site_id = %site, "site removed"),
             FleetOutput::Reply { command, result } => self.pending_replies.reply(command, result),
         }
     }

@@ -74,9 +74,9 @@ impl Server {
             tracing::warn!(%problem, "cannot write the fleet database: sites stay connected, changes are rejected");
             fleet.handle_store_unwritable(store::fault_of(problem.fault_kind()), clock.now());
         }
-        let listed = fleet.plugins().map(|(digest, _)| digest);
+        let listed = fleet.view().plugins().map(|(digest, _)| digest);
         let plugins = Arc::new(PluginFolder::open(config.layout.plugins(), listed)?);
-        let commit_notifier = CommitNotifier::new(fleet.last_event());
+        let commit_notifier = CommitNotifier::new(fleet.view().last_event());
         let (stop, stopping) = watch::channel(false);
         let (request_sender, requests) = mpsc::channel(REQUESTS_MAX);
         let (note_sender, sessions) = mpsc::channel(SESSION_NOTES_MAX);

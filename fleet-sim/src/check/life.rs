@@ -2,7 +2,7 @@
 
 use linecamp_core::{Fleet, SessionEvent};
 use linecamp_model::{
-    FleetChange, FromServer, KeyFingerprint, Life, LinkState, Phase, PhaseEvent, Registration, SessionId, SiteId,
+    FleetChange, KeyFingerprint, Life, LinkState, Phase, PhaseEvent, Registration, SessionId, SiteId,
 };
 
 use super::promises::token;
@@ -34,11 +34,13 @@ impl Watch {
     }
 
     /// The server admits a session.
-    pub(crate) fn server_admits(&mut self, session: SessionId, message: &FromServer, disk: &Disk<FleetChange>) {
-        let (FromServer::Welcome(_), Some(id)) = (message, self.sessions.get(&session).copied()) else {
-            return;
-        };
+    pub(crate) fn server_admits(&mut self, session: SessionId, id: SiteId, disk: &Disk<FleetChange>) {
+        let Some(key_owner) = self.sessions.get(&session).copied() else { return };
         let Some(site) = self.sites.get_mut(&id) else { return };
+        if key_owner != id {
+            let node = site.node;
+            return self.find("one-session", [node], format!("session {session} was let in as site {id}"));
+        }
         let (before, node, key) = (site.live.replace(session), site.node, site.key);
         if let Some(before) = before.filter(|before| *before != session) {
             let what = format!("session {session} was let in while session {before} is up");
@@ -64,7 +66,7 @@ impl Watch {
     /// Compares the link state that the server reports for a site with its sessions.
     pub(crate) fn check_link(&mut self, id: SiteId, fleet: &Fleet) {
         let Some(site) = self.sites.get_mut(&id) else { return };
-        let Some((state, session)) = fleet.link(id) else { return };
+        let Some((state, session)) = fleet.view().link(id) else { return };
         let before = site.link.replace(state);
         let (live, node) = (site.live, site.node);
         if let Some(live) = live.filter(|live| state != LinkState::Connected || session != Some(*live)) {

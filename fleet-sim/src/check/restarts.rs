@@ -27,7 +27,7 @@ impl Watch {
     /// Compares a running server with one started from its disk: both must know the same about every site.
     pub(crate) fn check_same_fleet(&mut self, running: &Fleet, started: &Fleet, now: Now) {
         let known = |fleet: &Fleet, site: SiteId| {
-            let view = fleet.site_by_id(site, now)?;
+            let view = fleet.view().site_by_id(site, now)?;
             // What a pending site reports is held in memory only.
             let labels: Vec<_> = view.labels.into_iter().filter(|(_, label)| label.owner != Owner::Reported).collect();
             Some((view.name, view.phase, view.spec_generation, view.converged_generation, labels))

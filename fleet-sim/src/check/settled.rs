@@ -26,7 +26,7 @@ pub(crate) struct Settling<'a> {
 /// Returns why a site differs from the expected final state, or `None` if it matches.
 pub(crate) fn unsettled(of: &Settling<'_>, fleet: &Fleet) -> Option<String> {
     let name = of.name;
-    if fleet.is_revoked(of.key) {
+    if fleet.view().is_revoked(of.key) {
         return match &of.has_ended {
             Some(_) => None,
             None => Some(format!("{name} was removed and has not forgotten who it was; {}", doing(of))),
@@ -36,7 +36,7 @@ pub(crate) fn unsettled(of: &Settling<'_>, fleet: &Fleet) -> Option<String> {
         let how = of.has_ended.as_deref().unwrap_or("is off");
         return Some(format!("{name} is registered at the server or to be, and its daemon {how}"));
     };
-    let Some(view) = fleet.site_by_id(of.id, of.at_server) else {
+    let Some(view) = fleet.view().site_by_id(of.id, of.at_server) else {
         return Some(format!("the server knows no {name}; {}", doing(of)));
     };
     let local = site.view(of.at_site);

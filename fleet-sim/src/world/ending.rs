@@ -90,7 +90,7 @@ impl<C: Carrier> World<C> {
             told: &node.told,
         };
         let late = unsettled(&settling, fleet);
-        if late.is_some() || fleet.is_revoked(&node.key) { late } else { self.why_misplaced(number) }
+        if late.is_some() || fleet.view().is_revoked(&node.key) { late } else { self.why_misplaced(number) }
     }
 
     /// Completes the run.
@@ -164,8 +164,8 @@ impl<C: Carrier> World<C> {
             traffic.dials_arrived += of_node.dials_arrived;
         }
         let counts = self.server.fleet.as_ref().map(|fleet| {
-            let links = fleet.link_counts();
-            Counts { links, converged: fleet.converged_count() }
+            let links = fleet.view().link_counts();
+            Counts { links, converged: fleet.view().converged_count() }
         });
         self.meter.sample(self.elapsed, counts, traffic);
         if self.part != Part::FaultEnd {

@@ -85,13 +85,13 @@ impl<C: Carrier> World<C> {
     pub(super) fn accept(&mut self, node: NodeId) {
         let (key, now) = (self.nodes[node].key, self.server.now(self.elapsed));
         let fleet = self.server.fleet.as_deref();
-        let view = fleet.and_then(|fleet| fleet.site_by_id(SiteId::of_key(&key), now));
+        let view = fleet.and_then(|fleet| fleet.view().site_by_id(SiteId::of_key(&key), now));
         match view {
             Some(view) if view.phase == Phase::Pending => {
                 self.shift(node, Subject::Site, &IN, |_, site| FleetCommand::Accept(site));
             }
             Some(_) => {}
-            None if fleet.is_some_and(|fleet| fleet.is_revoked(&key)) => {}
+            None if fleet.is_some_and(|fleet| fleet.view().is_revoked(&key)) => {}
             None => self.after(AGAIN, super::SimEvent::Accept(node)),
         }
     }
@@ -136,7 +136,7 @@ impl<C: Carrier> World<C> {
     /// Returns an operator's reference to a site: its name in the list of sites.
     fn site_ref(&self, node: NodeId, subject: Subject) -> Option<SiteRef> {
         let now = self.server.now(self.elapsed);
-        let view = self.server.fleet.as_ref()?.site_by_id(self.nodes[node].id(), now)?;
+        let view = self.server.fleet.as_ref()?.view().site_by_id(self.nodes[node].id(), now)?;
         let name = match subject {
             Subject::Site => view.name,
             Subject::Gateway => view.hosts.first()?.name.clone(),

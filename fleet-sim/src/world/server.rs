@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use linecamp_core::{Fleet, FleetCommand, FleetConfig, FleetOutput, SavedFleet, SessionEvent, StoreFault};
-use linecamp_model::{CommandId, FleetChange, FromServer, Now, SessionId, SiteId, WriteId};
+use linecamp_model::{Actor, CommandId, FleetChange, FromServer, Now, SessionId, SiteId, WriteId};
 use linecamp_proto::{VERSIONS, decode_from_server, encode_from_server};
 
 use super::{FaultEnd, Part, SimEvent, World};
@@ -119,7 +119,7 @@ impl<C: Carrier> World<C> {
         }
         self.watch.operator_waits(id, self.elapsed);
         if let Some(fleet) = &mut self.server.fleet {
-            fleet.handle_command(id, command, now);
+            fleet.handle_command(id, Actor::Operator, command, now);
         }
         self.drain_server();
         true
@@ -180,6 +180,11 @@ impl<C: Carrier> World<C> {
             let server = &mut self.server;
             let Some(fleet) = &mut server.fleet else { return };
             let Some(output) = fleet.poll_output() else { break };
+            // The server dies between two things that it does, not between two that it learns.
+            if output.is_notice() {
+                self.server_notes(&output);
+                continue;
+            }
             match server.fuse {
                 Some(0) => {
                     let off_for = server.off_for;
@@ -235,6 +240,10 @@ impl<C: Carrier> World<C> {
                 self.begin_server_disk();
             }
             FleetOutput::ResumeStore(_) => self.server.disk.resume(),
+            FleetOutput::LinkUp { .. }
+            | FleetOutput::LinkDown { .. }
+            | FleetOutput::SiteJoined { .. }
+            | FleetOutput::Removed { .. } => {}
             FleetOutput::Reply { command, result } => {
                 let node = self.watch.node_asked(command);
                 self.note(node, "server replies", &[command.0, u64::from(result.is_ok())], || {
@@ -244,6 +253,13 @@ impl<C: Carrier> World<C> {
                 self.watch.operator_is_answered(command);
                 self.watch.reply(command, &result, &self.server.disk);
             }
+        }
+    }
+
+    /// Handles a notice: it is checked, and has no effect in the simulated world.
+    fn server_notes(&mut self, output: &FleetOutput) {
+        if let FleetOutput::LinkUp { session, site } = output {
+            self.watch.server_admits(*session, *site, &self.server.disk);
         }
     }
 
@@ -258,7 +274,6 @@ impl<C: Carrier> World<C> {
         }
         self.watch.server_tells(session, message, &self.server.disk);
         self.watch.server_sends(session, message, &self.server.disk);
-        self.watch.server_admits(session, message, &self.server.disk);
         self.carrier.send_to_site(session, message, &bytes);
     }
 

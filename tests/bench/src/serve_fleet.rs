@@ -23,8 +23,8 @@ use linecamp_core::{
 };
 use linecamp_model::limits::FRAME_BYTES_MAX;
 use linecamp_model::{
-    CommandId, FromServer, FromSite, IdentityGrant, JoinSecret, JoinToken, LabelKey, LabelPatch, LabelValue, Name,
-    SessionId, Text, TokenId, WriteId,
+    Actor, CommandId, FromServer, FromSite, IdentityGrant, JoinSecret, JoinToken, LabelKey, LabelPatch, LabelValue,
+    Name, SessionId, Text, TokenId, WriteId,
 };
 use linecamp_proto::record::fleet_change;
 use linecamp_proto::{VERSIONS, decode_from_site, encode_from_server, encode_refusal, refusal_code_number};
@@ -146,7 +146,7 @@ impl ServerLoop {
 
     fn command(&mut self, command: FleetCommand) -> anyhow::Result<()> {
         self.commands += 1;
-        self.fleet.handle_command(CommandId(self.commands), command, self.clock.now());
+        self.fleet.handle_command(CommandId(self.commands), Actor::Operator, command, self.clock.now());
         self.perform_outputs()
     }
 
@@ -257,6 +257,12 @@ impl ServerLoop {
                     self.store.submit_trial(write.0).context("the bench's store has room")?;
                 }
                 FleetOutput::ResumeStore(write) => self.store.resume(write.0),
+                FleetOutput::LinkUp { session, .. } => {
+                    if let Some(open) = self.sessions.get_mut(&session) {
+                        open.is_linked = true;
+                    }
+                }
+                FleetOutput::LinkDown { .. } | FleetOutput::SiteJoined { .. } | FleetOutput::Removed { .. } => {}
                 FleetOutput::Reply { result, .. } => {
                     if let Err(error) = result {
                         bail!("a command was refused: {error:?}");
@@ -269,7 +275,6 @@ impl ServerLoop {
 
     fn send(&mut self, session: SessionId, message: &FromServer) {
         if let Some(open) = self.sessions.get_mut(&session) {
-            open.is_linked |= matches!(message, FromServer::Welcome(_));
             // A session whose queue is full or that has ended reports that itself.
             drop(open.handle.outgoing.try_send(encode_from_server(message)));
         }

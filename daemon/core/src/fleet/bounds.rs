@@ -13,14 +13,12 @@ use linecamp_model::{
     SessionId, SiteId, Text, TokenId, VersionRange, WallTime,
 };
 
-use super::config::{FIRST_MESSAGE_MAX, OPENING_SESSIONS_MAX, SWEEP_PERIOD};
-use super::operator::{NewToken, decide};
+use super::config::SWEEP_PERIOD;
+use super::operator::decide;
 use super::registry::{self, Joining};
 use super::state::FleetState;
-use super::{
-    Credential, EnvironmentEdit, Fleet, FleetCommand, FleetCommandError, FleetConfig, FleetOutput, Peer, SavedFleet,
-    SessionEvent,
-};
+use super::{EnvironmentEdit, Fleet, FleetCommand, FleetCommandError, FleetConfig, FleetOutput, NewToken, SavedFleet};
+use crate::downlink::{Credential, FIRST_MESSAGE_MAX, OPENING_SESSIONS_MAX, Peer, SessionEvent};
 use crate::ledger::Replay;
 use crate::rng::Rng;
 use crate::testing::{name, patch};
@@ -161,19 +159,19 @@ fn events_have_a_bound_for_each_origin() {
     let mut state = FleetState::default();
     let event = || Event { at: NOW.wall, kind: EventKind::DaemonStarted, site: None, text: Text::default() };
     for _ in 0..SERVER_EVENTS_MAX + 100 {
-        apply(&mut state, |state| state.event_changes(event()));
+        apply(&mut state, |state| state.events.event_changes(event()));
     }
-    assert_eq!(state.events.len(), SERVER_EVENTS_MAX);
+    assert_eq!(state.events.after(0).count(), SERVER_EVENTS_MAX);
     for site in 0..=SERVER_EVENTS_MAX / SERVER_EVENTS_PER_SITE_MAX {
         let site = SiteId::of_key(&key(site));
         for _ in 0..SERVER_EVENTS_PER_SITE_MAX / 50 + 1 {
             let events = (0..50).map(|_| event()).collect();
-            apply(&mut state, |state| state.site_event_changes(site, events, NOW));
+            apply(&mut state, |state| state.events.site_event_changes(site, events, NOW));
         }
-        let of_site = state.events.values().filter(|logged| logged.event.site == Some(site)).count();
+        let of_site = state.events.after(0).filter(|(_, logged)| logged.event.site == Some(site)).count();
         assert_eq!(of_site, SERVER_EVENTS_PER_SITE_MAX);
     }
-    assert_eq!(state.events.len(), 2 * SERVER_EVENTS_MAX, "neither pushes out the other");
+    assert_eq!(state.events.after(0).count(), 2 * SERVER_EVENTS_MAX, "neither pushes out the other");
 }
 
 fn fleet(records: Vec<FleetChange>) -> Fleet {

@@ -3,46 +3,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use linecamp_model::{FleetChange, Salvage, SiteId, Text, VersionRange};
-
-/// How long a new session may take to send its first message. After that, it is closed.
-pub const FIRST_MESSAGE_MAX: Duration = Duration::from_secs(10);
-
-/// How long an established session has to answer a probe before another machine with its identity takes its place: a
-/// few round trips of a satellite link.
-pub const PROBE_MAX: Duration = Duration::from_secs(5);
-
-/// When a machine refused as a duplicate may retry.
-pub const DUPLICATE_RETRY: Duration = Duration::from_secs(60);
-
-/// How long after the last refused duplicate its condition clears: ten of its retries.
-pub const DUPLICATE_CLEARS_AFTER: Duration = Duration::from_secs(600);
-
-/// How long after a server start no site is reported as disconnected: load on the server must not look like a failed
-/// site.
-pub const START_GRACE: Duration = Duration::from_secs(180);
+use linecamp_model::{Environment, FleetChange, Salvage, SiteId, Text, VersionRange};
 
 /// How long a transitional phase may take before a condition is raised. The phase never ends on its own.
 pub const PHASE_DEADLINE: Duration = Duration::from_secs(600);
-
-/// How many sites per second the server assigns retry slots to: about a tenth of the handshakes one core can handle, so
-/// that operators are served meanwhile.
-pub const REDIALS_PER_SECOND: u32 = 500;
-
-/// The first retry slot after a planned stop: time for the next server process to start.
-pub(super) const RESTART_ALLOWANCE: Duration = Duration::from_secs(1);
-
-/// The maximum number of sessions that have not sent their first message. Further ones are assigned a retry slot.
-pub(super) const OPENING_SESSIONS_MAX: usize = 2_048;
 
 /// How long to wait after a failed commit before retrying the store and asking sites for their status again.
 pub(super) const STORE_RETRY: Duration = Duration::from_secs(30);
 
 /// When a site whose record cannot be read may retry: an operator has to repair the record first.
 pub(super) const QUARANTINE_RETRY: Duration = Duration::from_secs(600);
-
-/// How long to wait before re-sending what a reader could not persist.
-pub(super) const RESEND_AFTER: Duration = Duration::from_secs(5);
 
 /// How often expired records are removed: removed sites and expired tokens.
 pub const SWEEP_PERIOD: Duration = Duration::from_secs(600);
@@ -52,9 +22,6 @@ pub(super) const TOKEN_KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The lifetime of a site's certificate: 30 days, renewed at two thirds; a site that was offline for longer recovers.
 pub const CERTIFICATE_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
-
-/// The minimum interval between two certificates of one session: each costs a signature.
-pub(super) const RENEW_INTERVAL_MIN: Duration = Duration::from_secs(60);
 
 /// How far a new certificate is backdated, for sites whose clock is a little behind: at most this, and at most a
 /// [part](CERTIFICATE_BACKDATE_PART) of its lifetime, so that it is not due for renewal when issued.
@@ -68,6 +35,13 @@ pub const RECOVERIES_PER_DAY_DEFAULT: u32 = 5;
 
 /// How long a removed site stays visible, unless its environment overrides it.
 pub const REMOVED_KEEP_DEFAULT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// The rules of an environment that was never edited.
+pub const ENVIRONMENT_DEFAULT: Environment = Environment {
+    approval: false,
+    recoveries_per_day_max: RECOVERIES_PER_DAY_DEFAULT,
+    removed_keep: REMOVED_KEEP_DEFAULT,
+};
 
 /// The fixed configuration of the server's state machine.
 #[derive(Clone, Debug)]

@@ -1,29 +1,17 @@
 //! Inputs and outputs of the server's state machine.
 
 use linecamp_model::{
-    CommandId, FleetChange, FromServer, FromSite, Name, PluginWant, Refusal, SessionId, SiteId, Text, WallTime, WriteId,
+    CommandId, FleetChange, FromServer, Name, PluginWant, Refusal, SessionId, SiteId, WallTime, WriteId,
 };
 
-use super::downlink::Peer;
-use super::operator::FleetCommandError;
+use super::command::FleetCommandError;
+use crate::downlink::DownlinkTimer;
 
-/// The timers of the server's state machine.
+/// The timers of the server's state machine. At one deadline, they expire in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FleetTimer {
-    /// A session missed its deadline to send its first message or to close.
-    Late(SessionId),
-    /// The probe of an established session timed out; this session waits to take its place.
-    ProbeLate(SessionId),
-    /// Send a session the acknowledgement of its status and events.
-    Acknowledge(SessionId),
-    /// Send a session the plugin pieces it requested.
-    Pieces(SessionId),
-    /// Retry the delta that a session could not persist.
-    Resend(SessionId),
-    /// A lost link did not come back in time.
-    Disconnect(SiteId),
-    /// A duplicate has not been seen for a while.
-    DuplicateClears(SiteId),
+    /// A timer of the sessions and links.
+    Downlink(DownlinkTimer),
     /// Remove expired records.
     Sweep,
     /// Retry the store.
@@ -96,17 +84,47 @@ pub enum FleetOutput {
         /// Its result.
         result: Result<(), FleetCommandError>,
     },
+    /// A site's link is up: its welcome follows. A notice, like all that follow here: there is nothing to do for it.
+    LinkUp {
+        /// The session.
+        session: SessionId,
+        /// The site.
+        site: SiteId,
+    },
+    /// A site's link is down, or moved to another session.
+    LinkDown {
+        /// The session that was up.
+        session: SessionId,
+        /// The site.
+        site: SiteId,
+    },
+    /// A site joined; its registration is durable.
+    SiteJoined {
+        /// The site.
+        site: SiteId,
+        /// Its name.
+        name: Name,
+    },
+    /// A site was removed for good; that is durable.
+    Removed {
+        /// The site.
+        site: SiteId,
+    },
 }
 
-/// A session event, as seen by the server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SessionEvent {
-    /// The transport handshake is complete.
-    Opened(Peer),
-    /// A message arrived.
-    Received(FromSite),
-    /// The peer's address changed.
-    Moved(Text),
-    /// The session ended: closed by the peer, idle for too long, or broken.
-    Closed(Text),
+impl FleetOutput {
+    /// Whether this only tells the driver what happened.
+    pub const fn is_notice(&self) -> bool {
+        match self {
+            Self::LinkUp { .. } | Self::LinkDown { .. } | Self::SiteJoined { .. } | Self::Removed { .. } => true,
+            Self::Send { .. }
+            | Self::Issue { .. }
+            | Self::ReadPlugin { .. }
+            | Self::Hangup { .. }
+            | Self::Persist { .. }
+            | Self::TryStore(_)
+            | Self::ResumeStore(_)
+            | Self::Reply { .. } => false,
+        }
+    }
 }

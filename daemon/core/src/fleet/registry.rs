@@ -10,9 +10,11 @@ use linecamp_model::limits::SITES_PER_ENVIRONMENT_MAX;
 use linecamp_model::{
     Document, DocumentKey, Environment, FleetChange, Generation, HostSpec, JoinRequest, KeyFingerprint, Life, Name,
     Now, Origin, Phase, Refusal, RefusalCode, Registration, SiteId, SiteSpec, SpecBody, Target, Text, Token, TokenId,
-    TokenState,
+    TokenState, WallTime,
 };
 
+use super::config::{CERTIFICATE_BACKDATE_MAX, CERTIFICATE_BACKDATE_PART};
+use super::output::IssueRequest;
 use super::state::FleetState;
 use super::subject::Subject;
 use crate::mutants::{Mutant, planted};
@@ -123,24 +125,44 @@ fn newcomer(
 /// # Errors
 /// The site was removed; the refusal is permanent.
 pub(crate) fn member(state: &FleetState, key: KeyFingerprint) -> Result<Option<Membership>, Refusal> {
-    let removed = || {
-        let text = "this site was removed at the server; to bring the machine back, join it again with a new token";
-        Refusal::new(RefusalCode::Removed, text)
-    };
     let is_blind = planted(Mutant::RecoverRevoked);
     if state.revoked_keys.contains_key(&key) && !is_blind {
         return Err(removed());
     }
     let site = SiteId::of_key(&key);
-    let Some((record, registration)) = state.site(site).filter(|(_, registration)| registration.fingerprint == key)
-    else {
+    let Some((_, registration)) = state.site(site).filter(|(_, registration)| registration.fingerprint == key) else {
         return Ok(None);
     };
     if registration.life.phase.is_gone() && !is_blind {
         return Err(removed());
     }
+    Ok(membership(state, site))
+}
+
+/// Returns the permanent refusal of a removed site.
+pub(crate) fn removed() -> Refusal {
+    let text = "this site was removed at the server; to bring the machine back, join it again with a new token";
+    Refusal::new(RefusalCode::Removed, text)
+}
+
+/// Returns the name and environment of a registered site.
+pub(crate) fn membership(state: &FleetState, site: SiteId) -> Option<Membership> {
+    let (record, registration) = state.site(site)?;
     let environment = registration.environment.clone();
-    Ok(record.site_spec().map(|spec| Membership { site, name: spec.name.clone(), environment }))
+    record.site_spec().map(|spec| Membership { site, name: spec.name.clone(), environment })
+}
+
+/// Returns the certificate to issue to a site.
+pub(crate) fn issue_request(member: Membership, life: Duration, now: Now) -> IssueRequest {
+    let backdate = CERTIFICATE_BACKDATE_MAX.min(life / CERTIFICATE_BACKDATE_PART);
+    let backdate = u64::try_from(backdate.as_millis()).unwrap_or(u64::MAX);
+    IssueRequest {
+        site: member.site,
+        name: member.name,
+        environment: member.environment,
+        not_before: WallTime::from_unix_millis(now.wall.unix_millis().saturating_sub(backdate)),
+        not_after: now.wall + life,
+    }
 }
 
 /// Counts a recovery of `site` with an expired certificate, if one is allowed.

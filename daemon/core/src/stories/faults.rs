@@ -130,7 +130,7 @@ fn a_site_lives_for_a_week_without_its_server() {
     pair.start_fleet();
     pair.run_for(2 * MINUTE);
     assert!(pair.is_linked());
-    let host = pair.fleet.host(&site_ref("camp"), pair.now()).expect("known");
+    let host = pair.fleet.view().host(&site_ref("camp")).expect("known");
     assert!(host.labels.keys().any(|key| key.as_str() == "door"));
 }
 

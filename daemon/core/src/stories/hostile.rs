@@ -211,6 +211,7 @@ fn events_of_a_site_are_told_from_the_servers_and_push_none_of_them_out() {
     assert_eq!(pair.server_events(), own, "what the server said stays");
     let site: Vec<_> = pair
         .fleet
+        .view()
         .events(0, EventFilter::default(), 10_000)
         .into_iter()
         .filter(|view| view.received_at.is_some())
@@ -281,15 +282,15 @@ fn a_site_does_not_assign_itself_a_provider_by_a_label_of_its_own() {
     assert_eq!(pair.seen_label("dns").as_deref(), Some("main"), "people see it");
     let selected = |pair: &Pair, labels| {
         let selector = Selector::parse("dns=main").unwrap();
-        pair.fleet.sites(&SiteFilter { selector, labels, ..SiteFilter::default() }, pair.now()).len()
+        pair.fleet.view().sites(&SiteFilter { selector, labels, ..SiteFilter::default() }, pair.now()).len()
     };
     assert_eq!(selected(&pair, SeenLabels::Effective), 1, "and find it by it");
     assert_eq!(selected(&pair, SeenLabels::Assigned), 0, "a preview of a provider does not");
     assert_eq!(selected(&pair, SeenLabels::AssignedAndReported), 1, "unless it is to match facts");
-    assert_eq!(pair.fleet.providers(None)[0].sites, 0, "and it assigns nothing");
+    assert_eq!(pair.fleet.view().providers(None)[0].sites, 0, "and it assigns nothing");
     pair.ask(set(central(true))).expect("set");
     pair.run_for(MINUTE);
-    assert_eq!(pair.fleet.providers(None)[0].sites, 1, "reported facts count where the operator says so");
+    assert_eq!(pair.fleet.view().providers(None)[0].sites, 1, "reported facts count where the operator says so");
 }
 
 #[test]

@@ -130,7 +130,10 @@ fn a_removed_site_forgets_who_it_was_and_never_comes_back() {
     pair.run_for(MINUTE);
     assert_eq!(pair.nodes[0].ended.as_ref().map(|refusal| refusal.code), Some(RefusalCode::Removed));
     pair.run_for(30 * DAY);
-    assert!(pair.fleet.sites(&crate::SiteFilter::default(), pair.now()).is_empty(), "purged after its keep time");
+    assert!(
+        pair.fleet.view().sites(&crate::SiteFilter::default(), pair.now()).is_empty(),
+        "purged after its keep time"
+    );
     pair.heal(copy);
     pair.run_for(10 * MINUTE);
     assert_eq!(

@@ -40,7 +40,7 @@ fn a_lost_answer_to_a_join_is_harmless() {
         pair.heal(0);
         pair.run_for(10 * MINUTE);
         assert!(pair.is_linked(), "after {steps} steps: {}", pair.trace());
-        assert_eq!(pair.fleet.sites(&crate::SiteFilter::default(), pair.now()).len(), 1);
+        assert_eq!(pair.fleet.view().sites(&crate::SiteFilter::default(), pair.now()).len(), 1);
     }
 }
 
@@ -84,7 +84,7 @@ fn a_token_that_does_not_work_says_why() {
     check(
         |pair| {
             pair.run_for(MINUTE);
-            let token = pair.fleet.tokens(pair.now())[0].id;
+            let token = pair.fleet.view().tokens(pair.now())[0].id;
             pair.ask(FleetCommand::RevokeToken(token)).expect("revoked");
         },
         RefusalCode::TokenRevoked,
@@ -94,7 +94,7 @@ fn a_token_that_does_not_work_says_why() {
             pair.run_for(MINUTE);
             pair.crash_fleet();
             let other = crate::NewToken {
-                id: pair.fleet.tokens(pair.now())[0].id,
+                id: pair.fleet.view().tokens(pair.now())[0].id,
                 secret: linecamp_model::SecretHash::of(b"another secret"),
                 environment: name("default"),
                 ttl: DAY * 30,
@@ -119,7 +119,7 @@ fn a_name_belongs_to_one_site_of_an_environment() {
 #[test]
 fn revoking_a_token_touches_nobody_who_joined() {
     let mut pair = Pair::linked(5);
-    let token = pair.fleet.tokens(pair.now())[0].id;
+    let token = pair.fleet.view().tokens(pair.now())[0].id;
     pair.ask(FleetCommand::RevokeToken(token)).expect("revoked");
     pair.ask(FleetCommand::RevokeToken(token)).expect("twice is no error");
     pair.crash_site();

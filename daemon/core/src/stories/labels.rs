@@ -148,7 +148,7 @@ fn a_label_of_a_host_overlays_its_sites() {
     let command = FleetCommand::PatchLabels(Subject::Gateway, site_ref("camp"), patch(&["tier=silver"]));
     pair.ask(command).expect("assigned");
     pair.run_for(MINUTE);
-    let host = pair.fleet.host(&site_ref("camp"), pair.now()).expect("known");
+    let host = pair.fleet.view().host(&site_ref("camp")).expect("known");
     assert_eq!(host.labels[&key("tier")].value.as_str(), "silver");
     assert_eq!(host.labels[&key("region")].value.as_str(), "eu");
     assert_eq!(pair.seen_label("tier").as_deref(), Some("gold"), "the site keeps its own");

@@ -39,7 +39,7 @@ fn a_removed_site_names_the_records_of_a_provider_that_is_not_configured() {
     pair.run_for(MINUTE);
     pair.crash_site();
     pair.run_for(MINUTE);
-    let central = pair.fleet.provider_statuses(&crate::SiteFilter::default());
+    let central = pair.fleet.view().provider_statuses(&crate::SiteFilter::default());
     assert_eq!(central.len(), 1, "the operator sees them");
     assert_eq!(central[0].1.records()[0].state, RecordState::Retained);
     remove(&mut pair);

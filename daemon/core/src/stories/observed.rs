@@ -37,7 +37,7 @@ fn a_record_that_could_not_be_changed_is_not_shown_as_kept() {
     let after = record(&pair);
     assert_eq!(after.state, RecordState::Update);
     assert_eq!((after.observed, after.values), (kept.observed, ["192.0.2.7".into()].into()), "with its age");
-    let central = pair.fleet.provider_statuses(&crate::SiteFilter::default());
+    let central = pair.fleet.view().provider_statuses(&crate::SiteFilter::default());
     assert_eq!(central[0].1.records()[0].state, RecordState::Update, "the operator sees it");
     assert!(central[0].1.failure.as_ref().expect("in trouble").as_str().contains("wrong key"));
     label(&mut pair, &format!("{FIXED}=192.0.2.1"));

@@ -58,7 +58,8 @@ fn a_provider_that_finds_no_room_at_a_site_displaces_none_and_is_counted() {
     pair.run_for(MINUTE);
     let has_aaa = |pair: &Pair| names(pair).contains(&"aaa".to_owned());
     assert!(names(&pair).len() == PROVIDERS_PER_SITE_MAX && !has_aaa(&pair), "{:?}", names(&pair));
-    let left_out = |pair: &Pair| pair.fleet.providers(None).iter().map(|found| found.left_out).collect::<Vec<_>>();
+    let left_out =
+        |pair: &Pair| pair.fleet.view().providers(None).iter().map(|found| found.left_out).collect::<Vec<_>>();
     assert_eq!(left_out(&pair).iter().sum::<usize>(), 1, "{:?}", left_out(&pair));
     assert_eq!(left_out(&pair)[0], 1, "the one by the name aaa");
 
@@ -78,12 +79,12 @@ fn a_provider_that_is_removed_by_force_does_not_wait() {
     pair.ask(FleetCommand::RemoveProvider(name("default"), name("dns"), Force::No)).expect("removed");
     pair.run_for(RECONCILE_INTERVAL);
     assert_eq!(names(&pair), ["dns"], "it waits");
-    let shown_withdrawing = pair.fleet.providers(None);
+    let shown_withdrawing = pair.fleet.view().providers(None);
     assert!(shown_withdrawing.len() == 1 && shown_withdrawing[0].provider.spec.is_withdrawing, "and is shown");
     pair.ask(FleetCommand::RemoveProvider(name("default"), name("dns"), Force::Yes)).expect("removed by force");
     pair.run_for(MINUTE);
     assert_eq!(names(&pair), [""; 0]);
-    assert_eq!(pair.fleet.providers(None), []);
+    assert_eq!(pair.fleet.view().providers(None), []);
     assert_eq!(shown(&pair).len(), 1, "nothing was deleted");
     assert!(left(&pair).len() == 1 && left(&pair)[0].contains(GATEWAY), "{:?}", left(&pair));
     assert_eq!(conditions(&pair), [], "and nothing is remembered");
@@ -109,7 +110,11 @@ fn a_removed_provider_that_the_site_has_itself_leaves_at_once() {
     pair.run_for(MINUTE);
     pair.ask(FleetCommand::RemoveProvider(name("default"), name("dns"), Force::No)).expect("removed");
     pair.run_for(MINUTE);
-    assert_eq!(pair.fleet.providers(None), [], "the central one has left, though the site's own keeps its records");
+    assert_eq!(
+        pair.fleet.view().providers(None),
+        [],
+        "the central one has left, though the site's own keeps its records"
+    );
     configure(&mut pair, None);
     pair.run_for(MINUTE);
     assert_eq!(names(&pair), [""; 0]);

@@ -363,11 +363,11 @@ fn a_central_provider_comes_and_goes_with_the_labels_it_selects_by() {
     pair.ask(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&["tier=web"]))).expect("labelled");
     pair.run_for(MINUTE);
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
-    assert_eq!(pair.fleet.providers(None)[0].sites, 1, "one site has it");
+    assert_eq!(pair.fleet.view().providers(None)[0].sites, 1, "one site has it");
     pair.ask(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&["tier=lab"]))).expect("labelled");
     pair.run_for(MINUTE);
     assert!(pair.name_server.zone(ZONE).is_empty(), "it left, with its records");
-    assert_eq!(pair.fleet.providers(None)[0].sites, 0);
+    assert_eq!(pair.fleet.view().providers(None)[0].sites, 0);
     assert_eq!(pair.site().view(pair.now()).providers.len(), 0);
     assert!(is_converged(&pair));
 }

@@ -156,7 +156,11 @@ impl Pair {
                 self.fleet_pending.insert(write, Vec::new());
                 self.after(COMMIT, PairEvent::FleetCommitted(write, boot));
             }
-            FleetOutput::ResumeStore(_) => {}
+            FleetOutput::ResumeStore(_)
+            | FleetOutput::LinkUp { .. }
+            | FleetOutput::LinkDown { .. }
+            | FleetOutput::SiteJoined { .. }
+            | FleetOutput::Removed { .. } => {}
             FleetOutput::ReadPlugin { session, want } => {
                 let piece = self.plugin_piece(want);
                 self.pieces_sent += 1;

@@ -114,8 +114,12 @@ impl Pair {
 
     /// Returns the events that the server itself recorded.
     pub fn server_events(&self) -> Vec<Event> {
-        let events =
-            self.fleet.events(0, EventFilter::default(), 20_000).into_iter().filter(|view| view.received_at.is_none());
+        let events = self
+            .fleet
+            .view()
+            .events(0, EventFilter::default(), 20_000)
+            .into_iter()
+            .filter(|view| view.received_at.is_none());
         events.map(|view| view.event).collect()
     }
 

@@ -40,7 +40,7 @@ async fn check(api: &Api, headers: &HeaderMap) -> Result<SecretHash, ApiError> {
     let key = bearer(headers).ok_or_else(|| unauthorized("no API key in the request"))?;
     let hash = ApiKeyText::parse(key).map(|key| key.hash());
     let hash = hash.ok_or_else(|| unauthorized("invalid API key: a key is `lck_` followed by 43 characters"))?;
-    match api.query(move |fleet, _| fleet.knows_api_key(hash)).await? {
+    match api.query(move |fleet, _| fleet.view().knows_api_key(hash)).await? {
         true => Ok(hash),
         false => Err(unauthorized("unknown API key")),
     }

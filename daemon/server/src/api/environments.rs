@@ -56,7 +56,7 @@ async fn one(api: &Api, name: &Name) -> Result<Environment, ApiError> {
 }
 
 async fn all(api: &Api) -> Result<Vec<Environment>, ApiError> {
-    let environments = api.query(|fleet, _| fleet.environments()).await?;
+    let environments = api.query(|fleet, _| fleet.view().environments()).await?;
     let shown = environments.iter().map(|(name, rules, sites)| Environment::new(name, rules, *sites as u64));
     Ok(shown.collect())
 }

@@ -51,7 +51,7 @@ async fn list(
 /// Waits until the events of all changes so far are durable. The state machine writes a change first and its event
 /// next, so without this a client that was just told of a completed change might not find its event.
 async fn settle(api: &Api) -> Result<(), ApiError> {
-    let last = api.query(|fleet, _| fleet.last_event()).await?;
+    let last = api.query(|fleet, _| fleet.view().last_event()).await?;
     let mut newest = api.newest_event();
     drop(tokio::time::timeout(SETTLE_LIMIT, newest.wait_for(|seq| last <= *seq)).await);
     Ok(())
@@ -59,7 +59,7 @@ async fn settle(api: &Api) -> Result<(), ApiError> {
 
 async fn site_of(api: &Api, name: &str, environment: Option<&str>) -> Result<SiteId, ApiError> {
     let site = site_ref(parse_name("site", name)?, environment)?;
-    Ok(api.query(move |fleet, now| fleet.site(&site, now)).await??.id)
+    Ok(api.query(move |fleet, now| fleet.view().site(&site, now)).await??.id)
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +75,7 @@ async fn await_events(api: &Api, what: After, wait: Duration) -> Result<Vec<Even
     let mut newest = api.newest_event();
     loop {
         let durable = *newest.borrow_and_update();
-        let mut events = api.query(move |fleet, _| fleet.events(what.after, what.filter, what.limit)).await?;
+        let mut events = api.query(move |fleet, _| fleet.view().events(what.after, what.filter, what.limit)).await?;
         events.retain(|event| event.seq <= durable);
         if !events.is_empty() || wait.is_zero() {
             return Ok(events);
@@ -90,5 +90,5 @@ async fn await_events(api: &Api, what: After, wait: Duration) -> Result<Vec<Even
 
 async fn newest(api: &Api, filter: EventFilter, limit: usize) -> Result<Vec<EventView>, ApiError> {
     let durable = *api.newest_event().borrow();
-    api.query(move |fleet, _| fleet.newest_events(durable, filter, limit)).await
+    api.query(move |fleet, _| fleet.view().newest_events(durable, filter, limit)).await
 }

@@ -26,7 +26,7 @@ async fn list(
     StrictQuery(query): StrictQuery<HostQuery>,
 ) -> Result<Json<List<Host>>, ApiError> {
     let filter = filter(query.selector, query.environment, query.site)?;
-    let hosts = api.query(move |fleet, now| fleet.hosts(&filter, now)).await?;
+    let hosts = api.query(move |fleet, _| fleet.view().hosts(&filter)).await?;
     Ok(Json(hosts.iter().map(Host::from).collect()))
 }
 
@@ -91,6 +91,6 @@ async fn order(
 }
 
 async fn answer(api: &Api, host: SiteRef) -> Result<Json<Host>, ApiError> {
-    let view = api.query(move |fleet, now| fleet.host(&host, now)).await??;
+    let view = api.query(move |fleet, _| fleet.view().host(&host)).await??;
     Ok(Json((&view).into()))
 }

@@ -42,7 +42,7 @@ pub(super) async fn health(State(api): State<Api>) -> Result<Json<Health>, ApiEr
 }
 
 async fn show(State(api): State<Api>) -> Result<Json<api::Server>, ApiError> {
-    let counts = api.query(|fleet, _| fleet.link_counts()).await?;
+    let counts = api.query(|fleet, _| fleet.view().link_counts()).await?;
     let info = api.info();
     Ok(Json(api::Server {
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -22,7 +22,8 @@ pub(super) fn router() -> Router<Api> {
 }
 
 async fn list(State(api): State<Api>) -> Result<Json<List<PluginView>>, ApiError> {
-    let shown = |fleet: &Fleet, _| fleet.plugins().map(|(digest, plugin)| PluginView::new(&digest, plugin)).collect();
+    let shown =
+        |fleet: &Fleet, _| fleet.view().plugins().map(|(digest, plugin)| PluginView::new(&digest, plugin)).collect();
     Ok(Json(api.query(shown).await?))
 }
 

@@ -137,7 +137,7 @@ async fn one(api: &Api, name: Name, environment: Option<Name>) -> Result<StoredP
 }
 
 fn all(fleet: &Fleet, environment: Option<&Name>) -> Vec<StoredProvider> {
-    let found = fleet.providers(environment).into_iter().map(|found| StoredProvider {
+    let found = fleet.view().providers(environment).into_iter().map(|found| StoredProvider {
         environment: found.environment,
         provider: found.provider,
         count: ProviderCount {

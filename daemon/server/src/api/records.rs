@@ -67,7 +67,7 @@ impl Wanted {
     fn find(&self, fleet: &Fleet, now: Now) -> Option<Vec<RecordView>> {
         let environments = match &self.filter.environment {
             Some(environment) => vec![environment.clone()],
-            None => fleet.environments().into_iter().map(|(name, _, _)| name).collect(),
+            None => fleet.view().environments().into_iter().map(|(name, _, _)| name).collect(),
         };
         let mut found = Vec::new();
         let mut bytes = 0;
@@ -92,13 +92,13 @@ impl Wanted {
 
     fn statuses<'a>(&self, fleet: &'a Fleet, environment: &Name, now: Now) -> Vec<(Name, &'a ProviderStatus)> {
         let filter = SiteFilter { environment: Some(environment.clone()), ..self.filter.clone() };
-        let mut statuses = fleet.provider_statuses(&filter);
+        let mut statuses = fleet.view().provider_statuses(&filter);
         statuses.retain(|(site, status)| {
             filter.site.as_ref().is_none_or(|wanted| wanted == site)
                 && self.provider.as_ref().is_none_or(|wanted| *wanted == status.name)
         });
         if !filter.selector.is_all() {
-            let selected: Vec<_> = fleet.sites(&filter, now).into_iter().map(|site| site.name).collect();
+            let selected: Vec<_> = fleet.view().sites(&filter, now).into_iter().map(|site| site.name).collect();
             statuses.retain(|(site, _)| selected.binary_search(site).is_ok());
         }
         statuses

@@ -32,7 +32,7 @@ async fn list(
         SelectorLabels::Assigned => SeenLabels::Assigned,
         SelectorLabels::AssignedAndReported => SeenLabels::AssignedAndReported,
     };
-    let sites = api.query(move |fleet, now| fleet.sites(&filter, now)).await?;
+    let sites = api.query(move |fleet, now| fleet.view().sites(&filter, now)).await?;
     Ok(Json(sites.iter().map(Site::from).collect()))
 }
 
@@ -68,7 +68,7 @@ async fn remove(
     let before = view(&api, site.clone()).await?;
     let force = if query.force { Force::Yes } else { Force::No };
     api.command(FleetCommand::Remove(site, force)).await?;
-    let removed = api.query(move |fleet, now| fleet.site_by_id(before.id, now)).await?;
+    let removed = api.query(move |fleet, now| fleet.view().site_by_id(before.id, now)).await?;
     let removed =
         removed.ok_or_else(|| ApiError::not_found(format!("site {} has already been purged", before.name)))?;
     Ok(Json((&removed).into()))
@@ -126,7 +126,7 @@ async fn answer(api: &Api, site: SiteRef) -> Result<Json<Site>, ApiError> {
 }
 
 async fn view(api: &Api, site: SiteRef) -> Result<SiteView, ApiError> {
-    Ok(api.query(move |fleet, now| fleet.site(&site, now)).await??)
+    Ok(api.query(move |fleet, now| fleet.view().site(&site, now)).await??)
 }
 
 /// Parses the filter for sites or hosts.

@@ -22,7 +22,7 @@ pub(super) fn router() -> Router<Api> {
 }
 
 async fn list(State(api): State<Api>) -> Result<Json<List<Token>>, ApiError> {
-    let tokens = api.query(|fleet, now| fleet.tokens(now)).await?;
+    let tokens = api.query(|fleet, now| fleet.view().tokens(now)).await?;
     Ok(Json(tokens.iter().map(Token::from).collect()))
 }
 
@@ -61,7 +61,7 @@ async fn revoke(State(api): State<Api>, TokenIdParam(id): TokenIdParam) -> Resul
 }
 
 async fn view(api: &Api, id: TokenId) -> Result<TokenView, ApiError> {
-    let view = api.query(move |fleet, now| fleet.token(id, now)).await?;
+    let view = api.query(move |fleet, now| fleet.view().token(id, now)).await?;
     view.ok_or_else(|| ApiError::not_found(format!("token {id} not found")))
 }
 

@@ -99,7 +99,7 @@ async fn a_query_that_panics_ends_alone() {
     let running = tokio::spawn(server_loop.run());
     requests.send(Request::Query(Box::new(|_, _| panic!("a defect in a look")))).await.unwrap();
     let (sender, answer) = oneshot::channel();
-    requests.send(Request::Query(Box::new(|fleet, _| sender.send(fleet.last_event()).unwrap()))).await.unwrap();
+    requests.send(Request::Query(Box::new(|fleet, _| sender.send(fleet.view().last_event()).unwrap()))).await.unwrap();
     assert_eq!(soon(answer).await.unwrap(), 0);
     stop.send_replace(true);
     soon(running).await.unwrap().close();

@@ -7,9 +7,7 @@
 
 use std::time::Duration;
 
-use linecamp_model::{EventBatch, Instant, LabelSet, StatusBody, StatusDelta};
-
-use crate::dns::bytes_of;
+use linecamp_model::{EventBatch, FromSite, Instant, StatusBody, StatusDelta};
 
 /// The burst a site may send at once: an outbox of a thousand events, plus a dozen full statuses.
 pub const PACE_BURST: u32 = 2_048;
@@ -22,13 +20,13 @@ pub const PACE_PER_SECOND: u32 = 64;
 pub const PACE_OVERDRAFT_MAX: Duration = Duration::from_secs(60);
 
 /// The cost of a handshake: it may cause a commit and a snapshot.
-pub(super) const GREETING_COST: u32 = 16;
+const GREETING_COST: u32 = 16;
 
 /// The cost of a message that causes no write.
-pub(super) const MESSAGE_COST: u32 = 1;
+const MESSAGE_COST: u32 = 1;
 
 /// The cost of a storage report: the server records an event for each condition that is raised or cleared.
-pub(super) const STORAGE_COST: u32 = 16;
+const STORAGE_COST: u32 = 16;
 
 /// The cost of a document in addition to its bytes.
 const DOCUMENT_COST: u32 = 4;
@@ -57,40 +55,25 @@ impl Pace {
     }
 }
 
-/// Returns the cost of an event batch.
-pub(super) fn events_cost(batch: &EventBatch) -> u32 {
+/// Returns the cost of a message. `status_bytes` returns the size of a document.
+pub(super) fn cost_of(message: &FromSite, status_bytes: impl Fn(&StatusBody) -> usize) -> u32 {
+    match message {
+        FromSite::Join(_) | FromSite::Hello(_) => GREETING_COST,
+        FromSite::Status(delta) => status_cost(delta, status_bytes),
+        FromSite::Events(batch) => events_cost(batch),
+        FromSite::SpecAck(_) | FromSite::Renew | FromSite::Alive | FromSite::WantPlugin(_) => MESSAGE_COST,
+        FromSite::Storage(_) => STORAGE_COST,
+    }
+}
+
+fn events_cost(batch: &EventBatch) -> u32 {
     MESSAGE_COST + u32::try_from(batch.events.len()).unwrap_or(u32::MAX)
 }
 
-/// Returns the cost of a status delta.
-pub(super) fn status_cost(delta: &StatusDelta) -> u32 {
+fn status_cost(delta: &StatusDelta, status_bytes: impl Fn(&StatusBody) -> usize) -> u32 {
     let of = |body: &StatusBody| DOCUMENT_COST + u32::try_from(status_bytes(body) / BYTES_PER_COST).unwrap_or(u32::MAX);
     let documents = delta.documents.values().map(|document| document.body.as_ref().map_or(DOCUMENT_COST, of));
     documents.fold(MESSAGE_COST, u32::saturating_add)
-}
-
-/// Returns how many bytes of [`REPORTED_RECORDS_BYTES_MAX`](linecamp_model::limits::REPORTED_RECORDS_BYTES_MAX) the
-/// record sets of a status use.
-pub(super) fn record_bytes(body: &StatusBody) -> usize {
-    match body {
-        StatusBody::Provider(status) => status.records().iter().map(bytes_of).sum(),
-        StatusBody::Site(_) | StatusBody::Host(_) => 0,
-    }
-}
-
-fn status_bytes(body: &StatusBody) -> usize {
-    match body {
-        StatusBody::Site(status) => {
-            let details = status.conditions.iter().map(|condition| condition.detail.as_str().len());
-            label_bytes(&status.local) + details.sum::<usize>()
-        }
-        StatusBody::Host(status) => label_bytes(&status.local) + label_bytes(&status.reported),
-        StatusBody::Provider(_) => record_bytes(body),
-    }
-}
-
-fn label_bytes(labels: &LabelSet) -> usize {
-    labels.iter().map(|(key, held)| key.as_str().len() + held.value.as_str().len()).sum()
 }
 
 #[cfg(test)]

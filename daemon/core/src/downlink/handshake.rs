@@ -1,0 +1,236 @@
+//! The first message of a session: a join or a hello, and the arbitration between two sessions of one member.
+
+use linecamp_model::{
+    ConditionKind, EventKind, FromServer, Generation, Hello, Incarnation, JoinRequest, LabelSet, LinkState, Now,
+    Refusal, RefusalCode, SessionId, Text, VersionRange, Welcome,
+};
+
+use super::admission::is_pending;
+use super::config::{DUPLICATE_CLEARS_AFTER, DUPLICATE_RETRY, FIRST_MESSAGE_MAX, PROBE_MAX};
+use super::link::Link;
+use super::members::{MemberChange, Members};
+use super::output::{Credential, DownlinkTimer, Output, Release, Write};
+use super::replication::held_by;
+use super::sessions::{Stage, Up};
+use super::{Downlink, MemberId};
+use crate::mutants::{Mutant, planted};
+use crate::sync::Source;
+
+impl Downlink {
+    /// Handles a join: the owner decides it.
+    pub(super) fn join(&mut self, id: SessionId, request: JoinRequest, members: &dyn Members, now: Now) {
+        let Some(key) = self.sessions.peer(id).map(|peer| peer.fingerprint) else { return };
+        let refusal = members.unavailable(&key).or_else(|| self.common_version(request.versions).err());
+        self.expect_close(id, now);
+        match refusal {
+            Some(refusal) => self.refuse(id, refusal, members, now),
+            None => self.output(Output::Join { session: id, key, request }),
+        }
+    }
+
+    pub(super) fn greet(&mut self, id: SessionId, hello: Hello, members: &dyn Members, now: Now) {
+        let Some(peer) = self.sessions.peer(id) else { return };
+        let (key, credential) = (peer.fingerprint, peer.credential);
+        if let Some(refusal) = members.unavailable(&key) {
+            return self.refuse(id, refusal, members, now);
+        }
+        match self.common_version(hello.versions).and_then(|_| members.registered(&key)) {
+            Ok(Some(member)) if credential == Credential::Issued => self.admit(id, member, hello, members, now),
+            Ok(Some(member)) => {
+                self.expect_close(id, now);
+                self.output(Output::Recover { session: id, member });
+            }
+            Ok(None) => self.refuse(id, not_registered(), members, now),
+            Err(refusal) => self.refuse_when_durable(id, refusal, members, now),
+        }
+    }
+
+    /// Handles a request for another certificate. Requests more frequent than
+    /// [`RENEW_INTERVAL_MIN`](super::config::RENEW_INTERVAL_MIN) are ignored.
+    pub(super) fn renew(&mut self, id: SessionId, member: MemberId, members: &dyn Members, now: Now) {
+        if !self.sessions.may_renew(id, now.instant) {
+            self.ignored += 1;
+            return;
+        }
+        let Some(peer) = self.sessions.peer(id) else { return };
+        if members.registered(&peer.fingerprint) == Ok(Some(member)) {
+            self.output(Output::Issue { session: id, member });
+        }
+    }
+
+    /// Admits a registered member, unless another machine is connected with its identity.
+    fn admit(&mut self, id: SessionId, member: MemberId, hello: Hello, members: &dyn Members, now: Now) {
+        let Some(link) = self.links.get_mut(member) else {
+            self.links.insert(member, Link::new(LinkState::Reconnecting, now.wall, Text::default()));
+            return self.welcome(id, member, &hello, members, now);
+        };
+        let Some(established) = link.session() else { return self.welcome(id, member, &hello, members, now) };
+        if self.sessions.up(established).map(|up| up.writer.1) == Some(hello.run) {
+            self.supersede(established, member, members, now);
+            return self.welcome(id, member, &hello, members, now);
+        }
+        if link.probing().is_some() {
+            let text = "another session of this site is being looked into; try again in a moment";
+            let refusal = Refusal::new(RefusalCode::Busy, text).retry_after(PROBE_MAX);
+            return self.refuse(id, refusal, members, now);
+        }
+        link.begin_probe(id);
+        self.sessions.set_stage(id, Stage::Probing { hello: Box::new(hello), member });
+        self.timers.clear(DownlinkTimer::Late(id));
+        self.timers.set(DownlinkTimer::ProbeLate(id), now.instant + PROBE_MAX);
+        self.output(Output::Send { session: established, message: FromServer::Probe });
+    }
+
+    /// Handles the answer to a probe: the established session is alive, so the waiting one is a duplicate.
+    pub(super) fn probe_answered(&mut self, member: MemberId, members: &dyn Members, now: Now) {
+        let Some(link) = self.links.get_mut(member) else { return };
+        let Some(newcomer) = link.end_probe() else { return };
+        self.timers.clear(DownlinkTimer::ProbeLate(newcomer));
+        let (established, address) = (link.address(), self.sessions.address(newcomer));
+        let detail = format!(
+            "two machines have this site's identity: {established} is linked, {address} was refused; one is a copy of the other: join it again under a name of its own"
+        );
+        let text = format!(
+            "another machine, at {established}, is linked with this identity; if this one is a copy of its disk, remove its identity and join it under a name of its own"
+        );
+        let is_new = link.conditions.raise(ConditionKind::DuplicateIdentity, Text::lossy(&detail), now.wall);
+        self.timers.set(DownlinkTimer::DuplicateClears(member), now.instant + DUPLICATE_CLEARS_AFTER);
+        if is_new {
+            let note = Some((EventKind::DuplicateRefused, detail));
+            self.output(Output::Stage(Write { note, ..Write::new(member, Vec::new()) }));
+        }
+        let refusal = Refusal::new(RefusalCode::DuplicateIdentity, &text).retry_after(DUPLICATE_RETRY);
+        self.refuse(newcomer, refusal, members, now);
+    }
+
+    /// Handles an unanswered probe: the waiting session replaces the established one.
+    pub(super) fn probe_unanswered(&mut self, newcomer: SessionId, members: &dyn Members, now: Now) {
+        let Some(Stage::Probing { hello, member }) = self.sessions.stage(newcomer) else { return };
+        let (hello, member) = (hello.clone(), *member);
+        let key = self.sessions.peer(newcomer).map(|peer| peer.fingerprint);
+        self.timers.clear(DownlinkTimer::ProbeLate(newcomer));
+        let established = self.links.get_mut(member).and_then(|link| {
+            link.end_probe();
+            link.session()
+        });
+        if let Some(established) = established {
+            self.supersede(established, member, members, now);
+        }
+        // The member may have been removed while the session waited.
+        match key.map_or(Ok(None), |key| members.registered(&key)) {
+            Ok(Some(_)) => self.welcome(newcomer, member, &hello, members, now),
+            Ok(None) => self.refuse(newcomer, not_registered(), members, now),
+            Err(refusal) => self.refuse_when_durable(newcomer, refusal, members, now),
+        }
+    }
+
+    /// Refuses once pending writes are durable: a member that is told it was removed deletes its identity.
+    fn refuse_when_durable(&mut self, id: SessionId, refusal: Refusal, members: &dyn Members, now: Now) {
+        if members.is_durable() {
+            return self.refuse(id, refusal, members, now);
+        }
+        self.expect_close(id, now);
+        self.output(Output::WhenDurable(vec![Release::Refuse { session: id, refusal }]));
+    }
+
+    fn supersede(&mut self, established: SessionId, member: MemberId, members: &dyn Members, now: Now) {
+        if let Some(link) = self.links.get_mut(member) {
+            link.supersede();
+        }
+        let refusal = Refusal::new(RefusalCode::Superseded, "a newer session of this site took over");
+        self.refuse(established, refusal, members, now);
+    }
+
+    fn welcome(&mut self, id: SessionId, member: MemberId, hello: &Hello, members: &dyn Members, now: Now) {
+        let version = match self.common_version(hello.versions) {
+            Ok(version) => version,
+            Err(refusal) => return self.refuse(id, refusal, members, now),
+        };
+        let (held, spec_incarnation) = self.held_spec(member, hello, members);
+        let (pending, address) = (is_pending(members, member), self.sessions.address(id));
+        let facts = match pending {
+            true => LabelSet::default().replaced(&hello.facts, now.wall).unwrap_or_default(),
+            false => LabelSet::default(),
+        };
+        let writer = (hello.status_incarnation, hello.run);
+        let up = Up { member, writer, spec: Source::new(held), renewed_at: None, is_announced: false };
+        self.sessions.set_stage(id, Stage::Up(up));
+        self.timers.clear(DownlinkTimer::Late(id));
+        self.timers.clear(DownlinkTimer::Disconnect(member));
+        let records = members.member(member);
+        let (status_held, events_held) = held_by(records, writer);
+        let welcome = FromServer::Welcome(Welcome {
+            version,
+            session: id,
+            wall: now.wall,
+            spec_incarnation,
+            status_held,
+            events_held,
+            redial_spread: self.redial_spread(),
+            observed_address: address.clone(),
+            pending,
+        });
+        let mut releases = vec![Release::Send { session: id, message: welcome }];
+        if let Some(link) = self.links.get_mut(member) {
+            link.connect(id, address, facts, now.wall);
+            // Its spec follows the welcome, also if the welcome has to wait for the disk.
+            link.spec_staged();
+            if link.probing().is_some() {
+                releases.push(Release::Send { session: id, message: FromServer::Probe });
+            }
+        }
+        if records.is_some_and(|records| records.offline_since.is_some()) {
+            let note = Some((EventKind::SiteReturned, "linked again".to_owned()));
+            let changes = vec![MemberChange::OfflineSince(None)];
+            self.output(Output::Stage(Write { note, ..Write::new(member, changes) }));
+        }
+        self.output(Output::WhenDurable(releases));
+        self.output(Output::WhenSpecDurable(member));
+    }
+
+    /// Returns the spec generation the member holds, and the incarnation of its spec. A member that claims more than
+    /// the server has (the server lost data, or the member lies) gets a spec incarnation of its own and a snapshot; the
+    /// claimed number is never used.
+    fn held_spec(&mut self, id: MemberId, hello: &Hello, members: &dyn Members) -> (Generation, Incarnation) {
+        let Some(member) = members.member(id) else { return (Generation::ZERO, Incarnation::default()) };
+        let ours = member.spec_incarnation;
+        if ours != hello.spec_incarnation {
+            return (Generation::ZERO, ours);
+        }
+        if hello.spec_held <= member.spec.head() {
+            return (hello.spec_held, ours);
+        }
+        // A pending member must not cause writes. It has not sent anything yet that belongs to an incarnation.
+        if is_pending(members, id) {
+            return (Generation::ZERO, ours);
+        }
+        let incarnation = Incarnation(self.rng.next_u64() | 1);
+        let mut cursor = member.cursor;
+        cursor.spec_incarnation = Some(incarnation);
+        if planted(Mutant::UncheckedClaim) {
+            cursor.spec_floor = Generation(hello.spec_held.0 + 1);
+        }
+        self.output(Output::Stage(Write::new(id, vec![MemberChange::Cursor(cursor)])));
+        (Generation::ZERO, incarnation)
+    }
+
+    /// Gives a session that has its answer time to close.
+    fn expect_close(&mut self, id: SessionId, now: Now) {
+        self.sessions.set_stage(id, Stage::Closing);
+        self.timers.set(DownlinkTimer::Late(id), now.instant + FIRST_MESSAGE_MAX);
+    }
+
+    fn common_version(&self, theirs: VersionRange) -> Result<u32, Refusal> {
+        let ours = self.versions;
+        ours.highest_common(theirs).ok_or_else(|| {
+            let older = if theirs.max < ours.min { "the site's daemon" } else { "the server" };
+            let text = format!("the server speaks protocol {ours}, the site {theirs}: upgrade {older}");
+            Refusal::new(RefusalCode::NoCommonVersion, &text)
+        })
+    }
+}
+
+fn not_registered() -> Refusal {
+    let text = "no site with this key is registered here; join it with a token of this server";
+    Refusal::new(RefusalCode::NotRegistered, text).retry_after(DUPLICATE_RETRY)
+}

@@ -1,0 +1,228 @@
+//! The links of the members: presence, in memory only.
+//!
+//! A link that drops and reconnects causes no write. Only a member that is away for longer is recorded as offline, and
+//! recorded again when it returns.
+
+use std::collections::BTreeMap;
+
+use linecamp_model::{LabelSet, LinkState, SessionId, Text, WallTime};
+
+use super::MemberId;
+use super::conditions::LinkConditions;
+use super::pace::Pace;
+
+/// The current state of a member's link. Not durable.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    state: LinkState,
+    since: WallTime,
+    session: Option<SessionId>,
+    /// The session that waits for this one's place.
+    probing: Option<SessionId>,
+    address: Text,
+    /// The member's rate limit.
+    pub(super) pace: Pace,
+    /// The facts a pending member reported in its handshake.
+    facts: LabelSet,
+    /// Spec writes that are not durable yet.
+    specs_in_flight: u32,
+    /// The member's conditions that the server knows itself.
+    pub(super) conditions: LinkConditions,
+}
+
+impl Link {
+    /// Creates a link without a session.
+    pub(super) fn new(state: LinkState, since: WallTime, address: Text) -> Self {
+        Self {
+            state,
+            since,
+            session: None,
+            probing: None,
+            address,
+            pace: Pace::default(),
+            facts: LabelSet::default(),
+            specs_in_flight: 0,
+            conditions: LinkConditions::default(),
+        }
+    }
+
+    /// Returns the state.
+    pub(crate) const fn state(&self) -> LinkState {
+        self.state
+    }
+
+    /// Returns since when it is in this state.
+    pub(crate) const fn since(&self) -> WallTime {
+        self.since
+    }
+
+    /// Returns the current session.
+    pub(crate) const fn session(&self) -> Option<SessionId> {
+        self.session
+    }
+
+    /// Returns the last address of the member.
+    pub(crate) const fn address(&self) -> &Text {
+        &self.address
+    }
+
+    /// Returns the facts a pending member reported in its handshake.
+    pub(crate) const fn facts(&self) -> &LabelSet {
+        &self.facts
+    }
+
+    /// Returns the member's conditions that the server knows itself.
+    pub(crate) const fn conditions(&self) -> &LinkConditions {
+        &self.conditions
+    }
+
+    /// Returns the session that waits for the place of the current one.
+    pub(super) const fn probing(&self) -> Option<SessionId> {
+        self.probing
+    }
+
+    /// Makes `session` the current one.
+    pub(super) fn connect(&mut self, session: SessionId, address: Text, facts: LabelSet, now: WallTime) {
+        debug_assert!(self.session.is_none(), "a link has one session");
+        self.session = Some(session);
+        self.probing = self.probing.filter(|waiting| *waiting != session);
+        self.state = LinkState::Connected;
+        self.since = now;
+        self.address = address;
+        self.facts = facts;
+    }
+
+    /// Ends the current session, which another one replaces at once.
+    pub(super) const fn supersede(&mut self) {
+        self.session = None;
+    }
+
+    /// Ends the current session and returns the one that waits for its place, if any.
+    pub(super) fn lose(&mut self, now: WallTime) -> Option<SessionId> {
+        self.session = None;
+        self.state = LinkState::Reconnecting;
+        self.since = now;
+        self.probing.take()
+    }
+
+    /// Marks the member as offline. Returns since when it has no session; `None` if it has one.
+    pub(super) fn disconnect(&mut self) -> Option<WallTime> {
+        if self.session.is_some() {
+            return None;
+        }
+        self.state = LinkState::Disconnected;
+        Some(self.since)
+    }
+
+    /// Lets a session wait for the place of the current one.
+    pub(super) fn begin_probe(&mut self, waiting: SessionId) {
+        debug_assert!(self.probing.is_none() && self.session.is_some(), "one session waits, for an established one");
+        self.probing = Some(waiting);
+    }
+
+    /// Ends the probe and returns the session that waited.
+    pub(super) const fn end_probe(&mut self) -> Option<SessionId> {
+        self.probing.take()
+    }
+
+    /// Records that the member moved.
+    pub(super) fn set_address(&mut self, address: Text) {
+        self.address = address;
+    }
+
+    /// Counts a spec write that is not durable yet.
+    pub(super) const fn spec_staged(&mut self) {
+        self.specs_in_flight += 1;
+    }
+
+    /// Counts a spec write that the store has answered.
+    pub(super) const fn spec_settled(&mut self) {
+        self.specs_in_flight = self.specs_in_flight.saturating_sub(1);
+    }
+
+    /// Returns the session to send spec to, if all of the spec is durable.
+    pub(super) fn spec_reader(&self) -> Option<SessionId> {
+        self.session.filter(|_| self.specs_in_flight == 0)
+    }
+}
+
+/// The links of all members.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Links(BTreeMap<MemberId, Link>);
+
+impl Links {
+    /// Returns the link of a member.
+    pub(crate) fn get(&self, member: MemberId) -> Option<&Link> {
+        self.0.get(&member)
+    }
+
+    /// Returns the link of a member, to change it.
+    pub(super) fn get_mut(&mut self, member: MemberId) -> Option<&mut Link> {
+        self.0.get_mut(&member)
+    }
+
+    /// Sets the link of a member.
+    pub(super) fn insert(&mut self, member: MemberId, link: Link) {
+        self.0.insert(member, link);
+    }
+
+    /// Removes the link of a member.
+    pub(super) fn remove(&mut self, member: MemberId) {
+        self.0.remove(&member);
+    }
+
+    /// Returns the number of links.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns all links.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (MemberId, &mut Link)> {
+        self.0.iter_mut().map(|(member, link)| (*member, link))
+    }
+
+    /// Counts the links by state: connected, reconnecting, disconnected.
+    pub(crate) fn counts(&self) -> [usize; 3] {
+        let count = |state| self.0.values().filter(|link| link.state == state).count();
+        [LinkState::Connected, LinkState::Reconnecting, LinkState::Disconnected].map(count)
+    }
+
+    /// Returns the number of members whose last report contains a storage condition.
+    pub(crate) fn storage_failures(&self) -> usize {
+        self.0.values().filter(|link| !link.conditions.storage().is_empty()).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: WallTime = WallTime::from_unix_millis(1_000);
+
+    fn link() -> Link {
+        Link::new(LinkState::Reconnecting, WallTime::EPOCH, Text::default())
+    }
+
+    #[test]
+    fn a_link_that_is_lost_hands_its_place_to_the_session_that_waits() {
+        let mut link = link();
+        link.connect(SessionId(1), Text::default(), LabelSet::default(), AT);
+        link.begin_probe(SessionId(2));
+        assert_eq!(link.disconnect(), None, "it has a session");
+        assert_eq!(link.lose(AT), Some(SessionId(2)));
+        assert_eq!((link.session(), link.probing()), (None, None));
+        assert_eq!((link.disconnect(), link.state()), (Some(AT), LinkState::Disconnected));
+    }
+
+    #[test]
+    fn spec_is_sent_only_when_all_of_it_is_durable() {
+        let mut link = link();
+        link.connect(SessionId(1), Text::default(), LabelSet::default(), AT);
+        link.spec_staged();
+        link.spec_staged();
+        link.spec_settled();
+        assert_eq!(link.spec_reader(), None);
+        link.spec_settled();
+        assert_eq!(link.spec_reader(), Some(SessionId(1)));
+    }
+}

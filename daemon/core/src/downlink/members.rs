@@ -1,0 +1,87 @@
+//! The door to the durable state: what a downlink reads of its members, and how it changes that.
+//!
+//! The owner of the downlink implements [`Members`] over its own records. The downlink never learns how members are
+//! grouped, who manages them, or what their documents mean.
+
+use linecamp_model::{
+    Document, DocumentKey, Incarnation, KeyFingerprint, PluginDigest, Refusal, ReplicationCursor, SpecBody, StatusBody,
+    WallTime,
+};
+
+use super::MemberId;
+use crate::sync::Documents;
+
+/// The durable state of the members, staged changes included.
+pub(crate) trait Members {
+    /// Returns the id that belongs to a key, registered or not.
+    fn id_of_key(&self, key: &KeyFingerprint) -> MemberId;
+
+    /// Returns the refusal for a key whose member cannot be served at present, whatever it sends.
+    fn unavailable(&self, key: &KeyFingerprint) -> Option<Refusal>;
+
+    /// Returns the registered member that holds `key`, or `None` if there is none.
+    ///
+    /// # Errors
+    /// The key was revoked.
+    fn registered(&self, key: &KeyFingerprint) -> Result<Option<MemberId>, Refusal>;
+
+    /// Returns the records of a member.
+    fn member(&self, id: MemberId) -> Option<Member<'_>>;
+
+    /// Whether every staged change is durable.
+    fn is_durable(&self) -> bool;
+
+    /// Whether a member may report status under `key`.
+    fn may_report(&self, id: MemberId, key: DocumentKey) -> bool;
+
+    /// Checks that the whole status of a member stays within its limits.
+    ///
+    /// # Errors
+    /// The refusal for a status beyond a limit.
+    fn check_status(&self, status: &Documents<StatusBody>) -> Result<(), Refusal>;
+
+    /// Returns the size of a document for the rate limit.
+    fn status_bytes(&self, body: &StatusBody) -> usize;
+
+    /// Whether a member may read the file with this digest, and the file is stored.
+    fn may_read(&self, id: MemberId, digest: &PluginDigest) -> bool;
+}
+
+/// The records of one member.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Member<'a> {
+    /// Whether the member may report.
+    pub(crate) standing: Standing,
+    /// Its spec.
+    pub(crate) spec: &'a Documents<SpecBody>,
+    /// The incarnation of its spec.
+    pub(crate) spec_incarnation: Incarnation,
+    /// Its status, as last reported.
+    pub(crate) status: &'a Documents<StatusBody>,
+    /// How far its status and events are received.
+    pub(crate) cursor: ReplicationCursor,
+    /// Since when it is recorded as offline, if it is.
+    pub(crate) offline_since: Option<WallTime>,
+}
+
+/// The standing of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Registered, and waits until it is accepted. It may connect, and may not report.
+    Pending,
+    /// Registered and accepted.
+    Accepted,
+    /// Removed, or not registered.
+    Gone,
+}
+
+/// A change to the records of one member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum MemberChange {
+    /// Store a status document, or remove it.
+    Status(DocumentKey, Option<Document<StatusBody>>),
+    /// Store how far status and events are received.
+    Cursor(ReplicationCursor),
+    /// Record since when the member is offline, or that it is online.
+    OfflineSince(Option<WallTime>),
+}

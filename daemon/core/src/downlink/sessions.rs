@@ -1,0 +1,198 @@
+//! The sessions of the members: each is in one stage, and only a session that is up belongs to a member.
+
+use std::collections::BTreeMap;
+
+use linecamp_model::{Hello, Incarnation, Instant, PluginDigest, PluginWant, RunId, SessionId, Text};
+
+use super::MemberId;
+use super::config::{RENEW_INTERVAL_MIN, WAITING_PIECES_MAX};
+use super::output::{Held, Peer};
+use crate::sync::Source;
+
+/// The stage of a session.
+#[derive(Clone, Debug)]
+pub(crate) enum Stage {
+    /// No message received yet.
+    Opened,
+    /// Waiting while another session of its member is probed.
+    Probing { hello: Box<Hello>, member: MemberId },
+    /// The current session of its member.
+    Up(Up),
+    /// Refused or completed.
+    Closing,
+}
+
+/// The state of a session that is up.
+#[derive(Clone, Debug)]
+pub(crate) struct Up {
+    pub(crate) member: MemberId,
+    /// The daemon run and the incarnation that write the member's status.
+    pub(crate) writer: (Incarnation, RunId),
+    /// The replication of the member's spec.
+    pub(crate) spec: Source,
+    /// When it got its last certificate.
+    pub(crate) renewed_at: Option<Instant>,
+    /// Whether the owner was told that the link is up.
+    pub(crate) is_announced: bool,
+}
+
+/// A single connection.
+#[derive(Clone, Debug)]
+struct Session {
+    peer: Peer,
+    stage: Stage,
+    waits: Waits,
+}
+
+/// What a member waits for. It may have one status delta and one event batch in flight; more are ignored, and the
+/// acknowledgement requests the rest.
+#[derive(Clone, Debug, Default)]
+struct Waits {
+    status: bool,
+    events: bool,
+    /// Pieces that wait for the member's rate limit.
+    pieces: BTreeMap<PluginDigest, u64>,
+}
+
+/// A kind of message of which one may be in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Upload {
+    Status,
+    Events,
+}
+
+impl Waits {
+    const fn flag(&mut self, upload: Upload) -> &mut bool {
+        match upload {
+            Upload::Status => &mut self.status,
+            Upload::Events => &mut self.events,
+        }
+    }
+}
+
+/// All sessions.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sessions {
+    sessions: BTreeMap<SessionId, Session>,
+    /// The number of sessions that have not sent their first message.
+    opening: usize,
+}
+
+impl Sessions {
+    /// Adds a session.
+    pub(crate) fn open(&mut self, id: SessionId, peer: Peer) {
+        let before = self.sessions.insert(id, Session { peer, stage: Stage::Opened, waits: Waits::default() });
+        debug_assert!(before.is_none(), "{id} has an owner already");
+        self.opening += 1;
+    }
+
+    /// Removes a session and returns its peer and its last stage.
+    pub(crate) fn remove(&mut self, id: SessionId) -> Option<(Peer, Stage)> {
+        let removed = self.sessions.remove(&id)?;
+        self.opening -= usize::from(matches!(removed.stage, Stage::Opened));
+        Some((removed.peer, removed.stage))
+    }
+
+    /// Moves a session to another stage. Returns the previous one.
+    pub(crate) fn set_stage(&mut self, id: SessionId, stage: Stage) -> Option<Stage> {
+        let session = self.sessions.get_mut(&id)?;
+        self.opening -= usize::from(matches!(session.stage, Stage::Opened));
+        Some(std::mem::replace(&mut session.stage, stage))
+    }
+
+    /// Returns the number of sessions that have not sent their first message.
+    pub(crate) const fn opening(&self) -> usize {
+        self.opening
+    }
+
+    /// Returns the ids of all sessions.
+    pub(crate) fn ids(&self) -> Vec<SessionId> {
+        self.sessions.keys().copied().collect()
+    }
+
+    /// Returns the stage of a session.
+    pub(crate) fn stage(&self, id: SessionId) -> Option<&Stage> {
+        self.sessions.get(&id).map(|session| &session.stage)
+    }
+
+    /// Returns the peer of a session.
+    pub(crate) fn peer(&self, id: SessionId) -> Option<&Peer> {
+        self.sessions.get(&id).map(|session| &session.peer)
+    }
+
+    /// Returns the address of a session's peer.
+    pub(crate) fn address(&self, id: SessionId) -> Text {
+        self.peer(id).map(|peer| peer.address.clone()).unwrap_or_default()
+    }
+
+    /// Records that the peer of a session moved.
+    pub(crate) fn set_address(&mut self, id: SessionId, address: Text) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.peer.address = address;
+        }
+    }
+
+    /// Returns the state of a session that is up.
+    pub(crate) fn up(&self, id: SessionId) -> Option<&Up> {
+        match self.stage(id)? {
+            Stage::Up(up) => Some(up),
+            Stage::Opened | Stage::Probing { .. } | Stage::Closing => None,
+        }
+    }
+
+    /// Returns the state of a session that is up, to change it.
+    pub(crate) fn up_mut(&mut self, id: SessionId) -> Option<&mut Up> {
+        match &mut self.sessions.get_mut(&id)?.stage {
+            Stage::Up(up) => Some(up),
+            Stage::Opened | Stage::Probing { .. } | Stage::Closing => None,
+        }
+    }
+
+    /// Returns the member whose current session this is.
+    pub(crate) fn member(&self, id: SessionId) -> Option<MemberId> {
+        self.up(id).map(|up| up.member)
+    }
+
+    /// Whether a session may get another certificate; if so, records that it did.
+    pub(crate) fn may_renew(&mut self, id: SessionId, now: Instant) -> bool {
+        let Some(up) = self.up_mut(id) else { return false };
+        let is_early = up.renewed_at.is_some_and(|at| now.saturating_since(at) < RENEW_INTERVAL_MIN);
+        if !is_early {
+            up.renewed_at = Some(now);
+        }
+        !is_early
+    }
+
+    /// Starts an upload. Returns `false` if one of the kind is in flight already.
+    pub(crate) fn begin_upload(&mut self, id: SessionId, upload: Upload) -> bool {
+        let session = self.sessions.get_mut(&id);
+        session.is_some_and(|session| !std::mem::replace(session.waits.flag(upload), true))
+    }
+
+    /// Ends the upload that `held` acknowledges.
+    pub(crate) fn end_upload(&mut self, id: SessionId, held: Held) {
+        let upload = match held {
+            Held::Status(_) => Upload::Status,
+            Held::Events(_) => Upload::Events,
+        };
+        if let Some(session) = self.sessions.get_mut(&id) {
+            *session.waits.flag(upload) = false;
+        }
+    }
+
+    /// Lets a piece wait for the rate limit. At the limit of waiting pieces, the request is dropped. Returns `false` if
+    /// there is no such session.
+    pub(crate) fn queue_piece(&mut self, id: SessionId, want: PluginWant) -> bool {
+        let Some(pieces) = self.sessions.get_mut(&id).map(|session| &mut session.waits.pieces) else { return false };
+        if pieces.len() < WAITING_PIECES_MAX || pieces.contains_key(&want.digest) {
+            pieces.insert(want.digest, want.offset);
+        }
+        true
+    }
+
+    /// Removes and returns the pieces that wait.
+    pub(crate) fn take_pieces(&mut self, id: SessionId) -> Vec<PluginWant> {
+        let pieces = self.sessions.get_mut(&id).map(|session| std::mem::take(&mut session.waits.pieces));
+        pieces.into_iter().flatten().map(|(digest, offset)| PluginWant { digest, offset }).collect()
+    }
+}

@@ -1,0 +1,99 @@
+//! The directory: what the downlink reads of the fleet's records.
+
+use linecamp_model::{
+    DocumentKey, FleetChange, KeyFingerprint, Phase, PluginDigest, Refusal, Registration, SiteId, StatusBody,
+};
+
+use super::effects::Effects;
+use super::quarantine::Quarantine;
+use super::registry::member;
+use super::state::FleetState;
+use super::{status_limits, transfers};
+use crate::downlink::{Member, MemberChange, Members, Standing};
+use crate::sync::Documents;
+
+/// The sites of the fleet as the members of its downlink.
+#[derive(Debug)]
+pub(super) struct Directory<'a> {
+    effects: &'a Effects,
+    quarantine: &'a Quarantine,
+}
+
+impl<'a> Directory<'a> {
+    /// Creates the directory.
+    pub(super) const fn new(effects: &'a Effects, quarantine: &'a Quarantine) -> Self {
+        Self { effects, quarantine }
+    }
+}
+
+impl Members for Directory<'_> {
+    fn id_of_key(&self, key: &KeyFingerprint) -> SiteId {
+        SiteId::of_key(key)
+    }
+
+    fn unavailable(&self, key: &KeyFingerprint) -> Option<Refusal> {
+        self.quarantine.refusal(SiteId::of_key(key))
+    }
+
+    fn registered(&self, key: &KeyFingerprint) -> Result<Option<SiteId>, Refusal> {
+        Ok(member(self.effects.state(), *key)?.map(|member| member.site))
+    }
+
+    fn member(&self, id: SiteId) -> Option<Member<'_>> {
+        let state = self.effects.state();
+        let record = state.sites.get(&id)?;
+        let registration = record.registration.as_ref();
+        let standing = match registration.map(|of| of.life.phase) {
+            None | Some(Phase::Removed | Phase::Purged) => Standing::Gone,
+            Some(Phase::Pending) => Standing::Pending,
+            Some(
+                Phase::Registering
+                | Phase::Active
+                | Phase::Deactivating
+                | Phase::Inactive
+                | Phase::Activating
+                | Phase::Removing,
+            ) => Standing::Accepted,
+        };
+        Some(Member {
+            standing,
+            spec: &record.spec,
+            spec_incarnation: state.spec_incarnation(id),
+            status: &record.status,
+            cursor: record.cursor.unwrap_or_default(),
+            offline_since: registration.and_then(|of| of.offline_since),
+        })
+    }
+
+    fn is_durable(&self) -> bool {
+        self.effects.is_durable()
+    }
+
+    fn may_report(&self, id: SiteId, key: DocumentKey) -> bool {
+        status_limits::may_report(id, key)
+    }
+
+    fn check_status(&self, status: &Documents<StatusBody>) -> Result<(), Refusal> {
+        status_limits::check_status(status)
+    }
+
+    fn status_bytes(&self, body: &StatusBody) -> usize {
+        status_limits::status_bytes(body)
+    }
+
+    fn may_read(&self, id: SiteId, digest: &PluginDigest) -> bool {
+        transfers::may_read(self.effects.state(), id, digest)
+    }
+}
+
+/// Returns the fleet's change for a change to a member's records; `None` if nothing changes.
+pub(super) fn fleet_change(state: &FleetState, site: SiteId, change: MemberChange) -> Option<FleetChange> {
+    match change {
+        MemberChange::Status(key, document) => Some(FleetChange::Status(site, key, document)),
+        MemberChange::Cursor(cursor) => Some(FleetChange::ReplicationCursor(site, Some(cursor))),
+        MemberChange::OfflineSince(offline_since) => {
+            let (_, before) = state.site(site).filter(|(_, of)| of.offline_since != offline_since)?;
+            Some(FleetChange::Site(site, Some(Registration { offline_since, ..before.clone() })))
+        }
+    }
+}

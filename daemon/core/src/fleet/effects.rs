@@ -1,0 +1,222 @@
+//! Effects: what the parts of the fleet cause. Each part puts its outputs and staged changes here, in the order in which
+//! they must happen; [`Fleet`](super::Fleet) hands the outputs to the driver.
+//!
+//! A staged change takes effect in memory at once, and everything read through [`Effects::state`] includes it. What the
+//! outside may learn from it is a [`Release`], which comes back when the write is durable.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use linecamp_model::{Actor, CommandId, EventKind, FleetChange, Now, SiteId, WriteId};
+
+use super::command::FleetCommandError;
+use super::decision::Note;
+use super::event_log::event;
+use super::output::FleetOutput;
+use super::placement::Unassigned;
+use super::state::FleetState;
+use crate::downlink;
+use crate::ledger::Ledger;
+use crate::mutants::{Mutant, planted};
+
+/// What is released when a write is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Release {
+    /// An output of the fleet itself.
+    Output(FleetOutput),
+    /// Something that the downlink waits for.
+    Downlink(downlink::Release),
+    /// A write to a site's spec or life.
+    SpecDurable(SiteId),
+    /// Ends the store failure.
+    StoreTried,
+}
+
+impl Release {
+    /// Returns what the outside would learn.
+    fn as_output(&self) -> Option<FleetOutput> {
+        match self.clone() {
+            Self::Output(output) => Some(output),
+            Self::Downlink(downlink::Release::Send { session, message }) => {
+                Some(FleetOutput::Send { session, message })
+            }
+            Self::Downlink(downlink::Release::Acknowledge { session, held }) => {
+                Some(FleetOutput::Send { session, message: held.message() })
+            }
+            Self::Downlink(downlink::Release::Refuse { session, refusal }) => {
+                Some(FleetOutput::Hangup { session, refusal })
+            }
+            Self::SpecDurable(_) | Self::StoreTried => None,
+        }
+    }
+}
+
+/// The state all parts share, and what they caused.
+#[derive(Clone, Debug)]
+pub(super) struct Effects {
+    ledger: Ledger<FleetState, Release>,
+    outputs: VecDeque<FleetOutput>,
+    /// The operator commands that have no reply yet.
+    commands: BTreeMap<CommandId, Actor>,
+    /// Sites whose provider assignment must be computed again.
+    unassigned: Unassigned,
+}
+
+impl Effects {
+    /// Starts from the durable state.
+    pub(super) fn new(state: FleetState) -> Self {
+        Self {
+            ledger: Ledger::new(state),
+            outputs: VecDeque::new(),
+            commands: BTreeMap::new(),
+            unassigned: Unassigned::default(),
+        }
+    }
+
+    /// Returns the state, including changes that are not durable yet.
+    pub(super) const fn state(&self) -> &FleetState {
+        self.ledger.state()
+    }
+
+    /// Appends an output.
+    pub(super) fn output(&mut self, output: FleetOutput) {
+        self.outputs.push_back(output);
+    }
+
+    /// Appends an output that was released. A reply ends its command.
+    pub(super) fn emit(&mut self, output: FleetOutput) {
+        match output {
+            FleetOutput::Reply { command, result } => self.reply(command, result),
+            output => self.output(output),
+        }
+    }
+
+    /// Removes and returns the oldest output.
+    pub(super) fn next_output(&mut self) -> Option<FleetOutput> {
+        self.outputs.pop_front()
+    }
+}
+
+/// Durable changes.
+impl Effects {
+    /// Applies `changes` in memory and requests that they are made durable; `releases` come back then.
+    pub(super) fn stage(&mut self, changes: Vec<FleetChange>, mut releases: Vec<Release>) {
+        debug_assert!(is_followed_by_spec(&changes, &releases), "spec is sent only when it is durable");
+        if planted(Mutant::AcknowledgeBeforePersist) {
+            let premature: Vec<_> = releases.extract_if(.., |release| release.as_output().is_some()).collect();
+            premature.iter().filter_map(Release::as_output).for_each(|output| self.emit(output));
+        }
+        debug_assert!(do_generations_rise(&changes, self.state()), "generations only rise");
+        let write = self.ledger.stage(&changes, releases);
+        self.unassigned.note(&changes, self.ledger.state());
+        self.output(FleetOutput::Persist { write, changes });
+    }
+
+    /// Stages changes and their event as one write.
+    pub(super) fn stage_noted(
+        &mut self,
+        mut changes: Vec<FleetChange>,
+        (kind, site, text): Note,
+        releases: Vec<Release>,
+        now: Now,
+    ) {
+        changes.extend(self.state().events.event_changes(event(kind, site, &text, now)));
+        self.stage(changes, releases);
+    }
+
+    /// Adds an event for each provider about the records that a removed site has left behind.
+    pub(super) fn record_left_records(&mut self, site: SiteId, left: &[String], now: Now) {
+        for records in left {
+            let text = format!("the site could not take these records along: {records}");
+            self.stage_noted(Vec::new(), (EventKind::RecordsLeft, Some(site), text), Vec::new(), now);
+        }
+    }
+
+    /// Loads a change that the store is known to hold, before anything is staged.
+    pub(super) fn restore(&mut self, change: FleetChange) {
+        self.ledger.restore(change);
+    }
+
+    /// Requests a probe of the store.
+    pub(super) fn try_store(&mut self) {
+        let write = self.ledger.stage(&[], vec![Release::StoreTried]);
+        self.output(FleetOutput::TryStore(write));
+    }
+
+    /// Handles the store's answer to a write and returns its releases; `None` for an unknown write. A failed write is
+    /// undone with all later ones.
+    pub(super) fn settle(&mut self, write: WriteId, is_durable: bool) -> Option<Vec<Release>> {
+        self.ledger.settle(write, is_durable).map(|settled| settled.releases)
+    }
+
+    /// Whether everything staged so far is durable.
+    pub(super) fn is_durable(&self) -> bool {
+        self.ledger.in_flight() == 0
+    }
+
+    /// Returns the sites whose provider assignment must be computed again.
+    pub(super) const fn unassigned(&mut self) -> &mut Unassigned {
+        &mut self.unassigned
+    }
+
+    /// Marks all sites for a new assignment of providers.
+    pub(super) fn unassign_all(&mut self) {
+        self.unassigned.mark_all(self.ledger.state());
+    }
+}
+
+/// Commands.
+impl Effects {
+    /// Notes a command, which gets exactly one reply.
+    pub(super) fn accept_command(&mut self, command: CommandId, actor: Actor) {
+        let before = self.commands.insert(command, actor);
+        debug_assert!(before.is_none(), "{command} already waits for a reply");
+    }
+
+    /// Replies to a command.
+    pub(super) fn reply(&mut self, command: CommandId, result: Result<(), FleetCommandError>) {
+        let actor = self.commands.remove(&command);
+        debug_assert!(actor.is_some(), "{command} has its reply already");
+        self.output(FleetOutput::Reply { command, result });
+    }
+}
+
+/// Whether every new spec document has a generation above those its site has.
+fn do_generations_rise(changes: &[FleetChange], state: &FleetState) -> bool {
+    changes.iter().all(|change| match change {
+        FleetChange::Spec(site, _, Some(document)) => {
+            state.sites.get(site).is_none_or(|record| record.spec.head() < document.generation)
+        }
+        _ => true,
+    })
+}
+
+/// Whether every site with a new spec document is sent spec only after these changes are durable. A site that joins has
+/// no session yet that could be sent any.
+fn is_followed_by_spec(changes: &[FleetChange], releases: &[Release]) -> bool {
+    let joins = changes.iter().any(|change| matches!(change, FleetChange::TokenUse(..)));
+    joins
+        || changes.iter().all(|change| match change {
+            FleetChange::Spec(site, _, Some(_)) => releases.contains(&Release::SpecDurable(*site)),
+            _ => true,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_staged_is_released_once_it_is_durable() {
+        let mut effects = Effects::new(FleetState::default());
+        effects.accept_command(CommandId(7), Actor::Operator);
+        let reply = FleetOutput::Reply { command: CommandId(7), result: Ok(()) };
+        effects.stage(Vec::new(), vec![Release::Output(reply.clone())]);
+        let Some(FleetOutput::Persist { write, .. }) = effects.next_output() else { panic!("one write") };
+        assert!(!effects.is_durable());
+        assert_eq!(effects.next_output(), None);
+        assert_eq!(effects.settle(write, true), Some(vec![Release::Output(reply.clone())]));
+        effects.emit(reply.clone());
+        assert_eq!(effects.next_output(), Some(reply));
+        assert_eq!((effects.settle(write, true), effects.is_durable()), (None, true));
+    }
+}

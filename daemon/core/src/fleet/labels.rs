@@ -1,0 +1,30 @@
+//! The labels of a site and its gateway, by owner.
+
+use linecamp_model::{DocumentKey, EffectiveLabels, OwnedLabels, SiteId, SpecBody, StatusBody, effective_of_site};
+
+use super::site_record::SiteRecord;
+
+/// Returns the labels of a site or a host, by owner.
+pub(super) fn owned(record: &SiteRecord, key: DocumentKey) -> OwnedLabels<'_> {
+    let assigned = match record.spec.body(key) {
+        Some(SpecBody::Site(spec)) => Some(&spec.assigned),
+        Some(SpecBody::Host(spec)) => Some(&spec.assigned),
+        Some(SpecBody::Provider(_)) | None => None,
+    };
+    match record.status.body(key) {
+        Some(StatusBody::Site(status)) => OwnedLabels { reported: None, local: Some(&status.local), assigned },
+        Some(StatusBody::Host(status)) => {
+            OwnedLabels { reported: Some(&status.reported), local: Some(&status.local), assigned }
+        }
+        Some(StatusBody::Provider(_)) | None => OwnedLabels { assigned, ..OwnedLabels::default() },
+    }
+}
+
+/// Returns the labels that providers are placed by: those assigned to a site and, with `matches_facts`, those its
+/// gateway reports. Labels the site sets itself are never read: no site can assign itself a provider and the secrets
+/// that come with it.
+pub(super) fn placement_labels(site: SiteId, record: &SiteRecord, matches_facts: bool) -> EffectiveLabels {
+    let assigned = OwnedLabels { assigned: owned(record, DocumentKey::Site).assigned, ..OwnedLabels::default() };
+    let reported = owned(record, DocumentKey::Host(site.gateway())).reported.filter(|_| matches_facts);
+    effective_of_site(assigned, OwnedLabels { reported, ..OwnedLabels::default() })
+}

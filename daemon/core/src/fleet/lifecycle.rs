@@ -1,0 +1,65 @@
+//! The lifecycle of sites and their gateways: the transitions that a site's reports confirm.
+
+use linecamp_model::{DocumentKey, EventKind, FleetChange, Life, Now, Phase, PhaseEvent, Registration, SiteId};
+
+use super::decision::Decision;
+use super::state::FleetState;
+use super::subject::Subject;
+use crate::mutants::{Mutant, planted};
+
+/// A transition that a report confirms.
+#[derive(Debug)]
+pub(super) struct Confirmation {
+    /// What changes.
+    pub(super) decision: Decision,
+    /// Descriptions of the DNS records that a removed site leaves behind, one for each provider.
+    pub(super) left: Vec<String>,
+}
+
+/// Returns the next phase of a site or its gateway if the site reported or confirmed what was requested.
+pub(super) fn confirm(state: &FleetState, site: SiteId, subject: Subject, now: Now) -> Option<Confirmation> {
+    let (record, registration) = state.site(site)?;
+    let life = subject.life(registration);
+    let has_reported = record.status.body(DocumentKey::Site).is_some();
+    let incarnation = state.spec_incarnation(site);
+    let has_applied = life.requested_at <= record.applied(incarnation);
+    let has_converged = life.requested_at <= record.converged(incarnation);
+    let event = match life.phase {
+        Phase::Registering if has_reported => PhaseEvent::Reported,
+        // An unreachable name server does not block activation or deactivation; a site being removed withdraws its
+        // records.
+        Phase::Deactivating | Phase::Activating if has_applied => PhaseEvent::Confirmed,
+        Phase::Removing if has_converged => PhaseEvent::Confirmed,
+        _ => return None,
+    };
+    let is_removal = subject == Subject::Site && life.phase == Phase::Removing;
+    let left = if is_removal { record.records_left() } else { Vec::new() };
+    let phase = life.phase.after(event)?;
+    let life = Life { phase, since: now.wall, ..life };
+    let changes = life_changes(site, registration, subject, life, now);
+    let event = Some((EventKind::PhaseChanged, Some(site), format!("{} is {phase}", subject.as_str())));
+    Some(Confirmation { decision: Decision { changes, event, site: Some(site) }, left })
+}
+
+/// Returns the changes that set the lifecycle state of a site or its gateway. A removed site takes its gateway with it,
+/// and its key is revoked.
+pub(super) fn life_changes(
+    id: SiteId,
+    registration: &Registration,
+    subject: Subject,
+    life: Life,
+    now: Now,
+) -> Vec<FleetChange> {
+    let mut after = registration.clone();
+    match subject {
+        Subject::Site => after.life = life,
+        Subject::Gateway => after.gateway = life,
+    }
+    let is_gone = subject == Subject::Site && life.phase.is_gone();
+    if is_gone {
+        after.gateway = life;
+    }
+    let is_kept = is_gone && !planted(Mutant::LostTombstone);
+    let revoked_keys = is_kept.then_some(FleetChange::RevokedKey(registration.fingerprint, Some(now.wall)));
+    [FleetChange::Site(id, Some(after))].into_iter().chain(revoked_keys).collect()
+}

@@ -1,0 +1,57 @@
+//! Commands on join tokens.
+
+use linecamp_model::limits::{TOKEN_TTL_MAX, TOKEN_USES_MAX, TOKENS_MAX};
+use linecamp_model::{EventKind, FleetChange, LabelSet, Now, Token, TokenId};
+
+use crate::fleet::command::{FleetCommandError, NewToken};
+use crate::fleet::decision::{Decided, Decision, check_environment};
+use crate::fleet::state::FleetState;
+
+/// Creates a join token.
+pub(super) fn create_token(state: &FleetState, new: NewToken, now: Now) -> Decided {
+    check_environment(state, &new.environment)?;
+    if new.ttl.is_zero() || TOKEN_TTL_MAX < new.ttl {
+        let days = TOKEN_TTL_MAX.as_secs() / 86_400;
+        return Err(FleetCommandError::Invalid(format!("a token's time is more than 0 and at most {days} days")));
+    }
+    if new.uses == 0 || TOKEN_USES_MAX < new.uses {
+        return Err(FleetCommandError::Invalid(format!("a token has 1 to {TOKEN_USES_MAX} uses, not {}", new.uses)));
+    }
+    if TOKENS_MAX <= state.tokens.len() {
+        return Err(FleetCommandError::Limit(format!(
+            "there are {TOKENS_MAX} join tokens, as many as may be: revoke some"
+        )));
+    }
+    let token = Token {
+        secret: new.secret,
+        environment: new.environment.clone(),
+        created_at: now.wall,
+        expires_at: now.wall + new.ttl,
+        uses_max: new.uses,
+        labels: LabelSet::default().patched(&new.labels, now.wall).map_err(FleetCommandError::Labels)?,
+        revoked_at: None,
+    };
+    let text =
+        format!("token {} for environment {}, {} uses, until {}", new.id, new.environment, new.uses, token.expires_at);
+    Ok(Decision {
+        changes: vec![FleetChange::Token(new.id, Some(token))],
+        event: Some((EventKind::TokenCreated, None, text)),
+        site: None,
+    })
+}
+
+/// Revokes a join token. Revoking it again changes nothing.
+pub(super) fn revoke_token(state: &FleetState, id: TokenId, now: Now) -> Decided {
+    let Some(token) = state.tokens.get(&id) else {
+        return Err(FleetCommandError::NotFound(format!("there is no token {id}; `linecamp token ls` lists them")));
+    };
+    if token.revoked_at.is_some() {
+        return Ok(Decision::default());
+    }
+    let revoked = Token { revoked_at: Some(now.wall), ..token.clone() };
+    Ok(Decision {
+        changes: vec![FleetChange::Token(id, Some(revoked))],
+        event: Some((EventKind::TokenRevoked, None, format!("token {id}"))),
+        site: None,
+    })
+}

@@ -1,0 +1,84 @@
+//! All records of one site.
+
+use std::collections::BTreeMap;
+
+use linecamp_model::{
+    DocumentKey, Generation, HostSpec, Incarnation, ProviderStatus, RecordStatus, Registration, ReplicationCursor,
+    SiteId, SiteSpec, SiteStatus, SpecBody, StatusBody,
+};
+
+use crate::sync::Documents;
+
+/// All records of one site.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SiteRecord {
+    pub(crate) registration: Option<Registration>,
+    pub(crate) spec: Documents<SpecBody>,
+    pub(crate) status: Documents<StatusBody>,
+    pub(crate) cursor: Option<ReplicationCursor>,
+}
+
+impl SiteRecord {
+    /// Returns the spec of the site.
+    pub(crate) fn site_spec(&self) -> Option<&SiteSpec> {
+        match self.spec.body(DocumentKey::Site) {
+            Some(SpecBody::Site(spec)) => Some(spec),
+            Some(SpecBody::Host(_) | SpecBody::Provider(_)) | None => None,
+        }
+    }
+
+    /// Returns the spec of its gateway.
+    pub(crate) fn gateway_spec(&self, site: SiteId) -> Option<&HostSpec> {
+        match self.spec.body(DocumentKey::Host(site.gateway())) {
+            Some(SpecBody::Host(spec)) => Some(spec),
+            Some(SpecBody::Site(_) | SpecBody::Provider(_)) | None => None,
+        }
+    }
+
+    /// Returns the newest spec generation of `incarnation` that the site reported as converged.
+    pub(crate) fn converged(&self, incarnation: Incarnation) -> Generation {
+        self.site_status(incarnation).map_or(Generation::ZERO, |status| status.converged)
+    }
+
+    /// Returns the newest spec generation of `incarnation` that the site reported as applied.
+    pub(crate) fn applied(&self, incarnation: Incarnation) -> Generation {
+        self.site_status(incarnation).map_or(Generation::ZERO, |status| status.applied)
+    }
+
+    fn site_status(&self, incarnation: Incarnation) -> Option<&SiteStatus> {
+        match self.status.body(DocumentKey::Site) {
+            Some(StatusBody::Site(status)) if status.spec_incarnation == incarnation => Some(status),
+            Some(_) | None => None,
+        }
+    }
+
+    /// Returns the status of the site's providers.
+    pub(crate) fn providers(&self) -> impl Iterator<Item = &ProviderStatus> {
+        self.status.keys().filter_map(|key| match self.status.body(key) {
+            Some(StatusBody::Provider(status)) => Some(status),
+            Some(StatusBody::Site(_) | StatusBody::Host(_)) | None => None,
+        })
+    }
+
+    /// Describes, for each provider, the DNS records of the site it has not deleted, and why, as last reported.
+    pub(crate) fn records_left(&self) -> Vec<String> {
+        self.providers().filter_map(records_of).collect()
+    }
+
+    /// Whether there are no records.
+    pub(super) fn is_empty(&self) -> bool {
+        self.registration.is_none() && self.cursor.is_none() && self.spec.is_empty() && self.status.is_empty()
+    }
+}
+
+/// Describes the DNS records of a site that a provider has, and the provider's failure; `None` if it has none.
+pub(crate) fn records_of(provider: &ProviderStatus) -> Option<String> {
+    let ours = provider.records().iter().filter(|record: &&RecordStatus| record.state.is_ours());
+    let mut zones = BTreeMap::<_, Vec<String>>::new();
+    for record in ours {
+        zones.entry(&record.zone).or_default().push(record.key.to_string());
+    }
+    let ours: Vec<_> = zones.iter().map(|(zone, keys)| format!("zone {zone}: {}", keys.join(", "))).collect();
+    let failure = provider.failure.as_ref().map_or_else(String::new, |failure| format!(" ({failure})"));
+    (!ours.is_empty()).then(|| format!("provider {}, {}{failure}", provider.name, ours.join("; ")))
+}

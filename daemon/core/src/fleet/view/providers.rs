@@ -1,0 +1,90 @@
+//! Views of centrally configured providers.
+
+use std::collections::BTreeMap;
+
+use linecamp_model::{
+    DocumentKey, FleetProvider, Name, PluginDigest, PluginFile, ProviderId, ProviderStatus, Selector, SiteId,
+};
+
+use super::{FleetView, SiteFilter};
+use crate::fleet::placement::{is_placed, provider_specs, room_for_providers};
+use crate::fleet::site_record::SiteRecord;
+
+impl<'a> FleetView<'a> {
+    /// Returns the providers, by environment and name, including removed ones that some site still has.
+    pub fn providers(self, environment: Option<&Name>) -> Vec<ProviderSummary> {
+        let state = self.state;
+        let is_meant = |of: &Name| environment.is_none_or(|meant| meant == of);
+        let providers = state.providers.iter().filter(|((of, _), _)| is_meant(of));
+        let mut found: BTreeMap<_, _> = providers
+            .map(|(key, provider)| (key.clone(), ProviderSummary::new(key.0.clone(), (**provider).clone())))
+            .collect();
+        for (site_id, record, site) in state.registered().filter(|(_, _, site)| is_meant(&site.environment)) {
+            if room_for_providers(record) == 0 {
+                let of = found.iter_mut().filter(|((of, _), _)| *of == site.environment);
+                of.for_each(|(_, summary)| summary.count_if_left_out(site_id, record));
+            }
+            for (id, spec) in provider_specs(record) {
+                let key = (site.environment.clone(), spec.name.clone());
+                let leaving = || FleetProvider { sites: Selector::default(), spec: spec.clone(), matches_facts: false };
+                let new = || ProviderSummary::new(site.environment.clone(), leaving());
+                found.entry(key).or_insert_with(new).count(record, id);
+            }
+        }
+        found.into_values().collect()
+    }
+
+    /// Returns the plugins that were pushed.
+    pub fn plugins(self) -> impl Iterator<Item = (PluginDigest, &'a PluginFile)> {
+        self.state.plugins.iter().map(|(digest, file)| (*digest, file))
+    }
+
+    /// Returns the last reported provider statuses of the selected sites, with the site's name.
+    pub fn provider_statuses(self, filter: &SiteFilter) -> Vec<(Name, &'a ProviderStatus)> {
+        let state = self.state;
+        let sites = self.selected(filter).filter_map(|id| state.site(id));
+        let statuses = sites.filter_map(|(record, _)| Some((record.site_spec()?.name.clone(), record)));
+        statuses.flat_map(|(name, record)| record.providers().map(move |status| (name.clone(), status))).collect()
+    }
+}
+
+/// A centrally configured provider and its state across sites.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderSummary {
+    /// Its environment.
+    pub environment: Name,
+    /// Its configuration; leaving, if it was removed and some site still has it.
+    pub provider: FleetProvider,
+    /// How many sites have it in their spec.
+    pub sites: usize,
+    /// At how many of those all of its records were last seen in sync.
+    pub converged: usize,
+    /// At how many of those it fails.
+    pub failed: usize,
+    /// How many sites it selects that have no room for another provider and therefore lack it.
+    pub left_out: usize,
+}
+
+impl ProviderSummary {
+    const fn new(environment: Name, provider: FleetProvider) -> Self {
+        Self { environment, provider, sites: 0, converged: 0, failed: 0, left_out: 0 }
+    }
+
+    fn count_if_left_out(&mut self, site: SiteId, record: &SiteRecord) {
+        let key = DocumentKey::Provider(ProviderId::of(&self.provider.spec.name));
+        if record.spec.body(key).is_none() && is_placed(site, record, &self.provider) {
+            self.left_out += 1;
+        }
+    }
+
+    fn count(&mut self, record: &SiteRecord, id: ProviderId) {
+        let requested_at = record.spec.generation(DocumentKey::Provider(id));
+        let status = record.providers().find(|status| ProviderId::of(&status.name) == id);
+        self.sites += 1;
+        match status {
+            Some(status) if status.failure.is_some() => self.failed += 1,
+            Some(status) if !status.is_local && requested_at <= status.converged => self.converged += 1,
+            Some(_) | None => {}
+        }
+    }
+}
