@@ -1,6 +1,7 @@
 //! The decision logic of Linecamp, as sans-I/O state machines.
 //!
-//! [`Site`] decides for one daemon, [`Fleet`] for the server. Neither performs I/O, awaits, spawns threads, reads a
+//! [`Site`] decides for one daemon, [`Fleet`] for the server; the fleet's `downlink` is a machine of its own for the
+//! members registered below it. None performs I/O, awaits, spawns threads, reads a
 //! clock, or owns a source of randomness. A driver (the daemon, the server, the simulator, or a test with a fake clock)
 //! feeds in events and executes the outputs.
 //!
