@@ -47,6 +47,8 @@ mod status_limits;
 mod store_health;
 mod subject;
 mod sweep;
+#[cfg(test)]
+mod testing;
 mod transfers;
 mod view;
 

@@ -1,9 +1,9 @@
 //! The decision logic of Linecamp, as sans-I/O state machines.
 //!
 //! [`Site`] decides for one daemon, [`Fleet`] for the server; the fleet's `downlink` is a machine of its own for the
-//! members registered below it. None performs I/O, awaits, spawns threads, reads a
-//! clock, or owns a source of randomness. A driver (the daemon, the server, the simulator, or a test with a fake clock)
-//! feeds in events and executes the outputs.
+//! members registered below it. None performs I/O, awaits, spawns threads, reads a clock, or owns a source of
+//! randomness. A driver (the daemon, the server, the simulator, or a test with a fake clock) feeds in events and
+//! executes the outputs.
 //!
 //! How to drive a machine:
 //! 1. Pass one input (`handle_…`), drain `poll_output` until it returns `None`, then pass the next input.

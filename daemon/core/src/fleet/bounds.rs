@@ -8,63 +8,19 @@ use linecamp_model::limits::{
     SERVER_EVENTS_PER_SITE_MAX, SITES_PER_ENVIRONMENT_MAX, TOKEN_TTL_MAX, TOKEN_USES_MAX, TOKENS_MAX,
 };
 use linecamp_model::{
-    Event, EventKind, FleetChange, FleetProvider, FromServer, FromSite, Generation, Hello, Incarnation, Instant,
-    JoinRequest, JoinSecret, KeyFingerprint, Now, PluginDigest, PluginFile, RefusalCode, RunId, SecretHash, Selector,
-    SessionId, SiteId, Text, TokenId, VersionRange, WallTime,
+    Event, EventKind, FleetChange, FleetProvider, FromServer, FromSite, Generation, Hello, Incarnation, Now,
+    PluginFile, RefusalCode, RunId, SecretHash, Selector, SessionId, SiteId, Text, WallTime,
 };
 
 use super::config::SWEEP_PERIOD;
 use super::operator::decide;
 use super::registry::{self, Joining};
 use super::state::FleetState;
+use super::testing::{NOW, VERSIONS, apply, bytes, digest, join, join_request, key, state, state_with_site, token};
 use super::{EnvironmentEdit, Fleet, FleetCommand, FleetCommandError, FleetConfig, FleetOutput, NewToken, SavedFleet};
 use crate::downlink::{Credential, FIRST_MESSAGE_MAX, OPENING_SESSIONS_MAX, Peer, SessionEvent};
-use crate::ledger::Replay;
 use crate::rng::Rng;
-use crate::testing::{name, patch};
-
-const VERSIONS: VersionRange = VersionRange { min: 1, max: 1 };
-const NOW: Now = Now { instant: Instant::ORIGIN, wall: WallTime::from_unix_millis(1_800_000_000_000) };
-
-/// Returns a different 32 bytes for each number.
-fn bytes(number: usize) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&(number as u64).to_be_bytes());
-    bytes
-}
-
-fn digest(number: usize) -> PluginDigest {
-    PluginDigest::from_bytes(bytes(number))
-}
-
-fn key(number: usize) -> KeyFingerprint {
-    KeyFingerprint::from_bytes(bytes(number))
-}
-
-fn token(number: usize) -> NewToken {
-    let id = u64::try_from(number).unwrap().to_be_bytes();
-    NewToken {
-        id: TokenId::from_bytes(id),
-        secret: JoinSecret::from_bytes([7; 16]).hash(),
-        environment: name("default"),
-        ttl: Duration::from_secs(3600),
-        uses: TOKEN_USES_MAX,
-        labels: patch(&[]),
-    }
-}
-
-fn apply(state: &mut FleetState, decide: impl FnOnce(&FleetState) -> Vec<FleetChange>) {
-    for change in decide(state) {
-        state.apply(change);
-    }
-}
-
-/// Returns a state with the environment `default`.
-fn state() -> FleetState {
-    let mut state = FleetState::default();
-    apply(&mut state, |_| vec![FleetChange::Environment(name("default"), Some(super::ENVIRONMENT_DEFAULT))]);
-    state
-}
+use crate::testing::name;
 
 /// Fills a collection to its limit and checks that each further command is refused with the limit in its text.
 fn check_limit(state: &mut FleetState, there_are: usize, limit: usize, command: impl Fn(usize) -> FleetCommand) {
@@ -129,28 +85,15 @@ fn plugins_of_the_server_have_a_bound() {
 
 #[test]
 fn sites_of_an_environment_have_a_bound() {
-    let mut state = state();
-    let new = token(1);
-    let (id, secret) = (new.id, JoinSecret::from_bytes([7; 16]));
-    apply(&mut state, |state| decide(state, FleetCommand::CreateToken(new), NOW).unwrap().changes);
-    let request = |number: usize| JoinRequest {
-        versions: VERSIONS,
-        token: id,
-        secret,
-        name: name(&format!("s{number}")),
-        daemon_version: Text::default(),
-    };
-    for number in 0..SITES_PER_ENVIRONMENT_MAX {
-        apply(&mut state, |state| match registry::join(state, key(number), &request(number), NOW) {
-            Ok(Joining::New(_, changes)) => changes,
-            other => panic!("site {number}: {other:?}"),
-        });
+    let (mut state, _) = state_with_site();
+    for number in (0..SITES_PER_ENVIRONMENT_MAX).filter(|number| *number != 1) {
+        join(&mut state, number);
     }
     let number = SITES_PER_ENVIRONMENT_MAX;
-    let refusal = registry::join(&state, key(number), &request(number), NOW).expect_err("it is full");
+    let refusal = registry::join(&state, key(number), &join_request(number), NOW).expect_err("it is full");
     assert_eq!(refusal.code, RefusalCode::EnvironmentFull);
     assert!(refusal.to_string().contains("10000 sites"), "{refusal}");
-    let again = registry::join(&state, key(0), &request(0), NOW);
+    let again = registry::join(&state, key(0), &join_request(0), NOW);
     assert!(matches!(again, Ok(Joining::Again(_))), "who is a member stays one: {again:?}");
 }
 
@@ -234,16 +177,8 @@ fn sessions_that_have_not_greeted_have_a_bound() {
 #[test]
 fn greetings_are_charged() {
     let mut state = state();
-    let new = token(1);
-    let id = new.id;
-    apply(&mut state, |state| decide(state, FleetCommand::CreateToken(new), NOW).unwrap().changes);
-    let request = JoinRequest {
-        versions: VERSIONS,
-        token: id,
-        secret: JoinSecret::from_bytes([7; 16]),
-        name: name("camp"),
-        daemon_version: Text::default(),
-    };
+    apply(&mut state, |state| decide(state, FleetCommand::CreateToken(token(1)), NOW).unwrap().changes);
+    let request = join_request(1);
     let Ok(Joining::New(_, mut records)) = registry::join(&state, key(1), &request, NOW) else { panic!("it joins") };
     records.push(FleetChange::Environment(name("default"), Some(super::ENVIRONMENT_DEFAULT)));
     let mut fleet = fleet(records);

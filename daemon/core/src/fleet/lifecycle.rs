@@ -63,3 +63,51 @@ pub(super) fn life_changes(
     let revoked_keys = is_kept.then_some(FleetChange::RevokedKey(registration.fingerprint, Some(now.wall)));
     [FleetChange::Site(id, Some(after))].into_iter().chain(revoked_keys).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use linecamp_model::{Document, Generation, LabelSet, SiteStatus, StatusBody};
+
+    use super::*;
+    use crate::fleet::testing::{NOW, apply, state_with_site};
+
+    fn report(state: &mut FleetState, site: SiteId, generation: u64, applied: u64) {
+        let status = SiteStatus {
+            spec_incarnation: state.spec_incarnation(site),
+            applied: Generation(applied),
+            converged: Generation(applied),
+            daemon_version: linecamp_model::Text::default(),
+            local: LabelSet::default(),
+            conditions: Vec::new(),
+        };
+        let document = Document { generation: Generation(generation), body: Some(StatusBody::Site(status)) };
+        apply(state, |_| vec![FleetChange::Status(site, DocumentKey::Site, Some(document))]);
+    }
+
+    fn phase(state: &FleetState, site: SiteId) -> Option<Phase> {
+        state.site(site).map(|(_, registration)| registration.life.phase)
+    }
+
+    #[test]
+    fn a_site_is_active_after_its_first_report_and_removed_when_it_converged() {
+        let (mut state, site) = state_with_site();
+        assert!(confirm(&state, site, Subject::Site, NOW).is_none(), "nothing was reported");
+        report(&mut state, site, 1, 0);
+        apply(&mut state, |state| confirm(state, site, Subject::Site, NOW).expect("reported").decision.changes);
+        assert_eq!(phase(&state, site), Some(Phase::Active));
+        assert!(confirm(&state, site, Subject::Site, NOW).is_none(), "there is nothing to confirm");
+
+        let leave = Life { phase: Phase::Removing, since: NOW.wall, requested_at: Generation(3) };
+        apply(&mut state, |state| {
+            let (_, registration) = state.site(site).expect("it is registered");
+            life_changes(site, registration, Subject::Site, leave, NOW)
+        });
+        report(&mut state, site, 2, 2);
+        assert!(confirm(&state, site, Subject::Site, NOW).is_none(), "it has not converged");
+        report(&mut state, site, 3, 3);
+        let confirmed = confirm(&state, site, Subject::Site, NOW).expect("it has converged");
+        assert!(confirmed.decision.removes_site());
+        apply(&mut state, |_| confirmed.decision.changes);
+        assert_eq!(phase(&state, site), Some(Phase::Removed));
+    }
+}

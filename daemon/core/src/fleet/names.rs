@@ -53,3 +53,26 @@ impl NameIndex {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::testing::state_with_site;
+    use crate::testing::name;
+
+    #[test]
+    fn a_site_is_found_by_the_names_of_both_until_it_is_taken_out() {
+        let (state, site) = state_with_site();
+        let record = &state.sites[&site];
+        let mut index = NameIndex::default();
+        index.set(site, record, true);
+        for subject in [Subject::Site, Subject::Gateway] {
+            let found: Vec<_> = index.bearers(subject, &name("s1")).collect();
+            assert_eq!(found, [(&name("default"), site)]);
+        }
+        assert_eq!(index.population(&name("default")), 1);
+        index.set(site, record, false);
+        assert_eq!(index.bearers(Subject::Site, &name("s1")).count(), 0);
+        assert_eq!(index.population(&name("default")), 0);
+    }
+}

@@ -72,3 +72,22 @@ fn record_events(unreadable: &[UnreadableRecord], effects: &mut Effects, now: No
         effects.stage_noted(Vec::new(), (EventKind::RecordUnreadable, None, text), Vec::new(), now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::testing::{NOW, state_with_site};
+
+    #[test]
+    fn only_the_site_whose_record_cannot_be_read_is_refused_and_events_are_few() {
+        let (state, site) = state_with_site();
+        let mut effects = Effects::new(state);
+        let unreadable = |salvage| UnreadableRecord { key: Text::lossy("k"), problem: Text::lossy("bad"), salvage };
+        let mut records = vec![unreadable(Salvage::Quarantine(site))];
+        records.extend((0..40).map(|_| unreadable(Salvage::Ignore)));
+        let quarantine = Quarantine::new(&records, &mut effects, NOW);
+        assert_eq!(quarantine.refusal(site).map(|refusal| refusal.code), Some(RefusalCode::StoreFailed));
+        assert!(quarantine.refusal(SiteId::from_bytes([9; 16])).is_none());
+        assert_eq!(effects.state().events.after(0).count(), UNREADABLE_EVENTS_MAX + 1);
+    }
+}

@@ -44,3 +44,44 @@ fn surplus_keys(state: &FleetState) -> Vec<FleetChange> {
     removed.sort_unstable();
     removed.into_iter().take(surplus).map(|(_, key)| FleetChange::RevokedKey(key, None)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use linecamp_model::{Generation, Life, WallTime};
+
+    use super::*;
+    use crate::fleet::lifecycle::life_changes;
+    use crate::fleet::subject::Subject;
+    use crate::fleet::testing::{NOW, apply, state_with_site};
+
+    fn later(time: Duration) -> Now {
+        Now { instant: NOW.instant + time, wall: NOW.wall + time }
+    }
+
+    #[test]
+    fn a_removed_site_is_purged_after_its_keep_time() {
+        let (mut state, site) = state_with_site();
+        let gone = Life { phase: Phase::Removed, since: NOW.wall, requested_at: Generation(1) };
+        apply(&mut state, |state| {
+            let (_, registration) = state.site(site).expect("it is registered");
+            life_changes(site, registration, Subject::Site, gone, NOW)
+        });
+        assert_eq!(sweep(&state, later(REMOVED_KEEP_DEFAULT - Duration::from_secs(1))), Swept::default());
+        let swept = sweep(&state, later(REMOVED_KEEP_DEFAULT));
+        assert_eq!(swept.sites, [site]);
+        apply(&mut state, |_| swept.changes);
+        assert!(state.site(site).is_none());
+        assert_eq!(state.revoked_keys.len(), 1, "its key stays revoked");
+    }
+
+    #[test]
+    fn an_expired_token_goes_with_its_uses() {
+        let (mut state, _) = state_with_site();
+        let expired = state.tokens.values().map(|token| token.expires_at).max().unwrap_or(WallTime::EPOCH);
+        let now = Now { wall: expired + TOKEN_KEEP, ..NOW };
+        apply(&mut state, |state| sweep(state, now).changes);
+        assert_eq!((state.tokens.len(), state.token_uses.len()), (0, 0));
+    }
+}

@@ -1,0 +1,88 @@
+//! States for the unit tests of the parts.
+
+use std::time::Duration;
+
+use linecamp_model::limits::TOKEN_USES_MAX;
+use linecamp_model::{
+    FleetChange, Instant, JoinRequest, JoinSecret, KeyFingerprint, Now, PluginDigest, SiteId, Text, TokenId,
+    VersionRange, WallTime,
+};
+
+use super::command::{FleetCommand, NewToken};
+use super::config::ENVIRONMENT_DEFAULT;
+use super::operator::decide;
+use super::registry::{self, Joining};
+use super::state::FleetState;
+use crate::ledger::Replay;
+use crate::testing::{name, patch};
+
+pub(super) const VERSIONS: VersionRange = VersionRange { min: 1, max: 1 };
+pub(super) const NOW: Now = Now { instant: Instant::ORIGIN, wall: WallTime::from_unix_millis(1_800_000_000_000) };
+
+/// Returns a different 32 bytes for each number.
+pub(super) fn bytes(number: usize) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&(number as u64).to_be_bytes());
+    bytes
+}
+
+pub(super) fn digest(number: usize) -> PluginDigest {
+    PluginDigest::from_bytes(bytes(number))
+}
+
+pub(super) fn key(number: usize) -> KeyFingerprint {
+    KeyFingerprint::from_bytes(bytes(number))
+}
+
+pub(super) fn token(number: usize) -> NewToken {
+    let id = u64::try_from(number).unwrap().to_be_bytes();
+    NewToken {
+        id: TokenId::from_bytes(id),
+        secret: JoinSecret::from_bytes([7; 16]).hash(),
+        environment: name("default"),
+        ttl: Duration::from_secs(3600),
+        uses: TOKEN_USES_MAX,
+        labels: patch(&[]),
+    }
+}
+
+pub(super) fn apply(state: &mut FleetState, decide: impl FnOnce(&FleetState) -> Vec<FleetChange>) {
+    for change in decide(state) {
+        state.apply(change);
+    }
+}
+
+/// Returns a state with the environment `default`.
+pub(super) fn state() -> FleetState {
+    let mut state = FleetState::default();
+    apply(&mut state, |_| vec![FleetChange::Environment(name("default"), Some(ENVIRONMENT_DEFAULT))]);
+    state
+}
+
+/// Returns the request of site `number` to join with [`token`] 1.
+pub(super) fn join_request(number: usize) -> JoinRequest {
+    JoinRequest {
+        versions: VERSIONS,
+        token: token(1).id,
+        secret: JoinSecret::from_bytes([7; 16]),
+        name: name(&format!("s{number}")),
+        daemon_version: Text::default(),
+    }
+}
+
+/// Lets site `number` join with [`token`] 1, which must exist.
+pub(super) fn join(state: &mut FleetState, number: usize) -> SiteId {
+    apply(state, |state| match registry::join(state, key(number), &join_request(number), NOW) {
+        Ok(Joining::New(_, changes)) => changes,
+        other => panic!("site {number}: {other:?}"),
+    });
+    SiteId::of_key(&key(number))
+}
+
+/// Returns a state with the environment `default`, and a site in it that has not reported yet.
+pub(super) fn state_with_site() -> (FleetState, SiteId) {
+    let mut state = state();
+    apply(&mut state, |state| decide(state, FleetCommand::CreateToken(token(1)), NOW).unwrap().changes);
+    let site = join(&mut state, 1);
+    (state, site)
+}
