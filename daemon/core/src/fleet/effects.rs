@@ -1,5 +1,5 @@
-//! Effects: what the parts of the fleet cause. Each part puts its outputs and staged changes here, in the order in which
-//! they must happen; [`Fleet`](super::Fleet) hands the outputs to the driver.
+//! Effects: what the parts of the fleet cause. Each part puts its outputs and staged changes here, in the order in
+//! which they must happen; [`Fleet`](super::Fleet) hands the outputs to the driver.
 //!
 //! A staged change takes effect in memory at once, and everything read through [`Effects::state`] includes it. What the
 //! outside may learn from it is a [`Release`], which comes back when the write is durable.

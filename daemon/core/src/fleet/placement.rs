@@ -1,12 +1,12 @@
 //! Placement: which sites have which centrally configured providers in their spec.
 //!
 //! A provider belongs to an environment and selects sites by their labels. Each selected site has it in its spec. A
-//! site that is no longer selected keeps it there as *withdrawing* until the site reports that none of its records is left,
-//! so a provider is never removed from a site that could not withdraw its records. Forced removal tells the site to
-//! abandon the records without deleting them: this needs no name server, and the site reports what remains. A site has
-//! room for [`PROVIDERS_PER_SITE_MAX`] providers: existing ones keep their place, and one that finds no room is counted
-//! as left out. The assignment is computed from the full state, for every site whose labels, spec or status changed,
-//! and for all sites at each sweep.
+//! site that is no longer selected keeps it there as *withdrawing* until the site reports that none of its records is
+//! left, so a provider is never removed from a site that could not withdraw its records. Forced removal tells the site
+//! to abandon the records without deleting them: this needs no name server, and the site reports what remains. A site
+//! has room for [`PROVIDERS_PER_SITE_MAX`] providers: existing ones keep their place, and one that finds no room is
+//! counted as left out. The assignment is computed from the full state, for every site whose labels, spec or status
+//! changed, and for all sites at each sweep.
 
 use std::collections::{BTreeMap, BTreeSet};
 
