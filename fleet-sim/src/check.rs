@@ -43,8 +43,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use linecamp_core::Subject;
 use linecamp_model::{
-    CommandId, DocumentKey, FleetChange, Generation, KeyFingerprint, LabelKey, LabelValue, Level, LinkState,
-    Registration, SessionId, SiteId,
+    CommandId, DocumentKey, FleetChange, Generation, HostRegistration, KeyFingerprint, LabelKey, LabelValue, Level,
+    LinkState, Registration, SessionId, SiteId,
 };
 
 use crate::carrier::NodeId;
@@ -66,16 +66,27 @@ pub(crate) struct Finding {
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     found: Option<Finding>,
+    machines: BTreeMap<KeyFingerprint, Machine>,
+    /// The sites that the server's disk has registered.
     sites: BTreeMap<SiteId, Watched>,
-    sessions: BTreeMap<SessionId, SiteId>,
+    sessions: BTreeMap<SessionId, KeyFingerprint>,
     told: BTreeMap<Slot, promises::Told>,
     asked: BTreeMap<CommandId, (Slot, Promise)>,
     records: records::Records,
-    /// Hostile members.
-    hostile: BTreeSet<SiteId>,
     holdings: bounded::Holdings,
     own_events: origin::OwnEvents,
     served: served::Served,
+}
+
+/// A machine that may become a site, registered or not.
+#[derive(Debug)]
+struct Machine {
+    node: NodeId,
+    /// The site it is registered as.
+    site: Option<SiteId>,
+    is_hostile: bool,
+    /// Every label value ever set locally.
+    set_locally: BTreeSet<(Level, LabelKey, LabelValue)>,
 }
 
 /// State of one site.
@@ -88,21 +99,27 @@ struct Watched {
     link: Option<LinkState>,
     /// Digests of the documents that the server wrote, the newest few of each.
     written: BTreeMap<DocumentKey, BTreeMap<Generation, u64>>,
-    /// Every label value ever set locally.
-    set_on_the_spot: BTreeSet<(Level, LabelKey, LabelValue)>,
 }
 
 impl Watch {
-    /// Registers a site.
-    pub(crate) fn add_site(&mut self, node: NodeId, key: KeyFingerprint) {
-        self.sites.entry(SiteId::of_key(&key)).or_insert_with(|| Watched {
-            node,
-            key,
-            live: None,
-            link: None,
-            written: BTreeMap::new(),
-            set_on_the_spot: BTreeSet::new(),
-        });
+    /// Adds a machine that will join.
+    pub(crate) fn add_machine(&mut self, node: NodeId, key: KeyFingerprint) {
+        let machine = Machine { node, site: None, is_hostile: false, set_locally: BTreeSet::new() };
+        self.machines.entry(key).or_insert(machine);
+    }
+
+    /// Learns the ID of a site that the server is about to register.
+    pub(crate) fn server_registers(&mut self, change: &FleetChange) {
+        let FleetChange::SiteKey(site, key, Some(_)) = change else { return };
+        let Some(machine) = self.machines.get_mut(key) else { return };
+        machine.site = Some(*site);
+        let watched = Watched { node: machine.node, key: *key, live: None, link: None, written: BTreeMap::new() };
+        self.sites.entry(*site).or_insert(watched);
+    }
+
+    /// Returns the site that the holder of a key is registered as.
+    pub(crate) fn site_of_key(&self, key: &KeyFingerprint) -> Option<SiteId> {
+        self.machines.get(key).and_then(|machine| machine.site)
     }
 
     /// Returns the violation found since the last call, if any.
@@ -116,9 +133,9 @@ impl Watch {
     }
 
     /// Records that a label was set locally.
-    pub(crate) fn set_on_the_spot(&mut self, key: &KeyFingerprint, level: Level, label: &LabelKey, value: &LabelValue) {
-        if let Some(site) = self.sites.get_mut(&SiteId::of_key(key)) {
-            site.set_on_the_spot.insert((level, label.clone(), value.clone()));
+    pub(crate) fn set_locally(&mut self, key: &KeyFingerprint, level: Level, label: &LabelKey, value: &LabelValue) {
+        if let Some(machine) = self.machines.get_mut(key) {
+            machine.set_locally.insert((level, label.clone(), value.clone()));
         }
     }
 
@@ -132,13 +149,19 @@ impl Watch {
         }
     }
 
-    /// Marks a site as a hostile member.
-    pub(crate) fn add_hostile(&mut self, site: SiteId) {
-        self.hostile.insert(site);
+    /// Marks the holder of a key as a hostile member.
+    pub(crate) fn add_hostile(&mut self, key: &KeyFingerprint) {
+        if let Some(machine) = self.machines.get_mut(key) {
+            machine.is_hostile = true;
+        }
     }
 
     pub(crate) fn is_hostile(&self, site: SiteId) -> bool {
-        self.hostile.contains(&site)
+        self.machine_of(site).is_some_and(|machine| machine.is_hostile)
+    }
+
+    fn machine_of(&self, site: SiteId) -> Option<&Machine> {
+        self.sites.get(&site).and_then(|site| self.machines.get(&site.key))
     }
 
     /// Returns the machine of a site: the original if there are clones.
@@ -160,10 +183,18 @@ fn is_revoked(disk: &Disk<FleetChange>, key: &KeyFingerprint) -> bool {
     disk.find(&FleetChange::RevokedKey(*key, None)).is_some()
 }
 
+/// Reads the registration of a site's gateway host.
+fn gateway(disk: &Disk<FleetChange>, site: SiteId, registration: &Registration) -> Option<HostRegistration> {
+    match disk.find(&FleetChange::Host(site, registration.gateway, None)) {
+        Some(FleetChange::Host(_, _, host)) => host,
+        _ => None,
+    }
+}
+
 /// Returns the document that holds a subject's spec.
-fn document_of(subject: Subject, site: SiteId) -> DocumentKey {
+fn document_of(disk: &Disk<FleetChange>, subject: Subject, site: SiteId) -> Option<DocumentKey> {
     match subject {
-        Subject::Site => DocumentKey::Site,
-        Subject::Gateway => DocumentKey::Host(site.gateway()),
+        Subject::Site => Some(DocumentKey::Site),
+        Subject::Gateway => registration(disk, site).map(|registration| DocumentKey::Host(registration.gateway)),
     }
 }

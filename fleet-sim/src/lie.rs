@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use linecamp_model::{
-    FromSite, Generation, Hello, Incarnation, JoinRequest, JoinSecret, Name, PluginDigest, PluginWant, RunId, SiteId,
-    Text, TokenId, VersionRange, WallTime,
+    FromSite, Generation, Hello, HostId, Incarnation, JoinRequest, JoinSecret, Name, PluginDigest, PluginWant, RunId,
+    SiteId, Text, TokenId, VersionRange, WallTime,
 };
 use linecamp_proto::{COUNTER_MAX, VERSIONS};
 
@@ -24,6 +24,7 @@ pub(crate) use self::events::FORGED;
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     pub(crate) site: SiteId,
+    pub(crate) gateway: HostId,
     pub(crate) run: RunId,
     pub(crate) status_incarnation: Incarnation,
     /// The server's, once received.
@@ -166,6 +167,7 @@ mod tests {
         ];
         let mut known = Known {
             site: SiteId::from_bytes([7; 16]),
+            gateway: HostId::from_bytes([8; 16]),
             run: RunId::from_bytes([7; 8]),
             status_incarnation: Incarnation(1),
             spec_incarnation: Incarnation(2),

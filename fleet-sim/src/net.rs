@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use linecamp_core::{Credential, Dial, IssueRequest, LinkEvent, LossReason, Peer, SessionEvent, SiteIdentity};
 use linecamp_model::{
-    DialId, FromServer, FromSite, IdentityGrant, KeyFingerprint, Pin, Refusal, SessionId, SiteId, Text, WallTime,
+    DialId, FromServer, FromSite, IdentityGrant, KeyFingerprint, Pin, Refusal, SessionId, Text, WallTime,
 };
 
 use crate::carrier::{Arrival, Carrier, NodeId, Traffic};
@@ -300,7 +300,7 @@ impl Carrier for Net {
             return Err(Text::lossy("this is no certificate"));
         };
         self.lines[node].certificate = Some((not_before, not_after));
-        Ok(SiteIdentity { site: SiteId::of_key(&self.lines[node].key), not_before, not_after })
+        Ok(SiteIdentity { site: grant.site, gateway: grant.gateway, not_before, not_after })
     }
 
     fn forget_identity(&mut self, node: NodeId) {
@@ -329,6 +329,8 @@ impl Carrier for Net {
         let grant = IdentityGrant {
             name: request.name,
             environment: request.environment,
+            site: request.site,
+            gateway: request.gateway,
             certificate,
             authorities: vec![b"the model's authority".to_vec()],
         };

@@ -190,7 +190,7 @@ impl<C: Carrier> World<C> {
             let token = self.token_of(number);
             self.nodes.push(Node::new(number, self.seed, site_slot.profile, key, token));
             self.settle_in_dns(number);
-            self.watch.add_site(number, key);
+            self.watch.add_machine(number, key);
             if site_slot.member.is_hostile {
                 self.make_hostile(number);
             }

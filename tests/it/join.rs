@@ -98,3 +98,32 @@ fn a_site_waits_until_it_is_accepted() {
     let is_told = || (site.local(&["status", "-o", "json"]).ok().json()["target"] == "active").then_some(());
     assert!(wait_until(PATIENCE, is_told).is_some(), "the site knows");
 }
+
+/// A machine that joins with a replacement token becomes the site, and the machine it replaces cannot return.
+#[test]
+fn a_machine_that_replaces_another_becomes_the_same_site() {
+    let fleet = Fleet::start();
+    let mut broken = fleet.join("camp", &[]);
+    broken.start();
+    wait_facts(&fleet, "camp");
+    fleet.cli(&["site", "label", "camp", "rack=r7"]).ok();
+    let before = show(&fleet, "camp");
+    broken.terminate();
+
+    let token = fleet.token(&["--replace", "camp"]);
+    let listed = fleet.json(&["token", "ls"]);
+    assert_eq!(listed["items"][0]["replaces"], "camp", "{listed}");
+    let said = fleet.try_join("spare", &token, fleet.server.quic(), &[]).ok();
+    assert!(said.stdout.starts_with("joined as camp in environment default;"), "{}", said.stdout);
+    let mut spare = fleet.site("spare");
+    spare.start();
+    fleet.wait_link("camp", "connected");
+    let after = show(&fleet, "camp");
+    assert_eq!((&after["id"], &after["hosts"][0]["id"]), (&before["id"], &before["hosts"][0]["id"]));
+    assert_eq!(label(&after["labels"], "rack"), Some("r7"));
+
+    broken.start();
+    assert_eq!(broken.wait_for_exit(PATIENCE).expect("the daemon exits").code(), Some(3), "{}", broken.log());
+    let said = fleet.try_join("third", &token, fleet.server.quic(), &[]);
+    assert_ne!(said.code, Some(0), "the token has one use");
+}

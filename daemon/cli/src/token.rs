@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use linecamp_model::limits::TOKEN_USES_MAX;
-use linecamp_model::{Label, TokenState};
+use linecamp_model::{Label, Name, TokenState};
 use linecamp_proto::api::path::{self, at};
 use linecamp_proto::api::{List, Token, TokenCreated, TokenRequest};
 
@@ -43,6 +43,7 @@ Examples:
   linecamp token create
   linecamp token create --file camp.tar
   linecamp token create --environment production --ttl 7days --uses 50 --label region=eu
+  linecamp token create --replace camp-042
   ssh camp-042 sudo linecampd join $(linecamp token create -q) \\
       --data /var/lib/linecamp --name camp-042")]
 pub(crate) struct Create {
@@ -56,6 +57,9 @@ pub(crate) struct Create {
     /// Label for sites that join with it; repeatable
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = Label::parse)]
     labels: Vec<Label>,
+    /// Site to take over: the machine that joins becomes this site, and the earlier machine's key is revoked
+    #[arg(long, value_name = "SITE", value_parser = argument::name, conflicts_with_all = ["uses", "labels"])]
+    replace: Option<Name>,
     /// Print only TOKEN@HOST:PORT
     #[arg(short, long)]
     quiet: bool,
@@ -91,8 +95,9 @@ impl Create {
         let request = TokenRequest {
             environment: context.environment_or_default(),
             ttl_seconds: self.ttl.as_secs(),
-            uses: self.uses,
+            uses: if self.replace.is_some() { 1 } else { self.uses },
             labels: labels::label_options(self.labels, &context.out)?,
+            replaces: self.replace.map(|site| site.to_string()),
         };
         let mut client = context.client()?;
         let created: TokenCreated = client.send(ApiRequest::post(path::TOKENS).body(&request)).await?;
@@ -134,14 +139,17 @@ fn created_text(created: &TokenCreated, style: &TextStyle) -> String {
         let line = clean(line);
         format!("To install linecampd on Debian, join and start it, run as root:\n\n  {line}\n\n")
     });
+    let purpose = match &token.replaces {
+        Some(site) => format!("replaces the machine of site {}", clean(site)),
+        None => format!("uses {}", token.uses_max),
+    };
     format!(
-        "token {}  environment {}  expires in {}  uses {}\n\n\
+        "token {}  environment {}  expires in {}  {purpose}\n\n\
          The token is shown only once. Anyone who has it can join a site.\n\n{install}\
          If linecampd is already installed:\n\n  {}\n",
         clean(&token.id),
         clean(&token.environment),
         style.until(&token.expires_at),
-        token.uses_max,
         clean(&created.command),
     )
 }
@@ -162,9 +170,10 @@ fn list_text(tokens: &[Token], style: &TextStyle) -> String {
             Cell::from(format!("{}/{}", token.uses_left, token.uses_max)),
             Cell::from(style.age(&token.created_at)),
             Cell::from(labels.join(",")),
+            Cell::from(token.replaces.clone().unwrap_or_default()),
         ]
     };
-    Table::new(["ID", "ENVIRONMENT", "STATE", "EXPIRES IN", "USES LEFT", "AGE", "LABELS"])
+    Table::new(["ID", "ENVIRONMENT", "STATE", "EXPIRES IN", "USES LEFT", "AGE", "LABELS", "REPLACES"])
         .with(tokens.iter().map(row))
         .render(style.colors)
 }
@@ -183,6 +192,7 @@ mod tests {
             uses_max: 50,
             uses_left: 49,
             labels: Vec::new(),
+            replaces: None,
             state: state.into(),
         }
     }

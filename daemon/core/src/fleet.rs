@@ -87,6 +87,8 @@ pub struct Fleet {
     downlink: Downlink,
     quarantine: Quarantine,
     store: StoreHealth,
+    /// Where the ids of new sites and hosts come from.
+    ids: Rng,
     sweep_at: Instant,
     ignored: u64,
 }
@@ -103,12 +105,13 @@ impl Fleet {
             let environment = FleetChange::Environment(default, Some(ENVIRONMENT_DEFAULT));
             effects.stage(vec![FleetChange::Origin(Some(origin)), environment], Vec::new());
         }
+        let ids = Rng::new(rng.next_u64());
         let mut downlink = Downlink::new(config.versions, rng, now);
         for (id, _, of) in effects.state().registered().filter(|(_, _, of)| !of.life.phase.is_gone()) {
             downlink.expect(id, of.offline_since, now);
         }
         let sweep_at = now.instant + SWEEP_PERIOD;
-        Self { config, effects, downlink, quarantine, store: StoreHealth::default(), sweep_at, ignored: 0 }
+        Self { config, effects, downlink, quarantine, store: StoreHealth::default(), ids, sweep_at, ignored: 0 }
     }
 
     /// Handles a session event. The driver numbers sessions in ascending order and never reuses a number.
@@ -278,7 +281,7 @@ impl Fleet {
     }
 
     fn join(&mut self, session: SessionId, key: KeyFingerprint, request: &JoinRequest, now: Now) {
-        match registry::join(self.effects.state(), key, request, now) {
+        match registry::join(self.effects.state(), key, request, &mut self.ids, now) {
             Ok(Joining::Again(member)) => {
                 let issue = self.issue(session, member, now);
                 self.when_durable(vec![Release::Output(issue)], now);
@@ -290,6 +293,15 @@ impl Fleet {
                 let joined = FleetOutput::SiteJoined { site, name };
                 let releases = [joined, self.issue(session, member, now)].map(Release::Output).into();
                 self.effects.stage_noted(changes, (EventKind::SiteJoined, Some(site), text), releases, now);
+            }
+            Ok(Joining::Replacement(member, changes)) => {
+                let (site, text) = (member.site, format!("another machine joined as {}", member.name));
+                let established = self.downlink.links().get(site).and_then(Link::session);
+                let refusal = registry::replaced();
+                let hangup = established.map(|session| FleetOutput::Hangup { session, refusal });
+                let issue = self.issue(session, member, now);
+                let releases = hangup.into_iter().chain([issue]).map(Release::Output).collect();
+                self.effects.stage_noted(changes, (EventKind::SiteReplaced, Some(site), text), releases, now);
             }
             Err(refusal) => self.refuse(session, refusal, now),
         }

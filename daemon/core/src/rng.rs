@@ -24,6 +24,14 @@ impl Rng {
         mixed ^ (mixed >> 31)
     }
 
+    /// Returns 16 bytes, for a permanent ID.
+    pub fn bytes(&mut self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.next_u64().to_be_bytes());
+        bytes[8..].copy_from_slice(&self.next_u64().to_be_bytes());
+        bytes
+    }
+
     /// Returns a delay from zero to `max`, inclusive.
     pub fn delay_up_to(&mut self, max: Duration) -> Duration {
         let micros = u64::try_from(max.as_micros()).unwrap_or(u64::MAX - 1);

@@ -107,7 +107,7 @@ pub struct Site {
 impl Site {
     /// Starts from saved state. The [crate] docs describe how to drive it.
     pub fn new(config: SiteConfig, saved: SavedSite, rng: Rng, now: Now) -> Self {
-        let site_id = saved.identity.map(|identity| identity.site);
+        let gateway = saved.identity.map(|identity| identity.gateway);
         let mut site = Self {
             uplink: Uplink::new(&config, saved.identity.is_some(), now),
             effects: Effects::new(SiteState::from_records(saved.records), rng),
@@ -115,7 +115,7 @@ impl Site {
             certificate: Certificate::new(saved.identity),
             facts: FactCollection::default(),
             labels: Labels::new(config.labels.clone()),
-            providers: SiteProviders::new(config.providers.clone(), config.run, site_id),
+            providers: SiteProviders::new(config.providers.clone(), config.run, saved.identity),
             plugins: PluginTransfers::default(),
             storage: Storage::new(config.directory.clone()),
             config,
@@ -127,10 +127,10 @@ impl Site {
             effects.record(EventKind::DaemonStarted, &format!("daemon {} started", site.config.daemon_version), now);
         }
         FactCollection::restore(now, effects);
-        site.labels.start(saved.drop_ins, site_id, now, effects);
+        site.labels.start(saved.drop_ins, gateway, now, effects);
         if !site.uplink.is_idle() {
-            let documents = SiteDocuments::new(effects.state(), site_id);
-            let lacks_facts = site_id.is_some() && documents.reported_facts().is_empty();
+            let documents = SiteDocuments::new(effects.state(), gateway);
+            let lacks_facts = gateway.is_some() && documents.reported_facts().is_empty();
             site.facts.plan_first_dial(lacks_facts, now, effects);
         }
         site.settle_down(now);
@@ -192,7 +192,7 @@ impl Site {
 
     fn use_certificate(&mut self, now: Now) {
         self.config.join = None;
-        self.providers.set_site(self.certificate.site());
+        self.providers.set_identity(self.certificate.identity());
         self.uplink.use_certificate(now, &mut self.effects);
     }
 
@@ -340,7 +340,7 @@ impl Site {
     }
 
     fn documents(&self) -> SiteDocuments<'_> {
-        SiteDocuments::new(self.effects.state(), self.certificate.site())
+        SiteDocuments::new(self.effects.state(), self.certificate.gateway())
     }
 
     fn greet(&mut self, dial: DialId, now: Now) {
@@ -394,12 +394,12 @@ impl Site {
             self.release(release, now);
         }
         self.follow_link();
-        if let (true, Some(site)) = (self.effects.is_status_stale(), self.certificate.site()) {
+        if let (true, Some(gateway)) = (self.effects.is_status_stale(), self.certificate.gateway()) {
             self.providers.reconcile(now, &mut self.effects);
             // While the store fails, only the retry timer touches it: status stays stale.
             if self.effects.deadline(Timer::StoreRetry).is_none() {
                 let inputs = StatusInputs {
-                    site,
+                    gateway,
                     daemon_version: &self.config.daemon_version,
                     labels: &self.labels,
                     facts: &self.facts,

@@ -14,14 +14,14 @@ use std::time::Duration;
 
 use linecamp_model::{
     Actor, CallId, CommandId, DialId, Event, FleetChange, IdentityGrant, Instant, JoinSecret, JoinToken,
-    KeyFingerprint, LabelKey, LabelValue, Name, Now, Pin, PluginDigest, ProviderReply, Refusal, RunId, ServerAddress,
-    SessionId, SiteChange, SiteView, Text, TokenId, VersionRange, WallTime, WriteId,
+    KeyFingerprint, LabelKey, LabelPatch, LabelValue, Name, Now, Pin, PluginDigest, ProviderReply, Refusal, RunId,
+    ServerAddress, SessionId, SiteChange, SiteView, Text, TokenId, VersionRange, WallTime, WriteId,
 };
 
 use crate::{
     CERTIFICATE_LIFE, DropIns, EventFilter, Fact, Facts, Fleet, FleetCommand, FleetCommandError, FleetConfig, JoinWish,
     LinkEvent, LossReason, NewToken, Rng, SavedFleet, SavedSite, SessionEvent, Site, SiteCommand, SiteCommandError,
-    SiteConfig, SiteIdentity,
+    SiteConfig, SiteIdentity, SiteRef,
 };
 
 pub use self::name_server::{Mood, NameServer, Sets};
@@ -245,12 +245,28 @@ impl Pair {
     /// Recreates the scenario's join token.
     pub fn create_token(&mut self, environment: &Name, uses: u32, labels: &[&str]) {
         let new = NewToken {
+            replaces: None,
             id: self.token.id,
             secret: self.token.secret.hash(),
             environment: environment.clone(),
             ttl: DAY,
             uses,
             labels: patch(labels),
+        };
+        self.operator(FleetCommand::CreateToken(new));
+    }
+
+    /// Recreates the scenario's join token as one that replaces the machine of a site.
+    pub fn create_replacement_token(&mut self, site: SiteRef) {
+        self.token.id = TokenId::from_bytes([0x77; 8]);
+        let new = NewToken {
+            id: self.token.id,
+            secret: self.token.secret.hash(),
+            environment: name("default"),
+            ttl: DAY,
+            uses: 1,
+            labels: LabelPatch::default(),
+            replaces: Some(site),
         };
         self.operator(FleetCommand::CreateToken(new));
     }

@@ -22,6 +22,8 @@ words! {
         SiteReturned = "site-returned",
         /// A site connected with an expired certificate and received a new one.
         SiteRecovered = "site-recovered",
+        /// A machine joined as a registered site; the keys of the earlier machine were revoked.
+        SiteReplaced = "site-replaced",
         /// A second machine with a site's identity was rejected.
         DuplicateRefused = "duplicate-refused",
         /// Labels were changed centrally.

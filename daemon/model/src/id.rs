@@ -5,7 +5,6 @@ use std::fmt;
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
-use crate::digest::KeyFingerprint;
 use crate::name::Name;
 
 macro_rules! random_id {
@@ -68,13 +67,12 @@ macro_rules! counter_id {
 }
 
 random_id! {
-    /// Identifies a site permanently: the first 16 bytes of its key's fingerprint, so that a key yields the same site
-    /// however often it joins.
+    /// Identifies a site permanently. Drawn at random when the site registers; its keys may change.
     SiteId, 16
 }
 
 random_id! {
-    /// Identifies a host. The gateway of a site has the ID of the site.
+    /// Identifies a host of a site permanently. Drawn at random when the host registers.
     HostId, 16
 }
 
@@ -127,19 +125,5 @@ impl ProviderId {
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&digest[..16]);
         Self(bytes)
-    }
-}
-
-impl SiteId {
-    /// Returns the ID of the site whose key has this fingerprint.
-    pub fn of_key(fingerprint: &KeyFingerprint) -> Self {
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&fingerprint.as_bytes()[..16]);
-        Self(bytes)
-    }
-
-    /// Returns the ID of the machine that runs the site's daemon.
-    pub const fn gateway(&self) -> HostId {
-        HostId(self.0)
     }
 }

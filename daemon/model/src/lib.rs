@@ -58,8 +58,8 @@ pub use provider::{
     ProviderReply, ProviderRequest, ProviderSpec, ProviderStatus, ProviderStatusKind, SecretName,
 };
 pub use record::{
-    ApiKey, Environment, FleetChange, FleetOrigin, FleetProvider, Life, PluginFile, Registration, ReplicationCursor,
-    Salvage, SiteChange, SiteOrigin, Token,
+    ApiKey, Environment, FleetChange, FleetOrigin, FleetProvider, HostRegistration, Life, PluginFile, Registration,
+    ReplicationCursor, Salvage, SiteChange, SiteOrigin, Token,
 };
 pub use selector::{Selector, SelectorError, SelectorProblem};
 pub use time::{Instant, Now, WallTime};

@@ -14,7 +14,7 @@ use crate::digest::PluginDigest;
 use crate::document::{SpecDelta, StatusDelta};
 use crate::event::Event;
 use crate::generation::{Generation, Incarnation};
-use crate::id::{RunId, SessionId, TokenId};
+use crate::id::{HostId, RunId, SessionId, SiteId, TokenId};
 use crate::label::{LabelKey, LabelValue};
 use crate::limits::COUNTER_MAX;
 use crate::name::{Name, Text};
@@ -177,6 +177,10 @@ pub struct IdentityGrant {
     pub name: Name,
     /// The environment of the site.
     pub environment: Name,
+    /// The ID of the site.
+    pub site: SiteId,
+    /// The ID of the host that runs its daemon.
+    pub gateway: HostId,
     /// The site's certificate, DER.
     pub certificate: Vec<u8>,
     /// The trusted certificate authorities, DER.

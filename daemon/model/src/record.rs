@@ -8,7 +8,7 @@ use crate::dns::{OwnedRecord, OwnedRecordKey};
 use crate::document::{Document, DocumentKey, SpecBody, StatusBody};
 use crate::event::{Event, LoggedEvent};
 use crate::generation::{Generation, Incarnation};
-use crate::id::{RunId, SiteId, TokenId};
+use crate::id::{HostId, RunId, SiteId, TokenId};
 use crate::label::{LabelSet, Level};
 use crate::name::Name;
 use crate::phase::Phase;
@@ -69,6 +69,10 @@ pub enum FleetChange {
     TokenUse(TokenId, SiteId, Option<WallTime>),
     /// A site's registration.
     Site(SiteId, Option<Registration>),
+    /// A key that a site may present, and when it was added. A key belongs to one site.
+    SiteKey(SiteId, KeyFingerprint, Option<WallTime>),
+    /// The registration of a host of a site.
+    Host(SiteId, HostId, Option<HostRegistration>),
     /// A spec document of a site.
     Spec(SiteId, DocumentKey, Option<Document<SpecBody>>),
     /// A status document of a site, as received.
@@ -166,6 +170,9 @@ pub struct Token {
     pub uses_max: u32,
     /// Labels assigned to its sites.
     pub labels: LabelSet,
+    /// The registered site that a machine becomes by joining with it, if it is for a replacement. Its earlier keys are
+    /// revoked then.
+    pub replaces: Option<SiteId>,
     /// When it was revoked.
     pub revoked_at: Option<WallTime>,
 }
@@ -173,8 +180,6 @@ pub struct Token {
 /// The registration of a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
-    /// The fingerprint of the key it joined with.
-    pub fingerprint: KeyFingerprint,
     /// Its environment.
     pub environment: Name,
     /// The token that created it.
@@ -183,8 +188,8 @@ pub struct Registration {
     pub joined_at: WallTime,
     /// The lifecycle state of the site.
     pub life: Life,
-    /// The lifecycle state of its gateway host.
-    pub gateway: Life,
+    /// The host that runs its daemon.
+    pub gateway: HostId,
     /// When it was disconnected; `None` if it was connected at the last check.
     pub offline_since: Option<WallTime>,
     /// The total number of recoveries with an expired certificate.
@@ -193,6 +198,13 @@ pub struct Registration {
     pub recoveries_today: u32,
     /// The start of the 24 hours that `recoveries_today` counts.
     pub recovery_day: WallTime,
+}
+
+/// The registration of a host of a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostRegistration {
+    /// The lifecycle state of the host.
+    pub life: Life,
 }
 
 /// The lifecycle state of a site or a host, and what ends a transitional phase.

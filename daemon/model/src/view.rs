@@ -137,6 +137,8 @@ pub struct TokenView {
     pub uses_left: u32,
     /// Labels assigned to its sites.
     pub labels: EffectiveLabels,
+    /// The site whose machine it replaces, if it does.
+    pub replaces: Option<Name>,
     /// Whether it is valid, and if not, why.
     pub state: TokenState,
 }

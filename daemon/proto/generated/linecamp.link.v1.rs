@@ -9,28 +9,28 @@ pub struct FromSite {
 pub mod from_site {
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Kind {
-        /// Asks to be registered. Only as the first message.
+        /// Requests registration. Only as the first message.
         #[prost(message, tag = "1")]
         Join(super::JoinRequest),
-        /// Greets. Only as the first message.
+        /// Opens a session of a registered site. Only as the first message.
         #[prost(message, tag = "2")]
         Hello(super::Hello),
-        /// Holds spec up to here, durably.
+        /// Spec is stored durably up to this generation.
         #[prost(message, tag = "3")]
         SpecAck(super::Ack),
-        /// Status the server lacks.
+        /// Status documents that the server lacks.
         #[prost(message, tag = "4")]
         Status(super::StatusDelta),
-        /// Events the server lacks.
+        /// Events that the server lacks.
         #[prost(message, tag = "5")]
         Events(super::EventBatch),
-        /// Asks for a new certificate.
+        /// Requests a new certificate.
         #[prost(message, tag = "6")]
         Renew(super::Renew),
         /// Answers a probe.
         #[prost(message, tag = "7")]
         Alive(super::Alive),
-        /// Asks for a piece of a plugin's component.
+        /// Requests a piece of a plugin's component.
         #[prost(message, tag = "8")]
         WantPlugin(super::PluginWant),
         /// The conditions of the site's own storage: the complete list.
@@ -38,12 +38,12 @@ pub mod from_site {
         Storage(super::StorageReport),
     }
 }
-/// The troubles of a site's own storage: all of them, those that are not here do not hold. Only of the kinds disk-full,
-/// store-failed, store-damaged, identity-not-saved and local-socket-failed. It is no part of the status, which has to be
-/// durable before it is sent.
+/// The conditions of a site's own storage. The list is complete: a condition that is absent has cleared. Only the kinds
+/// disk-full, store-failed, store-damaged, identity-not-saved and local-socket-failed. It is not part of the status,
+/// because a status must be durable before it is sent.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StorageReport {
-    /// One of a kind.
+    /// At most one of each kind.
     #[prost(message, repeated, tag = "1")]
     pub conditions: ::prost::alloc::vec::Vec<Condition>,
 }
@@ -57,22 +57,22 @@ pub struct FromServer {
 pub mod from_server {
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Kind {
-        /// A certificate, in answer to a join, to a renewal, or to a greeting with an expired one.
+        /// A certificate, in reply to a join, to a renewal, or to a hello with an expired one.
         #[prost(message, tag = "1")]
         Identity(super::IdentityGrant),
-        /// Answers a greeting.
+        /// Replies to a hello.
         #[prost(message, tag = "2")]
         Welcome(super::Welcome),
-        /// Spec the site lacks.
+        /// Spec documents that the site lacks.
         #[prost(message, tag = "3")]
         Spec(super::SpecDelta),
-        /// Holds status up to here, durably.
+        /// Status is stored durably up to this generation.
         #[prost(message, tag = "4")]
         StatusAck(super::Ack),
-        /// Holds events up to and with this number, durably.
+        /// Events are stored durably up to and including this number.
         #[prost(message, tag = "5")]
         EventsAck(super::EventsAck),
-        /// Asks whether the site is there.
+        /// Checks whether the site is alive.
         #[prost(message, tag = "6")]
         Probe(super::Probe),
         /// A piece of a plugin's component.
@@ -80,17 +80,17 @@ pub mod from_server {
         Plugin(super::PluginPiece),
     }
 }
-/// The reason of a QUIC close frame. Why, for machines, is the frame's own number: a `RefusalCode`.
+/// The reason in a QUIC close frame. The frame's error code is a `RefusalCode`, for programs.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Refusal {
-    /// For people: what was tried and what to do.
+    /// For people: what failed and what to do.
     #[prost(string, tag = "1")]
     pub text: ::prost::alloc::string::String,
-    /// When to come back. Absent: as the peer's own back-off says.
+    /// When to retry. Absent: according to the peer's own back-off.
     #[prost(uint64, optional, tag = "2")]
     pub retry_after_millis: ::core::option::Option<u64>,
 }
-/// The versions of the protocol that a peer speaks, both ends included; 1 <= min <= max.
+/// The protocol versions that a peer supports, inclusive; 1 <= min <= max.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VersionRange {
     #[prost(uint32, tag = "1")]
@@ -98,167 +98,173 @@ pub struct VersionRange {
     #[prost(uint32, tag = "2")]
     pub max: u32,
 }
-/// A site asks to be registered. That it holds its key is proved by the TLS handshake.
+/// Requests registration. The TLS handshake has proved that the site holds its key.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JoinRequest {
     #[prost(message, optional, tag = "1")]
     pub versions: ::core::option::Option<VersionRange>,
-    /// The join token's id, 8 bytes.
+    /// The ID of the join token, 8 bytes.
     #[prost(bytes = "vec", tag = "2")]
     pub token: ::prost::alloc::vec::Vec<u8>,
-    /// The join token's secret, 16 bytes.
+    /// The secret of the join token, 16 bytes.
     #[prost(bytes = "vec", tag = "3")]
     pub secret: ::prost::alloc::vec::Vec<u8>,
-    /// The name it would like.
+    /// The requested name.
     #[prost(string, tag = "4")]
     pub name: ::prost::alloc::string::String,
     #[prost(string, tag = "5")]
     pub daemon_version: ::prost::alloc::string::String,
 }
-/// A registered site greets.
+/// Opens a session of a registered site.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Hello {
     #[prost(message, optional, tag = "1")]
     pub versions: ::core::option::Option<VersionRange>,
-    /// This run of its daemon, 8 bytes.
+    /// The ID of this daemon run, 8 bytes.
     #[prost(bytes = "vec", tag = "2")]
     pub run: ::prost::alloc::vec::Vec<u8>,
     #[prost(string, tag = "3")]
     pub daemon_version: ::prost::alloc::string::String,
-    /// What its wall clock shows.
+    /// Its wall-clock time.
     #[prost(uint64, tag = "4")]
     pub wall_millis: u64,
-    /// The incarnation its spec belongs to.
+    /// The incarnation of its spec.
     #[prost(fixed64, tag = "5")]
     pub spec_incarnation: u64,
-    /// The spec it holds durably.
+    /// The newest spec generation that it stores durably.
     #[prost(uint64, tag = "6")]
     pub spec_held: u64,
-    /// The incarnation its status belongs to.
+    /// The incarnation of its status.
     #[prost(fixed64, tag = "7")]
     pub status_incarnation: u64,
-    /// What its machine has reported about itself: all that a pending site may say. At most 64, without a time.
+    /// The facts of its gateway, for a pending site, which may report nothing else. At most 64, without timestamps.
     #[prost(message, repeated, tag = "8")]
     pub facts: ::prost::alloc::vec::Vec<Label>,
 }
-/// The server lets a site in.
+/// Admits a site.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Welcome {
     /// The protocol version of this session.
     #[prost(uint32, tag = "1")]
     pub version: u32,
-    /// The session's number at the server: the epoch of the link.
+    /// The number of the session at the server: the epoch of the link.
     #[prost(uint64, tag = "2")]
     pub session: u64,
-    /// What the server's wall clock shows.
+    /// The server's wall-clock time.
     #[prost(uint64, tag = "3")]
     pub wall_millis: u64,
-    /// The incarnation the server's spec belongs to.
+    /// The incarnation of the spec at the server.
     #[prost(fixed64, tag = "4")]
     pub spec_incarnation: u64,
-    /// The status the server holds durably, of the incarnation the site named.
+    /// The newest status generation that the server stores durably, of the incarnation in the hello.
     #[prost(uint64, tag = "5")]
     pub status_held: u64,
-    /// The last event the server holds durably, of that incarnation.
+    /// The last event that the server stores durably, of that incarnation.
     #[prost(uint64, tag = "6")]
     pub events_held: u64,
-    /// Over how long the fleet should spread its redials when the link is lost.
+    /// The period over which the fleet spreads its redials after the link is lost.
     #[prost(uint64, tag = "7")]
     pub redial_spread_millis: u64,
-    /// The address the server sees the site come from.
+    /// The address from which the server sees the site connect.
     #[prost(string, tag = "8")]
     pub observed_address: ::prost::alloc::string::String,
-    /// Whether the site waits for an operator to accept it. Until its spec says otherwise it sends neither status nor events.
+    /// Whether the site waits for an operator to accept it. Until its spec changes that, it sends no status or events.
     #[prost(bool, tag = "9")]
     pub pending: bool,
 }
-/// A certificate, and whom to trust from then on.
+/// A certificate, and the certificate authorities to trust from then on.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct IdentityGrant {
-    /// The name the site has.
+    /// The name of the site.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// The environment it is in.
+    /// The environment of the site.
     #[prost(string, tag = "2")]
     pub environment: ::prost::alloc::string::String,
     /// The site's certificate, DER.
     #[prost(bytes = "vec", tag = "3")]
     pub certificate: ::prost::alloc::vec::Vec<u8>,
-    /// The certificate authorities to trust, DER; at least one.
+    /// The trusted certificate authorities, DER; at least one.
     #[prost(bytes = "vec", repeated, tag = "4")]
     pub authorities: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// The ID of the site, 16 bytes.
+    #[prost(bytes = "vec", tag = "5")]
+    pub site: ::prost::alloc::vec::Vec<u8>,
+    /// The ID of the host that runs its daemon, 16 bytes.
+    #[prost(bytes = "vec", tag = "6")]
+    pub gateway: ::prost::alloc::vec::Vec<u8>,
 }
-/// The sender holds documents up to this generation, durably.
+/// The sender stores documents durably up to this generation.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ack {
     #[prost(uint64, tag = "1")]
     pub generation: u64,
 }
-/// The server holds events up to and with this number, durably.
+/// The server stores events durably up to and including this number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EventsAck {
     #[prost(uint64, tag = "1")]
     pub last: u64,
 }
-/// A site asks for a new certificate.
+/// Requests a new certificate.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Renew {}
-/// The server asks whether the site is there.
+/// Checks whether the site is alive.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Probe {}
-/// A site answers a probe.
+/// Answers a probe.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Alive {}
-/// A site lacks a plugin from this byte on.
+/// Requests a plugin from this offset on.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PluginWant {
     /// The SHA-256 of the component, 32 bytes.
     #[prost(bytes = "vec", tag = "1")]
     pub digest: ::prost::alloc::vec::Vec<u8>,
-    /// How many bytes of it the site holds.
+    /// The number of bytes that the site already stores.
     #[prost(uint64, tag = "2")]
     pub offset: u64,
 }
-/// A piece of a plugin's component. Never an empty one before the end: it would be asked for again for ever.
+/// A piece of a plugin's component. Empty only at the end: the site would request an empty piece again forever.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PluginPiece {
     /// The SHA-256 of the component, 32 bytes.
     #[prost(bytes = "vec", tag = "1")]
     pub digest: ::prost::alloc::vec::Vec<u8>,
-    /// Where the piece begins.
+    /// The offset of the piece.
     #[prost(uint64, tag = "2")]
     pub offset: u64,
-    /// How long the component is. Zero, and no bytes: the server does not have it.
+    /// The size of the component. Zero, with no bytes: the server does not have it.
     #[prost(uint64, tag = "3")]
     pub total: u64,
     #[prost(bytes = "vec", tag = "4")]
     pub bytes: ::prost::alloc::vec::Vec<u8>,
 }
-/// Spec on its way down: every document above `base`, or with `snapshot` all there are.
+/// Spec documents for a site: every document above `base`, or all of them if `snapshot`.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SpecDelta {
-    /// What the receiver holds already. Zero in a snapshot.
+    /// The generation that the receiver has. Zero in a snapshot.
     #[prost(uint64, tag = "1")]
     pub base: u64,
-    /// What the receiver holds afterwards.
+    /// The generation that the receiver has afterward.
     #[prost(uint64, tag = "2")]
     pub to: u64,
-    /// Replaces everything the receiver has.
+    /// Whether it replaces everything that the receiver has.
     #[prost(bool, tag = "3")]
     pub snapshot: bool,
     #[prost(message, repeated, tag = "4")]
     pub documents: ::prost::alloc::vec::Vec<SpecEntry>,
 }
-/// Status on its way up: every document above `base`, or with `snapshot` all there are.
+/// Status documents for the server: every document above `base`, or all of them if `snapshot`.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StatusDelta {
-    /// What the receiver holds already. Zero in a snapshot.
+    /// The generation that the receiver has. Zero in a snapshot.
     #[prost(uint64, tag = "1")]
     pub base: u64,
-    /// What the receiver holds afterwards.
+    /// The generation that the receiver has afterward.
     #[prost(uint64, tag = "2")]
     pub to: u64,
-    /// Replaces everything the receiver has.
+    /// Whether it replaces everything that the receiver has.
     #[prost(bool, tag = "3")]
     pub snapshot: bool,
     #[prost(message, repeated, tag = "4")]
@@ -267,28 +273,28 @@ pub struct StatusDelta {
 /// A spec document under its key.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SpecEntry {
-    /// The id of the host it is about, 16 bytes. Empty, and `provider` too: it is about the site itself.
+    /// The ID of the host it describes, 16 bytes. If this and `provider` are empty, it describes the site itself.
     #[prost(bytes = "vec", tag = "1")]
     pub key: ::prost::alloc::vec::Vec<u8>,
     #[prost(message, optional, boxed, tag = "2")]
     pub document: ::core::option::Option<::prost::alloc::boxed::Box<SpecDocument>>,
-    /// The id of the provider it is about, 16 bytes. Not together with `key`.
+    /// The ID of the provider it describes, 16 bytes. Mutually exclusive with `key`.
     #[prost(bytes = "vec", tag = "3")]
     pub provider: ::prost::alloc::vec::Vec<u8>,
 }
 /// A status document under its key.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StatusEntry {
-    /// The id of the host it is about, 16 bytes. Empty, and `provider` too: it is about the site itself.
+    /// The ID of the host it describes, 16 bytes. If this and `provider` are empty, it describes the site itself.
     #[prost(bytes = "vec", tag = "1")]
     pub key: ::prost::alloc::vec::Vec<u8>,
     #[prost(message, optional, boxed, tag = "2")]
     pub document: ::core::option::Option<::prost::alloc::boxed::Box<StatusDocument>>,
-    /// The id of the provider it is about, 16 bytes. Not together with `key`.
+    /// The ID of the provider it describes, 16 bytes. Mutually exclusive with `key`.
     #[prost(bytes = "vec", tag = "3")]
     pub provider: ::prost::alloc::vec::Vec<u8>,
 }
-/// A spec document: the body under its generation. The kind of the body fits the key.
+/// A spec document: a body and its generation. The kind of the body matches the key.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SpecDocument {
     #[prost(uint64, tag = "1")]
@@ -310,7 +316,7 @@ pub mod spec_document {
         Provider(::prost::alloc::boxed::Box<super::ProviderSpec>),
     }
 }
-/// A status document: the body under its generation. The kind of the body fits the key.
+/// A status document: a body and its generation. The kind of the body matches the key.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StatusDocument {
     #[prost(uint64, tag = "1")]
@@ -332,10 +338,10 @@ pub mod status_document {
         Provider(::prost::alloc::boxed::Box<super::ProviderStatus>),
     }
 }
-/// The document is gone. Said in so many words, so that a body of a kind yet unknown is not taken for a deletion.
+/// The document was deleted. Explicit, so that a body of an unknown kind is not taken for a deletion.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Tombstone {}
-/// What should be, of a site.
+/// The desired state of a site.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SiteSpec {
     #[prost(string, tag = "1")]
@@ -349,7 +355,7 @@ pub struct SiteSpec {
     #[prost(message, repeated, tag = "5")]
     pub assigned: ::prost::alloc::vec::Vec<Label>,
 }
-/// What should be, of a host.
+/// The desired state of a host.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct HostSpec {
     #[prost(string, tag = "1")]
@@ -372,7 +378,7 @@ pub struct ProviderSpec {
     /// The name of the plugin.
     #[prost(string, tag = "2")]
     pub plugin: ::prost::alloc::string::String,
-    /// The SHA-256 of the component it has to be, 32 bytes. Empty: the one of this name in the site's plugin directory.
+    /// The SHA-256 of the required component, 32 bytes. Empty: the component of this name in the site's plugin directory.
     #[prost(bytes = "vec", tag = "3")]
     pub digest: ::prost::alloc::vec::Vec<u8>,
     /// The plugin's own settings: a JSON object on one line.
@@ -401,92 +407,92 @@ pub mod provider_spec {
         Dns(super::DnsSettings),
     }
 }
-/// Which secret of the site is what the plugin calls by a name. A name comes once.
+/// Maps a secret name of the plugin to a secret of the site. Names are unique.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SecretUse {
-    /// What the plugin calls it.
+    /// The name that the plugin uses.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// What the site calls it.
+    /// The name of the site's secret.
     #[prost(string, tag = "2")]
     pub secret: ::prost::alloc::string::String,
 }
-/// What a plugin may reach: `HOST:PORT`, an IPv6 address in brackets. One comes once.
+/// The endpoints that a plugin may reach: `HOST:PORT`, with IPv6 addresses in brackets. Endpoints are unique.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Grant {
-    /// Hosts whose addresses have to be public.
+    /// Endpoints with public addresses only.
     #[prost(string, repeated, tag = "1")]
     pub reach: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Hosts whose addresses may be private.
+    /// Endpoints that may have private addresses.
     #[prost(string, repeated, tag = "2")]
     pub reach_private: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Whether plain HTTP is allowed to them.
+    /// Whether plain HTTP is allowed.
     #[prost(bool, tag = "3")]
     pub plain_http: bool,
 }
 /// Which records a DNS provider manages.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DnsSettings {
-    /// Whose the records are.
+    /// The owner ID of the records.
     #[prost(string, tag = "1")]
     pub owner: ::prost::alloc::string::String,
-    /// The zones. One comes once.
+    /// The zones. Zones are unique.
     #[prost(string, repeated, tag = "2")]
     pub zones: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// How hosts are named in a zone.
+    /// The template of host names in a zone.
     #[prost(string, tag = "3")]
     pub template: ::prost::alloc::string::String,
-    /// How long others may remember the records, in seconds.
+    /// The TTL of the records, in seconds.
     #[prost(uint32, tag = "4")]
     pub ttl: u32,
-    /// A selector: which hosts get a record.
+    /// A selector of the hosts that get a record.
     #[prost(string, tag = "5")]
     pub hosts: ::prost::alloc::string::String,
-    /// Whether a gateway without an address gets the one that the server sees it come from.
+    /// Whether a gateway without an address gets the address that the server observes.
     #[prost(bool, tag = "6")]
     pub observed_address: bool,
     /// Whether records may be deleted.
     #[prost(bool, tag = "7")]
     pub allow_deletes: bool,
-    /// Whether a host that is out of service loses its records.
+    /// Whether the records of an inactive host are withdrawn.
     #[prost(bool, tag = "8")]
     pub withdraw_inactive: bool,
-    /// Records beside those of the hosts.
+    /// Additional records.
     #[prost(message, repeated, tag = "9")]
     pub extra: ::prost::alloc::vec::Vec<ExtraRecord>,
 }
-/// A record that every selected host brings along.
+/// An additional record for each selected host.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ExtraRecord {
     #[prost(string, tag = "1")]
     pub template: ::prost::alloc::string::String,
     #[prost(enumeration = "RecordType", tag = "2")]
     pub rtype: i32,
-    /// With placeholders.
+    /// May contain placeholders.
     #[prost(string, repeated, tag = "3")]
     pub values: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
-/// What is, of a site.
+/// The actual state of a site.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SiteStatus {
     #[prost(string, tag = "1")]
     pub daemon_version: ::prost::alloc::string::String,
-    /// The newest spec it holds durably.
+    /// The newest spec generation that it stores durably.
     #[prost(uint64, tag = "2")]
     pub applied: u64,
-    /// The newest spec the site was seen to match.
+    /// The newest spec generation to which the site has converged.
     #[prost(uint64, tag = "3")]
     pub converged: u64,
     #[prost(message, repeated, tag = "4")]
     pub local: ::prost::alloc::vec::Vec<Label>,
-    /// One of a kind.
+    /// At most one of each kind.
     #[prost(message, repeated, tag = "5")]
     pub conditions: ::prost::alloc::vec::Vec<Condition>,
-    /// The incarnation that `applied` and `converged` count in.
+    /// The incarnation of `applied` and `converged`.
     #[prost(fixed64, tag = "6")]
     pub spec_incarnation: u64,
 }
-/// What is, of a host.
+/// The actual state of a host.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct HostStatus {
     #[prost(message, repeated, tag = "1")]
@@ -499,16 +505,16 @@ pub struct HostStatus {
 pub struct ProviderStatus {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// Whether the site's own configuration names it.
+    /// Whether it comes from the site's own configuration.
     #[prost(bool, tag = "2")]
     pub local: bool,
-    /// The plugin, with its version as far as known.
+    /// The plugin, with its version if known.
     #[prost(string, tag = "3")]
     pub plugin: ::prost::alloc::string::String,
-    /// Why it does not work. Absent: it does.
+    /// Why it failed. Absent: it has not failed.
     #[prost(string, optional, tag = "4")]
     pub failure: ::core::option::Option<::prost::alloc::string::String>,
-    /// The generation of its central settings under which everything was last seen as desired. 0: not yet, or it is local.
+    /// The generation of its central settings to which it has converged. 0: not yet, or it is local.
     #[prost(uint64, tag = "6")]
     pub converged: u64,
     /// The state of what it provides.
@@ -527,16 +533,16 @@ pub mod provider_status {
 /// The records of a DNS provider.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DnsStatus {
-    /// One of a zone, name and type, in any order.
+    /// Unique by zone, name and type, in any order.
     #[prost(message, repeated, tag = "1")]
     pub records: ::prost::alloc::vec::Vec<RecordStatus>,
 }
-/// What became of one record set.
+/// The state of a record set.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RecordStatus {
     #[prost(message, optional, boxed, tag = "1")]
     pub id: ::core::option::Option<::prost::alloc::boxed::Box<RecordId>>,
-    /// What is wanted. One comes once.
+    /// The desired values. Values are unique.
     #[prost(string, repeated, tag = "2")]
     pub values: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(enumeration = "RecordState", tag = "3")]
@@ -544,42 +550,42 @@ pub struct RecordStatus {
     #[prost(string, tag = "4")]
     pub detail: ::prost::alloc::string::String,
 }
-/// What an observation showed of one record set.
+/// The result of the last observation of a record set.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ObservedRecord {
     #[prost(uint64, tag = "1")]
     pub at_millis: u64,
-    /// One comes once. Empty: the set was absent.
+    /// Values are unique. Empty: the record set was absent.
     #[prost(string, repeated, tag = "2")]
     pub values: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
-/// Which record set.
+/// Identifies a record set.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RecordId {
     #[prost(string, tag = "1")]
     pub zone: ::prost::alloc::string::String,
-    /// Absolute, as the zone is.
+    /// Absolute, like the zone.
     #[prost(string, tag = "2")]
     pub name: ::prost::alloc::string::String,
-    /// The mnemonic, in upper case.
+    /// The mnemonic, in uppercase.
     #[prost(string, tag = "3")]
     pub rtype: ::prost::alloc::string::String,
-    /// What was there when it was last observed. Absent: it never was. Here, because this part lies behind a pointer.
+    /// The last observation. Absent: never observed. It is in this message because the generated field is boxed.
     #[prost(message, optional, tag = "4")]
     pub observed: ::core::option::Option<ObservedRecord>,
 }
-/// One label of one owner. A key comes once.
+/// A label of one owner. Keys are unique.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Label {
     #[prost(string, tag = "1")]
     pub key: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub value: ::prost::alloc::string::String,
-    /// When this value was set, by the clock of its writer.
+    /// When the value was set, by its writer's clock.
     #[prost(uint64, tag = "3")]
     pub since_millis: u64,
 }
-/// One failure of one site.
+/// A condition of a site.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Condition {
     #[prost(enumeration = "ConditionKind", tag = "1")]
@@ -589,34 +595,34 @@ pub struct Condition {
     #[prost(string, tag = "3")]
     pub detail: ::prost::alloc::string::String,
 }
-/// Events on their way up.
+/// Events for the server.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EventBatch {
-    /// The number of the first event here, from 1; the rest follow without a gap.
+    /// The number of the first event, from 1. The others follow without gaps.
     #[prost(uint64, tag = "1")]
     pub first: u64,
-    /// How many the site has dropped since its incarnation began.
+    /// The number of events that the site has dropped in its incarnation.
     #[prost(uint64, tag = "2")]
     pub dropped: u64,
     #[prost(message, repeated, tag = "3")]
     pub events: ::prost::alloc::vec::Vec<Event>,
 }
-/// Something that happened.
+/// An event.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Event {
-    /// When, by the clock of whoever saw it.
+    /// When it happened, by the clock of its reporter.
     #[prost(uint64, tag = "1")]
     pub at_millis: u64,
     #[prost(enumeration = "EventKind", tag = "2")]
     pub kind: i32,
-    /// To which site, 16 bytes. Empty: to none. What a site says here is a claim: a site may speak only of itself.
+    /// The site concerned, 16 bytes. Empty: none. The server verifies it: a site may report only about itself.
     #[prost(bytes = "vec", tag = "3")]
     pub site: ::prost::alloc::vec::Vec<u8>,
-    /// In words.
+    /// A message for people.
     #[prost(string, tag = "4")]
     pub text: ::prost::alloc::string::String,
 }
-/// The number of a QUIC close frame. It fits one byte, and is never 0, which a plain close of the transport has.
+/// The error code of a QUIC close frame. It fits in one byte and is never 0, the code of a plain transport close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum RefusalCode {
@@ -694,7 +700,7 @@ impl RefusalCode {
         }
     }
 }
-/// A type of record that is written.
+/// A record type that can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum RecordType {
@@ -730,7 +736,7 @@ impl RecordType {
         }
     }
 }
-/// How far a record set is.
+/// The state of a record set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum RecordState {
@@ -778,7 +784,7 @@ impl RecordState {
         }
     }
 }
-/// What a site or a host should be doing.
+/// The desired phase of a site or a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Target {
@@ -814,7 +820,7 @@ impl Target {
         }
     }
 }
-/// Where a host comes from.
+/// The origin of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Origin {
@@ -847,7 +853,7 @@ impl Origin {
         }
     }
 }
-/// Which failure.
+/// The kind of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum ConditionKind {
@@ -931,7 +937,7 @@ impl ConditionKind {
         }
     }
 }
-/// What kind of thing happened.
+/// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum EventKind {
@@ -959,6 +965,7 @@ pub enum EventKind {
     ProviderChanged = 21,
     PluginPushed = 22,
     RecordUnreadable = 23,
+    SiteReplaced = 24,
 }
 impl EventKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -991,6 +998,7 @@ impl EventKind {
             Self::ProviderChanged => "EVENT_KIND_PROVIDER_CHANGED",
             Self::PluginPushed => "EVENT_KIND_PLUGIN_PUSHED",
             Self::RecordUnreadable => "EVENT_KIND_RECORD_UNREADABLE",
+            Self::SiteReplaced => "EVENT_KIND_SITE_REPLACED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1020,6 +1028,7 @@ impl EventKind {
             "EVENT_KIND_PROVIDER_CHANGED" => Some(Self::ProviderChanged),
             "EVENT_KIND_PLUGIN_PUSHED" => Some(Self::PluginPushed),
             "EVENT_KIND_RECORD_UNREADABLE" => Some(Self::RecordUnreadable),
+            "EVENT_KIND_SITE_REPLACED" => Some(Self::SiteReplaced),
             _ => None,
         }
     }

@@ -170,6 +170,9 @@ pub struct Token {
     pub uses_left: u32,
     /// Labels assigned to its sites.
     pub labels: Vec<Label>,
+    /// The site whose machine it replaces; absent for a token that creates sites.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
     /// `valid`, `expired`, `used-up` or `revoked`.
     pub state: String,
 }
@@ -324,6 +327,10 @@ pub struct TokenRequest {
     /// Labels assigned to its sites.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// The site of the environment whose machine it replaces: the machine that joins with it becomes this site, and the
+    /// keys of the earlier machine are revoked. Such a token has one use and no labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
 }
 
 /// A request to create an environment. Absent fields take the server's defaults.

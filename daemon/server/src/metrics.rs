@@ -122,9 +122,7 @@ impl LoopState<'_> {
 #[cfg(test)]
 mod tests {
     use linecamp_core::{FleetConfig, Rng, SavedFleet};
-    use linecamp_model::{
-        FleetChange, Generation, Instant, KeyFingerprint, Life, Name, Phase, Registration, SiteId, TokenId,
-    };
+    use linecamp_model::{FleetChange, Generation, HostId, Instant, Life, Name, Phase, Registration, SiteId, TokenId};
     use linecamp_proto::VERSIONS;
 
     use super::*;
@@ -136,12 +134,11 @@ mod tests {
         let mut id = [0; 16];
         id[..2].copy_from_slice(&number.to_be_bytes());
         let registration = Registration {
-            fingerprint: KeyFingerprint::from_bytes([id, id].concat().try_into().unwrap()),
+            gateway: HostId::from_bytes(id),
             environment: Name::parse("default").unwrap(),
             token: TokenId::from_bytes([1; 8]),
             joined_at: NOW.wall,
             life,
-            gateway: life,
             offline_since: None,
             recoveries: 0,
             recoveries_today: 0,

@@ -223,9 +223,9 @@ impl ServerLoop {
             }
             FleetOutput::TryStore(write) => self.store.try_room(write),
             FleetOutput::ResumeStore(write) => self.store.resume(write),
-            FleetOutput::LinkUp { session, .. } => {
-                let (fleet, now) = (&self.fleet, self.clock.now());
-                self.sessions.record_welcome(session, |site| Some(fleet.view().site_by_id(site, now)?.name));
+            FleetOutput::LinkUp { session, site } => {
+                let view = self.fleet.view().site_by_id(site, self.clock.now());
+                self.sessions.record_welcome(session, site, view.map(|view| view.name));
             }
             // The end of the session follows, with the reason.
             FleetOutput::LinkDown { .. } => {}

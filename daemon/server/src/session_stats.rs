@@ -24,9 +24,8 @@ pub(crate) struct SessionStats {
 
 #[derive(Debug)]
 struct Open {
-    site: SiteId,
-    /// The site's name, once it was welcomed.
-    name: Option<String>,
+    /// The site and its name, once it was welcomed.
+    site: Option<(SiteId, String)>,
     /// Why the server closed the session, if it did.
     refused: Option<RefusalCode>,
 }
@@ -35,21 +34,18 @@ impl SessionStats {
     /// Handles a note of a session.
     pub(crate) fn handle_note(&mut self, session: SessionId, note: &SessionNote) {
         match note {
-            SessionNote::Opened { peer, .. } => {
-                let site = SiteId::of_key(&peer.fingerprint);
-                self.open.insert(session, Open { site, name: None, refused: None });
-            }
+            SessionNote::Opened { .. } => drop(self.open.insert(session, Open { site: None, refused: None })),
             SessionNote::Closed(end) => self.close(session, end),
             SessionNote::Received(_) | SessionNote::Moved(_) => {}
         }
     }
 
-    /// Records that the site of a session is welcomed. `name_of` returns the site's name.
-    pub(crate) fn record_welcome(&mut self, session: SessionId, name_of: impl FnOnce(SiteId) -> Option<Name>) {
+    /// Records that a site is welcomed on a session.
+    pub(crate) fn record_welcome(&mut self, session: SessionId, site: SiteId, name: Option<Name>) {
         let Some(open) = self.open.get_mut(&session) else { return };
-        let name = name_of(open.site).map_or_else(|| open.site.to_string(), |name| name.to_string());
-        tracing::info!(site = name, session = session.0, site_id = %open.site, "link up");
-        open.name = Some(name);
+        let name = name.map_or_else(|| site.to_string(), |name| name.to_string());
+        tracing::info!(site = name, session = session.0, site_id = %site, "link up");
+        open.site = Some((site, name));
         self.accepted += 1;
     }
 
@@ -72,11 +68,11 @@ impl SessionStats {
     }
 
     fn close(&mut self, session: SessionId, end: &SessionEnd) {
-        let Some(Open { site, name, refused }) = self.open.remove(&session) else { return };
-        let counts = if name.is_some() { &mut self.ended } else { &mut self.not_accepted };
+        let Some(Open { site, refused }) = self.open.remove(&session) else { return };
+        let counts = if site.is_some() { &mut self.ended } else { &mut self.not_accepted };
         let [by, reason] = end_labels(end, refused);
         *counts.entry([by, reason]).or_default() += 1;
-        if let Some(name) = name {
+        if let Some((site, name)) = site {
             tracing::info!(site = name, session = session.0, site_id = %site, by, reason, "link down");
         }
     }

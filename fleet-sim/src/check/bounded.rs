@@ -22,8 +22,8 @@ const EVENTS_MAX: usize = 2 * SERVER_EVENTS_PER_SITE_MAX;
 pub(crate) const SITE_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX + EVENTS_MAX * (TEXT_BYTES_MAX + EVENT_BYTES) + 64 * 1024;
 
 /// Maximum records that the server stores for one site: documents of both directions including tombstones, its events,
-/// its registration and its replication cursor.
-pub(crate) const SITE_RECORDS_MAX: usize = 2 * DOCUMENTS_PER_DELTA_MAX + EVENTS_MAX + 2;
+/// its registration, its key, its gateway host and its replication cursor.
+pub(crate) const SITE_RECORDS_MAX: usize = 2 * DOCUMENTS_PER_DELTA_MAX + EVENTS_MAX + 4;
 
 /// What the server's disk holds, by site.
 #[derive(Debug, Default)]
@@ -58,6 +58,8 @@ fn owner(change: &FleetChange) -> Option<SiteId> {
         FleetChange::Site(site, _)
         | FleetChange::Spec(site, _, _)
         | FleetChange::Status(site, _, _)
+        | FleetChange::SiteKey(site, _, _)
+        | FleetChange::Host(site, _, _)
         | FleetChange::ReplicationCursor(site, _) => Some(*site),
         FleetChange::Event(_, logged) => logged.as_ref().and_then(|logged| logged.event.site),
         _ => None,

@@ -1,11 +1,12 @@
 //! `generations-rise`, `own-data`, `label-owners`: documents in transit and on the disks.
 
+use linecamp_core::Subject;
 use linecamp_model::{
     Document, DocumentKey, FleetChange, FromServer, LabelSet, Level, SessionId, SiteChange, SiteId, SpecBody,
     StatusBody,
 };
 
-use super::{LevelOf, Watch};
+use super::{LevelOf, Watch, document_of};
 use crate::carrier::NodeId;
 use crate::disk::{Disk, Record as _};
 use crate::trace::Digest;
@@ -15,7 +16,13 @@ const WRITTEN_MAX: usize = 32;
 
 impl Watch {
     /// Checks a change that a site is about to write.
-    pub(crate) fn site_writes(&mut self, node: NodeId, site: SiteId, change: &SiteChange, disk: &Disk<SiteChange>) {
+    pub(crate) fn site_writes(
+        &mut self,
+        node: NodeId,
+        site: Option<SiteId>,
+        change: &SiteChange,
+        disk: &Disk<SiteChange>,
+    ) {
         let SiteChange::Spec(key, Some(document)) = change else {
             return;
         };
@@ -27,6 +34,7 @@ impl Watch {
             let (after, before) = (document.generation, before.generation);
             self.find("generations-rise", [node], format!("the site put {key:?} {after} over {before}"));
         }
+        let Some(site) = site else { return };
         let written = self.sites.get(&site).and_then(|site| site.written.get(key)?.get(&document.generation));
         if written.is_some_and(|written| *written != digest(site, *key, document)) {
             let generation = document.generation;
@@ -75,8 +83,8 @@ impl Watch {
             Some(StatusBody::Provider(_)) | None => return,
         };
         // A hostile member may report anything about itself.
-        let Some(watched) = self.sites.get(&site).filter(|_| !self.is_hostile(site)) else { return };
-        let is_foreign = |(label, value)| !watched.set_on_the_spot.contains(&(level, label, value));
+        let Some(machine) = self.machine_of(site).filter(|machine| !machine.is_hostile) else { return };
+        let is_foreign = |(label, value)| !machine.set_locally.contains(&(level, label, value));
         let mut all = labels.iter().map(|(label, held)| (label.clone(), held.value.clone()));
         if let Some((label, value)) = all.find(|label| is_foreign(label.clone())) {
             let what = format!("{key:?} has {label}={value} as set on the spot, which nobody there has set");
@@ -86,10 +94,10 @@ impl Watch {
 
     /// The server sends documents: they must belong to this site and match the server's disk.
     pub(crate) fn server_sends(&mut self, session: SessionId, message: &FromServer, disk: &Disk<FleetChange>) {
-        let (FromServer::Spec(delta), Some(site)) = (message, self.sessions.get(&session).copied()) else {
+        let (FromServer::Spec(delta), Some(site)) = (message, self.site_of(session)) else {
             return;
         };
-        let own = [DocumentKey::Site, DocumentKey::Host(site.gateway())];
+        let own = [Some(DocumentKey::Site), document_of(disk, Subject::Gateway, site)];
         for (key, document) in &delta.documents {
             let held = match disk.find(&FleetChange::Spec(site, *key, None)) {
                 Some(FleetChange::Spec(_, _, held)) => held,
@@ -98,7 +106,7 @@ impl Watch {
             let is_kept = held.as_ref().is_some_and(|held| {
                 document.generation < held.generation || (document.generation == held.generation && document == held)
             });
-            let is_own = own.contains(key) || matches!(key, DocumentKey::Provider(_));
+            let is_own = own.contains(&Some(*key)) || matches!(key, DocumentKey::Provider(_));
             if !is_own || !is_kept {
                 let what = format!("the site is sent {key:?} {}, the disk has {held:?}", document.generation);
                 return self.find("own-data", self.node_of(site), what);

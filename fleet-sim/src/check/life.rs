@@ -2,7 +2,7 @@
 
 use linecamp_core::{Fleet, SessionEvent};
 use linecamp_model::{
-    FleetChange, KeyFingerprint, Life, LinkState, Phase, PhaseEvent, Registration, SessionId, SiteId,
+    FleetChange, HostId, KeyFingerprint, Life, LinkState, Phase, PhaseEvent, Registration, SessionId, SiteId,
 };
 
 use super::promises::token;
@@ -15,7 +15,7 @@ impl Watch {
     pub(crate) fn session_event(&mut self, session: SessionId, event: &SessionEvent) {
         match event {
             SessionEvent::Opened(peer) => {
-                self.sessions.insert(session, SiteId::of_key(&peer.fingerprint));
+                self.sessions.insert(session, peer.fingerprint);
             }
             SessionEvent::Closed(_) => {
                 self.session_over(session);
@@ -27,7 +27,7 @@ impl Watch {
 
     /// The server closed a session.
     pub(crate) fn session_over(&mut self, session: SessionId) {
-        let site = self.sessions.get(&session).and_then(|site| self.sites.get_mut(site));
+        let site = self.site_of(session).and_then(|site| self.sites.get_mut(&site));
         if let Some(site) = site.filter(|site| site.live == Some(session)) {
             site.live = None;
         }
@@ -35,9 +35,12 @@ impl Watch {
 
     /// The server admits a session.
     pub(crate) fn server_admits(&mut self, session: SessionId, id: SiteId, disk: &Disk<FleetChange>) {
-        let Some(key_owner) = self.sessions.get(&session).copied() else { return };
+        if !self.sessions.contains_key(&session) {
+            return;
+        }
+        let key_owner = self.site_of(session);
         let Some(site) = self.sites.get_mut(&id) else { return };
-        if key_owner != id {
+        if key_owner != Some(id) {
             let node = site.node;
             return self.find("one-session", [node], format!("session {session} was let in as site {id}"));
         }
@@ -46,18 +49,24 @@ impl Watch {
             let what = format!("session {session} was let in while session {before} is up");
             self.find("one-session", [node], what);
         }
-        self.check_not_removed(&key, node, disk, "was let in");
+        self.check_not_removed((id, &key), node, disk, "was let in");
     }
 
     /// The server issues a certificate.
     pub(crate) fn check_grant(&mut self, site: SiteId, disk: &Disk<FleetChange>) {
         if let Some((node, key)) = self.sites.get(&site).map(|site| (site.node, site.key)) {
-            self.check_not_removed(&key, node, disk, "was given a certificate");
+            self.check_not_removed((site, &key), node, disk, "was given a certificate");
         }
     }
 
-    fn check_not_removed(&mut self, key: &KeyFingerprint, node: NodeId, disk: &Disk<FleetChange>, what: &str) {
-        let is_gone = registration(disk, SiteId::of_key(key)).is_some_and(|of| of.life.phase.is_gone());
+    fn check_not_removed(
+        &mut self,
+        (site, key): (SiteId, &KeyFingerprint),
+        node: NodeId,
+        disk: &Disk<FleetChange>,
+        what: &str,
+    ) {
+        let is_gone = registration(disk, site).is_some_and(|of| of.life.phase.is_gone());
         if is_gone || is_revoked(disk, key) {
             self.find("removed-stays-removed", [node], format!("a site that was removed {what}"));
         }
@@ -80,22 +89,25 @@ impl Watch {
 
     /// Returns the site of a session.
     pub(crate) fn site_of(&self, session: SessionId) -> Option<SiteId> {
-        self.sessions.get(&session).copied()
+        self.sessions.get(&session).and_then(|key| self.site_of_key(key))
+    }
+
+    /// Returns the machine at the other end of a session, registered or not.
+    pub(crate) fn node_of_session(&self, session: SessionId) -> Option<NodeId> {
+        self.sessions.get(&session).and_then(|key| self.machines.get(key)).map(|machine| machine.node)
     }
 
     /// Checks a change to a life that the server is about to write.
     pub(crate) fn server_writes_life(&mut self, change: &FleetChange, disk: &Disk<FleetChange>) {
+        if let FleetChange::Host(site, host, Some(after)) = change {
+            return self.server_writes_host(*site, *host, after.life, disk);
+        }
         let FleetChange::Site(id, after) = change else { return };
         let before = registration(disk, *id);
         let node = self.node_of(*id);
         match (&before, after) {
             (Some(before), Some(after)) => {
-                let moves = [(before.life, after.life), (before.gateway, after.gateway)];
-                let is_gone = after.life.phase.is_gone();
-                for (from, to) in moves.into_iter().filter(|(from, to)| !may_move(*from, *to, is_gone)) {
-                    let what = format!("a life went from {} to {}", from.phase, to.phase);
-                    self.find("legal-moves", node, what);
-                }
+                self.check_move(node, (before.life, after.life), after.life.phase.is_gone());
             }
             (None, Some(after)) => self.check_newcomer(node, *id, after, disk),
             (Some(before), None) if before.life.phase != Phase::Removed => {
@@ -105,11 +117,29 @@ impl Watch {
         }
     }
 
+    fn server_writes_host(&mut self, site: SiteId, host: HostId, after: Life, disk: &Disk<FleetChange>) {
+        let before = match disk.find(&FleetChange::Host(site, host, None)) {
+            Some(FleetChange::Host(_, _, Some(before))) => before.life,
+            _ => return,
+        };
+        // The registration of the site is written first.
+        let is_gone = registration(disk, site).is_some_and(|of| of.life.phase.is_gone());
+        self.check_move(self.node_of(site), (before, after), is_gone);
+    }
+
+    fn check_move(&mut self, node: Option<NodeId>, (from, to): (Life, Life), is_site_gone: bool) {
+        if !may_move(from, to, is_site_gone) {
+            let what = format!("a life went from {} to {}", from.phase, to.phase);
+            self.find("legal-moves", node, what);
+        }
+    }
+
     fn check_newcomer(&mut self, node: Option<NodeId>, id: SiteId, of: &Registration, disk: &Disk<FleetChange>) {
         if !matches!(of.life.phase, Phase::Pending | Phase::Registering) {
             self.find("legal-moves", node, format!("a new site is {}", of.life.phase));
         }
-        if is_revoked(disk, &of.fingerprint) {
+        let key = self.sites.get(&id).map(|site| site.key);
+        if key.is_some_and(|key| is_revoked(disk, &key)) {
             self.find("removed-stays-removed", node, "a removed key was registered again".to_owned());
         }
         let Some(held) = token(disk, of.token) else {

@@ -8,7 +8,7 @@ use linecamp_model::{
     Phase, SessionId, SiteChange, SiteId, SpecBody, Text, Token, TokenId,
 };
 
-use super::{Watch, document_of, held_on_the_spot, is_revoked, registration};
+use super::{Watch, document_of, gateway, held_on_the_spot, is_revoked, registration};
 use crate::carrier::NodeId;
 use crate::disk::Disk;
 
@@ -174,7 +174,8 @@ impl Watch {
         }
         match (claim, what, site) {
             (Promise::Label(value), What::Label(level, key), Some(site)) => {
-                let labels = assigned(disk, *site, document_of((*level).into(), *site)).unwrap_or_default();
+                let document = document_of(disk, (*level).into(), *site);
+                let labels = document.and_then(|document| assigned(disk, *site, document)).unwrap_or_default();
                 labels.value(key.as_str()) == value.as_ref().map(LabelValue::as_str)
             }
             (Promise::Description(text), What::Description, Some(site)) => match spec(disk, *site, DocumentKey::Site) {
@@ -183,8 +184,13 @@ impl Watch {
             },
             (Promise::Phases(phases), What::Phase(level), Some(site)) => {
                 let Some(of) = registration(disk, *site) else { return false };
-                let phase = if *level == LevelOf::Site { of.life.phase } else { of.gateway.phase };
-                let is_removed = phase.is_gone() && is_revoked(disk, &of.fingerprint);
+                let life = match *level {
+                    LevelOf::Site => Some(of.life),
+                    LevelOf::Gateway => gateway(disk, *site, &of).map(|host| host.life),
+                };
+                let Some(phase) = life.map(|life| life.phase) else { return false };
+                let key = self.sites.get(site).map(|site| site.key);
+                let is_removed = phase.is_gone() && key.is_some_and(|key| is_revoked(disk, &key));
                 match *level {
                     LevelOf::Site => phases.contains(&phase) && (!phase.is_gone() || is_removed),
                     LevelOf::Gateway => phases.contains(&phase) || is_removed,
@@ -201,9 +207,7 @@ impl Watch {
 
     /// The server acknowledges something to a site: it must be on the server's disk.
     pub(crate) fn server_tells(&mut self, session: SessionId, message: &FromServer, disk: &Disk<FleetChange>) {
-        let Some(site) = self.sessions.get(&session).copied() else {
-            return;
-        };
+        let Some(site) = self.site_of(session) else { return };
         let (said, held) = match message {
             FromServer::StatusAck(held) => (held.0, status_head(disk, site)),
             FromServer::EventsAck(held) => (*held, mark_of(disk, site)),

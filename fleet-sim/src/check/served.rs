@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use linecamp_model::{CommandId, FleetChange, FromServer, FromSite, Phase, Refusal, RefusalCode, SessionId, SiteId};
+use linecamp_model::{CommandId, FleetChange, FromServer, FromSite, Phase, Refusal, RefusalCode, SessionId};
 
 use super::{Watch, registration};
 use crate::carrier::NodeId;
@@ -112,9 +112,10 @@ impl Watch {
     pub(crate) fn check_hang_up(&mut self, session: SessionId, refusal: &Refusal) {
         let Some(site) = self.site_of(session).filter(|site| !self.is_hostile(*site)) else { return };
         let has_another = self.sites.get(&site).and_then(|of| of.live).is_some_and(|live| live != session);
+        let has_hostile = self.machines.values().any(|machine| machine.is_hostile);
         let is_unjust = match refusal.code {
             RefusalCode::Protocol => true,
-            RefusalCode::Busy => !self.hostile.is_empty() && !has_another,
+            RefusalCode::Busy => has_hostile && !has_another,
             _ => false,
         };
         if is_unjust {
@@ -123,7 +124,7 @@ impl Watch {
     }
 
     fn is_pending(&self, node: NodeId, disk: &Disk<FleetChange>) -> bool {
-        let site = self.sites.values().find(|site| site.node == node).map(|site| SiteId::of_key(&site.key));
-        site.and_then(|site| registration(disk, site)).is_some_and(|of| of.life.phase == Phase::Pending)
+        let site = self.sites.iter().find(|(_, site)| site.node == node);
+        site.and_then(|(site, _)| registration(disk, *site)).is_some_and(|of| of.life.phase == Phase::Pending)
     }
 }

@@ -12,7 +12,7 @@ use crate::disk::Disk;
 pub(crate) struct Settling<'a> {
     pub(crate) name: &'a str,
     pub(crate) key: &'a KeyFingerprint,
-    pub(crate) id: SiteId,
+    pub(crate) id: Option<SiteId>,
     pub(crate) site: Option<&'a Site>,
     /// How its daemon ended permanently, if it did.
     pub(crate) has_ended: Option<String>,
@@ -36,7 +36,7 @@ pub(crate) fn unsettled(of: &Settling<'_>, fleet: &Fleet) -> Option<String> {
         let how = of.has_ended.as_deref().unwrap_or("is off");
         return Some(format!("{name} is registered at the server or to be, and its daemon {how}"));
     };
-    let Some(view) = fleet.view().site_by_id(of.id, of.at_server) else {
+    let Some(view) = of.id.and_then(|id| fleet.view().site_by_id(id, of.at_server)) else {
         return Some(format!("the server knows no {name}; {}", doing(of)));
     };
     let local = site.view(of.at_site);

@@ -87,7 +87,7 @@ pub(super) fn snapshots(known: &Known, chance: &mut Chance) -> Vec<FromSite> {
                 ProviderStatus { kind: DnsStatus { records: records(chance) }.into(), ..provider_of(&provider, true) };
             let bodies = [
                 (DocumentKey::Site, StatusBody::Site(full_site(known, chance))),
-                (DocumentKey::Host(known.site.gateway()), StatusBody::Host(full_host(known, chance))),
+                (DocumentKey::Host(known.gateway), StatusBody::Host(full_host(known, chance))),
                 (DocumentKey::Provider(ProviderId::of(&provider)), StatusBody::Provider(status)),
             ];
             let document = |(key, body)| (key, Document { generation, body: Some(body) });

@@ -304,7 +304,7 @@ impl Carrier for Links {
         let servers = [ServerAddress::parse(crate::world::SERVER).expect("a constant that is an address")];
         let site = &mut self.sites[node];
         let key = Arc::clone(&site.key);
-        let made = linecamp_transport::SiteIdentity::in_memory(key, &grant.certificate, &grant.authorities, &servers);
+        let made = linecamp_transport::SiteIdentity::in_memory(key, grant, &servers);
         let papers = Credentials::Member(Arc::new(made.map_err(|error| Text::lossy(&error.to_string()))?));
         let identity = papers.identity().ok_or_else(|| Text::lossy("a member without an identity"))?;
         site.papers = papers;

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use linecamp_core::{Dial, LinkEvent, Purpose, Rng, SessionEvent};
-use linecamp_model::{DialId, FromServer, FromSite, ServerAddress, SessionId, WallTime};
+use linecamp_model::{
+    DialId, FromServer, FromSite, HostId, IdentityGrant, Name, ServerAddress, SessionId, SiteId, WallTime,
+};
 use linecamp_server::for_simulator::{self as server, SESSION_NOTES_MAX, SessionNote};
 use linecamp_transport::{
     Authority, LinkSettings, Listener, ListenerSettings, Platform, RandomSource, SiteIdentity, SiteKey, WallClock,
@@ -96,9 +98,17 @@ impl World {
         for number in 1..=SITES {
             let random = seed_of(seed, number);
             let key = Arc::new(SiteKey::generate(&random).unwrap());
-            let certificate = authority.issue_site(key.public_key(), key.site_id(), START..START + MONTH).unwrap();
-            let authorities = [authority.certificate_der().to_vec()];
-            let identity = SiteIdentity::in_memory(key, &certificate, &authorities, &servers).unwrap();
+            let certificate =
+                authority.issue_site(key.public_key(), SiteId::from_bytes([number; 16]), START..START + MONTH).unwrap();
+            let grant = IdentityGrant {
+                name: Name::parse("site").unwrap(),
+                environment: Name::parse("default").unwrap(),
+                site: SiteId::from_bytes([number; 16]),
+                gateway: HostId::from_bytes([number; 16]),
+                certificate,
+                authorities: vec![authority.certificate_der().to_vec()],
+            };
+            let identity = SiteIdentity::in_memory(key, &grant, &servers).unwrap();
             world.network.set_path(site_address(number), path);
             world.sites.push(SiteEnd {
                 address: site_address(number),

@@ -109,6 +109,7 @@ impl<'a> Server<'a> {
     /// Creates a join token for this many sites, all of which get `label`. Returns the secret, without an address.
     pub(super) async fn token(&self, uses: u32, label: (&str, &str)) -> anyhow::Result<String> {
         let request = TokenRequest {
+            replaces: None,
             environment: "default".to_owned(),
             ttl_seconds: TOKEN_SECONDS,
             uses,

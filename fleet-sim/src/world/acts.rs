@@ -54,7 +54,7 @@ impl<C: Carrier> World<C> {
             Kind::DiskSlow => self.trouble_disk(node, DiskFault::Slow, act.lasts),
             Kind::DiskDamaged => {
                 self.nodes[node].is_damaged = true;
-                self.watch.loosen_records(self.nodes[node].id());
+                self.loosen_records(node);
                 self.switch_off(node, Duration::from_secs(5));
             }
             Kind::DiskImage => {
@@ -193,11 +193,19 @@ impl<C: Carrier> World<C> {
         copy.drop_ins = drop_ins;
         copy.facts = facts;
         copy.providers = providers;
-        self.watch.tear_records(copy.id());
+        if let Some(site) = self.watch.site_of_key(&key) {
+            self.watch.tear_records(site);
+        }
         self.carrier.copy_node(number, original, copy.clock);
         self.nodes.push(copy);
         self.start_node(number);
         self.after(lasts, SimEvent::FaultEnd(FaultEnd::Copy(number)));
+    }
+
+    fn loosen_records(&mut self, node: NodeId) {
+        if let Some(site) = self.site_of(node) {
+            self.watch.loosen_records(site);
+        }
     }
 
     pub(super) fn over(&mut self, over: FaultEnd) {
@@ -219,7 +227,7 @@ impl<C: Carrier> World<C> {
                 if let Some(rows) = self.nodes[node].disk.image.take().filter(|_| self.nodes[node].end.is_none()) {
                     self.switch_off(node, Duration::from_secs(30));
                     self.nodes[node].disk.put_back(*rows);
-                    self.watch.loosen_records(self.nodes[node].id());
+                    self.loosen_records(node);
                     self.nodes[node].told.clear();
                 }
             }

@@ -81,7 +81,7 @@ impl<C: Carrier> World<C> {
         let settling = Settling {
             name: node.name.as_str(),
             key: &node.key,
-            id: node.id(),
+            id: self.site_of(number),
             site: node.site.as_deref(),
             has_ended: node.end.as_ref().map(|end| format!("{end:?}")),
             at_site: node.now(self.elapsed),

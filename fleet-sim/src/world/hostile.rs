@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use linecamp_core::{Dial, LinkEvent, Purpose as DialPurpose};
 use linecamp_model::{
-    DialId, FromServer, FromSite, Generation, Hello, Incarnation, JoinRequest, Refusal, RefusalCode, RunId,
-    ServerAddress,
+    DialId, FromServer, FromSite, Generation, Hello, HostId, Incarnation, JoinRequest, Refusal, RefusalCode, RunId,
+    ServerAddress, SiteId,
 };
 use linecamp_proto::VERSIONS;
 
@@ -65,7 +65,8 @@ impl<C: Carrier> World<C> {
         let mut chance = Chance::of(self.seed, Purpose::Hostile, number as u64);
         let node = &mut self.nodes[number];
         let known = Known {
-            site: node.id(),
+            site: SiteId::from_bytes(chance.bytes()),
+            gateway: HostId::from_bytes(chance.bytes()),
             run: RunId::from_bytes(chance.bytes()),
             status_incarnation: Incarnation(chance.bits() | 1),
             spec_incarnation: Incarnation::default(),
@@ -74,7 +75,7 @@ impl<C: Carrier> World<C> {
             events_held: 0,
             wall: node.now(Duration::ZERO).wall,
         };
-        self.watch.add_hostile(node.id());
+        self.watch.add_hostile(&node.key);
         node.hostile = Some(Box::new(Hostile {
             known,
             chance,
@@ -194,6 +195,7 @@ impl<C: Carrier> World<C> {
         let mut answer = None;
         match message {
             FromServer::Identity(grant) => {
+                (known.site, known.gateway) = (grant.site, grant.gateway);
                 if let Ok(identity) = self.carrier.save_identity(number, &grant) {
                     self.nodes[number].identity = Some(identity);
                 }

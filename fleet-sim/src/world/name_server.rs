@@ -172,7 +172,7 @@ impl<C: Carrier> World<C> {
     }
 
     fn ask_name_server(&mut self, node: NodeId, request: &ProviderRequest) -> Option<ProviderReply> {
-        let id = self.nodes[node].id();
+        let id = self.site_of(node)?;
         let dns = self.dns.as_mut()?;
         let is_troubled = dns.trouble.is_some() && dns.chance(node).happens(TROUBLED);
         dns.server.mood = dns.trouble.filter(|_| is_troubled).unwrap_or_default();

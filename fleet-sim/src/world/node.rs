@@ -10,7 +10,7 @@ use linecamp_core::{
 };
 use linecamp_model::{
     CommandId, DialId, FromSite, IdentityGrant, JoinToken, KeyFingerprint, LabelKey, LabelValue, Level, Name, Now,
-    ProviderSpec, RefusalCode, RunId, ServerAddress, SiteChange, SiteId, Text,
+    ProviderSpec, RefusalCode, RunId, ServerAddress, SiteChange, Text,
 };
 use linecamp_proto::{VERSIONS, decode_from_site, encode_from_site};
 
@@ -105,15 +105,11 @@ impl Node {
         }
     }
 
-    pub(super) fn id(&self) -> SiteId {
-        SiteId::of_key(&self.key)
-    }
-
     /// Tells the checkers the labels of its drop-in files.
     pub(super) fn wear(&self, watch: &mut Watch) {
         for (level, labels) in &self.drop_ins.labels {
             for (key, value) in labels {
-                watch.set_on_the_spot(&self.key, *level, key, value);
+                watch.set_locally(&self.key, *level, key, value);
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use linecamp_core::{Edit, EnvironmentEdit, FleetCommand, Force, JoinWish, NewToken, SiteCommand, SiteRef, Subject};
-use linecamp_model::{Actor, LabelKey, LabelPatch, LabelValue, Level, Phase, SiteId, Text};
+use linecamp_model::{Actor, LabelKey, LabelPatch, LabelValue, Level, Phase, Text};
 
 use super::End;
 use super::{AGAIN, APPROVAL, HOSTILE_TOKENS, PENDING_TOKENS, SITES_PER_TOKEN, World, name};
@@ -51,6 +51,7 @@ impl<C: Carrier> World<C> {
     fn create_token(&mut self, environment: &str, number: u64, uses: u32) {
         let token = self.token(number);
         let new = NewToken {
+            replaces: None,
             id: token.id,
             secret: token.secret.hash(),
             environment: name(environment),
@@ -85,7 +86,7 @@ impl<C: Carrier> World<C> {
     pub(super) fn accept(&mut self, node: NodeId) {
         let (key, now) = (self.nodes[node].key, self.server.now(self.elapsed));
         let fleet = self.server.fleet.as_deref();
-        let view = fleet.and_then(|fleet| fleet.view().site_by_id(SiteId::of_key(&key), now));
+        let view = fleet.zip(self.site_of(node)).and_then(|(fleet, site)| fleet.view().site_by_id(site, now));
         match view {
             Some(view) if view.phase == Phase::Pending => {
                 self.shift(node, Subject::Site, &IN, |_, site| FleetCommand::Accept(site));
@@ -110,8 +111,8 @@ impl<C: Carrier> World<C> {
             Kind::Activate => self.shift(node, subject(act.draw), &IN, FleetCommand::Activate),
             Kind::Remove => {
                 let force = if act.draw.is_multiple_of(2) { Force::Yes } else { Force::No };
-                if force == Force::Yes {
-                    self.watch.loosen_records(self.nodes[node].id());
+                if let (Force::Yes, Some(site)) = (force, self.site_of(node)) {
+                    self.watch.loosen_records(site);
                 }
                 self.shift(node, Subject::Site, &GONE, |_, site| FleetCommand::Remove(site, force));
             }
@@ -136,7 +137,7 @@ impl<C: Carrier> World<C> {
     /// Returns an operator's reference to a site: its name in the list of sites.
     fn site_ref(&self, node: NodeId, subject: Subject) -> Option<SiteRef> {
         let now = self.server.now(self.elapsed);
-        let view = self.server.fleet.as_ref()?.view().site_by_id(self.nodes[node].id(), now)?;
+        let view = self.server.fleet.as_ref()?.view().site_by_id(self.site_of(node)?, now)?;
         let name = match subject {
             Subject::Site => view.name,
             Subject::Gateway => view.hosts.first()?.name.clone(),
@@ -157,7 +158,7 @@ impl<C: Carrier> World<C> {
             None => LabelPatch { remove: BTreeSet::from([key.clone()]), ..LabelPatch::default() },
             Some(value) => LabelPatch { set: BTreeMap::from([(key.clone(), value)]), ..LabelPatch::default() },
         };
-        let slot = (Some(self.nodes[node].id()), What::Label(subject.into(), key));
+        let slot = (self.site_of(node), What::Label(subject.into(), key));
         let claim = Promise::Label(value);
         self.ask(FleetCommand::PatchLabels(subject, site, patch), Some((slot, claim)));
     }
@@ -168,7 +169,7 @@ impl<C: Carrier> World<C> {
         let own = &self.nodes[node].name;
         let renamed =
             draw.is_multiple_of(4).then(|| if site.name == *own { name(&format!("{own}-b")) } else { own.clone() });
-        let slot = (Some(self.nodes[node].id()), What::Description);
+        let slot = (self.site_of(node), What::Description);
         let claim = Promise::Description(description.clone());
         let edit = Edit { name: renamed, description: Some(description) };
         self.ask(FleetCommand::Edit(Subject::Site, site, edit), Some((slot, claim)));
@@ -182,7 +183,7 @@ impl<C: Carrier> World<C> {
         command: impl FnOnce(Subject, SiteRef) -> FleetCommand,
     ) {
         let Some(site) = self.site_ref(node, subject) else { return };
-        let slot = (Some(self.nodes[node].id()), What::Phase(LevelOf::from(subject)));
+        let slot = (self.site_of(node), What::Phase(LevelOf::from(subject)));
         self.ask(command(subject, site), Some((slot, Promise::Phases(phases))));
     }
 
@@ -195,7 +196,7 @@ impl<C: Carrier> World<C> {
         let command = of.next_command;
         of.next_command = command.next();
         of.asked.insert(command, (level, key.clone(), value.clone()));
-        self.watch.set_on_the_spot(&of.key, level, &key, &value);
+        self.watch.set_locally(&of.key, level, &key, &value);
         let patch = LabelPatch { set: BTreeMap::from([(key, value)]), ..LabelPatch::default() };
         site.handle_command(command, Actor::LocalSocket, SiteCommand::PatchLabels(level, patch), now);
         self.drain_node(node);

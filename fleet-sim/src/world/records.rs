@@ -94,7 +94,8 @@ impl<C: Carrier> World<C> {
     /// Calls `with` with a site and the inputs that determine its records.
     fn with_share<T>(&self, number: NodeId, with: impl FnOnce(&Share<'_>) -> T) -> Option<T> {
         let (node, fleet) = (&self.nodes[number], self.server.fleet.as_deref()?);
-        let view = fleet.view().site_by_id(node.id(), self.server.now(self.elapsed))?;
+        let id = self.site_of(number)?;
+        let view = fleet.view().site_by_id(id, self.server.now(self.elapsed))?;
         let local = node.site.as_deref()?.view(node.now(self.elapsed));
         let is_selected = label(&view.labels, SELECT_LABEL.0) == Some(SELECT_LABEL.1);
         let central = fleet.view().providers(None);
@@ -103,7 +104,7 @@ impl<C: Carrier> World<C> {
         let address = node.facts.get(&own_address()).map_or("", LabelValue::as_str);
         Some(with(&Share {
             name: node.name.as_str(),
-            id: node.id(),
+            id,
             address,
             specs: central.chain(&node.providers).collect(),
             view: &view,

@@ -7,7 +7,7 @@ use linecamp_model::{Actor, CommandId, FleetChange, FromServer, Now, SessionId, 
 use linecamp_proto::{VERSIONS, decode_from_server, encode_from_server};
 
 use super::{FaultEnd, Part, SimEvent, World};
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, NodeId};
 use crate::chance::{Chance, Purpose};
 use crate::check::{Promise, Slot};
 use crate::clock::Clock;
@@ -130,9 +130,10 @@ impl<C: Carrier> World<C> {
         if self.server.fleet.is_none() {
             return;
         }
-        let known = self.watch.site_of(session);
+        let known = (self.watch.site_of(session), self.watch.node_of_session(session));
         self.watch.session_event(session, &event);
-        let site = known.or_else(|| self.watch.site_of(session));
+        let site = known.0.or_else(|| self.watch.site_of(session));
+        let node = known.1.or_else(|| self.watch.node_of_session(session));
         let numbers = match &event {
             SessionEvent::Opened(_) => [1, session.0],
             SessionEvent::Received(_) => [2, session.0],
@@ -142,7 +143,6 @@ impl<C: Carrier> World<C> {
         if matches!(event, SessionEvent::Opened(_)) {
             self.meter.opened(self.elapsed);
         }
-        let node = self.node_of(site);
         self.note(node, "at server", &numbers, || format!("{session} {event:?}"));
         if let Some(fleet) = &mut self.server.fleet {
             fleet.handle_session(session, event, now);
@@ -151,6 +151,11 @@ impl<C: Carrier> World<C> {
         if let (Some(site), Some(fleet)) = (site, &self.server.fleet) {
             self.watch.check_link(site, fleet);
         }
+    }
+
+    /// Returns the site that a machine is registered as.
+    pub(super) fn site_of(&self, node: NodeId) -> Option<SiteId> {
+        self.watch.site_of_key(&self.nodes[node].key)
     }
 
     fn node_of(&self, site: Option<SiteId>) -> Option<usize> {
@@ -219,7 +224,7 @@ impl<C: Carrier> World<C> {
                 self.carrier.issue(session, request);
             }
             FleetOutput::Hangup { session, refusal } => {
-                let node = self.node_of(self.watch.site_of(session));
+                let node = self.watch.node_of_session(session);
                 self.note(node, "server hangs up", &[session.0], || format!("{session}: {refusal}"));
                 self.watch.check_hang_up(session, &refusal);
                 self.watch.session_over(session);
@@ -265,7 +270,7 @@ impl<C: Carrier> World<C> {
 
     fn server_sends(&mut self, session: SessionId, message: &FromServer) {
         let bytes = encode_from_server(message);
-        let node = self.node_of(self.watch.site_of(session));
+        let node = self.watch.node_of_session(session);
         self.note(node, "server sends", &[session.0], || format!("{session} {message:?}"));
         self.trace.bytes(&bytes);
         self.watch.check_frame(node, bytes.len());
@@ -340,6 +345,9 @@ impl<C: Carrier> World<C> {
             return;
         }
         self.meter.figures.server_writes += 1;
+        for change in changes {
+            self.watch.server_registers(change);
+        }
         for change in changes {
             self.watch.server_writes_life(change, &self.server.disk);
             self.watch.server_writes_document(change);

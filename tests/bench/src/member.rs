@@ -312,10 +312,15 @@ impl Member {
     }
 
     fn save(&mut self, grant: &IdentityGrant) -> Result<CoreIdentity, Text> {
-        let adopted = SiteIdentity::adopt(&self.identity, &grant.certificate, &grant.authorities, &self.servers);
+        let adopted = SiteIdentity::adopt(&self.identity, grant, &self.servers);
         let identity = adopted.map_err(|error| Text::lossy(&error.to_string()))?;
         let validity = identity.certificate_validity();
-        let seen = CoreIdentity { site: identity.site_id(), not_before: validity.start, not_after: validity.end };
+        let seen = CoreIdentity {
+            site: identity.site_id(),
+            gateway: identity.gateway_id(),
+            not_before: validity.start,
+            not_after: validity.end,
+        };
         self.credentials = MemberCredentials::Member(Arc::new(identity));
         Ok(seen)
     }

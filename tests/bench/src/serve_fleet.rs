@@ -134,6 +134,7 @@ impl ServerLoop {
             pin: self.authority.pin(),
         };
         self.command(FleetCommand::CreateToken(NewToken {
+            replaces: None,
             id: token.id,
             secret: token.secret.hash(),
             environment: Name::parse("default")?,
@@ -234,6 +235,8 @@ impl ServerLoop {
                     let grant = IdentityGrant {
                         name: request.name,
                         environment: request.environment,
+                        site: request.site,
+                        gateway: request.gateway,
                         certificate: self.authority.issue_site(&open.public_key, request.site, validity)?,
                         authorities: vec![self.authority.certificate_der().to_vec()],
                     };

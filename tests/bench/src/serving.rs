@@ -179,6 +179,7 @@ impl Server {
     /// Creates a join token, with an optional label for the sites that use it.
     pub(crate) async fn token(&self, label: Option<(&str, &str)>) -> anyhow::Result<JoinTarget> {
         let request = TokenRequest {
+            replaces: None,
             environment: "default".to_owned(),
             ttl_seconds: 3600,
             uses: TOKEN_USES,

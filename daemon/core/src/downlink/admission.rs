@@ -33,7 +33,7 @@ impl Downlink {
             return Err(Refusal::new(RefusalCode::Protocol, text));
         }
         let Some(peer) = self.sessions.peer(id) else { return Ok(()) };
-        let member = up.unwrap_or_else(|| members.id_of_key(&peer.fingerprint));
+        let Some(member) = up.or_else(|| members.id_of_key(&peer.fingerprint)) else { return Ok(()) };
         // The server decides how many deltas it sends, so it does not charge for their acknowledgements.
         let is_expected =
             matches!(message, FromSite::SpecAck(_)) && self.sessions.up(id).is_some_and(|up| up.spec.is_waiting());

@@ -13,8 +13,8 @@ use crate::sync::Documents;
 
 /// The durable state of the members, staged changes included.
 pub(crate) trait Members {
-    /// Returns the id that belongs to a key, registered or not.
-    fn id_of_key(&self, key: &KeyFingerprint) -> MemberId;
+    /// Returns the member that a key belongs to, whether it can be served or not.
+    fn id_of_key(&self, key: &KeyFingerprint) -> Option<MemberId>;
 
     /// Returns the refusal for a key whose member cannot be served at present, whatever it sends.
     fn unavailable(&self, key: &KeyFingerprint) -> Option<Refusal>;

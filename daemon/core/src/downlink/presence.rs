@@ -103,7 +103,8 @@ impl Downlink {
             }
             Stage::Opened | Stage::Closing if planted(Mutant::CloseBySite) => {
                 let member = members.id_of_key(&peer.fingerprint);
-                if let Some(current) = self.links.get(member).and_then(Link::session) {
+                let current = member.and_then(|member| Some((member, self.links.get(member)?.session()?)));
+                if let Some((member, current)) = current {
                     self.lose(member, current, members, now);
                 }
             }

@@ -90,10 +90,11 @@ fn sites_of_an_environment_have_a_bound() {
         join(&mut state, number);
     }
     let number = SITES_PER_ENVIRONMENT_MAX;
-    let refusal = registry::join(&state, key(number), &join_request(number), NOW).expect_err("it is full");
+    let refusal =
+        registry::join(&state, key(number), &join_request(number), &mut Rng::new(1), NOW).expect_err("it is full");
     assert_eq!(refusal.code, RefusalCode::EnvironmentFull);
     assert!(refusal.to_string().contains("10000 sites"), "{refusal}");
-    let again = registry::join(&state, key(0), &join_request(0), NOW);
+    let again = registry::join(&state, key(0), &join_request(0), &mut Rng::new(1), NOW);
     assert!(matches!(again, Ok(Joining::Again(_))), "who is a member stays one: {again:?}");
 }
 
@@ -106,7 +107,7 @@ fn events_have_a_bound_for_each_origin() {
     }
     assert_eq!(state.events.after(0).count(), SERVER_EVENTS_MAX);
     for site in 0..=SERVER_EVENTS_MAX / SERVER_EVENTS_PER_SITE_MAX {
-        let site = SiteId::of_key(&key(site));
+        let site = SiteId::from_bytes([u8::try_from(site).unwrap(); 16]);
         for _ in 0..SERVER_EVENTS_PER_SITE_MAX / 50 + 1 {
             let events = (0..50).map(|_| event()).collect();
             apply(&mut state, |state| state.events.site_event_changes(site, events, NOW));
@@ -179,7 +180,8 @@ fn greetings_are_charged() {
     let mut state = state();
     apply(&mut state, |state| decide(state, FleetCommand::CreateToken(token(1)), NOW).unwrap().changes);
     let request = join_request(1);
-    let Ok(Joining::New(_, mut records)) = registry::join(&state, key(1), &request, NOW) else { panic!("it joins") };
+    let joined = registry::join(&state, key(1), &request, &mut Rng::new(1), NOW);
+    let Ok(Joining::New(_, mut records)) = joined else { panic!("it joins") };
     records.push(FleetChange::Environment(name("default"), Some(super::ENVIRONMENT_DEFAULT)));
     let mut fleet = fleet(records);
     let is_slowed = (0..1_000_u64).any(|number| {

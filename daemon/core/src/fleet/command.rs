@@ -24,6 +24,9 @@ pub struct NewToken {
     pub uses: u32,
     /// Labels assigned to its sites.
     pub labels: LabelPatch,
+    /// The registered site that the machine takes over, for a token that replaces a machine. Such a token has one use
+    /// and no labels.
+    pub replaces: Option<SiteRef>,
 }
 
 /// Changes to a site or host; `None` leaves a field unchanged.

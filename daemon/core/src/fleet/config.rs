@@ -73,8 +73,8 @@ pub struct SavedFleet {
 }
 
 impl SavedFleet {
-    /// Returns the records to start from: without those of quarantined sites, and with what can be salvaged of the
-    /// others.
+    /// Returns the records to start from: without those of quarantined sites but their keys, by which they are
+    /// refused, and with what can be salvaged of the others.
     pub(super) fn readable(&self) -> Vec<FleetChange> {
         let quarantined: BTreeSet<SiteId> = self
             .unreadable
@@ -86,6 +86,7 @@ impl SavedFleet {
             .collect();
         let is_readable = |change: &&FleetChange| match change {
             FleetChange::Site(site, _)
+            | FleetChange::Host(site, ..)
             | FleetChange::Spec(site, ..)
             | FleetChange::Status(site, ..)
             | FleetChange::ReplicationCursor(site, _) => !quarantined.contains(site),

@@ -7,6 +7,7 @@ use linecamp_model::{
 use super::effects::Effects;
 use super::quarantine::Quarantine;
 use super::registry::member;
+use super::site_record::SiteRecord;
 use super::state::FleetState;
 use super::{status_limits, transfers};
 use crate::downlink::{Member, MemberChange, Members, Standing};
@@ -27,12 +28,12 @@ impl<'a> Directory<'a> {
 }
 
 impl Members for Directory<'_> {
-    fn id_of_key(&self, key: &KeyFingerprint) -> SiteId {
-        SiteId::of_key(key)
+    fn id_of_key(&self, key: &KeyFingerprint) -> Option<SiteId> {
+        self.effects.state().site_of_key(key)
     }
 
     fn unavailable(&self, key: &KeyFingerprint) -> Option<Refusal> {
-        self.quarantine.refusal(SiteId::of_key(key))
+        self.quarantine.refusal(self.id_of_key(key)?)
     }
 
     fn registered(&self, key: &KeyFingerprint) -> Result<Option<SiteId>, Refusal> {
@@ -70,7 +71,7 @@ impl Members for Directory<'_> {
     }
 
     fn may_report(&self, id: SiteId, key: DocumentKey) -> bool {
-        status_limits::may_report(id, key)
+        status_limits::may_report(self.effects.state().sites.get(&id).and_then(SiteRecord::gateway), key)
     }
 
     fn check_status(&self, status: &Documents<StatusBody>) -> Result<(), Refusal> {

@@ -1,6 +1,6 @@
 //! The labels of a site and its gateway, by owner.
 
-use linecamp_model::{DocumentKey, EffectiveLabels, OwnedLabels, SiteId, SpecBody, StatusBody, effective_of_site};
+use linecamp_model::{DocumentKey, EffectiveLabels, OwnedLabels, SpecBody, StatusBody, effective_of_site};
 
 use super::site_record::SiteRecord;
 
@@ -23,8 +23,9 @@ pub(super) fn owned(record: &SiteRecord, key: DocumentKey) -> OwnedLabels<'_> {
 /// Returns the labels that providers are placed by: those assigned to a site and, with `matches_facts`, those its
 /// gateway reports. Labels the site sets itself are never read: no site can assign itself a provider and the secrets
 /// that come with it.
-pub(super) fn placement_labels(site: SiteId, record: &SiteRecord, matches_facts: bool) -> EffectiveLabels {
+pub(super) fn placement_labels(record: &SiteRecord, matches_facts: bool) -> EffectiveLabels {
     let assigned = OwnedLabels { assigned: owned(record, DocumentKey::Site).assigned, ..OwnedLabels::default() };
-    let reported = owned(record, DocumentKey::Host(site.gateway())).reported.filter(|_| matches_facts);
+    let gateway = record.gateway().map(|gateway| owned(record, gateway)).unwrap_or_default();
+    let reported = gateway.reported.filter(|_| matches_facts);
     effective_of_site(assigned, OwnedLabels { reported, ..OwnedLabels::default() })
 }

@@ -1,8 +1,11 @@
 //! The lifecycle of sites and their gateways: the transitions that a site's reports confirm.
 
-use linecamp_model::{DocumentKey, EventKind, FleetChange, Life, Now, Phase, PhaseEvent, Registration, SiteId};
+use linecamp_model::{
+    DocumentKey, EventKind, FleetChange, HostRegistration, Life, Now, Phase, PhaseEvent, Registration, SiteId,
+};
 
 use super::decision::Decision;
+use super::site_record::SiteRecord;
 use super::state::FleetState;
 use super::subject::Subject;
 use crate::mutants::{Mutant, planted};
@@ -18,8 +21,8 @@ pub(super) struct Confirmation {
 
 /// Returns the next phase of a site or its gateway if the site reported or confirmed what was requested.
 pub(super) fn confirm(state: &FleetState, site: SiteId, subject: Subject, now: Now) -> Option<Confirmation> {
-    let (record, registration) = state.site(site)?;
-    let life = subject.life(registration);
+    let (record, _) = state.site(site)?;
+    let life = subject.life(record)?;
     let has_reported = record.status.body(DocumentKey::Site).is_some();
     let incarnation = state.spec_incarnation(site);
     let has_applied = life.requested_at <= record.applied(incarnation);
@@ -36,32 +39,32 @@ pub(super) fn confirm(state: &FleetState, site: SiteId, subject: Subject, now: N
     let left = if is_removal { record.records_left() } else { Vec::new() };
     let phase = life.phase.after(event)?;
     let life = Life { phase, since: now.wall, ..life };
-    let changes = life_changes(site, registration, subject, life, now);
+    let changes = life_changes(site, record, subject, life, now);
     let event = Some((EventKind::PhaseChanged, Some(site), format!("{} is {phase}", subject.as_str())));
     Some(Confirmation { decision: Decision { changes, event, site: Some(site) }, left })
 }
 
-/// Returns the changes that set the lifecycle state of a site or its gateway. A removed site takes its gateway with it,
-/// and its key is revoked.
+/// Returns the changes that set the lifecycle state of a site or its gateway. A removed site takes its hosts with it,
+/// and its keys are revoked.
 pub(super) fn life_changes(
     id: SiteId,
-    registration: &Registration,
+    record: &SiteRecord,
     subject: Subject,
     life: Life,
     now: Now,
 ) -> Vec<FleetChange> {
-    let mut after = registration.clone();
-    match subject {
-        Subject::Site => after.life = life,
-        Subject::Gateway => after.gateway = life,
+    let Some(registration) = &record.registration else { return Vec::new() };
+    let host = |host| FleetChange::Host(id, host, Some(HostRegistration { life }));
+    if subject == Subject::Gateway {
+        return vec![host(registration.gateway)];
     }
-    let is_gone = subject == Subject::Site && life.phase.is_gone();
-    if is_gone {
-        after.gateway = life;
+    let mut changes = vec![FleetChange::Site(id, Some(Registration { life, ..registration.clone() }))];
+    if life.phase.is_gone() {
+        changes.extend(record.hosts.keys().copied().map(host));
+        let revoked = record.keys.keys().map(|key| FleetChange::RevokedKey(*key, Some(now.wall)));
+        changes.extend(revoked.filter(|_| !planted(Mutant::LostTombstone)));
     }
-    let is_kept = is_gone && !planted(Mutant::LostTombstone);
-    let revoked_keys = is_kept.then_some(FleetChange::RevokedKey(registration.fingerprint, Some(now.wall)));
-    [FleetChange::Site(id, Some(after))].into_iter().chain(revoked_keys).collect()
+    changes
 }
 
 #[cfg(test)]
@@ -99,8 +102,8 @@ mod tests {
 
         let leave = Life { phase: Phase::Removing, since: NOW.wall, requested_at: Generation(3) };
         apply(&mut state, |state| {
-            let (_, registration) = state.site(site).expect("it is registered");
-            life_changes(site, registration, Subject::Site, leave, NOW)
+            let (record, _) = state.site(site).expect("it is registered");
+            life_changes(site, record, Subject::Site, leave, NOW)
         });
         report(&mut state, site, 2, 2);
         assert!(confirm(&state, site, Subject::Site, NOW).is_none(), "it has not converged");

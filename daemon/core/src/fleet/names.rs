@@ -33,7 +33,7 @@ impl NameIndex {
         let Some(registration) = record.registration.as_ref().filter(|of| !of.life.phase.is_gone()) else { return };
         let environment = &registration.environment;
         let site = record.site_spec().map(|spec| (Subject::Site, spec.name.clone()));
-        let gateway = record.gateway_spec(id).map(|spec| (Subject::Gateway, spec.name.clone()));
+        let gateway = record.gateway_spec().map(|spec| (Subject::Gateway, spec.name.clone()));
         let population = self.population.entry(environment.clone()).or_default();
         match is_there {
             true => *population += 1,

@@ -1,7 +1,7 @@
 //! Inputs and outputs of the server's state machine.
 
 use linecamp_model::{
-    CommandId, FleetChange, FromServer, Name, PluginWant, Refusal, SessionId, SiteId, WallTime, WriteId,
+    CommandId, FleetChange, FromServer, HostId, Name, PluginWant, Refusal, SessionId, SiteId, WallTime, WriteId,
 };
 
 use super::command::FleetCommandError;
@@ -23,6 +23,8 @@ pub enum FleetTimer {
 pub struct IssueRequest {
     /// The site it is for.
     pub site: SiteId,
+    /// The host that runs its daemon.
+    pub gateway: HostId,
     /// The site's name.
     pub name: Name,
     /// The site's environment.

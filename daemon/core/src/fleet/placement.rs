@@ -67,7 +67,7 @@ pub(super) fn assignment(state: &FleetState, site: SiteId) -> Vec<FleetChange> {
         return Vec::new();
     }
     let held: BTreeMap<_, _> = provider_specs(record).collect();
-    let selecting = state.providers_of(&registration.environment).filter(|provider| is_placed(site, record, provider));
+    let selecting = state.providers_of(&registration.environment).filter(|provider| is_placed(record, provider));
     let selecting = selecting.map(|provider| (ProviderId::of(&provider.spec.name), &provider.spec));
     let mut room = room_for_providers(record);
     // A site's existing providers stay; new ones are added while there is room, and none is evicted.
@@ -120,8 +120,8 @@ pub(super) fn room_for_providers(record: &SiteRecord) -> usize {
 }
 
 /// Whether a provider selects a site.
-pub(super) fn is_placed(site: SiteId, record: &SiteRecord, provider: &FleetProvider) -> bool {
-    provider.sites.matches(&placement_labels(site, record, provider.matches_facts))
+pub(super) fn is_placed(record: &SiteRecord, provider: &FleetProvider) -> bool {
+    provider.sites.matches(&placement_labels(record, provider.matches_facts))
 }
 
 /// Returns the providers in a site's spec.

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use linecamp_model::limits::SITES_PER_ENVIRONMENT_MAX;
 use linecamp_model::{
-    Document, DocumentKey, Environment, FleetChange, Generation, HostSpec, JoinRequest, KeyFingerprint, Life, Name,
-    Now, Origin, Phase, Refusal, RefusalCode, Registration, SiteId, SiteSpec, SpecBody, Target, Text, Token, TokenId,
-    TokenState, WallTime,
+    Document, DocumentKey, Environment, FleetChange, Generation, HostId, HostRegistration, HostSpec, JoinRequest,
+    KeyFingerprint, Life, Name, Now, Origin, Phase, Refusal, RefusalCode, Registration, SiteId, SiteSpec, SpecBody,
+    Target, Text, Token, TokenId, TokenState, WallTime,
 };
 
 use super::config::{CERTIFICATE_BACKDATE_MAX, CERTIFICATE_BACKDATE_PART};
@@ -18,6 +18,7 @@ use super::output::IssueRequest;
 use super::state::FleetState;
 use super::subject::Subject;
 use crate::mutants::{Mutant, planted};
+use crate::rng::Rng;
 
 /// The window over which recoveries are counted.
 const RECOVERY_SPAN: Duration = Duration::from_secs(24 * 3600);
@@ -29,28 +30,34 @@ pub(crate) enum Joining {
     Again(Membership),
     /// A new site, once these changes are durable.
     New(Membership, Vec<FleetChange>),
+    /// A machine that takes over a registered site, once these changes are durable.
+    Replacement(Membership, Vec<FleetChange>),
 }
 
-/// A site's id, name and environment.
+/// The ids, name and environment of a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Membership {
     pub(crate) site: SiteId,
+    pub(crate) gateway: HostId,
     pub(crate) name: Name,
     pub(crate) environment: Name,
 }
 
-/// Decides the join of the holder of `key`.
+/// Decides the join of the holder of `key`. The ids of a new site come from `rng`.
 pub(crate) fn join(
     state: &FleetState,
     key: KeyFingerprint,
     request: &JoinRequest,
+    rng: &mut Rng,
     now: Now,
 ) -> Result<Joining, Refusal> {
-    let site = SiteId::of_key(&key);
     if let Some(member) = member(state, key)? {
         return Ok(Joining::Again(member));
     }
     let token = valid_token(state, request, now)?;
+    if let Some(site) = token.replaces {
+        return replace(state, site, key, request.token, now);
+    }
     let environment = token.environment.clone();
     let Some(rules) = state.environments.get(&environment) else {
         let text = format!("the token's environment {environment} does not exist any more; create another token");
@@ -66,9 +73,31 @@ pub(crate) fn join(
         let text = format!("environment {environment} holds {SITES_PER_ENVIRONMENT_MAX} sites, as many as it may");
         return Err(Refusal::new(RefusalCode::EnvironmentFull, &text));
     }
-    let member = Membership { site, name: request.name.clone(), environment };
+    let (site, gateway) = (SiteId::from_bytes(rng.bytes()), HostId::from_bytes(rng.bytes()));
+    let member = Membership { site, gateway, name: request.name.clone(), environment };
     let changes = newcomer(&member, key, request.token, (token, rules), now);
     Ok(Joining::New(member, changes))
+}
+
+/// Decides the join of a machine that takes over `site`. The site keeps everything but its keys, which are revoked.
+fn replace(
+    state: &FleetState,
+    site: SiteId,
+    key: KeyFingerprint,
+    token: TokenId,
+    now: Now,
+) -> Result<Joining, Refusal> {
+    let live = state.site(site).filter(|(_, registration)| !registration.life.phase.is_gone());
+    let Some(((record, _), member)) = live.zip(membership(state, site)) else {
+        let text = "the site that this join token is for was removed; create another with `linecamp token create`";
+        return Err(Refusal::new(RefusalCode::TokenUnknown, text));
+    };
+    let revoked = record
+        .keys
+        .keys()
+        .flat_map(|old| [FleetChange::SiteKey(site, *old, None), FleetChange::RevokedKey(*old, Some(now.wall))]);
+    let added = [FleetChange::SiteKey(site, key, Some(now.wall)), FleetChange::TokenUse(token, site, Some(now.wall))];
+    Ok(Joining::Replacement(member, revoked.chain(added).collect()))
 }
 
 /// Returns the changes that create a new site.
@@ -100,12 +129,11 @@ fn newcomer(
     };
     let life = |phase| Life { phase, since: now.wall, requested_at: Generation(1) };
     let registration = Registration {
-        fingerprint: key,
+        gateway: member.gateway,
         environment: member.environment.clone(),
         token: id,
         joined_at: now.wall,
         life: life(phase),
-        gateway: life(Phase::Registering),
         offline_since: None,
         recoveries: 0,
         recoveries_today: 0,
@@ -114,8 +142,10 @@ fn newcomer(
     let document = |generation, body| Some(Document { generation: Generation(generation), body: Some(body) });
     vec![
         FleetChange::Site(site, Some(registration)),
+        FleetChange::SiteKey(site, key, Some(now.wall)),
+        FleetChange::Host(site, member.gateway, Some(HostRegistration { life: life(Phase::Registering) })),
         FleetChange::Spec(site, DocumentKey::Site, document(1, SpecBody::Site(spec))),
-        FleetChange::Spec(site, DocumentKey::Host(site.gateway()), document(2, SpecBody::Host(gateway))),
+        FleetChange::Spec(site, DocumentKey::Host(member.gateway), document(2, SpecBody::Host(gateway))),
         FleetChange::TokenUse(id, site, Some(now.wall)),
     ]
 }
@@ -129,14 +159,17 @@ pub(crate) fn member(state: &FleetState, key: KeyFingerprint) -> Result<Option<M
     if state.revoked_keys.contains_key(&key) && !is_blind {
         return Err(removed());
     }
-    let site = SiteId::of_key(&key);
-    let Some((_, registration)) = state.site(site).filter(|(_, registration)| registration.fingerprint == key) else {
-        return Ok(None);
-    };
+    let site = state.site_of_key(&key).and_then(|site| Some((site, state.site(site)?)));
+    let Some((site, (_, registration))) = site else { return Ok(None) };
     if registration.life.phase.is_gone() && !is_blind {
         return Err(removed());
     }
     Ok(membership(state, site))
+}
+
+/// Returns the permanent refusal of a machine whose site another machine has taken over.
+pub(crate) fn replaced() -> Refusal {
+    Refusal::new(RefusalCode::Removed, "another machine has taken over this site")
 }
 
 /// Returns the permanent refusal of a removed site.
@@ -145,11 +178,11 @@ pub(crate) fn removed() -> Refusal {
     Refusal::new(RefusalCode::Removed, text)
 }
 
-/// Returns the name and environment of a registered site.
+/// Returns the ids, name and environment of a registered site.
 pub(crate) fn membership(state: &FleetState, site: SiteId) -> Option<Membership> {
     let (record, registration) = state.site(site)?;
-    let environment = registration.environment.clone();
-    record.site_spec().map(|spec| Membership { site, name: spec.name.clone(), environment })
+    let (gateway, environment) = (registration.gateway, registration.environment.clone());
+    record.site_spec().map(|spec| Membership { site, gateway, name: spec.name.clone(), environment })
 }
 
 /// Returns the certificate to issue to a site.
@@ -158,6 +191,7 @@ pub(crate) fn issue_request(member: Membership, life: Duration, now: Now) -> Iss
     let backdate = u64::try_from(backdate.as_millis()).unwrap_or(u64::MAX);
     IssueRequest {
         site: member.site,
+        gateway: member.gateway,
         name: member.name,
         environment: member.environment,
         not_before: WallTime::from_unix_millis(now.wall.unix_millis().saturating_sub(backdate)),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::{
-    DocumentKey, Generation, HostSpec, Incarnation, ProviderStatus, RecordStatus, Registration, ReplicationCursor,
-    SiteId, SiteSpec, SiteStatus, SpecBody, StatusBody,
+    DocumentKey, Generation, HostId, HostRegistration, HostSpec, Incarnation, KeyFingerprint, ProviderStatus,
+    RecordStatus, Registration, ReplicationCursor, SiteSpec, SiteStatus, SpecBody, StatusBody, WallTime,
 };
 
 use crate::sync::Documents;
@@ -13,6 +13,9 @@ use crate::sync::Documents;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SiteRecord {
     pub(crate) registration: Option<Registration>,
+    /// The keys that the site may present, and when each was added.
+    pub(crate) keys: BTreeMap<KeyFingerprint, WallTime>,
+    pub(crate) hosts: BTreeMap<HostId, HostRegistration>,
     pub(crate) spec: Documents<SpecBody>,
     pub(crate) status: Documents<StatusBody>,
     pub(crate) cursor: Option<ReplicationCursor>,
@@ -27,9 +30,14 @@ impl SiteRecord {
         }
     }
 
+    /// Returns the document key of its gateway; `None` while it is not registered.
+    pub(crate) fn gateway(&self) -> Option<DocumentKey> {
+        self.registration.as_ref().map(|registration| DocumentKey::Host(registration.gateway))
+    }
+
     /// Returns the spec of its gateway.
-    pub(crate) fn gateway_spec(&self, site: SiteId) -> Option<&HostSpec> {
-        match self.spec.body(DocumentKey::Host(site.gateway())) {
+    pub(crate) fn gateway_spec(&self) -> Option<&HostSpec> {
+        match self.spec.body(self.gateway()?) {
             Some(SpecBody::Host(spec)) => Some(spec),
             Some(SpecBody::Site(_) | SpecBody::Provider(_)) | None => None,
         }
@@ -67,7 +75,12 @@ impl SiteRecord {
 
     /// Whether there are no records.
     pub(super) fn is_empty(&self) -> bool {
-        self.registration.is_none() && self.cursor.is_none() && self.spec.is_empty() && self.status.is_empty()
+        self.registration.is_none()
+            && self.keys.is_empty()
+            && self.hosts.is_empty()
+            && self.cursor.is_none()
+            && self.spec.is_empty()
+            && self.status.is_empty()
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct FleetState {
     /// Providers, by environment and name.
     pub(crate) providers: BTreeMap<(Name, Name), Box<FleetProvider>>,
     pub(crate) plugins: BTreeMap<PluginDigest, PluginFile>,
+    /// The site that each key belongs to. Derived.
+    key_owners: BTreeMap<KeyFingerprint, SiteId>,
     /// Derived.
     names: NameIndex,
 }
@@ -41,6 +43,11 @@ impl FleetState {
             state.apply(record);
         }
         state
+    }
+
+    /// Returns the site that a key belongs to.
+    pub(crate) fn site_of_key(&self, key: &KeyFingerprint) -> Option<SiteId> {
+        self.key_owners.get(key).copied()
     }
 
     /// Returns a registered site.
@@ -62,11 +69,11 @@ impl FleetState {
         if !live.is_empty() {
             return live;
         }
-        let is_named = |id, record: &SiteRecord| match subject {
+        let is_named = |record: &SiteRecord| match subject {
             Subject::Site => record.site_spec().is_some_and(|spec| spec.name == *name),
-            Subject::Gateway => record.gateway_spec(id).is_some_and(|spec| spec.name == *name),
+            Subject::Gateway => record.gateway_spec().is_some_and(|spec| spec.name == *name),
         };
-        let gone = self.registered().filter(|(id, record, of)| is_named(*id, record) && is_meant(&of.environment));
+        let gone = self.registered().filter(|(_, record, of)| is_named(record) && is_meant(&of.environment));
         gone.map(|(id, _, _)| id).collect()
     }
 
@@ -109,14 +116,20 @@ impl FleetState {
         own.unwrap_or_else(|| self.origin.unwrap_or_default().spec_incarnation)
     }
 
-    /// Returns the changes that delete everything of a removed site except its key.
+    /// Returns the changes that delete everything of a removed site except its revoked keys.
     pub(crate) fn purge_changes(&self, id: SiteId) -> Vec<FleetChange> {
         let Some(record) = self.sites.get(&id) else {
             return Vec::new();
         };
         let specs = record.spec.keys().map(|key| FleetChange::Spec(id, key, None));
         let statuses = record.status.keys().map(|key| FleetChange::Status(id, key, None));
-        specs.chain(statuses).chain([FleetChange::ReplicationCursor(id, None), FleetChange::Site(id, None)]).collect()
+        let keys = record.keys.keys().map(|key| FleetChange::SiteKey(id, *key, None));
+        let hosts = record.hosts.keys().map(|host| FleetChange::Host(id, *host, None));
+        keys.chain(hosts)
+            .chain(specs)
+            .chain(statuses)
+            .chain([FleetChange::ReplicationCursor(id, None), FleetChange::Site(id, None)])
+            .collect()
     }
 
     /// Returns the changes that delete a token and its uses.
@@ -161,6 +174,13 @@ impl Replay for FleetState {
             }
             Change::Site(id, body) => {
                 self.change_site(id, |record| Change::Site(id, std::mem::replace(&mut record.registration, body)))
+            }
+            Change::SiteKey(id, key, body) => {
+                set(&mut self.key_owners, key, body.map(|_| id));
+                self.change_site(id, |record| Change::SiteKey(id, key, set(&mut record.keys, key, body)))
+            }
+            Change::Host(id, host, body) => {
+                self.change_site(id, |record| Change::Host(id, host, set(&mut record.hosts, host, body)))
             }
             Change::Spec(id, key, body) => {
                 self.change_site(id, |record| Change::Spec(id, key, record.spec.set(key, body)))

@@ -1,6 +1,8 @@
 //! The subject of a command: a site or its gateway host.
 
-use linecamp_model::{Life, Name, Registration};
+use linecamp_model::{Life, Name};
+
+use super::site_record::SiteRecord;
 
 /// Refers to a site or a host by name, and by environment where the name alone is ambiguous.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,10 +24,11 @@ pub enum Subject {
 
 impl Subject {
     /// Returns the subject's current phase, with its start and the spec generation that requested it.
-    pub(crate) const fn life(self, registration: &Registration) -> Life {
+    pub(crate) fn life(self, record: &SiteRecord) -> Option<Life> {
+        let registration = record.registration.as_ref()?;
         match self {
-            Self::Site => registration.life,
-            Self::Gateway => registration.gateway,
+            Self::Site => Some(registration.life),
+            Self::Gateway => record.hosts.get(&registration.gateway).map(|host| host.life),
         }
     }
 

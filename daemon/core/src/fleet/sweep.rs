@@ -65,8 +65,8 @@ mod tests {
         let (mut state, site) = state_with_site();
         let gone = Life { phase: Phase::Removed, since: NOW.wall, requested_at: Generation(1) };
         apply(&mut state, |state| {
-            let (_, registration) = state.site(site).expect("it is registered");
-            life_changes(site, registration, Subject::Site, gone, NOW)
+            let (record, _) = state.site(site).expect("it is registered");
+            life_changes(site, record, Subject::Site, gone, NOW)
         });
         assert_eq!(sweep(&state, later(REMOVED_KEEP_DEFAULT - Duration::from_secs(1))), Swept::default());
         let swept = sweep(&state, later(REMOVED_KEEP_DEFAULT));

@@ -14,6 +14,7 @@ use super::operator::decide;
 use super::registry::{self, Joining};
 use super::state::FleetState;
 use crate::ledger::Replay;
+use crate::rng::Rng;
 use crate::testing::{name, patch};
 
 pub(super) const VERSIONS: VersionRange = VersionRange { min: 1, max: 1 };
@@ -37,6 +38,7 @@ pub(super) fn key(number: usize) -> KeyFingerprint {
 pub(super) fn token(number: usize) -> NewToken {
     let id = u64::try_from(number).unwrap().to_be_bytes();
     NewToken {
+        replaces: None,
         id: TokenId::from_bytes(id),
         secret: JoinSecret::from_bytes([7; 16]).hash(),
         environment: name("default"),
@@ -72,11 +74,12 @@ pub(super) fn join_request(number: usize) -> JoinRequest {
 
 /// Lets site `number` join with [`token`] 1, which must exist.
 pub(super) fn join(state: &mut FleetState, number: usize) -> SiteId {
-    apply(state, |state| match registry::join(state, key(number), &join_request(number), NOW) {
+    let seed = u64::try_from(number).unwrap();
+    apply(state, |state| match registry::join(state, key(number), &join_request(number), &mut Rng::new(seed), NOW) {
         Ok(Joining::New(_, changes)) => changes,
         other => panic!("site {number}: {other:?}"),
     });
-    SiteId::of_key(&key(number))
+    state.site_of_key(&key(number)).expect("it has joined")
 }
 
 /// Returns a state with the environment `default`, and a site in it that has not reported yet.

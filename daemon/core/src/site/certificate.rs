@@ -4,7 +4,7 @@
 //! certificate that could not be saved is used from memory, and saving is retried; the condition clears only when the
 //! certificate was saved.
 
-use linecamp_model::{ConditionKind, DialId, EventKind, FromSite, IdentityGrant, Now, SiteId, Text, WallTime};
+use linecamp_model::{ConditionKind, DialId, EventKind, FromSite, HostId, IdentityGrant, Now, SiteId, Text, WallTime};
 
 use super::config::{CLOCK_SKEW_MAX, RENEW_RETRY_MAX, RENEW_RETRY_MIN, STORE_RETRY, SiteIdentity};
 use super::effects::Effects;
@@ -46,6 +46,11 @@ impl Certificate {
     /// Returns the id of the site; `None` before it has joined.
     pub(super) fn site(&self) -> Option<SiteId> {
         self.identity.map(|identity| identity.site)
+    }
+
+    /// Returns the id of the host that runs the daemon; `None` before the site has joined.
+    pub(super) fn gateway(&self) -> Option<HostId> {
+        self.identity.map(|identity| identity.gateway)
     }
 
     /// Handles a certificate that was saved.
@@ -148,12 +153,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::site::testing::{NOW, SITE, effects, outputs};
+    use crate::site::testing::{GATEWAY, NOW, SITE, effects, outputs};
 
     const DAY: Duration = Duration::from_secs(86_400);
 
     fn identity(not_before: WallTime) -> SiteIdentity {
-        SiteIdentity { site: SITE, not_before, not_after: not_before + DAY * 3 }
+        SiteIdentity { site: SITE, gateway: GATEWAY, not_before, not_after: not_before + DAY * 3 }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use linecamp_model::{
-    JoinToken, LabelKey, LabelValue, Level, Name, ProviderSpec, RunId, ServerAddress, SiteChange, SiteId, Text,
+    HostId, JoinToken, LabelKey, LabelValue, Level, Name, ProviderSpec, RunId, ServerAddress, SiteChange, SiteId, Text,
     VersionRange, WallTime,
 };
 
@@ -103,6 +103,8 @@ pub struct SavedSite {
 pub struct SiteIdentity {
     /// The site id.
     pub site: SiteId,
+    /// The id of the host that runs the daemon.
+    pub gateway: HostId,
     /// Start of the certificate's validity.
     pub not_before: WallTime,
     /// End of the certificate's validity.

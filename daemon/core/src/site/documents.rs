@@ -1,7 +1,7 @@
 //! What the documents of a site say: reading its spec and its status, by what is asked and not by key.
 
 use linecamp_model::{
-    DocumentKey, EffectiveLabels, Generation, HostSpec, LabelSet, Level, LocalHostView, Origin, OwnedLabels, SiteId,
+    DocumentKey, EffectiveLabels, Generation, HostId, HostSpec, LabelSet, Level, LocalHostView, Origin, OwnedLabels,
     SiteSpec, SiteStatus, SpecBody, StatusBody, effective, effective_of_site,
 };
 
@@ -16,9 +16,9 @@ pub(super) struct SiteDocuments<'a> {
 }
 
 impl<'a> SiteDocuments<'a> {
-    /// Reads the documents of `site`.
-    pub(super) fn new(state: &'a SiteState, site: Option<SiteId>) -> Self {
-        Self { state, gateway: site.map(|site| DocumentKey::Host(site.gateway())) }
+    /// Reads the documents of the site whose daemon runs on `gateway`.
+    pub(super) fn new(state: &'a SiteState, gateway: Option<HostId>) -> Self {
+        Self { state, gateway: gateway.map(DocumentKey::Host) }
     }
 
     /// Returns the site's spec.

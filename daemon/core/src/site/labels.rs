@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::{
-    CommandId, ConditionKind, EventKind, LabelError, LabelKey, LabelPatch, LabelSet, LabelValue, Level, Now,
-    SiteChange, SiteId, Text, WallTime,
+    CommandId, ConditionKind, EventKind, HostId, LabelError, LabelKey, LabelPatch, LabelSet, LabelValue, Level, Now,
+    SiteChange, Text, WallTime,
 };
 
 use super::documents::SiteDocuments;
@@ -46,10 +46,10 @@ impl Labels {
         Self { kept: LabelLayer::new(), configured, drop_ins: DropIns::default() }
     }
 
-    /// Takes the contents of the drop-in files at the start of the daemon of `site`.
-    pub(super) fn start(&mut self, drop_ins: DropIns, site: Option<SiteId>, now: Now, effects: &mut Effects) {
+    /// Takes the contents of the drop-in files at the start of the daemon.
+    pub(super) fn start(&mut self, drop_ins: DropIns, gateway: Option<HostId>, now: Now, effects: &mut Effects) {
         if drop_ins.is_partial {
-            self.keep(&SiteDocuments::new(effects.state(), site));
+            self.keep(&SiteDocuments::new(effects.state(), gateway));
         }
         self.handle_drop_ins(drop_ins, now, effects);
     }

@@ -3,10 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 
 use linecamp_model::{
-    CallId, CommandId, EventKind, LocalHostView, Name, Now, Origin, OwnedRecordKey, PluginDigest, ProviderId,
+    CallId, CommandId, EventKind, HostId, LocalHostView, Name, Now, Origin, OwnedRecordKey, PluginDigest, ProviderId,
     ProviderReply, ProviderSpec, ProviderStatus, RunId, SiteChange, SiteId, Target, Text,
 };
 
+use super::config::SiteIdentity;
 use super::config::WITHDRAW_MAX;
 use super::documents::SiteDocuments;
 use super::effects::{Effects, Release};
@@ -26,18 +27,24 @@ pub(super) struct SiteProviders {
     run: RunId,
     /// The id of the site; zero before it has joined.
     site: SiteId,
+    /// The host that runs the daemon.
+    gateway: Option<HostId>,
 }
 
 impl SiteProviders {
     /// Starts without a running provider.
-    pub(super) fn new(own: Vec<ProviderSpec>, run: RunId, site: Option<SiteId>) -> Self {
-        let site = site.unwrap_or(SiteId::from_bytes([0; 16]));
-        Self { machines: Providers::default(), own, run, site }
+    pub(super) fn new(own: Vec<ProviderSpec>, run: RunId, identity: Option<SiteIdentity>) -> Self {
+        let site = SiteId::from_bytes([0; 16]);
+        let mut providers = Self { machines: Providers::default(), own, run, site, gateway: None };
+        providers.set_identity(identity);
+        providers
     }
 
-    /// Sets the id of the site, which has joined.
-    pub(super) fn set_site(&mut self, site: Option<SiteId>) {
-        self.site = site.unwrap_or(self.site);
+    /// Sets the identity of the site; `None` before it has joined.
+    pub(super) fn set_identity(&mut self, identity: Option<SiteIdentity>) {
+        if let Some(identity) = identity {
+            (self.site, self.gateway) = (identity.site, Some(identity.gateway));
+        }
     }
 
     /// Returns the plugin to fetch from the server because a call found it missing at the site.
@@ -154,7 +161,7 @@ impl SiteProviders {
         if configured.is_empty() && self.machines.is_empty() && effects.state().held.is_empty() {
             return;
         }
-        let Some(spec) = SiteDocuments::new(effects.state(), Some(self.site)).site_spec() else { return };
+        let Some(spec) = SiteDocuments::new(effects.state(), self.gateway).site_spec() else { return };
         let (name, environment, target) = (spec.name.clone(), spec.environment.clone(), spec.target);
         let is_removed = target == Target::Removed;
         match self.machines.set_withdrawing(is_removed) {
@@ -167,7 +174,7 @@ impl SiteProviders {
             effects.clear_timer(Timer::CallLate(id));
         }
         let state = effects.state();
-        let hosts = host_inputs(state, self.site, target);
+        let hosts = host_inputs(state, self.gateway, target);
         let (name, environment, owned, reported) = (&name, &environment, &state.held, &state.status);
         let site = SiteInput { name, environment, hosts: &hosts, is_removed, owned, reported };
         self.machines.configure(configured, &site);
@@ -259,13 +266,13 @@ impl SiteProviders {
     }
 }
 
-fn host_inputs(state: &SiteState, site: SiteId, site_target: Target) -> Vec<HostInput> {
+fn host_inputs(state: &SiteState, gateway: Option<HostId>, site_target: Target) -> Vec<HostInput> {
     let input = |host: LocalHostView| {
         let target = if site_target == Target::Active { host.target? } else { site_target };
         let observed = state.observed.filter(|_| host.origin == Origin::Gateway);
         Some(HostInput { name: host.name?, target, labels: host.labels, observed })
     };
-    SiteDocuments::new(state, Some(site)).hosts().into_iter().filter_map(input).collect()
+    SiteDocuments::new(state, gateway).hosts().into_iter().filter_map(input).collect()
 }
 
 /// Persists the address that the server observed for the site: DNS records may use it while the server is unreachable.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::{
-    ConditionKind, Document, DocumentKey, Generation, HostStatus, LabelSet, Level, Now, ProviderId, ProviderStatus,
-    SiteChange, SiteId, SiteOrigin, SiteStatus, StatusBody, Text,
+    ConditionKind, Document, DocumentKey, Generation, HostId, HostStatus, LabelSet, Level, Now, ProviderId,
+    ProviderStatus, SiteChange, SiteOrigin, SiteStatus, StatusBody, Text,
 };
 
 use super::documents::SiteDocuments;
@@ -17,7 +17,8 @@ use crate::mutants::{Mutant, planted};
 /// What a status is computed from, beside the state and the conditions.
 #[derive(Debug)]
 pub(super) struct StatusInputs<'a> {
-    pub(super) site: SiteId,
+    /// The host that runs the daemon.
+    pub(super) gateway: HostId,
     pub(super) daemon_version: &'a Text,
     pub(super) labels: &'a Labels,
     pub(super) facts: &'a FactCollection,
@@ -40,7 +41,7 @@ fn compute(inputs: StatusInputs<'_>, now: Now, effects: &mut Effects) -> BTreeMa
     let mut site_labels = local_labels(Level::Site, &inputs, now, effects);
     let host_labels = local_labels(Level::Host, &inputs, now, effects);
     let state = effects.state();
-    let documents = SiteDocuments::new(state, Some(inputs.site));
+    let documents = SiteDocuments::new(state, Some(inputs.gateway));
     if let (true, Some(spec)) = (planted(Mutant::LabelWriterMixedUp), documents.site_spec()) {
         site_labels.clone_from(&spec.assigned);
     }
@@ -65,13 +66,13 @@ fn compute(inputs: StatusInputs<'_>, now: Now, effects: &mut Effects) -> BTreeMa
     let host = StatusBody::Host(HostStatus { local: host_labels, reported });
     let provider =
         |status: ProviderStatus| (DocumentKey::Provider(ProviderId::of(&status.name)), StatusBody::Provider(status));
-    let gateway = DocumentKey::Host(inputs.site.gateway());
+    let gateway = DocumentKey::Host(inputs.gateway);
     [(DocumentKey::Site, site), (gateway, host)].into_iter().chain(inputs.providers.into_iter().map(provider)).collect()
 }
 
 /// Returns the local labels of `level`; if they exceed the limit, the last ones that fitted.
 fn local_labels(level: Level, inputs: &StatusInputs<'_>, now: Now, effects: &mut Effects) -> LabelSet {
-    let documents = SiteDocuments::new(effects.state(), Some(inputs.site));
+    let documents = SiteDocuments::new(effects.state(), Some(inputs.gateway));
     match inputs.labels.local(level, &documents, now.wall) {
         Ok(labels) => {
             if level == Level::Site {
@@ -124,12 +125,12 @@ fn is_news(before: Option<&StatusBody>, after: Option<&StatusBody>) -> bool {
 mod tests {
     use super::*;
     use crate::site::labels::LabelLayer;
-    use crate::site::testing::{NOW, SITE, effects};
+    use crate::site::testing::{GATEWAY, NOW, effects};
 
     fn refresh(effects: &mut Effects, providers: Vec<ProviderStatus>) {
         let labels = Labels::new(LabelLayer::new());
         let inputs = StatusInputs {
-            site: SITE,
+            gateway: GATEWAY,
             daemon_version: &Text::lossy("1.0.0"),
             labels: &labels,
             facts: &FactCollection::default(),

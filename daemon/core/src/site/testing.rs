@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use linecamp_model::{
-    Generation, IdentityGrant, Incarnation, Instant, JoinSecret, JoinToken, Name, Now, Pin, RunId, ServerAddress,
-    SessionId, SiteId, SiteOrigin, Text, TokenId, VersionRange, WallTime, Welcome,
+    Generation, HostId, IdentityGrant, Incarnation, Instant, JoinSecret, JoinToken, Name, Now, Pin, RunId,
+    ServerAddress, SessionId, SiteId, SiteOrigin, Text, TokenId, VersionRange, WallTime, Welcome,
 };
 
 use super::config::{JoinWish, SiteConfig};
@@ -18,6 +18,7 @@ pub(super) const NOW: Now =
     Now { instant: Instant::after_origin(Duration::from_secs(1)), wall: WallTime::from_unix_millis(1_700_000_000_000) };
 
 pub(super) const SITE: SiteId = SiteId::from_bytes([7; 16]);
+pub(super) const GATEWAY: HostId = HostId::from_bytes([8; 16]);
 
 /// Returns the effects of a site whose database is new.
 pub(super) fn effects() -> Effects {
@@ -67,5 +68,12 @@ pub(super) fn welcome() -> Welcome {
 /// Returns a certificate from the server.
 pub(super) fn grant() -> IdentityGrant {
     let name = |text| Name::parse(text).expect("a name");
-    IdentityGrant { name: name("site"), environment: name("default"), certificate: vec![1], authorities: vec![vec![2]] }
+    IdentityGrant {
+        name: name("site"),
+        environment: name("default"),
+        site: SITE,
+        gateway: GATEWAY,
+        certificate: vec![1],
+        authorities: vec![vec![2]],
+    }
 }

@@ -80,7 +80,7 @@ impl Overview<'_> {
         parts.into_iter().chain(providers).collect()
     }
     fn documents(&self) -> SiteDocuments<'_> {
-        SiteDocuments::new(self.effects.state(), self.certificate.site())
+        SiteDocuments::new(self.effects.state(), self.certificate.gateway())
     }
 }
 

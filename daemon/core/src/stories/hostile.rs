@@ -202,7 +202,7 @@ fn a_site_whose_labels_an_operator_changes_without_pause_is_not_taken_for_a_floo
 fn events_of_a_site_are_told_from_the_servers_and_push_none_of_them_out() {
     let mut pair = Pair::linked(8);
     pair.impersonate(0);
-    let sender = SiteId::of_key(&pair.key_of(0));
+    let sender = pair.site_id(0);
     let own = pair.server_events();
     for number in 0..20 {
         pair.say(0, batch(10 + number * 64, EVENTS_PER_MESSAGE_MAX));
@@ -299,7 +299,7 @@ fn a_record_that_cannot_be_read_costs_one_site_and_never_the_fleet() {
     let other = pair.add_node("other");
     pair.nodes[0].facts = patch(&["io.linecamp.host.os=debian"]).set;
     pair.run_for(crate::FACTS_PERIOD * 2);
-    let site = SiteId::of_key(&pair.key_of(0));
+    let site = pair.site_id(0);
     // The document of the site is newer than that of its host.
     pair.ask(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&["rack=r7"]))).expect("assigned");
     pair.run_for(MINUTE);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use linecamp_model::{EventKind, LinkState, Phase, RefusalCode, VersionRange};
 
-use crate::testing::{DAY, Pair, name, site_ref};
-use crate::{EnvironmentEdit, FleetCommand};
+use crate::testing::{DAY, Pair, name, patch, site_ref};
+use crate::{EnvironmentEdit, FleetCommand, Subject};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -94,6 +94,7 @@ fn a_token_that_does_not_work_says_why() {
             pair.run_for(MINUTE);
             pair.crash_fleet();
             let other = crate::NewToken {
+                replaces: None,
                 id: pair.fleet.view().tokens(pair.now())[0].id,
                 secret: linecamp_model::SecretHash::of(b"another secret"),
                 environment: name("default"),
@@ -150,4 +151,31 @@ fn no_common_protocol_version_names_the_side_to_upgrade() {
     let refusal = pair.nodes[late].ended.clone().expect("refused");
     assert_eq!(refusal.code, RefusalCode::NoCommonVersion);
     assert!(refusal.text.as_str().contains("upgrade the server"), "{refusal}");
+}
+
+/// A machine breaks. The one that replaces it becomes the same site by an operator's token, with its labels, and the
+/// broken one cannot return.
+#[test]
+fn a_machine_that_replaces_another_becomes_its_site() {
+    let mut pair = Pair::linked(7);
+    pair.ask(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&["rack=r7"]))).expect("assigned");
+    pair.run_for(MINUTE);
+    let (id, before) = (pair.site_id(0), pair.view());
+    pair.cut(0);
+    pair.create_replacement_token(site_ref("camp"));
+    let spare = pair.add_node("another-name");
+    pair.run_for(10 * MINUTE);
+
+    assert_eq!(pair.site_id(spare), id, "{}", pair.trace());
+    let view = pair.view();
+    assert_eq!((&view.id, &view.name, &view.phase), (&id, &before.name, &Phase::Active));
+    assert_eq!(view.hosts[0].id, before.hosts[0].id);
+    assert_eq!(pair.nodes[spare].site.label("rack").as_deref(), Some("r7"));
+    assert_eq!(view.link.state, LinkState::Connected);
+    assert_eq!(view.converged_generation, view.spec_generation);
+    pair.heal(0);
+    pair.run_for(10 * MINUTE);
+    assert_eq!(refused(&pair, 0), Some(RefusalCode::Removed));
+    assert_eq!(pair.site_id(spare), id);
+    assert!(pair.server_events().iter().any(|event| event.kind == EventKind::SiteReplaced), "{}", pair.trace());
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use linecamp_model::{
-    DialId, FromServer, PluginDigest, PluginPiece, PluginWant, ProviderFailure, ProviderReply, SessionId, SiteChange,
-    SiteId, Text, WallTime, WriteId,
+    DialId, FromServer, IdentityGrant, PluginDigest, PluginPiece, PluginWant, ProviderFailure, ProviderReply,
+    SessionId, SiteChange, Text, WallTime, WriteId,
 };
 
 use super::disk::{change_key, fleet_change_key, is_fleet_removal, is_site_removal, keep, size_of, takes};
@@ -67,7 +67,7 @@ impl Pair {
             }
             SiteOutput::ResumeStore(_) | SiteOutput::Joined(_) | SiteOutput::LinkUp { .. } => {}
             SiteOutput::SaveIdentity(grant) => {
-                let identity = identity_of(SiteId::of_key(&self.nodes[index].key), &grant.certificate);
+                let identity = identity_of(&grant);
                 self.nodes[index].saving = Some((grant, identity));
                 self.after(COMMIT, PairEvent::IdentitySaved(index, boot));
             }
@@ -126,9 +126,11 @@ impl Pair {
         match output {
             FleetOutput::Send { session, message } => self.tell_site(session, message),
             FleetOutput::Issue { session, request } => {
-                let grant = linecamp_model::IdentityGrant {
+                let grant = IdentityGrant {
                     name: request.name,
                     environment: request.environment,
+                    site: request.site,
+                    gateway: request.gateway,
                     certificate: certificate_of(request.not_before, request.not_after),
                     authorities: vec![b"ca".to_vec()],
                 };
@@ -346,10 +348,10 @@ fn certificate_of(not_before: WallTime, not_after: WallTime) -> Vec<u8> {
     [not_before.unix_millis().to_be_bytes(), not_after.unix_millis().to_be_bytes()].concat()
 }
 
-fn identity_of(site: SiteId, certificate: &[u8]) -> SiteIdentity {
+fn identity_of(grant: &IdentityGrant) -> SiteIdentity {
     let at = |from: usize| {
-        let bytes = certificate[from..from + 8].try_into().expect("a story's certificate is 16 bytes");
+        let bytes = grant.certificate[from..from + 8].try_into().expect("a story's certificate is 16 bytes");
         WallTime::from_unix_millis(u64::from_be_bytes(bytes))
     };
-    SiteIdentity { site, not_before: at(0), not_after: at(8) }
+    SiteIdentity { site: grant.site, gateway: grant.gateway, not_before: at(0), not_after: at(8) }
 }

@@ -59,6 +59,18 @@ impl Pair {
         self.nodes[index].key
     }
 
+    /// Returns the ID of the site that a node is registered as.
+    ///
+    /// # Panics
+    /// The node has not joined.
+    pub fn site_id(&self, index: usize) -> SiteId {
+        let owner = self.fleet_disk.values().find_map(|change| match change {
+            FleetChange::SiteKey(site, key, Some(_)) if *key == self.nodes[index].key => Some(*site),
+            _ => None,
+        });
+        owner.expect("the node has joined")
+    }
+
     /// Kills the server and restarts it from a disk with unreadable records. They stay on the disk.
     pub fn start_fleet_without(&mut self, unreadable: impl Fn(&FleetChange) -> Option<Salvage>) {
         self.stop_fleet();
@@ -124,7 +136,7 @@ impl Pair {
     }
 
     fn status_generations(&self) -> impl Iterator<Item = Generation> {
-        let first = SiteId::of_key(&self.nodes[0].key);
+        let first = self.site_id(0);
         self.fleet_disk.values().filter_map(move |change| match change {
             FleetChange::Status(site, _, Some(document)) if *site == first => Some(document.generation),
             _ => None,

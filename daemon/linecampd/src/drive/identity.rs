@@ -108,8 +108,7 @@ impl IdentityDriver {
     /// the grant uses it anyway, so that the site stays connected.
     pub(crate) fn save(&mut self, grant: IdentityGrant) -> SaveResult {
         self.unsaved = None;
-        let saved =
-            linecamp_transport::SiteIdentity::adopt(&self.path, &grant.certificate, &grant.authorities, &self.servers);
+        let saved = linecamp_transport::SiteIdentity::adopt(&self.path, &grant, &self.servers);
         match saved {
             Ok(identity) => {
                 let identity_view = for_machine(&identity);
@@ -134,7 +133,7 @@ impl IdentityDriver {
 
     fn use_unsaved(&mut self, grant: &IdentityGrant) -> Option<SiteIdentity> {
         let Some(Credentials::Member(member)) = &self.credentials else { return None };
-        let renewed = member.renewed(&grant.certificate, &grant.authorities).ok()?;
+        let renewed = member.renewed(grant).ok()?;
         let identity_view = for_machine(&renewed);
         self.credentials = Some(Credentials::Member(Arc::new(renewed)));
         Some(identity_view)
@@ -143,5 +142,10 @@ impl IdentityDriver {
 
 fn for_machine(identity: &linecamp_transport::SiteIdentity) -> SiteIdentity {
     let validity = identity.certificate_validity();
-    SiteIdentity { site: identity.site_id(), not_before: validity.start, not_after: validity.end }
+    SiteIdentity {
+        site: identity.site_id(),
+        gateway: identity.gateway_id(),
+        not_before: validity.start,
+        not_after: validity.end,
+    }
 }

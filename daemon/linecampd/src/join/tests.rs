@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use linecamp_model::{
-    Document, DocumentKey, FromServer, FromSite, Generation, IdentityGrant, Incarnation, JoinSecret, JoinToken,
+    Document, DocumentKey, FromServer, FromSite, Generation, HostId, IdentityGrant, Incarnation, JoinSecret, JoinToken,
     LabelInput, LabelSet, Level, Pin, Refusal, RefusalCode, SessionId, SiteId, SiteSpec, SpecBody, SpecDelta, Text,
     TokenId, Welcome,
 };
@@ -66,10 +66,12 @@ async fn serve(incoming: Incoming, authority: &Authority, reply: HandshakeReply)
         (FromSite::Join(_), _) => {
             let begin = SystemClock.now();
             let validity = begin..begin + Duration::from_secs(3600);
-            let certificate = authority.issue_site(&peer.public_key, SiteId::of_key(&peer.fingerprint), validity);
+            let certificate = authority.issue_site(&peer.public_key, SiteId::from_bytes([1; 16]), validity);
             vec![FromServer::Identity(IdentityGrant {
                 name: Name::parse("camp-042").unwrap(),
                 environment: Name::parse("default").unwrap(),
+                site: SiteId::from_bytes([1; 16]),
+                gateway: HostId::from_bytes([2; 16]),
                 certificate: certificate.unwrap(),
                 authorities: vec![authority.certificate_der().to_vec()],
             })]

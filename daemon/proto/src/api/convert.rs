@@ -100,6 +100,7 @@ impl From<&model::TokenView> for Token {
             uses_max: token.uses_max,
             uses_left: token.uses_left,
             labels: Label::all(&token.labels),
+            replaces: token.replaces.as_ref().map(ToString::to_string),
             state: token.state.to_string(),
         }
     }
@@ -109,10 +110,11 @@ impl TokenCreated {
     /// Returns the response that shows `token` once; `target` is what its sites join with.
     pub fn new(token: &model::TokenView, target: &model::JoinTarget) -> Self {
         let servers: Vec<_> = target.servers.iter().map(ToString::to_string).collect();
+        let name = token.replaces.as_ref().map_or("NAME", model::Name::as_str);
         let join = format!("{}@{}", target.token.reveal(), servers.join(","));
         Self {
             token: token.into(),
-            command: format!("sudo linecampd join {join} --data /var/lib/linecamp --name NAME"),
+            command: format!("sudo linecampd join {join} --data /var/lib/linecamp --name {name}"),
             install: None,
             packages: Vec::new(),
             join,

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use linecamp_model as model;
 use linecamp_model::{
-    ConditionKind, EffectiveLabel, EffectiveLabels, EventKind, EventView, Generation, HostView, JoinSecret, JoinTarget,
-    JoinToken, KeyFingerprint, LabelKey, LabelValue, Level, LinkState, LinkView, Name, Origin, Owner, Phase, Pin,
+    ConditionKind, EffectiveLabel, EffectiveLabels, EventKind, EventView, Generation, HostId, HostView, JoinSecret,
+    JoinTarget, JoinToken, LabelKey, LabelValue, Level, LinkState, LinkView, Name, Origin, Owner, Phase, Pin,
     ServerAddress, SiteId, SiteView, Text, TokenId, TokenState, TokenView, WallTime,
 };
 use serde::Serialize;
@@ -30,10 +30,10 @@ fn labels() -> EffectiveLabels {
 }
 
 pub(crate) fn site() -> SiteView {
-    let id = SiteId::of_key(&KeyFingerprint::of(b"key"));
+    let id = SiteId::from_bytes([0x11; 16]);
     let link = LinkView { state: LinkState::Reconnecting, since: minute(9), address: Text::lossy("192.0.2.7:4711") };
     let host = HostView {
-        id: id.gateway(),
+        id: HostId::from_bytes([0x22; 16]),
         name: name("camp-042"),
         site: name("camp-042"),
         environment: name("default"),
@@ -73,6 +73,7 @@ pub(crate) fn site() -> SiteView {
 
 fn token() -> TokenView {
     TokenView {
+        replaces: None,
         id: TokenId::from_bytes([7; 8]),
         environment: name("default"),
         created_at: minute(0),

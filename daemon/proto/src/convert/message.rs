@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use linecamp_model::limits::EVENTS_PER_MESSAGE_MAX;
 use linecamp_model::{
-    Condition, EventBatch, FromServer, FromSite, Generation, Hello, IdentityGrant, Incarnation, JoinRequest,
-    JoinSecret, Name, RunId, SessionId, Text, TokenId, VersionRange, WallTime, Welcome,
+    Condition, EventBatch, FromServer, FromSite, Generation, Hello, HostId, IdentityGrant, Incarnation, JoinRequest,
+    JoinSecret, Name, RunId, SessionId, SiteId, Text, TokenId, VersionRange, WallTime, Welcome,
 };
 
 use crate::convert::field::{bytes, count, counter, field, generation, kind, list, message, millis};
@@ -226,6 +226,8 @@ impl Wire for wire::IdentityGrant {
             environment: grant.environment.as_str().to_owned(),
             certificate: grant.certificate.clone(),
             authorities: grant.authorities.clone(),
+            site: grant.site.as_bytes().to_vec(),
+            gateway: grant.gateway.as_bytes().to_vec(),
         }
     }
 
@@ -241,6 +243,8 @@ impl Wire for wire::IdentityGrant {
         Ok(IdentityGrant {
             name: field("name", Name::parse(&self.name))?,
             environment: field("environment", Name::parse(&self.environment))?,
+            site: SiteId::from_bytes(bytes("site", &self.site)?),
+            gateway: HostId::from_bytes(bytes("gateway", &self.gateway)?),
             certificate: self.certificate,
             authorities: self.authorities,
         })

@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use linecamp_model::{
-    ApiKey, Claim, Environment, FleetOrigin, FleetProvider, Incarnation, KeyFingerprint, LabelSet, Life, LoggedEvent,
-    Name, OwnedRecord, OwnerId, PluginFile, Registration, ReplicationCursor, RunId, SecretHash, Selector, SiteId,
-    SiteOrigin, Token, TokenId, Ttl, WallTime,
+    ApiKey, Claim, Environment, FleetOrigin, FleetProvider, HostId, HostRegistration, Incarnation, LabelSet, Life,
+    LoggedEvent, Name, OwnedRecord, OwnerId, PluginFile, Registration, ReplicationCursor, RunId, SecretHash, Selector,
+    SiteId, SiteOrigin, Token, TokenId, Ttl, WallTime,
 };
 
 use crate::convert::dns::written_values;
@@ -217,6 +217,7 @@ impl Wire for wire::Token {
             uses_max: token.uses_max,
             labels: from_labels(&token.labels),
             revoked_at_millis: token.revoked_at.map(WallTime::unix_millis),
+            replaces: token.replaces.map(|site| site.as_bytes().to_vec()),
         }
     }
 
@@ -229,6 +230,7 @@ impl Wire for wire::Token {
             uses_max: self.uses_max,
             labels: labels("labels", self.labels)?,
             revoked_at: moment(self.revoked_at_millis),
+            replaces: self.replaces.map(|site| bytes("replaces", &site).map(SiteId::from_bytes)).transpose()?,
         })
     }
 }
@@ -250,12 +252,11 @@ impl Wire for wire::Registration {
 
     fn from_model(registration: &Registration) -> Self {
         Self {
-            fingerprint: registration.fingerprint.as_bytes().to_vec(),
+            gateway: registration.gateway.as_bytes().to_vec(),
             environment: registration.environment.as_str().to_owned(),
             token: registration.token.as_bytes().to_vec(),
             joined_at_millis: registration.joined_at.unix_millis(),
             life: Some(wire::Life::from_model(&registration.life)),
-            gateway: Some(wire::Life::from_model(&registration.gateway)),
             offline_since_millis: registration.offline_since.map(WallTime::unix_millis),
             recoveries: registration.recoveries,
             recoveries_today: registration.recoveries_today,
@@ -265,17 +266,28 @@ impl Wire for wire::Registration {
 
     fn into_model(self) -> Result<Registration, FieldError> {
         Ok(Registration {
-            fingerprint: KeyFingerprint::from_bytes(bytes("fingerprint", &self.fingerprint)?),
+            gateway: HostId::from_bytes(bytes("gateway", &self.gateway)?),
             environment: field("environment", Name::parse(&self.environment))?,
             token: TokenId::from_bytes(bytes("token", &self.token)?),
             joined_at: WallTime::from_unix_millis(self.joined_at_millis),
             life: message("life", self.life)?,
-            gateway: message("gateway", self.gateway)?,
             offline_since: moment(self.offline_since_millis),
             recoveries: self.recoveries,
             recoveries_today: self.recoveries_today,
             recovery_day: WallTime::from_unix_millis(self.recovery_day_millis),
         })
+    }
+}
+
+impl Wire for wire::Host {
+    type Model = HostRegistration;
+
+    fn from_model(host: &HostRegistration) -> Self {
+        Self { life: Some(wire::Life::from_model(&host.life)) }
+    }
+
+    fn into_model(self) -> Result<HostRegistration, FieldError> {
+        Ok(HostRegistration { life: message("life", self.life)? })
     }
 }
 

@@ -75,6 +75,7 @@ words!(
         SiteDisconnected,
         SiteReturned,
         SiteRecovered,
+        SiteReplaced,
         DuplicateRefused,
         LabelsAssigned,
         Edited,

@@ -1,6 +1,8 @@
 //! The records of the fleet database.
 
-use linecamp_model::{FleetChange, KeyFingerprint, Name, PluginDigest, Salvage, SecretHash, SiteId, TokenId, WallTime};
+use linecamp_model::{
+    FleetChange, HostId, KeyFingerprint, Name, PluginDigest, Salvage, SecretHash, SiteId, TokenId, WallTime,
+};
 
 use super::key;
 use super::{RawRecord, row, unknown_key};
@@ -23,6 +25,11 @@ pub fn fleet_change(change: &FleetChange) -> (Vec<u8>, Option<Vec<u8>>) {
             row::<record::Moment>(format!("token-use/{token}/{site}"), body.as_ref())
         }
         FleetChange::Site(site, body) => row::<record::Registration>(format!("site/{site}"), body.as_ref()),
+        FleetChange::SiteKey(site, fingerprint, body) => {
+            let key = format!("site/{site}/key/{}", key::from_digest(fingerprint.as_bytes()));
+            row::<record::Moment>(key, body.as_ref())
+        }
+        FleetChange::Host(site, host, body) => row::<record::Host>(format!("site/{site}/host/{host}"), body.as_ref()),
         FleetChange::ReplicationCursor(site, body) => {
             row::<record::ReplicationCursor>(format!("site/{site}/cursor"), body.as_ref())
         }
@@ -112,6 +119,11 @@ pub fn salvage_fleet_record(key: &[u8]) -> Salvage {
         ["token-use", token, site] => TokenId::parse(token)
             .zip(SiteId::parse(site))
             .map(|(token, site)| FleetChange::TokenUse(token, site, Some(WallTime::EPOCH))),
+        ["site", site, "key", fingerprint] => {
+            SiteId::parse(site).zip(key::digest(fingerprint)).map(|(site, digest)| {
+                FleetChange::SiteKey(site, KeyFingerprint::from_bytes(digest), Some(WallTime::EPOCH))
+            })
+        }
         ["event", number] => key::number(number).map(|number| FleetChange::Event(number, None)),
         ["site", site, "status", about @ ..] => {
             SiteId::parse(site).zip(key::document(about)).map(|(site, about)| FleetChange::Status(site, about, None))
@@ -138,6 +150,14 @@ fn provider(found: RawRecord<'_>, environment: Name, name: Name) -> Result<Fleet
 fn site_part(found: RawRecord<'_>, site: SiteId, part: &[&str]) -> Result<FleetChange, ProtoError> {
     let change = match part {
         [] => FleetChange::Site(site, Some(found.read::<record::Registration>()?)),
+        ["key", fingerprint] => {
+            let fingerprint = KeyFingerprint::from_bytes(found.part(key::digest(fingerprint))?);
+            FleetChange::SiteKey(site, fingerprint, Some(found.read::<record::Moment>()?))
+        }
+        ["host", host] => {
+            let host = found.part(HostId::parse(host))?;
+            FleetChange::Host(site, host, Some(found.read::<record::Host>()?))
+        }
         ["cursor"] => FleetChange::ReplicationCursor(site, Some(found.read::<record::ReplicationCursor>()?)),
         ["spec", about @ ..] => {
             let about = found.part(key::document(about))?;

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use linecamp_model::{
     ApiKey, Condition, ConditionKind, Delta, Document, DocumentKey, Environment, Event, EventBatch, EventKind,
-    FleetChange, FleetOrigin, FromServer, FromSite, Generation, Hello, HostId, HostSpec, HostStatus, IdentityGrant,
-    Incarnation, JoinRequest, JoinSecret, KeyFingerprint, LabelEntry, LabelKey, LabelSet, LabelValue, Level, Life,
-    LoggedEvent, Name, Origin, Phase, Refusal, RefusalCode, Registration, ReplicationCursor, RunId, SecretHash,
-    SessionId, SiteChange, SiteId, SiteOrigin, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text, Token,
-    TokenId, VersionRange, WallTime, Welcome,
+    FleetChange, FleetOrigin, FromServer, FromSite, Generation, Hello, HostId, HostRegistration, HostSpec, HostStatus,
+    IdentityGrant, Incarnation, JoinRequest, JoinSecret, KeyFingerprint, LabelEntry, LabelKey, LabelSet, LabelValue,
+    Level, Life, LoggedEvent, Name, Origin, Phase, Refusal, RefusalCode, Registration, ReplicationCursor, RunId,
+    SecretHash, SessionId, SiteChange, SiteId, SiteOrigin, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text,
+    Token, TokenId, VersionRange, WallTime, Welcome,
 };
 
 const WALL: WallTime = WallTime::from_unix_millis(1_795_314_424_000);
@@ -207,6 +207,8 @@ pub(super) fn from_server() -> Vec<(&'static str, FromServer)> {
             FromServer::Identity(IdentityGrant {
                 name: name("camp-042"),
                 environment: name("default"),
+                site: SITE,
+                gateway: HOST,
                 certificate: b"a certificate".to_vec(),
                 authorities: vec![b"an authority".to_vec(), b"the next one".to_vec()],
             }),
@@ -325,7 +327,7 @@ pub(super) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
         ("site-status-host", FleetChange::Status(SITE, host, Some(host_status()))),
         ("site-status-tombstone", FleetChange::Status(SITE, host, Some(tombstone(9)))),
         (
-            "site-mark",
+            "site-cursor",
             FleetChange::ReplicationCursor(
                 SITE,
                 Some(ReplicationCursor {
@@ -339,7 +341,7 @@ pub(super) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
             ),
         ),
         (
-            "site-mark-history",
+            "site-cursor-incarnation",
             FleetChange::ReplicationCursor(
                 SITE,
                 Some(ReplicationCursor {
@@ -357,7 +359,9 @@ pub(super) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
             "event-of-a-site",
             FleetChange::Event(8, Some(LoggedEvent { event: event(Some(SITE)), received_at: Some(LATER) })),
         ),
-        ("departed", FleetChange::RevokedKey(KeyFingerprint::from_bytes([0x99; 32]), Some(LATER))),
+        ("site-key", FleetChange::SiteKey(SITE, KeyFingerprint::from_bytes([0x11; 32]), Some(WALL))),
+        ("host", FleetChange::Host(SITE, HOST, Some(HostRegistration { life: life(Phase::Deactivating, 19) }))),
+        ("revoked-key", FleetChange::RevokedKey(KeyFingerprint::from_bytes([0x99; 32]), Some(LATER))),
     ];
     all.extend(provider::fleet_records());
     all
@@ -372,18 +376,21 @@ fn token() -> Token {
         uses_max: 50,
         labels: labels(&[("region", "eu")]),
         revoked_at: Some(LATER),
+        replaces: Some(SITE),
     }
 }
 
+fn life(phase: Phase, requested_at: u64) -> Life {
+    Life { phase, since: LATER, requested_at: Generation(requested_at) }
+}
+
 fn registration() -> Registration {
-    let life = |phase, requested_at| Life { phase, since: LATER, requested_at: Generation(requested_at) };
     Registration {
-        fingerprint: KeyFingerprint::from_bytes([0x11; 32]),
+        gateway: HOST,
         environment: name("default"),
         token: TOKEN,
         joined_at: WALL,
         life: life(Phase::Active, 1),
-        gateway: life(Phase::Deactivating, 19),
         offline_since: Some(LATER),
         recoveries: 4,
         recoveries_today: 1,

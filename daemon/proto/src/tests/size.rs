@@ -186,6 +186,8 @@ fn the_longest_other_messages_fit_their_frames() {
     let grant = FromServer::Identity(IdentityGrant {
         name: name(),
         environment: name(),
+        site: SiteId::from_bytes([1; 16]),
+        gateway: HostId::from_bytes([1; 16]),
         certificate: vec![1; CERTIFICATE_BYTES_MAX],
         authorities: vec![vec![1; CERTIFICATE_BYTES_MAX]; AUTHORITIES_MAX],
     });

@@ -13,11 +13,11 @@ use linecamp_model::limits::{
 };
 use linecamp_model::{
     ApiKey, Condition, ConditionKind, Delta, Document, DocumentKey, Environment, Event, EventBatch, EventKind,
-    FleetChange, FleetOrigin, FromServer, FromSite, Generation, Hello, HostId, HostSpec, HostStatus, IdentityGrant,
-    Incarnation, JoinRequest, JoinSecret, KeyFingerprint, LabelEntry, LabelKey, LabelSet, LabelValue, Level, Life,
-    LoggedEvent, Name, Origin, Phase, Refusal, RefusalCode, Registration, ReplicationCursor, RunId, SecretHash,
-    SessionId, SiteChange, SiteId, SiteOrigin, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text, Token,
-    TokenId, VersionRange, WallTime, Welcome,
+    FleetChange, FleetOrigin, FromServer, FromSite, Generation, Hello, HostId, HostRegistration, HostSpec, HostStatus,
+    IdentityGrant, Incarnation, JoinRequest, JoinSecret, KeyFingerprint, LabelEntry, LabelKey, LabelSet, LabelValue,
+    Level, Life, LoggedEvent, Name, Origin, Phase, Refusal, RefusalCode, Registration, ReplicationCursor, RunId,
+    SecretHash, SessionId, SiteChange, SiteId, SiteOrigin, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text,
+    Token, TokenId, VersionRange, WallTime, Welcome,
 };
 use proptest::array::{uniform8, uniform16, uniform32};
 use proptest::collection::{btree_map, vec};
@@ -101,6 +101,10 @@ fn site_id() -> impl Strategy<Value = SiteId> {
     uniform16(any::<u8>()).prop_map(SiteId::from_bytes)
 }
 
+fn host_id() -> impl Strategy<Value = HostId> {
+    uniform16(any::<u8>()).prop_map(HostId::from_bytes)
+}
+
 fn token_id() -> impl Strategy<Value = TokenId> {
     uniform8(any::<u8>()).prop_map(TokenId::from_bytes)
 }
@@ -167,7 +171,7 @@ fn keyed<B: std::fmt::Debug + Clone + 'static>(
     site: BoxedStrategy<Option<B>>,
     host: BoxedStrategy<Option<B>>,
 ) -> BoxedStrategy<Keyed<B>> {
-    let id = uniform16(any::<u8>()).prop_map(|id| DocumentKey::Host(HostId::from_bytes(id)));
+    let id = host_id().prop_map(DocumentKey::Host);
     prop_oneof![(Just(DocumentKey::Site), site), (id, host)].boxed()
 }
 
@@ -257,8 +261,16 @@ pub(super) fn from_site() -> impl Strategy<Value = FromSite> {
 
 fn grant() -> impl Strategy<Value = IdentityGrant> {
     let certificate = || vec(any::<u8>(), 1..400);
-    (name(), name(), certificate(), vec(certificate(), 1..=AUTHORITIES_MAX)).prop_map(
-        |(name, environment, certificate, authorities)| IdentityGrant { name, environment, certificate, authorities },
+    let ids = (site_id(), host_id());
+    (name(), name(), ids, certificate(), vec(certificate(), 1..=AUTHORITIES_MAX)).prop_map(
+        |(name, environment, (site, gateway), certificate, authorities)| IdentityGrant {
+            name,
+            environment,
+            site,
+            gateway,
+            certificate,
+            authorities,
+        },
     )
 }
 
@@ -333,18 +345,16 @@ fn life() -> impl Strategy<Value = Life> {
 }
 
 fn registration() -> impl Strategy<Value = Registration> {
-    let fingerprint = uniform32(any::<u8>()).prop_map(KeyFingerprint::from_bytes);
-    let origin = (fingerprint, name(), token_id(), wall());
-    let lives = (life(), life(), option::of(wall()));
+    let origin = (host_id(), name(), token_id(), wall());
+    let lives = (life(), option::of(wall()));
     let recoveries = (any::<u32>(), any::<u32>(), wall());
     (origin, lives, recoveries).prop_map(|(origin, lives, recoveries)| Registration {
-        fingerprint: origin.0,
+        gateway: origin.0,
         environment: origin.1,
         token: origin.2,
         joined_at: origin.3,
         life: lives.0,
-        gateway: lives.1,
-        offline_since: lives.2,
+        offline_since: lives.1,
         recoveries: recoveries.0,
         recoveries_today: recoveries.1,
         recovery_day: recoveries.2,
@@ -353,8 +363,9 @@ fn registration() -> impl Strategy<Value = Registration> {
 
 fn token() -> impl Strategy<Value = Token> {
     let secret = uniform32(any::<u8>()).prop_map(SecretHash::from_bytes);
-    (secret, name(), wall(), wall(), any::<u32>(), labels(), option::of(wall())).prop_map(
-        |(secret, environment, created_at, expires_at, uses_max, labels, revoked_at)| Token {
+    let replaces = option::of(site_id());
+    (secret, name(), wall(), wall(), any::<u32>(), labels(), option::of(wall()), replaces).prop_map(
+        |(secret, environment, created_at, expires_at, uses_max, labels, revoked_at, replaces)| Token {
             secret,
             environment,
             created_at,
@@ -362,6 +373,7 @@ fn token() -> impl Strategy<Value = Token> {
             uses_max,
             labels,
             revoked_at,
+            replaces,
         },
     )
 }
@@ -395,6 +407,16 @@ pub(super) fn fleet_record() -> impl Strategy<Value = FleetChange> {
         (token_id(), token()).prop_map(|(id, body)| FleetChange::Token(id, Some(body))),
         (token_id(), site_id(), wall()).prop_map(|(id, site, at)| FleetChange::TokenUse(id, site, Some(at))),
         (site_id(), registration()).prop_map(|(site, body)| FleetChange::Site(site, Some(body))),
+        (site_id(), digest(), wall()).prop_map(|(site, key, at)| FleetChange::SiteKey(
+            site,
+            KeyFingerprint::from_bytes(key),
+            Some(at)
+        )),
+        (site_id(), host_id(), life()).prop_map(|(site, host, life)| FleetChange::Host(
+            site,
+            host,
+            Some(HostRegistration { life })
+        )),
         (site_id(), spec_record()).prop_map(|(site, (key, body))| FleetChange::Spec(site, key, Some(body))),
         (site_id(), status_record()).prop_map(|(site, (key, body))| FleetChange::Status(site, key, Some(body))),
         (site_id(), cursor).prop_map(|(site, body)| FleetChange::ReplicationCursor(site, Some(body))),

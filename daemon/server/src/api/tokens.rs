@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::routing::{delete, get};
 use axum::{Json, Router};
-use linecamp_core::{FleetCommand, NewToken};
+use linecamp_core::{FleetCommand, NewToken, SiteRef};
 use linecamp_model::{JoinSecret, JoinTarget, JoinToken, TokenId, TokenView};
 use linecamp_proto::api::{LabelChange, List, Token, TokenCreated, TokenRequest, path};
 
@@ -31,6 +31,8 @@ async fn create(
     Body(request): Body<TokenRequest>,
 ) -> Result<(StatusCode, Json<TokenCreated>), ApiError> {
     let environment = parse_name("environment", &request.environment)?;
+    let replaces = request.replaces.as_deref().map(|site| parse_name("replaces", site)).transpose()?;
+    let replaces = replaces.map(|name| SiteRef { environment: Some(environment.clone()), name });
     let labels = LabelChange { set: request.labels, ..LabelChange::default() };
     let labels = labels.to_patch().map_err(|error| ApiError::labels(&error))?;
     let token = JoinToken {
@@ -45,6 +47,7 @@ async fn create(
         ttl: Duration::from_secs(request.ttl_seconds),
         uses: request.uses,
         labels,
+        replaces,
     };
     api.command(FleetCommand::CreateToken(new)).await?;
     let view = view(&api, token.id).await?;

@@ -103,6 +103,8 @@ impl LinkDriver {
             Ok(certificate) => open.handle.send(&FromServer::Identity(IdentityGrant {
                 name: request.name,
                 environment: request.environment,
+                site: request.site,
+                gateway: request.gateway,
                 certificate,
                 authorities: vec![self.authority.certificate_der().to_vec()],
             })),

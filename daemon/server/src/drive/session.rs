@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use linecamp_model::limits::{FIRST_FRAME_BYTES_MAX, FRAME_BYTES_MAX};
-use linecamp_model::{FromServer, FromSite, KeyFingerprint, Refusal, RefusalCode, SessionId, SiteId};
+use linecamp_model::{FromServer, FromSite, KeyFingerprint, Refusal, RefusalCode, SessionId};
 use linecamp_proto::{decode_from_site, encode_from_server, encode_refusal, refusal_code_number};
 use linecamp_service::{Class, ConnectionLimiter, ConnectionPermit, Kind, Metrics, Network, ShareLimits};
 use linecamp_transport::{
@@ -204,8 +204,7 @@ pub(crate) async fn serve(
                 permit.authenticate(Newcomer::Key(peer.fingerprint));
             }
             let id = SessionId(handshakes.sessions.fetch_add(1, Ordering::Relaxed) + 1);
-            let site = SiteId::of_key(&peer.fingerprint);
-            let span = tracing::debug_span!("session", session = %id, site_id = %site);
+            let span = tracing::debug_span!("session", session = %id, key = %peer.fingerprint);
             run_session(id, peer, session, (permit, notes)).instrument(span).await;
         }
         Err(error) => {

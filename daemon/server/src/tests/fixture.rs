@@ -157,7 +157,7 @@ impl Site {
 
     /// Returns the host ID of the site's gateway.
     pub(super) fn gateway(&self) -> HostId {
-        self.key.site_id().gateway()
+        SiteIdentity::load(&self.identity).unwrap().expect("the site has joined").gateway_id()
     }
 
     /// Connects with the site's own key only, and sends `payload`.
@@ -195,7 +195,7 @@ impl Site {
     }
 
     pub(super) fn adopt(&self, grant: &IdentityGrant, target: &JoinTarget) {
-        SiteIdentity::adopt(&self.identity, &grant.certificate, &grant.authorities, &target.servers).unwrap();
+        SiteIdentity::adopt(&self.identity, grant, &target.servers).unwrap();
     }
 
     /// Opens a session with the issued certificate and sends a hello.

@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use linecamp_model::limits::{FIRST_FRAME_BYTES_MAX, FRAME_BYTES_MAX};
-use linecamp_model::{FromSite, RefusalCode, ServerAddress, SessionId, WallTime};
+use linecamp_model::{FromSite, HostId, IdentityGrant, Name, RefusalCode, ServerAddress, SessionId, SiteId, WallTime};
 use linecamp_proto::{decode_refusal, encode_from_site};
 use linecamp_service::{Metrics, ShareLimits};
 use linecamp_transport::{
@@ -92,10 +92,18 @@ impl Port {
     /// Issues a certificate of this server to a site.
     fn member(&self, site: &Site) -> SiteIdentity {
         let validity = WallTime::EPOCH..WallTime::from_unix_millis(4_000_000_000_000);
-        let certificate = self.authority.issue_site(site.key.public_key(), site.key.site_id(), validity).unwrap();
-        let authorities = [self.authority.certificate_der().to_vec()];
+        let certificate =
+            self.authority.issue_site(site.key.public_key(), SiteId::from_bytes([1; 16]), validity).unwrap();
+        let grant = IdentityGrant {
+            name: Name::parse("camp-042").unwrap(),
+            environment: Name::parse("default").unwrap(),
+            site: SiteId::from_bytes([1; 16]),
+            gateway: HostId::from_bytes([2; 16]),
+            certificate,
+            authorities: vec![self.authority.certificate_der().to_vec()],
+        };
         let servers = [ServerAddress::parse("localhost:1").unwrap()];
-        SiteIdentity::adopt(site.dir.path(), &certificate, &authorities, &servers).unwrap()
+        SiteIdentity::adopt(site.dir.path(), &grant, &servers).unwrap()
     }
 
     /// Returns the number of handshakes refused for `reason`.

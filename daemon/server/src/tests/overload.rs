@@ -35,6 +35,7 @@ fn create(id: TokenId) -> FleetCommand {
         (LabelKey::parse(&key).unwrap(), LabelValue::parse(&value).unwrap())
     };
     FleetCommand::CreateToken(NewToken {
+        replaces: None,
         id,
         secret: SecretHash::of(id.as_bytes()),
         environment: Name::parse("default").unwrap(),

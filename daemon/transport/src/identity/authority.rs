@@ -84,7 +84,7 @@ impl Authority {
         let names = parse_names(names.iter().map(String::as_str))?;
         let key = random.new_key("the authority's key")?;
         let fingerprint = KeyFingerprint::of(&key.subject_public_key_info());
-        let common_name = format!("Linecamp authority {}", SiteId::of_key(&fingerprint));
+        let common_name = format!("Linecamp authority {}", x509::key_name(&fingerprint));
         let validity = validity_start(now)..now + AUTHORITY_VALIDITY;
         let mut params = x509::certificate(&common_name, &validity, &random)?;
         x509::make_authority(&mut params);

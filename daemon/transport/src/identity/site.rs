@@ -1,17 +1,18 @@
-//! The identity of a site: its key, which defines it, and what the server issued.
+//! The identity of a site: its key, which authenticates it, and what the server issued.
 //!
 //! `identity/` contains two files. `key.pem` is generated once, at the site, and never leaves it. `membership.pem` is
-//! the result of joining: the server addresses as text, then the site's certificate, then the authorities it trusts. It
-//! is one file so that it changes atomically: a site has either joined or not. Without it the site presents a
+//! the result of joining: the IDs of the site and of its gateway host and the server addresses as text, then the site's
+//! certificate, then the authorities it trusts. It is one file so that it changes atomically: a site has either joined
+//! or not. Without it the site presents a
 //! self-signed certificate. The signature in the handshake proves that the site holds the key, regardless of the issuer
 //! of the certificate.
 
 use std::fmt;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use linecamp_model::{KeyFingerprint, ServerAddress, SiteId, WallTime};
+use linecamp_model::{HostId, IdentityGrant, KeyFingerprint, ServerAddress, SiteId, WallTime};
 use rcgen::{ExtendedKeyUsagePurpose, KeyPair, PublicKeyData as _};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -25,6 +26,8 @@ use crate::trust::Trust;
 
 const KEY_FILE: &str = "key.pem";
 const MEMBERSHIP_FILE: &str = "membership.pem";
+const SITE_LINE: &str = "Site: ";
+const GATEWAY_LINE: &str = "Gateway: ";
 const SERVER_LINE: &str = "Server: ";
 const REMEDY: &str = "run `linecampd forget`, then join again with a new token";
 
@@ -76,15 +79,10 @@ impl SiteKey {
         KeyFingerprint::of(&self.public_key)
     }
 
-    /// Returns the ID that the site has, or will have after joining.
-    pub fn site_id(&self) -> SiteId {
-        SiteId::of_key(&self.fingerprint())
-    }
-
     fn self_made_certificate(&self, random: &RandomSource) -> Result<CertificateDer<'static>, TransportError> {
         // The validity is not checked, so it reveals nothing about this machine's clock.
         let validity = WallTime::EPOCH..WallTime::from_unix_millis(u64::MAX);
-        let mut params = x509::certificate(&self.site_id().to_string(), &validity, random)?;
+        let mut params = x509::certificate(&x509::key_name(&self.fingerprint()), &validity, random)?;
         x509::allow_only(&mut params, ExtendedKeyUsagePurpose::ClientAuth);
         params.use_authority_key_identifier_extension = false;
         let certificate = params.self_signed(&self.key).map_err(make_error("the site's own certificate"))?;
@@ -101,8 +99,6 @@ impl fmt::Debug for SiteKey {
 /// The identity of a site that has joined.
 #[derive(Debug)]
 pub struct SiteIdentity {
-    /// The directory it is stored in; `None` if it is only in memory.
-    dir: Option<PathBuf>,
     key: Arc<SiteKey>,
     membership: Membership,
 }
@@ -123,25 +119,20 @@ impl SiteIdentity {
             problem,
             remedy: REMEDY,
         })?;
-        Ok(Some(Self { dir: Some(dir.to_owned()), key: Arc::new(key), membership }))
+        Ok(Some(Self { key: Arc::new(key), membership }))
     }
 
     /// Stores the server's reply to a join durably, for the key in `dir`.
     ///
-    /// All certificates are in DER. An earlier membership is replaced atomically.
+    /// An earlier membership is replaced atomically.
     ///
     /// # Errors
     /// [`TransportError::BadCertificate`] if a certificate cannot be decoded or is for another key.
-    pub fn adopt(
-        dir: &Path,
-        certificate: &[u8],
-        authorities: &[Vec<u8>],
-        servers: &[ServerAddress],
-    ) -> Result<Self, TransportError> {
+    pub fn adopt(dir: &Path, grant: &IdentityGrant, servers: &[ServerAddress]) -> Result<Self, TransportError> {
         let key = SiteKey::load_or_create(dir)?;
-        let membership = Membership::new(certificate, authorities, servers, &key).map_err(invalid_answer)?;
+        let membership = Membership::of_grant(grant, servers, &key).map_err(invalid_answer)?;
         files::write_file(&dir.join(MEMBERSHIP_FILE), membership.to_text().as_bytes())?;
-        Ok(Self { dir: Some(dir.to_owned()), key: Arc::new(key), membership })
+        Ok(Self { key: Arc::new(key), membership })
     }
 
     /// Creates an identity like [`SiteIdentity::adopt`], but only in memory: a simulated site has no disk.
@@ -150,36 +141,20 @@ impl SiteIdentity {
     /// [`TransportError::BadCertificate`] if a certificate cannot be decoded or is for another key.
     pub fn in_memory(
         key: Arc<SiteKey>,
-        certificate: &[u8],
-        authorities: &[Vec<u8>],
+        grant: &IdentityGrant,
         servers: &[ServerAddress],
     ) -> Result<Self, TransportError> {
-        let membership = Membership::new(certificate, authorities, servers, &key).map_err(invalid_answer)?;
-        Ok(Self { dir: None, key, membership })
+        let membership = Membership::of_grant(grant, servers, &key).map_err(invalid_answer)?;
+        Ok(Self { key, membership })
     }
 
-    /// Returns this identity with another certificate and other authorities, only in memory: for when the disk cannot
-    /// be written.
+    /// Returns this identity with the certificate and the authorities of `grant`, only in memory: for when the disk
+    /// cannot be written.
     ///
     /// # Errors
     /// [`TransportError::BadCertificate`] if a certificate cannot be decoded or is for another key.
-    pub fn renewed(&self, certificate: &[u8], authorities: &[Vec<u8>]) -> Result<Self, TransportError> {
-        Self::in_memory(Arc::clone(&self.key), certificate, authorities, self.servers())
-    }
-
-    /// Replaces only the certificate, durably, to renew it. On an error the old one is kept.
-    ///
-    /// # Errors
-    /// As for [`SiteIdentity::adopt`].
-    pub fn replace_certificate(&mut self, certificate: &[u8]) -> Result<(), TransportError> {
-        let Membership { authorities, servers, .. } = &self.membership;
-        let authorities: Vec<_> = authorities.iter().map(|der| der.to_vec()).collect();
-        let membership = Membership::new(certificate, &authorities, servers, &self.key).map_err(invalid_answer)?;
-        if let Some(dir) = &self.dir {
-            files::write_file(&dir.join(MEMBERSHIP_FILE), membership.to_text().as_bytes())?;
-        }
-        self.membership = membership;
-        Ok(())
+    pub fn renewed(&self, grant: &IdentityGrant) -> Result<Self, TransportError> {
+        Self::in_memory(Arc::clone(&self.key), grant, self.servers())
     }
 
     /// Durably removes everything in `dir`. The membership is removed first, so that an interruption leaves a site that
@@ -204,7 +179,12 @@ impl SiteIdentity {
 
     /// Returns the ID of the site.
     pub fn site_id(&self) -> SiteId {
-        self.key.site_id()
+        self.membership.ids.site
+    }
+
+    /// Returns the ID of the host that runs the site's daemon.
+    pub fn gateway_id(&self) -> HostId {
+        self.membership.ids.gateway
     }
 
     /// Returns the start and end of the certificate's validity, in whole seconds.
@@ -243,8 +223,16 @@ impl SiteCredentials<'_> {
     }
 }
 
+/// The IDs that the server drew when the site registered.
+#[derive(Clone, Copy, Debug)]
+struct Ids {
+    site: SiteId,
+    gateway: HostId,
+}
+
 #[derive(Clone, Debug)]
 struct Membership {
+    ids: Ids,
     certificate: CertificateDer<'static>,
     validity: Range<WallTime>,
     authorities: Vec<CertificateDer<'static>>,
@@ -252,9 +240,14 @@ struct Membership {
 }
 
 impl Membership {
+    fn of_grant(grant: &IdentityGrant, servers: &[ServerAddress], key: &SiteKey) -> Result<Self, String> {
+        let ids = Ids { site: grant.site, gateway: grant.gateway };
+        Self::new(ids, (&grant.certificate, &grant.authorities), servers, key)
+    }
+
     fn new(
-        certificate: &[u8],
-        authorities: &[Vec<u8>],
+        ids: Ids,
+        (certificate, authorities): (&[u8], &[Vec<u8>]),
         servers: &[ServerAddress],
         key: &SiteKey,
     ) -> Result<Self, String> {
@@ -276,6 +269,7 @@ impl Membership {
             return Err("no server address".to_owned());
         }
         Ok(Self {
+            ids,
             certificate: CertificateDer::from(certificate.to_vec()),
             validity: facts.validity,
             authorities: authorities.iter().cloned().map(CertificateDer::from).collect(),
@@ -285,6 +279,9 @@ impl Membership {
 
     fn parse(bytes: &[u8], key: &SiteKey) -> Result<Self, String> {
         let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+        let line = |prefix| text.lines().find_map(|line| line.strip_prefix(prefix));
+        let site = line(SITE_LINE).and_then(SiteId::parse).ok_or("it does not contain the ID of the site")?;
+        let gateway = line(GATEWAY_LINE).and_then(HostId::parse).ok_or("it does not contain the ID of the gateway")?;
         let servers = text
             .lines()
             .filter_map(|line| line.strip_prefix(SERVER_LINE))
@@ -295,14 +292,16 @@ impl Membership {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| error.to_string())?;
         let (certificate, authorities) = certificates.split_first().ok_or("no certificate found")?;
-        Self::new(certificate, authorities, &servers, key)
+        Self::new(Ids { site, gateway }, (certificate, authorities), &servers, key)
     }
 
     fn to_text(&self) -> String {
+        let Ids { site, gateway } = self.ids;
+        let ids = [format!("{SITE_LINE}{site}\n"), format!("{GATEWAY_LINE}{gateway}\n")];
         let servers = self.servers.iter().map(|server| format!("{SERVER_LINE}{server}\n"));
         let certificates = std::iter::once(&self.certificate).chain(&self.authorities);
         let blocks = certificates.map(|der| files::certificate_pem(der));
-        servers.chain(blocks).collect()
+        ids.into_iter().chain(servers).chain(blocks).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use linecamp_model::{KeyFingerprint, WallTime};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose,
@@ -96,6 +97,12 @@ fn is_self_signed(certificate: &X509Certificate<'_>, public_key: &[u8]) -> bool 
 fn wall_time(unix_seconds: i64) -> WallTime {
     let seconds = u64::try_from(unix_seconds).unwrap_or(0);
     WallTime::EPOCH + Duration::from_secs(seconds)
+}
+
+/// Returns a name for the certificate of a key: 32 hexadecimal digits of its fingerprint, because a common name has at
+/// most 64 characters.
+pub(super) fn key_name(fingerprint: &KeyFingerprint) -> String {
+    HEXLOWER.encode(&fingerprint.as_bytes()[..16])
 }
 
 /// Returns the parameters of a certificate: a common name, a validity in whole seconds, a random serial number, and no

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use linecamp_model::limits::FIRST_FRAME_BYTES_MAX;
-use linecamp_model::{ServerAddress, WallTime};
+use linecamp_model::{HostId, IdentityGrant, Name, ServerAddress, SiteId, WallTime};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -17,6 +17,8 @@ use crate::{
 };
 
 /// 2026-11-22, in whole seconds.
+pub(super) const SITE: SiteId = SiteId::from_bytes([0x11; 16]);
+pub(super) const GATEWAY: HostId = HostId::from_bytes([0x22; 16]);
 pub(super) const START: WallTime = WallTime::from_unix_millis(1_795_314_424_000);
 
 pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -141,9 +143,7 @@ impl Site {
 
     /// Joins `authority` with a certificate that is valid for thirty days from `START`.
     pub(super) fn adopt(&self, authority: &Authority) -> SiteIdentity {
-        let certificate = issue(authority, &self.key);
-        let authorities = [authority.certificate_der().to_vec()];
-        SiteIdentity::adopt(&self.dir, &certificate, &authorities, &servers()).unwrap()
+        SiteIdentity::adopt(&self.dir, &grant(authority, issue(authority, &self.key)), &servers()).unwrap()
     }
 
     pub(super) fn self_made(&self) -> SiteCredentials<'_> {
@@ -156,7 +156,19 @@ pub(super) fn authority(dir: &std::path::Path) -> Authority {
 }
 
 pub(super) fn issue(authority: &Authority, key: &SiteKey) -> Vec<u8> {
-    authority.issue_site(key.public_key(), key.site_id(), START..START + 30 * DAY).unwrap()
+    authority.issue_site(key.public_key(), SITE, START..START + 30 * DAY).unwrap()
+}
+
+/// What a server answers to a join, with this certificate.
+pub(super) fn grant(authority: &Authority, certificate: Vec<u8>) -> IdentityGrant {
+    IdentityGrant {
+        name: Name::parse("camp-042").unwrap(),
+        environment: Name::parse("default").unwrap(),
+        site: SITE,
+        gateway: GATEWAY,
+        certificate,
+        authorities: vec![authority.certificate_der().to_vec()],
+    }
 }
 
 pub(super) fn servers() -> Vec<ServerAddress> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
-use super::fixture::{DAY, START, Site, authority, issue, servers};
+use super::fixture::{DAY, GATEWAY, SITE, START, Site, authority, grant, issue, servers};
 use crate::{Authority, RandomSource, SiteIdentity, SiteKey, TransportError};
 
 #[tokio::test]
@@ -16,7 +16,7 @@ async fn a_membership_survives_a_restart() {
 
     let adopted = site.adopt(&authority);
     let loaded = SiteIdentity::load(&site.dir).unwrap().expect("it has joined");
-    assert_eq!(loaded.site_id(), site.key.site_id());
+    assert_eq!((loaded.site_id(), loaded.gateway_id()), (SITE, GATEWAY));
     assert_eq!(loaded.servers(), servers());
     assert_eq!(loaded.trust(), adopted.trust());
     assert_eq!(loaded.certificate_validity(), START..START + 30 * DAY);
@@ -24,22 +24,23 @@ async fn a_membership_survives_a_restart() {
 }
 
 #[tokio::test]
-async fn a_renewal_replaces_the_certificate_alone() {
+async fn a_renewal_replaces_the_certificate() {
     let dir = tempfile::tempdir().unwrap();
     let authority = authority(&dir.path().join("ca"));
     let site = Site::start();
-    let mut identity = site.adopt(&authority);
+    site.adopt(&authority);
     let renewed = START + 20 * DAY..START + 50 * DAY;
-    let certificate = authority.issue_site(site.key.public_key(), site.key.site_id(), renewed.clone()).unwrap();
-    identity.replace_certificate(&certificate).unwrap();
+    let certificate = authority.issue_site(site.key.public_key(), SITE, renewed.clone()).unwrap();
+    SiteIdentity::adopt(&site.dir, &grant(&authority, certificate), &servers()).unwrap();
     let loaded = SiteIdentity::load(&site.dir).unwrap().expect("it has joined");
     assert_eq!(loaded.certificate_validity(), renewed);
     assert_eq!(loaded.servers(), servers());
 
     let of_another = issue(&authority, &Site::start().key);
-    let error = identity.replace_certificate(&of_another).unwrap_err();
+    let error = SiteIdentity::adopt(&site.dir, &grant(&authority, of_another), &servers()).unwrap_err();
     assert!(matches!(error, TransportError::BadCertificate { .. }), "{error:?}");
-    assert_eq!(identity.certificate_validity(), renewed);
+    let loaded = SiteIdentity::load(&site.dir).unwrap().expect("it has joined");
+    assert_eq!(loaded.certificate_validity(), renewed);
 }
 
 #[tokio::test]
@@ -134,16 +135,15 @@ fn a_site_without_a_disk_is_a_member_all_the_same() {
     let random = RandomSource::System;
     let authority = Authority::generate(&[], START, random.clone()).unwrap();
     let key = Arc::new(SiteKey::generate(&random).unwrap());
-    let authorities = [authority.certificate_der().to_vec()];
     let certificate = issue(&authority, &key);
-    let mut identity = SiteIdentity::in_memory(Arc::clone(&key), &certificate, &authorities, &servers()).unwrap();
-    assert_eq!((identity.site_id(), identity.servers()), (key.site_id(), &servers()[..]));
+    let identity = SiteIdentity::in_memory(Arc::clone(&key), &grant(&authority, certificate), &servers()).unwrap();
+    assert_eq!((identity.site_id(), identity.servers()), (SITE, &servers()[..]));
     let renewed = START + 20 * DAY..START + 50 * DAY;
-    let certificate = authority.issue_site(key.public_key(), key.site_id(), renewed.clone()).unwrap();
-    identity.replace_certificate(&certificate).unwrap();
+    let certificate = authority.issue_site(key.public_key(), SITE, renewed.clone()).unwrap();
+    let identity = identity.renewed(&grant(&authority, certificate)).unwrap();
     assert_eq!(identity.certificate_validity(), renewed);
 
     let of_another = issue(&authority, &SiteKey::generate(&random).unwrap());
-    let error = SiteIdentity::in_memory(key, &of_another, &authorities, &servers()).unwrap_err();
+    let error = SiteIdentity::in_memory(key, &grant(&authority, of_another), &servers()).unwrap_err();
     assert!(matches!(error, TransportError::BadCertificate { .. }), "{error:?}");
 }

@@ -76,7 +76,7 @@ impl<C: Carrier> World<C> {
         if changes.is_empty() {
             return;
         }
-        let id = self.nodes[number].id();
+        let id = self.site_of(number);
         self.nodes[number].writes += 1;
         self.meter.figures.site_writes += 1;
         for change in changes {

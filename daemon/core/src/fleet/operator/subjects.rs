@@ -22,7 +22,7 @@ pub(super) fn patch_labels(
 ) -> Decided {
     let id = find(state, subject, site)?;
     let record = live_record(state, id, site)?;
-    let (key, body) = subject_spec(record, id, subject, site)?;
+    let (key, body) = subject_spec(record, subject, site)?;
     let patched = |labels: &LabelSet| labels.patched(patch, now.wall).map_err(FleetCommandError::Labels);
     let after = match body.clone() {
         SpecBody::Site(spec) => SpecBody::Site(linecamp_model::SiteSpec { assigned: patched(&spec.assigned)?, ..spec }),
@@ -37,7 +37,7 @@ pub(super) fn patch_labels(
 pub(super) fn edit_subject(state: &FleetState, subject: Subject, site: &SiteRef, edit: Edit) -> Decided {
     let id = find(state, subject, site)?;
     let record = live_record(state, id, site)?;
-    let (key, body) = subject_spec(record, id, subject, site)?;
+    let (key, body) = subject_spec(record, subject, site)?;
     if let (Some(name), Some(spec)) = (&edit.name, record.site_spec())
         && state.is_name_taken(subject, &spec.environment, name, Some(id))
     {
@@ -64,9 +64,9 @@ pub(super) fn edit_subject(state: &FleetState, subject: Subject, site: &SiteRef,
 /// Moves a site or its gateway to another phase and updates its spec.
 pub(super) fn transition(state: &FleetState, subject: Subject, site: &SiteRef, asked: PhaseEvent, now: Now) -> Decided {
     let id = find(state, subject, site)?;
-    let (record, registration) =
-        state.site(id).ok_or_else(|| FleetCommandError::NotFound(format!("there is no site {}", site.name)))?;
-    let life = subject.life(registration);
+    let not_found = || FleetCommandError::NotFound(format!("there is no {} {}", subject.as_str(), site.name));
+    let record = state.sites.get(&id).ok_or_else(not_found)?;
+    let life = subject.life(record).ok_or_else(not_found)?;
     let Some(phase) = life.phase.after(asked) else {
         return if is_noop(life.phase, asked) {
             Ok(Decision::default())
@@ -74,7 +74,7 @@ pub(super) fn transition(state: &FleetState, subject: Subject, site: &SiteRef, a
             Err(cannot(subject, site, life.phase, asked))
         };
     };
-    let (key, body) = subject_spec(record, id, subject, site)?;
+    let (key, body) = subject_spec(record, subject, site)?;
     let target = match phase {
         Phase::Pending => Target::Pending,
         Phase::Registering | Phase::Active | Phase::Activating => Target::Active,
@@ -90,14 +90,19 @@ pub(super) fn transition(state: &FleetState, subject: Subject, site: &SiteRef, a
     let head = record.spec.head();
     let requested_at = if decision.changes.is_empty() { head } else { head.next() };
     let life = Life { phase, since: now.wall, requested_at };
-    decision.changes.extend(life_changes(id, registration, subject, life, now));
+    decision.changes.extend(life_changes(id, record, subject, life, now));
     decision.site = Some(id);
     let kind = if asked == PhaseEvent::Accepted { EventKind::SiteAccepted } else { EventKind::PhaseChanged };
     decision.event = Some((kind, Some(id), format!("{} is {phase}", subject.as_str())));
     Ok(decision)
 }
 
-fn live_record<'a>(state: &'a FleetState, id: SiteId, site: &SiteRef) -> Result<&'a SiteRecord, FleetCommandError> {
+/// Returns the records of a site that was not removed.
+pub(super) fn live_record<'a>(
+    state: &'a FleetState,
+    id: SiteId,
+    site: &SiteRef,
+) -> Result<&'a SiteRecord, FleetCommandError> {
     match state.site(id) {
         Some((record, registration)) if !registration.life.phase.is_gone() => Ok(record),
         Some(_) | None => Err(FleetCommandError::NotPossible(format!("site {} was removed", site.name))),
@@ -106,17 +111,15 @@ fn live_record<'a>(state: &'a FleetState, id: SiteId, site: &SiteRef) -> Result<
 
 fn subject_spec<'a>(
     record: &'a SiteRecord,
-    id: SiteId,
     subject: Subject,
     site: &SiteRef,
 ) -> Result<(DocumentKey, &'a SpecBody), FleetCommandError> {
     let key = match subject {
-        Subject::Site => DocumentKey::Site,
-        Subject::Gateway => DocumentKey::Host(id.gateway()),
+        Subject::Site => Some(DocumentKey::Site),
+        Subject::Gateway => record.gateway(),
     };
-    let body =
-        record.spec.body(key).ok_or_else(|| FleetCommandError::NotFound(format!("{} has no spec", site.name)))?;
-    Ok((key, body))
+    let found = key.and_then(|key| Some((key, record.spec.body(key)?)));
+    found.ok_or_else(|| FleetCommandError::NotFound(format!("{} has no spec", site.name)))
 }
 
 /// Whether the requested transition has already happened or is in progress.

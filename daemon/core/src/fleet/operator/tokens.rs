@@ -1,11 +1,13 @@
 //! Commands on join tokens.
 
 use linecamp_model::limits::{TOKEN_TTL_MAX, TOKEN_USES_MAX, TOKENS_MAX};
-use linecamp_model::{EventKind, FleetChange, LabelSet, Now, Token, TokenId};
+use linecamp_model::{EventKind, FleetChange, LabelSet, Now, SiteId, Token, TokenId};
 
+use super::subjects::live_record;
 use crate::fleet::command::{FleetCommandError, NewToken};
-use crate::fleet::decision::{Decided, Decision, check_environment};
+use crate::fleet::decision::{Decided, Decision, check_environment, find};
 use crate::fleet::state::FleetState;
+use crate::fleet::subject::{SiteRef, Subject};
 
 /// Creates a join token.
 pub(super) fn create_token(state: &FleetState, new: NewToken, now: Now) -> Decided {
@@ -30,14 +32,29 @@ pub(super) fn create_token(state: &FleetState, new: NewToken, now: Now) -> Decid
         uses_max: new.uses,
         labels: LabelSet::default().patched(&new.labels, now.wall).map_err(FleetCommandError::Labels)?,
         revoked_at: None,
+        replaces: new.replaces.as_ref().map(|site| replaced_site(state, &new, site)).transpose()?,
     };
-    let text =
-        format!("token {} for environment {}, {} uses, until {}", new.id, new.environment, new.uses, token.expires_at);
+    let purpose = match &new.replaces {
+        Some(site) => format!("the replacement of site {}", site.name),
+        None => format!("environment {}, {} uses", new.environment, new.uses),
+    };
+    let text = format!("token {} for {purpose}, until {}", new.id, token.expires_at);
     Ok(Decision {
         changes: vec![FleetChange::Token(new.id, Some(token))],
         event: Some((EventKind::TokenCreated, None, text)),
         site: None,
     })
+}
+
+/// Returns the site that a replacement token is for.
+fn replaced_site(state: &FleetState, new: &NewToken, site: &SiteRef) -> Result<SiteId, FleetCommandError> {
+    let id = find(state, Subject::Site, site)?;
+    live_record(state, id, site)?;
+    if new.uses != 1 || !new.labels.set.is_empty() {
+        let text = "a token that replaces a machine has one use and assigns no labels: the site keeps its own";
+        return Err(FleetCommandError::Invalid(text.to_owned()));
+    }
+    Ok(id)
 }
 
 /// Revokes a join token. Revoking it again changes nothing.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::{
-    DocumentKey, FleetProvider, Name, PluginDigest, PluginFile, ProviderId, ProviderStatus, Selector, SiteId,
+    DocumentKey, FleetProvider, Name, PluginDigest, PluginFile, ProviderId, ProviderStatus, Selector,
 };
 
 use super::{FleetView, SiteFilter};
@@ -19,10 +19,10 @@ impl<'a> FleetView<'a> {
         let mut found: BTreeMap<_, _> = providers
             .map(|(key, provider)| (key.clone(), ProviderSummary::new(key.0.clone(), (**provider).clone())))
             .collect();
-        for (site_id, record, site) in state.registered().filter(|(_, _, site)| is_meant(&site.environment)) {
+        for (_, record, site) in state.registered().filter(|(_, _, site)| is_meant(&site.environment)) {
             if room_for_providers(record) == 0 {
                 let of = found.iter_mut().filter(|((of, _), _)| *of == site.environment);
-                of.for_each(|(_, summary)| summary.count_if_left_out(site_id, record));
+                of.for_each(|(_, summary)| summary.count_if_left_out(record));
             }
             for (id, spec) in provider_specs(record) {
                 let key = (site.environment.clone(), spec.name.clone());
@@ -70,9 +70,9 @@ impl ProviderSummary {
         Self { environment, provider, sites: 0, converged: 0, failed: 0, left_out: 0 }
     }
 
-    fn count_if_left_out(&mut self, site: SiteId, record: &SiteRecord) {
+    fn count_if_left_out(&mut self, record: &SiteRecord) {
         let key = DocumentKey::Provider(ProviderId::of(&self.provider.spec.name));
-        if record.spec.body(key).is_none() && is_placed(site, record, &self.provider) {
+        if record.spec.body(key).is_none() && is_placed(record, &self.provider) {
             self.left_out += 1;
         }
     }

@@ -62,7 +62,7 @@ impl<'a> FleetView<'a> {
             SeenLabels::AssignedAndReported => true,
         };
         let record = self.state.sites.get(&site.id);
-        record.is_some_and(|record| filter.selector.matches(&placement_labels(site.id, record, matches_facts)))
+        record.is_some_and(|record| filter.selector.matches(&placement_labels(record, matches_facts)))
     }
 
     /// Returns the sites of the environment that `filter` names.
@@ -105,18 +105,19 @@ impl<'a> FleetView<'a> {
 
     fn host_view(self, site: SiteId) -> Option<HostView> {
         let (record, registration) = self.state.site(site)?;
-        let spec = record.gateway_spec(site)?;
+        let spec = record.gateway_spec()?;
+        let life = record.hosts.get(&registration.gateway)?.life;
         let link = self.link_view(site, registration);
         Some(HostView {
-            id: site.gateway(),
+            id: registration.gateway,
             name: spec.name.clone(),
             site: record.site_spec()?.name.clone(),
             environment: registration.environment.clone(),
             origin: spec.origin,
             description: spec.description.clone(),
-            phase: registration.gateway.phase,
-            phase_since: registration.gateway.since,
-            waits_for: waits_for(registration.gateway.phase, &link),
+            phase: life.phase,
+            phase_since: life.since,
+            waits_for: waits_for(life.phase, &link),
             labels: effective(owned(record, DocumentKey::Site), self.gateway_labels(site, record)),
             link,
         })
@@ -124,7 +125,7 @@ impl<'a> FleetView<'a> {
 
     /// Returns the labels of a site's gateway; while the site is pending, the facts from its handshake.
     fn gateway_labels(self, site: SiteId, record: &'a SiteRecord) -> OwnedLabels<'a> {
-        let owned = owned(record, DocumentKey::Host(site.gateway()));
+        let owned = record.gateway().map(|gateway| owned(record, gateway)).unwrap_or_default();
         let facts = self.links.get(site).map(Link::facts).filter(|facts| !facts.is_empty());
         OwnedLabels { reported: owned.reported.or(facts), ..owned }
     }

@@ -35,6 +35,7 @@ impl FleetView<'_> {
             uses_max: token.uses_max,
             uses_left: token.uses_max.saturating_sub(state.uses(id)),
             labels: labels.collect::<EffectiveLabels>(),
+            replaces: token.replaces.and_then(|site| Some(state.sites.get(&site)?.site_spec()?.name.clone())),
             state: token_state(state, id, token, now),
         })
     }
