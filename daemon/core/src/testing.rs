@@ -3,10 +3,12 @@
 //! For scenario tests. Time advances only when a test runs it; a year takes milliseconds. Events are ordered by (time,
 //! number), so a scenario is the same on every run.
 
+mod crashes;
 mod disk;
 mod drive;
 mod hostile;
 mod name_server;
+mod observe;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -348,46 +350,6 @@ impl Pair {
         index
     }
 
-    /// Returns the first site.
-    pub fn site(&self) -> &Site {
-        &self.nodes[0].site
-    }
-
-    /// Returns the operator's view of the site named `camp`.
-    pub fn view(&self) -> SiteView {
-        self.fleet.view().site(&site_ref("camp"), self.now()).expect("camp is known")
-    }
-
-    /// Returns the value of one of camp's labels, as shown to operators.
-    pub fn seen_label(&self, wanted: &str) -> Option<String> {
-        self.view().labels.get(&key(wanted)).map(|label| label.value.to_string())
-    }
-
-    /// Returns the value of one of camp's labels, as the site has it.
-    pub fn label_entry(&self, wanted: &str) -> Option<String> {
-        self.site().label(wanted)
-    }
-
-    /// Whether the first site considers itself connected.
-    pub fn is_linked(&self) -> bool {
-        self.is_linked_node(0)
-    }
-
-    /// Whether a site considers itself connected.
-    pub fn is_linked_node(&self, index: usize) -> bool {
-        self.nodes[index].site.view(self.now()).link.state == linecamp_model::LinkState::Connected
-    }
-
-    /// Returns the events shown to operators.
-    pub fn events(&self) -> Vec<Event> {
-        self.fleet.view().events(0, EventFilter::default(), 10_000).into_iter().map(|view| view.event).collect()
-    }
-
-    /// Returns the current time.
-    pub fn now(&self) -> Now {
-        Now { instant: Instant::after_origin(self.elapsed), wall: STARTED_AT + self.elapsed }
-    }
-
     fn now_at(&self, index: usize) -> Now {
         let now = self.now();
         let behind = u64::try_from(self.nodes[index].clock_behind.as_millis()).unwrap_or(u64::MAX);
@@ -419,107 +381,6 @@ impl Pair {
         let (now, id) = (self.now_at(0), self.next_command);
         self.next_command = id.next();
         self.nodes[0].site.handle_command(id, Actor::LocalSocket, command, now);
-    }
-
-    /// Cuts the network of one site: nothing arrives on either side; both notice after the idle timeout.
-    pub fn cut(&mut self, index: usize) {
-        self.nodes[index].is_cut = true;
-        let lost: Vec<_> =
-            self.sessions.iter().filter(|(_, (node, _))| *node == index).map(|(s, (_, d))| (*s, *d)).collect();
-        for (session, dial) in lost {
-            self.sessions.remove(&session);
-            self.nodes[index].sessions.remove(&dial);
-            let reason = LossReason::Failed(Text::lossy("the server fell silent"));
-            self.after(IDLE_TIMEOUT, PairEvent::AtSite(index, LinkEvent::Lost(dial, reason)));
-            self.after(IDLE_TIMEOUT, PairEvent::AtFleet(session, SessionEvent::Closed(Text::lossy("silent"))));
-        }
-    }
-
-    /// Restores the network of one site.
-    pub fn heal(&mut self, index: usize) {
-        self.nodes[index].is_cut = false;
-    }
-
-    /// Kills the first site's daemon immediately and restarts it from its disk.
-    pub fn crash_site(&mut self) {
-        self.crash_node(0);
-    }
-
-    /// Kills a site's daemon immediately and restarts it from its disk.
-    pub fn crash_node(&mut self, index: usize) {
-        let now = self.now_at(index);
-        let lost: Vec<_> = self.nodes[index].sessions.values().copied().collect();
-        for session in lost {
-            self.sessions.remove(&session);
-            self.after(IDLE_TIMEOUT, PairEvent::AtFleet(session, SessionEvent::Closed(Text::lossy("silent"))));
-        }
-        let seed = self.seed + u64::from(self.nodes[index].boot) + 1_000;
-        let node = &mut self.nodes[index];
-        node.boot += 1;
-        node.pending.clear();
-        (node.trial, node.refused) = (None, 0);
-        node.sessions.clear();
-        node.saving = None;
-        node.config.run = RunId::from_bytes([u8::try_from(node.boot + 100).expect("few boots"); 8]);
-        node.identity = node.saved_identity;
-        let records = node.disk.values().cloned().collect();
-        let damaged = node.damaged.take();
-        let saved = SavedSite { identity: node.identity, records, damaged, drop_ins: node.drop_ins.clone() };
-        node.site = Site::new(node.config.clone(), saved, Rng::new(seed), now);
-    }
-
-    /// Kills the server immediately and restarts it from its disk.
-    pub fn crash_fleet(&mut self) {
-        self.stop_fleet();
-        self.start_fleet();
-    }
-
-    /// Kills the server immediately. Its sites notice after the idle timeout.
-    pub fn stop_fleet(&mut self) {
-        self.is_fleet_down = true;
-        self.fleet_boot += 1;
-        self.fleet_pending.clear();
-        (self.fleet_trial, self.fleet_refused) = (None, 0);
-        for (_, (index, dial)) in std::mem::take(&mut self.sessions) {
-            self.nodes[index].sessions.remove(&dial);
-            let reason = LossReason::Failed(Text::lossy("the server fell silent"));
-            self.after(IDLE_TIMEOUT, PairEvent::AtSite(index, LinkEvent::Lost(dial, reason)));
-        }
-    }
-
-    /// Starts the server from its disk.
-    pub fn start_fleet(&mut self) {
-        let records = self.fleet_disk.values().cloned().collect();
-        self.start_fleet_from(SavedFleet { records, ..SavedFleet::default() });
-    }
-
-    fn start_fleet_from(&mut self, saved: SavedFleet) {
-        self.is_fleet_down = false;
-        let config = FleetConfig { versions: VERSIONS, certificate_life: self.certificate_life };
-        self.fleet = Fleet::new(config, saved, Rng::new(self.seed), self.now());
-    }
-
-    /// Restores the server's disk from a backup.
-    pub fn restore_fleet(&mut self, backup: BTreeMap<String, FleetChange>) {
-        self.stop_fleet();
-        self.fleet_disk = backup;
-        self.start_fleet();
-    }
-
-    /// Returns a copy of the server's disk.
-    pub fn backup_fleet(&self) -> BTreeMap<String, FleetChange> {
-        self.fleet_disk.clone()
-    }
-
-    /// Deletes everything on the first site's disk except its identity, as a corrupt database does, and restarts it.
-    pub fn lose_site_database(&mut self) {
-        self.restore_site(BTreeMap::new());
-    }
-
-    /// Restores the first site's disk from a backup and restarts it.
-    pub fn restore_site(&mut self, backup: BTreeMap<String, SiteChange>) {
-        self.nodes[0].disk = backup;
-        self.crash_site();
     }
 
     /// Runs the simulation for a period of time.

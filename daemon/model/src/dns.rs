@@ -1,6 +1,7 @@
 //! DNS: the settings, calls and status of a DNS provider, and the types they share.
 //!
-//! Names and values are in canonical form, so that a desired value equals an observed one exactly when both mean the same.
+//! Names and values are in canonical form, so that a desired value equals an observed one exactly when both mean the
+//! same.
 //!
 //! A name is absolute, lower case, ASCII and without the trailing dot. Internationalized names are converted to IDNA
 //! A-labels at the input boundaries, before they get here. An address is written as in RFC 5952. A TXT value is its

@@ -1,5 +1,5 @@
-//! Providers of any kind: their settings from server to site, their status from site to server. What a kind adds is in a
-//! module of its own: [`dns`](super::dns).
+//! Providers of any kind: their settings from server to site, their status from site to server. What a kind adds is in
+//! a module of its own: [`dns`](super::dns).
 
 use std::collections::BTreeMap;
 

@@ -8,8 +8,8 @@
 //!
 //! Desired, owned and leftover records are queried by name, [`NAMES_PER_CALL_MAX`] names per call. A call that exceeded
 //! its limit of requests or time is repeated with half as many names, and later calls keep that size; changes are
-//! reduced to one record per call. No number of records can therefore block a provider. The plan uses the answers of all
-//! calls together.
+//! reduced to one record per call. No number of records can therefore block a provider. The plan uses the answers of
+//! all calls together.
 
 use std::collections::{BTreeMap, BTreeSet};
 

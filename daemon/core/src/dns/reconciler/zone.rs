@@ -235,8 +235,8 @@ impl Zone {
         });
     }
 
-    /// Stores whether the last observation left nothing to do. A provider that withdraws its records must also have none
-    /// left.
+    /// Stores whether the last observation left nothing to do. A provider that withdraws its records must also have
+    /// none left.
     pub(super) fn settle(&mut self, is_at_rest: bool, is_withdrawing: bool) {
         self.is_at_rest = is_at_rest;
         self.is_withdraw_blocked = is_withdrawing && self.states.values().any(|last| last.state.is_ours());

@@ -1,0 +1,106 @@
+//! Cuts, crashes, restarts and restores of a [`Pair`].
+
+use super::*;
+
+impl Pair {
+    /// Cuts the network of one site: nothing arrives on either side; both notice after the idle timeout.
+    pub fn cut(&mut self, index: usize) {
+        self.nodes[index].is_cut = true;
+        let lost: Vec<_> =
+            self.sessions.iter().filter(|(_, (node, _))| *node == index).map(|(s, (_, d))| (*s, *d)).collect();
+        for (session, dial) in lost {
+            self.sessions.remove(&session);
+            self.nodes[index].sessions.remove(&dial);
+            let reason = LossReason::Failed(Text::lossy("the server fell silent"));
+            self.after(IDLE_TIMEOUT, PairEvent::AtSite(index, LinkEvent::Lost(dial, reason)));
+            self.after(IDLE_TIMEOUT, PairEvent::AtFleet(session, SessionEvent::Closed(Text::lossy("silent"))));
+        }
+    }
+
+    /// Restores the network of one site.
+    pub fn heal(&mut self, index: usize) {
+        self.nodes[index].is_cut = false;
+    }
+
+    /// Kills the first site's daemon immediately and restarts it from its disk.
+    pub fn crash_site(&mut self) {
+        self.crash_node(0);
+    }
+
+    /// Kills a site's daemon immediately and restarts it from its disk.
+    pub fn crash_node(&mut self, index: usize) {
+        let now = self.now_at(index);
+        let lost: Vec<_> = self.nodes[index].sessions.values().copied().collect();
+        for session in lost {
+            self.sessions.remove(&session);
+            self.after(IDLE_TIMEOUT, PairEvent::AtFleet(session, SessionEvent::Closed(Text::lossy("silent"))));
+        }
+        let seed = self.seed + u64::from(self.nodes[index].boot) + 1_000;
+        let node = &mut self.nodes[index];
+        node.boot += 1;
+        node.pending.clear();
+        (node.trial, node.refused) = (None, 0);
+        node.sessions.clear();
+        node.saving = None;
+        node.config.run = RunId::from_bytes([u8::try_from(node.boot + 100).expect("few boots"); 8]);
+        node.identity = node.saved_identity;
+        let records = node.disk.values().cloned().collect();
+        let damaged = node.damaged.take();
+        let saved = SavedSite { identity: node.identity, records, damaged, drop_ins: node.drop_ins.clone() };
+        node.site = Site::new(node.config.clone(), saved, Rng::new(seed), now);
+    }
+
+    /// Kills the server immediately and restarts it from its disk.
+    pub fn crash_fleet(&mut self) {
+        self.stop_fleet();
+        self.start_fleet();
+    }
+
+    /// Kills the server immediately. Its sites notice after the idle timeout.
+    pub fn stop_fleet(&mut self) {
+        self.is_fleet_down = true;
+        self.fleet_boot += 1;
+        self.fleet_pending.clear();
+        (self.fleet_trial, self.fleet_refused) = (None, 0);
+        for (_, (index, dial)) in std::mem::take(&mut self.sessions) {
+            self.nodes[index].sessions.remove(&dial);
+            let reason = LossReason::Failed(Text::lossy("the server fell silent"));
+            self.after(IDLE_TIMEOUT, PairEvent::AtSite(index, LinkEvent::Lost(dial, reason)));
+        }
+    }
+
+    /// Starts the server from its disk.
+    pub fn start_fleet(&mut self) {
+        let records = self.fleet_disk.values().cloned().collect();
+        self.start_fleet_from(SavedFleet { records, ..SavedFleet::default() });
+    }
+
+    pub(super) fn start_fleet_from(&mut self, saved: SavedFleet) {
+        self.is_fleet_down = false;
+        let config = FleetConfig { versions: VERSIONS, certificate_life: self.certificate_life };
+        self.fleet = Fleet::new(config, saved, Rng::new(self.seed), self.now());
+    }
+
+    /// Restores the server's disk from a backup.
+    pub fn restore_fleet(&mut self, backup: BTreeMap<String, FleetChange>) {
+        self.stop_fleet();
+        self.fleet_disk = backup;
+        self.start_fleet();
+    }
+
+    /// Returns a copy of the server's disk.
+    pub fn backup_fleet(&self) -> BTreeMap<String, FleetChange> {
+        self.fleet_disk.clone()
+    }
+
+    /// Deletes everything on the first site's disk except its identity, as a corrupt database does, and restarts it.
+    pub fn lose_site_database(&mut self) {
+        self.restore_site(BTreeMap::new());
+    }
+
+    /// Restores the first site's disk from a backup and restarts it.
+    pub fn restore_site(&mut self, backup: BTreeMap<String, SiteChange>) {
+        self.nodes[0].disk = backup;
+        self.crash_site();
+    }
+}

@@ -1,0 +1,61 @@
+use super::*;
+
+fn set(labels: &[(&str, &str)]) -> LabelSet {
+    let input = LabelInput::parse_list(labels.iter().map(|(key, value)| format!("{key}={value}"))).expect("valid");
+    LabelSet::default().replaced(&input.labels, WallTime::EPOCH).expect("few")
+}
+
+#[test]
+fn the_last_of_a_repeated_key_wins_and_is_named() {
+    let input = LabelInput::parse_query("foo=bar&test=1&foo=pick&novalue").expect("valid");
+    let held: Vec<_> = input.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    assert_eq!(held, ["foo=pick", "novalue=", "test=1"]);
+    assert_eq!(input.repeated.iter().map(LabelKey::as_str).collect::<Vec<_>>(), ["foo"]);
+}
+
+#[test]
+fn a_label_query_is_percent_decoded() {
+    let check = |text, expected: Result<&str, LabelError>| {
+        let value =
+            LabelInput::parse_query(text).map(|input| input.labels.values().next().cloned().unwrap_or_default());
+        assert_eq!(value.as_ref().map(LabelValue::as_str).map_err(Clone::clone), expected, "{text}");
+    };
+    check("a=b%26c+d", Ok("b&c d"));
+    check("a=%C3%A9", Ok("é"));
+    check("x=1&a=%2", Err(LabelError::BadEscape { column: 7 }));
+    check("a=%ff", Err(LabelError::NotText { column: 3 }));
+    check("a=%0a%00x", Err(LabelError::ControlCharacter { column: 1 }));
+    check("a b=c", Err(LabelError::BadKeyCharacter { key: "a b".into(), found: ' ', column: 2 }));
+}
+
+#[test]
+fn at_one_level_assigned_beats_local_beats_reported() {
+    let (reported, local, assigned) =
+        (set(&[("a", "r"), ("b", "r"), ("c", "r")]), set(&[("a", "l"), ("b", "l")]), set(&[("a", "x")]));
+    let host = OwnedLabels { reported: Some(&reported), local: Some(&local), assigned: Some(&assigned) };
+    let site_label = set(&[("a", "site"), ("d", "site")]);
+    let site = OwnedLabels { assigned: Some(&site_label), ..OwnedLabels::default() };
+    let view = effective(site, host);
+    let seen: Vec<_> =
+        view.iter().map(|(key, label)| format!("{key}={} {} {}", label.value, label.owner, label.level)).collect();
+    assert_eq!(seen, ["a=x assigned host", "b=l local host", "c=r reported host", "d=site assigned site"]);
+}
+
+#[test]
+fn a_patch_keeps_what_it_does_not_name() {
+    let before = set(&[("a", "1"), ("b", "1")]);
+    let later = WallTime::from_unix_millis(5);
+    let patch = LabelPatch {
+        set: LabelInput::parse_list(["a=1", "c=3"]).expect("valid").labels,
+        remove: [LabelKey::parse("b").expect("valid")].into(),
+    };
+    let after = before.patched(&patch, later).expect("few");
+    let seen: Vec<_> = after.iter().map(|(key, held)| (key.as_str(), held.since.unix_millis())).collect();
+    assert_eq!(seen, [("a", 0), ("c", 5)], "an unchanged value keeps its since");
+}
+
+#[test]
+fn too_many_labels_are_refused_whole() {
+    let many: Vec<_> = (0..=LABELS_PER_OWNER_MAX).map(|index| format!("k{index}=v")).collect();
+    assert_eq!(LabelInput::parse_list(many), Err(LabelError::TooMany { count: LABELS_PER_OWNER_MAX + 1 }));
+}
