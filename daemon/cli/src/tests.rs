@@ -118,6 +118,6 @@ fn every_line_of_help_fits_a_terminal() {
 }
 
 #[test]
-fn every_command_has_a_page() {
+fn every_command_has_a_man_page() {
     linecamp_pages::write(&Cli::command());
 }

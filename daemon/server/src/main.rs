@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn every_command_has_a_page() {
+    fn every_command_has_a_man_page() {
         linecamp_pages::write(&Cli::command());
     }
 }

@@ -37,7 +37,7 @@ const PAGES: &str = "LINECAMP_PAGES";
 const PREVIOUS: &str = "0.0.9";
 
 /// The test of each program that writes its pages.
-const PAGES_TEST: &str = "every_command_has_a_page";
+const PAGES_TEST: &str = "every_command_has_a_man_page";
 
 /// The packaged providers.
 pub(crate) const PLUGINS: [&str; 3] = ["dns-powerdns", "dns-rfc2136", "dns-route53"];
