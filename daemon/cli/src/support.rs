@@ -8,11 +8,12 @@ use linecamp_proto::api::path::{self, EventQuery, HostQuery, NameQuery, RecordQu
 use linecamp_proto::api::{
     EVENTS_PER_ANSWER_MAX, Environment, Event, Host, List, PluginView, ProviderView, RecordView, Server, Site,
 };
+use linecamp_transport::error_chain;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::argument;
-use crate::client::{ApiRequest, Client, ClientError};
+use crate::client::{ApiRequest, Client};
 use crate::global::Context;
 
 /// Write a redacted support bundle for a site
@@ -94,8 +95,4 @@ async fn list<T: DeserializeOwned + Serialize>(client: &mut Client, request: Api
         Ok(list) => Ok(list.items),
         Err(error) => Err(error_chain(&error)),
     }
-}
-
-fn error_chain(error: &ClientError) -> String {
-    linecamp_doctor::chain(error)
 }

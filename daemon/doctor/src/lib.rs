@@ -64,18 +64,3 @@ pub use server::{
 pub use show::{progress_line, table};
 pub use systemd::{service, systemd_runs};
 pub use version::{Versions, versions};
-
-/// Formats an error and its causes on one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        // Some libraries repeat the cause in their own message.
-        if !text.ends_with(&words) {
-            text = format!("{text}: {words}");
-        }
-        cause = error.source();
-    }
-    text
-}

@@ -8,17 +8,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use linecamp_model::{Pin, ServerAddress, WallTime};
-use linecamp_transport::{DialError, LinkProbe, Probed, SystemClock, Trust, WallClock as _, probe_api, resolve};
-use tokio::task::JoinSet;
-use tokio::time::timeout;
-
-use crate::chain;
 use crate::clock::{ServerTime, clock};
 use crate::finding::{CheckResult, Finding, Verdict};
 use crate::http::{Health, fetch_health};
 use crate::reach::{PathProbe, tcp_answer, udp, udp_answer};
 use crate::route::mtu;
+use linecamp_model::{Pin, ServerAddress, WallTime};
+use linecamp_transport::{
+    DialError, LinkProbe, Probed, SystemClock, Trust, WallClock as _, error_chain, probe_api, resolve,
+};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 /// The names of the checks made from one [`probe_servers`], in their order.
 pub const SERVER_CHECKS: &[&str] = &["name-resolution", "mtu", "udp", "tls", "clock"];
@@ -82,7 +82,7 @@ pub fn probe_servers(targets: &ServerTargets) -> Result<Vec<ServerReport>, Strin
 }
 
 async fn probe_all(targets: &ServerTargets) -> Result<Vec<ServerReport>, String> {
-    let probe = LinkProbe::bind(HANDSHAKE_LIMIT).map_err(|error| chain(&error))?;
+    let probe = LinkProbe::bind(HANDSHAKE_LIMIT).map_err(|error| error_chain(&error))?;
     let probe = Arc::new(probe);
     let trust = Arc::new(targets.trust.clone().unwrap_or(Trust::Authorities(Vec::new())));
     let mut tasks = JoinSet::new();
@@ -101,7 +101,7 @@ async fn probe_all(targets: &ServerTargets) -> Result<Vec<ServerReport>, String>
 async fn probe_server(server: ServerAddress, probe: &Arc<LinkProbe>, trust: &Arc<Trust>) -> ServerReport {
     let began = Instant::now();
     let resolution = match timeout(NAME_LIMIT, resolve(&server)).await {
-        Ok(addresses) => addresses.map_err(|error| chain(&error)),
+        Ok(addresses) => addresses.map_err(|error| error_chain(&error)),
         Err(_) => Err(format!("no name server answered within {} s", NAME_LIMIT.as_secs())),
     };
     let addresses = match resolution {
@@ -216,7 +216,7 @@ fn tls(link: &Probed<()>, trust: Option<&Trust>) -> CheckResult {
         (Ok(()), None) => return CheckResult::ok(format!("handshake in {:.1?}", link.took)),
         (Err(error), _) => error,
     };
-    let words = chain(error);
+    let words = error_chain(error);
     let restored = "if the server was reinstalled, restore its `ca` directory from a backup, or create a new token there \
                     and join again: `linecampd forget`, then `linecampd join`";
     match error {

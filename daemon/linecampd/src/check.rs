@@ -1,11 +1,10 @@
 //! The output of `linecampd config check`.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
-use linecampd::chain;
+use linecamp_transport::error_chain;
 use linecampd::config::{ConfigError, Loaded};
 use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::Path;
 
 /// For people: that the configuration is valid, its sources, and who may use its secrets.
 pub(crate) fn text(file: &Path, loaded: &Loaded) -> String {
@@ -32,7 +31,7 @@ pub(crate) fn json(loaded: &Result<Loaded, ConfigError>) -> String {
                 "ok": true, "files": files, "variables": variables, "secrets": secrets, "warnings": config.warnings,
             })
         }
-        Err(error) => json!({"ok": false, "problem": chain(error)}),
+        Err(error) => json!({"ok": false, "problem": error_chain(error)}),
     };
     format!("{answer:#}\n")
 }

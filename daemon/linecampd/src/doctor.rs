@@ -21,11 +21,11 @@ use linecamp_doctor::{
     run, server_findings, versions,
 };
 use linecamp_model::ServerAddress;
-use linecamp_transport::{SiteIdentity, Trust};
+use linecamp_transport::{SiteIdentity, Trust, error_chain};
 
 use crate::config::{Config, FILE_DEFAULT, Loaded, join_target, read_text};
 use crate::directory::DataDirectory;
-use crate::error::{DaemonError, chain};
+use crate::error::DaemonError;
 
 /// The systemd unit that the packages install.
 pub(crate) const UNIT: &str = "linecampd";
@@ -120,7 +120,7 @@ fn network(site: &Installation) -> Vec<Finding> {
     let mut found = if server_targets.servers.is_empty() {
         let words = match site.identity() {
             Ok(_) => "no server to check: this site has not joined, and the configuration names none".to_owned(),
-            Err(error) => format!("no server to check: {}", chain(&error)),
+            Err(error) => format!("no server to check: {}", error_chain(&error)),
         };
         SERVER_CHECKS.iter().map(|name| CheckResult::skipped(words.clone()).of(name)).collect()
     } else {

@@ -1,6 +1,5 @@
 //! Why the daemon or a command failed.
 
-use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
@@ -157,17 +156,6 @@ impl DaemonError {
         let path = path.into();
         move |source| Self::File { what, path, source }
     }
-}
-
-/// Formats an error and its causes on one line.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use linecamp_core::LabelLayer;
 use linecamp_doctor::Progress;
 use linecamp_model::{JoinTarget, LabelInput, Level, Name, ServerAddress};
 use linecamp_proto::local::{LabelLevel, LocalRequest};
+use linecamp_transport::error_chain;
 use linecampd::client::{self, Format};
 use linecampd::config::{
     DOCKER_SOCKET_DEFAULT, FILE_BYTES_MAX, LOG_VARIABLE, Loaded, environment_labels, join_target, log_level, read_text,
@@ -30,7 +31,7 @@ use linecampd::config::{
 use linecampd::doctor::{self, Installation};
 use linecampd::facts::FactSources;
 use linecampd::join::{JoinCommand, Joined};
-use linecampd::{DaemonError, DataDirectory, chain, daemon, forget, join, log, plugin, support};
+use linecampd::{DaemonError, DataDirectory, daemon, forget, join, log, plugin, support};
 use tracing::level_filters::LevelFilter;
 
 use crate::args::{
@@ -66,7 +67,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            print_error(&format!("linecampd: {}", chain(&error)));
+            print_error(&format!("linecampd: {}", error_chain(&error)));
             ExitCode::from(error.exit_code())
         }
     }
@@ -210,7 +211,7 @@ fn do_doctor(args: DoctorArgs) -> ExitCode {
         Ok(()) if !report.has_failed() => ExitCode::SUCCESS,
         Ok(()) => ExitCode::FAILURE,
         Err(error) => {
-            print_error(&format!("linecampd: {}", chain(&error)));
+            print_error(&format!("linecampd: {}", error_chain(&error)));
             ExitCode::FAILURE
         }
     }

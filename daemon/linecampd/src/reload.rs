@@ -9,8 +9,10 @@ use std::error::Error;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use linecamp_transport::error_chain;
+
 use crate::config::{Config, ConfigError};
-use crate::error::{DaemonError, chain};
+use crate::error::DaemonError;
 
 /// Loads the configuration again, on SIGHUP.
 pub type ConfigLoader = Box<dyn Fn() -> Result<Config, ConfigError>>;
@@ -64,7 +66,7 @@ impl Reload {
 
     /// Logs why the reloaded configuration was rejected. Returns the service manager's status text.
     pub(crate) fn reject(&self, error: &(dyn Error + 'static)) -> Option<String> {
-        let problem = chain(error);
+        let problem = error_chain(error);
         tracing::warn!(problem, "configuration reload failed; keeping the previous one");
         Some(format!("configuration reload failed: {problem}"))
     }

@@ -14,7 +14,7 @@ use linecamp_doctor::{Bundle, Progress, Redactor, SavedBundle, journal};
 use linecamp_model::WallTime;
 use linecamp_proto::local::{LocalHost, LocalLabels, LocalProvider, LocalRecord, LocalRequest, LocalStatus, WhyLine};
 use linecamp_service::DROP_INS_MAX;
-use linecamp_transport::{SystemClock, WallClock as _};
+use linecamp_transport::{SystemClock, WallClock as _, error_chain};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use crate::client::exchange_within;
 use crate::config::read_text;
 use crate::doctor::{Installation, UNIT, examine};
-use crate::error::{DaemonError, chain};
+use crate::error::DaemonError;
 
 /// Time limit for each answer of the daemon: all records of a site on a slow machine.
 const ANSWER_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
@@ -108,7 +108,7 @@ pub fn write_bundle(
 }
 
 fn ask<T: DeserializeOwned>(site: &Installation, request: &LocalRequest) -> Result<T, String> {
-    exchange_within(&site.directory, request, ANSWER_LIMIT).map_err(|error| chain(&error))
+    exchange_within(&site.directory, request, ANSWER_LIMIT).map_err(|error| error_chain(&error))
 }
 
 /// Loads every readable secret of this site, so that it can be redacted.

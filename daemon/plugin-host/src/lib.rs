@@ -68,6 +68,7 @@ pub use host_event::{HostEvent, PluginIdentity, ProviderCall};
 pub use inline::{InlineHost, LoadedPlugin};
 pub use inspect::{PluginReport, inspect};
 pub use limits::Limits;
+pub use linecamp_transport::error_chain;
 pub use network::Network;
 pub use outbound::{Outbound, OutboundError, OutboundFuture, Target};
 pub use secret::{Secret, SecretError, Secrets, SiteSecret};

@@ -12,12 +12,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use linecamp_model::{Name, PluginDigest, PluginRef};
+use linecamp_transport::error_chain;
 
 use self::cache::Cache;
 use self::compiler::Compiler;
 use crate::call::CallContext;
 use crate::contract::{Description, Linkers, Prepared, imports};
-use crate::error::{PluginHostError, chain};
+use crate::error::PluginHostError;
 use crate::limits::PLUGINS_KNOWN_MAX;
 use crate::settings::{HostConfig, PublisherKey};
 
@@ -97,14 +98,14 @@ impl Library {
             Ok(stamp) => stamp,
             Err(error) => {
                 *state = SlotState::default();
-                return Err(chain(&error));
+                return Err(error_chain(&error));
             }
         };
         if state.stamp != Some(stamp) || (state.plugin.is_none() && state.problem.is_none()) {
             match self.load(wanted).await {
                 Ok(plugin) => *state = SlotState { stamp: Some(stamp), plugin: Some(Arc::new(plugin)), problem: None },
                 Err(error) => {
-                    state.problem = Some(chain(&error));
+                    state.problem = Some(error_chain(&error));
                     // A failure of this machine may be gone at the next call.
                     state.stamp = error.is_lasting().then_some(stamp);
                 }

@@ -14,12 +14,12 @@ use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use linecamp_model::Endpoint;
-use linecamp_transport::{HandshakeFault, OutboundTls};
+use linecamp_transport::{HandshakeFault, OutboundTls, error_chain};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
-use crate::error::{PluginHostError, chain};
+use crate::error::PluginHostError;
 use crate::gate::{is_response, is_truncated};
 use crate::outbound::{Outbound, OutboundError, OutboundFuture, Target};
 
@@ -143,7 +143,7 @@ async fn send_http(
     request: http::Request<Bytes>,
     response_bytes_max: u64,
 ) -> Result<http::Response<Bytes>, OutboundError> {
-    let protocol = |error: hyper::Error| OutboundError::Protocol(chain(&error));
+    let protocol = |error: hyper::Error| OutboundError::Protocol(error_chain(&error));
     let mut builder = http1::Builder::new();
     builder.max_buf_size(HEAD_BYTES_MAX);
     let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(protocol)?;
@@ -171,7 +171,7 @@ async fn bounded(mut body: Incoming, bytes_max: u64) -> Result<Bytes, OutboundEr
     }
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| OutboundError::Protocol(chain(&error)))?;
+        let frame = frame.map_err(|error| OutboundError::Protocol(error_chain(&error)))?;
         let Ok(piece) = frame.into_data() else { continue };
         if bytes_max < (bytes.len() + piece.len()) as u64 {
             return Err(OutboundError::TooLarge);

@@ -1,6 +1,5 @@
 //! Errors of creating, starting and running a server.
 
-use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
 
@@ -186,15 +185,4 @@ fn bind_advice(port: u16, source: &io::Error) -> Option<String> {
         }
         _ => None,
     }
-}
-
-/// Renders an error and its causes on one line.
-pub fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let _ = write!(text, ": {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -9,12 +9,11 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::server_url::ServerUrl;
 use data_encoding::HEXLOWER;
 use linecamp_model::JoinTarget;
+use linecamp_transport::error_chain;
 use sha2::{Digest as _, Sha256};
-
-use crate::error::describe;
-use crate::server_url::ServerUrl;
 
 /// The script, with `@…@` placeholders for what is known only when the server starts.
 const SCRIPT: &str = include_str!("install.sh");
@@ -51,7 +50,7 @@ impl SitePackages {
             Ok(packages) => Self(packages),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::default(),
             Err(error) => {
-                tracing::warn!(directory = %directory.display(), error = %describe(&error), "cannot read the packages for new sites; no installation is offered");
+                tracing::warn!(directory = %directory.display(), error = %error_chain(&error), "cannot read the packages for new sites; no installation is offered");
                 Self::default()
             }
         }

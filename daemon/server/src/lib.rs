@@ -53,7 +53,7 @@ mod tests;
 pub use config::{
     CERTIFICATE_LIFE_MAX, CERTIFICATE_LIFE_MIN, Config, ConfigFile, FILE_DEFAULT, LOG_DEFAULT, Overrides, SAMPLE,
 };
-pub use error::{ServerError, describe};
+pub use error::ServerError;
 pub use init::{Initialized, init};
 pub use keys::{KeyView, create_key, keys, remove_key};
 pub use layout::{DATA_DIR_DEFAULT, Layout};

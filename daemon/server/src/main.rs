@@ -20,9 +20,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use linecamp_model::Name;
 use linecamp_server::log::{Log, LogError};
 use linecamp_server::{
-    Config, DATA_DIR_DEFAULT, FILE_DEFAULT, Layout, Overrides, SAMPLE, ServerError, ServerUrl, create_key, describe,
-    doctor, init, keys, remove_key,
+    Config, DATA_DIR_DEFAULT, FILE_DEFAULT, Layout, Overrides, SAMPLE, ServerError, ServerUrl, create_key, doctor,
+    init, keys, remove_key,
 };
+use linecamp_transport::error_chain;
 use serde_json::json;
 
 use crate::run::Source;
@@ -204,7 +205,7 @@ fn report(failure: &Failure) -> ExitCode {
     };
     let mut stderr = io::stderr().lock();
     // If stderr is closed, nobody reads the message.
-    drop(writeln!(stderr, "linecamp-server: {}", describe(failure)));
+    drop(writeln!(stderr, "linecamp-server: {}", error_chain(failure)));
     if let Some(advice) = advice {
         drop(writeln!(stderr, "  {advice}"));
     }
@@ -263,7 +264,7 @@ fn check_config(arguments: &Check) -> Result<(), Failure> {
     if arguments.output == OutputFormat::Json {
         let answer = match &checked {
             Ok((files, variables)) => json!({"ok": true, "files": files, "variables": variables, "warnings": []}),
-            Err(failure) => json!({"ok": false, "problem": describe(failure)}),
+            Err(failure) => json!({"ok": false, "problem": error_chain(failure)}),
         };
         print_lines(&[format!("{answer:#}")])?;
         return checked.map(|_| ());

@@ -11,9 +11,10 @@ use std::sync::Arc;
 
 use linecamp_core::FleetCommand;
 use linecamp_model::{Name, PluginDigest, PluginFile};
+use linecamp_transport::error_chain;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::error::{ServerError, describe};
+use crate::error::ServerError;
 use crate::fleet_client::{FleetClient, RequestError};
 use crate::plugin_folder::{CompleteUpload, PluginFolder};
 
@@ -99,7 +100,7 @@ impl PluginRegistry {
         let folder = Arc::clone(&self.folder);
         let removed = tokio::task::spawn_blocking(move || {
             if let Err(error) = folder.remove(digest) {
-                let error = describe(&error);
+                let error = error_chain(&error);
                 tracing::warn!(%digest, error, "failed to remove an unused plugin; the next start tries again");
             }
             drop(changes);

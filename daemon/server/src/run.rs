@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use linecamp_server::log::Log;
-use linecamp_server::{Config, Layout, Overrides, Server, describe};
+use linecamp_server::{Config, Layout, Overrides, Server};
 use linecamp_service::ServiceManager;
+use linecamp_transport::error_chain;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Failure;
@@ -69,7 +70,7 @@ fn reload(server: &mut Server, log: &Log, source: &Source) -> Option<String> {
     let config = match source.read() {
         Ok(config) => config,
         Err(failure) => {
-            let problem = describe(&failure);
+            let problem = error_chain(&failure);
             tracing::warn!(problem, "configuration reload failed; keeping the previous one");
             return Some(format!("configuration reload failed: {problem}"));
         }

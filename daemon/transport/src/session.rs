@@ -12,7 +12,7 @@ use linecamp_proto::frame::{FrameDecoder, FrameError, encode_frame};
 use quinn::{Connection, ConnectionError, ReadError, RecvStream, SendStream, VarInt, WriteError};
 use tokio::time::Instant;
 
-use crate::error::chain;
+use crate::error_chain::error_chain;
 
 /// Maximum bytes read from the stream at once: one stream window.
 const READ_BYTES_MAX: usize = 16 * 1024;
@@ -256,14 +256,14 @@ fn frame_late() -> SessionEnd {
 fn end_of_write(error: WriteError) -> SessionEnd {
     match error {
         WriteError::ConnectionLost(error) => end_of_connection(error),
-        other => SessionEnd::Broken(chain(&other)),
+        other => SessionEnd::Broken(error_chain(&other)),
     }
 }
 
 fn end_of_read(error: ReadError) -> SessionEnd {
     match error {
         ReadError::ConnectionLost(error) => end_of_connection(error),
-        other => SessionEnd::Broken(chain(&other)),
+        other => SessionEnd::Broken(error_chain(&other)),
     }
 }
 

@@ -1,8 +1,8 @@
 use linecamp_plugin_host::SecretScope;
 use linecamp_service::LayeredConfig;
+use linecamp_transport::error_chain;
 
 use super::*;
-use crate::chain;
 
 fn load(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
     let env = |name: &str| {
@@ -98,7 +98,7 @@ fn every_key_is_read() {
 #[test]
 fn an_error_names_file_line_and_key() {
     let check = |text: &str, words: &[&str]| {
-        let error = chain(&resolve(text, &[]).unwrap_err());
+        let error = error_chain(&resolve(text, &[]).unwrap_err());
         assert!(words.iter().all(|word| error.contains(word)), "{error}");
     };
     check("log = \"info\"\nlabel = 1", &["c.toml: line 2: ", "unknown field `label`"]);
@@ -175,7 +175,7 @@ fn a_table_binds_a_secret_and_a_path_alone_binds_it_to_nothing() {
 #[test]
 fn an_incomplete_secret_table_is_rejected_with_file_line_and_key() {
     let check = |key: &str, instead: &str, words: &[&str]| {
-        let error = chain(&resolve(&format!("\n{}", table(key, instead)), &[]).unwrap_err());
+        let error = error_chain(&resolve(&format!("\n{}", table(key, instead)), &[]).unwrap_err());
         let start = "c.toml: line 2: table `[secrets.pdns-key]`: ";
         assert!(error.contains(start) && words.iter().all(|word| error.contains(word)), "{error}");
     };

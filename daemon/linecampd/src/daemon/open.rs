@@ -6,7 +6,7 @@ use linecamp_core::{Rng, SavedSite, Site, SiteConfig};
 use linecamp_model::{RunId, Text};
 use linecamp_proto::VERSIONS;
 use linecamp_service::ServiceManager;
-use linecamp_transport::Platform;
+use linecamp_transport::{Platform, error_chain};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -18,7 +18,7 @@ use crate::drive::identity::SaveResult;
 use crate::drive::link::LinkDriver;
 use crate::drive::plugins::PluginDriver;
 use crate::drive::store::{OpenedStore, StoreDriver};
-use crate::error::{DaemonError, chain};
+use crate::error::DaemonError;
 use crate::labels_d::LabelsDir;
 use crate::link_log::LinkLog;
 use crate::local::PendingReplies;
@@ -74,7 +74,10 @@ impl Daemon {
             Ok(()) => {}
             // The link is useful even without the local socket.
             Err(error) if self.store.is_unwritable || error.is_disk_error() => {
-                tracing::warn!(problem = chain(&error), "cannot open the local socket; retrying in the background");
+                tracing::warn!(
+                    problem = error_chain(&error),
+                    "cannot open the local socket; retrying in the background"
+                );
             }
             Err(error) => return Err(error),
         }
@@ -90,7 +93,7 @@ impl Daemon {
     pub(super) fn open_local_socket(&mut self) -> Result<(), DaemonError> {
         let Some(local) = self.local.as_mut().filter(|local| !local.is_open()) else { return Ok(()) };
         let opened = local.open(self.guard.directory.socket());
-        let result = opened.as_ref().map(|_| ()).map_err(|error| Text::lossy(&chain(error)));
+        let result = opened.as_ref().map(|_| ()).map_err(|error| Text::lossy(&error_chain(error)));
         self.pending.push_back(Event::LocalSocket(result));
         opened
     }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use linecamp_core::{LossReason, Purpose, SiteOutput};
 use linecamp_model::{ServerAddress, SessionId};
 use linecamp_plugin_host::ProviderCall;
+use linecamp_transport::error_chain;
 
 use super::{Daemon, Event, Notice};
 use crate::drive::identity::SaveResult;
-use crate::error::chain;
 
 impl Daemon {
     /// Carries out the state machine's outputs until none are left.
@@ -59,7 +59,7 @@ impl Daemon {
             SiteOutput::KeepPiece(piece) => self.plugins.keep(piece),
             SiteOutput::OpenLocalSocket => match self.open_local_socket() {
                 Ok(()) => tracing::info!("local socket opened"),
-                Err(error) => tracing::debug!(problem = chain(&error), "cannot open the local socket"),
+                Err(error) => tracing::debug!(problem = error_chain(&error), "cannot open the local socket"),
             },
             SiteOutput::CollectFacts => self.facts.collect(),
             SiteOutput::Reply { command, result } => {

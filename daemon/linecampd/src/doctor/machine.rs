@@ -8,12 +8,12 @@ use std::path::Path;
 
 use linecamp_doctor::{CheckResult, Private, is_forbidden, permissions};
 use linecamp_model::WallTime;
-use linecamp_transport::{SystemClock, TransportError, WallClock as _};
+use linecamp_transport::{SystemClock, TransportError, WallClock as _, error_chain};
 
 use super::{Installation, running};
 use crate::config::{Config, join_target, read_text};
 use crate::drive::plugins::host_config;
-use crate::error::{DaemonError, chain};
+use crate::error::DaemonError;
 use crate::facts::query_docker;
 
 /// The most entries counted in a plugin directory.
@@ -28,11 +28,11 @@ pub(super) fn configuration(site: &Installation) -> CheckResult {
     let config = match site.read_config() {
         Ok(config) => config,
         Err(error) if is_forbidden(&error) => {
-            return CheckResult::skipped(format!("{}; run this with sudo", chain(&error)));
+            return CheckResult::skipped(format!("{}; run this with sudo", error_chain(&error)));
         }
         Err(error) => {
             return CheckResult::fail(
-                chain(&error),
+                error_chain(&error),
                 "fix the named key; `linecampd config check --help` documents every key",
             );
         }
@@ -84,8 +84,10 @@ pub(super) fn identity(site: &Installation) -> CheckResult {
             evaluate_certificate(&who, end, SystemClock.now())
         }
         Ok(None) => not_joined(site),
-        Err(error) if is_forbidden(&error) => CheckResult::skipped(format!("{}; run this with sudo", chain(&error))),
-        Err(error) => CheckResult::fail(chain(&error), remedy_of(&error)),
+        Err(error) if is_forbidden(&error) => {
+            CheckResult::skipped(format!("{}; run this with sudo", error_chain(&error)))
+        }
+        Err(error) => CheckResult::fail(error_chain(&error), remedy_of(&error)),
     }
 }
 
@@ -120,7 +122,7 @@ fn not_joined(site: &Installation) -> CheckResult {
     };
     let (join, servers) = join;
     let file = join.token_file.display();
-    let target = read_text(&join.token_file).map_err(|error| chain(&error));
+    let target = read_text(&join.token_file).map_err(|error| error_chain(&error));
     // Token errors never contain the token.
     match target.and_then(|text| join_target(&text, &servers).map_err(|error| error.to_string())) {
         Ok(_) => CheckResult::warn(

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use linecamp_doctor::{CheckResult, Finding};
 use linecamp_proto::local::{LocalRequest, LocalStatus};
 use linecamp_store::DirectoryLock;
+use linecamp_transport::error_chain;
 
 use super::{Installation, UNIT};
 use crate::client::exchange_within;
 use crate::directory::DataDirectory;
-use crate::error::{DaemonError, chain};
+use crate::error::DaemonError;
 
 /// The checks that one status request to the daemon answers.
 pub(super) const CHECKS: &[&str] = &["daemon", "link", "conditions"];
@@ -76,7 +77,7 @@ fn answering(site: &Installation, status: &LocalStatus, took: Duration) -> Check
 
 fn unanswered(site: &Installation, error: &DaemonError) -> CheckResult {
     let socket = site.directory.socket();
-    let problem = chain(error);
+    let problem = error_chain(error);
     let is_member = site.identity().ok().flatten().is_some();
     if matches!(error, DaemonError::NoSocket(_)) {
         return CheckResult::warn(

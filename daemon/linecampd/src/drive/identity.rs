@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use linecamp_core::{SiteIdentity, UnsavedIdentity};
 use linecamp_model::{IdentityGrant, Pin, ServerAddress, Text};
-use linecamp_transport::{SiteCredentials, SiteKey, TransportError, Trust};
-
-use crate::error::chain;
+use linecamp_transport::{SiteCredentials, SiteKey, TransportError, Trust, error_chain};
 
 /// What a dial presents, and what it trusts.
 #[derive(Clone, Debug)]
@@ -116,7 +114,7 @@ impl IdentityDriver {
                 SaveResult::Saved(identity_view)
             }
             Err(error) => {
-                let problem = chain(&error);
+                let problem = error_chain(&error);
                 tracing::warn!(problem, "cannot save the certificate that the server issued");
                 let problem = Text::lossy(&problem);
                 match self.use_unsaved(&grant) {

@@ -16,13 +16,12 @@ use linecamp_model::{DialId, FromServer, FromSite, Refusal, RefusalCode, ServerA
 use linecamp_proto::{decode_from_server, decode_refusal, encode_from_site, encode_refusal, refusal_code_number};
 use linecamp_transport::{
     DialError, Dialer, LinkSettings, Platform, Session, SessionCloser, SessionEnd, SessionReceiver, SessionSender,
-    TransportError, resolve,
+    TransportError, error_chain, resolve,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::identity::Credentials;
-use crate::error::chain;
 
 /// Reports queued for the loop. When the queue is full, the dial's task blocks, and with it the server.
 const REPORTS_MAX: usize = 64;
@@ -219,7 +218,7 @@ impl DialTask {
 
     fn dial_failed(&self, errors: &[DialError]) -> Loss {
         let server = self.dial.server.to_string();
-        let causes: Vec<_> = errors.iter().map(|error| chain(error)).collect();
+        let causes: Vec<_> = errors.iter().map(|error| error_chain(error)).collect();
         let text = causes.join("; ");
         Loss {
             needs_operator: errors.iter().any(DialError::needs_operator),
@@ -252,7 +251,7 @@ impl DialTask {
     async fn receive(&self, receiver: &mut SessionReceiver) -> Loss {
         loop {
             let message = match receiver.recv(FRAME_BYTES_MAX).await {
-                Ok(payload) => decode_from_server(&payload).map_err(|error| chain(&error)),
+                Ok(payload) => decode_from_server(&payload).map_err(|error| error_chain(&error)),
                 Err(SessionEnd::BadFrame(error)) => Err(error.to_string()),
                 Err(end) => return self.session_ended(end),
             };
@@ -277,7 +276,7 @@ impl DialTask {
         {
             return Loss { reason: LossReason::Closed(refusal), needs_operator: false };
         }
-        Loss::failed(&format!("{}: {}", self.dial.server, chain(&end)))
+        Loss::failed(&format!("{}: {}", self.dial.server, error_chain(&end)))
     }
 }
 

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use linecamp_model::{CallId, Name, PluginDigest, PluginPiece, ProviderFailure, ProviderReply, SecretName, Text};
 use linecamp_plugin_host::{HostConfig, HostEvent, Limits, PluginHost, PluginHostError, ProviderCall};
+use linecamp_transport::error_chain;
 use tokio::sync::mpsc;
 
 use super::pushed_plugins::PushedPlugins;
 use super::secrets::SecretFiles;
 use crate::config::{DeclaredSecret, PluginConfig};
-use crate::error::chain;
 
 /// The name of the plugin compiler program.
 const COMPILER: &str = "linecamp-plugin-compiler";
@@ -68,7 +68,7 @@ impl PluginDriver {
         match self.host(&config) {
             Ok(host) => host.call(call),
             Err(error) => {
-                let reason = Text::lossy(&chain(&error));
+                let reason = Text::lossy(&error_chain(&error));
                 let reply = ProviderReply::Failed(ProviderFailure::Missing { reason });
                 self.ready.push_back(PluginEvent::Replied { call: id, reply, version: None });
             }

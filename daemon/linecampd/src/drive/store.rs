@@ -9,6 +9,7 @@ use linecamp_service::Commits;
 use linecamp_store::{
     Answer, Change, FaultKind, Kind, OnDamage, Opened, QUEUE_WRITES_MAX, Store, StoreError, set_aside,
 };
+use linecamp_transport::error_chain;
 use tokio::sync::mpsc;
 
 /// The result of a write.
@@ -71,7 +72,7 @@ impl StoreDriver {
                 let _ = sender.blocking_send(answer);
             })?;
         if let Some(problem) = &unwritable {
-            let problem = crate::error::chain(problem);
+            let problem = error_chain(problem);
             tracing::warn!(problem, "site database not writable; continuing with the stored state");
         }
         let is_unwritable = unwritable.is_some();
@@ -196,7 +197,7 @@ struct LoadedDocuments {
 
 fn read_all(documents: &[linecamp_store::Document]) -> Result<Vec<SiteChange>, String> {
     let records = documents.iter().map(|(key, body)| record::site_record(key, body));
-    records.collect::<Result<_, _>>().map_err(|error| crate::error::chain(&error))
+    records.collect::<Result<_, _>>().map_err(|error| error_chain(&error))
 }
 
 #[cfg(test)]

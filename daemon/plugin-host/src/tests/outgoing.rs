@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use linecamp_model::Grant;
-use linecamp_transport::{Authority, SystemClock, TlsListener, WallClock as _};
+use linecamp_transport::{Authority, SystemClock, TlsListener, WallClock as _, error_chain};
 use tempfile::TempDir;
 
 use super::bench::{Names, Setup, endpoint, soon, spec_of};
@@ -61,7 +61,7 @@ async fn a_file_that_has_no_authority_is_an_error_at_start() {
     let path = directory.path().join("empty.pem");
     std::fs::write(&path, "").unwrap();
     let error = Network::new(Some(&path)).unwrap_err();
-    let words = crate::error::chain(&error);
+    let words = error_chain(&error);
     assert!(words.contains("empty.pem"), "{words}");
 }
 

@@ -9,9 +9,9 @@ use axum::response::{IntoResponse, Response};
 use linecamp_core::{FleetCommandError, StoreFault};
 use linecamp_model::LabelError;
 use linecamp_proto::api::{Error, ErrorBody, ErrorCode};
+use linecamp_transport::error_chain;
 
 use super::limits::CHANGE_RATE;
-use crate::error::describe;
 use crate::fleet_client::RequestError;
 use crate::plugin_folder::UploadError;
 use crate::plugin_registry::RegistryError;
@@ -136,7 +136,7 @@ impl From<RegistryError> for ApiError {
             RegistryError::Request(error) => error.into(),
             RegistryError::Internal => Self::internal(),
             RegistryError::Disk(cause) => {
-                let error = describe(&cause);
+                let error = error_chain(&cause);
                 tracing::warn!(error, "failed to store an uploaded plugin");
                 Self::new(ErrorCode::StoreFailed, "the server cannot write the plugin to disk; see the server's log")
             }

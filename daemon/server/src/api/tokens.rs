@@ -10,11 +10,12 @@ use axum::{Json, Router};
 use linecamp_core::{FleetCommand, NewToken, SiteRef};
 use linecamp_model::{JoinSecret, JoinTarget, JoinToken, TokenId, TokenView};
 use linecamp_proto::api::{LabelChange, List, Token, TokenCreated, TokenRequest, path};
+use linecamp_transport::error_chain;
 
 use super::Api;
 use super::error::ApiError;
 use super::extract::{Body, parse_name, path_param};
-use crate::error::{ServerError, describe};
+use crate::error::ServerError;
 use crate::secret;
 
 pub(super) fn router() -> Router<Api> {
@@ -69,7 +70,7 @@ async fn view(api: &Api, id: TokenId) -> Result<TokenView, ApiError> {
 }
 
 fn no_random_bytes(error: &ServerError) -> ApiError {
-    tracing::error!(error = describe(error), "failed to create a join token");
+    tracing::error!(error = error_chain(error), "failed to create a join token");
     ApiError::internal()
 }
 

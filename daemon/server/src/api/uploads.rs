@@ -6,11 +6,11 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use http_body_util::BodyExt as _;
 use linecamp_proto::api::ErrorCode;
+use linecamp_transport::error_chain;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::error::ApiError;
-use crate::error::describe;
 use crate::plugin_folder::{CompleteUpload, PluginFolder, UploadError};
 
 /// Maximum number of concurrent uploads. Further ones are rejected as busy: an operator uploads one at a time.
@@ -78,7 +78,7 @@ async fn forward(mut body: Body, disk: &mpsc::Sender<Chunk>) -> Result<(), ApiEr
                 Err(_) => continue,
             },
             Ok(Some(Err(error))) => {
-                return Err(ApiError::bad_request(format!("plugin upload incomplete: {}", describe(&error))));
+                return Err(ApiError::bad_request(format!("plugin upload incomplete: {}", error_chain(&error))));
             }
             Ok(None) => Chunk::End,
             Err(_) => {

@@ -6,10 +6,10 @@ use std::time::Duration;
 use linecamp_doctor::{CheckResult, Private, is_forbidden, permissions};
 use linecamp_model::WallTime;
 use linecamp_store::{Kind, StoreError, examine};
-use linecamp_transport::{Authority, SystemClock, WallClock as _};
+use linecamp_transport::{Authority, SystemClock, WallClock as _, error_chain};
 
 use super::Target;
-use crate::error::{ServerError, describe};
+use crate::error::ServerError;
 
 /// How long before the authority expires an operator should prepare the next one: sites must learn of it first.
 const AUTHORITY_SOON: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -29,10 +29,10 @@ pub(super) fn configuration(target: &Target) -> CheckResult {
         )),
         Err(ServerError::NotInitialized { .. }) => CheckResult::skipped("no server initialized; see check `authority`"),
         Err(error) if is_forbidden(&error) => {
-            CheckResult::skipped(format!("{}; run again with sudo", describe(&error)))
+            CheckResult::skipped(format!("{}; run again with sudo", error_chain(&error)))
         }
         Err(error) => CheckResult::fail(
-            describe(&error),
+            error_chain(&error),
             format!("correct the configuration and verify it: linecamp-server config check {}", file.display()),
         ),
     }
@@ -60,7 +60,7 @@ pub(super) fn authority(target: &Target) -> CheckResult {
             evaluate_authority(&authority.pin().to_string(), validity.start, validity.end, SystemClock.now())
         }
         Err(error) if is_forbidden(&error) => {
-            CheckResult::skipped(format!("{}; run again with sudo", describe(&error)))
+            CheckResult::skipped(format!("{}; run again with sudo", error_chain(&error)))
         }
         Err(_) if !ca.exists() => CheckResult::fail(
             format!("no server in {}", target.layout.dir().display()),
@@ -71,7 +71,7 @@ pub(super) fn authority(target: &Target) -> CheckResult {
             ),
         ),
         Err(error) => CheckResult::fail(
-            describe(&error),
+            error_chain(&error),
             "restore the `ca` directory from a backup: without it, every site must join again",
         ),
     }
@@ -120,10 +120,10 @@ pub(super) fn database(target: &Target) -> CheckResult {
             found.log_bytes / 1024
         )),
         Err(error) if is_forbidden(&error) => {
-            CheckResult::skipped(format!("{}; run again with sudo", describe(&error)))
+            CheckResult::skipped(format!("{}; run again with sudo", error_chain(&error)))
         }
         Err(StoreError::File { ref source, .. }) if source.kind() == io::ErrorKind::NotFound => missing(target),
-        Err(error) => CheckResult::fail(describe(&error), remedy(&error)),
+        Err(error) => CheckResult::fail(error_chain(&error), remedy(&error)),
     }
 }
 
@@ -133,7 +133,7 @@ fn missing(target: &Target) -> CheckResult {
     }
     let error = ServerError::DatabaseMissing { path: target.layout.database() };
     CheckResult::fail(
-        describe(&error),
+        error_chain(&error),
         "restore the directory from a backup: the database contains every site's registration",
     )
 }

@@ -5,11 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
 use linecamp_doctor::{
-    CheckResult, Finding, Health, ServerReport, ServerTargets, Verdict, Versions, chain, fetch_health, probe_servers,
-    udp, versions,
+    CheckResult, Finding, Health, ServerReport, ServerTargets, Verdict, Versions, fetch_health, probe_servers, udp,
+    versions,
 };
 use linecamp_model::ServerAddress;
-use linecamp_transport::{Authority, DialError, SystemClock, Trust, WallClock as _, probe_api};
+use linecamp_transport::{Authority, DialError, SystemClock, Trust, WallClock as _, error_chain, probe_api};
 use tokio::time::timeout;
 
 use super::{Target, UNIT};
@@ -136,7 +136,7 @@ fn resolve_host(targets: &ServerTargets) -> CheckResult {
             CheckResult::ok(format!("{host} resolves to {}", ips.join(", ")))
         }
         Ok(Err(error)) => CheckResult::fail(
-            chain(&error),
+            error_chain(&error),
             format!("operators and sites use this name: add {host} to DNS, or correct server_url in the configuration"),
         ),
         Err(_) => CheckResult::fail(
@@ -209,15 +209,15 @@ fn https(config: &Config, api: Result<Health, ApiFailure>, is_running: bool) -> 
             "see the log (`journalctl -u linecamp-server -n 50`) and check `disk`",
         ),
         Err(ApiFailure::Dial(error @ DialError::WrongName { .. })) => CheckResult::fail(
-            format!("{}; server_url says {host}", chain(&error)),
+            format!("{}; server_url says {host}", error_chain(&error)),
             "add the name to the file `names` in the `ca` directory, one name per line, and restart the server",
         ),
         Err(ApiFailure::Dial(error)) if error.needs_operator() => CheckResult::fail(
-            format!("another process answers at {address}: {}", chain(&error)),
+            format!("another process answers at {address}: {}", error_chain(&error)),
             format!("find the process with `ss -lntp 'sport = :{}'`", address.port()),
         ),
         Err(_) if !is_running => CheckResult::skipped("no server is running on this directory"),
-        Err(ApiFailure::Dial(error)) => unanswered(address, &chain(&error)),
+        Err(ApiFailure::Dial(error)) => unanswered(address, &error_chain(&error)),
         Err(ApiFailure::Other(problem)) => unanswered(address, &problem),
     }
 }
@@ -254,11 +254,11 @@ fn link(probed: &ServerReport, config: &Config, is_running: bool) -> CheckResult
         let result = match &at.link.result {
             Ok(()) => CheckResult::ok(format!("QUIC handshake with {} took {:.1?}", at.address, at.link.took)),
             Err(error) if error.needs_operator() => CheckResult::fail(
-                format!("another server answers at this address: {}", chain(error)),
+                format!("another server answers at this address: {}", error_chain(error)),
                 "correct link_addresses, or the port forwarding to this machine",
             ),
             Err(_) if !is_running => CheckResult::skipped("no server is running on this directory"),
-            Err(error) => unreachable_link(udp(at.address, &at.paths), config, &chain(error)),
+            Err(error) => unreachable_link(udp(at.address, &at.paths), config, &error_chain(error)),
         };
         if worst.as_ref().is_none_or(|worst| worst.verdict < result.verdict) {
             worst = Some(result);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::panics;
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::Request;
@@ -18,12 +19,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use linecamp_model::SecretHash;
 use linecamp_service::{Class, ConnectionLimiter, ConnectionPermit, Network, ShareLimits};
-use linecamp_transport::{TlsIncoming, TlsListener};
+use linecamp_transport::{TlsIncoming, TlsListener, error_chain};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
-
-use crate::error::describe;
-use crate::panics;
 
 /// Connection limits of the API. A connection costs about 60 KB with TLS, so all of them cost 23 MB.
 ///
@@ -155,7 +153,7 @@ async fn serve_http(
     router: Router,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), String> {
-    let stream = incoming.establish().await.map_err(|error| describe(&error))?;
+    let stream = incoming.establish().await.map_err(|error| error_chain(&error))?;
     let router = TowerToHyperService::new(router);
     let service = service_fn(|mut request: Request<Incoming>| {
         let busy_guard = BusyGuard::begin(Arc::clone(permit));
@@ -181,7 +179,7 @@ async fn serve_http(
             connection.await
         }
     };
-    result.map_err(|error| describe(&error))
+    result.map_err(|error| error_chain(&error))
 }
 
 /// A request in progress. It marks its connection busy until it is dropped.

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use linecamp_core::{self as core, IssueRequest, SessionEvent};
 use linecamp_model::{FromServer, IdentityGrant, Refusal, RefusalCode, SessionId, Text};
 use linecamp_proto::{encode_refusal, refusal_code_number};
-use linecamp_transport::{Authority, Credential, Listener};
+use linecamp_transport::{Authority, Credential, Listener, error_chain};
 use tokio::task::JoinSet;
 
 use super::session::{HandshakeStats, SessionHandle, SessionNote, SessionNotes, serve};
-use crate::error::describe;
 
 /// Accepts connections until the listener is closed, with one task per connection. Newcomers, which have not sent their
 /// first message yet, share their limit fairly among source networks. The state machine bounds sessions: it rejects
@@ -109,7 +108,7 @@ impl LinkDriver {
                 authorities: vec![self.authority.certificate_der().to_vec()],
             })),
             Err(error) => {
-                let (site, error) = (request.site, describe(&error));
+                let (site, error) = (request.site, error_chain(&error));
                 tracing::warn!(session = %id, site_id = %site, error, "failed to issue a certificate");
                 let text = "the server could not issue a certificate for this site";
                 self.hang_up(id, &Refusal::new(RefusalCode::Busy, text));

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use linecamp_model::{FromServer, PluginPiece, PluginWant, SessionId};
+use linecamp_transport::error_chain;
 use tokio::sync::Semaphore;
 
 use super::session::SessionHandle;
-use crate::error::{ServerError, describe};
+use crate::error::ServerError;
 use crate::plugin_folder::PluginFolder;
 
 /// Maximum number of concurrent reads. The other requests wait, each as a task of a few hundred bytes, and the number
@@ -49,7 +50,7 @@ impl PluginDriver {
 
 /// Returns an empty piece, after which the site retries later.
 fn empty_piece(session: SessionId, want: PluginWant, error: &ServerError) -> PluginPiece {
-    let (digest, error) = (want.digest, describe(error));
+    let (digest, error) = (want.digest, error_chain(error));
     tracing::warn!(%session, %digest, error, "failed to read a plugin for a site; push the plugin again");
     PluginPiece { digest, offset: want.offset, total: 0, bytes: Vec::new() }
 }

@@ -9,18 +9,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::panics;
 use linecamp_model::limits::{FIRST_FRAME_BYTES_MAX, FRAME_BYTES_MAX};
 use linecamp_model::{FromServer, FromSite, KeyFingerprint, Refusal, RefusalCode, SessionId};
 use linecamp_proto::{decode_from_site, encode_from_server, encode_refusal, refusal_code_number};
 use linecamp_service::{Class, ConnectionLimiter, ConnectionPermit, Kind, Metrics, Network, ShareLimits};
 use linecamp_transport::{
     Credential, Incoming, Peer, Session, SessionCloser, SessionEnd, SessionReceiver, SessionSender, TransportError,
+    error_chain,
 };
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tracing::Instrument as _;
-
-use crate::error::describe;
-use crate::panics;
 
 /// Limits for newcomers: connections between their first packet and their first complete message. At 30 KB each they
 /// use 30 MB, and 10,000 reconnecting sites pass through in a few seconds.
@@ -213,7 +212,7 @@ pub(crate) async fn serve(
                 _ => &handshakes.failed,
             };
             count.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!(%remote, error = describe(&error), "handshake failed");
+            tracing::debug!(%remote, error = error_chain(&error), "handshake failed");
         }
     }
 }
@@ -276,7 +275,7 @@ impl Reader<'_> {
             let message = match received {
                 Ok(payload) => {
                     self.newcomer = None;
-                    decode_from_site(&payload).map_err(|error| describe(&error))
+                    decode_from_site(&payload).map_err(|error| error_chain(&error))
                 }
                 Err(SessionEnd::BadFrame(error)) => Err(error.to_string()),
                 Err(end) => return end,

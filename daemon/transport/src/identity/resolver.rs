@@ -7,7 +7,7 @@ use rustls::sign::CertifiedKey;
 
 use super::authority::Authority;
 use crate::clock::WallClock;
-use crate::error::chain;
+use crate::error_chain::error_chain;
 
 /// Presents the authority's current leaf in every handshake.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ impl ResolvesServerCert for LeafResolver {
         self.authority
             .server_leaf(self.clock.now())
             .inspect_err(|error| {
-                tracing::error!(error = chain(error), "cannot issue the server certificate: the handshake fails")
+                tracing::error!(error = error_chain(error), "cannot issue the server certificate: the handshake fails")
             })
             .ok()
     }

@@ -1,12 +1,11 @@
 //! The complete test run of a component file.
 
-use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use data_encoding::BASE64;
-use linecamp_plugin_host::{Description, HostConfig, Limits, inspect};
+use linecamp_plugin_host::{Description, HostConfig, Limits, error_chain, inspect};
 use linecamp_provider::RecordSet;
 use linecamp_provider::http::HttpResponse;
 use serde_json::json;
@@ -80,7 +79,7 @@ pub fn check_component(path: &Path, check: CheckSetup) -> Report {
     let found = match inspect(path, &host_config(&check.compiler, Limits::default())) {
         Ok(found) => found,
         Err(error) => {
-            report.push("loads in the host", Verdict::Fail, chain(&error));
+            report.push("loads in the host", Verdict::Fail, error_chain(&error));
             return report;
         }
     };
@@ -97,7 +96,7 @@ pub fn check_component(path: &Path, check: CheckSetup) -> Report {
     let (plugin_dir, component) = match started {
         Ok(started) => started,
         Err(error) => {
-            report.push("starts in the host", Verdict::Fail, chain(&error));
+            report.push("starts in the host", Verdict::Fail, error_chain(&error));
             return report;
         }
     };
@@ -123,17 +122,6 @@ fn host_config(compiler: &Path, limits: Limits) -> HostConfig {
         publishers: Vec::new(),
         limits,
     }
-}
-
-/// Returns an error with its causes.
-fn chain(error: &dyn Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    words
 }
 
 /// Returns a setup with a service that has no data.
@@ -194,7 +182,7 @@ fn measure(report: &mut Report, harness: &Harness<'_>, plugin_dir: &PluginDir<'_
     let outcome = minimum_memory(harness, plugin_dir);
     let (verdict, evidence) = match outcome {
         Ok(bytes) => (Verdict::Note, format!("{} KiB of {} KiB", bytes / 1024, Limits::default().memory_bytes / 1024)),
-        Err(error) => (Verdict::Fail, chain(&error)),
+        Err(error) => (Verdict::Fail, error_chain(&error)),
     };
     report.push("memory to complete every call", verdict, evidence);
 }
