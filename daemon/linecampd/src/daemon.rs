@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 
 use linecamp_core::{DropIns, Facts, Site, SiteCommandError};
 use linecamp_model::{CommandId, Name, Now, ProviderReply, Refusal, Text};
-use linecamp_service::ServiceManager;
+use linecamp_service::{ServiceManager, StoreDriver, WriteResult};
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 
@@ -32,7 +32,7 @@ use crate::drive::facts::FactsDriver;
 use crate::drive::identity::SaveResult;
 use crate::drive::link::{LinkDriver, LinkReport};
 use crate::drive::plugins::{PluginDriver, PluginEvent};
-use crate::drive::store::{StoreDriver, WriteResult};
+use crate::drive::store::fault_of;
 use crate::error::DaemonError;
 use crate::labels_d::LabelsDir;
 use crate::link_log::LinkLog;
@@ -213,7 +213,7 @@ impl Daemon {
             Event::Store(WriteResult { write, result }) => {
                 match result {
                     Ok(()) => self.site.handle_persisted(write, now),
-                    Err(fault) => self.site.handle_persist_failed(write, fault, now),
+                    Err(kind) => self.site.handle_persist_failed(write, fault_of(kind), now),
                 }
                 self.manager.degraded(self.store.is_failing().then_some("cannot write to the site database"));
             }

@@ -10,10 +10,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use linecamp_core::{Fleet, FleetCommand, FleetCommandError, FleetOutput, StoreFault};
+use linecamp_core::{Fleet, FleetCommand, FleetCommandError, FleetOutput};
 use linecamp_model::{Actor, CommandId, Instant, Now, SessionId, WriteId};
-use linecamp_service::{Metrics, ServiceManager};
-use linecamp_store::Answer;
+use linecamp_proto::record::fleet_change;
+use linecamp_service::{Metrics, ServiceManager, StoreDriver, WriteResult};
+use linecamp_store::FaultKind;
 use linecamp_transport::{SystemClock, WallClock as _};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -21,7 +22,7 @@ use crate::commit_notifier::CommitNotifier;
 use crate::drive::link::LinkDriver;
 use crate::drive::plugin::PluginDriver;
 use crate::drive::session::{HandshakeStats, SessionNote};
-use crate::drive::store::{Answers, StoreDriver};
+use crate::drive::store::fault_of;
 use crate::metrics::LoopState;
 use crate::panics;
 use crate::session_stats::SessionStats;
@@ -44,7 +45,7 @@ enum Event {
     /// A watchdog notification to the service manager is due.
     WatchdogDue,
     /// The store answered a write.
-    Stored(Answer),
+    Stored(WriteResult),
     /// An operator sent a request.
     Request(Request),
     /// A session sent a note.
@@ -99,7 +100,6 @@ impl Clock {
 #[derive(Debug)]
 pub(crate) struct Inbox {
     pub(crate) stop: watch::Receiver<bool>,
-    pub(crate) answers: Answers,
     pub(crate) requests: mpsc::Receiver<Request>,
     pub(crate) sessions: mpsc::Receiver<(SessionId, SessionNote)>,
 }
@@ -139,7 +139,7 @@ impl ServerLoop {
                 () = stopped(&mut self.inbox.stop) => Event::Stop,
                 () = self.clock.reach(deadline) => Event::Timeout,
                 () = self.manager.due() => Event::WatchdogDue,
-                Some(answer) = self.inbox.answers.recv() => Event::Stored(answer),
+                result = self.store.answer() => Event::Stored(result),
                 Some(request) = self.inbox.requests.recv() => Event::Request(request),
                 Some((id, note)) = self.inbox.sessions.recv() => Event::Session(id, note),
             };
@@ -162,13 +162,13 @@ impl ServerLoop {
             }
             Event::Timeout => self.fleet.handle_timeout(now),
             Event::WatchdogDue => self.store.probe(ServiceManager::notify_alive),
-            Event::Stored(answer) => {
-                match self.store.settle(answer) {
-                    (write, Ok(())) => {
+            Event::Stored(WriteResult { write, result }) => {
+                match result {
+                    Ok(()) => {
                         self.commit_notifier.announce(write);
                         self.fleet.handle_persisted(write, now);
                     }
-                    (write, Err(fault)) => self.undo(write, fault, now),
+                    Err(kind) => self.undo(write, kind, now),
                 }
                 self.manager.degraded(self.store.is_failing().then_some("cannot write the fleet database"));
             }
@@ -197,10 +197,10 @@ impl ServerLoop {
             while let Some(output) = self.fleet.poll_output() {
                 self.perform(output);
             }
-            let Some((write, fault)) = self.store.take_rejected() else {
+            let Some(WriteResult { write, result: Err(kind) }) = self.store.take_rejected() else {
                 return;
             };
-            self.undo(write, fault, self.clock.now());
+            self.undo(write, kind, self.clock.now());
         }
     }
 
@@ -219,7 +219,7 @@ impl ServerLoop {
             }
             FleetOutput::Persist { write, changes } => {
                 self.commit_notifier.stage(write, &changes);
-                self.store.persist(write, &changes);
+                self.store.commit(write, changes.iter().map(fleet_change));
             }
             FleetOutput::TryStore(write) => self.store.try_room(write),
             FleetOutput::ResumeStore(write) => self.store.resume(write),
@@ -237,9 +237,9 @@ impl ServerLoop {
         }
     }
 
-    fn undo(&mut self, write: WriteId, fault: StoreFault, now: Now) {
+    fn undo(&mut self, write: WriteId, kind: FaultKind, now: Now) {
         self.commit_notifier.discard(write);
-        self.fleet.handle_persist_failed(write, fault, now);
+        self.fleet.handle_persist_failed(write, fault_of(kind), now);
     }
 
     /// Waits for outstanding store writes. Requests still in the queue are dropped, which fails them on the API side.
@@ -248,10 +248,8 @@ impl ServerLoop {
         while self.inbox.requests.try_recv().is_ok() {}
         let all = async {
             while !self.store.is_idle() {
-                let Some(answer) = self.inbox.answers.recv().await else {
-                    return;
-                };
-                self.handle_event(Event::Stored(answer));
+                let result = self.store.answer().await;
+                self.handle_event(Event::Stored(result));
                 self.perform_outputs();
             }
         };

@@ -19,7 +19,6 @@ use crate::config::Config;
 use crate::drive::link::LinkDriver;
 use crate::drive::plugin::PluginDriver;
 use crate::drive::session::{HandshakeStats, SESSION_NOTES_MAX};
-use crate::drive::store::StoreDriver;
 use crate::drive::{https, link, store};
 use crate::error::ServerError;
 use crate::fleet_client::FleetClient;
@@ -100,8 +99,8 @@ impl Server {
         let server_loop = ServerLoop {
             fleet,
             clock,
-            inbox: Inbox { stop: stopping, answers: opened.answers, requests, sessions },
-            store: StoreDriver::new(opened.store),
+            inbox: Inbox { stop: stopping, requests, sessions },
+            store: opened.store,
             link: LinkDriver::new(authority),
             plugins: PluginDriver::new(plugins),
             commit_notifier,

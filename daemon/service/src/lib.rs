@@ -3,7 +3,7 @@
 //! | item | purpose |
 //! |---|---|
 //! | [`ServiceManager`] | notifications to systemd |
-//! | [`Commits`] | counters of writes to a store |
+//! | [`StoreDriver`], [`Commits`] | a store as a loop uses it, and counters of its writes |
 //! | [`Journal`] | the systemd journal, over its native protocol |
 //! | [`ConnectionLimiter`] | fair shares of the connections of a port or a socket |
 //! | [`TokenBuckets`] | rate limits per source |
@@ -21,6 +21,7 @@ mod journal;
 mod metrics;
 mod rates;
 mod shares;
+mod store_driver;
 mod supervisor;
 
 pub use commits::Commits;
@@ -30,4 +31,5 @@ pub use journal::{Entry, Journal, Priority};
 pub use metrics::{Family, Kind, METRICS_CONTENT_TYPE, Metrics};
 pub use rates::{RateLimit, TokenBucket, TokenBuckets};
 pub use shares::{Admission, Class, ConnectionId, ConnectionShares, ShareLimits};
+pub use store_driver::{OpenedStore, StoreDriver, WriteResult};
 pub use supervisor::ServiceManager;

@@ -17,7 +17,7 @@ use crate::drive::facts::FactsDriver;
 use crate::drive::identity::SaveResult;
 use crate::drive::link::LinkDriver;
 use crate::drive::plugins::PluginDriver;
-use crate::drive::store::{OpenedStore, StoreDriver};
+use crate::drive::store::{self, OpenedDatabase};
 use crate::error::DaemonError;
 use crate::labels_d::LabelsDir;
 use crate::link_log::LinkLog;
@@ -27,7 +27,7 @@ use crate::metrics::Counters;
 impl Daemon {
     /// Opens everything except the local socket.
     pub(crate) fn open(guard: DataDirGuard, setup: Setup) -> Result<Self, DaemonError> {
-        let OpenedStore { driver: store, records, damaged } = StoreDriver::open(&guard.directory.database())?;
+        let OpenedDatabase { store, records, damaged } = store::open(&guard.directory.database())?;
         let clock = Clock::start();
         let config = SiteConfig {
             daemon_version: Text::lossy(env!("CARGO_PKG_VERSION")),
@@ -73,7 +73,7 @@ impl Daemon {
         match self.open_local_socket() {
             Ok(()) => {}
             // The link is useful even without the local socket.
-            Err(error) if self.store.is_unwritable || error.is_disk_error() => {
+            Err(error) if self.store.is_failing() || error.is_disk_error() => {
                 tracing::warn!(
                     problem = error_chain(&error),
                     "cannot open the local socket; retrying in the background"

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use linecamp_core::{LossReason, Purpose, SiteOutput};
 use linecamp_model::{ServerAddress, SessionId};
 use linecamp_plugin_host::ProviderCall;
+use linecamp_proto::record::site_change;
 use linecamp_transport::error_chain;
 
 use super::{Daemon, Event, Notice};
@@ -36,12 +37,12 @@ impl Daemon {
             }
             SiteOutput::Hangup { dial, refusal } => self.link.hang_up(dial, refusal),
             SiteOutput::Persist { write, changes } => {
-                let rejected = self.store.commit(write, &changes);
-                self.pending.extend(rejected.map(Event::Store));
+                self.store.commit(write, changes.iter().map(site_change));
+                self.pending.extend(self.store.take_rejected().map(Event::Store));
             }
             SiteOutput::TryStore(write) => {
-                let rejected = self.store.try_room(write);
-                self.pending.extend(rejected.map(Event::Store));
+                self.store.try_room(write);
+                self.pending.extend(self.store.take_rejected().map(Event::Store));
             }
             SiteOutput::ResumeStore(write) => self.store.resume(write),
             SiteOutput::SaveIdentity(grant) => {

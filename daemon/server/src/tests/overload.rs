@@ -10,6 +10,7 @@ use linecamp_core::{
 use linecamp_model::limits::{LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_OWNER_MAX};
 use linecamp_model::{FleetChange, LabelKey, LabelPatch, LabelValue, Name, SecretHash, TokenId};
 use linecamp_proto::VERSIONS;
+use linecamp_service::StoreDriver;
 use linecamp_store::{Kind, OnDamage, QUEUE_WRITES_MAX, Store};
 use linecamp_transport::Authority;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -19,7 +20,7 @@ use super::fixture::soon;
 use crate::commit_notifier::CommitNotifier;
 use crate::drive::link::LinkDriver;
 use crate::drive::plugin::PluginDriver;
-use crate::drive::store::{self, StoreDriver};
+use crate::drive::store;
 use crate::plugin_folder::PluginFolder;
 use crate::server::{Clock, Inbox, PendingReplies, REQUESTS_MAX, Request, ServerLoop};
 use crate::session_stats::SessionStats;
@@ -128,8 +129,8 @@ fn held_up(
     let server_loop = ServerLoop {
         fleet: Fleet::new(config, SavedFleet::default(), Rng::new(1), clock.now()),
         clock,
-        inbox: Inbox { stop: stopping, answers, requests: inbox, sessions },
-        store: StoreDriver::new(opened.store),
+        inbox: Inbox { stop: stopping, requests: inbox, sessions },
+        store: StoreDriver::new(opened.store, Kind::Fleet, answers),
         link: LinkDriver::new(Arc::new(Authority::load(&layout.ca()).unwrap())),
         plugins: PluginDriver::new(Arc::new(PluginFolder::open(layout.plugins(), []).unwrap())),
         commit_notifier: CommitNotifier::new(0),
