@@ -15,7 +15,7 @@ const OURS: [(&str, &[&str]); 26] = [
     ("linecamp-core", &["linecamp-model"]),
     ("linecamp-service", &["linecamp-model", "linecamp-store"]),
     ("linecamp-table", &[]),
-    ("linecamp-doctor", &["linecamp-model", "linecamp-transport"]),
+    ("linecamp-doctor", &["linecamp-model", "linecamp-table", "linecamp-transport"]),
     ("linecamp-store", &["linecamp-model"]),
     ("linecamp-transport", &["linecamp-proto", "linecamp-model"]),
     ("linecamp-plugin-host", &["linecamp-model", "linecamp-transport"]),
@@ -34,7 +34,7 @@ const OURS: [(&str, &[&str]); 26] = [
     // A malicious plugin does not use the SDK.
     ("malicious-plugin", &[]),
     ("linecamp-pages", &[]),
-    ("xtask", &[]),
+    ("xtask", &["linecamp-table"]),
     // For the fuzz targets, which call decoders directly, and for plugins tested with real name servers.
     ("linecamp-tests", &["linecamp-model", "linecamp-plugin-host", "linecamp-proto"]),
     ("linecamp-bench", &BELOW_BENCH),
@@ -49,7 +49,7 @@ const BELOW_CLI: [&str; 7] = [
     "linecamp-testkit",
     "linecamp-transport",
 ];
-const BELOW_SERVER: [&str; 8] = [
+const BELOW_SERVER: [&str; 9] = [
     "linecamp-core",
     "linecamp-doctor",
     "linecamp-model",
@@ -57,6 +57,7 @@ const BELOW_SERVER: [&str; 8] = [
     "linecamp-proto",
     "linecamp-service",
     "linecamp-store",
+    "linecamp-table",
     "linecamp-transport",
 ];
 /// The bench measures the server's parts, and plugins.
@@ -70,7 +71,7 @@ const BELOW_BENCH: [&str; 7] = [
     "linecamp-transport",
 ];
 const BELOW_PLUGIN: [&str; 2] = ["linecamp-provider", "linecamp-testkit"];
-const BELOW_DAEMON: [&str; 9] = [
+const BELOW_DAEMON: [&str; 10] = [
     "linecamp-core",
     "linecamp-doctor",
     "linecamp-model",
@@ -79,6 +80,7 @@ const BELOW_DAEMON: [&str; 9] = [
     "linecamp-proto",
     "linecamp-service",
     "linecamp-store",
+    "linecamp-table",
     "linecamp-transport",
 ];
 

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use linecamp_table::Table;
 use serde::Serialize;
 
 use crate::redact::Redactor;
@@ -153,10 +154,8 @@ impl Bundle {
 
     fn readme(&self) -> String {
         let mut text = format!("{}\n\nContents:\n\n", self.redactor.text(&self.title));
-        let width = self.files.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
-        for (name, what, _) in &self.files {
-            text += &format!("  {name:<width$}  {what}\n");
-        }
+        let files = self.files.iter().map(|(name, what, _)| [name.into(), what.into()]);
+        text += &Table::bare().empty("").indent("  ").with(files).render(false);
         if 0 < self.left_out {
             text += &format!("\n{} more files were left out: a bundle has at most {FILES_MAX}.\n", self.left_out);
         }

@@ -1,6 +1,6 @@
 //! Formatting a report for a terminal.
 
-use std::fmt::Write as _;
+use linecamp_table::Table;
 
 use crate::finding::{Report, Verdict};
 use crate::run::Progress;
@@ -10,20 +10,13 @@ const WAITS_SHOWN: usize = 4;
 
 /// Formats a report for people: a line for each check with its remedy below it, and a summary line.
 pub fn table(report: &Report) -> String {
-    let label = |name: &str, subject: &str| match subject {
-        "" => name.to_owned(),
-        subject => format!("{name} {subject}"),
-    };
-    let names: Vec<_> = report.checks.iter().map(|finding| label(finding.name, &finding.subject)).collect();
-    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-    let mut text = String::new();
-    for (finding, name) in report.checks.iter().zip(names) {
-        // Writing to a string does not fail.
-        let _ = writeln!(text, "{:<7}  {name:<width$}  {}", finding.verdict.label(), finding.evidence);
-        if let Some(remedy) = &finding.remedy {
-            let _ = writeln!(text, "{:<7}  {:<width$}  fix: {remedy}", "", "");
-        }
-    }
+    let rows = report.checks.iter().flat_map(|finding| {
+        let name = format!("{} {}", finding.name, finding.subject);
+        let check = [finding.verdict.label().into(), name.trim_end().into(), (&finding.evidence).into()];
+        let remedy = finding.remedy.as_ref().map(|remedy| ["".into(), "".into(), format!("fix: {remedy}").into()]);
+        [Some(check), remedy].into_iter().flatten()
+    });
+    let text = Table::bare().empty("").with(rows).render(false);
     text + &summary(report) + "\n"
 }
 

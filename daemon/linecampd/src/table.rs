@@ -3,9 +3,7 @@
 use linecamp_plugin_host::{PluginReport, SecretRequirement};
 use linecamp_proto::api::Label;
 use linecamp_proto::local::{LocalHost, LocalLabels, LocalProvider, LocalRecord, LocalStatus, WhyLine};
-
-/// The gap between two columns.
-const GAP: &str = "  ";
+use linecamp_table::{Cell, Table};
 
 const UNKNOWN: &str = "-";
 
@@ -15,18 +13,17 @@ pub(crate) fn status(status: &LocalStatus) -> String {
     let link = format!("{} since {}", status.link.state, status.link.since);
     let spec = format!("applied {}, converged {}", status.applied_generation, status.converged_generation);
     let events = format!("{} queued, {} dropped", status.outbox_events, status.events_dropped);
-    let row = |name: &str, value: String| vec![name.to_owned(), value];
-    let mut text = lay_out(&[
-        row("site", or_unknown(&status.name)),
-        row("id", or_unknown(&status.id)),
-        row("environment", or_unknown(&status.environment)),
-        row("target", or_unknown(&status.target)),
-        row("link", link),
-        row("", status.link_doing.clone()),
-        row("spec", spec),
-        row("events", events),
-        row("certificate", format!("until {}", or_unknown(&status.certificate_expires_at))),
-        row("daemon", status.daemon_version.clone()),
+    let mut text = properties([
+        ("site", or_unknown(&status.name)),
+        ("id", or_unknown(&status.id)),
+        ("environment", or_unknown(&status.environment)),
+        ("target", or_unknown(&status.target)),
+        ("link", link),
+        ("", status.link_doing.clone()),
+        ("spec", spec),
+        ("events", events),
+        ("certificate", format!("until {}", or_unknown(&status.certificate_expires_at))),
+        ("daemon", status.daemon_version.clone()),
     ]);
     for condition in &status.conditions {
         text += &format!("! {} since {}: {}\n", condition.kind, condition.since, condition.detail);
@@ -40,16 +37,11 @@ pub(crate) fn status(status: &LocalStatus) -> String {
 
 /// Formats what each part of the daemon is waiting for.
 pub(crate) fn why(lines: &[WhyLine]) -> String {
-    let mut rows = vec![header(&["PART", "STATE", "NEXT"])];
-    rows.extend(lines.iter().map(|line| {
-        let next = line.next.as_ref();
-        vec![
-            line.part.clone(),
-            line.state.clone(),
-            next.map_or_else(|| UNKNOWN.to_owned(), |next| format!("{} at {}", next.does, next.at)),
-        ]
-    }));
-    lay_out(&rows)
+    let rows = lines.iter().map(|line| {
+        let next = line.next.as_ref().map(|next| format!("{} at {}", next.does, next.at));
+        [line.part.as_str().into(), line.state.as_str().into(), next.unwrap_or_default().into()]
+    });
+    Table::new(["PART", "STATE", "NEXT"]).with(rows).render(false)
 }
 
 /// Formats the labels effective for the gateway host, including those of the site.
@@ -60,56 +52,53 @@ pub(crate) fn labels(labels: &LocalLabels) -> String {
 
 /// Formats the site's hosts.
 pub(crate) fn hosts(hosts: &[LocalHost]) -> String {
-    let mut rows = vec![header(&["HOST", "ORIGIN", "TARGET", "LABELS"])];
-    rows.extend(hosts.iter().map(|host| {
-        vec![
-            host.name.clone().unwrap_or_else(|| host.id.clone()),
-            host.origin.clone(),
-            host.target.clone().unwrap_or_else(|| UNKNOWN.to_owned()),
-            host.labels.len().to_string(),
+    let rows = hosts.iter().map(|host| {
+        [
+            host.name.as_ref().unwrap_or(&host.id).into(),
+            host.origin.as_str().into(),
+            host.target.as_deref().unwrap_or_default().into(),
+            host.labels.len().to_string().into(),
         ]
-    }));
-    lay_out(&rows)
+    });
+    Table::new(["HOST", "ORIGIN", "TARGET", "LABELS"]).with(rows).render(false)
 }
 
 /// Formats the site's providers, the endpoints each may reach, and its errors.
 pub(crate) fn providers(providers: &[LocalProvider]) -> String {
-    let mut rows = vec![header(&["PROVIDER", "ORIGIN", "PLUGIN", "RECORDS", "FAILED", "MAY REACH", "FAILURE"])];
-    rows.extend(providers.iter().map(|provider| {
+    let rows = providers.iter().map(|provider| {
         let settings = provider.settings.as_ref();
         let grants = settings.map(|settings| [settings.reach.clone(), settings.reach_private.clone()].concat());
-        let grants = grants.filter(|grants| !grants.is_empty()).map(|grants| grants.join(" "));
-        vec![
-            provider.name.clone(),
-            provider.origin.clone(),
-            provider.plugin.clone(),
-            provider.records.to_string(),
-            provider.records_failed.to_string(),
-            grants.unwrap_or_else(|| UNKNOWN.to_owned()),
-            provider.failure.clone().unwrap_or_else(|| UNKNOWN.to_owned()),
+        [
+            provider.name.as_str().into(),
+            provider.origin.as_str().into(),
+            provider.plugin.as_str().into(),
+            provider.records.to_string().into(),
+            provider.records_failed.to_string().into(),
+            grants.unwrap_or_default().join(" ").into(),
+            provider.failure.as_deref().unwrap_or_default().into(),
         ]
-    }));
-    lay_out(&rows)
+    });
+    Table::new(["PROVIDER", "ORIGIN", "PLUGIN", "RECORDS", "FAILED", "MAY REACH", "FAILURE"]).with(rows).render(false)
 }
 
 /// Formats DNS records and their states.
 pub(crate) fn records(records: &[LocalRecord]) -> String {
-    let mut rows =
-        vec![header(&["RECORD", "TYPE", "DESIRED", "OBSERVED", "OBSERVED AT", "STATE", "PROVIDER", "DETAIL"])];
-    rows.extend(records.iter().map(|record| {
-        let values = record.values.join(" ");
-        vec![
-            record.name.clone(),
-            record.rtype.clone(),
-            if values.is_empty() { UNKNOWN.to_owned() } else { values },
-            observed(record),
-            record.observed_at.clone().unwrap_or_else(|| UNKNOWN.to_owned()),
-            record.state.clone(),
-            record.provider.clone(),
-            record.failure.clone().filter(|_| record.detail.is_empty()).unwrap_or_else(|| record.detail.clone()),
+    let rows = records.iter().map(|record| {
+        let failure = record.failure.as_ref().filter(|_| record.detail.is_empty());
+        [
+            record.name.as_str().into(),
+            record.rtype.as_str().into(),
+            record.values.join(" ").into(),
+            observed(record).into(),
+            record.observed_at.as_deref().unwrap_or_default().into(),
+            record.state.as_str().into(),
+            record.provider.as_str().into(),
+            failure.unwrap_or(&record.detail).into(),
         ]
-    }));
-    lay_out(&rows)
+    });
+    Table::new(["RECORD", "TYPE", "DESIRED", "OBSERVED", "OBSERVED AT", "STATE", "PROVIDER", "DETAIL"])
+        .with(rows)
+        .render(false)
 }
 
 /// Formats the observed values.
@@ -124,59 +113,36 @@ fn observed(record: &LocalRecord) -> String {
 /// Formats the description of a plugin.
 pub(crate) fn plugin(report: &PluginReport) -> String {
     let about = &report.description;
-    let row = |name: &str, value: String| vec![name.to_owned(), value];
     let list = |values: Vec<String>| if values.is_empty() { UNKNOWN.to_owned() } else { values.join(", ") };
     let secret = |secret: &SecretRequirement| {
         format!("{} ({}{})", secret.name, secret.summary, if secret.is_required { "" } else { "; optional" })
     };
-    lay_out(&[
-        row("plugin", format!("{} {}", about.name, about.version)),
-        row("", about.summary.to_string()),
-        row("file", report.path.display().to_string()),
-        row("digest", report.digest.to_string()),
-        row("bytes", report.bytes.to_string()),
-        row("endpoints", list(about.endpoints.iter().map(ToString::to_string).collect())),
-        row("secrets", list(about.secrets.iter().map(secret).collect())),
-        row("imports", list(report.imports.clone())),
+    properties([
+        ("plugin", format!("{} {}", about.name, about.version)),
+        ("", about.summary.to_string()),
+        ("file", report.path.display().to_string()),
+        ("digest", report.digest.to_string()),
+        ("bytes", report.bytes.to_string()),
+        ("endpoints", list(about.endpoints.iter().map(ToString::to_string).collect())),
+        ("secrets", list(about.secrets.iter().map(secret).collect())),
+        ("imports", list(report.imports.clone())),
     ])
 }
 
 fn label_table(labels: &[Label]) -> String {
-    let mut rows = vec![header(&["KEY", "VALUE", "OWNER", "LEVEL", "SINCE"])];
-    rows.extend(labels.iter().map(|label| {
-        let columns = [&label.key, &label.value, &label.owner, &label.level, &label.since];
-        columns.map(Clone::clone).to_vec()
-    }));
-    lay_out(&rows)
+    let rows =
+        labels.iter().map(|label| [&label.key, &label.value, &label.owner, &label.level, &label.since].map(Cell::from));
+    Table::new(["KEY", "VALUE", "OWNER", "LEVEL", "SINCE"]).with(rows).render(false)
 }
 
-fn header(names: &[&str]) -> Vec<String> {
-    names.iter().map(|name| (*name).to_owned()).collect()
-}
-
-/// Aligns columns to their longest cell, counted in characters. The last column has no trailing spaces.
-fn lay_out(rows: &[Vec<String>]) -> String {
-    let width_of = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let mut text = String::new();
-    for row in rows {
-        let cells = row.iter().enumerate();
-        let padded: Vec<_> =
-            cells.map(|(column, cell)| format!("{cell:width$}", width = width_of(column).unwrap_or(0))).collect();
-        text += padded.join(GAP).trim_end();
-        text.push('\n');
-    }
-    text
+/// Formats names and values, one pair a line.
+fn properties<const ROWS: usize>(rows: [(&str, String); ROWS]) -> String {
+    Table::bare().empty("").with(rows.map(|(name, value)| [name.into(), value.into()])).render(false)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn columns_are_as_wide_as_their_longest_cell() {
-        let rows = [header(&["KEY", "VALUE"]), header(&["é", "x y"]), header(&["rack-42", ""])];
-        assert_eq!(lay_out(&rows), "KEY      VALUE\né        x y\nrack-42\n");
-    }
 
     #[test]
     fn host_labels_include_inherited_site_labels() {

@@ -23,6 +23,7 @@ use linecamp_server::{
     Config, DATA_DIR_DEFAULT, FILE_DEFAULT, Layout, Overrides, SAMPLE, ServerError, ServerUrl, create_key, doctor,
     init, keys, remove_key,
 };
+use linecamp_table::Table;
 use linecamp_transport::error_chain;
 use serde_json::json;
 
@@ -249,8 +250,9 @@ fn run_key(command: Key) -> Result<(), Failure> {
         }
         Key::Ls { data } => {
             let keys = keys(&Layout::new(data.dir))?;
-            let lines: Vec<_> = keys.iter().map(|key| format!("{:<24}{}", key.name, key.created_at)).collect();
-            print_lines(&lines)
+            let rows = keys.iter().map(|key| [key.name.as_str().into(), key.created_at.to_string().into()]);
+            let table = Table::bare().with(rows).render(false);
+            print_lines(&table.lines().map(str::to_owned).collect::<Vec<_>>())
         }
         Key::Rm { data, name } => {
             remove_key(&Layout::new(data.dir), name.clone())?;

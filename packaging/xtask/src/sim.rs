@@ -1,6 +1,7 @@
 //! `cargo xtask sim`: the fleet simulator, built for speed, and its benchmark.
 
 use anyhow::{Context, ensure};
+use linecamp_table::{Align, Table};
 use serde_json::Value;
 
 use crate::run::{cargo, read, say, step};
@@ -42,13 +43,14 @@ pub(crate) fn bench() -> anyhow::Result<()> {
         Line { what: "quic: 500 sites, 24 hours, with faults", measured: wall(&quic)?, bound: 180.0, unit: "s" },
         Line { what: "quic: memory of a site", measured: each(&quic, &small_quic)?, bound: 200.0, unit: "KB" },
     ];
-    println!("\n{:<44}{:>12}{:>14}  result", "measurement", "measured", "limit");
-    for line in &lines {
+    let rows = lines.iter().map(|line| {
         let result = if line.measured <= line.bound { "ok" } else { "EXCEEDED" };
         let (measured, bound) =
             (format!("{:.1} {}", line.measured, line.unit), format!("≤ {} {}", line.bound, line.unit));
-        println!("{:<44}{measured:>12}{bound:>14}  {result}", line.what);
-    }
+        [line.what.into(), measured.into(), bound.into(), result.into()]
+    });
+    let table = Table::new(["measurement", "measured", "limit", "result"]).with(rows);
+    print!("\n{}", table.align([Align::Left, Align::Right, Align::Right, Align::Left]).render(false));
     for (mode, outcome) in [("model", &model), ("quic", &quic)] {
         println!("{mode}: {:.0} events per second", number(outcome, "/events")? / wall(outcome)?);
     }

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use linecamp_table::{Align, Table};
 use rustix::param::clock_ticks_per_second;
 
 use crate::run::say;
@@ -58,7 +59,7 @@ impl Ledger {
 
     /// Prints the ledger, and a warning if the run took longer than `limit`.
     pub(super) fn print(&self, tier: &str, limit: Duration) {
-        table(&self.lines).iter().for_each(|line| say(line));
+        table(&self.lines).lines().for_each(say);
         if limit < self.took() {
             say(&format!(
                 "OUTGROWN: the {tier} tier took {:.0} min; its limit is {:.0} min. See the table above for what grew",
@@ -69,20 +70,22 @@ impl Ledger {
     }
 }
 
-fn table(lines: &[Line]) -> Vec<String> {
-    let row = |part: &str, tests: &str, took: &str, computed: &str| {
-        format!("{part:<44}{tests:>7}{took:>10}{computed:>16}").trim_end().to_owned()
+fn table(lines: &[Line]) -> String {
+    let seconds = |took: Duration| format!("{:.1}", took.as_secs_f64());
+    let cpu = |computed: Duration| format!("{:.1}", minutes(computed));
+    let row = |line: &Line| {
+        let tests = line.tests.map(|tests| tests.to_string()).unwrap_or_default();
+        let computed = line.computed.map(cpu).unwrap_or_default();
+        [line.part.as_str().into(), tests.into(), seconds(line.took).into(), computed.into()]
     };
-    let mut rows = vec![row("part or suite", "tests", "seconds", "CPU min")];
-    rows.extend(lines.iter().map(|line| {
-        let tests = line.tests.map_or_else(String::new, |tests| tests.to_string());
-        let computed = line.computed.map_or_else(String::new, |computed| format!("{:.1}", minutes(computed)));
-        row(&line.part, &tests, &format!("{:.1}", line.took.as_secs_f64()), &computed)
-    }));
-    let computed = minutes(lines.iter().filter_map(|line| line.computed).sum());
-    let took: Duration = lines.iter().filter(|line| line.computed.is_some()).map(|line| line.took).sum();
-    rows.push(row("all parts", "", &format!("{:.1}", took.as_secs_f64()), &format!("{computed:.1}")));
-    rows
+    let computed = lines.iter().filter_map(|line| line.computed).sum();
+    let took = lines.iter().filter(|line| line.computed.is_some()).map(|line| line.took).sum();
+    Table::new(["part or suite", "tests", "seconds", "CPU min"])
+        .align([Align::Left, Align::Right, Align::Right, Align::Right])
+        .empty("")
+        .with(lines.iter().map(row))
+        .with([["all parts".into(), "".into(), seconds(took).into(), cpu(computed).into()]])
+        .render(false)
 }
 
 /// Parses a JUnit report: a suite's seconds are the sum of its tests'.
@@ -130,13 +133,13 @@ mod tests {
             computed: Some(Duration::from_secs(120)),
         }];
         lines.extend(suites(report));
-        let expected = [
-            "part or suite                                 tests   seconds         CPU min",
-            "building                                                 90.0             2.0",
-            "  core                                            2       1.8",
-            "  it                                              0       0.0",
-            "all parts                                                90.0             2.0",
-        ];
+        let expected = "\
+part or suite  tests  seconds  CPU min
+building                 90.0      2.0
+  core             2      1.8
+  it               0      0.0
+all parts                90.0      2.0
+";
         assert_eq!(table(&lines), expected);
     }
 
