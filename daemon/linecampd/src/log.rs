@@ -11,15 +11,12 @@
 //! In the journal, an event's fields become the entry's fields, and every entry has `SITE` once the site's name is
 //! known.
 
-use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{PoisonError, RwLock};
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use linecamp_model::WallTime;
-use linecamp_service::{Entry, Journal, Priority};
-use tracing::field::{Field, Visit};
+use linecamp_service::{Journal, LogLine};
+use linecamp_transport::{SystemClock, WallClock as _};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Metadata, Subscriber, span};
 
@@ -78,14 +75,12 @@ impl Log {
     }
 
     /// Writes the event to the journal. Returns false if no journal is reachable.
-    fn write_to_journal(&self, metadata: &Metadata<'_>, mut line: Line) -> bool {
+    fn write_to_journal(&self, metadata: &Metadata<'_>, mut line: LogLine) -> bool {
         let Some(journal) = &self.journal else { return false };
-        let message = line.text();
         if let Some(site) = SITE.read().unwrap_or_else(PoisonError::into_inner).clone() {
             line.fields.push(("site".to_owned(), site));
         }
-        let priority = Priority::of(*metadata.level());
-        journal.send(&Entry { priority, target: metadata.target(), message: &message, fields: &line.fields })
+        line.send(journal, metadata)
     }
 }
 
@@ -99,14 +94,12 @@ impl Subscriber for Log {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut line = Line::default();
-        event.record(&mut line);
+        let line = LogLine::of(event);
         let text = line.text();
         if self.write_to_journal(event.metadata(), line) {
             return;
         }
-        let wall = WallTime::EPOCH + SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut text = format!("{wall} {:5} {text}", label(*event.metadata().level()));
+        let mut text = format!("{} {:5} {text}", SystemClock.now(), label(*event.metadata().level()));
         text = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
         text.push('\n');
         // A failed write to stderr cannot be reported.
@@ -130,45 +123,6 @@ const fn label(level: Level) -> &'static str {
         Level::INFO => "INFO",
         Level::DEBUG => "DEBUG",
         Level::TRACE => "TRACE",
-    }
-}
-
-#[derive(Default)]
-struct Line {
-    message: String,
-    /// The fields formatted for a line.
-    shown: String,
-    /// The fields formatted for the journal.
-    fields: Vec<(String, String)>,
-}
-
-impl Line {
-    fn text(&self) -> String {
-        format!("{}{}", self.message, self.shown)
-    }
-
-    fn add(&mut self, name: &str, shown: &str, value: &str) {
-        // Writing to a string does not fail.
-        let _ = write!(self.shown, " {name}={shown}");
-        self.fields.push((name.to_owned(), value.to_owned()));
-    }
-}
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let value = format!("{value:?}");
-        match field.name() {
-            "message" => self.message = value,
-            name => self.add(name, &value, &value),
-        }
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        match field.name() {
-            "message" => value.clone_into(&mut self.message),
-            // Text on a line needs delimiters; a journal field does not.
-            name => self.add(name, &format!("{value:?}"), value),
-        }
     }
 }
 

@@ -3,11 +3,9 @@
 //! In the journal, the fields of an event and of its enclosing spans become fields of the entry: `journalctl SITE=…`
 //! finds the log of a site's sessions. The log filter can be replaced at run time.
 
-use std::fmt::{self, Write as _};
 use std::io;
 
-use linecamp_service::{Entry, Journal, Priority};
-use tracing::field::{Field, Visit};
+use linecamp_service::{Journal, LogLine};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::Targets;
@@ -81,7 +79,7 @@ struct Fields(Vec<(String, String)>);
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for JournalLayer {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let mut line = Line::default();
+        let mut line = LogLine::default();
         attributes.record(&mut line);
         if let Some(span) = context.span(id) {
             span.extensions_mut().insert(Fields(line.fields));
@@ -89,7 +87,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for JournalLayer {
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        let mut line = Line::default();
+        let mut line = LogLine::default();
         values.record(&mut line);
         if let Some(span) = context.span(id)
             && let Some(Fields(fields)) = span.extensions_mut().get_mut()
@@ -99,13 +97,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for JournalLayer {
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut line = Line::default();
-        event.record(&mut line);
-        let mut message = std::mem::take(&mut line.message);
-        for (name, value) in &line.fields {
-            // Writing to a string cannot fail.
-            let _ = write!(message, " {name}={value}");
-        }
+        let mut line = LogLine::of(event);
         for span in context.event_scope(event).into_iter().flatten() {
             if let Some(Fields(fields)) = span.extensions().get() {
                 let outer = fields.iter().filter(|(name, _)| !line.fields.iter().any(|(inner, _)| inner == name));
@@ -114,42 +106,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for JournalLayer {
             }
         }
         let metadata = event.metadata();
-        let entry = Entry {
-            priority: Priority::of(*metadata.level()),
-            target: metadata.target(),
-            message: &message,
-            fields: &line.fields,
-        };
-        if !self.journal.send(&entry) {
+        if !line.send(&self.journal, metadata) {
             // If the journal is unavailable, write the line to stderr; there is nobody to report an error of that to.
-            let line = message.replace(char::is_control, "?");
+            let line = line.text().replace(char::is_control, "?");
             drop(io::Write::write_all(&mut io::stderr().lock(), format!("{} {line}\n", metadata.level()).as_bytes()));
         }
-    }
-}
-
-#[derive(Default)]
-struct Line {
-    message: String,
-    fields: Vec<(String, String)>,
-}
-
-impl Line {
-    fn add(&mut self, field: &Field, value: String) {
-        match field.name() {
-            "message" => self.message = value,
-            name => self.fields.push((name.to_owned(), value)),
-        }
-    }
-}
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.add(field, format!("{value:?}"));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field, value.to_owned());
     }
 }
 
@@ -178,7 +139,7 @@ mod tests {
         let count = socket.recv(&mut bytes).unwrap();
         assert_eq!(
             String::from_utf8_lossy(&bytes[..count]),
-            "MESSAGE=link up site=camp call=POST /x\nPRIORITY=6\nSYSLOG_IDENTIFIER=linecamp-server\nTARGET=part\n\
+            "MESSAGE=link up site=\"camp\" call=\"POST /x\"\nPRIORITY=6\nSYSLOG_IDENTIFIER=linecamp-server\nTARGET=part\n\
              SITE=camp\nCALL=POST /x\nSESSION=7\n"
         );
     }

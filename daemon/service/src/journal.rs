@@ -42,7 +42,7 @@ const OWN_FIELDS: [&str; 5] = ["MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER", "TARG
 
 /// The severity, with the values of `syslog(3)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Priority {
+pub(crate) enum Priority {
     /// The program no longer does its job.
     Error = 3,
     /// Needs attention.
@@ -55,7 +55,7 @@ pub enum Priority {
 
 impl Priority {
     /// Returns the journal priority of a log level.
-    pub const fn of(level: Level) -> Self {
+    pub(crate) const fn of(level: Level) -> Self {
         match level {
             Level::ERROR => Self::Error,
             Level::WARN => Self::Warning,
@@ -67,15 +67,15 @@ impl Priority {
 
 /// A journal entry.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry<'a> {
+pub(crate) struct Entry<'a> {
     /// The severity.
-    pub priority: Priority,
+    pub(crate) priority: Priority,
     /// The part of the program that logs it.
-    pub target: &'a str,
+    pub(crate) target: &'a str,
     /// The message.
-    pub message: &'a str,
+    pub(crate) message: &'a str,
     /// The event's fields, with their names in the code.
-    pub fields: &'a [(String, String)],
+    pub(crate) fields: &'a [(String, String)],
 }
 
 /// A connection to the journal's socket.
@@ -107,7 +107,7 @@ impl Journal {
     }
 
     /// Sends an entry, or counts it as lost. Never blocks. Returns false if the journal no longer exists.
-    pub fn send(&self, entry: &Entry<'_>) -> bool {
+    pub(crate) fn send(&self, entry: &Entry<'_>) -> bool {
         let lost = self.lost.load(Ordering::Relaxed);
         match self.socket.send_to(self.datagram(entry, lost).as_bytes(), &self.path) {
             Ok(_) => {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`ServiceManager`] | notifications to systemd |
 //! | [`StoreDriver`], [`Commits`] | a store as a loop uses it, and counters of its writes |
-//! | [`Journal`] | the systemd journal, over its native protocol |
+//! | [`Journal`], [`LogLine`] | the systemd journal, over its native protocol, and an event as one line or entry |
 //! | [`ConnectionLimiter`] | fair shares of the connections of a port or a socket |
 //! | [`TokenBuckets`] | rate limits per source |
 //! | [`Metrics`] | metrics in the Prometheus text format |
@@ -18,6 +18,7 @@ mod commits;
 mod config_layers;
 mod connections;
 mod journal;
+mod log_line;
 mod metrics;
 mod rates;
 mod shares;
@@ -27,7 +28,8 @@ mod supervisor;
 pub use commits::Commits;
 pub use config_layers::{DROP_INS_MAX, FILE_BYTES_MAX, LayeredConfig, LayersError, Place, line_of, read_text};
 pub use connections::{ConnectionCounts, ConnectionLimiter, ConnectionPermit, Network};
-pub use journal::{Entry, Journal, Priority};
+pub use journal::Journal;
+pub use log_line::LogLine;
 pub use metrics::{Family, Kind, METRICS_CONTENT_TYPE, Metrics};
 pub use rates::{RateLimit, TokenBucket, TokenBuckets};
 pub use shares::{Admission, Class, ConnectionId, ConnectionShares, ShareLimits};
