@@ -13,7 +13,7 @@ const OURS: [(&str, &[&str]); 26] = [
     ("linecamp-model", &[]),
     ("linecamp-proto", &["linecamp-model"]),
     ("linecamp-core", &["linecamp-model"]),
-    ("linecamp-service", &["linecamp-model", "linecamp-store"]),
+    ("linecamp-service", &["linecamp-model", "linecamp-store", "linecamp-transport"]),
     ("linecamp-table", &[]),
     ("linecamp-doctor", &["linecamp-model", "linecamp-table", "linecamp-transport"]),
     ("linecamp-store", &["linecamp-model"]),

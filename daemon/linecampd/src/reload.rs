@@ -5,11 +5,8 @@
 //! resumes from the database, as after a restart. Changes that need a restart of the process are reported. An invalid
 //! configuration changes nothing.
 
-use std::error::Error;
-
+use linecamp_service::{Apply, ConfigChanges};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-
-use linecamp_transport::error_chain;
 
 use crate::config::{Config, ConfigError};
 use crate::error::DaemonError;
@@ -44,90 +41,41 @@ impl Reload {
     }
 
     /// Reloads the configuration and compares it with the active one.
-    pub(crate) fn read(&self, is_member: bool) -> Result<(Config, Changes), ConfigError> {
+    pub(crate) fn read(&self, is_member: bool) -> Result<(Config, ConfigChanges), ConfigError> {
         let config = self.source.as_ref().map_or_else(|| Ok(self.config.clone()), |(loader, _)| loader())?;
-        let changes = Changes::between(&self.config, &config, is_member);
+        let changes = compare(&self.config, &config, is_member);
         Ok((config, changes))
     }
 
     /// Activates the reloaded configuration. Returns the service manager's status text: the changes that still need a
     /// restart.
-    pub(crate) fn activate(&mut self, config: Config, changes: &Changes) -> Option<String> {
-        tracing::info!(changes = changes.describe(), "configuration reloaded");
+    pub(crate) fn activate(&mut self, config: Config, changes: &ConfigChanges) -> Option<String> {
+        let status = changes.report();
         config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        if !changes.restart.is_empty() {
-            tracing::warn!(keys = changes.restart.join(", "), "configuration changes need a restart");
-        }
         // Keep comparing against the active `join` while its change waits for a restart.
         let join = if changes.restart.is_empty() { config.join.clone() } else { self.config.join.clone() };
         self.config = Config { join, ..config };
-        (!changes.restart.is_empty()).then(|| format!("restart needed for: {}", changes.restart.join(", ")))
-    }
-
-    /// Logs why the reloaded configuration was rejected. Returns the service manager's status text.
-    pub(crate) fn reject(&self, error: &(dyn Error + 'static)) -> Option<String> {
-        let problem = error_chain(error);
-        tracing::warn!(problem, "configuration reload failed; keeping the previous one");
-        Some(format!("configuration reload failed: {problem}"))
+        status
     }
 }
 
-/// The changed keys, by when they take effect.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Changes {
-    /// Take effect at once, without side effects.
-    pub(crate) at_once: Vec<&'static str>,
-    /// Take effect at once, with a new link.
-    pub(crate) reconnect: Vec<&'static str>,
-    /// Take effect after a restart of the process.
-    pub(crate) restart: Vec<&'static str>,
-}
-
-impl Changes {
-    /// Compares the active configuration with the reloaded one. A site that has joined ignores `[join]`.
-    pub(crate) fn between(old: &Config, new: &Config, is_member: bool) -> Self {
-        let mut changes = Self::default();
-        let mut note = |is_changed: bool, when: Apply, key| {
-            if is_changed {
-                match when {
-                    Apply::AtOnce => changes.at_once.push(key),
-                    Apply::Reconnect => changes.reconnect.push(key),
-                    Apply::Restart => changes.restart.push(key),
-                }
-            }
-        };
-        note(old.log != new.log, Apply::AtOnce, "log");
-        note(old.docker_socket != new.docker_socket, Apply::AtOnce, "docker_socket");
-        note(old.rancher_labels != new.rancher_labels, Apply::AtOnce, "rancher_labels");
-        note(old.plugins.secrets != new.plugins.secrets, Apply::AtOnce, "secrets");
-        note(old.servers != new.servers, Apply::Reconnect, "servers");
-        note(old.is_metered != new.is_metered, Apply::Reconnect, "link.metered");
-        note(old.providers != new.providers, Apply::Reconnect, "provider");
-        note(old.plugins.compiler != new.plugins.compiler, Apply::Reconnect, "plugins.compiler");
-        note(old.plugins.ca_file != new.plugins.ca_file, Apply::Reconnect, "plugins.ca_file");
-        note(old.plugins.publishers != new.plugins.publishers, Apply::Reconnect, "plugins.publishers");
-        note(old.plugins.memory_mib != new.plugins.memory_mib, Apply::Reconnect, "plugins.memory_mib");
-        note(old.join != new.join && !is_member, Apply::Restart, "join");
-        changes
-    }
-
-    /// Describes the changes for the log and the service manager.
-    pub(crate) fn describe(&self) -> String {
-        let parts = [
-            (&self.at_once, "changed"),
-            (&self.reconnect, "changed, reconnecting"),
-            (&self.restart, "changed, restart needed"),
-        ];
-        let parts = parts.into_iter().filter(|(keys, _)| !keys.is_empty());
-        let describe: Vec<_> = parts.map(|(keys, what)| format!("{} {what}", keys.join(", "))).collect();
-        if describe.is_empty() { "nothing changed".to_owned() } else { describe.join("; ") }
-    }
-}
-
-enum Apply {
-    AtOnce,
-    Reconnect,
-    Restart,
+/// Compares the active configuration with the reloaded one. A site that has joined ignores `[join]`.
+fn compare(old: &Config, new: &Config, is_member: bool) -> ConfigChanges {
+    let mut changes = ConfigChanges::default();
+    let mut note = |has_changed, when, key| changes.note(has_changed, when, key);
+    note(old.log != new.log, Apply::AtOnce, "log");
+    note(old.docker_socket != new.docker_socket, Apply::AtOnce, "docker_socket");
+    note(old.rancher_labels != new.rancher_labels, Apply::AtOnce, "rancher_labels");
+    note(old.plugins.secrets != new.plugins.secrets, Apply::AtOnce, "secrets");
+    note(old.servers != new.servers, Apply::Reconnect, "servers");
+    note(old.is_metered != new.is_metered, Apply::Reconnect, "link.metered");
+    note(old.providers != new.providers, Apply::Reconnect, "provider");
+    note(old.plugins.compiler != new.plugins.compiler, Apply::Reconnect, "plugins.compiler");
+    note(old.plugins.ca_file != new.plugins.ca_file, Apply::Reconnect, "plugins.ca_file");
+    note(old.plugins.publishers != new.plugins.publishers, Apply::Reconnect, "plugins.publishers");
+    note(old.plugins.memory_mib != new.plugins.memory_mib, Apply::Reconnect, "plugins.memory_mib");
+    note(old.join != new.join && !is_member, Apply::Restart, "join");
+    changes
 }
 
 #[cfg(test)]
@@ -145,7 +93,7 @@ mod tests {
     #[test]
     fn every_key_has_a_time_when_it_takes_effect() {
         let check = |text: &str, at_once: &[&str], reconnect: &[&str]| {
-            let changes = Changes::between(&config(""), &config(text), true);
+            let changes = compare(&config(""), &config(text), true);
             assert_eq!(
                 (&*changes.at_once, &*changes.reconnect, &*changes.restart),
                 (at_once, reconnect, &[][..]),
@@ -165,15 +113,8 @@ mod tests {
     #[test]
     fn a_join_needs_a_restart_and_is_ignored_by_a_member() {
         let join = config("[join]\ntoken_file = \"/t\"\nname = \"n\"");
-        let changes = Changes::between(&config(""), &join, false);
+        let changes = compare(&config(""), &join, false);
         assert_eq!(changes.describe(), "join changed, restart needed");
-        assert_eq!(Changes::between(&config(""), &join, true), Changes::default());
-    }
-
-    #[test]
-    fn the_description_names_every_key() {
-        let changes = Changes::between(&config(""), &config("log = \"warn\"\nservers = [\"a:1\"]"), true);
-        assert_eq!(changes.describe(), "log changed; servers changed, reconnecting");
-        assert_eq!(Changes::default().describe(), "nothing changed");
+        assert_eq!(compare(&config(""), &join, true), ConfigChanges::default());
     }
 }

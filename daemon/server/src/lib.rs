@@ -57,7 +57,6 @@ pub use error::ServerError;
 pub use init::{Initialized, init};
 pub use keys::{KeyView, create_key, keys, remove_key};
 pub use layout::{DATA_DIR_DEFAULT, Layout};
-pub use reload::Changes;
 pub use secret::ApiKeyText;
 pub use server_url::ServerUrl;
 pub use start::Server;

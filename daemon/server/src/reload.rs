@@ -4,46 +4,23 @@
 //! addresses, and settings that sites agreed to when they connected, apply after a restart; sites reconnect within
 //! seconds.
 
+use linecamp_service::{Apply, ConfigChanges};
+
 use crate::config::Config;
 
-/// The changed keys, by when they apply.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
-    /// Keys that apply immediately.
-    pub immediate: Vec<&'static str>,
-    /// Keys that apply after a restart.
-    pub restart: Vec<&'static str>,
-}
-
-impl Changes {
-    /// Compares the current configuration with a new one.
-    pub fn between(old: &Config, new: &Config) -> Self {
-        let changed = |keys: &[(bool, &'static str)]| -> Vec<&'static str> {
-            keys.iter().filter(|(is_changed, _)| *is_changed).map(|(_, key)| *key).collect()
-        };
-        Self {
-            immediate: changed(&[
-                (old.server_url != new.server_url, "server_url"),
-                (old.link_addresses != new.link_addresses, "link_addresses"),
-                (old.log != new.log, "log"),
-            ]),
-            restart: changed(&[
-                (old.https != new.https, "https"),
-                (old.quic != new.quic, "quic"),
-                (old.certificate_life != new.certificate_life, "certificate_life"),
-                (old.link != new.link, "idle_timeout_max"),
-                (old.site_packages != new.site_packages, "site_packages"),
-            ]),
-        }
-    }
-
-    /// Describes the changes, for the log and the service manager.
-    pub fn describe(&self) -> String {
-        let parts = [(&self.immediate, "changed"), (&self.restart, "changed, restart needed")];
-        let parts = parts.into_iter().filter(|(keys, _)| !keys.is_empty());
-        let parts: Vec<_> = parts.map(|(keys, effect)| format!("{} {effect}", keys.join(", "))).collect();
-        if parts.is_empty() { "no changes".to_owned() } else { parts.join("; ") }
-    }
+/// Compares the current configuration with a new one.
+pub(crate) fn compare(old: &Config, new: &Config) -> ConfigChanges {
+    let mut changes = ConfigChanges::default();
+    let mut note = |has_changed, when, key| changes.note(has_changed, when, key);
+    note(old.server_url != new.server_url, Apply::AtOnce, "server_url");
+    note(old.link_addresses != new.link_addresses, Apply::AtOnce, "link_addresses");
+    note(old.log != new.log, Apply::AtOnce, "log");
+    note(old.https != new.https, Apply::Restart, "https");
+    note(old.quic != new.quic, Apply::Restart, "quic");
+    note(old.certificate_life != new.certificate_life, Apply::Restart, "certificate_life");
+    note(old.link != new.link, Apply::Restart, "idle_timeout_max");
+    note(old.site_packages != new.site_packages, Apply::Restart, "site_packages");
+    changes
 }
 
 #[cfg(test)]
@@ -66,9 +43,9 @@ mod tests {
     #[test]
     fn every_key_says_when_it_holds() {
         let check = |text: &str, expected: &str| {
-            assert_eq!(Changes::between(&config(""), &config(text)).describe(), expected);
+            assert_eq!(compare(&config(""), &config(text)).describe(), expected);
         };
-        check("", "no changes");
+        check("", "nothing changed");
         check("log = \"debug\"", "log changed");
         check("link_addresses = [\"h:2\"]", "link_addresses changed");
         check("https = \"[::]:2\"\nquic = \"[::]:2\"", "https, quic changed, restart needed");

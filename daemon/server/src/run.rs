@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use linecamp_server::log::Log;
 use linecamp_server::{Config, Layout, Overrides, Server};
-use linecamp_service::ServiceManager;
-use linecamp_transport::error_chain;
+use linecamp_service::{ServiceManager, report_rejected_config};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Failure;
@@ -69,21 +68,10 @@ async fn serve(config: Config, log: &Log, source: &Source) -> Result<(), Failure
 fn reload(server: &mut Server, log: &Log, source: &Source) -> Option<String> {
     let config = match source.read() {
         Ok(config) => config,
-        Err(failure) => {
-            let problem = error_chain(&failure);
-            tracing::warn!(problem, "configuration reload failed; keeping the previous one");
-            return Some(format!("configuration reload failed: {problem}"));
-        }
+        Err(failure) => return Some(report_rejected_config(&failure)),
     };
     if let Err(error) = log.set(&config.log) {
         tracing::warn!(%error, "invalid log filter ignored");
     }
-    let changes = server.reload(config);
-    tracing::info!(changes = changes.describe(), "configuration reloaded");
-    if changes.restart.is_empty() {
-        return None;
-    }
-    let keys = changes.restart.join(", ");
-    tracing::warn!(keys, "configuration changes need a restart");
-    Some(format!("restart needed for: {keys}"))
+    server.reload(config).report()
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use linecamp_core::{Fleet, FleetConfig, Rng};
 use linecamp_model::{Pin, TokenError};
 use linecamp_proto::VERSIONS;
-use linecamp_service::ServiceManager;
+use linecamp_service::{ConfigChanges, ServiceManager};
 use linecamp_store::DirectoryLock;
 use linecamp_transport::{Authority, Listener, Platform, SystemClock, TlsListener};
 use tokio::sync::{mpsc, watch};
@@ -25,7 +25,7 @@ use crate::fleet_client::FleetClient;
 use crate::install::SitePackages;
 use crate::layout::Layout;
 use crate::plugin_folder::PluginFolder;
-use crate::reload::Changes;
+use crate::reload::compare;
 use crate::secret;
 use crate::server::{Clock, Inbox, PendingReplies, REQUESTS_MAX, ServerLoop};
 use crate::session_stats::SessionStats;
@@ -126,8 +126,8 @@ impl Server {
 
     /// Applies the keys of `config` that can be applied immediately, except the log filter, and returns which keys
     /// changed and which require a restart.
-    pub fn reload(&mut self, config: Config) -> Changes {
-        let changes = Changes::between(&self.config, &config);
+    pub fn reload(&mut self, config: Config) -> ConfigChanges {
+        let changes = compare(&self.config, &config);
         // The port is bound, so it is not 0, the only port that an address rejects.
         if let Ok(addresses) = addresses(&config, self.quic.port()) {
             self.info.set_addresses(addresses);

@@ -9,12 +9,14 @@
 //! | [`TokenBuckets`] | rate limits per source |
 //! | [`Metrics`] | metrics in the Prometheus text format |
 //! | [`LayeredConfig`] | the configuration, read from one file and its drop-ins |
+//! | [`ConfigChanges`] | what a reloaded configuration changes, and when that takes effect |
 //!
 //! Nothing here depends on what the daemon or the server does, or on the meaning of their configuration keys.
 
 #![forbid(unsafe_code)]
 
 mod commits;
+mod config_changes;
 mod config_layers;
 mod connections;
 mod journal;
@@ -26,6 +28,7 @@ mod store_driver;
 mod supervisor;
 
 pub use commits::Commits;
+pub use config_changes::{Apply, ConfigChanges, report_rejected_config};
 pub use config_layers::{DROP_INS_MAX, FILE_BYTES_MAX, LayeredConfig, LayersError, Place, line_of, read_text};
 pub use connections::{ConnectionCounts, ConnectionLimiter, ConnectionPermit, Network};
 pub use journal::Journal;

@@ -1,7 +1,7 @@
 //! Restart within the process: the configuration is reloaded, and if it requires a new state machine, the old one hands
 //! over whatever must survive the restart.
 
-use linecamp_service::{Commits, ServiceManager};
+use linecamp_service::{Commits, ConfigChanges, ServiceManager, report_rejected_config};
 
 use super::local_access::LocalAccess;
 use super::{Daemon, DataDirGuard, Setup, setup_of};
@@ -10,7 +10,7 @@ use crate::error::DaemonError;
 use crate::facts::FactSources;
 use crate::log;
 use crate::metrics::Counters;
-use crate::reload::{Changes, Reload};
+use crate::reload::Reload;
 
 /// What one run of the state machine hands to the next.
 pub(super) struct Handoff {
@@ -54,7 +54,7 @@ impl Daemon {
                 self.apply(&config);
                 (reload.activate(config, &changes), setup)
             }
-            Err(error) => (reload.reject(&error), None),
+            Err(error) => (Some(report_rejected_config(&error)), None),
         };
         self.reload = Some(reload);
         self.manager.note(status);
@@ -62,7 +62,7 @@ impl Daemon {
         setup
     }
 
-    fn prepare_reload(&mut self, reload: &Reload) -> Result<(Config, Changes, Option<Setup>), DaemonError> {
+    fn prepare_reload(&mut self, reload: &Reload) -> Result<(Config, ConfigChanges, Option<Setup>), DaemonError> {
         let (config, changes) = reload.read(self.guard.identity.identity().is_some())?;
         let setup = match changes.reconnect.is_empty() {
             true => None,
