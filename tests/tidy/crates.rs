@@ -61,11 +61,12 @@ const BELOW_SERVER: [&str; 9] = [
     "linecamp-transport",
 ];
 /// The bench measures the server's parts, and plugins.
-const BELOW_BENCH: [&str; 7] = [
+const BELOW_BENCH: [&str; 8] = [
     "linecamp-core",
     "linecamp-model",
     "linecamp-plugin-host",
     "linecamp-proto",
+    "linecamp-service",
     "linecamp-store",
     "linecamp-table",
     "linecamp-transport",

@@ -18,14 +18,13 @@ use std::collections::VecDeque;
 
 use linecamp_core::{DropIns, Facts, Site, SiteCommandError};
 use linecamp_model::{CommandId, Name, Now, ProviderReply, Refusal, Text};
-use linecamp_service::{ServiceManager, StoreDriver, WriteResult};
+use linecamp_service::{Clock, ServiceManager, StoreDriver, WriteResult};
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 
 use self::handoff::Handoff;
 use self::local_access::LocalAccess;
 pub(crate) use self::setup::{DataDirGuard, Setup, setup_of};
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::directory::DataDirectory;
 use crate::drive::facts::FactsDriver;

@@ -43,7 +43,6 @@ pub mod log;
 pub mod plugin;
 pub mod support;
 
-mod clock;
 mod directory;
 mod drive;
 mod error;

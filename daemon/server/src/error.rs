@@ -80,14 +80,6 @@ pub enum ServerError {
         /// The cause.
         source: io::Error,
     },
-    /// No random bytes could be read from the system.
-    #[error("failed to read random bytes from {path}")]
-    Random {
-        /// The source of the random bytes.
-        path: &'static str,
-        /// The cause.
-        source: io::Error,
-    },
     /// An API key of this name exists.
     #[error(
         "API key {name} already exists; choose another name, or delete it with `linecamp-server key rm --name {name}`"
@@ -141,7 +133,6 @@ impl ServerError {
             Self::DatabaseMissing { .. }
             | Self::Create { .. }
             | Self::Plugin { .. }
-            | Self::Random { .. }
             | Self::Store(_)
             | Self::Write(_)
             | Self::LoopEnded => false,

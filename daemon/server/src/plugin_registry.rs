@@ -118,7 +118,9 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
-    use crate::server::{Clock, Request};
+    use linecamp_service::Clock;
+
+    use crate::server::Request;
 
     /// The smallest file that is accepted: the header of a component.
     const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";

@@ -1,29 +1,13 @@
 //! Secrets, generated from the operating system's random bytes.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 
 use data_encoding::BASE64URL_NOPAD;
 use linecamp_model::SecretHash;
+use linecamp_transport::{TransportError, random_bytes};
 
-use crate::error::ServerError;
-
-const SOURCE: &str = "/dev/urandom";
 const PREFIX: &str = "lck_";
 const KEY_BYTES: usize = 32;
-
-/// Returns cryptographically secure random bytes.
-///
-/// # Errors
-/// [`ServerError::Random`] if they cannot be read.
-pub(crate) fn random<const N: usize>() -> Result<[u8; N], ServerError> {
-    let mut bytes = [0; N];
-    File::open(SOURCE)
-        .and_then(|mut source| source.read_exact(&mut bytes))
-        .map_err(|source| ServerError::Random { path: SOURCE, source })?;
-    Ok(bytes)
-}
 
 /// An API key, which authenticates an operator. The server stores only its hash. `Debug` redacts it.
 ///
@@ -35,9 +19,9 @@ impl ApiKeyText {
     /// Generates a new key.
     ///
     /// # Errors
-    /// [`ServerError::Random`].
-    pub(crate) fn generate() -> Result<Self, ServerError> {
-        random().map(Self)
+    /// [`TransportError`] if the operating system has no random bytes.
+    pub(crate) fn generate() -> Result<Self, TransportError> {
+        random_bytes().map(Self)
     }
 
     /// Parses `lck_…`; `None` for anything else.

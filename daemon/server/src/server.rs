@@ -11,11 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use linecamp_core::{Fleet, FleetCommand, FleetCommandError, FleetOutput};
-use linecamp_model::{Actor, CommandId, Instant, Now, SessionId, WriteId};
+use linecamp_model::{Actor, CommandId, Now, SessionId, WriteId};
 use linecamp_proto::record::fleet_change;
-use linecamp_service::{Metrics, ServiceManager, StoreDriver, WriteResult};
+use linecamp_service::{Clock, Metrics, ServiceManager, StoreDriver, WriteResult};
 use linecamp_store::FaultKind;
-use linecamp_transport::{SystemClock, WallClock as _};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::commit_notifier::CommitNotifier;
@@ -75,27 +74,6 @@ impl std::fmt::Debug for Request {
     }
 }
 
-/// The monotonic clock and the wall clock.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock(tokio::time::Instant);
-
-impl Clock {
-    pub(crate) fn start() -> Self {
-        Self(tokio::time::Instant::now())
-    }
-
-    pub(crate) fn now(self) -> Now {
-        Now { instant: Instant::after_origin(self.0.elapsed()), wall: SystemClock.now() }
-    }
-
-    async fn reach(self, deadline: Option<Instant>) {
-        match deadline {
-            Some(deadline) => tokio::time::sleep_until(self.0 + deadline.since_origin()).await,
-            None => std::future::pending().await,
-        }
-    }
-}
-
 /// The sources of events.
 #[derive(Debug)]
 pub(crate) struct Inbox {
@@ -137,7 +115,7 @@ impl ServerLoop {
             let event = tokio::select! {
                 biased;
                 () = stopped(&mut self.inbox.stop) => Event::Stop,
-                () = self.clock.reach(deadline) => Event::Timeout,
+                () = self.clock.wait_until(deadline) => Event::Timeout,
                 () = self.manager.due() => Event::WatchdogDue,
                 result = self.store.answer() => Event::Stored(result),
                 Some(request) = self.inbox.requests.recv() => Event::Request(request),

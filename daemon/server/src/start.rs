@@ -7,9 +7,9 @@ use std::time::Duration;
 use linecamp_core::{Fleet, FleetConfig, Rng};
 use linecamp_model::{Pin, TokenError};
 use linecamp_proto::VERSIONS;
-use linecamp_service::{ConfigChanges, ServiceManager};
+use linecamp_service::{Clock, ConfigChanges, ServiceManager};
 use linecamp_store::DirectoryLock;
-use linecamp_transport::{Authority, Listener, Platform, SystemClock, TlsListener};
+use linecamp_transport::{Authority, Listener, Platform, SystemClock, TlsListener, random_bytes};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -26,8 +26,7 @@ use crate::install::SitePackages;
 use crate::layout::Layout;
 use crate::plugin_folder::PluginFolder;
 use crate::reload::compare;
-use crate::secret;
-use crate::server::{Clock, Inbox, PendingReplies, REQUESTS_MAX, ServerLoop};
+use crate::server::{Inbox, PendingReplies, REQUESTS_MAX, ServerLoop};
 use crate::session_stats::SessionStats;
 
 /// How long to wait for sites to acknowledge the shutdown notice. A site that has not by then detects the shutdown by
@@ -67,7 +66,7 @@ impl Server {
 
         let clock = Clock::start();
         let fleet_config = FleetConfig { versions: VERSIONS, certificate_life: config.certificate_life };
-        let rng = Rng::new(u64::from_ne_bytes(secret::random()?));
+        let rng = Rng::new(u64::from_ne_bytes(random_bytes()?));
         let mut fleet = Fleet::new(fleet_config, opened.saved, rng, clock.now());
         if let Some(problem) = &opened.unwritable {
             tracing::warn!(%problem, "cannot write the fleet database: sites stay connected, changes are rejected");

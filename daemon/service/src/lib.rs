@@ -2,6 +2,7 @@
 //!
 //! | item | purpose |
 //! |---|---|
+//! | [`Clock`] | the monotonic clock and the wall clock |
 //! | [`ServiceManager`] | notifications to systemd |
 //! | [`StoreDriver`], [`Commits`] | a store as a loop uses it, and counters of its writes |
 //! | [`Journal`], [`LogLine`] | the systemd journal, over its native protocol, and an event as one line or entry |
@@ -15,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+mod clock;
 mod commits;
 mod config_changes;
 mod config_layers;
@@ -27,6 +29,7 @@ mod shares;
 mod store_driver;
 mod supervisor;
 
+pub use clock::Clock;
 pub use commits::Commits;
 pub use config_changes::{Apply, ConfigChanges, report_rejected_config};
 pub use config_layers::{DROP_INS_MAX, FILE_BYTES_MAX, LayeredConfig, LayersError, Place, line_of, read_text};

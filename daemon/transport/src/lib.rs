@@ -70,9 +70,9 @@ pub use outbound::{HandshakeFault, OutboundTls};
 pub use peer::{Credential, Peer};
 pub use platform::{AsyncUdpSocket, Platform, UdpPoller, udp};
 pub use probe::{LinkProbe, Probed, probe_api};
-pub use random::RandomSource;
 #[cfg(feature = "simulation")]
 pub use random::SeededSequence;
+pub use random::{RandomSource, random_bytes};
 pub use session::{Session, SessionCloser, SessionEnd, SessionReceiver, SessionSender};
 pub use settings::{LinkSettings, ListenerSettings};
 pub use trust::{ApiTrust, PresentedChain, Trust};

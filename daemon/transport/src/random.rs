@@ -19,6 +19,16 @@ use crate::error::TransportError;
 #[cfg(feature = "simulation")]
 pub use seeded::SeededSequence;
 
+/// Returns cryptographically secure random bytes of the operating system.
+///
+/// # Errors
+/// [`TransportError::Make`] if there are none.
+pub fn random_bytes<const BYTES: usize>() -> Result<[u8; BYTES], TransportError> {
+    let mut bytes = [0; BYTES];
+    RandomSource::System.fill(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// The source of random numbers of an endpoint, an authority or a key. The default is the operating system.
 ///
 /// Clones of a seeded source continue the same sequence. A machine therefore creates one source and passes clones to

@@ -11,15 +11,16 @@ use linecamp_core::{
 };
 use linecamp_model::limits::FRAME_BYTES_MAX;
 use linecamp_model::{
-    DialId, FromServer, FromSite, Generation, IdentityGrant, Instant as Moment, JoinTarget, LabelKey, LabelValue, Name,
-    Now, Pin, Refusal, RunId, ServerAddress, SiteChange, Text, WriteId,
+    DialId, FromServer, FromSite, Generation, IdentityGrant, JoinTarget, LabelKey, LabelValue, Name, Now, Pin, Refusal,
+    RunId, ServerAddress, SiteChange, Text, WriteId,
 };
 use linecamp_proto::{
     VERSIONS, decode_from_server, decode_refusal, encode_from_site, encode_refusal, refusal_code_number,
 };
+use linecamp_service::Clock;
 use linecamp_transport::{
     DialError, Dialer, Session, SessionEnd, SessionReceiver, SessionSender, SiteCredentials, SiteIdentity, SiteKey,
-    SystemClock, Trust, WallClock as _, resolve,
+    Trust, resolve,
 };
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 use tokio::task::JoinHandle;
@@ -40,27 +41,6 @@ const FACTS: [(&str, &str); 10] = [
     ("io.linecamp.host.docker_version", "26.1.3, build b72abbb"),
     ("io.rancher.host.linux_kernel_version", "6.1"),
 ];
-
-/// Both clocks of the bench.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock(tokio::time::Instant);
-
-impl Clock {
-    pub(crate) fn start() -> Self {
-        Self(tokio::time::Instant::now())
-    }
-
-    pub(crate) fn now(self) -> Now {
-        Now { instant: Moment::after_origin(self.0.elapsed()), wall: SystemClock.now() }
-    }
-
-    pub(crate) async fn reach(self, deadline: Option<Moment>) {
-        match deadline {
-            Some(deadline) => tokio::time::sleep_until(self.0 + deadline.since_origin()).await,
-            None => std::future::pending().await,
-        }
-    }
-}
 
 /// What a site presents when it dials, and the server it trusts.
 #[derive(Clone, Debug)]
@@ -182,7 +162,7 @@ impl Member {
         let deadline = self.site.next_deadline().map(|(deadline, _)| deadline);
         tokio::select! {
             biased;
-            () = self.clock.reach(deadline) => Event::Timeout,
+            () = self.clock.wait_until(deadline) => Event::Timeout,
             durable = self.disk.answer() => Event::Durable(durable),
             (dial, result) = dialed(&mut self.dialing) => Event::Dialed(dial, result),
             (dial, result) = received(&mut self.link) => Event::Received(dial, result),

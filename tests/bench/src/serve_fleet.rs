@@ -28,6 +28,7 @@ use linecamp_model::{
 };
 use linecamp_proto::record::fleet_change;
 use linecamp_proto::{VERSIONS, decode_from_site, encode_from_server, encode_refusal, refusal_code_number};
+use linecamp_service::Clock;
 use linecamp_store::{Change, Kind, OnDamage, QUEUE_WRITES_MAX, Store};
 use linecamp_transport::{
     Authority, Credential as Shown, Incoming, Listener, ListenerSettings, Peer as Proven, Platform, Session,
@@ -36,7 +37,6 @@ use linecamp_transport::{
 use tokio::sync::mpsc;
 
 use crate::fleet_client::site_name;
-use crate::member::Clock;
 use crate::numbers::{micros, percentile};
 
 /// Queue length of the server's own loop.
@@ -111,7 +111,7 @@ async fn serve(data: &Path) -> anyhow::Result<()> {
         // The same order as in the server's own loop.
         tokio::select! {
             biased;
-            () = this.clock.reach(deadline) => this.fleet.handle_timeout(this.clock.now()),
+            () = this.clock.wait_until(deadline) => this.fleet.handle_timeout(this.clock.now()),
             Some(answer) = answers.recv() => {
                 answer.result.context("the bench's disk has room")?;
                 this.fleet.handle_persisted(WriteId(answer.write), this.clock.now());

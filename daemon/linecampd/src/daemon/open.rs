@@ -5,14 +5,13 @@ use std::collections::VecDeque;
 use linecamp_core::{Rng, SavedSite, Site, SiteConfig};
 use linecamp_model::{RunId, Text};
 use linecamp_proto::VERSIONS;
-use linecamp_service::ServiceManager;
-use linecamp_transport::{Platform, error_chain};
+use linecamp_service::{Clock, ServiceManager};
+use linecamp_transport::{Platform, error_chain, random_bytes};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::local_access::LocalAccess;
 use super::{Daemon, DataDirGuard, Event, Setup};
-use crate::clock::{Clock, random};
 use crate::drive::facts::FactsDriver;
 use crate::drive::identity::SaveResult;
 use crate::drive::link::LinkDriver;
@@ -33,7 +32,7 @@ impl Daemon {
             daemon_version: Text::lossy(env!("CARGO_PKG_VERSION")),
             directory: Text::lossy(&guard.directory.path().display().to_string()),
             versions: VERSIONS,
-            run: RunId::from_bytes(random()?),
+            run: RunId::from_bytes(random_bytes()?),
             servers: setup.servers,
             labels: setup.labels,
             join: setup.join,
@@ -42,7 +41,7 @@ impl Daemon {
         let mut labels_dir = LabelsDir::new(guard.directory.labels());
         let drop_ins = labels_dir.scan();
         let saved = SavedSite { identity: guard.identity.identity(), records, damaged, drop_ins: drop_ins.clone() };
-        let site = Site::new(config, saved, Rng::new(u64::from_le_bytes(random()?)), clock.now());
+        let site = Site::new(config, saved, Rng::new(u64::from_le_bytes(random_bytes()?)), clock.now());
         let (sender, receiver) = mpsc::channel(1);
         let stop_signal =
             |kind| signal(kind).map_err(|source| DaemonError::System { what: "listen for signals", source });

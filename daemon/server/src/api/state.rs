@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use linecamp_core::{Fleet, FleetCommand};
 use linecamp_model::{Now, Pin, SecretHash, ServerAddress};
-use linecamp_service::{Metrics, TokenBuckets};
+use linecamp_service::{Clock, Metrics, TokenBuckets};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -18,7 +18,6 @@ use crate::install::SitePackages;
 use crate::metrics::ResponseCounts;
 use crate::plugin_folder::PluginFolder;
 use crate::plugin_registry::PluginRegistry;
-use crate::server::Clock;
 use crate::server_url::ServerUrl;
 
 /// What the API can answer without querying the loop.

@@ -10,13 +10,11 @@ use axum::{Json, Router};
 use linecamp_core::{FleetCommand, NewToken, SiteRef};
 use linecamp_model::{JoinSecret, JoinTarget, JoinToken, TokenId, TokenView};
 use linecamp_proto::api::{LabelChange, List, Token, TokenCreated, TokenRequest, path};
-use linecamp_transport::error_chain;
+use linecamp_transport::{TransportError, error_chain, random_bytes};
 
 use super::Api;
 use super::error::ApiError;
 use super::extract::{Body, parse_name, path_param};
-use crate::error::ServerError;
-use crate::secret;
 
 pub(super) fn router() -> Router<Api> {
     Router::new().route(path::TOKENS, get(list).post(create)).route(path::TOKEN, delete(revoke))
@@ -37,8 +35,8 @@ async fn create(
     let labels = LabelChange { set: request.labels, ..LabelChange::default() };
     let labels = labels.to_patch().map_err(|error| ApiError::labels(&error))?;
     let token = JoinToken {
-        id: TokenId::from_bytes(secret::random().map_err(|error| no_random_bytes(&error))?),
-        secret: JoinSecret::from_bytes(secret::random().map_err(|error| no_random_bytes(&error))?),
+        id: TokenId::from_bytes(random_bytes().map_err(|error| no_random_bytes(&error))?),
+        secret: JoinSecret::from_bytes(random_bytes().map_err(|error| no_random_bytes(&error))?),
         pin: api.info().pin,
     };
     let new = NewToken {
@@ -69,7 +67,7 @@ async fn view(api: &Api, id: TokenId) -> Result<TokenView, ApiError> {
     view.ok_or_else(|| ApiError::not_found(format!("token {id} not found")))
 }
 
-fn no_random_bytes(error: &ServerError) -> ApiError {
+fn no_random_bytes(error: &TransportError) -> ApiError {
     tracing::error!(error = error_chain(error), "failed to create a join token");
     ApiError::internal()
 }

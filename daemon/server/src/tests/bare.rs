@@ -7,6 +7,7 @@ use axum::routing::get;
 use linecamp_core::{CERTIFICATE_LIFE, Fleet, FleetConfig, Rng, SavedFleet};
 use linecamp_model::{ApiKey, FleetChange, Name, SecretHash, WallTime};
 use linecamp_proto::VERSIONS;
+use linecamp_service::Clock;
 use linecamp_transport::{ApiTrust, Authority, ClientTlsStream, SystemClock, TlsListener, connect};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -19,7 +20,7 @@ use crate::fleet_client::FleetClient;
 use crate::install::SitePackages;
 use crate::plugin_folder::PluginFolder;
 use crate::secret::ApiKeyText;
-use crate::server::{Clock, Request};
+use crate::server::Request;
 use crate::{Layout, ServerUrl, init};
 
 pub(super) struct Bare {

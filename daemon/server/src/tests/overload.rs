@@ -10,7 +10,7 @@ use linecamp_core::{
 use linecamp_model::limits::{LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_OWNER_MAX};
 use linecamp_model::{FleetChange, LabelKey, LabelPatch, LabelValue, Name, SecretHash, TokenId};
 use linecamp_proto::VERSIONS;
-use linecamp_service::StoreDriver;
+use linecamp_service::{Clock, StoreDriver};
 use linecamp_store::{Kind, OnDamage, QUEUE_WRITES_MAX, Store};
 use linecamp_transport::Authority;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -22,7 +22,7 @@ use crate::drive::link::LinkDriver;
 use crate::drive::plugin::PluginDriver;
 use crate::drive::store;
 use crate::plugin_folder::PluginFolder;
-use crate::server::{Clock, Inbox, PendingReplies, REQUESTS_MAX, Request, ServerLoop};
+use crate::server::{Inbox, PendingReplies, REQUESTS_MAX, Request, ServerLoop};
 use crate::session_stats::SessionStats;
 use crate::{Layout, ServerUrl, init};
 
