@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use linecampd::DATA_DEFAULT;
+use linecampd::client::OutputFormat;
 use linecampd::config::{FILE_DEFAULT, SAMPLE};
 
 /// Run and inspect the Linecamp daemon of this site
@@ -127,14 +128,6 @@ pub(crate) struct AskArgs {
     /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: OutputFormat,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OutputFormat {
-    /// Table for people
-    Table,
-    /// JSON for programs
-    Json,
 }
 
 #[derive(Debug, clap::Args)]

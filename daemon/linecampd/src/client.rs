@@ -21,11 +21,11 @@ use crate::table;
 const ANSWER_LIMIT: Duration = Duration::from_secs(35);
 
 /// The output format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// For people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum OutputFormat {
+    /// Table for people
     Table,
-    /// For programs: the daemon's answer as JSON.
+    /// JSON for programs
     Json,
 }
 
@@ -34,7 +34,7 @@ pub enum Format {
 /// # Errors
 /// [`DaemonError::NoDaemon`] if no daemon runs there, [`DaemonError::NoSocket`] if one runs but cannot be reached,
 /// [`DaemonError::Refused`] with the daemon's message.
-pub fn ask(directory: &DataDirectory, request: &LocalRequest, format: Format) -> Result<String, DaemonError> {
+pub fn ask(directory: &DataDirectory, request: &LocalRequest, format: OutputFormat) -> Result<String, DaemonError> {
     match request {
         LocalRequest::Status {} => show(directory, request, format, table::status),
         LocalRequest::Why {} => show(directory, request, format, |lines: &Vec<WhyLine>| table::why(lines)),
@@ -55,13 +55,13 @@ pub fn ask(directory: &DataDirectory, request: &LocalRequest, format: Format) ->
 fn show<T: DeserializeOwned + Serialize>(
     directory: &DataDirectory,
     request: &LocalRequest,
-    format: Format,
+    format: OutputFormat,
     table: impl FnOnce(&T) -> String,
 ) -> Result<String, DaemonError> {
     let answer: T = exchange(directory, request)?;
     Ok(match format {
-        Format::Table => table(&answer),
-        Format::Json => serde_json::to_string_pretty(&answer).expect("the response was JSON") + "\n",
+        OutputFormat::Table => table(&answer),
+        OutputFormat::Json => serde_json::to_string_pretty(&answer).expect("the response was JSON") + "\n",
     })
 }
 
@@ -155,7 +155,7 @@ mod tests {
         let data = DataDirectory::new(directory.path());
         let _lock = data.lock().unwrap();
         let check = || {
-            let error = ask(&data, &LocalRequest::Status {}, Format::Table).unwrap_err();
+            let error = ask(&data, &LocalRequest::Status {}, OutputFormat::Table).unwrap_err();
             assert_eq!(error.exit_code(), 1);
             assert!(matches!(error, DaemonError::NoSocket(_)), "{error}");
             assert!(error.to_string().contains(&format!("(pid {})", std::process::id())), "{error}");
@@ -173,7 +173,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let data = DataDirectory::new(directory.path());
         let check = || {
-            let error = ask(&data, &LocalRequest::Status {}, Format::Table).unwrap_err();
+            let error = ask(&data, &LocalRequest::Status {}, OutputFormat::Table).unwrap_err();
             assert_eq!(error.exit_code(), 1);
             assert!(error.to_string().contains("Start it with: linecampd run --data"), "{error}");
         };
@@ -194,7 +194,7 @@ mod tests {
             stream.write_all(b"{\"error\":{\"code\":\"limit\",\"message\":\"too many\"}}\n").unwrap();
             String::from_utf8_lossy(&request[..bytes]).into_owned()
         });
-        let error = ask(&data, &LocalRequest::Why {}, Format::Json).unwrap_err();
+        let error = ask(&data, &LocalRequest::Why {}, OutputFormat::Json).unwrap_err();
         assert_eq!(error.to_string(), "too many");
         assert_eq!(server.join().unwrap(), "{\"do\":\"why\"}\n");
     }

@@ -23,7 +23,7 @@ use linecamp_doctor::Progress;
 use linecamp_model::{JoinTarget, LabelInput, Level, Name, ServerAddress};
 use linecamp_proto::local::{LabelLevel, LocalRequest};
 use linecamp_transport::error_chain;
-use linecampd::client::{self, Format};
+use linecampd::client::{self, OutputFormat};
 use linecampd::config::{
     DOCKER_SOCKET_DEFAULT, FILE_BYTES_MAX, LOG_VARIABLE, Loaded, environment_labels, join_target, log_level, read_text,
     repeated_warning,
@@ -204,8 +204,8 @@ fn do_doctor(args: DoctorArgs) -> ExitCode {
     let report = doctor::examine(&site, show_progress());
     clear_progress();
     let text = match args.output {
-        args::OutputFormat::Table => linecamp_doctor::table(&report),
-        args::OutputFormat::Json => report.json(),
+        OutputFormat::Table => linecamp_doctor::table(&report),
+        OutputFormat::Json => report.json(),
     };
     match print(&text) {
         Ok(()) if !report.has_failed() => ExitCode::SUCCESS,
@@ -249,9 +249,9 @@ fn do_forget(data: PathBuf) -> Result<(), DaemonError> {
     ))
 }
 
-fn do_check(file: &Path, output: args::OutputFormat) -> Result<(), DaemonError> {
+fn do_check(file: &Path, output: OutputFormat) -> Result<(), DaemonError> {
     let loaded = Loaded::load(Some(file), &variable);
-    let is_json = output == args::OutputFormat::Json;
+    let is_json = output == OutputFormat::Json;
     if is_json {
         print(&check::json(&loaded))?;
     }
@@ -266,11 +266,7 @@ fn do_check(file: &Path, output: args::OutputFormat) -> Result<(), DaemonError> 
 }
 
 fn ask(args: &AskArgs, request: &LocalRequest) -> Result<(), DaemonError> {
-    let format = match args.output {
-        args::OutputFormat::Table => Format::Table,
-        args::OutputFormat::Json => Format::Json,
-    };
-    print(&client::ask(&DataDirectory::new(&args.data), request, format)?)
+    print(&client::ask(&DataDirectory::new(&args.data), request, args.output)?)
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, DaemonError> {
