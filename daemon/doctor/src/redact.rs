@@ -11,6 +11,7 @@
 //! Redacting too much costs a question; a leaked secret cannot be taken back.
 
 use data_encoding::BASE64;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::sensitive::{REDACTED, is_sensitive_name};
@@ -22,6 +23,9 @@ const SECRET_BYTES_MIN: usize = 6;
 
 /// The most known secrets. A site has a dozen files of them; more are ignored.
 const SECRETS_MAX: usize = 512;
+
+/// The characters that are percent-encoded: all but the unreserved characters of RFC 3986.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Redacts secrets in texts.
 #[derive(Clone, Default)]
@@ -108,14 +112,7 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 fn percent(text: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
-            _ => encoded += &format!("%{byte:02X}"),
-        }
-    }
-    encoded
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 fn escaped(text: &str) -> String {

@@ -8,8 +8,12 @@ use std::collections::BTreeMap;
 use data_encoding::HEXLOWER;
 use http::HeaderMap;
 use linecamp_model::WallTime;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode, utf8_percent_encode};
 use ring::digest::{SHA256, digest};
 use ring::hmac;
+
+/// What is percent-encoded: all but the unreserved characters (RFC 3986, 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The credentials and scope of a signature.
 #[derive(Clone, Copy)]
@@ -74,7 +78,7 @@ impl Signer<'_> {
         for segment in path.split('/').filter(|segment| !segment.is_empty() && *segment != ".") {
             match segment {
                 ".." => drop(kept.pop()),
-                _ => kept.push(encoded(segment.bytes())),
+                _ => kept.push(utf8_percent_encode(segment, RESERVED).to_string()),
             }
         }
         let is_folder = path.ends_with('/') && !kept.is_empty();
@@ -109,45 +113,15 @@ fn canonical_headers(headers: &HeaderMap) -> BTreeMap<&str, String> {
 }
 
 fn canonical_query(query: &str) -> String {
+    // Invalid sequences are kept as they are.
+    let encoded_once = |text: &str| percent_encode(&percent_decode_str(text).collect::<Vec<_>>(), RESERVED).to_string();
     let pair = |text: &str| {
         let (name, value) = text.split_once('=').unwrap_or((text, ""));
-        (encoded(decoded(name)), encoded(decoded(value)))
+        (encoded_once(name), encoded_once(value))
     };
     let mut pairs: Vec<_> = query.split('&').filter(|text| !text.is_empty()).map(pair).collect();
     pairs.sort();
     pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
-}
-
-/// Percent-encodes all but the unreserved characters (RFC 3986).
-fn encoded(bytes: impl IntoIterator<Item = u8>) -> String {
-    let mut text = String::new();
-    for byte in bytes {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => text.push(byte.into()),
-            _ => text += &format!("%{byte:02X}"),
-        }
-    }
-    text
-}
-
-/// Decodes percent-encoding; invalid sequences are kept as they are.
-fn decoded(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let digit = |at: usize| after.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-        match (first, digit(0), digit(1)) {
-            (b'%', Some(high), Some(low)) => {
-                bytes.push(u8::try_from(high * 16 + low).expect("two hexadecimal digits are a byte"));
-                rest = &after[2..];
-            }
-            (_, _, _) => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    bytes
 }
 
 #[cfg(test)]
