@@ -143,7 +143,7 @@ fn a_provider_with_a_wrong_plugin_name_raises_a_condition_until_corrected() {
     fleet.wait_for("a condition about the wrong name", PATIENCE, || {
         let shown = show(&fleet, "camp");
         let detail = condition(&shown, "plugin-failed")?;
-        detail.contains("it says that it is `dns-fake`, and the file that it is `dns-powerdns`").then_some(())
+        detail.contains("it is named `dns-fake`, but its file is named `dns-powerdns`").then_some(())
     });
     let right = push(&fleet, &plugin(setup.plugin), setup.plugin);
     provide(&fleet, &setup, &right, &[]);
@@ -168,7 +168,7 @@ fn a_central_provider_gets_a_secret_only_where_the_site_binds_it() {
     provide(&fleet, &setup, &digest, &[]);
 
     let refused = |words: &[&str]| {
-        let what = format!("provider main-dns may not use the site's secret `{}` as header toward {host}", secret.name);
+        let what = format!("provider main-dns may not use the site's secret `{}` as header for {host}", secret.name);
         let detail = fleet.wait_for(&format!("the refusal: {words:?}"), PATIENCE * 2, || {
             let detail = condition(&show(&fleet, "camp"), "provider-failed")?.to_owned();
             words.iter().all(|word| detail.contains(word)).then_some(detail)

@@ -167,9 +167,9 @@ fn a_path_that_drops_udp_is_reported_and_the_link_recovers() {
     let shown = fleet.wait_for("the daemon to answer", PATIENCE, || Some(state()).filter(|said| said.code == Some(0)));
     assert_ne!(shown.json()["link"]["state"], "connected");
     let report = doctor_report(&site);
-    assert_check(&report, "udp", "fail", "UDP is blocked between here and there");
+    assert_check(&report, "udp", "fail", "UDP is blocked on the path");
     assert_check(&report, "udp", "fail", &format!("TCP {} answers", server.port()));
-    assert_check(&report, "udp", "fail", &format!("let UDP {} through", server.port()));
+    assert_check(&report, "udp", "fail", &format!("allow UDP {} in both directions", server.port()));
     site.local(&["doctor"]).exits(1);
     assert_ne!(state().json()["link"]["state"], "connected");
     assert_ne!(network.lost(), 0, "packets were swallowed");

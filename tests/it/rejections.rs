@@ -39,7 +39,7 @@ fn an_unusable_token_is_rejected_with_a_reason() {
 
     let mut foreign = JoinToken::parse(&fleet.token(&[])).expect("a token");
     foreign.pin = Pin::from_bytes([7; 32]);
-    check(try_it(&foreign.reveal()), "no address leads to the server of this join token");
+    check(try_it(&foreign.reveal()), "none of the addresses belongs to the server that issued this join token");
 
     // A rejected join leaves nothing behind that a valid token would conflict with.
     try_it(&fleet.token(&[])).ok();
@@ -50,7 +50,7 @@ fn a_token_of_another_server_is_rejected_with_both_pins() {
     let (fleet, other) = (Fleet::start(), Fleet::start());
     let said = fleet.try_join("camp", &other.token(&[]), fleet.server.quic(), &[]);
     assert!(said.stderr.contains(fleet.pin()) && said.stderr.contains(other.pin()), "{}", said.stderr);
-    check(said, "no address leads to the server of this join token");
+    check(said, "none of the addresses belongs to the server that issued this join token");
 }
 
 #[test]

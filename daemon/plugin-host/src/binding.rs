@@ -1,4 +1,4 @@
-//! What the site allows with each of its secrets: which providers may use it, destination which hosts, and how.
+//! What the site allows with each of its secrets: which providers may use it, for which hosts, and how.
 //!
 //! A provider pushed by the server refers to a site secret by a name, which anyone with write access to the server can
 //! choose. The name alone therefore grants nothing: the site's own configuration defines for each secret where it may
@@ -62,7 +62,7 @@ impl fmt::Display for SecretUse {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretScope {
     /// The configuration defines the secret without a binding. Providers from the same configuration may use it
-    /// destination every host that they are granted, but not over plain HTTP; providers from the server may not use it.
+    /// for every host that they are granted, but not over plain HTTP; providers from the server may not use it.
     LocalProviders,
     /// The configuration binds the secret. The binding applies both to local providers and to those from the server.
     Bound(SecretBinding),
@@ -95,7 +95,7 @@ pub(crate) struct SecretIntent<'a> {
 /// Why a secret is not used: the planned use, what forbids it, and which setting to change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "provider {provider} may not use the site's secret `{secret}` as {usage} destination {host}: {problem}; if that is \
+    "provider {provider} may not use the site's secret `{secret}` as {usage} for {host}: {problem}; if that is \
      meant, {remedy} in [secrets.{secret}] of the site's linecampd.toml"
 )]
 pub(crate) struct SecretRefusal {
@@ -202,7 +202,7 @@ mod tests {
         words(Intent("main-dns", Header, "10.0.0.5:8081", false), &[]);
         words(Intent("main-dns", Header, "pdns.example:443", false), &[]);
         let table = "[secrets.pdns-key]";
-        let what = "provider other may not use the site's secret `pdns-key` as header destination 10.0.0.5:8081";
+        let what = "provider other may not use the site's secret `pdns-key` as header for 10.0.0.5:8081";
         words(Intent("other", Header, "10.0.0.5:8081", true), &[what, "add `other` to `providers`", table]);
         words(Intent("main-dns", Header, "pdns.example:443", true), &["plain HTTP", "to `plain_http`", table]);
         for host in ["evil.example:443", "10.0.0.5:8082", "pdns.example:8443", "10.0.0.6:8081"] {

@@ -22,7 +22,7 @@
 //! - A plugin never sees a secret. It names one, and the host inserts it into the request; in responses, log lines and
 //!   error texts the secret is redacted.
 //! - A secret is sent only where the site's configuration binds it: `binding` defines which providers may use it,
-//!   destination which hosts and how.
+//!   for which hosts, and how.
 //! - Every call ends within its deadline, as data: [`ProviderReply`](linecamp_model::ProviderReply). Nothing a plugin
 //!   or a service does causes a panic here or costs another call more than its share of the CPU.
 //! - Every connection goes to an address that was checked, under the host name that was checked.

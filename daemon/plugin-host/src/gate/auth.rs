@@ -44,7 +44,7 @@ pub(crate) struct RequestToSign<'a> {
 }
 
 impl Auth {
-    /// Inserts the secret, if the site allows this use destination this host.
+    /// Inserts the secret, if the site allows this use for this host.
     pub(crate) fn apply(
         &self,
         request: &mut RequestToSign<'_>,
