@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+#[cfg(feature = "transport")]
 use fleet_sim::real::RealOptions;
 use fleet_sim::recipe::{Mode, Recipe};
 use fleet_sim::scenario::BUILT_IN;
@@ -37,10 +38,12 @@ pub(crate) enum Command {
     Report(ReportArgs),
     /// List the scenarios that come along
     Scenarios,
+    #[cfg(feature = "transport")]
     /// Start a real server and real daemons on loopback, and measure them
     #[command(after_help = "Examples:\n  linecamp-sim real --sites 100\n  \
                             linecamp-sim real --sites 24 --quick -o json")]
     Real(RealArgs),
+    #[cfg(feature = "transport")]
     /// Host daemons of a real run in this process
     #[command(hide = true)]
     RealHost {
@@ -64,6 +67,7 @@ pub(crate) enum ModeArg {
     /// The machines; links are a model
     #[default]
     Model,
+    #[cfg(feature = "transport")]
     /// The machines and the links' transport
     Quic,
 }
@@ -72,6 +76,7 @@ impl From<ModeArg> for Mode {
     fn from(mode: ModeArg) -> Self {
         match mode {
             ModeArg::Model => Self::Model,
+            #[cfg(feature = "transport")]
             ModeArg::Quic => Self::Quic,
         }
     }
@@ -211,6 +216,7 @@ pub(crate) struct ReportArgs {
     pub(crate) reports: Reports,
 }
 
+#[cfg(feature = "transport")]
 #[derive(Debug, clap::Args)]
 pub(crate) struct RealArgs {
     /// How many sites
@@ -230,6 +236,7 @@ pub(crate) struct RealArgs {
     pub(crate) output: Output,
 }
 
+#[cfg(feature = "transport")]
 impl RealArgs {
     /// Returns the options of the real run.
     pub(crate) fn options(&self) -> RealOptions {

@@ -20,7 +20,10 @@
 //! `chance`, and iteration order never varies between runs. The same recipe and build give the same trace hash on every
 //! machine.
 //!
-//! [`real`] is separate: it starts real processes, measures them and does not judge the figures.
+//! `real` is separate: it starts real processes, measures them and does not judge the figures.
+//!
+//! Without the feature `transport` there are only modeled links, and the crate needs only the machines: the mutation
+//! suite builds it so.
 
 #![forbid(unsafe_code)]
 
@@ -28,6 +31,7 @@ pub mod kind;
 pub mod line;
 pub mod outcome;
 pub mod plan;
+#[cfg(feature = "transport")]
 pub mod real;
 pub mod recipe;
 pub mod report;
@@ -46,6 +50,7 @@ mod meter;
 mod net;
 mod pass;
 mod queue;
+#[cfg(feature = "transport")]
 mod quic;
 mod trace;
 mod world;

@@ -17,6 +17,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser as _;
 use fleet_sim::outcome::{Outcome, Verdict};
+#[cfg(feature = "transport")]
 use fleet_sim::real;
 use fleet_sim::recipe::Recipe;
 use fleet_sim::run::run;
@@ -41,7 +42,9 @@ fn main() -> ExitCode {
         Command::Replay(args) => replay(&args),
         Command::Report(args) => report(&args),
         Command::Scenarios => scenarios(),
+        #[cfg(feature = "transport")]
         Command::Real(args) => return run_real(&args),
+        #[cfg(feature = "transport")]
         Command::RealHost { dir } => real::host(&dir).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
@@ -189,6 +192,7 @@ fn scenarios() -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+#[cfg(feature = "transport")]
 fn run_real(args: &args::RealArgs) -> ExitCode {
     let options = args.options();
     match real::run(&options, &say) {

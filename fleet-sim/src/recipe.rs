@@ -17,21 +17,29 @@ pub enum Mode {
     #[default]
     Model,
     /// Real state machines and the real transport.
+    #[cfg(feature = "transport")]
     Quic,
 }
 
 impl Mode {
+    const ALL: &[Self] = &[
+        Self::Model,
+        #[cfg(feature = "transport")]
+        Self::Quic,
+    ];
+
     /// Returns the mode's name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Model => "model",
+            #[cfg(feature = "transport")]
             Self::Quic => "quic",
         }
     }
 
     /// Returns the mode with this name.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Model, Self::Quic].into_iter().find(|mode| mode.as_str() == word)
+        Self::ALL.iter().copied().find(|mode| mode.as_str() == word)
     }
 }
 

@@ -62,6 +62,7 @@ fn run_once(scenario: &Scenario, seed: u64, recipe: &Recipe, asked: &[NodeId], a
             }
             sum_up(world, scenario, seed, recipe.mode)
         }
+        #[cfg(feature = "transport")]
         Mode::Quic => crate::quic::run(scenario, seed, plan, trace, audience),
     }
 }
