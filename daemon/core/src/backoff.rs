@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use crate::mutants::{Mutant, planted};
 use crate::rng::Rng;
 
 /// The state of one sequence of retries.
@@ -27,7 +26,7 @@ impl Backoff {
         let doubled = spread.saturating_mul(1 << self.tries.min(20));
         self.tries = self.tries.saturating_add(1);
         let ceiling = doubled.min(ceiling_max);
-        if planted(Mutant::NoJitter) { ceiling } else { rng.delay_up_to(ceiling) }
+        rng.delay_up_to(ceiling)
     }
 
     /// Resets the sequence: the next delay is a first one.

@@ -24,7 +24,6 @@ mod dns;
 mod downlink;
 mod fleet;
 mod ledger;
-pub mod mutants;
 mod providers;
 mod rng;
 mod site;

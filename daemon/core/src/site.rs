@@ -390,9 +390,6 @@ impl Site {
 
     /// Follows up on an input: recomputes a stale status and sends what the server lacks.
     fn settle_down(&mut self, now: Now) {
-        for release in self.effects.take_premature() {
-            self.release(release, now);
-        }
         self.follow_link();
         if let (true, Some(gateway)) = (self.effects.is_status_stale(), self.certificate.gateway()) {
             self.providers.reconcile(now, &mut self.effects);

@@ -14,8 +14,6 @@ use std::collections::BTreeMap;
 use linecamp_model::limits::TOMBSTONES_PER_DELTA_MAX;
 use linecamp_model::{Delta, Document, DocumentKey, Generation};
 
-use crate::mutants::{Mutant, planted};
-
 /// The documents of one direction. The writer keeps a deleted document as a tombstone; beyond
 /// [`TOMBSTONES_PER_DELTA_MAX`] tombstones, the next change drops the oldest. A reader keeps only the newest tombstone,
 /// and only if it is the newest document of its delta.
@@ -184,7 +182,7 @@ pub(crate) enum Verdict<B> {
 pub(crate) fn judge<B: Clone + PartialEq>(documents: &Documents<B>, delta: Delta<B>) -> Verdict<B> {
     let head = documents.head();
     let (is_snapshot, is_next) = (delta.snapshot, head < delta.to && delta.base == head);
-    if !is_snapshot && !is_next && !planted(Mutant::OlderGeneration) {
+    if !is_snapshot && !is_next {
         return Verdict::Acknowledge;
     }
     // A reader needs only one tombstone, the newest: it records the generation reached.

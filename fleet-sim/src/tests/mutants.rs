@@ -1,85 +1,88 @@
-//! Tests that the simulator can fail: each known bug is injected and must be found by its checker.
+//! Tests that the simulator can fail: each known bug is planted and must be detected by its checker.
+//!
+//! The bugs are in `mutants.toml`. No production code contains them: they are planted in a copy, which is built once
+//! for all of them.
 
-use linecamp_core::mutants::{Mutant, plant};
+mod build;
+mod table;
 
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use self::build::{VARIABLE, package, program};
+use self::table::mutants;
 use super::run_alone;
-use crate::outcome::Verdict;
+use crate::outcome::{Outcome, Verdict};
 
 /// Maximum seeds that may pass before a bug is found.
 const SEEDS_MAX: u64 = 12;
 
-/// Returns the scenario that exposes a bug, and the checkers that find it.
-const fn seen_by(mutant: Mutant) -> (&'static str, &'static [&'static str]) {
-    match mutant {
-        Mutant::AcknowledgeBeforePersist => ("smoke sites=10", &["durable-before-told"]),
-        Mutant::OlderGeneration => ("smoke sites=20", &["generations-rise"]),
-        Mutant::CloseBySite => ("smoke sites=20", &["one-session"]),
-        Mutant::UnboundedOutbox => ("src/tests/outbox.toml", &["within-limits"]),
-        Mutant::NoJitter => ("reconnect-storm", &["storm"]),
-        Mutant::RecoverRevoked => ("revoke-under-fire sites=40 days=1", &["removed-stays-removed"]),
-        Mutant::LabelWriterMixedUp => ("smoke sites=10", &["label-owners"]),
-        Mutant::LostTombstone => ("smoke sites=20", &["durable-before-told", "told-is-kept"]),
-        Mutant::TokenUsedTwice => ("smoke sites=20", &["token-rules"]),
-        Mutant::RestlessOutbox => ("smoke sites=5 days=0.2", &["converges", "quiet"]),
-        Mutant::ForeignClaimIgnored => ("dns sites=10 days=0.2", &["foreign-untouched"]),
-        Mutant::ForgottenTooEarly => ("dns sites=10 days=1", &["no-leak", "converges"]),
-        Mutant::UncheckedClaim => ("hostile sites=8 days=0.2", &["restarts"]),
-        Mutant::UnboundedStatus => ("hostile sites=8 days=0.2", &["bounded"]),
-        Mutant::SharedPace => ("hostile sites=8 days=0.2", &["served"]),
-        Mutant::PendingSpeaks => ("hostile sites=8 days=0.2", &["waits"]),
-        Mutant::ForgedOrigin => ("hostile sites=8 days=0.2", &["own-words"]),
-    }
+/// Runs a recipe in the mutated simulator, with a bug planted.
+fn run_planted(name: &str, line: &str) -> Outcome {
+    let mut replay = Command::new(program());
+    replay.args(["replay", "--output", "json", line]).env(VARIABLE, name).current_dir(package());
+    let output = replay.output().expect("the mutated simulator starts");
+    let message = String::from_utf8_lossy(&output.stderr);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{name}, {line}: {error}\n{message}"))
 }
 
-fn check_seen(mutant: Mutant) {
-    let (scenario, checkers) = seen_by(mutant);
-    let mut seen = Vec::new();
+fn check_detected(name: &str) {
+    let mutants = mutants();
+    let mutant = mutants.iter().find(|mutant| mutant.name == name).expect("mutants.toml has the bug");
     for seed in 1..=SEEDS_MAX {
-        plant(Some(mutant));
-        let outcome = run_alone(&format!("{scenario} seed={seed}"));
-        plant(None);
+        let outcome = run_planted(name, &format!("{} seed={seed}", mutant.scenario));
         if let Some(violation) = outcome.violations.first() {
-            assert!(checkers.contains(&violation.checker.as_str()), "{mutant:?} seed {seed}: {violation:#?}");
+            assert!(mutant.detected_by.contains(&violation.checker), "{name} seed {seed}: {violation:#?}");
             assert_eq!(outcome.outcome, Verdict::Failed);
             return;
         }
-        seen.push(seed);
     }
-    panic!("{mutant:?} survived the seeds {seen:?} of {scenario}");
+    panic!("{name} survived {SEEDS_MAX} seeds of {}. {}", mutant.scenario, mutant.about);
 }
 
 macro_rules! mutants {
-    ($($test:ident: $mutant:ident,)*) => {
+    ($($test:ident: $mutant:literal,)*) => {
         $(
             #[test]
             fn $test() {
-                check_seen(Mutant::$mutant);
+                check_detected($mutant);
             }
         )*
 
         #[test]
         fn every_mutant_has_its_test() {
-            assert_eq!(Mutant::ALL.as_slice(), &[$(Mutant::$mutant,)*]);
+            let mutants = mutants();
+            let names: BTreeSet<_> = mutants.iter().map(|mutant| mutant.name.as_str()).collect();
+            assert_eq!(names.len(), mutants.len(), "each bug has its own name");
+            assert_eq!(names, BTreeSet::from([$($mutant,)*]));
         }
     };
 }
 
+/// What detects a bug is the bug, and not the copy.
+#[test]
+fn without_a_planted_bug_the_mutated_simulator_is_the_simulator() {
+    let line = "smoke seed=1 sites=10 days=0.2";
+    let (mutated, own) = (run_planted("", line), run_alone(line));
+    assert_eq!((mutated.outcome, mutated.trace_hash), (Verdict::Passed, own.trace_hash));
+}
+
 mutants! {
-    an_acknowledgement_before_the_disk_is_seen: AcknowledgeBeforePersist,
-    an_older_generation_that_is_taken_is_seen: OlderGeneration,
-    a_close_by_site_instead_of_by_session_is_seen: CloseBySite,
-    an_outbox_without_a_bound_is_seen: UnboundedOutbox,
-    redials_without_jitter_are_seen: NoJitter,
-    a_certificate_for_a_removed_site_is_seen: RecoverRevoked,
-    a_label_writer_mixed_up_is_seen: LabelWriterMixedUp,
-    a_lost_tombstone_is_seen: LostTombstone,
-    a_token_used_once_too_often_is_seen: TokenUsedTwice,
-    an_event_that_is_made_for_nothing_is_seen: RestlessOutbox,
-    a_foreign_claim_that_is_ignored_is_seen: ForeignClaimIgnored,
-    a_record_that_is_forgotten_too_early_is_seen: ForgottenTooEarly,
-    a_number_made_of_a_claim_and_not_checked_is_seen: UncheckedClaim,
-    status_without_a_bound_is_seen: UnboundedStatus,
-    a_flood_that_others_pay_for_is_seen: SharedPace,
-    a_pending_site_that_is_heard_is_seen: PendingSpeaks,
-    words_of_a_site_in_the_servers_name_are_seen: ForgedOrigin,
+    an_acknowledgement_before_the_disk_is_seen: "acknowledge-before-persist",
+    an_older_generation_that_is_taken_is_seen: "older-generation",
+    a_close_by_site_instead_of_by_session_is_seen: "close-by-site",
+    an_outbox_without_a_bound_is_seen: "unbounded-outbox",
+    redials_without_jitter_are_seen: "no-jitter",
+    a_certificate_for_a_removed_site_is_seen: "recover-revoked",
+    a_label_writer_mixed_up_is_seen: "label-writer-mixed-up",
+    a_lost_tombstone_is_seen: "lost-tombstone",
+    a_token_used_once_too_often_is_seen: "token-used-twice",
+    an_event_that_is_made_for_nothing_is_seen: "restless-outbox",
+    a_foreign_claim_that_is_ignored_is_seen: "foreign-claim-ignored",
+    a_record_that_is_forgotten_too_early_is_seen: "forgotten-too-early",
+    a_number_made_of_a_claim_and_not_checked_is_seen: "unchecked-claim",
+    status_without_a_bound_is_seen: "unbounded-status",
+    a_flood_that_others_pay_for_is_seen: "shared-pace",
+    a_pending_site_that_is_heard_is_seen: "pending-speaks",
+    words_of_a_site_in_the_servers_name_are_seen: "forged-origin",
 }

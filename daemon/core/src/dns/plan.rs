@@ -13,7 +13,6 @@ use linecamp_model::{
 use self::action::{Action, action_for_desired, action_for_undesired};
 use self::observed::ObservedSets;
 use super::desired::DesiredRecords;
-use crate::mutants::{Mutant, planted};
 
 /// The input of a plan.
 #[derive(Clone, Copy, Debug)]
@@ -165,11 +164,7 @@ impl Plan {
                 }
                 (Action::Change(..) | Action::Undo(..), None, Some(left)) => {
                     *left -= 1;
-                    if planted(Mutant::ForgottenTooEarly) {
-                        self.forget.push(key.clone());
-                    } else {
-                        self.note_undesired(input, &key);
-                    }
+                    self.note_undesired(input, &key);
                     self.add(&key, action, units);
                 }
                 _ => self.add(&key, action, units),

@@ -12,7 +12,6 @@ use super::members::{Members, Standing};
 use super::output::{DownlinkTimer, Held, Output, Release};
 use super::pace::{PACE_OVERDRAFT_MAX, cost_of};
 use super::{Downlink, MemberId};
-use crate::mutants::{Mutant, planted};
 
 impl Downlink {
     /// Charges a message to its sender. Returns the refusal if the message is not accepted.
@@ -28,7 +27,7 @@ impl Downlink {
             message,
             FromSite::Status(_) | FromSite::Events(_) | FromSite::WantPlugin(_) | FromSite::Storage(_)
         );
-        if reports && !planted(Mutant::PendingSpeaks) && up.is_some_and(|member| is_pending(members, member)) {
+        if reports && up.is_some_and(|member| is_pending(members, member)) {
             let text = "a pending site has nothing to say before an operator accepts it";
             return Err(Refusal::new(RefusalCode::Protocol, text));
         }
@@ -40,11 +39,6 @@ impl Downlink {
         let Some(link) = self.links.get_mut(member) else { return Ok(()) };
         let cost = if is_expected { 0 } else { cost_of(message, |body| members.status_bytes(body)) };
         let delay = link.pace.charge(cost, now.instant);
-        if planted(Mutant::SharedPace) {
-            for (_, link) in self.links.iter_mut().filter(|(other, _)| *other != member) {
-                link.pace.charge(cost, now.instant);
-            }
-        }
         if PACE_OVERDRAFT_MAX < delay {
             let text = "this site sends more than the server takes, and does not wait for acknowledgements";
             return Err(Refusal::new(RefusalCode::Busy, text).retry_after(delay));

@@ -2,7 +2,7 @@
 
 use linecamp_model::{
     ConditionKind, EventKind, FromServer, Generation, Hello, Incarnation, JoinRequest, LabelSet, LinkState, Now,
-    Refusal, RefusalCode, SessionId, Text, VersionRange, Welcome,
+    Refusal, RefusalCode, ReplicationCursor, SessionId, Text, VersionRange, Welcome,
 };
 
 use super::admission::is_pending;
@@ -13,7 +13,6 @@ use super::output::{Credential, DownlinkTimer, Output, Release, Write};
 use super::replication::held_by;
 use super::sessions::{Stage, Up};
 use super::{Downlink, MemberId};
-use crate::mutants::{Mutant, planted};
 use crate::sync::Source;
 
 impl Downlink {
@@ -205,11 +204,7 @@ impl Downlink {
             return (Generation::ZERO, ours);
         }
         let incarnation = Incarnation(self.rng.next_u64() | 1);
-        let mut cursor = member.cursor;
-        cursor.spec_incarnation = Some(incarnation);
-        if planted(Mutant::UncheckedClaim) {
-            cursor.spec_floor = Generation(hello.spec_held.0 + 1);
-        }
+        let cursor = ReplicationCursor { spec_incarnation: Some(incarnation), ..member.cursor };
         self.output(Output::Stage(Write::new(id, vec![MemberChange::Cursor(cursor)])));
         (Generation::ZERO, incarnation)
     }

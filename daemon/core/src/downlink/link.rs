@@ -176,11 +176,6 @@ impl Links {
         self.0.len()
     }
 
-    /// Returns all links.
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (MemberId, &mut Link)> {
-        self.0.iter_mut().map(|(member, link)| (*member, link))
-    }
-
     /// Counts the links by state: connected, reconnecting, disconnected.
     pub(crate) fn counts(&self) -> [usize; 3] {
         let count = |state| self.0.values().filter(|link| link.state == state).count();

@@ -12,7 +12,6 @@ use super::output::{DownlinkTimer, Output, Write};
 use super::sessions::{Stage, Up};
 use super::{Downlink, MemberId};
 use crate::DISCONNECTED_AFTER;
-use crate::mutants::{Mutant, planted};
 
 /// Calls of the owner.
 impl Downlink {
@@ -87,7 +86,7 @@ impl Downlink {
     }
 
     pub(super) fn close(&mut self, id: SessionId, members: &dyn Members, now: Now) {
-        let Some((peer, stage)) = self.sessions.remove(id) else {
+        let Some(stage) = self.sessions.remove(id) else {
             self.ignored += 1;
             return;
         };
@@ -99,13 +98,6 @@ impl Downlink {
             Stage::Probing { member, .. } => {
                 if let Some(link) = self.links.get_mut(member) {
                     link.end_probe();
-                }
-            }
-            Stage::Opened | Stage::Closing if planted(Mutant::CloseBySite) => {
-                let member = members.id_of_key(&peer.fingerprint);
-                let current = member.and_then(|member| Some((member, self.links.get(member)?.session()?)));
-                if let Some((member, current)) = current {
-                    self.lose(member, current, members, now);
                 }
             }
             Stage::Opened | Stage::Closing => {}

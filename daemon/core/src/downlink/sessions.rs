@@ -86,11 +86,11 @@ impl Sessions {
         self.opening += 1;
     }
 
-    /// Removes a session and returns its peer and its last stage.
-    pub(crate) fn remove(&mut self, id: SessionId) -> Option<(Peer, Stage)> {
+    /// Removes a session and returns its last stage.
+    pub(crate) fn remove(&mut self, id: SessionId) -> Option<Stage> {
         let removed = self.sessions.remove(&id)?;
         self.opening -= usize::from(matches!(removed.stage, Stage::Opened));
-        Some((removed.peer, removed.stage))
+        Some(removed.stage)
     }
 
     /// Moves a session to another stage. Returns the previous one.

@@ -16,7 +16,6 @@ use super::placement::Unassigned;
 use super::state::FleetState;
 use crate::downlink;
 use crate::ledger::Ledger;
-use crate::mutants::{Mutant, planted};
 
 /// What is released when a write is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,25 +28,6 @@ pub(super) enum Release {
     SpecDurable(SiteId),
     /// Ends the store failure.
     StoreTried,
-}
-
-impl Release {
-    /// Returns what the outside would learn.
-    fn as_output(&self) -> Option<FleetOutput> {
-        match self.clone() {
-            Self::Output(output) => Some(output),
-            Self::Downlink(downlink::Release::Send { session, message }) => {
-                Some(FleetOutput::Send { session, message })
-            }
-            Self::Downlink(downlink::Release::Acknowledge { session, held }) => {
-                Some(FleetOutput::Send { session, message: held.message() })
-            }
-            Self::Downlink(downlink::Release::Refuse { session, refusal }) => {
-                Some(FleetOutput::Hangup { session, refusal })
-            }
-            Self::SpecDurable(_) | Self::StoreTried => None,
-        }
-    }
 }
 
 /// The state all parts share, and what they caused.
@@ -99,12 +79,8 @@ impl Effects {
 /// Durable changes.
 impl Effects {
     /// Applies `changes` in memory and requests that they are made durable; `releases` come back then.
-    pub(super) fn stage(&mut self, changes: Vec<FleetChange>, mut releases: Vec<Release>) {
+    pub(super) fn stage(&mut self, changes: Vec<FleetChange>, releases: Vec<Release>) {
         debug_assert!(is_followed_by_spec(&changes, &releases), "spec is sent only when it is durable");
-        if planted(Mutant::AcknowledgeBeforePersist) {
-            let premature: Vec<_> = releases.extract_if(.., |release| release.as_output().is_some()).collect();
-            premature.iter().filter_map(Release::as_output).for_each(|output| self.emit(output));
-        }
         debug_assert!(do_generations_rise(&changes, self.state()), "generations only rise");
         let write = self.ledger.stage(&changes, releases);
         self.unassigned.note(&changes, self.ledger.state());

@@ -5,8 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use linecamp_model::limits::{COUNTER_MAX, SERVER_EVENTS_MAX, SERVER_EVENTS_PER_SITE_MAX};
 use linecamp_model::{Event, EventKind, FleetChange, LoggedEvent, Now, SiteId, Text};
 
-use crate::mutants::{Mutant, planted};
-
 /// The events of the server and of all sites, by number.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EventLog {
@@ -67,7 +65,7 @@ impl EventLog {
 
     /// Returns the changes that record events sent by a site.
     pub(crate) fn site_event_changes(&self, site: SiteId, events: Vec<Event>, now: Now) -> Vec<FleetChange> {
-        let received_at = Some(now.wall).filter(|_| !planted(Mutant::ForgedOrigin));
+        let received_at = Some(now.wall);
         let logged = |event| LoggedEvent { event: Event { site: Some(site), ..event }, received_at };
         self.log_changes(Ring::Sites, Some(site), events.into_iter().map(logged).collect())
     }

@@ -8,7 +8,6 @@ use super::decision::Decision;
 use super::site_record::SiteRecord;
 use super::state::FleetState;
 use super::subject::Subject;
-use crate::mutants::{Mutant, planted};
 
 /// A transition that a report confirms.
 #[derive(Debug)]
@@ -61,8 +60,7 @@ pub(super) fn life_changes(
     let mut changes = vec![FleetChange::Site(id, Some(Registration { life, ..registration.clone() }))];
     if life.phase.is_gone() {
         changes.extend(record.hosts.keys().copied().map(host));
-        let revoked = record.keys.keys().map(|key| FleetChange::RevokedKey(*key, Some(now.wall)));
-        changes.extend(revoked.filter(|_| !planted(Mutant::LostTombstone)));
+        changes.extend(record.keys.keys().map(|key| FleetChange::RevokedKey(*key, Some(now.wall))));
     }
     changes
 }

@@ -17,7 +17,6 @@ use super::config::{CERTIFICATE_BACKDATE_MAX, CERTIFICATE_BACKDATE_PART};
 use super::output::IssueRequest;
 use super::state::FleetState;
 use super::subject::Subject;
-use crate::mutants::{Mutant, planted};
 use crate::rng::Rng;
 
 /// The window over which recoveries are counted.
@@ -155,13 +154,12 @@ fn newcomer(
 /// # Errors
 /// The site was removed; the refusal is permanent.
 pub(crate) fn member(state: &FleetState, key: KeyFingerprint) -> Result<Option<Membership>, Refusal> {
-    let is_blind = planted(Mutant::RecoverRevoked);
-    if state.revoked_keys.contains_key(&key) && !is_blind {
+    if state.revoked_keys.contains_key(&key) {
         return Err(removed());
     }
     let site = state.site_of_key(&key).and_then(|site| Some((site, state.site(site)?)));
     let Some((site, (_, registration))) = site else { return Ok(None) };
-    if registration.life.phase.is_gone() && !is_blind {
+    if registration.life.phase.is_gone() {
         return Err(removed());
     }
     Ok(membership(state, site))

@@ -12,7 +12,6 @@ use super::names::NameIndex;
 use super::site_record::SiteRecord;
 use super::subject::Subject;
 use crate::ledger::Replay;
-use crate::mutants::{Mutant, planted};
 use crate::site::set;
 
 /// The in-memory image of the fleet database.
@@ -106,8 +105,7 @@ impl FleetState {
 
     /// Returns how many sites the token has created.
     pub(crate) fn uses(&self, token: TokenId) -> u32 {
-        let uses = self.token_uses.get(&token).map_or(0, |uses| u32::try_from(uses.len()).unwrap_or(u32::MAX));
-        if planted(Mutant::TokenUsedTwice) { uses.saturating_sub(1) } else { uses }
+        self.token_uses.get(&token).map_or(0, |uses| u32::try_from(uses.len()).unwrap_or(u32::MAX))
     }
 
     /// Returns the incarnation of a site's spec: the fleet's, unless the site once claimed more spec than there was.

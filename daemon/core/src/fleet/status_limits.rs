@@ -4,7 +4,6 @@ use linecamp_model::limits::{PROVIDERS_PER_SITE_MAX, REPORTED_RECORDS_BYTES_MAX}
 use linecamp_model::{DocumentKey, LabelSet, Refusal, RefusalCode, StatusBody};
 
 use crate::dns::bytes_of;
-use crate::mutants::{Mutant, planted};
 use crate::sync::Documents;
 
 /// Whether a site whose gateway has the key `gateway` may report status under `key`.
@@ -22,9 +21,7 @@ pub(super) fn may_report(gateway: Option<DocumentKey>, key: DocumentKey) -> bool
 pub(super) fn check_status(status: &Documents<StatusBody>) -> Result<(), Refusal> {
     let providers = status.live().filter(|(key, _)| matches!(key, DocumentKey::Provider(_))).count();
     let bytes: usize = status.live().map(|(_, body)| record_bytes(body)).sum();
-    let text = if planted(Mutant::UnboundedStatus) {
-        return Ok(());
-    } else if PROVIDERS_PER_SITE_MAX < providers {
+    let text = if PROVIDERS_PER_SITE_MAX < providers {
         format!("status of {providers} providers; a site has at most {PROVIDERS_PER_SITE_MAX}")
     } else if REPORTED_RECORDS_BYTES_MAX < bytes {
         format!("status of {bytes} bytes of DNS records; a site reports at most {REPORTED_RECORDS_BYTES_MAX}")

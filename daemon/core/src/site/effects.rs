@@ -17,7 +17,6 @@ use super::events::EventLog;
 use super::output::{SiteCommandError, SiteOutput, Timer};
 use super::state::SiteState;
 use crate::ledger::Ledger;
-use crate::mutants::{Mutant, planted};
 use crate::rng::Rng;
 use crate::timers::Timers;
 
@@ -58,8 +57,6 @@ pub(super) struct Effects {
     is_status_stale: bool,
     /// The number of unexpected answers.
     ignored: u64,
-    /// Releases of writes that are not durable: only a planted bug puts them here.
-    premature: Vec<Release>,
 }
 
 impl Effects {
@@ -75,7 +72,6 @@ impl Effects {
             rng,
             is_status_stale: true,
             ignored: 0,
-            premature: Vec::new(),
         }
     }
 
@@ -123,10 +119,7 @@ impl Effects {
 /// Durable changes.
 impl Effects {
     /// Applies `changes` in memory and requests that they are made durable; `releases` come back then.
-    pub(super) fn stage(&mut self, changes: &[SiteChange], mut releases: Vec<Release>) {
-        if planted(Mutant::AcknowledgeBeforePersist) {
-            self.premature.append(&mut releases);
-        }
+    pub(super) fn stage(&mut self, changes: &[SiteChange], releases: Vec<Release>) {
         self.is_status_stale |= !changes.is_empty();
         let before = cfg!(debug_assertions).then(|| Generations::of(self.state()));
         let write = self.ledger.stage(changes, releases);
@@ -148,11 +141,6 @@ impl Effects {
         let settled = self.ledger.settle(write, is_durable);
         self.ignored += u64::from(settled.is_none());
         settled.map(|settled| settled.releases)
-    }
-
-    /// Removes and returns the releases of writes that are not durable: none, unless a bug is planted.
-    pub(super) fn take_premature(&mut self) -> Vec<Release> {
-        std::mem::take(&mut self.premature)
     }
 
     /// Returns the number of writes that the store has not answered.

@@ -10,14 +10,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use linecamp_model::limits::LABELS_PER_OWNER_MAX;
-use linecamp_model::{ConditionKind, EventKind, LabelKey, LabelSet, LabelValue, Now, Text, WallTime};
+use linecamp_model::{ConditionKind, LabelKey, LabelSet, LabelValue, Now, Text, WallTime};
 
 use super::config::{FACTS_PERIOD, FIRST_FACTS_MAX, REDIAL_SPREAD_DEFAULT};
 use super::documents::SiteDocuments;
 use super::effects::Effects;
 use super::output::{SiteOutput, Timer};
 use super::text::named;
-use crate::mutants::{Mutant, planted};
 
 /// The result of one round for one fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,9 +78,6 @@ impl FactCollection {
     /// last keys first. Returns whether the round differs from the last.
     pub(super) fn handle_round(&mut self, facts: Facts, reported: &LabelSet, now: Now, effects: &mut Effects) -> bool {
         let facts: Facts = facts.into_iter().take(LABELS_PER_OWNER_MAX).collect();
-        if planted(Mutant::RestlessOutbox) {
-            effects.record(EventKind::DaemonStarted, "restless", now);
-        }
         if std::mem::take(&mut self.holds_up_dial) {
             let delay = effects.rng().delay_up_to(REDIAL_SPREAD_DEFAULT / 4);
             effects.set_timer(Timer::Redial, now, delay);

@@ -9,7 +9,6 @@ use linecamp_model::{
 };
 
 use crate::ledger::Replay;
-use crate::mutants::{Mutant, planted};
 use crate::sync::Documents;
 
 /// The in-memory image of the site database.
@@ -42,8 +41,7 @@ impl SiteState {
         let mut origin = self.origin.unwrap_or_default();
         origin.events_made = (origin.events_made.max(floor) + 1).min(COUNTER_MAX);
         let mut changes = vec![SiteChange::Event(origin.events_made, Some(event))];
-        let events_max = if planted(Mutant::UnboundedOutbox) { usize::MAX } else { OUTBOX_EVENTS_MAX };
-        let surplus = (self.events.len() + 1).saturating_sub(events_max);
+        let surplus = (self.events.len() + 1).saturating_sub(OUTBOX_EVENTS_MAX);
         for seq in self.events.keys().take(surplus) {
             origin.events_dropped = (origin.events_dropped + 1).min(COUNTER_MAX);
             changes.push(SiteChange::Event(*seq, None));

@@ -12,7 +12,6 @@ use super::effects::Effects;
 use super::facts::FactCollection;
 use super::labels::Labels;
 use super::state::SiteState;
-use crate::mutants::{Mutant, planted};
 
 /// What a status is computed from, beside the state and the conditions.
 #[derive(Debug)]
@@ -38,13 +37,10 @@ pub(super) fn refresh_status(inputs: StatusInputs<'_>, now: Now, effects: &mut E
 }
 
 fn compute(inputs: StatusInputs<'_>, now: Now, effects: &mut Effects) -> BTreeMap<DocumentKey, StatusBody> {
-    let mut site_labels = local_labels(Level::Site, &inputs, now, effects);
+    let site_labels = local_labels(Level::Site, &inputs, now, effects);
     let host_labels = local_labels(Level::Host, &inputs, now, effects);
     let state = effects.state();
     let documents = SiteDocuments::new(state, Some(inputs.gateway));
-    if let (true, Some(spec)) = (planted(Mutant::LabelWriterMixedUp), documents.site_spec()) {
-        site_labels.clone_from(&spec.assigned);
-    }
     let reported = documents.reported_facts();
     // Until the first facts are collected, an older report is kept.
     let reported = match inputs.facts.to_report(&reported) {

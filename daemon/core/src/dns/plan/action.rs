@@ -6,7 +6,6 @@ use linecamp_model::{Claim, OwnedRecord, Ownership, RecordChange, RecordKey, Rec
 
 use super::observed::ObservedSets;
 use super::{PlanInput, Rival};
-use crate::mutants::{Mutant, planted};
 
 /// The action a record set needs.
 pub(super) enum Action {
@@ -41,7 +40,7 @@ pub(super) fn action_for_desired(input: &PlanInput<'_>, observed: &ObservedSets<
     let holder = claim_there.and_then(Claim::read);
     let is_ours = holder.as_ref().is_some_and(|holder| is_own(input, holder, owned));
     let state = owned.map(|owned| owned.state);
-    if !is_ours && state != Some(Ownership::Adopting) && !planted(Mutant::ForeignClaimIgnored) {
+    if !is_ours && state != Some(Ownership::Adopting) {
         match (&holder, claim_there, there) {
             (Some(other), _, _) => {
                 return Action::Conflict(format!("claimed by owner {} for site {}", other.owner, other.site));
