@@ -25,18 +25,18 @@ pub(crate) enum Command {
                             linecamp-sim run clone-attack --shrink\n  linecamp-sim run --all"
     )]
     Run(RunArgs),
-    /// Look for seeds that fail, on all cores
+    /// Search for failing seeds on all cores
     #[command(after_help = "Examples:\n  linecamp-sim search --minutes 10\n  \
                             linecamp-sim search --minutes 60 --first-seed 1000 smoke revoke-under-fire")]
     Search(SearchArgs),
-    /// Run again what failed before: one recipe, or all that are kept
+    /// Replay one recipe, or all regression seeds
     #[command(after_help = "Examples:\n  linecamp-sim replay\n  \
                             linecamp-sim replay 'smoke seed=7 sites=12 without=cut skip=3-17'")]
     Replay(ReplayArgs),
-    /// Make a report of outcomes that were written before
+    /// Write reports from saved outcomes
     #[command(after_help = "Example:\n  linecamp-sim report outcome.json --html outcome.html --junit outcome.xml")]
     Report(ReportArgs),
-    /// List the scenarios that come along
+    /// List the built-in scenarios
     Scenarios,
     #[cfg(feature = "transport")]
     /// Start a real server and real daemons on loopback, and measure them
@@ -55,20 +55,20 @@ pub(crate) enum Command {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
-    /// For people
+    /// Text
     #[default]
     Text,
-    /// For programs
+    /// JSON
     Json,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ModeArg {
-    /// The machines; links are a model
+    /// The production machines, over modeled links
     #[default]
     Model,
     #[cfg(feature = "transport")]
-    /// The machines and the links' transport
+    /// The production machines, over the production transport
     Quic,
 }
 
@@ -98,28 +98,28 @@ pub(crate) struct Reports {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
-    /// A scenario that comes along, or a file
+    /// A built-in scenario, or a file
     #[arg(default_value = "smoke", conflicts_with = "all")]
     scenario: String,
-    /// All scenarios that come along, one after the other
+    /// Run all built-in scenarios, one after the other
     #[arg(long)]
     all: bool,
-    /// Decides everything [default: the scenario's]
+    /// The seed, which determines the whole run [default: the scenario's]
     #[arg(long)]
     seed: Option<u64>,
-    /// How many sites [default: the scenario's]
+    /// The number of sites [default: the scenario's]
     #[arg(long)]
     sites: Option<u32>,
-    /// For how many days things go wrong [default: the scenario's]
+    /// The number of days with faults [default: the scenario's]
     #[arg(long)]
     days: Option<f64>,
-    /// Which parts are real
+    /// What connects the machines
     #[arg(long, value_enum, default_value_t)]
     mode: ModeArg,
-    /// If something is found, look for the smallest run that shows it
+    /// If a violation is found, search for the smallest run that shows it
     #[arg(long)]
     pub(crate) shrink: bool,
-    /// How to print the outcome
+    /// The output format
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
     #[command(flatten)]
@@ -146,25 +146,25 @@ impl RunArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SearchArgs {
-    /// Scenarios, in turn
+    /// The scenarios, in turn
     #[arg(default_values = ["chaos", "hostile", "smoke", "clone-attack", "revoke-under-fire", "rolling-partition"])]
     scenarios: Vec<String>,
-    /// For how long
+    /// The duration in minutes
     #[arg(long, default_value_t = 1.0)]
     pub(crate) minutes: f64,
     /// The first seed to try
     #[arg(long, default_value_t = 1)]
     pub(crate) first_seed: u64,
-    /// How many sites [default: the scenario's]
+    /// The number of sites [default: the scenario's]
     #[arg(long)]
     sites: Option<u32>,
-    /// For how many days things go wrong [default: the scenario's]
+    /// The number of days with faults [default: the scenario's]
     #[arg(long)]
     days: Option<f64>,
-    /// Which parts are real
+    /// What connects the machines
     #[arg(long, value_enum, default_value_t)]
     mode: ModeArg,
-    /// How to print what was found
+    /// The output format
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
     #[command(flatten)]
@@ -192,12 +192,12 @@ impl SearchArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ReplayArgs {
-    /// The words of one recipe; without any, all that are kept
+    /// One recipe [default: all regression seeds]
     pub(crate) recipe: Vec<String>,
-    /// A file of recipes, one a line
+    /// A file of recipes, one per line
     #[arg(long, value_name = "FILE", conflicts_with = "recipe")]
     pub(crate) seeds: Option<PathBuf>,
-    /// How to print the outcomes
+    /// The output format
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
     #[command(flatten)]
@@ -209,7 +209,7 @@ pub(crate) struct ReportArgs {
     /// Outcomes, as `run -o json` and `run --json` write them
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// How to print the outcomes
+    /// The output format
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
     #[command(flatten)]
@@ -219,19 +219,19 @@ pub(crate) struct ReportArgs {
 #[cfg(feature = "transport")]
 #[derive(Debug, clap::Args)]
 pub(crate) struct RealArgs {
-    /// How many sites
+    /// The number of sites
     #[arg(long, default_value_t = 24)]
     sites: u32,
-    /// Wait less, and leave the storm over bad lines out
+    /// Wait less, and skip the storm over bad links
     #[arg(long)]
     quick: bool,
-    /// Decides what the lines lose
+    /// The seed of the links' losses
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Keep everything in this directory
+    /// Keep all files in this directory
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
-    /// How to print the figures
+    /// The output format
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
 }

@@ -5,8 +5,8 @@
 //!
 //! | checker | invariant |
 //! |---|---|
-//! | `durable-before-told` | what an acknowledgement, a reply or a grant states is on the sender's disk at that time |
-//! | `told-is-kept` | what an operator was told holds after every restart and at the end |
+//! | `durable-before-acknowledged` | what an acknowledgement, a reply or a grant states is on the sender's disk |
+//! | `acknowledged-survives` | what an operator was told holds after every restart and at the end |
 //! | `generations-rise` | no site accepts an older document, or a different one under a known generation |
 //! | `removed-stays-removed` | a removed key is never admitted and never given a certificate |
 //! | `one-session` | a site has one session at a time, and the server reports it connected while the session is up |
@@ -20,24 +20,24 @@
 //! | `no-leak` | what a site or a provider leaves behind in DNS is reported |
 //! | `restarts` | every record reads back as written; at the end a server and daemons start from their disks |
 //! | `bounded` | what the server stores for one site is within a stated bound |
-//! | `own-words` | what a site reports is never stored as the server's own event, nor displaces one |
-//! | `waits` | for a site that is not accepted yet, the server stores facts and nothing else |
-//! | `served` | operators and honest sites are answered in time |
+//! | `event-origin` | what a site reports is never stored as the server's own event, nor displaces one |
+//! | `pending-members-wait` | for a site that is not accepted yet, the server stores facts and nothing else |
+//! | `answered-in-time` | operators and honest sites are answered in time |
 //! | `wire` | every message survives encoding and decoding |
 //! | `converges` | after the faults, everything reachable agrees in time |
 //! | `quiet` | once converged, nothing is written, and DNS is still checked |
 //! | `storm`, `byte-budget` | a scenario's bounds on reconnect times and on bytes |
 
 mod bounded;
+mod convergence;
 mod documents;
-mod life;
+mod durability;
+mod lifecycle;
 mod limits;
 mod origin;
-mod promises;
 mod records;
 mod restarts;
 mod served;
-mod settled;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,12 +47,12 @@ use linecamp_model::{
     LinkState, Registration, SessionId, SiteId,
 };
 
-use crate::carrier::NodeId;
 use crate::disk::Disk;
+use crate::transport::NodeId;
 
-pub(crate) use self::promises::{LevelOf, Promise, Slot, What};
+pub(crate) use self::convergence::{Settling, stored_local_label, unsettled};
+pub(crate) use self::durability::{LevelOf, Promise, Slot, What};
 pub(crate) use self::records::{ADDRESS_LABEL, OWN_PREFIX, SELECT_LABEL, SWITCH_LABEL, Share, label};
-pub(crate) use self::settled::{Settling, held_on_the_spot, unsettled};
 
 /// A violation of an invariant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub(crate) struct Watch {
     /// The sites that the server's disk has registered.
     sites: BTreeMap<SiteId, Watched>,
     sessions: BTreeMap<SessionId, KeyFingerprint>,
-    told: BTreeMap<Slot, promises::Told>,
+    acknowledged: BTreeMap<Slot, durability::Acknowledged>,
     asked: BTreeMap<CommandId, (Slot, Promise)>,
     records: records::Records,
     holdings: bounded::Holdings,

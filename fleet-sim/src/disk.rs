@@ -46,7 +46,7 @@ pub(crate) type Rows = BTreeMap<Box<[u8]>, Box<[u8]>>;
 pub(crate) enum DiskFault {
     /// Stores them.
     #[default]
-    Well,
+    Healthy,
     /// Out of space.
     Full,
     /// Stores them after a delay.
@@ -56,7 +56,7 @@ pub(crate) enum DiskFault {
 /// A disk with one database on it.
 #[derive(Debug)]
 pub(crate) struct Disk<C> {
-    pub(crate) mood: DiskFault,
+    pub(crate) fault: DiskFault,
     /// An earlier image of the disk, to be restored later.
     pub(crate) image: Option<Box<Rows>>,
     rows: Rows,
@@ -70,7 +70,7 @@ pub(crate) struct Disk<C> {
 impl<C: Record> Default for Disk<C> {
     fn default() -> Self {
         Self {
-            mood: DiskFault::default(),
+            fault: DiskFault::default(),
             image: None,
             rows: BTreeMap::new(),
             events: 0,
@@ -151,7 +151,7 @@ impl<C: Record> Disk<C> {
     /// lost.
     pub(crate) fn crash(&mut self, is_kept: bool) -> Vec<(WriteId, Vec<C>)> {
         let writing = std::mem::take(&mut self.writing);
-        let kept = if is_kept && self.mood != DiskFault::Full { writing } else { 0 };
+        let kept = if is_kept && self.fault != DiskFault::Full { writing } else { 0 };
         let group = self.waiting.drain(..kept).collect();
         self.waiting.clear();
         (self.is_shut, self.trial) = (false, None);

@@ -6,14 +6,14 @@
 //! scenario ─► plan ─► world ─► outcome ─► report
 //!                      │ ▲
 //!             outputs  ▼ │ arrivals        checkers watch both
-//!                     carrier              net: a model of links
+//!                     transport            net: a model of links
 //!                                          quic: the production transport over an in-memory network
 //! ```
 //!
 //! A [`scenario`] sets the rates of faults and operator actions. With a seed it becomes a [`plan`], a list of acts. The
 //! `world` drives the state machines through the interface their module docs describe, with disks that hold production
-//! records, and carries out the plan. A `carrier` connects the machines: the same world runs over modeled links, which
-//! is fast, and over the real transport, which catches what the model leaves out. `check` watches every input and
+//! records, and carries out the plan. A `transport` connects the machines: the same world runs over modeled links,
+//! which is fast, and over the real transport, which catches what the model leaves out. `check` watches every input and
 //! output. A run produces an [`outcome`], the single input of every report.
 //!
 //! The seed determines everything: the only clock is the event queue's, the only randomness comes from the streams of
@@ -27,7 +27,7 @@
 
 #![forbid(unsafe_code)]
 
-pub mod kind;
+pub mod act_kind;
 pub mod line;
 pub mod outcome;
 pub mod plan;
@@ -40,19 +40,19 @@ pub mod scenario;
 pub mod search;
 pub mod shrink;
 
-mod carrier;
 mod chance;
 mod check;
 mod clock;
+mod counters;
 mod disk;
-mod lie;
-mod meter;
+mod execution;
+mod hostile_messages;
 mod net;
-mod pass;
 mod queue;
 #[cfg(feature = "transport")]
 mod quic;
 mod trace;
+mod transport;
 mod world;
 
 #[cfg(test)]

@@ -145,13 +145,13 @@ fn search_seeds(args: &SearchArgs) -> anyhow::Result<ExitCode> {
     let recipes = args.recipes()?;
     listen_for_ctrl_c()?;
     let time = Duration::from_secs_f64(args.minutes * 60.0);
-    let mut told = std::time::Instant::now();
+    let mut reported_at = std::time::Instant::now();
     let searched = search(&recipes, args.first_seed, time, &STOP, &mut |searched, recipe, outcome| {
         if outcome.outcome == Verdict::Failed {
             let what = outcome.violations.first().map(|violation| violation.what.clone()).unwrap_or_default();
             say(&format!("FAILED: {recipe} # {what}"));
-        } else if Duration::from_secs(10) < told.elapsed() {
-            told = std::time::Instant::now();
+        } else if Duration::from_secs(10) < reported_at.elapsed() {
+            reported_at = std::time::Instant::now();
             let (runs, site_days, found) = (searched.runs, searched.site_days, searched.found.len());
             say(&format!("{runs} runs, {site_days:.0} site-days, {found} found"));
         }
@@ -178,7 +178,7 @@ fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
         let text = std::fs::read_to_string(file).with_context(|| format!("failed to read {name}"))?;
         let mut of_file: Vec<Outcome> = serde_json::from_str(&text)
             .or_else(|_| serde_json::from_str(&text).map(|outcome| vec![outcome]))
-            .with_context(|| format!("{name} is no outcome; `linecamp-sim run -o json` writes one"))?;
+            .with_context(|| format!("{name} is not an outcome; `linecamp-sim run -o json` writes one"))?;
         outcomes.append(&mut of_file);
     }
     finish(&outcomes, &args.reports, args.output)

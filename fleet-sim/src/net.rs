@@ -22,11 +22,11 @@ use linecamp_model::{
     DialId, FromServer, FromSite, IdentityGrant, KeyFingerprint, Pin, Refusal, SessionId, Text, WallTime,
 };
 
-use crate::carrier::{Arrival, Carrier, NodeId, Traffic};
 use crate::chance::{Chance, Purpose};
 use crate::clock::Clock;
 use crate::line::Profile;
 use crate::queue::Queue;
+use crate::transport::{Arrival, NodeId, Traffic, Transport};
 
 use self::line::NodeLine;
 use self::session::{Session, Silence};
@@ -191,7 +191,7 @@ impl Net {
     }
 }
 
-impl Carrier for Net {
+impl Transport for Net {
     fn add_node(&mut self, node: NodeId, profile: Profile, clock: Clock) -> KeyFingerprint {
         let key = KeyFingerprint::of(&Chance::of(self.seed, Purpose::Key, node as u64).bytes::<32>());
         self.lines.push(NodeLine::new(node, profile, key, clock, self.seed));

@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::act_kind::{ActKind, Table};
 use crate::chance::{Chance, Purpose};
-use crate::kind::{Kind, Table};
 use crate::line::Profile;
 use crate::scenario::{Appointment, Scenario};
 
@@ -16,7 +16,7 @@ use crate::scenario::{Appointment, Scenario};
 pub(crate) struct Act {
     /// When, from the start of the run.
     pub(crate) at: Duration,
-    pub(crate) kind: Kind,
+    pub(crate) kind: ActKind,
     /// The target site; for a partition, the share of sites per thousand; unused for the server and for all sites.
     pub(crate) site: u32,
     /// Duration.
@@ -29,7 +29,7 @@ pub(crate) struct Act {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Without {
     /// All acts of these kinds.
-    pub kinds: BTreeSet<Kind>,
+    pub kinds: BTreeSet<ActKind>,
     /// These acts, by their index in the list after removing `kinds`.
     pub acts: BTreeSet<usize>,
 }
@@ -39,13 +39,13 @@ pub struct Without {
 pub(crate) struct SiteSlot {
     pub(crate) profile: Profile,
     pub(crate) joins_at: Duration,
-    pub(crate) dns: DnsBerth,
-    pub(crate) member: MemberBerth,
+    pub(crate) dns: DnsSlot,
+    pub(crate) member: MemberSlot,
 }
 
 /// The kind of member a site is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct MemberBerth {
+pub(crate) struct MemberSlot {
     /// Whether it is hostile, and lies and floods instead of running a daemon.
     pub(crate) is_hostile: bool,
     /// Whether it joins an environment that requires an operator's approval.
@@ -56,7 +56,7 @@ pub(crate) struct MemberBerth {
 
 /// A site's part in DNS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct DnsBerth {
+pub(crate) struct DnsSlot {
     /// When an operator selects it for the central provider.
     central_at: Option<Duration>,
     /// Whether it has its own provider.
@@ -83,13 +83,14 @@ impl Plan {
         let mut acts = Vec::new();
         for (site, site_slot) in (0..).zip(&site_slots) {
             let mut chance = Chance::of(seed, Purpose::Plan, site);
-            let is_of_member = |kind: &Kind| (kind.table() == Table::Hostile) == site_slot.member.is_hostile;
+            let is_of_member = |kind: &ActKind| (kind.table() == Table::Hostile) == site_slot.member.is_hostile;
             let rates = scenario.rates.iter().filter(|(kind, _)| kind.table().is_per_site() && is_of_member(kind));
             for (kind, rate) in rates {
                 let first = site_slot.joins_at + Duration::from_secs(60);
                 acts.extend(spread(&mut chance, *kind, rate * scenario.days, Some(site), first, ends_at));
             }
-            let once = [(site_slot.dns.central_at, Kind::DnsSelect), (site_slot.member.accepted_at, Kind::Accept)];
+            let once =
+                [(site_slot.dns.central_at, ActKind::DnsSelect), (site_slot.member.accepted_at, ActKind::Accept)];
             for (at, kind) in once.into_iter().filter_map(|(at, kind)| Some((at?, kind))) {
                 let site = u32::try_from(site).unwrap_or(0);
                 acts.push(Act { at, kind, site, lasts: Duration::ZERO, draw: 1 });
@@ -104,7 +105,7 @@ impl Plan {
             for act in &mut of_kind {
                 act.site = match kind {
                     // The share of sites cut off, per thousand.
-                    Kind::Partition => 100 + pick(&mut chance, 800),
+                    ActKind::Partition => 100 + pick(&mut chance, 800),
                     _ => pick(&mut chance, scenario.sites),
                 };
             }
@@ -137,26 +138,26 @@ fn site_slot(scenario: &Scenario, seed: u64, site: u32) -> SiteSlot {
         place -= weight;
     }
     let joins_at = chance.between(Duration::from_secs(1), scenario.joins_over);
-    let (dns, member) = (dns_berth(scenario, seed, site, joins_at), member_berth(scenario, seed, site, joins_at));
+    let (dns, member) = (dns_slot(scenario, seed, site, joins_at), member_slot(scenario, seed, site, joins_at));
     SiteSlot { profile, joins_at, dns, member }
 }
 
-fn member_berth(scenario: &Scenario, seed: u64, site: u32, joins_at: Duration) -> MemberBerth {
-    let Some(members) = scenario.members else { return MemberBerth::default() };
+fn member_slot(scenario: &Scenario, seed: u64, site: u32, joins_at: Duration) -> MemberSlot {
+    let Some(members) = scenario.members else { return MemberSlot::default() };
     let mut chance = Chance::of(seed, Purpose::Members, u64::from(site));
     let is_hostile = chance.happens(members.hostile * 10);
     let is_pending = chance.happens(members.pending * 10);
     let minutes = chance.between(Duration::from_secs(60), Duration::from_secs(3_600));
     let accepted_at = (is_pending && !is_hostile).then_some(joins_at + minutes);
-    MemberBerth { is_hostile, is_pending, accepted_at }
+    MemberSlot { is_hostile, is_pending, accepted_at }
 }
 
-fn dns_berth(scenario: &Scenario, seed: u64, site: u32, joins_at: Duration) -> DnsBerth {
-    let Some(dns) = scenario.dns else { return DnsBerth::default() };
+fn dns_slot(scenario: &Scenario, seed: u64, site: u32, joins_at: Duration) -> DnsSlot {
+    let Some(dns) = scenario.dns else { return DnsSlot::default() };
     let mut chance = Chance::of(seed, Purpose::Dns, u64::from(site));
     let minutes = chance.between(Duration::from_secs(60), Duration::from_secs(1_800));
     let way = chance.bits();
-    DnsBerth {
+    DnsSlot {
         central_at: chance.happens(dns.central * 10).then_some(joins_at + minutes),
         has_own: chance.happens(dns.local * 10),
         foreign: chance.happens(dns.foreign * 10).then_some(way),
@@ -170,7 +171,7 @@ fn pick(chance: &mut Chance, bound: u32) -> u32 {
 /// Returns acts of one kind at random times.
 fn spread(
     chance: &mut Chance,
-    kind: Kind,
+    kind: ActKind,
     expected: f64,
     site: Option<u64>,
     first: Duration,
@@ -197,7 +198,7 @@ fn voyages(chance: &mut Chance, site: u64, from: Duration, ends_at: Duration) ->
     while at < ends_at {
         let lasts = chance.between(7 * DAY, 21 * DAY);
         let site = u32::try_from(site).unwrap_or(0);
-        acts.push(Act { at, kind: Kind::Offline, site, lasts, draw: chance.bits() });
+        acts.push(Act { at, kind: ActKind::Offline, site, lasts, draw: chance.bits() });
         at += lasts + chance.between(DAY, 5 * DAY);
     }
     acts
@@ -214,7 +215,7 @@ fn appointed(chance: &mut Chance, appointment: &Appointment, sites: u32) -> Vec<
     };
     match kind {
         // A partition's share is stored per thousand in `site`.
-        Kind::Partition => vec![Act { site: percent * 10, ..act(0) }],
+        ActKind::Partition => vec![Act { site: percent * 10, ..act(0) }],
         kind if kind.is_of_site() => {
             let acts: Vec<_> = (0..sites).map(&mut act).collect();
             acts.into_iter().filter(|act| act.draw % 100 < u64::from(percent)).collect()

@@ -18,7 +18,7 @@ use std::future::Future;
 use tokio::time::{Instant, sleep_until};
 
 use self::links::Links;
-use crate::pass::{Audience, Ended, is_stopped, sum_up};
+use crate::execution::{Execution, Observer, finish, is_stopped};
 use crate::plan::Plan;
 use crate::recipe::Mode;
 use crate::scenario::Scenario;
@@ -26,14 +26,14 @@ use crate::trace::Trace;
 use crate::world::World;
 
 /// Runs a plan.
-pub(crate) fn run(scenario: &Scenario, seed: u64, plan: Plan, trace: Trace, audience: &mut dyn Audience) -> Ended {
+pub(crate) fn run(scenario: &Scenario, seed: u64, plan: Plan, trace: Trace, observer: &mut dyn Observer) -> Execution {
     in_paused_time(async move {
         let began = Instant::now();
         let links = Links::new(seed, began);
         let mut world = World::new(scenario.clone(), seed, plan, links, trace);
         'run: loop {
             while world.step(began.elapsed()) {
-                if world.is_over() || is_stopped(&world, audience) {
+                if world.is_over() || is_stopped(&world, observer) {
                     break 'run;
                 }
             }
@@ -41,11 +41,11 @@ pub(crate) fn run(scenario: &Scenario, seed: u64, plan: Plan, trace: Trace, audi
             // Arrivals come first, so that they are never older than the world's own events.
             tokio::select! {
                 biased;
-                () = world.carrier.arrival() => {}
+                () = world.transport.arrival() => {}
                 () = sleep_until(began + next) => {}
             }
         }
-        sum_up(world, scenario, seed, Mode::Quic)
+        finish(world, scenario, seed, Mode::Quic)
     })
 }
 

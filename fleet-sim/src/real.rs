@@ -4,30 +4,30 @@
 //! disks and memory of the machine it runs on. It starts `linecamp-server`, and a complete daemon for every site: the
 //! first [`SEPARATE_MAX`] as separate `linecampd` processes, the others through the same library, several to a hosting
 //! process ([`host()`]), each with its own directory, database, socket and state machine. Between every site and the
-//! server is a wire that delays, loses and cuts (`wires`). Every run has the same steps:
+//! server is a link that delays, loses and cuts (`links`). Every run has the same steps:
 //!
 //! 1. join: every daemon is started with a join token, until the server reports all of them connected;
 //! 2. label: all sites get one label by selector, through the operator's CLI, until all have converged;
-//! 3. storm: the server is killed and restarted; once more over bad wires;
+//! 3. storm: the server is killed and restarted; once more over bad links;
 //! 4. cut: half of the sites are unreachable for a while, and the spec changes meanwhile;
 //! 5. stop: every daemon is asked to exit.
 //!
 //! Invariants: this mode does not judge figures; a run fails only if something does not start, does not join, or does
 //! not come back within the limit of its step. Every process is killed when the run ends, even by a signal or a panic.
 //! Secrets are passed through files that only the current user may read, pipes and the environment, never through
-//! arguments or logs. The wires' randomness is seeded, but the kernel's delivery times are not, so two runs are similar
+//! arguments or logs. The links' randomness is seeded, but the kernel's delivery times are not, so two runs are similar
 //! and not identical.
 
 mod api;
+mod environment;
 mod fleet;
 mod host;
+mod links;
 mod measure;
 mod memory;
 mod outcome;
-mod place;
 mod process;
 mod server;
-mod wires;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -35,11 +35,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use self::environment::Environment;
 pub use self::fleet::SEPARATE_MAX;
 pub use self::host::host;
 use self::measure::World;
 pub use self::outcome::{Cut, Join, LabelRound, Memory, RealOutcome, Spread, Stop, Storm};
-use self::place::Place;
 
 /// Maximum number of sites in a run: file descriptors (two of this process and ten of a daemon for each) and threads
 /// (three for each) run out at about this number on an ordinary machine. Larger runs are rejected.
@@ -54,9 +54,9 @@ const ASKED_WITHIN: Duration = Duration::from_millis(300);
 pub struct RealOptions {
     /// Number of sites, 1 to [`SITES_MAX`].
     pub sites: u32,
-    /// Short waits: no storm over bad wires, a shorter cut, the server restarted after one second.
+    /// Short waits: no storm over bad links, a shorter cut, the server restarted after one second.
     pub quick: bool,
-    /// Seeds the wires' loss and jitter.
+    /// Seeds the links' loss and jitter.
     pub seed: u64,
     /// A directory for all files, which is kept; it must be empty or not exist. If `None`, a temporary one is used.
     pub keep: Option<PathBuf>,
@@ -72,22 +72,26 @@ pub struct RealOptions {
 pub fn run(options: &RealOptions, say: &dyn Fn(&str)) -> anyhow::Result<RealOutcome> {
     ensure!((1..=SITES_MAX).contains(&options.sites), "{} sites: it has to be 1 to {SITES_MAX}", options.sites);
     let began = Instant::now();
-    place::raise_descriptors();
+    environment::raise_descriptors();
     process::kill_all_on_panic();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("failed to start the runtime")?;
-    let place = Place::make(options.keep.as_deref())?;
-    let mut outcome = runtime.block_on(measure_until_asked(options, &place, say))?;
+    let environment = Environment::create(options.keep.as_deref())?;
+    let mut outcome = runtime.block_on(measure_until_asked(options, &environment, say))?;
     outcome.wall_seconds = began.elapsed().as_secs_f64();
     Ok(outcome)
 }
 
-async fn measure_until_asked(options: &RealOptions, place: &Place, say: &dyn Fn(&str)) -> anyhow::Result<RealOutcome> {
+async fn measure_until_asked(
+    options: &RealOptions,
+    environment: &Environment,
+    say: &dyn Fn(&str),
+) -> anyhow::Result<RealOutcome> {
     let mut signals = Signals::listen()?;
     let measured = tokio::select! {
         biased;
         () = signals.asked() => Err(interrupted()),
-        measured = measure(options, place, say) => measured,
+        measured = measure(options, environment, say) => measured,
     };
     if measured.is_err() && tokio::time::timeout(ASKED_WITHIN, signals.asked()).await.is_ok() {
         return Err(interrupted());
@@ -95,14 +99,14 @@ async fn measure_until_asked(options: &RealOptions, place: &Place, say: &dyn Fn(
     measured
 }
 
-async fn measure(options: &RealOptions, place: &Place, say: &dyn Fn(&str)) -> anyhow::Result<RealOutcome> {
-    let mut world = World::start(options, place, say).await?;
+async fn measure(options: &RealOptions, environment: &Environment, say: &dyn Fn(&str)) -> anyhow::Result<RealOutcome> {
+    let mut world = World::start(options, environment, say).await?;
     let join = world.join().await?;
     let label = world.label().await?;
     let memory = world.memory()?;
-    let mut storms = vec![world.storm(&wires::Line::default()).await?];
+    let mut storms = vec![world.storm(&links::LinkConditions::default()).await?];
     if !options.quick {
-        storms.push(world.storm(&measure::BAD_LINE).await?);
+        storms.push(world.storm(&measure::BAD_LINK).await?);
     }
     let cut = world.cut().await?;
     let stop = world.stop().await?;
@@ -116,13 +120,13 @@ async fn measure(options: &RealOptions, place: &Place, say: &dyn Fn(&str)) -> an
         storms,
         cut,
         stop,
-        errors: place.log_errors(),
+        errors: environment.log_errors(),
         wall_seconds: 0.0,
     })
 }
 
 fn interrupted() -> anyhow::Error {
-    anyhow::anyhow!("stopped before everything was measured: a signal asked for it")
+    anyhow::anyhow!("interrupted by a signal before all measurements were complete")
 }
 
 /// SIGINT, SIGTERM and SIGHUP. Once this exists, they no longer terminate the process.

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::kind::Kind;
+use crate::act_kind::ActKind;
 use crate::plan::Without;
 use crate::scenario::{Scenario, ScenarioError};
 
@@ -159,11 +159,11 @@ impl fmt::Display for Recipe {
     }
 }
 
-fn kind_named(word: &str) -> Option<Kind> {
+fn kind_named(word: &str) -> Option<ActKind> {
     use serde::Deserialize as _;
     let word: serde::de::value::StrDeserializer<'_, serde::de::value::Error> =
         serde::de::IntoDeserializer::into_deserializer(word);
-    Kind::deserialize(word).ok()
+    ActKind::deserialize(word).ok()
 }
 
 /// Parses `3,17-20`.

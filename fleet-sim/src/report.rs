@@ -13,7 +13,7 @@ mod html;
 mod junit;
 mod progress;
 #[cfg(test)]
-mod specimen;
+mod sample;
 mod terminal;
 mod units;
 #[cfg(test)]

@@ -3,25 +3,25 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crate::carrier::NodeId;
+use crate::execution::{Execution, finish, is_stopped};
+pub use crate::execution::{Observer, RunProgress};
 use crate::net::Net;
 use crate::outcome::Outcome;
-pub use crate::pass::{Audience, Glance};
-use crate::pass::{Ended, is_stopped, sum_up};
 use crate::plan::Plan;
 use crate::recipe::{Mode, Recipe};
 use crate::scenario::{Scenario, ScenarioError};
 use crate::trace::Trace;
+use crate::transport::NodeId;
 use crate::world::World;
 
-/// An audience that ignores progress; a flag can still stop the run.
+/// An observer that ignores progress; a flag can still stop the run.
 #[derive(Debug)]
-pub struct Nobody<'a>(pub &'a AtomicBool);
+pub struct NoObserver<'a>(pub &'a AtomicBool);
 
-impl Audience for Nobody<'_> {
-    fn glance(&mut self, _glance: &Glance) {}
+impl Observer for NoObserver<'_> {
+    fn on_progress(&mut self, _progress: &RunProgress) {}
 
-    fn wants_out(&self) -> bool {
+    fn should_stop(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -30,17 +30,17 @@ impl Audience for Nobody<'_> {
 ///
 /// # Errors
 /// [`ScenarioError`] if the recipe is invalid.
-pub fn run(recipe: &Recipe, audience: &mut dyn Audience) -> Result<Outcome, ScenarioError> {
+pub fn run(recipe: &Recipe, observer: &mut dyn Observer) -> Result<Outcome, ScenarioError> {
     let (scenario, seed) = recipe.resolve()?;
     let began = Instant::now();
-    let mut ended = run_once(&scenario, seed, recipe, &[], audience);
-    if let Some(violation) = ended.outcome.violations.first_mut() {
-        let again = run_once(&scenario, seed, recipe, &ended.nodes, audience);
+    let mut execution = run_once(&scenario, seed, recipe, &[], observer);
+    if let Some(violation) = execution.outcome.violations.first_mut() {
+        let again = run_once(&scenario, seed, recipe, &execution.nodes, observer);
         violation.inputs = again.words;
         violation.replay = format!("linecamp-sim replay '{}'", exact(recipe, &scenario, seed));
     }
-    ended.outcome.wall_seconds = began.elapsed().as_secs_f64();
-    Ok(ended.outcome)
+    execution.outcome.wall_seconds = began.elapsed().as_secs_f64();
+    Ok(execution.outcome)
 }
 
 /// Returns the recipe with every value that a scenario file could change.
@@ -48,7 +48,13 @@ fn exact(recipe: &Recipe, scenario: &Scenario, seed: u64) -> Recipe {
     Recipe { seed: Some(seed), sites: Some(scenario.sites), days: Some(scenario.days), ..recipe.clone() }
 }
 
-fn run_once(scenario: &Scenario, seed: u64, recipe: &Recipe, asked: &[NodeId], audience: &mut dyn Audience) -> Ended {
+fn run_once(
+    scenario: &Scenario,
+    seed: u64,
+    recipe: &Recipe,
+    asked: &[NodeId],
+    observer: &mut dyn Observer,
+) -> Execution {
     let plan = Plan::new(scenario, seed, &recipe.without);
     let trace = Trace::of(asked);
     match recipe.mode {
@@ -56,13 +62,13 @@ fn run_once(scenario: &Scenario, seed: u64, recipe: &Recipe, asked: &[NodeId], a
             let mut world = World::new(scenario.clone(), seed, plan, Net::new(seed), trace);
             while let Some(now) = world.next_at() {
                 world.step(now);
-                if world.is_over() || is_stopped(&world, audience) {
+                if world.is_over() || is_stopped(&world, observer) {
                     break;
                 }
             }
-            sum_up(world, scenario, seed, recipe.mode)
+            finish(world, scenario, seed, recipe.mode)
         }
         #[cfg(feature = "transport")]
-        Mode::Quic => crate::quic::run(scenario, seed, plan, trace, audience),
+        Mode::Quic => crate::quic::run(scenario, seed, plan, trace, observer),
     }
 }

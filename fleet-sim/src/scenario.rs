@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::kind::{Kind, Table};
+use crate::act_kind::{ActKind, Table};
 use crate::line::Profile;
 
 /// Maximum sites in one run: more exceed the memory of a test machine.
@@ -101,7 +101,7 @@ pub struct Scenario {
     /// Distribution of sites over line profiles, by weight.
     pub lines: BTreeMap<Profile, u32>,
     /// Rate of each kind of act.
-    pub rates: BTreeMap<Kind, f64>,
+    pub rates: BTreeMap<ActKind, f64>,
     /// Scheduled acts.
     pub at: Vec<Appointment>,
     /// Which sites have DNS providers; none if not given.
@@ -120,7 +120,7 @@ pub struct Appointment {
     pub hours: f64,
     /// The kind of act.
     #[serde(rename = "do")]
-    pub kind: Kind,
+    pub kind: ActKind,
     /// Duration in seconds; random if not given.
     pub seconds: Option<f64>,
     /// Percentage of the sites; all of them if not given. Ignored for acts on the server.
@@ -181,22 +181,22 @@ struct ScenarioFile {
     lines: BTreeMap<Profile, u32>,
     /// Per site and day.
     #[serde(default)]
-    faults: BTreeMap<Kind, f64>,
+    faults: BTreeMap<ActKind, f64>,
     /// Per day.
     #[serde(default)]
-    server: BTreeMap<Kind, f64>,
+    server: BTreeMap<ActKind, f64>,
     /// Per day.
     #[serde(default)]
-    operators: BTreeMap<Kind, f64>,
+    operators: BTreeMap<ActKind, f64>,
     /// Per site and day.
     #[serde(default)]
-    local: BTreeMap<Kind, f64>,
+    local: BTreeMap<ActKind, f64>,
     /// Per day.
     #[serde(default)]
-    name_server: BTreeMap<Kind, f64>,
+    name_server: BTreeMap<ActKind, f64>,
     /// Per hostile member and day.
     #[serde(default)]
-    hostile: BTreeMap<Kind, f64>,
+    hostile: BTreeMap<ActKind, f64>,
     #[serde(default)]
     at: Vec<Appointment>,
     dns: Option<Dns>,
@@ -320,7 +320,7 @@ impl Scenario {
 
     /// Rejects a run with more acts than fit in memory.
     fn bounded(self, door: Door<'_>) -> Result<Self, ScenarioError> {
-        let times = |kind: &Kind| if kind.table().is_per_site() { f64::from(self.sites) } else { 1.0 };
+        let times = |kind: &ActKind| if kind.table().is_per_site() { f64::from(self.sites) } else { 1.0 };
         let acts: f64 = self.rates.iter().map(|(kind, rate)| rate * times(kind) * self.days).sum();
         door.number("all rates times sites and days", acts.round(), 0.0, ACTS_MAX)?;
         Ok(self)

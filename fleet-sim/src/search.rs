@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::outcome::{Outcome, Verdict};
 use crate::recipe::Recipe;
-use crate::run::{Nobody, run};
+use crate::run::{NoObserver, run};
 use crate::scenario::ScenarioError;
 
 /// Maximum failed runs that are kept. More are only reported and counted.
@@ -55,7 +55,7 @@ pub fn search(
                     let place = usize::try_from(number % count).unwrap_or(0);
                     let recipe =
                         Recipe { seed: Some(first_seed.wrapping_add(number / count)), ..recipes[place].clone() };
-                    let outcome = run(&recipe, &mut Nobody(stop));
+                    let outcome = run(&recipe, &mut NoObserver(stop));
                     if outcome.is_ok_and(|outcome| sender.send((recipe, outcome)).is_err()) {
                         return;
                     }

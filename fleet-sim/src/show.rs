@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use fleet_sim::outcome::Outcome;
 use fleet_sim::recipe::Recipe;
 use fleet_sim::report::{Progress, junit, page, summary};
-use fleet_sim::run::{Audience, Glance};
+use fleet_sim::run::{Observer, RunProgress};
 
 use crate::args::{Output, Reports};
 
@@ -48,26 +48,26 @@ impl<'a> Terminal<'a> {
     }
 }
 
-impl Audience for Terminal<'_> {
-    fn glance(&mut self, glance: &Glance) {
+impl Observer for Terminal<'_> {
+    fn on_progress(&mut self, progress: &RunProgress) {
         if !self.is_there || self.drawn_at.is_some_and(|at| at.elapsed() < DRAW_EACH) {
             return;
         }
         self.drawn_at = Some(Instant::now());
         let progress = Progress {
-            done: glance.done,
-            virtual_seconds: glance.elapsed.as_secs_f64(),
-            total_seconds: glance.total.as_secs_f64(),
-            events: glance.events,
-            connected: glance.connected,
-            converged: glance.converged,
-            sites: glance.sites,
+            done: progress.done,
+            virtual_seconds: progress.elapsed.as_secs_f64(),
+            total_seconds: progress.total.as_secs_f64(),
+            events: progress.events,
+            connected: progress.connected,
+            converged: progress.converged,
+            sites: progress.sites,
             violations: 0,
         };
         draw(&progress.line(WIDTH));
     }
 
-    fn wants_out(&self) -> bool {
+    fn should_stop(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 }

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::kind::Kind;
+use crate::act_kind::ActKind;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::recipe::Recipe;
-use crate::run::{Audience, run};
+use crate::run::{Observer, run};
 use crate::scenario::ScenarioError;
 
 /// Maximum number of runs.
@@ -23,12 +23,12 @@ const RUNS_MAX: u32 = 400;
 pub fn shrink(
     recipe: &Recipe,
     failed: &Outcome,
-    audience: &mut dyn Audience,
+    observer: &mut dyn Observer,
     say: &mut dyn FnMut(&Recipe, &Outcome),
 ) -> Result<(Recipe, Outcome), ScenarioError> {
     let checker = failed.violations.first().map(|violation| violation.checker.clone()).unwrap_or_default();
     let best = (recipe.clone(), failed.clone());
-    let mut search = Search { checker, best, runs_left: RUNS_MAX, audience, say };
+    let mut search = Search { checker, best, runs_left: RUNS_MAX, observer, say };
     search.fewer_sites()?;
     search.fewer_days()?;
     search.fewer_kinds()?;
@@ -40,18 +40,18 @@ struct Search<'a> {
     checker: String,
     best: (Recipe, Outcome),
     runs_left: u32,
-    audience: &'a mut dyn Audience,
+    observer: &'a mut dyn Observer,
     say: &'a mut dyn FnMut(&Recipe, &Outcome),
 }
 
 impl Search<'_> {
     /// Keeps `candidate` if it fails in the same way. Returns whether it does.
     fn keeps(&mut self, candidate: Recipe) -> Result<bool, ScenarioError> {
-        if self.runs_left == 0 || self.audience.wants_out() {
+        if self.runs_left == 0 || self.observer.should_stop() {
             return Ok(false);
         }
         self.runs_left -= 1;
-        let outcome = run(&candidate, self.audience)?;
+        let outcome = run(&candidate, self.observer)?;
         let is_same = outcome.violations.first().is_some_and(|violation| violation.checker == self.checker);
         if is_same {
             (self.say)(&candidate, &outcome);
@@ -95,7 +95,7 @@ impl Search<'_> {
     fn fewer_kinds(&mut self) -> Result<(), ScenarioError> {
         let (scenario, seed) = self.best.0.resolve()?;
         let plan = Plan::new(&scenario, seed, &self.best.0.without);
-        let kinds: BTreeSet<Kind> = plan.acts.iter().map(|act| act.kind).collect();
+        let kinds: BTreeSet<ActKind> = plan.acts.iter().map(|act| act.kind).collect();
         for kind in kinds {
             let mut candidate = self.best.0.clone();
             candidate.without.kinds.insert(kind);

@@ -1,7 +1,7 @@
 //! The simulator's own tests: the violations it finds, the runs that pass, and that every checker can fail.
 
-mod kept;
 mod mutants;
+mod regression_seeds;
 mod seeds;
 
 use std::sync::atomic::AtomicBool;
@@ -9,12 +9,12 @@ use std::sync::atomic::AtomicBool;
 use crate::outcome::{Outcome, Verdict};
 use crate::recipe::Recipe;
 use crate::report::summary;
-use crate::run::{Nobody, run};
+use crate::run::{NoObserver, run};
 
-/// Runs a recipe without an audience.
+/// Runs a recipe without an observer.
 fn run_alone(line: &str) -> Outcome {
     let recipe = Recipe::parse("a test", line).expect("a test's recipe is one");
-    run(&recipe, &mut Nobody(&AtomicBool::new(false))).expect("a recipe that was parsed makes sense")
+    run(&recipe, &mut NoObserver(&AtomicBool::new(false))).expect("a recipe that was parsed makes sense")
 }
 
 /// Runs a recipe that must pass.

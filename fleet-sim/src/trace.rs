@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::carrier::NodeId;
+use crate::transport::NodeId;
 
 /// Maximum lines kept for each selected site.
 const LINES_MAX: usize = 40;

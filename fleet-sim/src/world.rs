@@ -5,11 +5,11 @@
 //! actions; then all faults are over and everything has to agree in time; then, for an hour, nothing may be written.
 
 mod acts;
-mod ending;
+mod final_phase;
 mod hostile;
 mod name_server;
 mod node;
-mod people;
+mod operators;
 mod records;
 mod server;
 
@@ -18,15 +18,15 @@ use std::time::Duration;
 
 use linecamp_model::{CallId, IdentityGrant, JoinSecret, JoinToken, Name, Refusal, Text, TokenId};
 
-use crate::carrier::{Arrival, Carrier, NodeId};
 use crate::chance::{Chance, Purpose};
 use crate::check::{Finding, Watch};
 use crate::clock::Clock;
-use crate::meter::Meter;
-use crate::plan::{MemberBerth, Plan};
+use crate::counters::Counters;
+use crate::plan::{MemberSlot, Plan};
 use crate::queue::Queue;
 use crate::scenario::Scenario;
 use crate::trace::Trace;
+use crate::transport::{Arrival, NodeId, Transport};
 
 use self::name_server::Dns;
 use self::node::Node;
@@ -131,8 +131,8 @@ enum End {
 /// The simulated world.
 #[derive(Debug)]
 pub(crate) struct World<C> {
-    pub(crate) carrier: C,
-    pub(crate) meter: Meter,
+    pub(crate) transport: C,
+    pub(crate) counters: Counters,
     pub(crate) trace: Trace,
     scenario: Scenario,
     seed: u64,
@@ -150,14 +150,14 @@ pub(crate) struct World<C> {
     renewed: BTreeSet<NodeId>,
 }
 
-impl<C: Carrier> World<C> {
+impl<C: Transport> World<C> {
     /// Builds the world before its first event.
-    pub(crate) fn new(scenario: Scenario, seed: u64, plan: Plan, carrier: C, trace: Trace) -> Self {
+    pub(crate) fn new(scenario: Scenario, seed: u64, plan: Plan, transport: C, trace: Trace) -> Self {
         let total = plan.ends_at + scenario.settle + QUIET;
         let mut world = Self {
-            meter: Meter::new(total),
+            counters: Counters::new(total),
             server: Server::new(seed, scenario.certificate_life),
-            carrier,
+            transport,
             trace,
             scenario,
             seed,
@@ -183,10 +183,10 @@ impl<C: Carrier> World<C> {
             self.dns = Some(dns);
         }
         self.start_server();
-        self.begin_work();
+        self.prepare_server();
         for (number, site_slot) in self.plan.site_slots.clone().into_iter().enumerate() {
             let clock = Clock::default();
-            let key = self.carrier.add_node(number, site_slot.profile, clock);
+            let key = self.transport.add_node(number, site_slot.profile, clock);
             let token = self.token_of(number);
             self.nodes.push(Node::new(number, self.seed, site_slot.profile, key, token));
             self.settle_in_dns(number);
@@ -194,7 +194,7 @@ impl<C: Carrier> World<C> {
             if site_slot.member.is_hostile {
                 self.make_hostile(number);
             }
-            self.nodes[number].wear(&mut self.watch);
+            self.nodes[number].note_drop_ins(&mut self.watch);
             self.queue.push(site_slot.joins_at, SimEvent::FaultEnd(FaultEnd::Off(number, 0)));
         }
         self.expect_act(0);
@@ -220,7 +220,7 @@ impl<C: Carrier> World<C> {
     fn token(&self, number: u64) -> JoinToken {
         let mut chance = Chance::of(self.seed, Purpose::Server, 1_000 + number);
         let (id, secret) = (TokenId::from_bytes(chance.bytes()), JoinSecret::from_bytes(chance.bytes()));
-        JoinToken { id, secret, pin: self.carrier.pin() }
+        JoinToken { id, secret, pin: self.transport.pin() }
     }
 
     /// Returns the fraction of the run that is done.
@@ -265,7 +265,7 @@ impl<C: Carrier> World<C> {
 
     /// Returns the time of the next event.
     pub(crate) fn next_at(&self) -> Option<Duration> {
-        match (self.queue.next_at(), self.carrier.next_at()) {
+        match (self.queue.next_at(), self.transport.next_at()) {
             (Some(ours), Some(carriers)) => Some(ours.min(carriers)),
             (ours, carriers) => ours.or(carriers),
         }
@@ -274,7 +274,7 @@ impl<C: Carrier> World<C> {
     /// Processes the next event that is due at `now`. Returns whether there was one.
     pub(crate) fn step(&mut self, now: Duration) -> bool {
         self.elapsed = now;
-        if let Some(arrival) = self.carrier.poll(now) {
+        if let Some(arrival) = self.transport.poll(now) {
             self.step += 1;
             self.arrive(arrival);
         } else if let Some(happening) = self.queue.pop(now) {
@@ -306,7 +306,7 @@ impl<C: Carrier> World<C> {
                 self.expect_act(number + 1);
                 self.act(self.plan.acts[number]);
             }
-            SimEvent::FaultEnd(over) => self.over(over),
+            SimEvent::FaultEnd(over) => self.end_fault(over),
             SimEvent::NodeWake(node) => self.wake_node(node),
             SimEvent::ServerWake => self.wake_server(),
             SimEvent::NodeDisk(node, boot) => self.node_disk_wrote(node, boot),
@@ -316,7 +316,7 @@ impl<C: Carrier> World<C> {
             SimEvent::NewToken(node) => self.give_new_token(node),
             SimEvent::Accept(node) => self.accept(node),
             SimEvent::Hostile(node, turn) => self.hostile_turn(node, turn),
-            SimEvent::AllWell => self.all_well(),
+            SimEvent::AllWell => self.end_all_faults(),
             SimEvent::Look => self.look(),
             SimEvent::QuietOver => self.finish(),
             SimEvent::Sample => self.sample(),
@@ -331,11 +331,11 @@ impl<C: Carrier> World<C> {
 }
 
 /// Returns the first number of the tokens that such members join with.
-const fn tokens_for(member: MemberBerth) -> u64 {
+const fn tokens_for(member: MemberSlot) -> u64 {
     match member {
-        MemberBerth { is_pending: true, .. } => PENDING_TOKENS,
-        MemberBerth { is_hostile: true, .. } => HOSTILE_TOKENS,
-        MemberBerth { .. } => 0,
+        MemberSlot { is_pending: true, .. } => PENDING_TOKENS,
+        MemberSlot { is_hostile: true, .. } => HOSTILE_TOKENS,
+        MemberSlot { .. } => 0,
     }
 }
 

@@ -7,9 +7,9 @@ use linecamp_model::{
 };
 
 use super::{LevelOf, Watch, document_of};
-use crate::carrier::NodeId;
 use crate::disk::{Disk, Record as _};
 use crate::trace::Digest;
+use crate::transport::NodeId;
 
 /// Number of generations remembered per document.
 const WRITTEN_MAX: usize = 32;

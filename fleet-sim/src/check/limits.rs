@@ -4,8 +4,8 @@ use linecamp_model::limits::{FRAME_BYTES_MAX, OUTBOX_EVENTS_MAX, SERVER_EVENTS_M
 use linecamp_model::{FleetChange, SiteChange};
 
 use super::Watch;
-use crate::carrier::NodeId;
 use crate::disk::Disk;
+use crate::transport::NodeId;
 
 /// A site's writes pending on its disk: a machine has a handful in flight, and a slow disk takes seconds.
 const SITE_WRITES_MAX: usize = 4_096;

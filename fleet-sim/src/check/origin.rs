@@ -1,4 +1,4 @@
-//! `own-words`, `waits`: who reported an event, which event it displaces, and what a site may send before it is
+//! `event-origin`, `waits`: who reported an event, which event it displaces, and what a site may send before it is
 //! accepted.
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use linecamp_model::{EventKind, FleetChange, LoggedEvent, Phase, SiteId, WallTim
 
 use super::{Watch, registration};
 use crate::disk::Disk;
-use crate::lie::FORGED;
+use crate::hostile_messages::FORGED;
 
 /// Event kinds that a site may report. All others are reserved for the server.
 const SAID_BY_SITES: [EventKind; 8] = [
@@ -52,11 +52,15 @@ impl Watch {
             (words, true) => words.is_some(),
         };
         if is_forged {
-            return self.find("own-words", node, format!("a site's words are kept as if they were not: {logged:?}"));
+            return self.find("event-origin", node, format!("a site's words are kept as if they were not: {logged:?}"));
         }
         let registration = event.site.and_then(|site| registration(disk, site));
         if !is_own && registration.is_some_and(|of| of.life.phase == Phase::Pending) {
-            self.find("waits", node, format!("an event of a site that nobody has accepted is kept: {logged:?}"));
+            self.find(
+                "pending-members-wait",
+                node,
+                format!("an event of a site that nobody has accepted is kept: {logged:?}"),
+            );
         }
     }
 
@@ -66,7 +70,7 @@ impl Watch {
             let FleetChange::Event(_, Some(logged)) = change else { continue };
             if let Some(at) = logged.received_at.filter(|at| *at != now) {
                 let node = logged.event.site.and_then(|site| self.node_of(site));
-                return self.find("own-words", node, format!("an event that arrived at {now} is kept as of {at}"));
+                return self.find("event-origin", node, format!("an event that arrived at {now} is kept as of {at}"));
             }
         }
     }
@@ -80,7 +84,7 @@ impl Watch {
         let of_site = self.own_events.values().filter(|of| **of == site).count() + 1;
         if site.is_none() || of_site < SERVER_EVENTS_PER_SITE_MAX {
             let what = format!("event {number} of the server's own is gone, and there were {of_site} about {site:?}");
-            self.find("own-words", site.and_then(|site| self.node_of(site)), what);
+            self.find("event-origin", site.and_then(|site| self.node_of(site)), what);
         }
     }
 
@@ -98,7 +102,7 @@ impl Watch {
         };
         if registration(disk, *site).is_some_and(|of| of.life.phase == Phase::Pending) {
             let what = format!("of a site that nobody has accepted the server keeps {change:?}");
-            self.find("waits", self.node_of(*site), what);
+            self.find("pending-members-wait", self.node_of(*site), what);
         }
     }
 }

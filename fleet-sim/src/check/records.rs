@@ -13,8 +13,8 @@ use linecamp_model::{
 };
 
 use super::{Watch, registration};
-use crate::carrier::NodeId;
 use crate::disk::Disk;
+use crate::transport::NodeId;
 
 /// Prefix of the names that a site's own provider creates; no others have it.
 pub(crate) const OWN_PREFIX: &str = "spot.";
@@ -45,9 +45,9 @@ pub(super) struct Records {
     /// What the zone contained before any site wrote to it.
     foreign: Sets,
     /// Sites that may leave records behind: removed without waiting, or with a lost or restored database.
-    loose: BTreeSet<SiteId>,
+    may_leave: BTreeSet<SiteId>,
     /// Sites that acted on outdated answers, or that were cloned: they may damage their own records.
-    torn: BTreeSet<SiteId>,
+    may_damage: BTreeSet<SiteId>,
     /// Records that sites left behind without a report.
     left: BTreeMap<SiteId, BTreeSet<RecordKey>>,
 }
@@ -72,14 +72,14 @@ impl Watch {
     }
 
     /// From now on this site may leave records behind.
-    pub(crate) fn loosen_records(&mut self, site: SiteId) {
-        self.records.loose.insert(site);
+    pub(crate) fn allow_leftover_records(&mut self, site: SiteId) {
+        self.records.may_leave.insert(site);
     }
 
     /// From now on this site may damage its own records, but nobody else's.
-    pub(crate) fn tear_records(&mut self, site: SiteId) {
-        self.records.loose.insert(site);
-        self.records.torn.insert(site);
+    pub(crate) fn allow_damaged_records(&mut self, site: SiteId) {
+        self.records.may_leave.insert(site);
+        self.records.may_damage.insert(site);
     }
 
     /// Applies a manual change of a record.
@@ -126,8 +126,8 @@ impl Watch {
             let holder = self.records.holder(record);
             self.records.zone.contains_key(record) && holder.is_none_or(|holder| holder.site != site)
         };
-        let is_torn = self.records.torn.contains(&site);
-        if let Some(record) = touched.iter().find(is_bare).filter(|_| !is_torn) {
+        let may_damage_records = self.records.may_damage.contains(&site);
+        if let Some(record) = touched.iter().find(is_bare).filter(|_| !may_damage_records) {
             let what = format!("{record} is there after {writes:?}, and no claim of the site beside it");
             self.find("own-claims", [node], what);
         }
@@ -146,7 +146,7 @@ impl Watch {
         match change {
             FleetChange::Site(site, Some(after)) if after.life.phase == Phase::Removed => {
                 let phase = registration(disk, *site).map(|before| before.life.phase);
-                if phase == Some(Phase::Removing) && !self.records.loose.contains(site) {
+                if phase == Some(Phase::Removing) && !self.records.may_leave.contains(site) {
                     let left = self.records.claimed_by(*site);
                     self.records.left.insert(*site, left);
                 }
@@ -154,7 +154,7 @@ impl Watch {
             FleetChange::Spec(site, DocumentKey::Provider(_), Some(Document { body: None, .. })) => {
                 let mut left = self.records.claimed_by(*site);
                 left.retain(|key| !key.name.as_str().starts_with(OWN_PREFIX));
-                if let (Some(key), false) = (left.first(), self.records.loose.contains(site)) {
+                if let (Some(key), false) = (left.first(), self.records.may_leave.contains(site)) {
                     let what = format!("a provider has left the site, and {key} is still there");
                     self.find("no-leak", self.node_of(*site), what);
                 }
@@ -189,10 +189,11 @@ impl Watch {
             return Some(format!("{name} has the providers {providers:?}, and should have {expected:?}"));
         }
         let wanted: Sets = share.specs.iter().flat_map(|spec| wanted(share, spec)).collect();
-        // A torn site may have lost the ownership of a record of its own.
-        let is_torn = self.records.torn.contains(&share.id);
-        let is_bare =
-            |key: &RecordKey| is_torn && self.records.zone.contains_key(key) && self.records.holder(key).is_none();
+        // Such a site may have lost the ownership of a record of its own.
+        let may_damage_records = self.records.may_damage.contains(&share.id);
+        let is_bare = |key: &RecordKey| {
+            may_damage_records && self.records.zone.contains_key(key) && self.records.holder(key).is_none()
+        };
         let is_blocked = |key: &RecordKey| self.records.is_blocked(key) || is_bare(key);
         let (blocked, wanted): (Sets, Sets) = wanted.into_iter().partition(|(key, _)| is_blocked(key));
         let zone = &self.records.zone;
@@ -201,16 +202,16 @@ impl Watch {
             let held = zone.get(&set.key).map_or_else(|| "nothing".to_owned(), ToString::to_string);
             return Some(format!("{name} wants {set}, the zone has {held}; {}", doing(share.local)));
         }
-        let is_loose = self.records.loose.contains(&share.id);
+        let may_leave_records = self.records.may_leave.contains(&share.id);
         let claimed = self.records.claimed_by(share.id);
-        if let Some(key) = claimed.iter().find(|key| !wanted.contains_key(key)).filter(|_| !is_loose) {
+        if let Some(key) = claimed.iter().find(|key| !wanted.contains_key(key)).filter(|_| !may_leave_records) {
             return Some(format!("{name} does not want {key}, and has it; {}", doing(share.local)));
         }
         let troubles = share.local.conditions.iter().filter(|condition| CONDITIONS.contains(&condition.kind));
         // A restored disk may bring back notes of a provider that has left since: these need a person's attention.
         let is_expected = |kind| match kind {
             ConditionKind::RecordConflict => !blocked.is_empty(),
-            ConditionKind::RecordsRetained => is_loose,
+            ConditionKind::RecordsRetained => may_leave_records,
             _ => false,
         };
         if let Some(failure) = troubles.clone().find(|failure| !is_expected(failure.kind)) {
@@ -223,8 +224,8 @@ impl Watch {
     /// Returns whether a site that may leave records behind has some that nothing requires.
     pub(crate) fn has_leftovers(&self, share: &Share<'_>) -> bool {
         let wanted: Sets = share.specs.iter().flat_map(|spec| wanted(share, spec)).collect();
-        let is_loose = self.records.loose.contains(&share.id);
-        is_loose && self.records.claimed_by(share.id).iter().any(|key| !wanted.contains_key(key))
+        let may_leave_records = self.records.may_leave.contains(&share.id);
+        may_leave_records && self.records.claimed_by(share.id).iter().any(|key| !wanted.contains_key(key))
     }
 }
 

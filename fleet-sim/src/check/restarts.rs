@@ -6,8 +6,8 @@ use linecamp_core::{Fleet, Site};
 use linecamp_model::{Now, Owner, SiteId};
 
 use super::Watch;
-use crate::carrier::NodeId;
 use crate::disk::Record;
+use crate::transport::NodeId;
 
 impl Watch {
     /// A machine requests durable writes: each change must read back from its bytes unchanged.

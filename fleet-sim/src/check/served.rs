@@ -6,8 +6,8 @@ use std::time::Duration;
 use linecamp_model::{CommandId, FleetChange, FromServer, FromSite, Phase, Refusal, RefusalCode, SessionId};
 
 use super::{Watch, registration};
-use crate::carrier::NodeId;
 use crate::disk::Disk;
+use crate::transport::NodeId;
 
 /// Longest time an operator waits for an answer: a commit takes milliseconds, and half a second on a slow disk.
 const REPLY_MAX: Duration = Duration::from_secs(10);
@@ -82,7 +82,7 @@ impl Watch {
         let is_late = |since: &Duration, max: Duration| max < elapsed.saturating_sub(*since);
         if let Some((command, _)) = self.served.operators.iter().find(|(_, since)| is_late(since, REPLY_MAX)) {
             let what = format!("{command} of an operator was not answered for {REPLY_MAX:?}");
-            return self.find("served", [], what);
+            return self.find("answered-in-time", [], what);
         }
         let late = self.served.sites.iter().find(|(_, since)| is_late(since, RECEIPT_MAX));
         let late = late.map(|((node, sent), _)| (*node, *sent));
@@ -92,7 +92,7 @@ impl Watch {
                 return self.site_waits_no_more(node);
             }
             let what = format!("the server gave no receipt for {sent:?} for {RECEIPT_MAX:?} on a link that is up");
-            self.find("served", [node], what);
+            self.find("answered-in-time", [node], what);
         }
     }
 
@@ -119,7 +119,11 @@ impl Watch {
             _ => false,
         };
         if is_unjust {
-            self.find("served", self.node_of(site), format!("the server hung up on an honest site: {refusal}"));
+            self.find(
+                "answered-in-time",
+                self.node_of(site),
+                format!("the server hung up on an honest site: {refusal}"),
+            );
         }
     }
 

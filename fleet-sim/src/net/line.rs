@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use linecamp_model::{DialId, KeyFingerprint, SessionId, Text, WallTime};
 
-use crate::carrier::{NodeId, Traffic};
 use crate::chance::{Chance, Purpose};
 use crate::clock::Clock;
 use crate::line::{Line, Profile};
+use crate::transport::{NodeId, Traffic};
 
 /// Bytes of the first packet of a dial, headers included: QUIC pads it (RFC 9000, 14.1).
 pub(super) const HELLO_BYTES: u64 = 1_228;

@@ -7,7 +7,7 @@ use linecamp_core::{LinkEvent, LossReason, Peer, SessionEvent};
 use linecamp_model::{DialId, FromServer, FromSite, Refusal, SessionId, Text};
 
 use super::{Event, MESSAGE_COST, Net};
-use crate::carrier::{Arrival, NodeId};
+use crate::transport::{Arrival, NodeId};
 
 /// Why an end receives nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Links: the production transport as a [`Carrier`].
+//! Links: the production transport as a [`Transport`].
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -20,10 +20,10 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::network::{Path, SimNetwork};
-use crate::carrier::{Arrival, Carrier, NodeId, Traffic};
 use crate::chance::{Chance, Purpose};
 use crate::clock::Clock;
 use crate::line::Profile;
+use crate::transport::{Arrival, NodeId, Traffic, Transport};
 
 /// Duplicated datagrams, per thousand.
 const DUPLICATED_PER_MILLE: u32 = 2;
@@ -221,7 +221,7 @@ impl Links {
     }
 }
 
-impl Carrier for Links {
+impl Transport for Links {
     fn add_node(&mut self, node: NodeId, profile: Profile, clock: Clock) -> KeyFingerprint {
         let random = RandomSource::seeded(Chance::of(self.seed, Purpose::Key, node as u64).bytes());
         let key = Arc::new(SiteKey::generate(&random).expect("a key needs no disk"));

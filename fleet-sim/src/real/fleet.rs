@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 
+use super::environment::Environment;
 use super::host;
-use super::place::Place;
+use super::links::Links;
 use super::process::Process;
-use super::wires::Wires;
 
 /// Number of sites with their own process: enough to see how much memory a real daemon uses, and how much that varies.
 /// The remaining sites share processes.
@@ -41,14 +41,14 @@ struct JoinSection<'a> {
 
 /// All daemons of a run.
 pub(super) struct Daemons<'a> {
-    place: &'a Place,
+    environment: &'a Environment,
     separate: Vec<Process>,
     hosting: Vec<Process>,
     hosted: usize,
 }
 
 /// How the daemons exited.
-pub(super) struct Ended {
+pub(super) struct StopCounts {
     /// Number of processes that exited successfully, each with all of its daemons.
     pub(super) clean: usize,
     /// Time until the last one exited.
@@ -57,16 +57,21 @@ pub(super) struct Ended {
 
 impl<'a> Daemons<'a> {
     /// Starts a daemon for each of `sites` sites. They join with the token in `token_file`.
-    pub(super) fn start(place: &'a Place, wires: &Wires, sites: usize, token_file: &Path) -> anyhow::Result<Self> {
-        let mut daemons = Self { place, separate: Vec::new(), hosting: Vec::new(), hosted: 0 };
+    pub(super) fn start(
+        environment: &'a Environment,
+        links: &Links,
+        sites: usize,
+        token_file: &Path,
+    ) -> anyhow::Result<Self> {
+        let mut daemons = Self { environment, separate: Vec::new(), hosting: Vec::new(), hosted: 0 };
         let mut folders: Vec<PathBuf> = Vec::new();
         for site in 0..sites {
-            let server = wires.address(site).context("every site has a wire")?;
+            let server = links.address(site).context("every site has a link")?;
             let name = site_name(site);
             let folder = match site.checked_sub(SEPARATE_MAX) {
-                None => place.path(&name),
+                None => environment.path(&name),
                 Some(hosted) => {
-                    let folder = place.path(&format!("hosted-{:02}", hosted / HOSTED_MAX + 1));
+                    let folder = environment.path(&format!("hosted-{:02}", hosted / HOSTED_MAX + 1));
                     if folders.last() != Some(&folder) {
                         folders.push(folder.clone());
                     }
@@ -74,7 +79,7 @@ impl<'a> Daemons<'a> {
                     folder.join(&name)
                 }
             };
-            configure(place, &folder, &name, server, token_file)?;
+            configure(environment, &folder, &name, server, token_file)?;
             if site < SEPARATE_MAX {
                 daemons.start_separate(&name, &folder)?;
             }
@@ -86,17 +91,17 @@ impl<'a> Daemons<'a> {
     }
 
     fn start_separate(&mut self, name: &str, folder: &Path) -> anyhow::Result<()> {
-        let mut run = self.place.command("linecampd")?;
+        let mut run = self.environment.command("linecampd")?;
         run.arg("run").arg("--data").arg(folder.join(host::DATA)).arg("--config").arg(folder.join(host::CONFIG));
-        self.separate.push(Process::spawn(name, &self.place.log(name), run)?);
+        self.separate.push(Process::spawn(name, &self.environment.log(name), run)?);
         Ok(())
     }
 
     fn start_hosting(&mut self, folder: &Path) -> anyhow::Result<()> {
-        let mut run = self.place.own_command();
+        let mut run = self.environment.own_command();
         run.arg(host::COMMAND).arg("--dir").arg(folder);
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
-        self.hosting.push(Process::spawn(&name, &self.place.log(&name), run)?);
+        self.hosting.push(Process::spawn(&name, &self.environment.log(&name), run)?);
         Ok(())
     }
 
@@ -127,12 +132,12 @@ impl<'a> Daemons<'a> {
     /// Returns the end of the log of the process that runs this site's daemon.
     pub(super) fn log_end(&self, site: &str) -> Option<String> {
         let own = self.separate.iter().find(|process| process.name() == site);
-        let shared = || self.hosting.iter().find(|process| self.place.path(process.name()).join(site).is_dir());
+        let shared = || self.hosting.iter().find(|process| self.environment.path(process.name()).join(site).is_dir());
         own.or_else(shared).map(|process| format!("{}: {}", process.name(), process.log_end()))
     }
 
     /// Asks all processes to exit at once, and waits until they have.
-    pub(super) async fn stop(&self) -> anyhow::Result<Ended> {
+    pub(super) async fn stop(&self) -> anyhow::Result<StopCounts> {
         self.check_run()?;
         let began = Instant::now();
         self.all().try_for_each(Process::ask_to_end)?;
@@ -147,7 +152,7 @@ impl<'a> Daemons<'a> {
             }
             let took = began.elapsed();
             match running {
-                None => return Ok(Ended { clean, took }),
+                None => return Ok(StopCounts { clean, took }),
                 Some(process) if STOP_LIMIT < took => {
                     bail!("{} did not end within {} s\n{}", process.name(), STOP_LIMIT.as_secs(), process.log_end());
                 }
@@ -162,11 +167,17 @@ pub(super) fn site_name(site: usize) -> String {
     format!("camp-{:03}", site + 1)
 }
 
-fn configure(place: &Place, folder: &Path, name: &str, server: SocketAddr, token_file: &Path) -> anyhow::Result<()> {
-    place.make_directory(folder)?;
+fn configure(
+    environment: &Environment,
+    folder: &Path,
+    name: &str,
+    server: SocketAddr,
+    token_file: &Path,
+) -> anyhow::Result<()> {
+    environment.make_directory(folder)?;
     let file = ConfigFile { servers: [server.to_string()], join: JoinSection { token_file, name } };
     let text = toml::to_string(&file).context("failed to write a daemon's configuration")?;
-    place.write(&folder.join(host::CONFIG), &text)
+    environment.write(&folder.join(host::CONFIG), &text)
 }
 
 #[cfg(test)]
@@ -176,9 +187,9 @@ mod tests {
     #[test]
     fn what_we_configure_is_what_a_daemon_reads() {
         let directory = tempfile::tempdir().unwrap();
-        let place = Place::make(Some(&directory.path().join("kept"))).unwrap();
-        let folder = place.path("camp-001");
-        configure(&place, &folder, "camp-001", ([127, 0, 0, 1], 7).into(), Path::new("/a \"b\"/token")).unwrap();
+        let environment = Environment::create(Some(&directory.path().join("kept"))).unwrap();
+        let folder = environment.path("camp-001");
+        configure(&environment, &folder, "camp-001", ([127, 0, 0, 1], 7).into(), Path::new("/a \"b\"/token")).unwrap();
 
         let file = linecampd::config::ConfigFile::read(&folder.join(host::CONFIG)).unwrap();
         let config = linecampd::config::Config::resolve(file, &|_| None).unwrap();

@@ -11,7 +11,7 @@ use linecampd::config::{Config, ConfigFile};
 use linecampd::{DataDirectory, chain, daemon, log};
 use tokio::task::{JoinSet, LocalSet};
 
-use super::place::raise_descriptors;
+use super::environment::raise_descriptors;
 
 /// The subcommand of this program that calls [`host`].
 pub(super) const COMMAND: &str = "real-host";

@@ -10,27 +10,27 @@ use linecamp_proto::api::Site;
 
 use super::RealOptions;
 use super::api::Api;
+use super::environment::Environment;
 use super::fleet::{Daemons, site_name};
+use super::links::{Directions, LinkConditions, Links};
 use super::memory::{held_by, spread};
 use super::outcome::{Cut, Join, LabelRound, Memory, Stop, Storm};
-use super::place::Place;
 use super::process::Process;
 use super::server::Server;
-use super::wires::{Line, Passing, Wires};
 
-/// Bad wires at remote sites: half of a satellite's delay, and the loss at which operators start to complain.
-pub(super) const BAD_LINE: Line = Line {
+/// Bad links at remote sites: half of a satellite's delay, and the loss at which operators start to complain.
+pub(super) const BAD_LINK: LinkConditions = LinkConditions {
     latency: Duration::from_millis(100),
     jitter: Duration::from_millis(20),
     loss_percent: 5,
-    passing: Passing::Both,
+    passing: Directions::Both,
 };
 
 /// Interval between API requests: a fraction of what any step takes.
 const POLL: Duration = Duration::from_millis(50);
 
 /// Time limit for all sites to join, to converge, or to come back. Coming back is bounded by 15 s until a site notices,
-/// redials at most 60 s apart, and three of those over a bad wire.
+/// redials at most 60 s apart, and three of those over a bad link.
 const LIMIT: Duration = Duration::from_secs(240);
 
 /// Added to [`LIMIT`] for each site: a join on a small, busy machine.
@@ -53,7 +53,7 @@ const NAMED_MAX: usize = 5;
 /// A running fleet, and what is needed to measure it.
 pub(super) struct World<'a> {
     options: &'a RealOptions,
-    place: &'a Place,
+    environment: &'a Environment,
     say: &'a dyn Fn(&str),
     sites: usize,
     /// Counts the label changes of all sites.
@@ -62,7 +62,7 @@ pub(super) struct World<'a> {
     empty: u64,
     api: Api,
     daemons: Option<Daemons<'a>>,
-    wires: Wires,
+    links: Links,
     server: Server<'a>,
 }
 
@@ -90,18 +90,18 @@ impl ArrivalTimes {
 }
 
 impl<'a> World<'a> {
-    /// Starts the server and the wires, without any sites.
+    /// Starts the server and the links, without any sites.
     pub(super) async fn start(
         options: &'a RealOptions,
-        place: &'a Place,
+        environment: &'a Environment,
         say: &'a dyn Fn(&str),
     ) -> anyhow::Result<Self> {
         say("starting the server");
         let sites = usize::try_from(options.sites).context("more sites than this machine can count")?;
-        let server = Server::start_new(place).await?;
-        let wires = Wires::start(server.address(), sites, options.seed)?;
+        let server = Server::start_new(environment).await?;
+        let links = Links::start(server.address(), sites, options.seed)?;
         let empty = held_by(server.running()?.id())?.resident;
-        Ok(Self { options, place, say, sites, waves: 0, empty, api: server.api(), daemons: None, wires, server })
+        Ok(Self { options, environment, say, sites, waves: 0, empty, api: server.api(), daemons: None, links, server })
     }
 
     /// Starts all daemons and waits until every site is linked.
@@ -109,7 +109,7 @@ impl<'a> World<'a> {
         (self.say)(&format!("starting {} daemons, which join", self.sites));
         let token_file = self.write_token().await?;
         let began = Instant::now();
-        let daemons = Daemons::start(self.place, &self.wires, self.sites, &token_file)?;
+        let daemons = Daemons::start(self.environment, &self.links, self.sites, &token_file)?;
         let daemons = self.daemons.insert(daemons);
         let (separate, hosted) = (daemons.separate().len(), daemons.hosted());
         let hosting_processes = daemons.hosting().len();
@@ -127,8 +127,8 @@ impl<'a> World<'a> {
 
     async fn write_token(&self) -> anyhow::Result<PathBuf> {
         let token = self.server.token(self.options.sites, ALL).await?;
-        let path = self.place.path("token");
-        self.place.write(&path, &token)?;
+        let path = self.environment.path("token");
+        self.environment.write(&path, &token)?;
         Ok(path)
     }
 
@@ -165,24 +165,24 @@ impl<'a> World<'a> {
 
     /// Kills the server, restarts it after a while, and waits until all sites are linked again. A site notices with its
     /// next packet, a keep-alive at most 15 s later; sites that received a change together notice together.
-    pub(super) async fn storm(&mut self, line: &Line) -> anyhow::Result<Storm> {
+    pub(super) async fn storm(&mut self, line: &LinkConditions) -> anyhow::Result<Storm> {
         let down = if self.options.quick { DOWN_QUICK } else { DOWN };
         let (latency, loss) = (line.latency.as_millis(), line.loss_percent);
         let words = format!("{latency} ms each way, {loss} % loss");
         (self.say)(&format!("killing the server; it comes back after {} s; {words}", down.as_secs()));
-        self.wires.set(|_| *line);
+        self.links.set(|_| *line);
         self.server.kill();
         let killed = Instant::now();
         tokio::time::sleep(down).await;
         let down = killed.elapsed();
         let listening = self.server.start().await?;
         let back = self.wait_linked("were linked again after the server was killed", listening).await?;
-        self.wires.set(|_| Line::default());
+        self.links.set(|_| LinkConditions::default());
         // A link as the server reports it is only half established: a site that converges has received its welcome.
         self.tell_all().await?;
         self.wait_converged("had converged after the server was back", Instant::now()).await?;
         Ok(Storm {
-            latency_ms: u64::try_from(latency).context("a wire does not take ages")?,
+            latency_ms: u64::try_from(latency).context("a link does not take ages")?,
             loss_percent: loss,
             down_seconds: down.as_secs_f64(),
             back: back.times.len(),
@@ -198,9 +198,9 @@ impl<'a> World<'a> {
     pub(super) async fn cut(&mut self) -> anyhow::Result<Cut> {
         let span = if self.options.quick { CUT_QUICK } else { CUT };
         let count = |passing| (0..self.sites).filter(|site| passing_of(*site) == passing).count();
-        let (cut, black_holed) = (count(Passing::Neither), count(Passing::UpOnly));
+        let (cut, black_holed) = (count(Directions::Neither), count(Directions::UpOnly));
         (self.say)(&format!("{cut} sites are cut for {} s, and {black_holed} hear nothing", span.as_secs()));
-        self.wires.set(|site| Line { passing: passing_of(site), ..Line::default() });
+        self.links.set(|site| LinkConditions { passing: passing_of(site), ..LinkConditions::default() });
         let began = Instant::now();
         self.tell_all().await?;
         tokio::time::sleep(span.saturating_sub(began.elapsed())).await;
@@ -208,7 +208,7 @@ impl<'a> World<'a> {
         // The polling connection has been idle for a long time, so use a new one.
         let sites = self.server.api().sites().await?;
         let (seconds, mended) = (began.elapsed(), Instant::now());
-        self.wires.set(|_| Line::default());
+        self.links.set(|_| LinkConditions::default());
         let back = self.wait_sites("were back and had converged after the cut", mended, out_of_reach).await?;
         Ok(Cut {
             seconds: seconds.as_secs_f64(),
@@ -320,17 +320,17 @@ impl<'a> World<'a> {
     }
 }
 
-/// Returns what a site's wire passes during the cut: every second site is unreachable, in one of two ways.
-fn passing_of(site: usize) -> Passing {
+/// Returns what a site's link passes during the cut: every second site is unreachable, in one of two ways.
+fn passing_of(site: usize) -> Directions {
     match site % 4 {
-        1 => Passing::Neither,
-        3 => Passing::UpOnly,
-        _ => Passing::Both,
+        1 => Directions::Neither,
+        3 => Directions::UpOnly,
+        _ => Directions::Both,
     }
 }
 
 fn out_of_reach(site: usize) -> bool {
-    passing_of(site) != Passing::Both
+    passing_of(site) != Directions::Both
 }
 
 const fn has_converged(site: &Site) -> bool {
@@ -371,6 +371,6 @@ mod tests {
     fn half_of_the_sites_are_out_of_reach_in_two_ways() {
         let ways: Vec<_> = (0..24).map(passing_of).collect();
         let count = |passing| ways.iter().filter(|way| **way == passing).count();
-        assert_eq!([Passing::Both, Passing::Neither, Passing::UpOnly].map(count), [12, 6, 6]);
+        assert_eq!([Directions::Both, Directions::Neither, Directions::UpOnly].map(count), [12, 6, 6]);
     }
 }

@@ -34,7 +34,7 @@ fn read(status: &str) -> Option<Held> {
 pub(super) fn spread(values: impl Iterator<Item = u64>) -> Spread {
     let mut sorted: Vec<_> = values.collect();
     sorted.sort_unstable();
-    let at = |place: usize| sorted.get(place).copied().unwrap_or_default();
+    let at = |environment: usize| sorted.get(environment).copied().unwrap_or_default();
     Spread { min: at(0), median: at(sorted.len() / 2), max: at(sorted.len().saturating_sub(1)) }
 }
 

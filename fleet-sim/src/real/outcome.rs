@@ -13,9 +13,9 @@ use serde::Serialize;
 pub struct RealOutcome {
     /// Number of sites.
     pub sites: u32,
-    /// Whether waits were short, and the storm over bad wires was skipped.
+    /// Whether waits were short, and the storm over bad links was skipped.
     pub quick: bool,
-    /// The seed of the wires.
+    /// The seed of the links.
     pub seed: u64,
     /// How all sites joined.
     pub join: Join,
@@ -23,7 +23,7 @@ pub struct RealOutcome {
     pub memory: Memory,
     /// One label to all sites.
     pub label: LabelRound,
-    /// The server killed and restarted: over perfect wires, then over bad ones.
+    /// The server killed and restarted: over perfect links, then over bad ones.
     pub storms: Vec<Storm>,
     /// Half of the sites unreachable.
     pub cut: Cut,
@@ -95,9 +95,9 @@ pub struct LabelRound {
 /// The server killed, and restarted after a while.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Storm {
-    /// One-way latency of a wire, without jitter.
+    /// One-way latency of a link, without jitter.
     pub latency_ms: u64,
-    /// Percentage of datagrams that a wire lost in each direction.
+    /// Percentage of datagrams that a link lost in each direction.
     pub loss_percent: u8,
     /// How long the server was down before it was restarted.
     pub down_seconds: f64,
@@ -214,11 +214,11 @@ impl LabelRound {
 
 impl Storm {
     fn tell(&self, rows: &mut Rows) {
-        let wires = match (self.latency_ms, self.loss_percent) {
+        let links = match (self.latency_ms, self.loss_percent) {
             (0, 0) => String::new(),
             (latency, loss) => format!(", {latency} ms each way, {loss} % loss"),
         };
-        let what = format!("server killed, back after {:.0} s{wires}: half linked", self.down_seconds);
+        let what = format!("server killed, back after {:.0} s{links}: half linked", self.down_seconds);
         row(rows, &what, seconds(self.back_50_seconds));
         row(rows, "  90 % linked", seconds(self.back_90_seconds));
         row(rows, "  99 % linked", seconds(self.back_99_seconds));

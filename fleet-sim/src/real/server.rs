@@ -9,7 +9,7 @@ use linecamp_model::Pin;
 use linecamp_proto::api::{TokenCreated, TokenRequest, path};
 
 use super::api::Api;
-use super::place::{Place, free_address};
+use super::environment::{Environment, free_address};
 use super::process::{self, Process, read_log};
 
 /// Time limit for a start, an exit or one operator command. All of them take less than a second on an idle machine; a
@@ -27,7 +27,7 @@ const TOKEN_SECONDS: u64 = 3_600;
 
 /// A server with its data and its port, running or not.
 pub(super) struct Server<'a> {
-    place: &'a Place,
+    environment: &'a Environment,
     log: PathBuf,
     address: SocketAddr,
     pin: Pin,
@@ -37,17 +37,17 @@ pub(super) struct Server<'a> {
 
 impl<'a> Server<'a> {
     /// Sets up a new server and starts it.
-    pub(super) async fn start_new(place: &'a Place) -> anyhow::Result<Self> {
-        let (log, address) = (place.log("server"), free_address()?);
-        let mut init = place.command("linecamp-server")?;
-        init.args(["init", "--server-url", &format!("https://{address}"), "--data"]).arg(place.path("server"));
+    pub(super) async fn start_new(environment: &'a Environment) -> anyhow::Result<Self> {
+        let (log, address) = (environment.log("server"), free_address()?);
+        let mut init = environment.command("linecamp-server")?;
+        init.args(["init", "--server-url", &format!("https://{address}"), "--data"]).arg(environment.path("server"));
         let said = process::run("linecamp-server init", &log, init, LIMIT).await?;
         let word = |marker: &str| {
             let found = said.lines().find_map(|line| line.strip_prefix(marker));
             found.map(str::trim).with_context(|| format!("linecamp-server init printed no `{marker}`"))
         };
         let (pin, key) = (Pin::parse(word("pin:")?)?, word("admin key:")?.to_owned());
-        let mut server = Self { place, log, address, pin, key, process: None };
+        let mut server = Self { environment, log, address, pin, key, process: None };
         server.start().await?;
         Ok(server)
     }
@@ -56,9 +56,9 @@ impl<'a> Server<'a> {
     pub(super) async fn start(&mut self) -> anyhow::Result<Instant> {
         let before = read_log(&self.log).len();
         let address = self.address.to_string();
-        let mut run = self.place.command("linecamp-server")?;
+        let mut run = self.environment.command("linecamp-server")?;
         run.args(["run", "--https", &address, "--quic", &address, "--log", "info", "--data"]);
-        run.arg(self.place.path("server"));
+        run.arg(self.environment.path("server"));
         let process = self.process.insert(Process::spawn("linecamp-server", &self.log, run)?);
         let began = Instant::now();
         loop {
@@ -122,11 +122,11 @@ impl<'a> Server<'a> {
 
     /// Sets a label on every site that the selector matches, through the operator's CLI.
     pub(super) async fn label(&self, selector: &str, label: &str) -> anyhow::Result<()> {
-        let mut command = self.place.command("linecamp")?;
+        let mut command = self.environment.command("linecamp")?;
         command.args(["site", "label", "--selector", selector, "--yes", label]);
         command.env("LINECAMP_URL", format!("https://{}", self.address));
         command.env("LINECAMP_PIN", self.pin.to_string()).env("LINECAMP_KEY", &self.key);
-        let log = self.place.log("linecamp");
+        let log = self.environment.log("linecamp");
         let process = Process::spawn("linecamp", &log, command)?;
         let status = process.wait_ended(LIMIT).await?;
         if !status.success() {

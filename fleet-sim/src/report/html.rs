@@ -28,7 +28,7 @@ const SECTIONS_MAX: usize = 30;
 pub fn page(outcomes: &[Outcome]) -> String {
     let title = match outcomes {
         [one] => format!("{} · seed {} · {}", markup(&one.scenario), one.seed, ending(verdict(one)).1),
-        several => format!("Fleet simulation · {}", told(several)),
+        several => format!("Fleet simulation · {}", title_of(several)),
     };
     let mut text = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/>\n<meta name=\"viewport\" \
@@ -39,7 +39,7 @@ pub fn page(outcomes: &[Outcome]) -> String {
     );
     let shown = shown(outcomes);
     if outcomes.len() != 1 {
-        text += &format!("<h1>{}</h1>\n", told(outcomes));
+        text += &format!("<h1>{}</h1>\n", title_of(outcomes));
         text += &tables::index(outcomes, &shown);
     }
     text.extend(shown.into_iter().map(|run| section(&outcomes[run], run + 1)));
@@ -56,7 +56,7 @@ fn shown(outcomes: &[Outcome]) -> Vec<usize> {
 }
 
 /// Returns a summary of the verdicts.
-fn told(outcomes: &[Outcome]) -> String {
+fn title_of(outcomes: &[Outcome]) -> String {
     let ended = |end| outcomes.iter().filter(|outcome| verdict(outcome) == end).count();
     let parts = [(Verdict::Failed, "failed"), (Verdict::Interrupted, "interrupted"), (Verdict::Passed, "passed")];
     let parts = parts.map(|(end, word)| (ended(end), word)).into_iter().filter(|(number, _)| *number > 0);
@@ -128,7 +128,7 @@ fn tiles(outcome: &Outcome) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::specimen;
+    use crate::report::sample;
     use crate::report::wellformed::elements;
 
     /// Checks that the page refers to nothing but itself.
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_page_is_well_formed_and_loads_nothing() {
-        for outcomes in [vec![], vec![specimen::passed()], vec![specimen::failed(), specimen::passed()]] {
+        for outcomes in [vec![], vec![sample::passed()], vec![sample::failed(), sample::passed()]] {
             let page = page(&outcomes);
             elements(&page);
             check_loads_nothing(&page);
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn hostile_text_stays_text() {
-        let page = page(&[specimen::mad(), specimen::mad()]);
+        let page = page(&[sample::malicious(), sample::malicious()]);
         assert!(!elements(&page).iter().any(|element| element == "script"));
         check_loads_nothing(&page);
         assert!(!page.contains("NaN") && !page.contains(">inf"), "a mad number is shown");
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn what_was_broken_comes_first_with_its_replay() {
-        let page = page(&[specimen::failed()]);
+        let page = page(&[sample::failed()]);
         let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is missing"));
         assert!(at("acknowledged-writes-survive") < at("Over time"));
         assert!(at("linecamp-sim run scenarios/storms-and-partitions.toml --seed 42") < at("Over time"));
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_long_run_makes_no_long_page() {
-        let mut outcome = specimen::failed();
+        let mut outcome = sample::failed();
         outcome.samples = outcome.samples.repeat(5);
         for (sample, second) in outcome.samples.iter_mut().zip(0_u32..) {
             sample.at_seconds = f64::from(second);
@@ -204,8 +204,8 @@ mod tests {
     fn a_page_can_be_looked_at() {
         let is_several = std::env::var_os("LINECAMP_SIM_PAGE_RUNS").is_some_and(|runs| runs == "several");
         let outcomes = match is_several {
-            true => vec![specimen::failed(), specimen::passed(), specimen::mad(), Outcome::default()],
-            false => vec![specimen::failed()],
+            true => vec![sample::failed(), sample::passed(), sample::malicious(), Outcome::default()],
+            false => vec![sample::failed()],
         };
         let page = page(&outcomes);
         if let Some(file) = std::env::var_os("LINECAMP_SIM_PAGE") {

@@ -96,13 +96,13 @@ fn seconds(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::specimen;
+    use crate::report::sample;
     use crate::report::wellformed::elements;
 
     #[test]
     fn a_case_per_run_and_a_failure_per_violation() {
-        let stopped = Outcome { outcome: Verdict::Interrupted, virtual_seconds: 7_200.0, ..specimen::passed() };
-        let text = junit(&[specimen::failed(), specimen::passed(), stopped]);
+        let stopped = Outcome { outcome: Verdict::Interrupted, virtual_seconds: 7_200.0, ..sample::passed() };
+        let text = junit(&[sample::failed(), sample::passed(), stopped]);
         let elements = elements(&text);
         let of = |name: &str| elements.iter().filter(|element| element.as_str() == name).count();
         assert_eq!((of("testsuites"), of("testsuite"), of("testcase"), of("failure"), of("skipped")), (1, 2, 3, 2, 1));
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn hostile_text_stays_text_and_mad_numbers_stay_out() {
-        let text = junit(&[specimen::mad(), Outcome::default()]);
+        let text = junit(&[sample::malicious(), Outcome::default()]);
         let elements = elements(&text);
         assert!(!elements.iter().any(|element| element == "script"), "{text}");
         assert!(!text.contains("NaN") && !text.contains("time=\"inf") && !text.contains("time=\"-"), "{text}");

@@ -178,11 +178,11 @@ impl Brush {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::specimen;
+    use crate::report::sample;
 
     #[test]
     fn a_failed_run_says_so_first_and_how_to_see_it_again_last() {
-        let text = summary(&specimen::failed(), false);
+        let text = summary(&sample::failed(), false);
         assert!(
             text.starts_with("FAILED  storms-and-partitions  quic, seed 42, 500 sites: 30 d in 41.2 s, "),
             "{text}"
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn colours_come_only_when_asked_for_and_change_nothing_else() {
-        let outcome = specimen::failed();
+        let outcome = sample::failed();
         let (plain, painted) = (summary(&outcome, false), summary(&outcome, true));
         assert!(!plain.contains('\u{1b}'));
         let stripped: String = painted
@@ -213,14 +213,14 @@ mod tests {
         assert!(
             summary(&Outcome::default(), false).starts_with("passed    , seed 0, 0 sites: 0 s in 0 s, 0 events (-)\n")
         );
-        let text = summary(&specimen::mad(), true);
+        let text = summary(&sample::malicious(), true);
         assert!(text.contains("FAILED"));
         assert!(!text.contains("\u{1b}[2J") && !text.contains("NaN") && !text.contains("inf"), "{text}");
     }
 
     #[test]
     fn a_thousand_violations_do_not_hide_the_first() {
-        let mut outcome = specimen::failed();
+        let mut outcome = sample::failed();
         outcome.violations = vec![outcome.violations[0].clone(); 1_000];
         let text = summary(&outcome, false);
         assert!(text.contains("Violation 10 of 1000") && !text.contains("Violation 11 of"));

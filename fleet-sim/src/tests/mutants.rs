@@ -68,8 +68,8 @@ fn without_a_planted_bug_the_mutated_simulator_is_the_simulator() {
 }
 
 mutants! {
-    an_acknowledgement_before_the_disk_is_seen: "acknowledge-before-persist",
-    an_older_generation_that_is_taken_is_seen: "older-generation",
+    an_acknowledgement_before_the_write_is_seen: "acknowledge-before-persist",
+    an_older_generation_that_is_accepted_is_seen: "older-generation",
     a_close_by_site_instead_of_by_session_is_seen: "close-by-site",
     an_outbox_without_a_bound_is_seen: "unbounded-outbox",
     redials_without_jitter_are_seen: "no-jitter",
@@ -80,9 +80,9 @@ mutants! {
     an_event_that_is_made_for_nothing_is_seen: "restless-outbox",
     a_foreign_claim_that_is_ignored_is_seen: "foreign-claim-ignored",
     a_record_that_is_forgotten_too_early_is_seen: "forgotten-too-early",
-    a_number_made_of_a_claim_and_not_checked_is_seen: "unchecked-claim",
+    an_unchecked_claim_is_seen: "unchecked-claim",
     status_without_a_bound_is_seen: "unbounded-status",
     a_flood_that_others_pay_for_is_seen: "shared-pace",
     a_pending_site_that_is_heard_is_seen: "pending-speaks",
-    words_of_a_site_in_the_servers_name_are_seen: "forged-origin",
+    an_event_forged_in_the_servers_name_is_seen: "forged-origin",
 }

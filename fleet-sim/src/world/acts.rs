@@ -5,12 +5,12 @@ use std::time::Duration;
 use super::End;
 use super::node::Node;
 use super::{FaultEnd, Part, SimEvent, World};
-use crate::carrier::{Carrier, NodeId};
+use crate::act_kind::{ActKind, Table};
 use crate::chance::{Chance, Purpose};
 use crate::clock::Clock;
 use crate::disk::DiskFault;
-use crate::kind::{Kind, Table};
 use crate::plan::Act;
+use crate::transport::{NodeId, Transport};
 
 /// Slowdown factor of a slow server.
 const SLOWNESS: u32 = 50;
@@ -24,7 +24,7 @@ const STOPPING_WRITES_MAX: usize = 10;
 /// Maximum clock jump: two days.
 const JUMP_MILLIS_MAX: u64 = 2 * 24 * 3600 * 1000;
 
-impl<C: Carrier> World<C> {
+impl<C: Transport> World<C> {
     pub(super) fn act(&mut self, act: Act) {
         let (node, elapsed) = (act.site as NodeId, self.elapsed);
         if act.kind.is_of_site() && self.nodes.len() <= node {
@@ -33,72 +33,72 @@ impl<C: Carrier> World<C> {
         let of = act.kind.is_of_site().then_some(node);
         self.note(of, "act", &[act.kind as u64, act.draw], || format!("{} for {:?}", act.kind, act.lasts));
         if act.kind.table().as_str() != "operators" {
-            self.meter.figures.faults += 1;
+            self.counters.figures.faults += 1;
         }
         let has_daemon = of.is_none_or(|node| self.nodes[node].hostile.is_none());
         if !has_daemon && !act.kind.is_of_line() && act.kind.table() != Table::Operators {
             return self.act_on_hostile(node, act);
         }
         match act.kind {
-            Kind::Cut | Kind::Offline => self.cut(node, (true, true), act.lasts),
-            Kind::CutUp => self.cut(node, (true, false), act.lasts),
-            Kind::CutDown => self.cut(node, (false, true), act.lasts),
-            Kind::Rebind => self.carrier.rebind(node),
-            Kind::Reboot => self.switch_off(node, act.lasts),
-            Kind::Crash => {
+            ActKind::Cut | ActKind::Offline => self.cut(node, (true, true), act.lasts),
+            ActKind::CutUp => self.cut(node, (true, false), act.lasts),
+            ActKind::CutDown => self.cut(node, (false, true), act.lasts),
+            ActKind::Rebind => self.transport.rebind(node),
+            ActKind::Reboot => self.switch_off(node, act.lasts),
+            ActKind::Crash => {
                 self.nodes[node].fuse = Some(u32::try_from(act.draw % 12).unwrap_or(0));
                 self.nodes[node].off_for = act.lasts;
             }
-            Kind::Restart => self.restart(node, act.lasts),
-            Kind::DiskFull => self.trouble_disk(node, DiskFault::Full, act.lasts),
-            Kind::DiskSlow => self.trouble_disk(node, DiskFault::Slow, act.lasts),
-            Kind::DiskDamaged => {
+            ActKind::Restart => self.restart(node, act.lasts),
+            ActKind::DiskFull => self.set_disk_fault(node, DiskFault::Full, act.lasts),
+            ActKind::DiskSlow => self.set_disk_fault(node, DiskFault::Slow, act.lasts),
+            ActKind::DiskDamaged => {
                 self.nodes[node].is_damaged = true;
-                self.loosen_records(node);
+                self.allow_leftover_records(node);
                 self.switch_off(node, Duration::from_secs(5));
             }
-            Kind::DiskImage => {
+            ActKind::DiskImage => {
                 let rows = self.nodes[node].disk.rows().clone();
                 self.nodes[node].disk.image = Some(Box::new(rows));
                 self.after(act.lasts, SimEvent::FaultEnd(FaultEnd::Image(node)));
             }
-            Kind::ClockJump => self.set_clock(node, jumped(act.draw)),
-            Kind::ClockLost => {
+            ActKind::ClockJump => self.set_clock(node, jumped(act.draw)),
+            ActKind::ClockLost => {
                 self.set_clock(node, Clock::lost(elapsed));
                 self.switch_off(node, Duration::from_secs(20));
                 self.after(act.lasts, SimEvent::FaultEnd(FaultEnd::Clock(node)));
             }
-            Kind::Echo => self.carrier.echo(node),
-            Kind::Clone => self.copy(node, act.lasts),
-            Kind::ServerKill | Kind::ServerCrash | Kind::ServerStop => self.act_on_server(act),
-            Kind::ServerDiskFull => {
-                self.server.disk.mood = DiskFault::Full;
+            ActKind::Echo => self.transport.echo(node),
+            ActKind::Clone => self.copy(node, act.lasts),
+            ActKind::ServerKill | ActKind::ServerCrash | ActKind::ServerStop => self.act_on_server(act),
+            ActKind::ServerDiskFull => {
+                self.server.disk.fault = DiskFault::Full;
                 self.after(act.lasts, SimEvent::FaultEnd(FaultEnd::ServerDiskTrouble));
             }
-            Kind::ServerSlow => {
-                self.carrier.set_server_slowness(SLOWNESS);
+            ActKind::ServerSlow => {
+                self.transport.set_server_slowness(SLOWNESS);
                 self.after(act.lasts, SimEvent::FaultEnd(FaultEnd::ServerSlow));
             }
-            Kind::ServerClockJump => {
+            ActKind::ServerClockJump => {
                 self.set_server_clock(jumped(act.draw % 600_000));
                 self.after(act.lasts.max(Duration::from_secs(600)), SimEvent::FaultEnd(FaultEnd::ServerClock));
             }
-            Kind::Partition => self.partition(act),
+            ActKind::Partition => self.partition(act),
             kind if kind.table() == Table::NameServer => self.act_on_name_server(act),
-            kind if kind.is_of_dns() => self.people_of_dns(act),
-            _ => self.people(act),
+            kind if kind.is_of_dns() => self.act_on_dns_settings(act),
+            _ => self.act_as_operator(act),
         }
     }
 
     fn act_on_server(&mut self, act: Act) {
         match act.kind {
-            Kind::ServerCrash => {
+            ActKind::ServerCrash => {
                 self.server.fuse = Some(u32::try_from(act.draw % 30).unwrap_or(0));
                 self.server.off_for = act.lasts;
                 return;
             }
-            Kind::ServerStop => {
-                self.meter.server_goes();
+            ActKind::ServerStop => {
+                self.counters.server_goes();
                 let now = self.server.now(self.elapsed);
                 if let Some(fleet) = &mut self.server.fleet {
                     fleet.handle_stop(now);
@@ -123,12 +123,12 @@ impl<C: Carrier> World<C> {
 
     fn set_line(&mut self, node: NodeId) {
         let (up, down) = (self.nodes[node].cuts_up == 0, self.nodes[node].cuts_down == 0);
-        self.carrier.set_line(node, up, down);
+        self.transport.set_line(node, up, down);
     }
 
     /// Cuts off a share of the sites. Which ones depends only on the site and the act.
     fn partition(&mut self, act: Act) {
-        self.meter.net_parts();
+        self.counters.net_parts();
         let share = u64::from(act.site);
         for node in 0..self.plan.site_slots.len() {
             if Chance::of(act.draw, Purpose::Partition, node as u64).below(1_000) < share {
@@ -161,19 +161,19 @@ impl<C: Carrier> World<C> {
         self.switch_off(node, off_for);
     }
 
-    fn trouble_disk(&mut self, node: NodeId, mood: DiskFault, lasts: Duration) {
-        self.nodes[node].disk.mood = mood;
+    fn set_disk_fault(&mut self, node: NodeId, fault: DiskFault, lasts: Duration) {
+        self.nodes[node].disk.fault = fault;
         self.after(lasts, SimEvent::FaultEnd(FaultEnd::DiskTrouble(node)));
     }
 
     fn set_clock(&mut self, node: NodeId, clock: Clock) {
         self.nodes[node].clock = clock;
-        self.carrier.set_node_clock(node, clock);
+        self.transport.set_node_clock(node, clock);
     }
 
     fn set_server_clock(&mut self, clock: Clock) {
         self.server.clock = clock;
-        self.carrier.set_server_clock(clock);
+        self.transport.set_server_clock(clock);
     }
 
     /// Clones a site's disk to another machine.
@@ -194,41 +194,41 @@ impl<C: Carrier> World<C> {
         copy.facts = facts;
         copy.providers = providers;
         if let Some(site) = self.watch.site_of_key(&key) {
-            self.watch.tear_records(site);
+            self.watch.allow_damaged_records(site);
         }
-        self.carrier.copy_node(number, original, copy.clock);
+        self.transport.copy_node(number, original, copy.clock);
         self.nodes.push(copy);
         self.start_node(number);
         self.after(lasts, SimEvent::FaultEnd(FaultEnd::Copy(number)));
     }
 
-    fn loosen_records(&mut self, node: NodeId) {
+    fn allow_leftover_records(&mut self, node: NodeId) {
         if let Some(site) = self.site_of(node) {
-            self.watch.loosen_records(site);
+            self.watch.allow_leftover_records(site);
         }
     }
 
-    pub(super) fn over(&mut self, over: FaultEnd) {
-        match over {
+    pub(super) fn end_fault(&mut self, end: FaultEnd) {
+        match end {
             FaultEnd::Cut { node, up, down } => {
                 let of = &mut self.nodes[node];
                 of.cuts_up = of.cuts_up.saturating_sub(u32::from(up));
                 of.cuts_down = of.cuts_down.saturating_sub(u32::from(down));
                 self.set_line(node);
-                self.meter.line_is_back(self.elapsed);
+                self.counters.line_is_back(self.elapsed);
             }
             FaultEnd::Off(node, boot) => {
                 if self.nodes[node].boot == boot {
                     self.start_node(node);
                 }
             }
-            FaultEnd::DiskTrouble(node) => self.nodes[node].disk.mood = DiskFault::Well,
+            FaultEnd::DiskTrouble(node) => self.nodes[node].disk.fault = DiskFault::Healthy,
             FaultEnd::Image(node) => {
                 if let Some(rows) = self.nodes[node].disk.image.take().filter(|_| self.nodes[node].end.is_none()) {
                     self.switch_off(node, Duration::from_secs(30));
                     self.nodes[node].disk.put_back(*rows);
-                    self.loosen_records(node);
-                    self.nodes[node].told.clear();
+                    self.allow_leftover_records(node);
+                    self.nodes[node].acknowledged.clear();
                 }
             }
             FaultEnd::Clock(node) => self.set_clock(node, Clock::default()),
@@ -251,10 +251,10 @@ impl<C: Carrier> World<C> {
                 }
             }
             FaultEnd::ServerDiskTrouble => {
-                self.server.disk.mood = DiskFault::Well;
+                self.server.disk.fault = DiskFault::Healthy;
                 self.watch.server_recovers(self.elapsed);
             }
-            FaultEnd::ServerSlow => self.carrier.set_server_slowness(1),
+            FaultEnd::ServerSlow => self.transport.set_server_slowness(1),
             FaultEnd::ServerClock => self.set_server_clock(Clock::default()),
             FaultEnd::DnsTrouble(number) => self.end_trouble(number),
             FaultEnd::DnsStale => self.end_staleness(),
@@ -263,23 +263,23 @@ impl<C: Carrier> World<C> {
     }
 
     /// Ends all faults: restores every line and starts everything that was off.
-    pub(super) fn all_well(&mut self) {
+    pub(super) fn end_all_faults(&mut self) {
         self.note(None, "all well", &[], || "all faults stop".to_owned());
         self.part = Part::Settling { until: self.elapsed + self.scenario.settle };
         self.server.fuse = None;
-        self.over(FaultEnd::ServerDiskTrouble);
-        self.over(FaultEnd::ServerSlow);
-        self.over(FaultEnd::ServerClock);
+        self.end_fault(FaultEnd::ServerDiskTrouble);
+        self.end_fault(FaultEnd::ServerSlow);
+        self.end_fault(FaultEnd::ServerClock);
         self.heal_name_server();
         self.start_server();
         self.set_provider(0);
         for node in 0..self.nodes.len() {
             if self.nodes[node].original.is_some() {
-                self.over(FaultEnd::Copy(node));
+                self.end_fault(FaultEnd::Copy(node));
                 continue;
             }
             self.nodes[node].fuse = None;
-            self.nodes[node].disk.mood = DiskFault::Well;
+            self.nodes[node].disk.fault = DiskFault::Healthy;
             self.nodes[node].disk.image = None;
             self.nodes[node].cuts_up = 0;
             self.nodes[node].cuts_down = 0;

@@ -15,11 +15,11 @@ use linecamp_model::{
 use linecamp_proto::VERSIONS;
 
 use super::{End, SERVER, SimEvent, World, name, text};
-use crate::carrier::{Carrier, NodeId};
+use crate::act_kind::ActKind;
 use crate::chance::{Chance, Purpose};
-use crate::kind::Kind;
-use crate::lie::{self, Known};
+use crate::hostile_messages::{self, Known};
 use crate::plan::Act;
+use crate::transport::{NodeId, Transport};
 
 /// Messages per turn: a quarter of what the production driver queues for the link.
 const MESSAGES_PER_TURN: usize = 16;
@@ -59,7 +59,7 @@ pub(super) struct Hostile {
     turn: u32,
 }
 
-impl<C: Carrier> World<C> {
+impl<C: Transport> World<C> {
     /// Replaces a site's daemon with a hostile member.
     pub(super) fn make_hostile(&mut self, number: NodeId) {
         let mut chance = Chance::of(self.seed, Purpose::Hostile, number as u64);
@@ -92,7 +92,7 @@ impl<C: Carrier> World<C> {
     }
 
     pub(super) fn start_hostile(&mut self, number: NodeId) {
-        self.carrier.start_node(number);
+        self.transport.start_node(number);
         self.hostile_dials(number);
     }
 
@@ -110,12 +110,14 @@ impl<C: Carrier> World<C> {
         let Some(hostile) = self.nodes[number].hostile.as_deref_mut() else { return };
         let mut chance = Chance::of(act.draw, Purpose::Hostile, u64::from(act.site));
         match act.kind {
-            Kind::LieGreeting => hostile.greeting = Some(lie::wild_greeting(&mut hostile.known, &mut chance)),
-            Kind::FloodGreetings => hostile.greetings_left = 10 + chance.below(90),
-            Kind::Mute => hostile.is_mute = true,
+            ActKind::LieGreeting => {
+                hostile.greeting = Some(hostile_messages::wild_greeting(&mut hostile.known, &mut chance))
+            }
+            ActKind::FloodGreetings => hostile.greetings_left = 10 + chance.below(90),
+            ActKind::Mute => hostile.is_mute = true,
             kind => {
                 hostile.is_patient = chance.happens(500);
-                let said = lie::messages(kind, &hostile.known, &mut chance);
+                let said = hostile_messages::messages(kind, &hostile.known, &mut chance);
                 let room = WAITING_MAX.saturating_sub(hostile.waiting.len());
                 hostile.waiting.extend(said.into_iter().take(room));
                 return self.hostile_waits(number, TURN);
@@ -138,7 +140,7 @@ impl<C: Carrier> World<C> {
             purpose: if is_member { DialPurpose::Link } else { DialPurpose::Join },
         };
         self.note(Some(number), "dial", &[dial.dial.0], || format!("dials {} ({:?})", dial.dial, dial.purpose));
-        self.carrier.dial(number, &dial);
+        self.transport.dial(number, &dial);
     }
 
     fn hostile_leaves(&mut self, number: NodeId) {
@@ -146,7 +148,7 @@ impl<C: Carrier> World<C> {
         hostile.is_up = false;
         if let Some(dial) = hostile.dial.take() {
             let refusal = Refusal::new(RefusalCode::SiteStopping, "more to come");
-            self.carrier.hang_up_on_server(number, dial, &refusal);
+            self.transport.hang_up_on_server(number, dial, &refusal);
         }
     }
 
@@ -184,7 +186,7 @@ impl<C: Carrier> World<C> {
                 name: name(node.name.as_str()),
                 daemon_version: text("0.1.0"),
             }),
-            _ => FromSite::Hello(hostile.greeting.take().unwrap_or_else(|| lie::greeting(&hostile.known))),
+            _ => FromSite::Hello(hostile.greeting.take().unwrap_or_else(|| hostile_messages::greeting(&hostile.known))),
         };
         self.send_to_server(number, dial, &first);
     }
@@ -196,7 +198,7 @@ impl<C: Carrier> World<C> {
         match message {
             FromServer::Identity(grant) => {
                 (known.site, known.gateway) = (grant.site, grant.gateway);
-                if let Ok(identity) = self.carrier.save_identity(number, &grant) {
+                if let Ok(identity) = self.transport.save_identity(number, &grant) {
                     self.nodes[number].identity = Some(identity);
                 }
                 self.hostile_leaves(number);

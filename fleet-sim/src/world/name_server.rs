@@ -16,10 +16,10 @@ use linecamp_model::{
 };
 
 use super::{FaultEnd, Part, SimEvent, World};
-use crate::carrier::{Carrier, NodeId};
+use crate::act_kind::ActKind;
 use crate::chance::{Chance, Purpose};
-use crate::kind::Kind;
 use crate::plan::{Act, SiteSlot};
+use crate::transport::{NodeId, Transport};
 
 /// The zone of all providers.
 pub(super) const ZONE: &str = "camp.example";
@@ -129,7 +129,7 @@ pub(super) fn first_address(site: usize) -> String {
     format!("198.18.{}.{}", site / 250 % 250, site % 250 + 1)
 }
 
-impl<C: Carrier> World<C> {
+impl<C: Transport> World<C> {
     /// A site sends a call to the name server.
     pub(super) fn begin_call(&mut self, node: NodeId, call: CallId, request: ProviderRequest) {
         self.note(Some(node), "call", &[call.0], || format!("{call} {request:?}"));
@@ -177,7 +177,7 @@ impl<C: Carrier> World<C> {
         let is_troubled = dns.trouble.is_some() && dns.chance(node).happens(TROUBLED);
         dns.server.mood = dns.trouble.filter(|_| is_troubled).unwrap_or_default();
         if dns.server.is_stale {
-            self.watch.tear_records(id);
+            self.watch.allow_damaged_records(id);
         }
         let reply = dns.server.answer(request);
         let writes = std::mem::take(&mut dns.server.writes);
@@ -197,16 +197,16 @@ impl<C: Carrier> World<C> {
         let Some(dns) = &mut self.dns else { return };
         let patience = Duration::from_secs(1 + act.draw % PATIENCE_MAX.as_secs());
         match act.kind {
-            Kind::DnsDrift => return self.drift(act.draw),
-            Kind::DnsStale => dns.server.is_stale = dns.is_late,
-            Kind::DnsAway => dns.trouble = Some(Mood::Away),
-            Kind::DnsBusy => dns.trouble = Some(Mood::Busy(patience)),
-            Kind::DnsMute => dns.trouble = Some(Mood::Mute),
-            Kind::DnsHalfDone => dns.trouble = Some(Mood::HalfDone),
-            Kind::DnsLocked => dns.trouble = Some(Mood::Locked),
+            ActKind::DnsDrift => return self.drift(act.draw),
+            ActKind::DnsStale => dns.server.is_stale = dns.is_late,
+            ActKind::DnsAway => dns.trouble = Some(Mood::Away),
+            ActKind::DnsBusy => dns.trouble = Some(Mood::Busy(patience)),
+            ActKind::DnsMute => dns.trouble = Some(Mood::Mute),
+            ActKind::DnsHalfDone => dns.trouble = Some(Mood::HalfDone),
+            ActKind::DnsLocked => dns.trouble = Some(Mood::Locked),
             _ => return,
         }
-        if act.kind == Kind::DnsStale {
+        if act.kind == ActKind::DnsStale {
             return self.after(act.lasts, SimEvent::FaultEnd(FaultEnd::DnsStale));
         }
         dns.troubles += 1;

@@ -16,12 +16,12 @@ use linecamp_proto::{VERSIONS, decode_from_site, encode_from_site};
 
 use super::hostile::Hostile;
 use super::{End, FaultEnd, SERVER, SimEvent, World, name, text};
-use crate::carrier::{Carrier, NodeId};
 use crate::chance::{Chance, Purpose};
-use crate::check::{Watch, held_on_the_spot};
+use crate::check::{Watch, stored_local_label};
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::line::Profile;
+use crate::transport::{NodeId, Transport};
 
 /// A machine at a site.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ pub(super) struct Node {
     /// Local requests not answered yet.
     pub(super) asked: BTreeMap<CommandId, (Level, LabelKey, LabelValue)>,
     /// The locally confirmed value, followed by the values that may hold instead because of a crash.
-    pub(super) told: BTreeMap<(Level, LabelKey), Vec<Option<LabelValue>>>,
+    pub(super) acknowledged: BTreeMap<(Level, LabelKey), Vec<Option<LabelValue>>>,
     pub(super) next_command: CommandId,
     pub(super) writes: u64,
     wants_facts: bool,
@@ -98,7 +98,7 @@ impl Node {
             is_damaged: false,
             end: None,
             asked: BTreeMap::new(),
-            told: BTreeMap::new(),
+            acknowledged: BTreeMap::new(),
             next_command: CommandId(1),
             writes: 0,
             wants_facts: false,
@@ -106,7 +106,7 @@ impl Node {
     }
 
     /// Tells the checkers the labels of its drop-in files.
-    pub(super) fn wear(&self, watch: &mut Watch) {
+    pub(super) fn note_drop_ins(&self, watch: &mut Watch) {
         for (level, labels) in &self.drop_ins.labels {
             for (key, value) in labels {
                 watch.set_locally(&self.key, *level, key, value);
@@ -138,7 +138,7 @@ impl Node {
     }
 }
 
-impl<C: Carrier> World<C> {
+impl<C: Transport> World<C> {
     /// Starts a machine's daemon from its disk.
     pub(super) fn start_node(&mut self, number: NodeId) {
         let elapsed = self.elapsed;
@@ -152,7 +152,7 @@ impl<C: Carrier> World<C> {
         let damaged = std::mem::take(&mut node.is_damaged).then(|| text("site.db.damaged"));
         if damaged.is_some() {
             node.disk.wipe();
-            node.told.clear();
+            node.acknowledged.clear();
         }
         let saved = match node.saved(damaged) {
             Ok(saved) => saved,
@@ -164,7 +164,7 @@ impl<C: Carrier> World<C> {
         let rng = node.chance.rng();
         node.site = Some(Box::new(Site::new(config, saved, rng, node.now(elapsed))));
         let boot = node.boot;
-        self.carrier.start_node(number);
+        self.transport.start_node(number);
         self.note(Some(number), "start", &[u64::from(boot)], || format!("the daemon starts, for the {boot}. time"));
         self.drain_node(number);
     }
@@ -182,8 +182,8 @@ impl<C: Carrier> World<C> {
         let is_kept = node.chance.happens(500);
         let group = node.disk.crash(is_kept);
         for (_, (level, key, value)) in std::mem::take(&mut node.asked) {
-            let before = held_on_the_spot(&node.disk, level, &key);
-            node.told.entry((level, key)).or_insert_with(|| vec![before]).push(Some(value));
+            let before = stored_local_label(&node.disk, level, &key);
+            node.acknowledged.entry((level, key)).or_insert_with(|| vec![before]).push(Some(value));
         }
         self.note(Some(number), "kill", &[u64::from(is_kept)], || "the daemon is killed".to_owned());
         for (_, changes) in group {
@@ -191,7 +191,7 @@ impl<C: Carrier> World<C> {
         }
         self.abandon_calls(number);
         self.watch.site_waits_no_more(number);
-        self.carrier.kill_node(number);
+        self.transport.kill_node(number);
     }
 
     pub(super) fn wake_node(&mut self, number: NodeId) {
@@ -223,12 +223,12 @@ impl<C: Carrier> World<C> {
             return self.hostile_hears(number, event);
         }
         if let LinkEvent::Received(_, message) = &event {
-            self.meter.message();
+            self.counters.message();
             self.watch.site_is_answered(number, message);
         }
         if matches!(event, LinkEvent::Lost(..)) {
             self.watch.site_waits_no_more(number);
-            self.meter.lost(number);
+            self.counters.lost(number);
         }
         let node = &mut self.nodes[number];
         let now = node.now(elapsed);
@@ -294,15 +294,15 @@ impl<C: Carrier> World<C> {
         match output {
             SiteOutput::Dial(dial) => {
                 self.note(Some(number), "dial", &[dial.dial.0], || format!("dials {} ({:?})", dial.dial, dial.purpose));
-                self.meter.figures.dials += 1;
-                self.carrier.dial(number, &dial);
+                self.counters.figures.dials += 1;
+                self.transport.dial(number, &dial);
             }
             SiteOutput::Send { dial, message } => self.site_sends(number, dial, &message),
             SiteOutput::Hangup { dial, refusal } => {
                 self.note(Some(number), "hang up", &[dial.0], || format!("hangs up {dial}: {refusal}"));
-                self.meter.lost(number);
+                self.counters.lost(number);
                 self.watch.site_waits_no_more(number);
-                self.carrier.hang_up_on_server(number, dial, &refusal);
+                self.transport.hang_up_on_server(number, dial, &refusal);
             }
             SiteOutput::Persist { write, changes } => {
                 self.note(Some(number), "persist", &[write.0, changes.len() as u64], || format!("{write} {changes:?}"));
@@ -331,7 +331,7 @@ impl<C: Carrier> World<C> {
             SiteOutput::MeasurePlugin(_) | SiteOutput::KeepPiece(_) | SiteOutput::OpenLocalSocket => {}
             SiteOutput::CollectFacts => self.nodes[number].wants_facts = true,
             SiteOutput::Reply { command, result } => self.site_replies(number, command, result.is_ok()),
-            SiteOutput::LinkUp { .. } => self.meter.linked(number, self.elapsed),
+            SiteOutput::LinkUp { .. } => self.counters.linked(number, self.elapsed),
             SiteOutput::Joined(_) | SiteOutput::LinkDown { .. } | SiteOutput::DialFailed { .. } => {}
             SiteOutput::Removed(refusal) => {
                 self.note(Some(number), "forget", &[], || format!("forgets who it was: {refusal}"));
@@ -365,12 +365,12 @@ impl<C: Carrier> World<C> {
         let bytes = encode_from_site(message);
         self.note(Some(number), "send", &[dial.0], || format!("sends {message:?}"));
         self.trace.bytes(&bytes);
-        self.meter.message();
+        self.counters.message();
         self.watch.check_frame([number], bytes.len());
         if decode_from_site(&bytes).ok().as_ref() != Some(message) {
             self.watch.find("wire", [number], format!("{message:?} does not survive its bytes"));
         }
-        self.carrier.send_to_server(number, dial, message, &bytes);
+        self.transport.send_to_server(number, dial, message, &bytes);
     }
 
     fn site_replies(&mut self, number: NodeId, command: CommandId, is_done: bool) {
@@ -382,7 +382,7 @@ impl<C: Carrier> World<C> {
             let later = node.asked.values().filter(|(of, label, _)| *of == level && *label == key);
             let mut values: Vec<_> = later.map(|(_, _, value)| value.clone()).collect();
             values.push(value.clone());
-            node.told.insert((level, key.clone()), vec![Some(value)]);
+            node.acknowledged.insert((level, key.clone()), vec![Some(value)]);
             self.watch.site_replies(number, (level, &key), &values, &node.disk);
         }
         self.note(Some(number), "reply", &[command.0, u64::from(is_done)], || format!("answers {command}"));
@@ -399,15 +399,15 @@ impl<C: Carrier> World<C> {
         if end == End::Forgotten {
             node.disk = Disk::default();
             node.identity = None;
-            node.told.clear();
-            self.carrier.forget_identity(number);
+            node.acknowledged.clear();
+            self.transport.forget_identity(number);
         }
         node.disk.crash(false);
         node.end = Some(end);
         self.abandon_calls(number);
         self.watch.site_waits_no_more(number);
-        self.carrier.kill_node(number);
-        self.meter.ended(number);
+        self.transport.kill_node(number);
+        self.counters.ended(number);
     }
 
     pub(super) fn identity_saved(&mut self, number: NodeId, boot: u32, grant: &IdentityGrant) {
@@ -417,7 +417,7 @@ impl<C: Carrier> World<C> {
         if node.boot != boot && (node.end.is_some() || node.site.is_some() || node.chance.happens(500)) {
             return;
         }
-        let saved = self.carrier.save_identity(number, grant);
+        let saved = self.transport.save_identity(number, grant);
         let node = &mut self.nodes[number];
         if let Ok(identity) = &saved {
             node.identity = Some(*identity);

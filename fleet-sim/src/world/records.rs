@@ -9,12 +9,12 @@ use linecamp_model::{
 
 use super::name_server::{OWNER, ZONE, first_address};
 use super::{AGAIN, FaultEnd, SimEvent, World, name, text};
-use crate::carrier::{Carrier, NodeId};
+use crate::act_kind::ActKind;
 use crate::check::{ADDRESS_LABEL, OWN_PREFIX, SELECT_LABEL, SWITCH_LABEL, Share, label};
-use crate::kind::Kind;
 use crate::plan::Act;
+use crate::transport::{NodeId, Transport};
 
-impl<C: Carrier> World<C> {
+impl<C: Transport> World<C> {
     /// Sets the address of a new site, and its own provider if it has one.
     pub(super) fn settle_in_dns(&mut self, node: NodeId) {
         let Some(site_slot) = self.plan.site_slots.get(node).filter(|_| self.dns.is_some()) else { return };
@@ -26,25 +26,25 @@ impl<C: Carrier> World<C> {
     }
 
     /// Performs an act on DNS.
-    pub(super) fn people_of_dns(&mut self, act: Act) {
+    pub(super) fn act_on_dns_settings(&mut self, act: Act) {
         let node = act.site as NodeId;
         let key = |text: &str| LabelKey::parse(text).expect("a key");
         let value = |text: &str| LabelValue::parse(text).expect("a value");
         match act.kind {
-            Kind::DnsAddress => {
+            ActKind::DnsAddress => {
                 let address = (!act.draw.is_multiple_of(4)).then(|| value(&address(act.draw)));
                 self.assign(node, Subject::Gateway, key(ADDRESS_LABEL), address);
             }
-            Kind::DnsSwitch => {
+            ActKind::DnsSwitch => {
                 let switch = act.draw.is_multiple_of(2).then(|| value("false"));
                 self.assign(node, Subject::Gateway, key(SWITCH_LABEL), switch);
             }
-            Kind::DnsSelect => {
+            ActKind::DnsSelect => {
                 let selected = (!act.draw.is_multiple_of(3)).then(|| value(SELECT_LABEL.1));
                 self.assign(node, Subject::Site, key(SELECT_LABEL.0), selected);
             }
-            Kind::DnsEdit => self.set_provider(act.draw),
-            Kind::DnsRemove => {
+            ActKind::DnsEdit => self.set_provider(act.draw),
+            ActKind::DnsRemove => {
                 self.ask(FleetCommand::RemoveProvider(name("default"), name("dns"), Force::No), None);
                 self.after(act.lasts, SimEvent::FaultEnd(FaultEnd::NoProvider));
             }

@@ -7,11 +7,11 @@ use linecamp_model::{Actor, CommandId, FleetChange, FromServer, Now, SessionId, 
 use linecamp_proto::{VERSIONS, decode_from_server, encode_from_server};
 
 use super::{FaultEnd, Part, SimEvent, World};
-use crate::carrier::{Carrier, NodeId};
 use crate::chance::{Chance, Purpose};
 use crate::check::{Promise, Slot};
 use crate::clock::Clock;
 use crate::disk::{Disk, DiskFault};
+use crate::transport::{NodeId, Transport};
 
 /// The machine that the server runs on.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Server {
     }
 }
 
-impl<C: Carrier> World<C> {
+impl<C: Transport> World<C> {
     pub(super) fn start_server(&mut self) {
         let elapsed = self.elapsed;
         let server = &mut self.server;
@@ -75,11 +75,11 @@ impl<C: Carrier> World<C> {
             server.now(elapsed),
         )));
         let boot = server.boot;
-        self.carrier.start_server();
+        self.transport.start_server();
         self.note(None, "server starts", &[u64::from(boot)], || format!("the server starts, for the {boot}. time"));
         self.watch.server_started(&self.server.disk, elapsed);
         self.watch.check_left();
-        self.meter.server_is_back(elapsed, "the server was away");
+        self.counters.server_is_back(elapsed, "the server was away");
         self.drain_server();
     }
 
@@ -89,7 +89,7 @@ impl<C: Carrier> World<C> {
         if server.fleet.take().is_none() {
             return;
         }
-        self.meter.server_goes();
+        self.counters.server_goes();
         server.boot += 1;
         server.fuse = None;
         server.wake_at = None;
@@ -100,7 +100,7 @@ impl<C: Carrier> World<C> {
             self.keep_at_server(&changes);
         }
         self.watch.server_is_gone();
-        self.carrier.kill_server();
+        self.transport.kill_server();
     }
 
     /// Sends an operator's request to the server. Returns whether the server is running.
@@ -111,7 +111,7 @@ impl<C: Carrier> World<C> {
             return false;
         }
         self.server.next_command = id.next();
-        self.meter.figures.requests += 1;
+        self.counters.figures.requests += 1;
         let node = claim.as_ref().and_then(|((site, _), _)| *site).and_then(|site| self.watch.node_of(site));
         self.note(node, "ask", &[id.0], || format!("an operator asks {id}: {command:?}"));
         if let Some((slot, claim)) = claim {
@@ -141,7 +141,7 @@ impl<C: Carrier> World<C> {
             SessionEvent::Closed(_) => [4, session.0],
         };
         if matches!(event, SessionEvent::Opened(_)) {
-            self.meter.opened(self.elapsed);
+            self.counters.opened(self.elapsed);
         }
         self.note(node, "at server", &numbers, || format!("{session} {event:?}"));
         if let Some(fleet) = &mut self.server.fleet {
@@ -221,14 +221,14 @@ impl<C: Carrier> World<C> {
                 self.note(self.node_of(Some(site)), "issue", &[session.0], || format!("{session} {request:?}"));
                 self.watch.server_grants(site, &self.server.disk);
                 self.watch.check_grant(site, &self.server.disk);
-                self.carrier.issue(session, request);
+                self.transport.issue(session, request);
             }
             FleetOutput::Hangup { session, refusal } => {
                 let node = self.watch.node_of_session(session);
                 self.note(node, "server hangs up", &[session.0], || format!("{session}: {refusal}"));
                 self.watch.check_hang_up(session, &refusal);
                 self.watch.session_over(session);
-                self.carrier.hang_up_on_site(session, &refusal);
+                self.transport.hang_up_on_site(session, &refusal);
             }
             // No plugin was uploaded here.
             FleetOutput::ReadPlugin { .. } => {}
@@ -254,7 +254,7 @@ impl<C: Carrier> World<C> {
                 self.note(node, "server replies", &[command.0, u64::from(result.is_ok())], || {
                     format!("{command} is answered: {result:?}")
                 });
-                self.meter.figures.requests_refused += u64::from(result.is_err());
+                self.counters.figures.requests_refused += u64::from(result.is_err());
                 self.watch.operator_is_answered(command);
                 self.watch.reply(command, &result, &self.server.disk);
             }
@@ -279,7 +279,7 @@ impl<C: Carrier> World<C> {
         }
         self.watch.server_tells(session, message, &self.server.disk);
         self.watch.server_sends(session, message, &self.server.disk);
-        self.carrier.send_to_site(session, message, &bytes);
+        self.transport.send_to_site(session, message, &bytes);
     }
 
     fn begin_server_disk(&mut self) {
@@ -288,8 +288,8 @@ impl<C: Carrier> World<C> {
             return;
         }
         let micros = Duration::from_micros;
-        let delay = match server.disk.mood {
-            DiskFault::Well => server.chance.between(micros(100), micros(3_000)),
+        let delay = match server.disk.fault {
+            DiskFault::Healthy => server.chance.between(micros(100), micros(3_000)),
             DiskFault::Slow | DiskFault::Full => server.chance.between(micros(50_000), micros(500_000)),
         };
         let boot = server.boot;
@@ -300,10 +300,10 @@ impl<C: Carrier> World<C> {
         if self.server.boot != boot {
             return;
         }
-        let (mood, group) = (self.server.disk.mood, self.server.disk.written());
+        let (fault, group) = (self.server.disk.fault, self.server.disk.written());
         let mut group = group.into_iter();
         while let Some((write, changes)) = group.next() {
-            if mood == DiskFault::Full && self.server.disk.needs_room(write, &changes) {
+            if fault == DiskFault::Full && self.server.disk.needs_room(write, &changes) {
                 let rest = group.map(|(write, _)| write).collect();
                 return self.server_disk_failed(write, rest);
             }
@@ -344,7 +344,7 @@ impl<C: Carrier> World<C> {
         if changes.is_empty() {
             return;
         }
-        self.meter.figures.server_writes += 1;
+        self.counters.figures.server_writes += 1;
         for change in changes {
             self.watch.server_registers(change);
         }

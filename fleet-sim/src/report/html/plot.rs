@@ -7,10 +7,10 @@
 //! Text outside the plot area (ticks, flags above, readouts below) needs the margins of `.frame`.
 
 mod axis;
-mod thin;
+mod downsample;
 
 pub(crate) use axis::Axis;
-pub(crate) use thin::{buckets, keep_shape};
+pub(crate) use downsample::{buckets, keep_shape};
 
 use crate::report::escape::markup;
 

@@ -6,18 +6,18 @@ use linecamp_core::StoreFault;
 use linecamp_model::{SiteChange, WriteId};
 
 use super::super::{Part, SimEvent, World};
-use crate::carrier::{Carrier, NodeId};
 use crate::disk::DiskFault;
+use crate::transport::{NodeId, Transport};
 
-impl<C: Carrier> World<C> {
+impl<C: Transport> World<C> {
     pub(super) fn begin_node_disk(&mut self, number: NodeId) {
         let node = &mut self.nodes[number];
         if !node.disk.begin() {
             return;
         }
         let millis = Duration::from_millis;
-        let delay = match node.disk.mood {
-            DiskFault::Well => node.chance.between(millis(1), millis(20)),
+        let delay = match node.disk.fault {
+            DiskFault::Healthy => node.chance.between(millis(1), millis(20)),
             DiskFault::Slow | DiskFault::Full => node.chance.between(millis(100), millis(4_000)),
         };
         let boot = node.boot;
@@ -29,10 +29,10 @@ impl<C: Carrier> World<C> {
         if node.boot != boot {
             return;
         }
-        let (mood, group) = (node.disk.mood, node.disk.written());
+        let (fault, group) = (node.disk.fault, node.disk.written());
         let mut group = group.into_iter();
         while let Some((write, changes)) = group.next() {
-            if mood == DiskFault::Full && self.nodes[number].disk.needs_room(write, &changes) {
+            if fault == DiskFault::Full && self.nodes[number].disk.needs_room(write, &changes) {
                 let rest = group.map(|(write, _)| write).collect();
                 return self.node_disk_failed(number, write, rest);
             }
@@ -78,7 +78,7 @@ impl<C: Carrier> World<C> {
         }
         let id = self.site_of(number);
         self.nodes[number].writes += 1;
-        self.meter.figures.site_writes += 1;
+        self.counters.figures.site_writes += 1;
         for change in changes {
             self.watch.site_writes(number, id, change, &self.nodes[number].disk);
             self.nodes[number].disk.keep(change);

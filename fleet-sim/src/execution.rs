@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use crate::carrier::{Carrier, NodeId};
 use crate::outcome::{Outcome, Verdict, Violation};
 use crate::recipe::Mode;
 use crate::scenario::Scenario;
+use crate::transport::{NodeId, Transport};
 use crate::world::World;
 
 /// Steps between two progress reports.
-const GLANCE_EACH: u64 = 4_096;
+const STEPS_PER_PROGRESS: u64 = 4_096;
 
 /// The progress of a run.
 #[derive(Clone, Copy, Debug)]
-pub struct Glance {
+pub struct RunProgress {
     /// The fraction done, from 0 to 1.
     pub done: f64,
     /// Elapsed virtual time.
@@ -31,28 +31,28 @@ pub struct Glance {
 }
 
 /// An observer of a run.
-pub trait Audience {
+pub trait Observer {
     /// Receives the run's progress, every few thousand events.
-    fn glance(&mut self, glance: &Glance);
+    fn on_progress(&mut self, progress: &RunProgress);
     /// Returns whether the run is to be stopped.
-    fn wants_out(&self) -> bool;
+    fn should_stop(&self) -> bool;
 }
 
 /// The result of one execution.
-pub(crate) struct Ended {
+pub(crate) struct Execution {
     pub(crate) outcome: Outcome,
     /// The machines that the violation concerns.
     pub(crate) nodes: Vec<NodeId>,
     pub(crate) words: Vec<String>,
 }
 
-/// Reports progress to the audience from time to time. Returns whether the audience stops the run.
-pub(crate) fn is_stopped<C: Carrier>(world: &World<C>, audience: &mut dyn Audience) -> bool {
-    if !world.steps().is_multiple_of(GLANCE_EACH) {
+/// Reports progress to the observer from time to time. Returns whether the observer stops the run.
+pub(crate) fn is_stopped<C: Transport>(world: &World<C>, observer: &mut dyn Observer) -> bool {
+    if !world.steps().is_multiple_of(STEPS_PER_PROGRESS) {
         return false;
     }
-    let last = world.meter.samples.last().copied().unwrap_or_default();
-    audience.glance(&Glance {
+    let last = world.counters.samples.last().copied().unwrap_or_default();
+    observer.on_progress(&RunProgress {
         done: world.progress(),
         elapsed: world.elapsed(),
         total: world.total(),
@@ -61,13 +61,13 @@ pub(crate) fn is_stopped<C: Carrier>(world: &World<C>, audience: &mut dyn Audien
         converged: last.converged,
         sites: world.sites(),
     });
-    audience.wants_out()
+    observer.should_stop()
 }
 
-pub(crate) fn sum_up<C: Carrier>(mut world: World<C>, scenario: &Scenario, seed: u64, mode: Mode) -> Ended {
+pub(crate) fn finish<C: Transport>(mut world: World<C>, scenario: &Scenario, seed: u64, mode: Mode) -> Execution {
     let was_over = world.is_over();
-    world.close_books();
-    world.seal();
+    world.complete_figures();
+    world.digest_disks();
     let found = world.found().cloned();
     let violation = found.as_ref().map(|found| Violation {
         checker: found.checker.to_owned(),
@@ -82,7 +82,7 @@ pub(crate) fn sum_up<C: Carrier>(mut world: World<C>, scenario: &Scenario, seed:
         (None, true) => Verdict::Passed,
         (None, false) => Verdict::Interrupted,
     };
-    let mut figures = world.meter.figures.clone();
+    let mut figures = world.counters.figures.clone();
     figures.memory_bytes = peak_memory();
     let outcome = Outcome {
         scenario: scenario.name.clone(),
@@ -94,19 +94,19 @@ pub(crate) fn sum_up<C: Carrier>(mut world: World<C>, scenario: &Scenario, seed:
         wall_seconds: 0.0,
         events: world.steps(),
         trace_hash: format!("{:016x}", world.trace.hash()),
-        wire_hash: world.carrier.wire_hash().map(|hash| format!("{hash:016x}")),
+        wire_hash: world.transport.wire_hash().map(|hash| format!("{hash:016x}")),
         outcome: verdict,
         violations: violation.into_iter().collect(),
         figures,
-        samples: std::mem::take(&mut world.meter.samples),
-        storms: world.meter.storms(),
-        slowest: world.meter.take_slowest(),
+        samples: std::mem::take(&mut world.counters.samples),
+        storms: world.counters.storms(),
+        slowest: world.counters.take_slowest(),
     };
     let words = world.trace.words().flat_map(|(node, lines)| {
         let name = world.name(node);
         lines.iter().map(move |line| format!("{name} {line}")).collect::<Vec<_>>()
     });
-    Ended { outcome, nodes: found.map(|found| found.nodes).unwrap_or_default(), words: words.collect() }
+    Execution { outcome, nodes: found.map(|found| found.nodes).unwrap_or_default(), words: words.collect() }
 }
 
 /// Returns the peak memory of this process in bytes, or zero if the system does not report it.

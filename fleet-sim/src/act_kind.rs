@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// A kind of fault or action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum ActKind {
     /// A site's line is cut in both directions.
     Cut,
     /// Everything a site sends is lost.
@@ -128,7 +128,7 @@ pub enum Kind {
     Mute,
 }
 
-impl Kind {
+impl ActKind {
     /// Returns the scenario table that the kind belongs to.
     pub const fn table(self) -> Table {
         match self {
@@ -247,7 +247,7 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for ActKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut word = String::new();
         for (index, letter) in format!("{self:?}").chars().enumerate() {
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn a_kind_is_written_as_it_is_read() {
-        for kind in [Kind::Cut, Kind::ServerDiskFull, Kind::LabelAll, Kind::DnsHalfDone] {
+        for kind in [ActKind::Cut, ActKind::ServerDiskFull, ActKind::LabelAll, ActKind::DnsHalfDone] {
             let written = serde_json::to_string(&kind).expect("a kind is a word");
             assert_eq!(written, format!("\"{kind}\""));
         }

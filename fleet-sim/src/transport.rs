@@ -1,4 +1,4 @@
-//! Carrier: connects the machines.
+//! Transport: connects the machines.
 //!
 //! The world tells it to dial, send and close, reports power and line outages to it, and polls it for arrivals. There
 //! are two implementations: [`Net`](crate::net::Net) models links and is fast; the one of QUIC mode carries every byte
@@ -34,7 +34,7 @@ pub(crate) struct Traffic {
 }
 
 /// Connects the machines.
-pub(crate) trait Carrier {
+pub(crate) trait Transport {
     /// Connects a machine with a key of its own to a line and returns the key's fingerprint.
     fn add_node(&mut self, node: NodeId, profile: Profile, clock: Clock) -> KeyFingerprint;
     /// Connects a machine that has a copy of another machine's key and certificate, with the same line profile.
@@ -81,12 +81,12 @@ pub(crate) trait Carrier {
     /// Replays earlier events that a site no longer waits for.
     fn echo(&mut self, node: NodeId);
 
-    /// Returns the time of the next arrival, as far as the carrier knows it in advance.
+    /// Returns the time of the next arrival, as far as the transport knows it in advance.
     fn next_at(&self) -> Option<Duration>;
     /// Returns the next arrival at or before `now`.
     fn poll(&mut self, now: Duration) -> Option<Arrival>;
     /// Returns the traffic of a site's line so far.
     fn traffic(&self, node: NodeId, now: Duration) -> Traffic;
-    /// Returns a digest of every datagram, or `None` if the carrier has no datagrams.
+    /// Returns a digest of every datagram, or `None` if the transport has no datagrams.
     fn wire_hash(&self) -> Option<u64>;
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use linecamp_core::{Fleet, QUARANTINE, SavedFleet, Site};
 
 use super::{Part, QUIET, SimEvent, World};
-use crate::carrier::{Carrier, NodeId};
 use crate::check::{Settling, unsettled};
+use crate::counters::Counts;
 use crate::disk::DiskFault;
-use crate::meter::Counts;
+use crate::transport::{NodeId, Transport};
 
 /// How often agreement is checked.
 const LOOK_EACH: Duration = Duration::from_secs(1);
@@ -20,26 +20,26 @@ const SEARCHED: Duration = QUARANTINE.saturating_add(Duration::from_secs(900));
 /// Consecutive checks that must find agreement: longer than a machine takes to notice that its facts changed.
 const STILL: u32 = 90;
 
-impl<C: Carrier> World<C> {
+impl<C: Transport> World<C> {
     /// Checks whether everything agrees.
     pub(super) fn look(&mut self) {
         let Part::Settling { until } = self.part else { return };
         let late: Vec<_> = self.late().collect();
         let after = self.elapsed.saturating_sub(self.plan.ends_at);
         for node in 0..self.nodes.len() {
-            self.meter.agreed(node, after);
+            self.counters.agreed(node, after);
         }
         for (node, why) in &late {
-            self.meter.late(*node, why);
+            self.counters.late(*node, why);
         }
         match late.first() {
             None if self.elapsed < self.plan.ends_at + SEARCHED && self.has_leftovers() => {
-                self.meter.unsettled();
+                self.counters.unsettled();
                 self.after(LOOK_EACH, SimEvent::Look);
             }
             None => {
-                self.meter.settled(self.elapsed.saturating_sub(self.plan.ends_at));
-                if self.meter.still() < STILL {
+                self.counters.settled(self.elapsed.saturating_sub(self.plan.ends_at));
+                if self.counters.still() < STILL {
                     return self.after(LOOK_EACH, SimEvent::Look);
                 }
                 self.watch.check_told(&self.server.disk, self.elapsed);
@@ -61,7 +61,7 @@ impl<C: Carrier> World<C> {
                 self.watch.find("converges", [*node], what);
             }
             Some(_) => {
-                self.meter.unsettled();
+                self.counters.unsettled();
                 self.after(LOOK_EACH, SimEvent::Look);
             }
         }
@@ -87,7 +87,7 @@ impl<C: Carrier> World<C> {
             at_site: node.now(self.elapsed),
             at_server: self.server.now(self.elapsed),
             disk: &node.disk,
-            told: &node.told,
+            acknowledged: &node.acknowledged,
         };
         let late = unsettled(&settling, fleet);
         if late.is_some() || fleet.view().is_revoked(&node.key) { late } else { self.why_misplaced(number) }
@@ -104,14 +104,14 @@ impl<C: Carrier> World<C> {
         if is_forgotten && 0 < self.keepers().count() {
             self.watch.find("quiet", [], "nobody has looked at DNS for an hour".to_owned());
         }
-        for (checker, what) in self.meter.check(&self.scenario.expect, self.elapsed) {
+        for (checker, what) in self.counters.check(&self.scenario.expect, self.elapsed) {
             self.watch.find(checker, [], what);
         }
         let bytes: Vec<_> = self.nodes.iter().enumerate().filter(|(_, node)| node.original.is_none()).collect();
         let month = Duration::from_secs(30 * 24 * 3600).as_secs_f64() / self.elapsed.as_secs_f64().max(1.0);
         if let Some(bound) = self.scenario.expect.bytes_per_site_month {
             for (number, node) in bytes {
-                let used = self.carrier.traffic(number, self.elapsed).bytes;
+                let used = self.transport.traffic(number, self.elapsed).bytes;
                 #[expect(clippy::cast_precision_loss, reason = "bytes of a site stay far below 2^52")]
                 let of_month = used as f64 * month;
                 #[expect(clippy::cast_precision_loss, reason = "a bound people write")]
@@ -154,12 +154,12 @@ impl<C: Carrier> World<C> {
     }
 
     pub(super) fn sample(&mut self) {
-        if self.server.fleet.is_some() && self.server.disk.mood == DiskFault::Well {
+        if self.server.fleet.is_some() && self.server.disk.fault == DiskFault::Healthy {
             self.watch.check_served(&self.server.disk, self.elapsed);
         }
-        let mut traffic = crate::carrier::Traffic::default();
+        let mut traffic = crate::transport::Traffic::default();
         for node in 0..self.nodes.len() {
-            let of_node = self.carrier.traffic(node, self.elapsed);
+            let of_node = self.transport.traffic(node, self.elapsed);
             traffic.bytes += of_node.bytes;
             traffic.dials_arrived += of_node.dials_arrived;
         }
@@ -167,31 +167,31 @@ impl<C: Carrier> World<C> {
             let links = fleet.view().link_counts();
             Counts { links, converged: fleet.view().converged_count() }
         });
-        self.meter.sample(self.elapsed, counts, traffic);
+        self.counters.sample(self.elapsed, counts, traffic);
         if self.part != Part::FaultEnd {
-            let each = self.meter.sample_each();
+            let each = self.counters.sample_each();
             self.after(each, SimEvent::Sample);
         }
     }
 
     /// Fills in the figures that are known only at the end.
-    pub(crate) fn close_books(&mut self) {
+    pub(crate) fn complete_figures(&mut self) {
         let per_node: Vec<_> = (0..self.plan.site_slots.len().min(self.nodes.len()))
-            .map(|node| self.carrier.traffic(node, self.elapsed).bytes)
+            .map(|node| self.transport.traffic(node, self.elapsed).bytes)
             .collect();
-        self.meter.close(&per_node, self.elapsed);
+        self.counters.close(&per_node, self.elapsed);
         let nodes = &self.nodes;
-        let mut slowest: Vec<_> = self.meter.slowest(10);
+        let mut slowest: Vec<_> = self.counters.slowest(10);
         for slow in &mut slowest {
             let node = &nodes[slow.0];
             slow.1.site = node.name.to_string();
             slow.1.profile = node.profile.to_string();
         }
-        self.meter.set_slowest(slowest.into_iter().map(|(_, slow)| slow).collect());
+        self.counters.set_slowest(slowest.into_iter().map(|(_, slow)| slow).collect());
     }
 
     /// Adds the contents of the disks to the digest, so that runs with different final states have different digests.
-    pub(crate) fn seal(&mut self) {
+    pub(crate) fn digest_disks(&mut self) {
         for (key, body) in self.server.disk.rows() {
             self.trace.bytes(key);
             self.trace.bytes(body);

@@ -5,10 +5,10 @@ use linecamp_model::{
     FleetChange, HostId, KeyFingerprint, Life, LinkState, Phase, PhaseEvent, Registration, SessionId, SiteId,
 };
 
-use super::promises::token;
+use super::durability::token;
 use super::{Watch, is_revoked, registration};
-use crate::carrier::NodeId;
 use crate::disk::Disk;
+use crate::transport::NodeId;
 
 impl Watch {
     /// Records an event of a session at the server.

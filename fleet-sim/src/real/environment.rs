@@ -31,7 +31,7 @@ const ERRORS_MAX: usize = 20;
 
 /// The directory of a run.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Environment {
     directory: PathBuf,
     binaries: PathBuf,
     own: PathBuf,
@@ -39,8 +39,8 @@ pub(super) struct Place {
     _temporary: Option<TempDir>,
 }
 
-impl Place {
-    pub(super) fn make(keep: Option<&Path>) -> anyhow::Result<Self> {
+impl Environment {
+    pub(super) fn create(keep: Option<&Path>) -> anyhow::Result<Self> {
         let own = std::env::current_exe().context("failed to find our own executable")?;
         let binaries = match std::env::var_os(BINARIES) {
             Some(directory) => directory.into(),

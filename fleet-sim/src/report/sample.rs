@@ -64,7 +64,7 @@ pub(crate) fn passed() -> Outcome {
 
 /// Returns a run that tries to break its reports: markup, control characters, invalid numbers, peaks that match
 /// nothing.
-pub(crate) fn mad() -> Outcome {
+pub(crate) fn malicious() -> Outcome {
     let hostile = "</script><script>alert('x')</script>\" onload=\"x\u{1b}[2J\u{0}\u{202e}&amp;]]>\n--";
     let sample = |at_seconds| Sample { at_seconds, connected: u32::MAX, bytes: u64::MAX, ..Sample::default() };
     Outcome {

@@ -1,9 +1,9 @@
-//! The wires between the sites and the server: one for each site, controlled by the run.
+//! The links between the sites and the server: one for each site, controlled by the run.
 //!
-//! A site dials the front address of its wire instead of the server. The wire relays datagrams in both directions
+//! A site dials the front address of its link instead of the server. The link relays datagrams in both directions
 //! between that address and its own socket towards the server, like a NAT, and delays, loses or drops them as its
-//! [`Line`] requires. All wires run on one separate thread; each is one task, which holds up to [`UNDER_WAY_MAX`]
-//! datagrams in transit. A wire's losses and jitter come from the seed and the site's number.
+//! [`LinkConditions`] requires. All links run on one separate thread; each is one task, which holds up to
+//! [`IN_TRANSIT_MAX`] datagrams in transit. A link's losses and jitter come from the seed and the site's number.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket as StdSocket};
@@ -17,15 +17,15 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-/// Maximum datagrams in transit on one wire: one second of a busy one. Excess datagrams are lost, as in a router.
-const UNDER_WAY_MAX: usize = 512;
+/// Maximum datagrams in transit on one link: one second of a busy one. Excess datagrams are lost, as in a router.
+const IN_TRANSIT_MAX: usize = 512;
 
 /// The links send at most 1,200 bytes at a time, without MTU discovery.
 const DATAGRAM_BYTES_MAX: usize = 2_048;
 
-/// Characteristics of a wire, from the next datagram on.
+/// Characteristics of a link, from the next datagram on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct LinkConditions {
     /// One-way latency.
     pub(super) latency: Duration,
     /// Maximum random additional delay; it can reorder datagrams.
@@ -33,12 +33,12 @@ pub(super) struct Line {
     /// Percentage of datagrams lost in each direction.
     pub(super) loss_percent: u8,
     /// The directions that pass.
-    pub(super) passing: Passing,
+    pub(super) passing: Directions,
 }
 
-/// The directions that a wire passes.
+/// The directions that a link passes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Passing {
+pub(super) enum Directions {
     /// Both directions.
     #[default]
     Both,
@@ -48,27 +48,27 @@ pub(super) enum Passing {
     UpOnly,
 }
 
-/// All wires of a run. Dropping them stops them.
+/// All links of a run. Dropping them stops them.
 #[derive(Debug)]
-pub(super) struct Wires {
-    wires: Vec<(SocketAddr, watch::Sender<Line>)>,
+pub(super) struct Links {
+    links: Vec<(SocketAddr, watch::Sender<LinkConditions>)>,
     over: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Wires {
-    /// Starts `count` wires to the server, without loss or delay.
+impl Links {
+    /// Starts `count` links to the server, without loss or delay.
     pub(super) fn start(server: SocketAddr, count: usize, seed: u64) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.context("failed to start the wires' runtime")?;
+        let runtime = runtime.context("failed to start the links' runtime")?;
         let mut seeds = Rng::new(seed);
-        let (mut wires, mut tasks) = (Vec::new(), JoinSet::new());
+        let (mut links, mut tasks) = (Vec::new(), JoinSet::new());
         for _ in 0..count {
             let _entered = runtime.enter();
-            let (sender, line) = watch::channel(Line::default());
-            let wire = Wire::new(server, line, Rng::new(seeds.next_u64()))?;
-            wires.push((wire.front.local_addr().context("failed to find a wire's address")?, sender));
-            tasks.spawn(wire.carry());
+            let (sender, line) = watch::channel(LinkConditions::default());
+            let link = Link::new(server, line, Rng::new(seeds.next_u64()))?;
+            links.push((link.front.local_addr().context("failed to find a link's address")?, sender));
+            tasks.spawn(link.carry());
         }
         let (over, is_over) = oneshot::channel::<()>();
         let run = move || {
@@ -76,25 +76,25 @@ impl Wires {
             let _ = runtime.block_on(is_over);
             drop(tasks);
         };
-        let thread = thread::Builder::new().name("wires".to_owned()).spawn(run);
-        let thread = thread.context("failed to start a thread for the wires")?;
-        Ok(Self { wires, over: Some(over), thread: Some(thread) })
+        let thread = thread::Builder::new().name("links".to_owned()).spawn(run);
+        let thread = thread.context("failed to start a thread for the links")?;
+        Ok(Self { links, over: Some(over), thread: Some(thread) })
     }
 
     /// Returns the address that a site dials, counted from 0.
     pub(super) fn address(&self, site: usize) -> Option<SocketAddr> {
-        self.wires.get(site).map(|(address, _)| *address)
+        self.links.get(site).map(|(address, _)| *address)
     }
 
-    /// Sets the characteristics of each wire, by the site's number.
-    pub(super) fn set(&self, line: impl Fn(usize) -> Line) {
-        for (site, (_, wire)) in self.wires.iter().enumerate() {
-            wire.send_replace(line(site));
+    /// Sets the characteristics of each link, by the site's number.
+    pub(super) fn set(&self, line: impl Fn(usize) -> LinkConditions) {
+        for (site, (_, link)) in self.links.iter().enumerate() {
+            link.send_replace(line(site));
         }
     }
 }
 
-impl Drop for Wires {
+impl Drop for Links {
     fn drop(&mut self) {
         drop(self.over.take());
         if let Some(thread) = self.thread.take() {
@@ -110,7 +110,7 @@ fn listen() -> anyhow::Result<UdpSocket> {
         socket.set_nonblocking(true)?;
         UdpSocket::from_std(socket)
     });
-    socket.context("failed to open a socket for a wire")
+    socket.context("failed to open a socket for a link")
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,11 +119,11 @@ enum Way {
     Down,
 }
 
-struct Wire {
+struct Link {
     front: UdpSocket,
     behind: UdpSocket,
     server: SocketAddr,
-    line: watch::Receiver<Line>,
+    line: watch::Receiver<LinkConditions>,
     chance: Rng,
     /// The site's last known source address.
     site: Option<SocketAddr>,
@@ -133,8 +133,8 @@ struct Wire {
     datagrams: u64,
 }
 
-impl Wire {
-    fn new(server: SocketAddr, line: watch::Receiver<Line>, chance: Rng) -> anyhow::Result<Self> {
+impl Link {
+    fn new(server: SocketAddr, line: watch::Receiver<LinkConditions>, chance: Rng) -> anyhow::Result<Self> {
         let (front, behind) = (listen()?, listen()?);
         Ok(Self { front, behind, server, line, chance, site: None, under_way: BTreeMap::new(), datagrams: 0 })
     }
@@ -165,7 +165,7 @@ impl Wire {
         let line = *self.line.borrow();
         // Drawn for every datagram, so that later losses do not depend on earlier settings.
         let (lot, jitter) = (self.chance.next_u64() % 100, self.chance.delay_up_to(line.jitter));
-        let is_lost = lot < u64::from(line.loss_percent) || self.under_way.len() == UNDER_WAY_MAX;
+        let is_lost = lot < u64::from(line.loss_percent) || self.under_way.len() == IN_TRANSIT_MAX;
         if is_lost || !line.passing.lets(way) {
             return;
         }
@@ -184,7 +184,7 @@ impl Wire {
             if !self.line.borrow().passing.lets(way) {
                 continue;
             }
-            // A wire does not report losses, and a full socket loses datagrams.
+            // A link does not report losses, and a full socket loses datagrams.
             let _ = match way {
                 Way::Up => self.behind.try_send_to(&bytes, self.server),
                 Way::Down => self.site.map_or(Ok(0), |site| self.front.try_send_to(&bytes, site)),
@@ -193,7 +193,7 @@ impl Wire {
     }
 }
 
-impl Passing {
+impl Directions {
     fn lets(self, way: Way) -> bool {
         match self {
             Self::Both => true,
@@ -220,7 +220,7 @@ mod tests {
     struct World {
         server: StdSocket,
         site: StdSocket,
-        wires: Wires,
+        links: Links,
     }
 
     fn world() -> World {
@@ -230,9 +230,9 @@ mod tests {
             socket
         };
         let (server, site) = (open(), open());
-        let wires = Wires::start(server.local_addr().unwrap(), 2, 7).unwrap();
-        site.connect(wires.address(1).unwrap()).unwrap();
-        World { server, site, wires }
+        let links = Links::start(server.local_addr().unwrap(), 2, 7).unwrap();
+        site.connect(links.address(1).unwrap()).unwrap();
+        World { server, site, links }
     }
 
     impl World {
@@ -256,7 +256,7 @@ mod tests {
         let (said, from) = world.heard();
         assert_eq!(said, b"hello");
         let latency = Duration::from_millis(60);
-        world.wires.set(|_| Line { latency, ..Line::default() });
+        world.links.set(|_| LinkConditions { latency, ..LinkConditions::default() });
         let began = std::time::Instant::now();
         world.server.send_to(b"hi", from).unwrap();
         assert_eq!(world.answered(), b"hi");
@@ -268,17 +268,20 @@ mod tests {
         let world = world();
         world.site.send(b"first").unwrap();
         let (_, from) = world.heard();
-        world.wires.set(|site| Line { passing: [Passing::Both, Passing::Neither][site], ..Line::default() });
+        world.links.set(|site| LinkConditions {
+            passing: [Directions::Both, Directions::Neither][site],
+            ..LinkConditions::default()
+        });
         world.site.send(b"lost").unwrap();
         world.server.send_to(b"lost", from).unwrap();
-        // Datagrams sent afterwards over another wire of the same thread arrive, so these are lost by then.
+        // Datagrams sent afterwards over another link of the same thread arrive, so these are lost by then.
         pass_over_the_other(&world);
-        world.wires.set(|_| Line { passing: Passing::UpOnly, ..Line::default() });
+        world.links.set(|_| LinkConditions { passing: Directions::UpOnly, ..LinkConditions::default() });
         world.server.send_to(b"lost", from).unwrap();
         world.site.send(b"second").unwrap();
         assert_eq!(world.heard().0, b"second");
         pass_over_the_other(&world);
-        world.wires.set(|_| Line::default());
+        world.links.set(|_| LinkConditions::default());
         world.server.send_to(b"answer", from).unwrap();
         assert_eq!(world.answered(), b"answer");
     }
@@ -286,7 +289,7 @@ mod tests {
     fn pass_over_the_other(world: &World) {
         let other = StdSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         for _ in 0..2 {
-            other.send_to(b"other", world.wires.address(0).unwrap()).unwrap();
+            other.send_to(b"other", world.links.address(0).unwrap()).unwrap();
             assert_eq!(world.heard().0, b"other");
         }
     }
@@ -294,10 +297,10 @@ mod tests {
     #[tokio::test]
     async fn one_seed_loses_the_same_datagrams() {
         let survivors = |seed| {
-            let line = Line { loss_percent: 50, ..Line::default() };
-            let mut wire = Wire::new(([127, 0, 0, 1], 7).into(), watch::channel(line).1, Rng::new(seed)).unwrap();
-            (0..100).for_each(|number| wire.accept(Way::Up, &[number]));
-            wire.under_way.into_values().map(|(_, bytes)| bytes[0]).collect::<Vec<_>>()
+            let line = LinkConditions { loss_percent: 50, ..LinkConditions::default() };
+            let mut link = Link::new(([127, 0, 0, 1], 7).into(), watch::channel(line).1, Rng::new(seed)).unwrap();
+            (0..100).for_each(|number| link.accept(Way::Up, &[number]));
+            link.under_way.into_values().map(|(_, bytes)| bytes[0]).collect::<Vec<_>>()
         };
         let first = survivors(7);
         assert!(20 < first.len() && first.len() < 80, "{first:?}");

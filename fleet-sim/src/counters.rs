@@ -1,13 +1,13 @@
-//! Meter: counters for the reports and for a scenario's expectations.
+//! Counters for the reports and for a scenario's expectations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use linecamp_core::LinkCounts;
 
-use crate::carrier::{NodeId, Traffic};
 use crate::outcome::{Figures, Sample, SlowSite, Storm};
 use crate::scenario::Expect;
+use crate::transport::{NodeId, Traffic};
 
 /// Number of samples per run.
 const SAMPLES: u32 = 600;
@@ -30,7 +30,7 @@ pub(crate) struct Counts {
 
 /// All counters.
 #[derive(Debug)]
-pub(crate) struct Meter {
+pub(crate) struct Counters {
     pub(crate) figures: Figures,
     pub(crate) samples: Vec<Sample>,
     each: Duration,
@@ -58,7 +58,7 @@ struct Watched {
     back: Vec<Duration>,
 }
 
-impl Meter {
+impl Counters {
     pub(crate) fn new(total: Duration) -> Self {
         Self {
             figures: Figures::default(),

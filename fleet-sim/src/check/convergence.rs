@@ -20,7 +20,7 @@ pub(crate) struct Settling<'a> {
     pub(crate) at_server: Now,
     pub(crate) disk: &'a Disk<SiteChange>,
     /// What was confirmed locally, and the values that may hold instead.
-    pub(crate) told: &'a BTreeMap<(Level, LabelKey), Vec<Option<LabelValue>>>,
+    pub(crate) acknowledged: &'a BTreeMap<(Level, LabelKey), Vec<Option<LabelValue>>>,
 }
 
 /// Returns why a site differs from the expected final state, or `None` if it matches.
@@ -73,15 +73,15 @@ pub(crate) fn unsettled(of: &Settling<'_>, fleet: &Fleet) -> Option<String> {
 
 /// Returns a locally confirmed label that is not on the disk.
 fn lost_on_the_spot(of: &Settling<'_>) -> Option<String> {
-    of.told.iter().find_map(|((level, key), values)| {
-        let held = held_on_the_spot(of.disk, *level, key);
+    of.acknowledged.iter().find_map(|((level, key), values)| {
+        let held = stored_local_label(of.disk, *level, key);
         let is_kept = values.contains(&held);
-        (!is_kept).then(|| format!("{} was told on the spot that {key} is {values:?}, and it is {held:?}", of.name))
+        (!is_kept).then(|| format!("{} was told locally that {key} is {values:?}, and it is {held:?}", of.name))
     })
 }
 
 /// Reads a label that was set locally.
-pub(crate) fn held_on_the_spot(disk: &Disk<SiteChange>, level: Level, key: &LabelKey) -> Option<LabelValue> {
+pub(crate) fn stored_local_label(disk: &Disk<SiteChange>, level: Level, key: &LabelKey) -> Option<LabelValue> {
     let labels = match disk.find(&SiteChange::LocalLabels(level, None)) {
         Some(SiteChange::LocalLabels(_, labels)) => labels.unwrap_or_default(),
         _ => LabelSet::default(),

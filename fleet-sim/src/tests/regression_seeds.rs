@@ -64,7 +64,7 @@ fn a_month_of_paid_bytes_stays_within_its_budget() {
 }
 
 #[test]
-fn four_hundred_days_in_the_dark_are_survived() {
+fn sites_offline_for_400_days_recover() {
     let outcome = check_passes("year-offline sites=2");
     assert!(400.0 * 86_400.0 < outcome.virtual_seconds);
 }

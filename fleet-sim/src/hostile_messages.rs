@@ -15,8 +15,8 @@ use linecamp_model::{
 };
 use linecamp_proto::{COUNTER_MAX, VERSIONS};
 
+use crate::act_kind::ActKind;
 use crate::chance::Chance;
-use crate::kind::Kind;
 
 pub(crate) use self::events::FORGED;
 
@@ -40,15 +40,15 @@ pub(crate) struct Known {
 }
 
 /// Returns the messages that a hostile member sends for an act of this kind, in order.
-pub(crate) fn messages(kind: Kind, known: &Known, chance: &mut Chance) -> Vec<FromSite> {
+pub(crate) fn messages(kind: ActKind, known: &Known, chance: &mut Chance) -> Vec<FromSite> {
     match kind {
-        Kind::LieStatus => status::wild(known, chance),
-        Kind::LieEvents => events::wild(known, chance),
-        Kind::LieAcks => acks(known, chance),
-        Kind::LieOrder => vec![out_of_order(known, chance)],
-        Kind::FloodDocuments => status::documents(known, chance),
-        Kind::FloodSnapshots => status::snapshots(known, chance),
-        Kind::FloodEvents => events::flood(known, chance),
+        ActKind::LieStatus => status::wild(known, chance),
+        ActKind::LieEvents => events::wild(known, chance),
+        ActKind::LieAcks => acks(known, chance),
+        ActKind::LieOrder => vec![out_of_order(known, chance)],
+        ActKind::FloodDocuments => status::documents(known, chance),
+        ActKind::FloodSnapshots => status::snapshots(known, chance),
+        ActKind::FloodEvents => events::flood(known, chance),
         _ => Vec::new(),
     }
 }
@@ -156,14 +156,14 @@ mod tests {
     /// A message that the decoder rejects never reaches the machine under test.
     #[test]
     fn every_lie_passes_the_wire() {
-        const KINDS: [Kind; 7] = [
-            Kind::LieStatus,
-            Kind::LieEvents,
-            Kind::LieAcks,
-            Kind::LieOrder,
-            Kind::FloodDocuments,
-            Kind::FloodSnapshots,
-            Kind::FloodEvents,
+        const KINDS: [ActKind; 7] = [
+            ActKind::LieStatus,
+            ActKind::LieEvents,
+            ActKind::LieAcks,
+            ActKind::LieOrder,
+            ActKind::FloodDocuments,
+            ActKind::FloodSnapshots,
+            ActKind::FloodEvents,
         ];
         let mut known = Known {
             site: SiteId::from_bytes([7; 16]),

@@ -1,4 +1,4 @@
-//! `durable-before-told` and `told-is-kept`: what was acknowledged, compared with what is on the disk.
+//! `durable-before-acknowledged` and `acknowledged-survives`: what was acknowledged, compared with what is on the disk.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use linecamp_model::{
     Phase, SessionId, SiteChange, SiteId, SpecBody, Text, Token, TokenId,
 };
 
-use super::{Watch, document_of, gateway, held_on_the_spot, is_revoked, registration};
-use crate::carrier::NodeId;
+use super::{Watch, document_of, gateway, is_revoked, registration, stored_local_label};
 use crate::disk::Disk;
+use crate::transport::NodeId;
 
 /// Tokens live for a year at most and are deleted some time after that.
 const TOKENS_HELD_FOR: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -73,7 +73,7 @@ pub(crate) enum Promise {
 
 /// What is known about a slot.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct Acknowledged {
     /// What the last reply stated.
     claim: Option<Promise>,
     /// Requests not answered yet, in the order they were sent.
@@ -83,7 +83,7 @@ pub(crate) struct Told {
 impl Watch {
     /// Records an operator's request.
     pub(crate) fn ask(&mut self, command: CommandId, slot: Slot, claim: Promise) {
-        self.told.entry(slot.clone()).or_default().pending.push((command, claim.clone()));
+        self.acknowledged.entry(slot.clone()).or_default().pending.push((command, claim.clone()));
         self.asked.insert(command, (slot, claim));
     }
 
@@ -102,17 +102,17 @@ impl Watch {
         let Some((slot, claim)) = self.asked.remove(&command) else {
             return;
         };
-        let told = self.told.entry(slot.clone()).or_default();
+        let acknowledged = self.acknowledged.entry(slot.clone()).or_default();
         if result.is_err() {
-            return told.pending.retain(|(id, _)| *id != command);
+            return acknowledged.pending.retain(|(id, _)| *id != command);
         }
-        told.pending.retain(|(id, _)| command < *id);
-        let later: Vec<_> = told.pending.iter().map(|(_, claim)| claim.clone()).collect();
-        told.claim = Some(claim.clone());
+        acknowledged.pending.retain(|(id, _)| command < *id);
+        let later: Vec<_> = acknowledged.pending.iter().map(|(_, claim)| claim.clone()).collect();
+        acknowledged.claim = Some(claim.clone());
         let candidates = [claim.clone()].into_iter().chain(later);
         if !self.any_holds(disk, &slot, candidates) {
             let what = format!("{command} was answered: {slot:?} is {claim:?}; the server's disk has nothing of it");
-            self.find("durable-before-told", slot.0.and_then(|site| self.node_of(site)), what);
+            self.find("durable-before-acknowledged", slot.0.and_then(|site| self.node_of(site)), what);
         }
     }
 
@@ -120,10 +120,10 @@ impl Watch {
     /// valid.
     pub(crate) fn server_started(&mut self, disk: &Disk<FleetChange>, elapsed: Duration) {
         if TOKENS_HELD_FOR < elapsed {
-            self.told.retain(|_, told| told.claim != Some(Promise::TokenThere));
+            self.acknowledged.retain(|_, acknowledged| acknowledged.claim != Some(Promise::TokenThere));
         }
         self.asked.clear();
-        let slots: Vec<_> = self.told.keys().cloned().collect();
+        let slots: Vec<_> = self.acknowledged.keys().cloned().collect();
         for slot in slots {
             self.check_slot(&slot, disk);
         }
@@ -135,30 +135,31 @@ impl Watch {
     }
 
     fn check_slot(&mut self, slot: &Slot, disk: &Disk<FleetChange>) {
-        let Some(told) = self.told.get(slot) else { return };
+        let Some(acknowledged) = self.acknowledged.get(slot) else { return };
         // The latest candidate that holds becomes the expected value.
-        let pending = told.pending.iter().rev().map(|(_, claim)| claim);
-        let candidates: Vec<_> = pending.chain(&told.claim).cloned().collect();
+        let pending = acknowledged.pending.iter().rev().map(|(_, claim)| claim);
+        let candidates: Vec<_> = pending.chain(&acknowledged.claim).cloned().collect();
         let held = candidates.iter().find(|claim| self.holds(disk, slot, claim)).cloned();
         if held.is_none()
-            && let Some(claim) = self.told.get(slot).and_then(|told| told.claim.clone())
+            && let Some(claim) = self.acknowledged.get(slot).and_then(|acknowledged| acknowledged.claim.clone())
         {
-            let what = format!("an operator was told that {slot:?} is {claim:?}; the server's disk says otherwise");
-            self.find("told-is-kept", slot.0.and_then(|site| self.node_of(site)), what);
+            let what =
+                format!("an operator was acknowledged that {slot:?} is {claim:?}; the server's disk says otherwise");
+            self.find("acknowledged-survives", slot.0.and_then(|site| self.node_of(site)), what);
         }
-        if let Some(told) = self.told.get_mut(slot) {
-            told.claim = held.or_else(|| told.claim.take());
-            told.pending.clear();
+        if let Some(acknowledged) = self.acknowledged.get_mut(slot) {
+            acknowledged.claim = held.or_else(|| acknowledged.claim.take());
+            acknowledged.pending.clear();
         }
     }
 
     /// Returns whether an operator has set this assigned label, or may have.
     pub(super) fn may_be_assigned(&self, site: SiteId, level: LevelOf, key: &LabelKey, value: &LabelValue) -> bool {
-        let Some(told) = self.told.get(&(Some(site), What::Label(level, key.clone()))) else {
+        let Some(acknowledged) = self.acknowledged.get(&(Some(site), What::Label(level, key.clone()))) else {
             return false;
         };
         let is_it = |claim: &Promise| *claim == Promise::Label(Some(value.clone()));
-        told.claim.as_ref().is_some_and(is_it) || told.pending.iter().any(|(_, claim)| is_it(claim))
+        acknowledged.claim.as_ref().is_some_and(is_it) || acknowledged.pending.iter().any(|(_, claim)| is_it(claim))
     }
 
     fn any_holds(&self, disk: &Disk<FleetChange>, slot: &Slot, claims: impl IntoIterator<Item = Promise>) -> bool {
@@ -215,7 +216,7 @@ impl Watch {
         };
         if held < said {
             let what = format!("the server acknowledged {message:?}, and its disk holds {held}");
-            self.find("durable-before-told", self.node_of(site), what);
+            self.find("durable-before-acknowledged", self.node_of(site), what);
         }
     }
 
@@ -223,7 +224,7 @@ impl Watch {
     pub(crate) fn server_grants(&mut self, site: SiteId, disk: &Disk<FleetChange>) {
         if registration(disk, site).is_none() {
             let what = format!("the server gave {site} a certificate, and its disk knows no such site");
-            self.find("durable-before-told", self.node_of(site), what);
+            self.find("durable-before-acknowledged", self.node_of(site), what);
         }
     }
 
@@ -233,7 +234,7 @@ impl Watch {
         let held = spec_head(disk);
         if held < *said {
             let what = format!("the site acknowledged spec {said}, and its disk holds {held}");
-            self.find("durable-before-told", [node], what);
+            self.find("durable-before-acknowledged", [node], what);
         }
     }
 
@@ -245,10 +246,10 @@ impl Watch {
         values: &[LabelValue],
         disk: &Disk<SiteChange>,
     ) {
-        let held = held_on_the_spot(disk, level, key);
+        let held = stored_local_label(disk, level, key);
         if !held.is_some_and(|held| values.contains(&held)) {
             let what = format!("{key} was set on the spot and answered; the site's disk has nothing of it");
-            self.find("durable-before-told", [node], what);
+            self.find("durable-before-acknowledged", [node], what);
         }
     }
 }

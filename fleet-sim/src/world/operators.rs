@@ -8,10 +8,10 @@ use linecamp_model::{Actor, LabelKey, LabelPatch, LabelValue, Level, Phase, Text
 
 use super::End;
 use super::{AGAIN, APPROVAL, HOSTILE_TOKENS, PENDING_TOKENS, SITES_PER_TOKEN, World, name};
-use crate::carrier::{Carrier, NodeId};
+use crate::act_kind::ActKind;
 use crate::check::{LevelOf, Promise, What};
-use crate::kind::Kind;
 use crate::plan::Act;
+use crate::transport::{NodeId, Transport};
 
 /// Lifetime of join tokens.
 const TOKEN_TTL: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -27,9 +27,9 @@ const IN: [Phase; 3] = [Phase::Registering, Phase::Activating, Phase::Active];
 /// Phases after a removal.
 const GONE: [Phase; 3] = [Phase::Removing, Phase::Removed, Phase::Purged];
 
-impl<C: Carrier> World<C> {
+impl<C: Transport> World<C> {
     /// Prepares the server for its sites.
-    pub(super) fn begin_work(&mut self) {
+    pub(super) fn prepare_server(&mut self) {
         let rules = EnvironmentEdit { removed_keep: Some(REMOVED_KEEP), ..EnvironmentEdit::default() };
         self.ask(FleetCommand::EditEnvironment(name("default"), rules), None);
         let has_members = self.scenario.members.is_some();
@@ -89,7 +89,7 @@ impl<C: Carrier> World<C> {
         let view = fleet.zip(self.site_of(node)).and_then(|(fleet, site)| fleet.view().site_by_id(site, now));
         match view {
             Some(view) if view.phase == Phase::Pending => {
-                self.shift(node, Subject::Site, &IN, |_, site| FleetCommand::Accept(site));
+                self.request_transition(node, Subject::Site, &IN, |_, site| FleetCommand::Accept(site));
             }
             Some(_) => {}
             None if fleet.is_some_and(|fleet| fleet.view().is_revoked(&key)) => {}
@@ -97,36 +97,36 @@ impl<C: Carrier> World<C> {
         }
     }
 
-    pub(super) fn people(&mut self, act: Act) {
+    pub(super) fn act_as_operator(&mut self, act: Act) {
         let node = act.site as NodeId;
         match act.kind {
-            Kind::Label => self.label(node, act.draw),
-            Kind::LabelAll => {
+            ActKind::Label => self.label(node, act.draw),
+            ActKind::LabelAll => {
                 for node in 0..self.plan.site_slots.len() {
                     self.label(node, act.draw | 1);
                 }
             }
-            Kind::Edit => self.edit(node, act.draw),
-            Kind::Deactivate => self.shift(node, subject(act.draw), &OUT, FleetCommand::Deactivate),
-            Kind::Activate => self.shift(node, subject(act.draw), &IN, FleetCommand::Activate),
-            Kind::Remove => {
+            ActKind::Edit => self.edit(node, act.draw),
+            ActKind::Deactivate => self.request_transition(node, subject(act.draw), &OUT, FleetCommand::Deactivate),
+            ActKind::Activate => self.request_transition(node, subject(act.draw), &IN, FleetCommand::Activate),
+            ActKind::Remove => {
                 let force = if act.draw.is_multiple_of(2) { Force::Yes } else { Force::No };
                 if let (Force::Yes, Some(site)) = (force, self.site_of(node)) {
-                    self.watch.loosen_records(site);
+                    self.watch.allow_leftover_records(site);
                 }
-                self.shift(node, Subject::Site, &GONE, |_, site| FleetCommand::Remove(site, force));
+                self.request_transition(node, Subject::Site, &GONE, |_, site| FleetCommand::Remove(site, force));
             }
-            Kind::TokenCreate => self.create_token("default", 10_000 + act.draw % 1_000, 1),
-            Kind::Accept => self.accept(node),
-            Kind::TokenRevoke => {
+            ActKind::TokenCreate => self.create_token("default", 10_000 + act.draw % 1_000, 1),
+            ActKind::Accept => self.accept(node),
+            ActKind::TokenRevoke => {
                 let tokens = u64::from(self.scenario.sites.div_ceil(SITES_PER_TOKEN));
                 let token = self.token(act.draw % tokens.max(1));
                 let slot = (None, What::Token(token.id));
                 self.ask(FleetCommand::RevokeToken(token.id), Some((slot, Promise::TokenRevoked)));
             }
-            Kind::LocalLabel => self.label_on_the_spot(node, act.draw),
-            Kind::DropIns => self.change_drop_ins(node, act.draw),
-            Kind::Facts => {
+            ActKind::LocalLabel => self.label_on_the_spot(node, act.draw),
+            ActKind::DropIns => self.change_drop_ins(node, act.draw),
+            ActKind::Facts => {
                 let (key, value) = label("cpus", &(2 << (act.draw % 6)).to_string());
                 self.nodes[node].facts.insert(key, value);
             }
@@ -175,7 +175,7 @@ impl<C: Carrier> World<C> {
         self.ask(FleetCommand::Edit(Subject::Site, site, edit), Some((slot, claim)));
     }
 
-    fn shift(
+    fn request_transition(
         &mut self,
         node: NodeId,
         subject: Subject,
@@ -208,7 +208,7 @@ impl<C: Carrier> World<C> {
         of.drop_ins.labels.insert(Level::Host, BTreeMap::from([(key, value)]));
         of.drop_ins.invalid = (draw.is_multiple_of(5)).then(|| Text::lossy("10-rack.conf: line 3 is no label"));
         let now = of.now(elapsed);
-        of.wear(&mut self.watch);
+        of.note_drop_ins(&mut self.watch);
         if let Some(site) = &mut of.site {
             site.handle_drop_ins(of.drop_ins.clone(), now);
             self.drain_node(node);
