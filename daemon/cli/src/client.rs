@@ -23,7 +23,7 @@ pub(crate) use error::ClientError;
 pub(crate) use request::ApiRequest;
 
 use self::request::Body;
-use crate::config::Config;
+use crate::credentials::Config;
 
 /// Maximum response size in bytes: about 3,000 sites with one host and a dozen labels each (5 KiB of JSON). A larger
 /// response is an error; a selector makes it smaller.

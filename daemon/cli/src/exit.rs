@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use crate::argument::ArgumentError;
 use crate::client::ClientError;
-use crate::config::ConfigError;
+use crate::credentials::ConfigError;
 use crate::global::Context;
 use crate::output::OutputError;
 

@@ -8,7 +8,7 @@ use linecamp_proto::api::path::NameQuery;
 
 use crate::argument;
 use crate::client::Client;
-use crate::config::{Config, ConfigError, Env};
+use crate::credentials::{Config, ConfigError, Env};
 use crate::output::{Output, OutputFormat};
 
 /// The environment used by default. Every server has it.

@@ -9,7 +9,7 @@ use crate::client::ApiRequest;
 use crate::edit::EditArgs;
 use crate::global::Context;
 use crate::labels::{label_patch, labels_table};
-use crate::state::{self, State};
+use crate::site_state::{self, State};
 use crate::text_style::TextStyle;
 use linecamp_table::{Cell, Table, clean};
 
@@ -165,7 +165,7 @@ fn show(host: &Host, style: &TextStyle) -> String {
         properties.push(["waits for".into(), Cell::from(waits_for)]);
     }
     let link = format!("{} {}", host.link.state, style.age(&host.link.since));
-    properties.push(["link".into(), Cell::colored(&link, state::color(&host.link.state))]);
+    properties.push(["link".into(), Cell::colored(&link, site_state::color(&host.link.state))]);
     let properties = Table::bare().with(properties).render(style.colors);
     match labels_table(&host.labels, style) {
         labels if labels.is_empty() => properties,
@@ -175,7 +175,7 @@ fn show(host: &Host, style: &TextStyle) -> String {
 
 fn changed(host: &Host, style: &TextStyle) -> String {
     let state = State::from(host);
-    let state_text = style.paint(state.name(), state::color(state.name()));
+    let state_text = style.paint(state.name(), site_state::color(state.name()));
     let mut text = format!("{}  {state_text}  site {}\n", clean(&host.name), clean(&host.site));
     if !host.link.is_connected() {
         text += "the site is offline; it applies this when it reconnects\n";

@@ -10,7 +10,7 @@ use linecamp_proto::api::path::SERVER;
 use serde_json::json;
 
 use crate::client::{ApiRequest, Client};
-use crate::config::{ApiKey, Config, ConfigError, ConfigFile, ServerUrl, config_path};
+use crate::credentials::{ApiKey, Config, ConfigError, ConfigFile, ServerUrl, config_path};
 use crate::global::Context;
 use linecamp_table::clean;
 

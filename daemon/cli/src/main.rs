@@ -19,7 +19,7 @@
 mod argument;
 mod client;
 mod conditions;
-mod config;
+mod credentials;
 mod dns;
 mod edit;
 mod environment;
@@ -38,8 +38,8 @@ mod plugin;
 mod preview;
 mod provider;
 mod site;
-mod state;
-mod support;
+mod site_state;
+mod support_bundle;
 mod text_style;
 mod token;
 mod version;
@@ -48,7 +48,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::config::ProcessEnv;
+use crate::credentials::ProcessEnv;
 use crate::global::{Context, Global};
 
 const EXAMPLES: &str = "\
@@ -99,7 +99,7 @@ enum Command {
     /// List and follow events
     #[command(subcommand)]
     Event(event::EventCommand),
-    SupportBundle(support::SupportBundle),
+    SupportBundle(support_bundle::SupportBundle),
     Version(version::Version),
 }
 

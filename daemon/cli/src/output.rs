@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use linecamp_table::clean;
 use serde::Serialize;
 
-use crate::config::{Env, disables_colors};
+use crate::credentials::{Env, disables_colors};
 use crate::text_style::TextStyle;
 
 /// Output format.

@@ -3,7 +3,7 @@
 use linecamp_proto::api::{Preview, PreviewItem};
 use linecamp_table::{Cell, Table};
 
-use crate::state::State;
+use crate::site_state::State;
 use crate::text_style::TextStyle;
 
 /// Renders the sites of a preview; empty if there are none.

@@ -5,7 +5,7 @@ use linecamp_proto::api::path::SERVER;
 use serde_json::json;
 
 use crate::client::ApiRequest;
-use crate::config::ConfigError;
+use crate::credentials::ConfigError;
 use crate::global::Context;
 use crate::text_style::in_largest_unit;
 use linecamp_table::clean;

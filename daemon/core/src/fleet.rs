@@ -22,10 +22,8 @@
 //! `Fleet` calls more than one part.
 //!
 //! Invariants, asserted in debug builds: generations only rise; nothing is released or sent that is not durable
-//! ([`ledger`](crate::ledger)); a session, a write and a command have one owner; the session of a link is up.
+//! ([`ledger`](crate::staging)); a session, a write and a command have one owner; the session of a link is up.
 
-#[cfg(test)]
-mod bounds;
 mod command;
 mod conditions;
 mod config;
@@ -35,6 +33,8 @@ mod effects;
 mod event_log;
 mod labels;
 mod lifecycle;
+#[cfg(test)]
+mod limit_tests;
 mod names;
 mod operator;
 mod output;

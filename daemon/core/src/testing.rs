@@ -3,13 +3,13 @@
 //! For scenario tests. Time advances only when a test runs it; a year takes milliseconds. Events are ordered by (time,
 //! number), so a scenario is the same on every run.
 
+mod builders;
 mod crashes;
 mod disk;
 mod drive;
 mod hostile;
 mod name_server;
 mod observe;
-mod words;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -26,8 +26,8 @@ use crate::{
     SiteConfig, SiteIdentity, SiteRef,
 };
 
+pub use self::builders::{key, name, patch, site_ref};
 pub use self::name_server::{Mood, NameServer, Sets};
-pub use self::words::{key, name, patch, site_ref};
 
 /// One day.
 pub const DAY: Duration = Duration::from_secs(24 * 3600);

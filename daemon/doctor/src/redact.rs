@@ -14,8 +14,8 @@ use data_encoding::BASE64;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
+use crate::secret_patterns::{shapes, without_pem};
 use crate::sensitive::{REDACTED, is_sensitive_name};
-use crate::shape::{shapes, without_pem};
 
 /// The shortest known secret that is redacted. A shorter one would match in ordinary sentences; names and shapes still
 /// catch it where it is labeled.

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use crate::clock::{ServerTime, clock};
 use crate::finding::{CheckResult, Finding, Verdict};
-use crate::http::{Health, fetch_health};
+use crate::health::{Health, fetch_health};
+use crate::path_mtu::mtu;
 use crate::reach::{PathProbe, tcp_answer, udp, udp_answer};
-use crate::route::mtu;
 use linecamp_model::{Pin, ServerAddress, WallTime};
 use linecamp_transport::{
     DialError, LinkProbe, Probed, SystemClock, Trust, WallClock as _, error_chain, probe_api, resolve,

@@ -13,7 +13,7 @@ use rustix::fs::StatVfsMountFlags;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::directory::DataDirectory;
+use crate::data_directory::DataDirectory;
 use crate::error::DaemonError;
 use crate::table;
 

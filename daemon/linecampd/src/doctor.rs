@@ -24,7 +24,7 @@ use linecamp_model::ServerAddress;
 use linecamp_transport::{SiteIdentity, Trust, error_chain};
 
 use crate::config::{Config, FILE_DEFAULT, Loaded, join_target, read_text};
-use crate::directory::DataDirectory;
+use crate::data_directory::DataDirectory;
 use crate::error::DaemonError;
 
 /// The systemd unit that the packages install.

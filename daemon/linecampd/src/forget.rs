@@ -2,7 +2,7 @@
 
 use linecamp_transport::SiteIdentity;
 
-use crate::directory::DataDirectory;
+use crate::data_directory::DataDirectory;
 use crate::error::DaemonError;
 
 /// Deletes the site in `directory`, at the request of the machine's administrator.

@@ -13,8 +13,8 @@ use linecamp_transport::LinkSettings;
 use tokio::time::Instant;
 
 use crate::daemon::{Daemon, DataDirGuard, Event, Notice, Setup};
-use crate::directory::DataDirectory;
-use crate::drive::link::LinkReport;
+use crate::data_directory::DataDirectory;
+use crate::drivers::link::LinkReport;
 use crate::error::DaemonError;
 use crate::facts::FactSources;
 use crate::link_log::describe_loss;

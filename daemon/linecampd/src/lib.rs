@@ -38,13 +38,13 @@ pub mod doctor;
 pub mod facts;
 pub mod forget;
 pub mod join;
-pub mod labels_d;
+pub mod label_files;
 pub mod log;
 pub mod plugin;
-pub mod support;
+pub mod support_bundle;
 
-mod directory;
-mod drive;
+mod data_directory;
+mod drivers;
 mod error;
 mod link_log;
 mod local;
@@ -52,7 +52,7 @@ mod metrics;
 mod reload;
 mod table;
 
-pub use directory::{DATA_DEFAULT, DataDirectory};
+pub use data_directory::{DATA_DEFAULT, DataDirectory};
 pub use error::DaemonError;
 pub use linecamp_transport::error_chain as chain;
 pub use reload::ConfigLoader;
@@ -60,6 +60,6 @@ pub use reload::ConfigLoader;
 /// The link driver without the daemon around it: a simulator runs hundreds of them in one process, with an in-memory
 /// network and in-memory credentials.
 pub mod for_simulator {
-    pub use crate::drive::identity::Credentials;
-    pub use crate::drive::link::{LinkDriver, LinkReport};
+    pub use crate::drivers::identity::Credentials;
+    pub use crate::drivers::link::{LinkDriver, LinkReport};
 }

@@ -10,7 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
-mod check;
+mod config_check;
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
@@ -31,7 +31,7 @@ use linecampd::config::{
 use linecampd::doctor::{self, Installation};
 use linecampd::facts::FactSources;
 use linecampd::join::{JoinCommand, Joined};
-use linecampd::{DaemonError, DataDirectory, daemon, forget, join, log, plugin, support};
+use linecampd::{DaemonError, DataDirectory, daemon, forget, join, log, plugin, support_bundle};
 use tracing::level_filters::LevelFilter;
 
 use crate::args::{
@@ -219,8 +219,8 @@ fn do_doctor(args: DoctorArgs) -> ExitCode {
 
 fn do_support_bundle(args: SupportArgs) -> Result<(), DaemonError> {
     let site = Installation { directory: DataDirectory::new(&args.data), config: args.config, variable };
-    let output = args.file.unwrap_or_else(support::default_output);
-    let written = support::write_bundle(&site, &output, show_progress());
+    let output = args.file.unwrap_or_else(support_bundle::default_output);
+    let written = support_bundle::write_bundle(&site, &output, show_progress());
     clear_progress();
     print(&written?.report())
 }
@@ -253,7 +253,7 @@ fn do_check(file: &Path, output: OutputFormat) -> Result<(), DaemonError> {
     let loaded = Loaded::load(Some(file), &variable);
     let is_json = output == OutputFormat::Json;
     if is_json {
-        print(&check::json(&loaded))?;
+        print(&config_check::json(&loaded))?;
     }
     let loaded = loaded?;
     if is_json {
@@ -262,7 +262,7 @@ fn do_check(file: &Path, output: OutputFormat) -> Result<(), DaemonError> {
     for warning in &loaded.config.warnings {
         print_error(&format!("warning: {warning}"));
     }
-    print(&check::text(file, &loaded))
+    print(&config_check::text(file, &loaded))
 }
 
 fn ask(args: &AskArgs, request: &LocalRequest) -> Result<(), DaemonError> {

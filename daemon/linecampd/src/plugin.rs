@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::PluginConfig;
-use crate::drive::plugins::host_config;
+use crate::drivers::plugins::host_config;
 use crate::error::DaemonError;
 use crate::table;
 

@@ -1,7 +1,7 @@
 //! Which contract a component was built for, and how to call it. Each version of the contract is one module here that
 //! converts between the model and the contract's types; nothing above this module knows about versions.
 //!
-//! What a plugin returns is used only after [`checked`] has validated it.
+//! What a plugin returns is used only after [`validate`] has validated it.
 
 use std::path::Path;
 
@@ -12,12 +12,12 @@ use wasmtime::{Engine, Store};
 use crate::error::PluginHostError;
 use crate::sandbox::{self, Sandbox};
 
-mod checked;
 mod names;
 mod v1;
+mod validate;
 
-pub(crate) use self::checked::truncated;
 pub(crate) use self::names::imports;
+pub(crate) use self::validate::truncated;
 
 /// A plugin's description of itself, after validation.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,9 +14,9 @@ use std::time::Duration;
 use linecamp_model::{Endpoint, Grant, Name, SecretName};
 use tokio::time::{Instant, timeout_at};
 
-use self::budget::Budget;
 use self::granted::{allowed_addresses, granted};
-use self::handles::Handles;
+use self::quota::Budget;
+use self::secret_handles::Handles;
 use crate::limits::Limits;
 use crate::outbound::{Outbound, OutboundError, OutboundFuture, Target};
 use crate::redact::Redactor;
@@ -24,13 +24,13 @@ use crate::secret::Secrets;
 
 mod address;
 mod auth;
-mod budget;
 mod dns;
 mod dns_client;
 mod granted;
-mod handles;
 mod header;
 mod http;
+mod quota;
+mod secret_handles;
 mod sigv4;
 mod tsig;
 mod url;

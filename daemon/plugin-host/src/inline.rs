@@ -8,8 +8,8 @@ use crate::call::{CallContext, NoSecrets};
 use crate::contract::Description;
 use crate::engine::WasmEngine;
 use crate::error::PluginHostError;
-use crate::library::{Library, Plugin};
 use crate::network::Network;
+use crate::plugin_store::{Library, Plugin};
 use crate::settings::HostConfig;
 
 /// A host's library, and the context that its calls share.

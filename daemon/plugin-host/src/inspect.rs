@@ -10,8 +10,8 @@ use crate::call::{CallContext, NoSecrets};
 use crate::contract::Description;
 use crate::engine::WasmEngine;
 use crate::error::PluginHostError;
-use crate::library::{Inspection, inspect_file};
 use crate::network::Network;
+use crate::plugin_store::{Inspection, inspect_file};
 use crate::settings::HostConfig;
 
 /// The result of inspecting a component.

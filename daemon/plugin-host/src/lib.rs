@@ -34,7 +34,6 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
-mod binding;
 mod call;
 mod contract;
 mod engine;
@@ -45,14 +44,15 @@ mod host;
 mod host_event;
 mod inline;
 mod inspect;
-mod library;
 mod limits;
 mod network;
 mod outbound;
 mod plugin_log;
+mod plugin_store;
 mod redact;
 mod sandbox;
 mod secret;
+mod secret_binding;
 mod settings;
 mod watch;
 mod worker;
@@ -60,7 +60,6 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-pub use binding::{SecretBinding, SecretScope, SecretUse};
 pub use contract::{Description, SecretRequirement};
 pub use error::PluginHostError;
 pub use host::PluginHost;
@@ -72,4 +71,5 @@ pub use linecamp_transport::error_chain;
 pub use network::Network;
 pub use outbound::{Outbound, OutboundError, OutboundFuture, Target};
 pub use secret::{Secret, SecretError, Secrets, SiteSecret};
+pub use secret_binding::{SecretBinding, SecretScope, SecretUse};
 pub use settings::{HostConfig, PublisherKey};

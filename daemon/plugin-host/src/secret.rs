@@ -5,7 +5,7 @@ use std::fmt;
 use linecamp_model::SecretName;
 use zeroize::Zeroizing;
 
-use crate::binding::SecretScope;
+use crate::secret_binding::SecretScope;
 
 /// The site's secrets.
 pub trait Secrets: Send + Sync {

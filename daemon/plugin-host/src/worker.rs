@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 
 use crate::call::CallContext;
 use crate::host_event::{HostEvent, PluginIdentity, ProviderCall};
-use crate::library::{Library, Stamp};
 use crate::limits::CALLS_AT_ONCE_MAX;
+use crate::plugin_store::{Library, Stamp};
 use crate::watch::{Changes, Watch};
 
 /// The worker of the plugin thread.

@@ -61,20 +61,20 @@ pub mod frame;
 pub mod local;
 pub mod record;
 
+mod close_code;
 mod convert;
 mod error;
 mod limits;
 mod message;
-mod refusal;
 #[cfg(test)]
 mod tests;
 mod version;
 mod wire;
 
+pub use close_code::{decode_refusal, encode_refusal, refusal_code_number};
 pub use error::ProtoError;
 pub use limits::{
     AUTHORITIES_MAX, CERTIFICATE_BYTES_MAX, COUNTER_MAX, DOCUMENTS_MAX, EXTRA_VALUES_MAX, RECORD_TYPE_BYTES_MAX,
 };
 pub use message::{decode_from_server, decode_from_site, encode_from_server, encode_from_site};
-pub use refusal::{decode_refusal, encode_refusal, refusal_code_number};
 pub use version::VERSIONS;

@@ -12,9 +12,9 @@ use linecamp_service::LayeredConfig;
 use linecamp_transport::ListenerSettings;
 use serde::Deserialize;
 
+use crate::data_directory::Layout;
 use crate::error::ServerError;
 use crate::install::PACKAGES_DEFAULT;
-use crate::layout::Layout;
 use crate::server_url::ServerUrl;
 
 /// The shortest lifetime of a site certificate. Only tests need less than an hour: a site renews at two thirds.

@@ -19,8 +19,8 @@ use linecamp_doctor::{Finding, Job, NETWORK_LIMIT, Progress, Report, kernel_numb
 use linecamp_store::DirectoryLock;
 
 use crate::config::{Config, FILE_DEFAULT, Overrides};
+use crate::data_directory::{DATA_DIR_DEFAULT, Layout};
 use crate::error::ServerError;
-use crate::layout::{DATA_DIR_DEFAULT, Layout};
 
 /// The unit name of the packaged service.
 const UNIT: &str = "linecamp-server";

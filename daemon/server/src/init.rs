@@ -12,9 +12,9 @@ use linecamp_store::DirectoryLock;
 use linecamp_transport::{Authority, SystemClock, WallClock as _};
 
 use crate::config;
-use crate::drive::store;
+use crate::data_directory::Layout;
+use crate::drivers::store;
 use crate::error::ServerError;
-use crate::layout::Layout;
 use crate::secret::ApiKeyText;
 use crate::server_url::ServerUrl;
 

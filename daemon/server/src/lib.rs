@@ -26,16 +26,16 @@
 pub mod log;
 
 mod api;
+mod api_keys;
 mod commit_notifier;
 mod config;
+mod data_directory;
 pub mod doctor;
-mod drive;
+mod drivers;
 mod error;
 mod fleet_client;
 mod init;
 mod install;
-mod keys;
-mod layout;
 mod metrics;
 mod panics;
 mod plugin_folder;
@@ -45,21 +45,21 @@ mod secret;
 mod server;
 mod server_url;
 mod session_stats;
-mod start;
+mod startup;
 
 #[cfg(test)]
 mod tests;
 
+pub use api_keys::{KeyView, create_key, keys, remove_key};
 pub use config::{
     CERTIFICATE_LIFE_MAX, CERTIFICATE_LIFE_MIN, Config, ConfigFile, FILE_DEFAULT, LOG_DEFAULT, Overrides, SAMPLE,
 };
+pub use data_directory::{DATA_DIR_DEFAULT, Layout};
 pub use error::ServerError;
 pub use init::{Initialized, init};
-pub use keys::{KeyView, create_key, keys, remove_key};
-pub use layout::{DATA_DIR_DEFAULT, Layout};
 pub use secret::ApiKeyText;
 pub use server_url::ServerUrl;
-pub use start::Server;
+pub use startup::Server;
 
 /// The link drivers without the rest of the server, for a simulator that runs them on an in-memory network.
 ///
@@ -70,6 +70,6 @@ pub use start::Server;
 /// [`accept`]: for_simulator::accept
 /// [`SESSION_NOTES_MAX`]: for_simulator::SESSION_NOTES_MAX
 pub mod for_simulator {
-    pub use crate::drive::link::{LinkDriver, accept, close};
-    pub use crate::drive::session::{SESSION_NOTES_MAX, SessionHandle, SessionNote, SessionNotes};
+    pub use crate::drivers::link::{LinkDriver, accept, close};
+    pub use crate::drivers::session::{SESSION_NOTES_MAX, SessionHandle, SessionNote, SessionNotes};
 }

@@ -10,7 +10,7 @@ use linecamp_core::{Fleet, ProviderSummary};
 use linecamp_model::{Now, WallTime};
 use linecamp_service::{Commits, ConnectionCounts, Kind, Metrics};
 
-use crate::drive::session::HandshakeStats;
+use crate::drivers::session::HandshakeStats;
 use crate::session_stats::SessionStats;
 
 /// Responses of the API by status class.

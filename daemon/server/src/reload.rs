@@ -31,7 +31,7 @@ mod tests {
 
     use super::*;
     use crate::config::{ConfigFile, Overrides};
-    use crate::layout::Layout;
+    use crate::data_directory::Layout;
 
     fn config(text: &str) -> Config {
         let mut written = LayeredConfig::default();

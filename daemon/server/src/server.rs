@@ -18,10 +18,10 @@ use linecamp_store::FaultKind;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::commit_notifier::CommitNotifier;
-use crate::drive::link::LinkDriver;
-use crate::drive::plugin::PluginDriver;
-use crate::drive::session::{HandshakeStats, SessionNote};
-use crate::drive::store::fault_of;
+use crate::drivers::link::LinkDriver;
+use crate::drivers::plugin::PluginDriver;
+use crate::drivers::session::{HandshakeStats, SessionNote};
+use crate::drivers::store::fault_of;
 use crate::metrics::LoopState;
 use crate::panics;
 use crate::session_stats::SessionStats;

@@ -8,7 +8,7 @@ use linecamp_proto::decode_refusal;
 use linecamp_service::{Kind, Metrics};
 use linecamp_transport::SessionEnd;
 
-use crate::drive::session::SessionNote;
+use crate::drivers::session::SessionNote;
 
 /// The open sessions, and counts of those that ended.
 #[derive(Debug, Default)]

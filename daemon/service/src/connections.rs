@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::shares::{Class, ConnectionId, ConnectionShares, ShareLimits};
+use crate::connection_shares::{Class, ConnectionId, ConnectionShares, ShareLimits};
 
 /// Low bits of an IPv6 address that are ignored. A customer of a network has at least a /64 (RFC 6177), so all
 /// addresses in a /64 count as one source.

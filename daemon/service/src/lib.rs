@@ -17,27 +17,27 @@
 #![forbid(unsafe_code)]
 
 mod clock;
-mod commits;
 mod config_changes;
 mod config_layers;
+mod connection_shares;
 mod connections;
 mod journal;
 mod log_line;
 mod metrics;
-mod rates;
-mod shares;
+mod rate_limits;
 mod store_driver;
-mod supervisor;
+mod systemd;
+mod write_metrics;
 
 pub use clock::Clock;
-pub use commits::Commits;
 pub use config_changes::{Apply, ConfigChanges, report_rejected_config};
 pub use config_layers::{DROP_INS_MAX, FILE_BYTES_MAX, LayeredConfig, LayersError, Place, line_of, read_text};
+pub use connection_shares::{Admission, Class, ConnectionId, ConnectionShares, ShareLimits};
 pub use connections::{ConnectionCounts, ConnectionLimiter, ConnectionPermit, Network};
 pub use journal::Journal;
 pub use log_line::LogLine;
 pub use metrics::{Family, Kind, METRICS_CONTENT_TYPE, Metrics};
-pub use rates::{RateLimit, TokenBucket, TokenBuckets};
-pub use shares::{Admission, Class, ConnectionId, ConnectionShares, ShareLimits};
+pub use rate_limits::{RateLimit, TokenBucket, TokenBuckets};
 pub use store_driver::{OpenedStore, StoreDriver, WriteResult};
-pub use supervisor::ServiceManager;
+pub use systemd::ServiceManager;
+pub use write_metrics::Commits;

@@ -16,7 +16,7 @@ use linecamp_store::{
 };
 use tokio::sync::mpsc;
 
-use crate::commits::Commits;
+use crate::write_metrics::Commits;
 
 /// Maximum number of answers queued for the loop. At this limit the store's thread waits for the loop, its queue fills,
 /// and further writes are rejected.

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::error::StoreError;
 use crate::file::{check, failed_open};
 use crate::kind::Kind;
-use crate::unwritable::{connect, log_bytes};
+use crate::read_only::{connect, log_bytes};
 
 /// The header of an SQLite file ("Database File Format", 1.2).
 const MAGIC: &[u8] = b"SQLite format 3\0";

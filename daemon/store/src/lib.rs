@@ -49,8 +49,8 @@ mod lock;
 mod migrate;
 mod quarantine;
 mod queue;
+mod read_only;
 mod store;
-mod unwritable;
 mod writer;
 
 pub use error::{FaultKind, StoreError, StoreFault};

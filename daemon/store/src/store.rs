@@ -8,7 +8,7 @@ use crate::error::{StoreError, StoreFault};
 use crate::file::{self, Document, OnDamage, OpenedFile};
 use crate::kind::Kind;
 use crate::queue::{Change, Probe, Queue, Write};
-use crate::unwritable::Unwritable;
+use crate::read_only::Unwritable;
 use crate::writer::{self, Answer, Counters, Database, LiveCounters};
 
 /// An open database and the thread that writes it. The crate documentation describes its phases and invariants.

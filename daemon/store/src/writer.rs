@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::StoreFault;
 use crate::migrate::LATEST;
 use crate::queue::{Batch, Probe, Queue, Write};
-use crate::unwritable::Unwritable;
+use crate::read_only::Unwritable;
 
 const PUT: &str =
     "INSERT INTO documents (key, body) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET body = excluded.body";

@@ -8,7 +8,7 @@ use std::time::Duration;
 use linecamp_model::{Pin, WallTime};
 
 use crate::error::{Cause, TransportError};
-use crate::trust::Refusal;
+use crate::server_verifier::Refusal;
 
 /// Why connecting to a server failed. `server` is the address that was tried.
 #[derive(Debug, thiserror::Error)]

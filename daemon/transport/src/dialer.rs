@@ -17,13 +17,13 @@ use crate::dial_error::DialError;
 use crate::endpoint::site_endpoint;
 use crate::error::{Cause, TransportError};
 use crate::identity::{SERVER_NAME, SiteCredentials};
+use crate::link_settings::LinkSettings;
 use crate::platform::Platform;
 use crate::random::RandomSource;
+use crate::server_verifier::{Roots, ServerVerifier, Trust};
 use crate::session::{Session, truncate_reason};
-use crate::settings::LinkSettings;
 use crate::socket::open_socket;
 use crate::tls;
-use crate::trust::{Roots, ServerVerifier, Trust};
 
 /// Time limit for DNS. The libc resolver gives up after 5 s per server, and most machines have two.
 const RESOLVE_LIMIT: Duration = Duration::from_secs(10);

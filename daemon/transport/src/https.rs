@@ -16,9 +16,9 @@ use crate::clock::{SystemClock, TlsClock, WallClock};
 use crate::dial_error::DialError;
 use crate::error::{Cause, TransportError};
 use crate::identity::{Authority, LeafResolver, SERVER_NAME};
+use crate::server_verifier::{ApiTrust, Roots, ServerVerifier};
 use crate::session::canonical;
 use crate::tls;
-use crate::trust::{ApiTrust, Roots, ServerVerifier};
 
 /// An established connection, on the server's side.
 pub type ServerTlsStream = tokio_rustls::server::TlsStream<TcpStream>;

@@ -33,6 +33,7 @@
 
 #![forbid(unsafe_code)]
 
+mod client_verifier;
 mod clock;
 mod connection_ids;
 mod dial_error;
@@ -42,21 +43,21 @@ mod error;
 mod error_chain;
 mod https;
 mod identity;
+mod link_settings;
 mod listener;
 mod outbound;
-mod peer;
 mod platform;
 mod probe;
 mod random;
+mod server_verifier;
 mod session;
-mod settings;
 mod socket;
 mod tls;
-mod trust;
 
 #[cfg(test)]
 mod tests;
 
+pub use client_verifier::{Credential, Peer};
 pub use clock::{SystemClock, WallClock};
 pub use dial_error::DialError;
 pub use dialer::{Dialer, resolve};
@@ -65,14 +66,13 @@ pub use error_chain::error_chain;
 pub use https::{ClientTlsStream, ServerTlsStream, TlsIncoming, TlsListener, connect};
 pub use identity::{Authority, SiteCredentials, SiteIdentity, SiteKey};
 pub use linecamp_proto::frame::FrameError;
+pub use link_settings::{LinkSettings, ListenerSettings};
 pub use listener::{Incoming, Listener};
 pub use outbound::{HandshakeFault, OutboundTls};
-pub use peer::{Credential, Peer};
 pub use platform::{AsyncUdpSocket, Platform, UdpPoller, udp};
 pub use probe::{LinkProbe, Probed, probe_api};
 #[cfg(feature = "simulation")]
 pub use random::SeededSequence;
 pub use random::{RandomSource, random_bytes};
+pub use server_verifier::{ApiTrust, PresentedChain, Trust};
 pub use session::{Session, SessionCloser, SessionEnd, SessionReceiver, SessionSender};
-pub use settings::{LinkSettings, ListenerSettings};
-pub use trust::{ApiTrust, PresentedChain, Trust};

@@ -9,15 +9,15 @@ use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, EndpointConfig, VarInt};
 use rustls::pki_types::CertificateDer;
 
+use crate::client_verifier::{AnyEd25519Client, ClientVerifier, Peer};
 use crate::clock::{TlsClock, WallClock};
 use crate::endpoint::with_connection_ids;
 use crate::error::{Cause, TransportError};
 use crate::identity::{Authority, LeafResolver};
-use crate::peer::{AnyEd25519Client, ClientVerifier, Peer};
+use crate::link_settings::ListenerSettings;
 use crate::platform::Platform;
 use crate::random::RandomSource;
 use crate::session::{Session, canonical, truncate_reason};
-use crate::settings::ListenerSettings;
 use crate::socket::open_socket;
 use crate::tls;
 

@@ -22,11 +22,11 @@ use crate::dialer::{Dialer, dial_error};
 use crate::error::{Cause, TransportError};
 use crate::https::ClientTlsStream;
 use crate::identity::{SERVER_NAME, SiteCredentials, SiteKey};
+use crate::link_settings::LinkSettings;
 use crate::platform::Platform;
 use crate::random::RandomSource;
-use crate::settings::LinkSettings;
+use crate::server_verifier::{PresentedChain, Roots, ServerVerifier, Trust};
 use crate::tls;
-use crate::trust::{PresentedChain, Roots, ServerVerifier, Trust};
 
 /// The close reason sent to the server, for its log.
 const FAREWELL: &[u8] = b"probe completed";

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::config::{ApiKey, ServerUrl};
+use crate::credentials::{ApiKey, ServerUrl};
 
 /// A fake server that sends the given responses in order, and closes the connection for `None`. The requests it
 /// received are in `requests`.

@@ -10,7 +10,7 @@ use linecamp_model::Name;
 use serde::Serialize;
 
 use crate::argument::{self, ArgumentError};
-use crate::config::Env;
+use crate::credentials::Env;
 use crate::global::Context;
 use crate::input_file::invalid;
 

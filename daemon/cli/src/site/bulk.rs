@@ -14,7 +14,7 @@ use crate::argument::{self, ArgumentError};
 use crate::client::{ApiRequest, Client, ClientError};
 use crate::global::Context;
 use crate::preview;
-use crate::state::State;
+use crate::site_state::State;
 use crate::text_style::TextStyle;
 use linecamp_table::{Cell, Color, Table};
 

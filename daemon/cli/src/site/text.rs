@@ -5,7 +5,7 @@ use linecamp_proto::api::{Host, Site};
 
 use crate::conditions::conditions_table;
 use crate::labels::labels_table;
-use crate::state::{self, State};
+use crate::site_state::{self, State};
 use crate::text_style::TextStyle;
 use linecamp_table::{Cell, Color, Table, clean};
 
@@ -69,7 +69,7 @@ pub(crate) fn show(site: &Site, style: &TextStyle) -> String {
 /// Renders a site after a change: its state, its sync state, and whether it applies the change later.
 pub(crate) fn changed(site: &Site, style: &TextStyle) -> String {
     let state = State::from(site);
-    let state_text = style.paint(state.name(), state::color(state.name()));
+    let state_text = style.paint(state.name(), site_state::color(state.name()));
     let mut text = format!("{}  {state_text}  {}\n", clean(&site.name), sync_line(site, style));
     let is_removed = site.state == Phase::Removed.as_str();
     if !is_removed && !site.link.is_connected() && site.converged_generation < site.spec_generation {
@@ -86,7 +86,7 @@ fn sync_line(site: &Site, style: &TextStyle) -> String {
         site.spec_generation,
         site.applied_generation,
         site.converged_generation,
-        style.paint(&link.state, state::color(&link.state)),
+        style.paint(&link.state, site_state::color(&link.state)),
         style.age(&link.since),
     )
 }

@@ -10,7 +10,7 @@ use linecamp_model::{FromServer, FromSite, Now, PluginPiece, PluginWant, Refusal
 
 use super::members::{Members, Standing};
 use super::output::{DownlinkTimer, Held, Output, Release};
-use super::pace::{PACE_OVERDRAFT_MAX, cost_of};
+use super::rate_limit::{PACE_OVERDRAFT_MAX, cost_of};
 use super::{Downlink, MemberId};
 
 impl Downlink {

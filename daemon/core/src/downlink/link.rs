@@ -9,7 +9,7 @@ use linecamp_model::{LabelSet, LinkState, SessionId, Text, WallTime};
 
 use super::MemberId;
 use super::conditions::LinkConditions;
-use super::pace::Pace;
+use super::rate_limit::Pace;
 
 /// The current state of a member's link. Not durable.
 #[derive(Clone, Debug)]

@@ -15,7 +15,7 @@ use super::output::FleetOutput;
 use super::placement::Unassigned;
 use super::state::FleetState;
 use crate::downlink;
-use crate::ledger::Ledger;
+use crate::staging::Ledger;
 
 /// What is released when a write is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]

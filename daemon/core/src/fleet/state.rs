@@ -11,8 +11,8 @@ use super::event_log::EventLog;
 use super::names::NameIndex;
 use super::site_record::SiteRecord;
 use super::subject::Subject;
-use crate::ledger::Replay;
 use crate::site::set;
+use crate::staging::Replay;
 
 /// The in-memory image of the fleet database.
 #[derive(Clone, Debug, Default)]

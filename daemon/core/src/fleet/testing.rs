@@ -13,8 +13,8 @@ use super::config::ENVIRONMENT_DEFAULT;
 use super::operator::decide;
 use super::registry::{self, Joining};
 use super::state::FleetState;
-use crate::ledger::Replay;
 use crate::rng::Rng;
+use crate::staging::Replay;
 use crate::testing::{name, patch};
 
 pub(super) const VERSIONS: VersionRange = VersionRange { min: 1, max: 1 };

@@ -16,8 +16,8 @@ use super::conditions::{Conditions, Transition};
 use super::events::EventLog;
 use super::output::{SiteCommandError, SiteOutput, Timer};
 use super::state::SiteState;
-use crate::ledger::Ledger;
 use crate::rng::Rng;
+use crate::staging::Ledger;
 use crate::timers::Timers;
 
 /// What is released when a write is durable.

@@ -146,7 +146,7 @@ mod tests {
     use linecamp_model::{EventKind, Text, WallTime};
 
     use super::*;
-    use crate::ledger::Replay;
+    use crate::staging::Replay;
 
     fn event(text: &str) -> Event {
         Event { at: WallTime::EPOCH, kind: EventKind::DaemonStarted, site: None, text: Text::lossy(text) }

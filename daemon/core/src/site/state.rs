@@ -8,7 +8,7 @@ use linecamp_model::{
     Event, LabelSet, Level, OwnedRecord, OwnedRecordKey, SiteChange, SiteOrigin, SpecBody, StatusBody,
 };
 
-use crate::ledger::Replay;
+use crate::staging::Replay;
 use crate::sync::Documents;
 
 /// The in-memory image of the site database.

@@ -9,7 +9,7 @@ use linecamp_proto::record::site_change;
 use linecamp_transport::error_chain;
 
 use super::{Daemon, Event, Notice};
-use crate::drive::identity::SaveResult;
+use crate::drivers::identity::SaveResult;
 
 impl Daemon {
     /// Carries out the state machine's outputs until none are left.

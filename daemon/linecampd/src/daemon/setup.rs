@@ -6,8 +6,8 @@ use linecamp_store::DirectoryLock;
 use linecamp_transport::LinkSettings;
 
 use crate::config::{Config, JoinConfig, PluginConfig, join_target, read_text};
-use crate::directory::DataDirectory;
-use crate::drive::identity::IdentityDriver;
+use crate::data_directory::DataDirectory;
+use crate::drivers::identity::IdentityDriver;
 use crate::error::DaemonError;
 use crate::facts::FactSources;
 

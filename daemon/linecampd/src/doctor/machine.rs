@@ -12,7 +12,7 @@ use linecamp_transport::{SystemClock, TransportError, WallClock as _, error_chai
 
 use super::{Installation, running};
 use crate::config::{Config, join_target, read_text};
-use crate::drive::plugins::host_config;
+use crate::drivers::plugins::host_config;
 use crate::error::DaemonError;
 use crate::facts::query_docker;
 

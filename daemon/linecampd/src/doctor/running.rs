@@ -10,7 +10,7 @@ use linecamp_transport::error_chain;
 
 use super::{Installation, UNIT};
 use crate::client::exchange_within;
-use crate::directory::DataDirectory;
+use crate::data_directory::DataDirectory;
 use crate::error::DaemonError;
 
 /// The checks that one status request to the daemon answers.

@@ -151,7 +151,7 @@ async fn an_address_that_does_not_answer_is_named() {
     assert!(error.to_string().contains("within 1s"), "{error}");
     // The key is kept, so that a retry is the same site, and the labels are kept.
     assert!(data.identity().join("key.pem").exists());
-    let opened = crate::drive::store::open(&data.database()).unwrap();
+    let opened = crate::drivers::store::open(&data.database()).unwrap();
     let has_labels = |change: &_| matches!(change, linecamp_model::SiteChange::LocalLabels(Level::Site, Some(_)));
     assert!(opened.records.iter().any(has_labels));
 }

@@ -10,7 +10,7 @@ use wasmtime::Store;
 use wasmtime::component::{Component, HasSelf, Linker};
 
 use self::linecamp::provider::{clock, dns_client, http, log, provider_types as types};
-use super::checked::{RawCapabilities, RawDescription, RawError, RawRecordSet, observed};
+use super::validate::{RawCapabilities, RawDescription, RawError, RawRecordSet, observed};
 use super::{Description, Invocation, Validated};
 use crate::gate::{Auth, DnsQuery, GateError, HttpRequest, HttpResponse, SigV4, TsigCode, TsigKey};
 use crate::plugin_log::LogLevel;

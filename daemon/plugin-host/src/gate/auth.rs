@@ -6,10 +6,10 @@ use http::{HeaderMap, HeaderValue};
 use linecamp_model::WallTime;
 use zeroize::Zeroizing;
 
-use super::handles::{Destination, Handles};
+use super::secret_handles::{Destination, Handles};
 use super::sigv4::{self, Signed, Signer};
 use super::{GateError, header};
-use crate::binding::SecretUse;
+use crate::secret_binding::SecretUse;
 
 /// How a request is authenticated; secrets are handles.
 #[derive(Clone, Debug, PartialEq, Eq)]

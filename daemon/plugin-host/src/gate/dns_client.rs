@@ -6,10 +6,10 @@ use bytes::Bytes;
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::dns::{is_question, is_response};
-use super::handles::Destination;
+use super::secret_handles::Destination;
 use super::tsig::{self, TsigCredentials};
 use super::{Gate, GateError, in_time, url};
-use crate::binding::SecretUse;
+use crate::secret_binding::SecretUse;
 
 /// A message as the plugin sent it.
 #[derive(Clone, Debug)]

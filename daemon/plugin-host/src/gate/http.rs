@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Method, Request};
 use linecamp_transport::{SystemClock, WallClock as _};
 
 use super::auth::{Auth, RequestToSign};
-use super::handles::Destination;
+use super::secret_handles::Destination;
 use super::url::Url;
 use super::{Gate, GateError, header, in_time};
 

@@ -14,7 +14,7 @@ use linecamp_model::{Grant, ProviderSpec, SecretName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UdpSocket};
 
-use super::bench::{Bench, Known, Names, Setup, endpoint, spec_of};
+use super::fixture::{Bench, Known, Names, Setup, endpoint, spec_of};
 use crate::SecretUse;
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";

@@ -2,7 +2,7 @@
 
 use linecamp_model::{Grant, ProviderRequest};
 
-use super::bench::{Bench, Names, Setup, endpoint, spec, spec_of, spec_url};
+use super::fixture::{Bench, Names, Setup, endpoint, spec, spec_of, spec_url};
 use super::service::{Say, Service, response};
 
 fn bench(names: &[(&'static str, &[&str])]) -> Bench {
@@ -146,7 +146,7 @@ async fn a_dns_server_that_was_not_granted_is_not_asked() {
 async fn while_it_describes_itself_a_plugin_is_granted_nothing() {
     let service = Service::start(response("200 OK", &[], b"inside")).await;
     let directory = tempfile::tempdir().unwrap();
-    std::fs::write(directory.path().join("malicious.wasm"), super::bench::malicious_mode("reach")).unwrap();
+    std::fs::write(directory.path().join("malicious.wasm"), super::fixture::malicious_mode("reach")).unwrap();
     let setup = Setup { outbound: Names::new(&[("granted.example", &["127.0.0.1"])], None), ..Setup::default() };
     let mut bench = setup.start_in(directory);
     let grant = Grant { reach_private: [endpoint("granted.example:80")].into(), plain_http: true, ..Grant::default() };

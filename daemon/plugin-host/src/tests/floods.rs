@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use linecamp_model::{DnsRequest, Grant, ProviderRequest, ProviderSpec};
 
-use super::bench::{Bench, Names, Setup, check, domain, endpoint, resident_mib, spec, spec_of};
+use super::fixture::{Bench, Names, Setup, check, domain, endpoint, resident_mib, spec, spec_of};
 use super::service::{Say, Service, response};
 use crate::Limits;
 
@@ -185,7 +185,7 @@ async fn calls_past_the_bound_are_told_to_come_back() {
     }
     let (mut done, mut later) = (0, 0);
     for _ in 0..calls {
-        match super::bench::soon(bench.host.event()).await {
+        match super::fixture::soon(bench.host.event()).await {
             crate::HostEvent::Replied { reply: linecamp_model::ProviderReply::Validated(_), .. } => done += 1,
             crate::HostEvent::Replied {
                 reply: linecamp_model::ProviderReply::Failed(linecamp_model::ProviderFailure::Retry { .. }),

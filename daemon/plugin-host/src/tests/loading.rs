@@ -8,7 +8,7 @@ use data_encoding::HEXLOWER;
 use linecamp_model::{PluginDigest, PluginRef, ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec};
 use tempfile::TempDir;
 
-use super::bench::{Bench, Setup, config, guest, malicious, malicious_mode, replaced, spec};
+use super::fixture::{Bench, Setup, config, guest, malicious, malicious_mode, replaced, spec};
 use crate::{HostConfig, PluginHost, PluginHostError, PublisherKey, inspect};
 
 fn bench_with(bytes: &[u8]) -> Bench {
@@ -154,20 +154,20 @@ async fn filled() -> TempDir {
 async fn the_compiler_is_needed_once() {
     let directory = filled().await;
     let config = HostConfig { compiler: "/nowhere/compiler".into(), ..config(directory.path()) };
-    let secrets = super::bench::Known::new(&[]);
+    let secrets = super::fixture::Known::new(&[]);
     let mut host = PluginHost::start(config.clone(), secrets).unwrap();
     let ask = |host: &mut PluginHost| {
-        host.call(super::bench::check(1, &spec("nothing")));
+        host.call(super::fixture::check(1, &spec("nothing")));
     };
     ask(&mut host);
-    let event = super::bench::soon(host.event()).await;
+    let event = super::fixture::soon(host.event()).await;
     assert!(matches!(event, crate::HostEvent::Replied { plugin: Some(_), .. }), "{event:?}");
 
     drop(host);
     fs::remove_file(cached(directory.path()).0).unwrap();
-    let mut host = PluginHost::start(config, super::bench::Known::new(&[])).unwrap();
+    let mut host = PluginHost::start(config, super::fixture::Known::new(&[])).unwrap();
     ask(&mut host);
-    let event = super::bench::soon(host.event()).await;
+    let event = super::fixture::soon(host.event()).await;
     let words = format!("{event:?}");
     assert!(words.contains("failed to run the plugin compiler /nowhere/compiler"), "{words}");
 }
@@ -182,19 +182,19 @@ async fn a_compiler_that_the_machine_stopped_is_asked_again() {
     let lines = format!(
         "#!/bin/sh\n[ -e {full} ] && exec {compiler} >/dev/full\nexec {compiler}\n",
         full = full.display(),
-        compiler = super::bench::compiler().display()
+        compiler = super::fixture::compiler().display()
     );
     fs::write(&script, lines).unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
     let config = HostConfig { compiler: script, ..config(directory.path()) };
-    let mut host = PluginHost::start(config, super::bench::Known::new(&[])).unwrap();
+    let mut host = PluginHost::start(config, super::fixture::Known::new(&[])).unwrap();
 
-    host.call(super::bench::check(1, &spec("nothing")));
-    let words = format!("{:?}", super::bench::soon(host.event()).await);
+    host.call(super::fixture::check(1, &spec("nothing")));
+    let words = format!("{:?}", super::fixture::soon(host.event()).await);
     assert!(words.contains("was interrupted: No space left on device"), "{words}");
     fs::remove_file(full).unwrap();
-    host.call(super::bench::check(2, &spec("nothing")));
-    let event = super::bench::soon(host.event()).await;
+    host.call(super::fixture::check(2, &spec("nothing")));
+    let event = super::fixture::soon(host.event()).await;
     assert!(matches!(event, crate::HostEvent::Replied { plugin: Some(_), .. }), "{event:?}");
 }
 
@@ -252,7 +252,7 @@ async fn a_directory_that_others_may_write_to_is_refused() {
     let directory = filled().await;
     let open = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     let cache = directory.path().join("cache");
-    let start = || PluginHost::start(config(directory.path()), super::bench::Known::new(&[]));
+    let start = || PluginHost::start(config(directory.path()), super::fixture::Known::new(&[]));
     for (path, mode, usual) in [(cache.as_path(), 0o770, 0o700), (directory.path(), 0o707, 0o700)] {
         open(path, mode);
         let error = start().unwrap_err();

@@ -1,11 +1,11 @@
 //! The host with a malicious plugin, malicious services and failing disks.
 
-mod bench;
 mod dns_client;
 mod escapes;
+mod fixture;
 mod floods;
-mod hot;
-mod lies;
+mod hot_reload;
+mod invalid_answers;
 mod loading;
 mod outgoing;
 mod secrets;

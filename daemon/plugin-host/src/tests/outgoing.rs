@@ -7,7 +7,7 @@ use linecamp_model::Grant;
 use linecamp_transport::{Authority, SystemClock, TlsListener, WallClock as _, error_chain};
 use tempfile::TempDir;
 
-use super::bench::{Names, Setup, endpoint, soon, spec_of};
+use super::fixture::{Names, Setup, endpoint, soon, spec_of};
 use super::service::{response, serve};
 use crate::{Network, Outbound as _};
 

@@ -8,7 +8,7 @@ use linecamp_model::{Grant, ProviderRequest, ProviderSpec, SecretName};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, span};
 
-use super::bench::{Bench, Known, Names, Setup, endpoint, spec_of};
+use super::fixture::{Bench, Known, Names, Setup, endpoint, spec_of};
 use super::service::{Say, Service};
 use crate::SecretUse::{self, Basic, Bearer, Header, SigV4, SigV4KeyId, SigV4SessionToken, Tsig};
 

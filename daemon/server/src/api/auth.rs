@@ -11,7 +11,7 @@ use linecamp_model::SecretHash;
 
 use super::Api;
 use super::error::ApiError;
-use crate::drive::https::{ApiConnection, Client};
+use crate::drivers::https::{ApiConnection, Client};
 use crate::panics;
 use crate::secret::ApiKeyText;
 

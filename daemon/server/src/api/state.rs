@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::error::ApiError;
 use super::limits::{CHANGE_RATE, RATED_KEYS_MAX};
 use super::uploads::UploadService;
-use crate::drive::https::ApiConnections;
+use crate::drivers::https::ApiConnections;
 use crate::fleet_client::FleetClient;
 use crate::install::SitePackages;
 use crate::metrics::ResponseCounts;

@@ -8,9 +8,9 @@ use linecamp_transport::{ApiTrust, ClientTlsStream, connect};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::bare::Bare;
 use super::fixture::{Running, soon};
-use crate::drive::https::{HEAD_LIMIT, OVERDUE_PERIOD, REQUEST_LIMIT, SHARES};
+use super::without_store::Bare;
+use crate::drivers::https::{HEAD_LIMIT, OVERDUE_PERIOD, REQUEST_LIMIT, SHARES};
 
 impl Running {
     async fn dial(&self) -> ClientTlsStream {

@@ -70,7 +70,7 @@ fn a_key_more_than_the_limit_is_refused() {
     };
     // The admin key exists already.
     let nearly_all: Vec<_> = (2..API_KEYS_MAX).map(key).collect();
-    crate::drive::store::write_once(&layout.database(), &nearly_all).unwrap();
+    crate::drivers::store::write_once(&layout.database(), &nearly_all).unwrap();
     create_key(&layout, name("last")).unwrap();
     assert!(matches!(create_key(&layout, name("one-more")), Err(ServerError::KeysFull)));
     remove_key(&layout, name("last")).unwrap();
@@ -135,7 +135,7 @@ async fn records_that_cannot_be_read_do_not_keep_the_server_from_starting() {
         let server = Server::start(config(&layout)).await.unwrap();
         server.stop().await.unwrap();
     }
-    let saved = crate::drive::store::open(&layout.database()).unwrap().saved;
+    let saved = crate::drivers::store::open(&layout.database()).unwrap().saved;
     let logged = saved.records.iter().filter(|record| {
         matches!(record, FleetChange::Event(_, Some(logged)) if logged.event.kind == EventKind::RecordUnreadable)
     });

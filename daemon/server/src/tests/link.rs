@@ -10,7 +10,7 @@ use linecamp_transport::Incoming;
 use serde_json::json;
 
 use super::fixture::{Linked, Running, Site, soon};
-use crate::drive::session;
+use crate::drivers::session;
 
 /// Memory limit of the task of an idle session. QUIC uses 29 KB of the 40 KB allowed in total; the state machine and
 /// the queue use about 2 KB.

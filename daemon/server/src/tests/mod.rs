@@ -1,7 +1,6 @@
 //! A complete server in one process, tested from outside: its API over TLS, its link over QUIC.
 
 mod api;
-mod bare;
 mod connections;
 mod directory;
 mod fixture;
@@ -10,3 +9,4 @@ mod newcomers;
 mod overload;
 mod panics;
 mod providers;
+mod without_store;

@@ -18,8 +18,8 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::fixture::soon;
-use crate::drive::link::accept_counted;
-use crate::drive::session::{HandshakeStats, SessionNote};
+use crate::drivers::link::accept_counted;
+use crate::drivers::session::{HandshakeStats, SessionNote};
 use crate::{Layout, ServerUrl, init};
 
 const PLACES: usize = 4;

@@ -18,9 +18,9 @@ use tokio::task::JoinSet;
 
 use super::fixture::soon;
 use crate::commit_notifier::CommitNotifier;
-use crate::drive::link::LinkDriver;
-use crate::drive::plugin::PluginDriver;
-use crate::drive::store;
+use crate::drivers::link::LinkDriver;
+use crate::drivers::plugin::PluginDriver;
+use crate::drivers::store;
 use crate::plugin_folder::PluginFolder;
 use crate::server::{Inbox, PendingReplies, REQUESTS_MAX, Request, ServerLoop};
 use crate::session_stats::SessionStats;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use linecamp_model::SecretHash;
 
-use super::bare::Bare;
+use super::without_store::Bare;
 use crate::api::CHANGE_RATE;
 
 /// The workspace manifest, which contains the release profile of the server.

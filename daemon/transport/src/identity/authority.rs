@@ -19,7 +19,7 @@ use rustls::sign::CertifiedKey;
 
 use super::files;
 use super::leaf::{LEAF_VALIDITY, Leaf};
-use super::secrets::QuicSecrets;
+use super::quic_secrets::QuicSecrets;
 use super::x509::{self, CertificateFacts, Ed25519PublicKey, make_error};
 use crate::error::TransportError;
 use crate::random::RandomSource;

@@ -3,8 +3,8 @@
 mod authority;
 mod files;
 mod leaf;
+mod quic_secrets;
 mod resolver;
-mod secrets;
 mod site;
 mod x509;
 

@@ -21,8 +21,8 @@ use super::files;
 use super::x509::{self, CertificateFacts, make_error};
 use crate::error::TransportError;
 use crate::random::RandomSource;
+use crate::server_verifier::Trust;
 use crate::tls::ClientChain;
-use crate::trust::Trust;
 
 const KEY_FILE: &str = "key.pem";
 const MEMBERSHIP_FILE: &str = "membership.pem";

@@ -10,7 +10,7 @@ use super::fixture::{DAY, HandClock, START, Server, Site, authority, issue, loop
 use crate::clock::TlsClock;
 use crate::identity::SERVER_NAME;
 use crate::random::RandomSource;
-use crate::trust::{Roots, ServerVerifier};
+use crate::server_verifier::{Roots, ServerVerifier};
 use crate::{Credential, DialError, Listener, ListenerSettings, SiteCredentials, TransportError, Trust, tls};
 
 #[tokio::test]

@@ -4,9 +4,9 @@ use linecamp_model::limits::API_KEYS_MAX;
 use linecamp_model::{ApiKey, FleetChange, Name, SecretHash, WallTime};
 use linecamp_transport::{SystemClock, WallClock as _};
 
-use crate::drive::store;
+use crate::data_directory::Layout;
+use crate::drivers::store;
 use crate::error::ServerError;
-use crate::layout::Layout;
 use crate::secret::ApiKeyText;
 
 /// An API key, without its secret.

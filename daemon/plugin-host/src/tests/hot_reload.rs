@@ -5,7 +5,7 @@ use std::path::Path;
 
 use linecamp_model::{PluginDigest, ProviderReply, ProviderRequest, Text};
 
-use super::bench::{Bench, Setup, check, malicious, malicious_mode, replaced, soon, spec};
+use super::fixture::{Bench, Setup, check, malicious, malicious_mode, replaced, soon, spec};
 use crate::HostEvent;
 
 /// Replaces a file atomically, as a careful operator does.

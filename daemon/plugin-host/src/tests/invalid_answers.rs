@@ -8,7 +8,7 @@ use linecamp_model::{
     RecordType, Text, Ttl,
 };
 
-use super::bench::{Setup, domain, spec, spec_of};
+use super::fixture::{Setup, domain, spec, spec_of};
 
 fn observe(names: &[&str]) -> ProviderRequest {
     let names = names.iter().map(|name| domain(name)).collect();

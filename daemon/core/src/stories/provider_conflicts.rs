@@ -2,8 +2,8 @@
 
 use linecamp_model::{ConditionKind, DnsSettings, NameTemplate, ProviderConfig, ProviderSpec, RecordType};
 
+use super::quarantine::extra;
 use super::records::{MINUTE, conditions, plain_site, provider, shown};
-use super::setting_aside::extra;
 use crate::RECONCILE_INTERVAL;
 use crate::testing::{DAY, Pair, name};
 

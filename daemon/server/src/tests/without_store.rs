@@ -15,7 +15,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use super::fixture::soon;
 use crate::api::{Addresses, Api, ServerInfo, guarded, router};
-use crate::drive::https::{self, ApiConnections};
+use crate::drivers::https::{self, ApiConnections};
 use crate::fleet_client::FleetClient;
 use crate::install::SitePackages;
 use crate::plugin_folder::PluginFolder;

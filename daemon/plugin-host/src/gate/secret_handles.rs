@@ -9,9 +9,9 @@ use std::sync::Arc;
 use linecamp_model::{Endpoint, Name, SecretName};
 
 use super::{CallGrant, GateError};
-use crate::binding::{SecretIntent, SecretUse};
 use crate::redact::Redactor;
 use crate::secret::{Secret, Secrets, SiteSecret};
+use crate::secret_binding::{SecretIntent, SecretUse};
 
 /// The handles of one call, with the secrets used so far.
 pub(crate) struct Handles {
@@ -97,8 +97,8 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::binding::{SecretBinding, SecretScope};
     use crate::network::Network;
+    use crate::secret_binding::{SecretBinding, SecretScope};
 
     /// A single secret, and how often it was read.
     struct One(SecretScope, Mutex<u32>);
