@@ -72,8 +72,7 @@ fn wait_acknowledged(fleet: &Fleet, site: &Site) {
             let line = why.as_array()?.iter().find(|line| line["part"] == part)?;
             line["state"].as_str().map(ToOwned::to_owned)
         };
-        let is_held = state("status")?.contains("holds all of it");
-        (is_held && state("events")?.starts_with("0 wait")).then_some(())
+        (state("status")? == "ok" && state("events")? == "ok").then_some(())
     });
 }
 

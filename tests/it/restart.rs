@@ -25,7 +25,9 @@ fn a_planned_stop_assigns_reconnect_slots() {
     assert!(fleet.server.terminate().success());
     let why = site.local(&["why", "-o", "json"]).ok().json();
     let link = entry(&why, "part", "link").expect("the site has a link");
-    assert!(link["state"].as_str().is_some_and(|text| text.contains("server is stopping")), "{link}");
+    assert_ne!(link["state"], "ok", "{link}");
+    let metrics = site.local(&["metrics"]).ok().stdout;
+    assert!(metrics.contains("linecamp_link_losses_total{reason=\"server-stopping\"} 1"), "{metrics}");
     let dials = || {
         let log = site.log();
         let down = log.lines().skip_while(|line| !line.contains("link down"));

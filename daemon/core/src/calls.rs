@@ -22,7 +22,7 @@
 
 use std::time::Duration;
 
-use linecamp_model::{CallId, ConditionKind, EventKind, Instant, ProviderFailure, Text};
+use linecamp_model::{CallId, ConditionKind, EventKind, Instant, PartState, ProviderFailure, Text};
 
 use crate::backoff::Backoff;
 use crate::rng::Rng;
@@ -314,17 +314,25 @@ impl<Work, Capabilities> CallRunner<Work, Capabilities> {
     }
 
     /// Describes what the runner is doing; `idle` describes the result of the last round, `work` a call.
-    pub(crate) fn describe(&self, idle: impl FnOnce() -> String, work: impl FnOnce(&Work) -> String) -> String {
+    pub(crate) fn describe(
+        &self,
+        idle: impl FnOnce() -> (PartState, String),
+        work: impl FnOnce(&Work) -> String,
+    ) -> (PartState, String) {
         match (&self.state, &self.failure) {
             (State::Idle, None) => idle(),
-            (State::Validating { .. }, _) => "validates its settings".to_owned(),
-            (State::Draining { .. }, _) => "waits for a call under its former settings to end".to_owned(),
-            (State::Calling { work: called, .. }, _) => work(called),
-            (State::Noting { .. }, _) => "waits for the disk before it changes anything".to_owned(),
-            (State::Idle | State::Waiting, Some(failure)) => {
-                format!("failed {} times: {}", self.backoff.tries(), failure.text)
+            (State::Validating { .. }, _) => (PartState::Active, "validates its settings".to_owned()),
+            (State::Draining { .. }, _) => {
+                (PartState::Active, "waits for a call with its previous settings to end".to_owned())
             }
-            (State::Waiting, None) => "waits for the disk".to_owned(),
+            (State::Calling { work: called, .. }, _) => (PartState::Active, work(called)),
+            (State::Noting { .. }, _) => {
+                (PartState::Waiting, "waits for the disk before it changes anything".to_owned())
+            }
+            (State::Idle | State::Waiting, Some(failure)) => {
+                (PartState::Failing, format!("failed {} times: {}", self.backoff.tries(), failure.text))
+            }
+            (State::Waiting, None) => (PartState::Waiting, "waits for the disk".to_owned()),
         }
     }
 }

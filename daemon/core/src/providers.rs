@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use linecamp_model::limits::{PROVIDERS_PER_SITE_MAX, REPORTED_RECORDS_BYTES_MAX};
 use linecamp_model::{
     CallId, Claim, CommandId, ConditionKind, DocumentKey, DomainName, Generation, Name, Now, OwnedRecord,
-    OwnedRecordKey, Ownership, PluginDigest, ProviderFailure, ProviderId, ProviderReply, ProviderSpec, ProviderStatus,
-    RecordState, RunId, SiteId, SpecBody, StatusBody, Text,
+    OwnedRecordKey, Ownership, PartState, PluginDigest, ProviderFailure, ProviderId, ProviderReply, ProviderSpec,
+    ProviderStatus, RecordState, RunId, SiteId, SpecBody, StatusBody, Text,
 };
 
 use crate::calls::Failure;
@@ -106,8 +106,11 @@ impl Providers {
     }
 
     /// Describes what each provider is doing, with its id.
-    pub(crate) fn describe(&self) -> impl Iterator<Item = (ProviderId, String)> {
-        self.machines.iter().map(|(id, machine)| (*id, format!("{}: {}", machine.spec().name, machine.describe())))
+    pub(crate) fn describe(&self) -> impl Iterator<Item = (ProviderId, (PartState, String))> {
+        self.machines.iter().map(|(id, machine)| {
+            let (state, detail) = machine.describe();
+            (*id, (state, format!("{}: {detail}", machine.spec().name)))
+        })
     }
 
     /// Returns the provider that waits for the answer to a call.

@@ -39,9 +39,14 @@ pub(crate) fn status(status: &LocalStatus) -> String {
 pub(crate) fn why(lines: &[WhyLine]) -> String {
     let rows = lines.iter().map(|line| {
         let next = line.next.as_ref().map(|next| format!("{} at {}", next.does, next.at));
-        [line.part.as_str().into(), line.state.as_str().into(), next.unwrap_or_default().into()]
+        [
+            line.part.as_str().into(),
+            line.state.as_str().into(),
+            line.detail.as_str().into(),
+            next.unwrap_or_default().into(),
+        ]
     });
-    Table::new(["PART", "STATE", "NEXT"]).with(rows).render(false)
+    Table::new(["PART", "STATE", "DETAIL", "NEXT"]).with(rows).render(false)
 }
 
 /// Formats the labels effective for the gateway host, including those of the site.

@@ -65,5 +65,5 @@ pub use selector::{Selector, SelectorError, SelectorProblem};
 pub use time::{Instant, Now, WallTime};
 pub use token::{JoinSecret, JoinTarget, JoinToken, ServerAddress, TokenError};
 pub use view::{
-    EventView, HostView, LinkState, LinkView, LocalHostView, LocalView, SiteView, TokenState, TokenView, Why,
+    EventView, HostView, LinkState, LinkView, LocalHostView, LocalView, PartState, SiteView, TokenState, TokenView, Why,
 };

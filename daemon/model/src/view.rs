@@ -239,13 +239,40 @@ pub struct LocalHostView {
     pub labels: EffectiveLabels,
 }
 
+/// What a subsystem of the daemon is doing, for programs. The list is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartState {
+    /// It has nothing to do.
+    Ok,
+    /// It is working.
+    Active,
+    /// It waits for a timer or for something outside.
+    Waiting,
+    /// It cannot do its work.
+    Failing,
+}
+
+impl PartState {
+    /// Returns its code.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Active => "active",
+            Self::Waiting => "waiting",
+            Self::Failing => "failing",
+        }
+    }
+}
+
 /// Why one subsystem of the daemon is waiting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Why {
     /// The subsystem: link, spec, status, events, store, facts, certificate, provider.
     pub part: &'static str,
-    /// Its state, as text.
-    pub state: String,
+    /// Its state, for programs.
+    pub state: PartState,
+    /// What it is doing, for people.
+    pub detail: String,
     /// When it acts next on its own, and what it will do.
     pub next: Option<(WallTime, String)>,
 }

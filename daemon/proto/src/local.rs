@@ -202,8 +202,10 @@ pub struct LocalLabels {
 pub struct WhyLine {
     /// The part.
     pub part: String,
-    /// Its state, for people.
+    /// Its state: `ok`, `active`, `waiting` or `failing`.
     pub state: String,
+    /// What it is doing, for people.
+    pub detail: String,
     /// What it does next by itself; `null` if it waits for an external event.
     pub next: Option<WhyNext>,
 }

@@ -95,7 +95,7 @@ fn doing(of: &Settling<'_>) -> String {
     let parts = site.why(of.at_site).into_iter().filter(|why| matches!(why.part, "link" | "store" | "status"));
     let parts = parts.map(|why| {
         let next = why.next.map(|(at, what)| format!(", {what} at {at}")).unwrap_or_default();
-        format!("{}: {}{next}", why.part, why.state)
+        format!("{}: {}{next}", why.part, why.detail)
     });
     parts.collect::<Vec<_>>().join("; ")
 }

@@ -30,8 +30,8 @@ use std::time::Duration;
 
 use linecamp_model::{
     CallId, Capabilities, Claim, DnsCapabilities, DnsReply, DnsStatus, DomainName, Generation, OwnedRecord,
-    OwnedRecordKey, ProviderFailure, ProviderId, ProviderReply, ProviderRequest, ProviderSpec, ProviderStatus,
-    RecordChange, RecordKey, Text,
+    OwnedRecordKey, PartState, ProviderFailure, ProviderId, ProviderReply, ProviderRequest, ProviderSpec,
+    ProviderStatus, RecordChange, RecordKey, Text,
 };
 
 pub(crate) use self::context::Context;
@@ -310,10 +310,10 @@ impl Reconciler {
     }
 
     /// Describes what the provider is doing.
-    pub(crate) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> (PartState, String) {
         let idle = || match self.is_settled() {
-            true => format!("all records in sync{}", self.unsearched()),
-            false => format!("reconcile incomplete{}", self.unsearched()),
+            true => (PartState::Ok, format!("all records in sync{}", self.unsearched())),
+            false => (PartState::Waiting, format!("reconcile incomplete{}", self.unsearched())),
         };
         let work = |work: &Work| match work {
             Work::Observe { zone, .. } => format!("observes zone {zone}"),

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use linecamp_model::limits::LABELS_PER_OWNER_MAX;
-use linecamp_model::{ConditionKind, LabelKey, LabelSet, LabelValue, Now, Text, WallTime};
+use linecamp_model::{ConditionKind, LabelKey, LabelSet, LabelValue, Now, PartState, Text, WallTime};
 
 use super::config::{FACTS_PERIOD, FIRST_FACTS_MAX, REDIAL_SPREAD_DEFAULT};
 use super::documents::SiteDocuments;
@@ -108,10 +108,16 @@ impl FactCollection {
     }
 
     /// Describes how many facts are known and which were not observed.
-    pub(super) fn describe(&self, reported: &LabelSet) -> String {
+    pub(super) fn describe(&self, reported: &LabelSet) -> (PartState, String) {
         let known = self.to_report(reported).map_or(0, |facts| facts.len());
-        let parts: Vec<_> = [format!("{known} known")].into_iter().chain(self.not_observed(|_| true)).collect();
-        parts.join("; ")
+        let not_observed = self.not_observed(|_| true);
+        let state = match (&self.round, not_observed.is_empty()) {
+            (None, _) => PartState::Waiting,
+            (Some(_), true) => PartState::Ok,
+            (Some(_), false) => PartState::Failing,
+        };
+        let parts: Vec<_> = [format!("{known} known")].into_iter().chain(not_observed).collect();
+        (state, parts.join("; "))
     }
 
     /// Stores a round. `since` is the start time for a fact that just became unobservable. Returns whether the round

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use linecamp_model::{
-    CallId, CommandId, EventKind, HostId, LocalHostView, Name, Now, Origin, OwnedRecordKey, PluginDigest, ProviderId,
-    ProviderReply, ProviderSpec, ProviderStatus, RunId, SiteChange, SiteId, Target, Text,
+    CallId, CommandId, EventKind, HostId, LocalHostView, Name, Now, Origin, OwnedRecordKey, PartState, PluginDigest,
+    ProviderId, ProviderReply, ProviderSpec, ProviderStatus, RunId, SiteChange, SiteId, Target, Text,
 };
 
 use super::config::SiteIdentity;
@@ -212,7 +212,7 @@ impl SiteProviders {
     }
 
     /// Describes what each provider is doing, with its id.
-    pub(super) fn describe(&self) -> impl Iterator<Item = (ProviderId, String)> {
+    pub(super) fn describe(&self) -> impl Iterator<Item = (ProviderId, (PartState, String))> {
         self.machines.describe()
     }
 

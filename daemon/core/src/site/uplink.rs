@@ -18,8 +18,8 @@
 use std::time::Duration;
 
 use linecamp_model::{
-    DialId, IdentityGrant, LinkState, LinkView, Now, Refusal, RefusalCode, ServerAddress, SessionId, Text, WallTime,
-    Welcome,
+    DialId, IdentityGrant, LinkState, LinkView, Now, PartState, Refusal, RefusalCode, ServerAddress, SessionId, Text,
+    WallTime, Welcome,
 };
 
 use super::config::{
@@ -299,18 +299,30 @@ impl Uplink {
         LinkView { state, since: self.since, address: Text::lossy(&address) }
     }
 
+    /// Returns the state of the link, for programs.
+    pub(super) const fn part_state(&self) -> PartState {
+        match &self.state {
+            State::Up { .. } => PartState::Ok,
+            State::Dialing { .. } | State::Greeting { .. } | State::Saving => PartState::Active,
+            State::Idle | State::Waiting => PartState::Waiting,
+            State::Stopped(_) => PartState::Failing,
+        }
+    }
+
     /// Describes what the uplink is doing.
     pub(super) fn doing(&self) -> String {
         let server = self.server().map_or_else(|| "no server".to_owned(), ToString::to_string);
-        let before = self.last_loss.as_ref().map_or_else(String::new, |loss| format!("; before: {loss}"));
+        let before = self.last_loss.as_ref().map_or_else(String::new, |loss| format!("; last error: {loss}"));
         match &self.state {
             State::Idle => "not joined: run `linecampd join`".to_owned(),
-            State::Dialing { .. } => format!("dialling {server}{before}"),
-            State::Greeting { .. } => format!("greeting {server}{before}"),
-            State::Up { session, .. } => format!("linked with {server} in session {session}"),
+            State::Dialing { .. } => format!("connecting to {server}{before}"),
+            State::Greeting { .. } => format!("handshake with {server}{before}"),
+            State::Up { session, .. } => format!("connected to {server} in session {session}"),
             State::Saving => "saving a new certificate".to_owned(),
-            State::Waiting => format!("waiting to dial {server}, after {} tries{before}", self.backoff.tries()),
-            State::Stopped(refusal) => format!("refused by {server}: {refusal}"),
+            State::Waiting => {
+                format!("waiting to reconnect to {server}, after {} attempts{before}", self.backoff.tries())
+            }
+            State::Stopped(refusal) => format!("rejected by {server}: {refusal}"),
         }
     }
 

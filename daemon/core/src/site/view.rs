@@ -1,6 +1,6 @@
 //! What a site shows locally, also while the server is unreachable.
 
-use linecamp_model::{Generation, LocalView, Now, Text, Why};
+use linecamp_model::{Generation, LocalView, Now, PartState, Text, Why};
 
 use super::certificate::Certificate;
 use super::config::SiteConfig;
@@ -52,7 +52,7 @@ impl Overview<'_> {
 
     /// Describes what each part is doing and what it waits for.
     pub(super) fn why(&self, now: Now) -> Vec<Why> {
-        let part = |part, state: String, next| Why { part, state, next };
+        let part = |part, (state, detail), next| Why { part, state, detail, next };
         let next = |timer, what: &str| {
             let deadline = self.effects.deadline(timer)?;
             Some((now.wall + deadline.saturating_since(now.instant), what.to_owned()))
@@ -62,20 +62,25 @@ impl Overview<'_> {
             .or_else(|| next(Timer::Redial, "dials"));
         let certificate_timer =
             next(Timer::SaveIdentity, "saves it again").or_else(|| next(Timer::Renew, "asks for a new one"));
+        let certificate = match self.effects.deadline(Timer::SaveIdentity) {
+            Some(_) => (PartState::Failing, self.certificate.describe()),
+            None if self.certificate.site().is_none() => (PartState::Waiting, self.certificate.describe()),
+            None => (PartState::Ok, self.certificate.describe()),
+        };
         let facts = self.facts.describe(&self.documents().reported_facts());
         let parts = vec![
-            part("link", self.uplink.doing(), link_timer),
+            part("link", (self.uplink.part_state(), self.uplink.doing()), link_timer),
             part("spec", describe_spec(self.effects, &self.documents()), None),
             part("status", describe_status(self.effects, self.replication.status_held()), None),
             part("events", describe_events(self.effects), None),
             part("store", describe_store(self.effects), next(Timer::StoreRetry, "tries the disk again")),
             part("facts", facts, next(Timer::Facts, "collects facts")),
-            part("certificate", self.certificate.describe(), certificate_timer),
+            part("certificate", certificate, certificate_timer),
         ];
-        let providers = self.providers.describe().map(|(id, doing)| {
+        let providers = self.providers.describe().map(|(id, described)| {
             let waits =
                 next(Timer::CallLate(id), "gives up this call").or_else(|| next(Timer::Round(id), "observes again"));
-            part("provider", doing, waits)
+            part("provider", described, waits)
         });
         parts.into_iter().chain(providers).collect()
     }
@@ -84,34 +89,39 @@ impl Overview<'_> {
     }
 }
 
-fn describe_spec(effects: &Effects, documents: &SiteDocuments<'_>) -> String {
+fn describe_spec(effects: &Effects, documents: &SiteDocuments<'_>) -> (PartState, String) {
     match (effects.state().spec.head(), documents.converged()) {
-        (head, converged) if head == converged => format!("holds {head}, applied and converged"),
-        (head, converged) => format!("holds {head}, applied; converged to {converged}, waits for its providers"),
+        (head, converged) if head == converged => (PartState::Ok, format!("holds {head}, applied and converged")),
+        (head, converged) => {
+            (PartState::Waiting, format!("holds {head}, applied; converged to {converged}, waits for its providers"))
+        }
     }
 }
 
-fn describe_status(effects: &Effects, held: Option<Generation>) -> String {
+fn describe_status(effects: &Effects, held: Option<Generation>) -> (PartState, String) {
     match (held, effects.state().status.head()) {
-        (Some(held), head) if held == head => format!("the server holds all of it, up to {held}"),
-        (Some(held), head) => format!("the server holds {held} of {head}"),
-        (None, head) => format!("at {head}, sent when the link is up"),
+        (Some(held), head) if held == head => (PartState::Ok, format!("the server holds all of it, up to {held}")),
+        (Some(held), head) => (PartState::Active, format!("the server holds {held} of {head}")),
+        (None, head) => (PartState::Waiting, format!("at {head}, sent when the link is up")),
     }
 }
 
-fn describe_events(effects: &Effects) -> String {
+fn describe_events(effects: &Effects) -> (PartState, String) {
     let state = effects.state();
     let (waiting, dropped) = (state.events.len(), state.origin.unwrap_or_default().events_dropped);
-    match effects.events().queued() {
-        0 => format!("{waiting} wait for the server, {dropped} dropped"),
-        queued => format!("{waiting} wait for the server, {queued} for the disk, {dropped} dropped"),
+    match (waiting, effects.events().queued()) {
+        (0, 0) => (PartState::Ok, format!("none queued, {dropped} dropped")),
+        (waiting, 0) => (PartState::Waiting, format!("{waiting} queued for the server, {dropped} dropped")),
+        (waiting, queued) => {
+            (PartState::Waiting, format!("{waiting} queued for the server, {queued} for the disk, {dropped} dropped"))
+        }
     }
 }
 
-fn describe_store(effects: &Effects) -> String {
+fn describe_store(effects: &Effects) -> (PartState, String) {
     match effects.in_flight() {
-        0 if effects.is_store_failing() => "fails: see the conditions".to_owned(),
-        0 => "everything is durable".to_owned(),
-        writes => format!("writes on their way to the disk: {writes}"),
+        0 if effects.is_store_failing() => (PartState::Failing, "cannot write: see the conditions".to_owned()),
+        0 => (PartState::Ok, "everything is durable".to_owned()),
+        writes => (PartState::Active, format!("{writes} writes in flight")),
     }
 }

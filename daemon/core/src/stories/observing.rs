@@ -66,7 +66,7 @@ fn a_zone_that_cannot_be_listed_is_looked_at_by_name() {
         pair.run_for(2 * MINUTE);
         assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
         assert_eq!((conditions(&pair), is_converged(&pair)), (Vec::new(), true));
-        let why: Vec<_> = pair.site().why(pair.now()).into_iter().map(|why| why.state).collect();
+        let why: Vec<_> = pair.site().why(pair.now()).into_iter().map(|why| why.detail).collect();
         assert!(why.concat().contains("example.org cannot be searched for records left"), "{why:?}");
     }
 }

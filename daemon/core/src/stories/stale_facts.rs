@@ -96,7 +96,7 @@ fn a_fact_that_was_never_observed_is_no_condition() {
     assert_eq!((pair.seen_label(DOCKER), stale(&pair)), (None, None));
     let whys = pair.site().why(pair.now());
     let facts = whys.iter().find(|why| why.part == "facts").expect("said of every part");
-    assert!(facts.state.contains(&format!("{DOCKER} not observed since")), "{}", facts.state);
+    assert!(facts.detail.contains(&format!("{DOCKER} not observed since")), "{}", facts.detail);
 }
 
 /// A site that lost its database has no reported facts: it connects only after the first collection.

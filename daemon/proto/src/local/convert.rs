@@ -114,7 +114,8 @@ impl From<&model::Why> for WhyLine {
     fn from(why: &model::Why) -> Self {
         Self {
             part: why.part.into(),
-            state: why.state.clone(),
+            state: why.state.as_str().to_owned(),
+            detail: why.detail.clone(),
             next: why.next.as_ref().map(|(at, does)| WhyNext { at: at.to_string(), does: does.clone() }),
         }
     }

@@ -1,5 +1,5 @@
 use linecamp_model as model;
-use linecamp_model::{Generation, LinkState, LinkView, Name, Text, WallTime, Why};
+use linecamp_model::{Generation, LinkState, LinkView, Name, PartState, Text, WallTime, Why};
 
 use super::*;
 use crate::api::ErrorCode;
@@ -95,10 +95,17 @@ fn a_provider_and_its_records_are_written_as_promised() {
 
 #[test]
 fn a_local_response_is_either_ok_or_an_error() {
-    let line =
-        WhyLine::from(&Why { part: "link", state: "waits".into(), next: Some((WallTime::EPOCH, "dials".into())) });
+    let line = WhyLine::from(&Why {
+        part: "link",
+        state: PartState::Waiting,
+        detail: "in words".into(),
+        next: Some((WallTime::EPOCH, "dials".into())),
+    });
     let ok = serde_json::to_string(&LocalResponse::Ok(vec![line])).expect("serialises");
-    assert_eq!(ok, r#"{"ok":[{"part":"link","state":"waits","next":{"at":"1970-01-01T00:00:00Z","does":"dials"}}]}"#);
+    assert_eq!(
+        ok,
+        r#"{"ok":[{"part":"link","state":"waiting","detail":"in words","next":{"at":"1970-01-01T00:00:00Z","does":"dials"}}]}"#
+    );
     let error = LocalResponse::<Vec<WhyLine>>::Error(Error::new(ErrorCode::BadRequest, "no"));
     assert_eq!(
         serde_json::to_string(&error).expect("serialises"),
