@@ -192,7 +192,7 @@ fn a_central_provider_gets_a_secret_only_where_the_site_binds_it() {
         site.signal(Signal::HUP);
         refused(&[&words]);
     }
-    assert!(site.log().contains("a secret was not given to a provider"), "{}", site.log());
+    assert!(site.log().contains("provider may not use this secret"), "{}", site.log());
 
     site.configure(&right);
     site.signal(Signal::HUP);
