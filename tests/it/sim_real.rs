@@ -75,7 +75,7 @@ fn an_interrupted_run_leaves_nothing_behind() {
 
     let status = run.ended(PATIENCE).expect("it ends");
     assert_eq!(status.code(), Some(1), "{}", said("err"));
-    assert!(said("err").contains("a signal asked for it"), "{}", said("err"));
+    assert!(said("err").contains("interrupted by a signal"), "{}", said("err"));
     for site in 1..=3 {
         let lock = File::open(kept.join(format!("camp-00{site}/data/lock"))).expect("the daemon had its lock");
         lock.try_lock().expect("the lock is free");
