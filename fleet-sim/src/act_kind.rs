@@ -53,7 +53,7 @@ pub enum ActKind {
     ServerSlow,
     /// The server's clock jumps.
     ServerClockJump,
-    /// Part of the sites cannot reach the server.
+    /// RunPhase of the sites cannot reach the server.
     Partition,
     /// An operator labels a site or its gateway.
     Label,

@@ -16,13 +16,13 @@ use linecamp_model::{
 use linecamp_proto::{COUNTER_MAX, VERSIONS};
 
 use crate::act_kind::ActKind;
-use crate::chance::Chance;
+use crate::sim_rng::SimRng;
 
 pub(crate) use self::events::FORGED;
 
 /// What a hostile member knows about itself and from the server.
 #[derive(Clone, Debug)]
-pub(crate) struct Known {
+pub(crate) struct MemberState {
     pub(crate) site: SiteId,
     pub(crate) gateway: HostId,
     pub(crate) run: RunId,
@@ -40,7 +40,7 @@ pub(crate) struct Known {
 }
 
 /// Returns the messages that a hostile member sends for an act of this kind, in order.
-pub(crate) fn messages(kind: ActKind, known: &Known, chance: &mut Chance) -> Vec<FromSite> {
+pub(crate) fn messages(kind: ActKind, known: &MemberState, chance: &mut SimRng) -> Vec<FromSite> {
     match kind {
         ActKind::LieStatus => status::wild(known, chance),
         ActKind::LieEvents => events::wild(known, chance),
@@ -54,7 +54,7 @@ pub(crate) fn messages(kind: ActKind, known: &Known, chance: &mut Chance) -> Vec
 }
 
 /// Returns a truthful hello.
-pub(crate) fn greeting(known: &Known) -> Hello {
+pub(crate) fn greeting(known: &MemberState) -> Hello {
     Hello {
         versions: VERSIONS,
         run: known.run,
@@ -68,7 +68,7 @@ pub(crate) fn greeting(known: &Known) -> Hello {
 }
 
 /// Returns a hello that is false in part.
-pub(crate) fn wild_greeting(known: &mut Known, chance: &mut Chance) -> Hello {
+pub(crate) fn wild_greeting(known: &mut MemberState, chance: &mut SimRng) -> Hello {
     if chance.happens(300) {
         known.run = RunId::from_bytes(chance.bytes());
     }
@@ -89,13 +89,13 @@ pub(crate) fn wild_greeting(known: &mut Known, chance: &mut Chance) -> Hello {
 }
 
 /// Acknowledges generations that were never sent.
-fn acks(known: &Known, chance: &mut Chance) -> Vec<FromSite> {
+fn acks(known: &MemberState, chance: &mut SimRng) -> Vec<FromSite> {
     let count = 1 + chance.below(20);
     (0..count).map(|_| FromSite::SpecAck(Generation(number(known.spec_head.0, chance)))).collect()
 }
 
 /// Returns a message that is invalid in an established session, or that a site may not send.
-fn out_of_order(known: &Known, chance: &mut Chance) -> FromSite {
+fn out_of_order(known: &MemberState, chance: &mut SimRng) -> FromSite {
     match chance.below(6) {
         0 => FromSite::Join(JoinRequest {
             versions: VERSIONS,
@@ -116,7 +116,7 @@ fn out_of_order(known: &Known, chance: &mut Chance) -> FromSite {
 }
 
 /// Returns a number that the decoder accepts: the correct one, one close to it, or one near either end of the range.
-fn number(right: u64, chance: &mut Chance) -> u64 {
+fn number(right: u64, chance: &mut SimRng) -> u64 {
     match chance.below(8) {
         0 => 0,
         1 => right,
@@ -130,7 +130,7 @@ fn number(right: u64, chance: &mut Chance) -> u64 {
 }
 
 /// Returns a time: the correct one, or a false one.
-fn moment(right: WallTime, chance: &mut Chance) -> WallTime {
+fn moment(right: WallTime, chance: &mut SimRng) -> WallTime {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
     match chance.below(6) {
         0 => right,
@@ -151,7 +151,7 @@ mod tests {
     use linecamp_proto::{decode_from_site, encode_from_site};
 
     use super::*;
-    use crate::chance::Purpose;
+    use crate::sim_rng::Purpose;
 
     /// A message that the decoder rejects never reaches the machine under test.
     #[test]
@@ -165,7 +165,7 @@ mod tests {
             ActKind::FloodSnapshots,
             ActKind::FloodEvents,
         ];
-        let mut known = Known {
+        let mut known = MemberState {
             site: SiteId::from_bytes([7; 16]),
             gateway: HostId::from_bytes([8; 16]),
             run: RunId::from_bytes([7; 8]),
@@ -182,7 +182,7 @@ mod tests {
             assert_eq!(decode_from_site(&bytes).as_ref(), Ok(&message));
         };
         for draw in 0..60 {
-            let mut chance = Chance::of(draw, Purpose::Hostile, 0);
+            let mut chance = SimRng::of(draw, Purpose::Hostile, 0);
             check(FromSite::Hello(wild_greeting(&mut known, &mut chance)));
             for kind in KINDS {
                 messages(kind, &known, &mut chance).into_iter().for_each(check);

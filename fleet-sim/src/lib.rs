@@ -40,7 +40,6 @@ pub mod scenario;
 pub mod search;
 pub mod shrink;
 
-mod chance;
 mod check;
 mod clock;
 mod counters;
@@ -51,6 +50,7 @@ mod net;
 mod queue;
 #[cfg(feature = "transport")]
 mod quic;
+mod sim_rng;
 mod trace;
 mod transport;
 mod world;

@@ -22,10 +22,10 @@ use linecamp_model::{
     DialId, FromServer, FromSite, IdentityGrant, KeyFingerprint, Pin, Refusal, SessionId, Text, WallTime,
 };
 
-use crate::chance::{Chance, Purpose};
 use crate::clock::Clock;
 use crate::line::Profile;
 use crate::queue::Queue;
+use crate::sim_rng::{Purpose, SimRng};
 use crate::transport::{Arrival, NodeId, Traffic, Transport};
 
 use self::line::NodeLine;
@@ -193,7 +193,7 @@ impl Net {
 
 impl Transport for Net {
     fn add_node(&mut self, node: NodeId, profile: Profile, clock: Clock) -> KeyFingerprint {
-        let key = KeyFingerprint::of(&Chance::of(self.seed, Purpose::Key, node as u64).bytes::<32>());
+        let key = KeyFingerprint::of(&SimRng::of(self.seed, Purpose::Key, node as u64).bytes::<32>());
         self.lines.push(NodeLine::new(node, profile, key, clock, self.seed));
         key
     }

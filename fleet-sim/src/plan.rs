@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::act_kind::{ActKind, Table};
-use crate::chance::{Chance, Purpose};
 use crate::line::Profile;
 use crate::scenario::{Appointment, Scenario};
+use crate::sim_rng::{Purpose, SimRng};
 
 /// One fault or action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,7 +82,7 @@ impl Plan {
         let site_slots: Vec<_> = (0..scenario.sites).map(|site| site_slot(scenario, seed, site)).collect();
         let mut acts = Vec::new();
         for (site, site_slot) in (0..).zip(&site_slots) {
-            let mut chance = Chance::of(seed, Purpose::Plan, site);
+            let mut chance = SimRng::of(seed, Purpose::Plan, site);
             let is_of_member = |kind: &ActKind| (kind.table() == Table::Hostile) == site_slot.member.is_hostile;
             let rates = scenario.rates.iter().filter(|(kind, _)| kind.table().is_per_site() && is_of_member(kind));
             for (kind, rate) in rates {
@@ -99,7 +99,7 @@ impl Plan {
                 acts.extend(voyages(&mut chance, site, site_slot.joins_at, ends_at));
             }
         }
-        let mut chance = Chance::of(seed, Purpose::Plan, u64::MAX);
+        let mut chance = SimRng::of(seed, Purpose::Plan, u64::MAX);
         for (kind, rate) in scenario.rates.iter().filter(|(kind, _)| !kind.table().is_per_site()) {
             let mut of_kind = spread(&mut chance, *kind, rate * scenario.days, None, Duration::ZERO, ends_at);
             for act in &mut of_kind {
@@ -126,7 +126,7 @@ impl Plan {
 }
 
 fn site_slot(scenario: &Scenario, seed: u64, site: u32) -> SiteSlot {
-    let mut chance = Chance::of(seed, Purpose::Profile, u64::from(site));
+    let mut chance = SimRng::of(seed, Purpose::Profile, u64::from(site));
     let total: u32 = scenario.lines.values().sum();
     let mut place = pick(&mut chance, total);
     let mut profile = Profile::Dsl;
@@ -144,7 +144,7 @@ fn site_slot(scenario: &Scenario, seed: u64, site: u32) -> SiteSlot {
 
 fn member_slot(scenario: &Scenario, seed: u64, site: u32, joins_at: Duration) -> MemberSlot {
     let Some(members) = scenario.members else { return MemberSlot::default() };
-    let mut chance = Chance::of(seed, Purpose::Members, u64::from(site));
+    let mut chance = SimRng::of(seed, Purpose::Members, u64::from(site));
     let is_hostile = chance.happens(members.hostile * 10);
     let is_pending = chance.happens(members.pending * 10);
     let minutes = chance.between(Duration::from_secs(60), Duration::from_secs(3_600));
@@ -154,7 +154,7 @@ fn member_slot(scenario: &Scenario, seed: u64, site: u32, joins_at: Duration) ->
 
 fn dns_slot(scenario: &Scenario, seed: u64, site: u32, joins_at: Duration) -> DnsSlot {
     let Some(dns) = scenario.dns else { return DnsSlot::default() };
-    let mut chance = Chance::of(seed, Purpose::Dns, u64::from(site));
+    let mut chance = SimRng::of(seed, Purpose::Dns, u64::from(site));
     let minutes = chance.between(Duration::from_secs(60), Duration::from_secs(1_800));
     let way = chance.bits();
     DnsSlot {
@@ -164,13 +164,13 @@ fn dns_slot(scenario: &Scenario, seed: u64, site: u32, joins_at: Duration) -> Dn
     }
 }
 
-fn pick(chance: &mut Chance, bound: u32) -> u32 {
+fn pick(chance: &mut SimRng, bound: u32) -> u32 {
     u32::try_from(chance.below(u64::from(bound))).unwrap_or(0)
 }
 
 /// Returns acts of one kind at random times.
 fn spread(
-    chance: &mut Chance,
+    chance: &mut SimRng,
     kind: ActKind,
     expected: f64,
     site: Option<u64>,
@@ -191,7 +191,7 @@ fn spread(
 }
 
 /// Returns a ship's voyages: at sea for one to three weeks, then a few days in port.
-fn voyages(chance: &mut Chance, site: u64, from: Duration, ends_at: Duration) -> Vec<Act> {
+fn voyages(chance: &mut SimRng, site: u64, from: Duration, ends_at: Duration) -> Vec<Act> {
     const DAY: Duration = Duration::from_secs(24 * 3600);
     let mut acts = Vec::new();
     let mut at = from + chance.between(DAY / 4, 5 * DAY);
@@ -204,7 +204,7 @@ fn voyages(chance: &mut Chance, site: u64, from: Duration, ends_at: Duration) ->
     acts
 }
 
-fn appointed(chance: &mut Chance, appointment: &Appointment, sites: u32) -> Vec<Act> {
+fn appointed(chance: &mut SimRng, appointment: &Appointment, sites: u32) -> Vec<Act> {
     let kind = appointment.kind;
     let at = Duration::from_secs_f64(appointment.hours * 3600.0);
     let (min, max) = kind.lasts();

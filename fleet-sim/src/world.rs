@@ -18,13 +18,13 @@ use std::time::Duration;
 
 use linecamp_model::{CallId, IdentityGrant, JoinSecret, JoinToken, Name, Refusal, Text, TokenId};
 
-use crate::chance::{Chance, Purpose};
 use crate::check::{Finding, Watch};
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::plan::{MemberSlot, Plan};
 use crate::queue::Queue;
 use crate::scenario::Scenario;
+use crate::sim_rng::{Purpose, SimRng};
 use crate::trace::Trace;
 use crate::transport::{Arrival, NodeId, Transport};
 
@@ -103,7 +103,7 @@ enum FaultEnd {
 
 /// The part of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+enum RunPhase {
     /// Faults and operator actions.
     Faults,
     /// No faults; everything has to agree by this time.
@@ -139,7 +139,7 @@ pub(crate) struct World<C> {
     plan: Plan,
     elapsed: Duration,
     step: u64,
-    part: Part,
+    part: RunPhase,
     queue: Queue<SimEvent>,
     nodes: Vec<Node>,
     server: Server,
@@ -163,7 +163,7 @@ impl<C: Transport> World<C> {
             seed,
             elapsed: Duration::ZERO,
             step: 0,
-            part: Part::Faults,
+            part: RunPhase::Faults,
             queue: Queue::default(),
             nodes: Vec::new(),
             watch: Watch::default(),
@@ -218,7 +218,7 @@ impl<C: Transport> World<C> {
 
     /// Returns the token with this number.
     fn token(&self, number: u64) -> JoinToken {
-        let mut chance = Chance::of(self.seed, Purpose::Server, 1_000 + number);
+        let mut chance = SimRng::of(self.seed, Purpose::Server, 1_000 + number);
         let (id, secret) = (TokenId::from_bytes(chance.bytes()), JoinSecret::from_bytes(chance.bytes()));
         JoinToken { id, secret, pin: self.transport.pin() }
     }
@@ -260,7 +260,7 @@ impl<C: Transport> World<C> {
 
     /// Returns whether the run is over, because it completed or a violation was found.
     pub(crate) fn is_over(&self) -> bool {
-        self.part == Part::FaultEnd || self.found.is_some()
+        self.part == RunPhase::FaultEnd || self.found.is_some()
     }
 
     /// Returns the time of the next event.

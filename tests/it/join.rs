@@ -54,8 +54,8 @@ fn joining_twice_is_idempotent() {
     let again = fleet.try_join("camp", &token, quic, &[]).ok();
     assert!(again.stdout.starts_with("already joined as camp"), "{}", again.stdout);
     std::fs::remove_file(first.data().join("identity/membership.pem")).expect("the certificate is lost");
-    let anew = fleet.try_join("camp", &token, quic, &[]).ok();
-    assert!(anew.stdout.starts_with("joined as camp"), "{}", anew.stdout);
+    let rejoined = fleet.try_join("camp", &token, quic, &[]).ok();
+    assert!(rejoined.stdout.starts_with("joined as camp"), "{}", rejoined.stdout);
     let other = fleet.try_join("camp", &token, quic, &["--name", "other"]);
     assert_ne!(other.code, Some(0), "a directory belongs to one site");
 

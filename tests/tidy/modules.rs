@@ -19,7 +19,7 @@ const ITEMS: [&str; 8] = ["struct", "enum", "fn", "const", "static", "trait", "t
 
 /// A path in the source, such as `super::parse::{...}` split into one path for each leaf.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Written {
+struct ImportPath {
     line: usize,
     segments: Vec<String>,
     /// Number of inline modules around it. A `super` there leads to the same file.
@@ -32,11 +32,11 @@ struct Outline {
     children: Vec<String>,
     items: BTreeSet<String>,
     /// What `use` brings into scope, by name.
-    imports: BTreeMap<String, Written>,
+    imports: BTreeMap<String, ImportPath>,
     /// The paths that end in `*`.
-    globs: Vec<Written>,
+    globs: Vec<ImportPath>,
     /// All paths, those of `use` included.
-    paths: Vec<Written>,
+    paths: Vec<ImportPath>,
 }
 
 /// A file in the module tree.
@@ -108,7 +108,7 @@ impl Modules {
     }
 
     /// Returns the file that a path leads to; `None` if it leads out of the crate or to something local.
-    fn resolve(&self, at: usize, path: &Written, reexports: usize) -> Option<usize> {
+    fn resolve(&self, at: usize, path: &ImportPath, reexports: usize) -> Option<usize> {
         let (mut module, mut inline) = (at, path.inline);
         let mut segments = &path.segments[..];
         let mut is_relative = true;
@@ -142,7 +142,7 @@ impl Modules {
         if let Some(import) = outline.imports.get(first) {
             let segments = import.segments.iter().chain(rest).cloned().collect();
             // What a module re-exports from another crate is that module's.
-            let target = self.resolve(module, &Written { segments, ..import.clone() }, reexports - 1);
+            let target = self.resolve(module, &ImportPath { segments, ..import.clone() }, reexports - 1);
             return target.or(Some(module));
         }
         let mut globs = outline.globs.iter().filter_map(|glob| self.resolve(module, glob, reexports - 1));
@@ -230,7 +230,7 @@ fn outline(code: &str) -> Outline {
                     segments.push(name.to_owned());
                     at += 2;
                 }
-                outline.paths.push(Written { line: *line, segments, inline: inline.len() });
+                outline.paths.push(ImportPath { line: *line, segments, inline: inline.len() });
             }
             _ => {}
         }
@@ -266,7 +266,7 @@ fn use_tree(
             }
             Token::Name(name) => segments.push((*name).to_owned()),
             Token::Sign('*') => {
-                let path = Written { line: *line, segments: segments.clone(), inline };
+                let path = ImportPath { line: *line, segments: segments.clone(), inline };
                 outline.globs.push(path.clone());
                 outline.paths.push(path);
                 return at + 1;
@@ -280,7 +280,7 @@ fn use_tree(
     segments.pop_if(|last| last == "self" && !prefix.is_empty());
     if let Some(name) = alias.or_else(|| segments.last().cloned()) {
         let line = tokens.get(at.saturating_sub(1)).map_or(0, |(line, _)| *line);
-        let path = Written { line, segments, inline };
+        let path = ImportPath { line, segments, inline };
         outline.imports.insert(name, path.clone());
         outline.paths.push(path);
     }

@@ -56,7 +56,7 @@ fn nothing_is_left_for_later() {
         }
     }
     report.finish(
-        "finish it or take it out; a wish goes to the issues, a test that cannot run here says so at run time.",
+        "finish it or take it out; an idea goes to the issues, a test that cannot run here says so at run time.",
     );
 }
 

@@ -31,5 +31,5 @@ pub use self::reconciler::{CONFLICT_RETRY_FIRST, QUARANTINE};
 pub(crate) use self::reconciler::{Context, DnsEffect, Reconciler, bytes_of, status_of_removed};
 
 /// How many record sets one round may delete. A configuration mistake that drops the names of a whole fleet is noticed
-/// before all of them are gone; the rest follows in later rounds. A leaving provider has no such limit.
+/// before all of them are gone; the rest follows in later rounds. A withdrawing provider has no such limit.
 pub const DELETES_PER_ROUND_MAX: usize = 10;

@@ -21,13 +21,13 @@ use linecamp_model::{
 };
 
 use crate::{
-    CERTIFICATE_LIFE, DropIns, EventFilter, Fact, Facts, Fleet, FleetCommand, FleetCommandError, FleetConfig, JoinWish,
-    LinkEvent, LossReason, NewToken, Rng, SavedFleet, SavedSite, SessionEvent, Site, SiteCommand, SiteCommandError,
-    SiteConfig, SiteIdentity, SiteRef,
+    CERTIFICATE_LIFE, DropIns, EventFilter, Fact, Facts, Fleet, FleetCommand, FleetCommandError, FleetConfig,
+    LinkEvent, LossReason, NewToken, PendingJoin, Rng, SavedFleet, SavedSite, SessionEvent, Site, SiteCommand,
+    SiteCommandError, SiteConfig, SiteIdentity, SiteRef,
 };
 
 pub use self::builders::{key, name, patch, site_ref};
-pub use self::name_server::{Mood, NameServer, Sets};
+pub use self::name_server::{NameServer, NameServerFault, Sets};
 
 /// One day.
 pub const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -61,7 +61,7 @@ enum PairEvent {
 
 /// How a disk handles a write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DiskMood {
+pub enum DiskFault {
     /// Commits it.
     #[default]
     Well,
@@ -72,7 +72,7 @@ pub enum DiskMood {
     Tight,
 }
 
-/// The space left on a [`DiskMood::Tight`] disk: enough for a counter, but not for a long label.
+/// The space left on a [`DiskFault::Tight`] disk: enough for a counter, but not for a long label.
 pub(super) const TIGHT_BYTES: usize = 250;
 
 /// A machine that runs a daemon.
@@ -81,9 +81,9 @@ pub struct Node {
     /// The state machine under test.
     pub site: Site,
     /// The fault mode of its disk.
-    pub disk_mood: DiskMood,
+    pub disk_fault: DiskFault,
     /// The fault mode of its disk for certificates.
-    pub identity_mood: DiskMood,
+    pub identity_mood: DiskFault,
     /// Why its local socket cannot be opened, if it cannot.
     pub socket_problem: Option<Text>,
     /// Where a corrupt database was moved, as reported at its next start.
@@ -103,7 +103,7 @@ pub struct Node {
     /// For each provider called, whether the last call marked it as the site's own.
     pub called: BTreeMap<Name, bool>,
     /// The fault mode of its disk for plugin pieces.
-    pub plugin_disk_mood: DiskMood,
+    pub plugin_disk_mood: DiskFault,
     /// Facts it will report.
     pub facts: BTreeMap<LabelKey, LabelValue>,
     /// Facts it cannot observe, whatever `facts` says about them.
@@ -153,7 +153,7 @@ pub struct Pair {
     /// The name server of all providers of all sites.
     pub name_server: NameServer,
     /// The fault mode of the server's disk.
-    pub fleet_disk_mood: DiskMood,
+    pub fleet_disk_fault: DiskFault,
     /// The number of the server's write requests.
     pub fleet_writes: u64,
     /// Spec deltas that reached a site.
@@ -211,7 +211,7 @@ impl Pair {
             facts_take: COMMIT,
             pieces_sent: 0,
             name_server: NameServer::new(&["example.org"]),
-            fleet_disk_mood: DiskMood::Well,
+            fleet_disk_fault: DiskFault::Well,
             fleet_writes: 0,
             deltas_delivered: 0,
             replies: BTreeMap::new(),
@@ -276,7 +276,7 @@ impl Pair {
     /// Adds a machine with its own key that is about to join.
     pub fn add_node(&mut self, wished: &str) -> usize {
         let index = self.nodes.len();
-        let join = Some(JoinWish { token: self.token.clone(), name: name(wished) });
+        let join = Some(PendingJoin { token: self.token.clone(), name: name(wished) });
         let fingerprint = KeyFingerprint::of(&[u8::try_from(index).expect("few nodes")]);
         self.push_node(fingerprint, None, BTreeMap::new(), join)
     }
@@ -293,7 +293,7 @@ impl Pair {
         key: KeyFingerprint,
         identity: Option<SiteIdentity>,
         disk: BTreeMap<String, SiteChange>,
-        join: Option<JoinWish>,
+        join: Option<PendingJoin>,
     ) -> usize {
         let index = self.nodes.len();
         let config = SiteConfig {
@@ -315,8 +315,8 @@ impl Pair {
         let site = Site::new(config.clone(), saved, Rng::new(self.seed + index as u64 + 100), self.now());
         self.nodes.push(Node {
             site,
-            disk_mood: DiskMood::Well,
-            identity_mood: DiskMood::Well,
+            disk_fault: DiskFault::Well,
+            identity_mood: DiskFault::Well,
             socket_problem: None,
             damaged: None,
             clock_behind: Duration::ZERO,
@@ -326,7 +326,7 @@ impl Pair {
             drop_ins: DropIns::default(),
             plugins: BTreeMap::new(),
             called: BTreeMap::new(),
-            plugin_disk_mood: DiskMood::Well,
+            plugin_disk_mood: DiskFault::Well,
             facts: BTreeMap::new(),
             not_observed: BTreeSet::new(),
             config,

@@ -8,7 +8,7 @@
 //! the transfer ends: the content is most likely damaged at the other end, and fetching on at once would saturate the
 //! session forever.
 //!
-//! This machine does not know what it transfers or for whom. The caller decides what is needed, and so how many
+//! This machine does not know what it transfers, or for which use. The caller decides what is needed, and so how many
 //! transfers there are.
 
 use std::collections::BTreeMap;

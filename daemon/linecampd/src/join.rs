@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use linecamp_core::{JoinWish, LabelLayer, LinkEvent, SiteCommand};
+use linecamp_core::{LabelLayer, LinkEvent, PendingJoin, SiteCommand};
 use linecamp_model::{Actor, CommandId, JoinTarget, LabelPatch, LinkState, LocalView, Name, ServerAddress, Target};
 use linecamp_transport::LinkSettings;
 use tokio::time::Instant;
@@ -66,7 +66,7 @@ pub async fn join(
         guard.identity.prepare_to_join(request.target.token.pin, &request.target.servers)?;
     }
     let servers = guard.identity.servers().to_vec();
-    let join_request = JoinWish { token: request.target.token, name: request.name.clone() };
+    let join_request = PendingJoin { token: request.target.token, name: request.name.clone() };
     let setup = Setup {
         servers: servers.clone(),
         join: (!was_member).then_some(join_request),

@@ -17,14 +17,14 @@ const PRE_RELEASES: [&str; 7] = ["a", "alpha", "b", "beta", "dev", "pre", "rc"];
 /// A part of a version. The derived order implements the comparison: a word is less than a number, and of two numbers
 /// without leading zeros the one with more digits is greater.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Part<'a> {
+enum VersionPart<'a> {
     Word(&'a str),
     Number(usize, &'a str),
 }
 
 /// Compares two versions.
 pub(crate) fn compare_versions(left: &str, right: &str) -> Ordering {
-    const ZERO: Part<'_> = Part::Number(0, "");
+    const ZERO: VersionPart<'_> = VersionPart::Number(0, "");
     let (mut left, mut right) = (parts(left), parts(right));
     loop {
         let pair = (left.next(), right.next());
@@ -35,7 +35,7 @@ pub(crate) fn compare_versions(left: &str, right: &str) -> Ordering {
     }
 }
 
-fn parts(text: &str) -> impl Iterator<Item = Part<'_>> {
+fn parts(text: &str) -> impl Iterator<Item = VersionPart<'_>> {
     let is_gap = |c: char| matches!(c, '.' | '-' | '+' | '_' | '~');
     let starts_with_digit = |text: &&str| text.starts_with(|c: char| c.is_ascii_digit());
     let whole = text.strip_prefix(['v', 'V']).filter(starts_with_digit).unwrap_or(text);
@@ -49,10 +49,10 @@ fn parts(text: &str) -> impl Iterator<Item = Part<'_>> {
         rest = tail;
         if is_number {
             let digits = run.trim_start_matches('0');
-            return Some(Part::Number(digits.len(), digits));
+            return Some(VersionPart::Number(digits.len(), digits));
         }
         if is_first || PRE_RELEASES.contains(&run) {
-            return Some(Part::Word(run));
+            return Some(VersionPart::Word(run));
         }
         rest = "";
         None

@@ -237,7 +237,7 @@ mod tests {
         assert!(journal.send(&entry("z", &[])));
         assert!(!received(&socket).contains("LOST="));
         drop(socket);
-        assert!(!journal.send(&entry("gone", &[])), "whoever asks writes lines then");
+        assert!(!journal.send(&entry("gone", &[])), "the caller then writes text lines");
     }
 
     #[test]

@@ -207,17 +207,17 @@ impl Watch {
         if let Some(key) = claimed.iter().find(|key| !wanted.contains_key(key)).filter(|_| !may_leave_records) {
             return Some(format!("{name} does not want {key}, and has it; {}", doing(share.local)));
         }
-        let troubles = share.local.conditions.iter().filter(|condition| CONDITIONS.contains(&condition.kind));
+        let failing = share.local.conditions.iter().filter(|condition| CONDITIONS.contains(&condition.kind));
         // A restored disk may bring back notes of a provider that has left since: these need a person's attention.
         let is_expected = |kind| match kind {
             ConditionKind::RecordConflict => !blocked.is_empty(),
             ConditionKind::RecordsRetained => may_leave_records,
             _ => false,
         };
-        if let Some(failure) = troubles.clone().find(|failure| !is_expected(failure.kind)) {
+        if let Some(failure) = failing.clone().find(|failure| !is_expected(failure.kind)) {
             return Some(format!("{name} has {}: {}", failure.kind, failure.detail));
         }
-        let is_told = troubles.into_iter().any(|failure| failure.kind == ConditionKind::RecordConflict);
+        let is_told = failing.into_iter().any(|failure| failure.kind == ConditionKind::RecordConflict);
         (!is_told && !blocked.is_empty()).then(|| format!("{name} says nothing of {blocked:?}, which is foreign"))
     }
 

@@ -4,8 +4,8 @@ use linecamp_model::limits::{EVENTS_PER_MESSAGE_MAX, TEXT_BYTES_MAX};
 use linecamp_model::{Event, EventBatch, EventKind, FromSite, SiteId, Text};
 use linecamp_proto::COUNTER_MAX;
 
-use super::{Known, moment, number};
-use crate::chance::Chance;
+use super::{MemberState, moment, number};
+use crate::sim_rng::SimRng;
 
 /// Prefix of the text of every event that a hostile member sends, so that checkers can recognize it.
 pub(crate) const FORGED: &str = "forged: ";
@@ -14,7 +14,7 @@ pub(crate) const FORGED: &str = "forged: ";
 const FLOOD_MESSAGES_MAX: u64 = 150;
 
 /// Returns a few batches with extreme numbers.
-pub(super) fn wild(known: &Known, chance: &mut Chance) -> Vec<FromSite> {
+pub(super) fn wild(known: &MemberState, chance: &mut SimRng) -> Vec<FromSite> {
     let count = 1 + chance.below(6);
     (0..count)
         .map(|_| {
@@ -30,14 +30,14 @@ pub(super) fn wild(known: &Known, chance: &mut Chance) -> Vec<FromSite> {
 }
 
 /// Returns a flood of events, each batch numbered above the one before.
-pub(super) fn flood(known: &Known, chance: &mut Chance) -> Vec<FromSite> {
+pub(super) fn flood(known: &MemberState, chance: &mut SimRng) -> Vec<FromSite> {
     let count = 20 + chance.below(FLOOD_MESSAGES_MAX);
     let of_batch = EVENTS_PER_MESSAGE_MAX as u64;
     let first = |index: u64| known.events_held.saturating_add(1 + index * of_batch).min(COUNTER_MAX);
     (0..count).map(|index| batch(first(index), 0, of_batch, known, chance)).collect()
 }
 
-fn batch(first: u64, dropped: u64, events: u64, known: &Known, chance: &mut Chance) -> FromSite {
+fn batch(first: u64, dropped: u64, events: u64, known: &MemberState, chance: &mut SimRng) -> FromSite {
     // The decoder rejects a batch that exceeds the number range, but accepts one that ends exactly at its limit.
     let first = first.clamp(1, COUNTER_MAX - events.saturating_sub(1));
     // One event that is reserved for the server gets the whole batch rejected, so half of the batches have none.
@@ -46,7 +46,7 @@ fn batch(first: u64, dropped: u64, events: u64, known: &Known, chance: &mut Chan
     FromSite::Events(EventBatch { first, dropped, events })
 }
 
-fn event(known: &Known, is_forged: bool, chance: &mut Chance) -> Event {
+fn event(known: &MemberState, is_forged: bool, chance: &mut SimRng) -> Event {
     let site = match chance.below(4) {
         0 => None,
         1 => Some(SiteId::from_bytes(chance.bytes())),

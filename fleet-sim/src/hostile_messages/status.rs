@@ -13,8 +13,8 @@ use linecamp_model::{
 };
 use linecamp_proto::COUNTER_MAX;
 
-use super::{Known, name, number};
-use crate::chance::Chance;
+use super::{MemberState, name, number};
+use crate::sim_rng::SimRng;
 
 /// Maximum number of extra deltas in one flood of documents: more than five thousand documents.
 const FLOOD_DELTAS_MAX: u64 = 60;
@@ -28,7 +28,7 @@ const RECORDS: usize = 240;
 type Documents = BTreeMap<DocumentKey, Document<StatusBody>>;
 
 /// Returns a few deltas with extreme generations.
-pub(super) fn wild(known: &Known, chance: &mut Chance) -> Vec<FromSite> {
+pub(super) fn wild(known: &MemberState, chance: &mut SimRng) -> Vec<FromSite> {
     let count = 1 + chance.below(6);
     (0..count)
         .map(|_| {
@@ -49,7 +49,7 @@ pub(super) fn wild(known: &Known, chance: &mut Chance) -> Vec<FromSite> {
 }
 
 /// Returns a delta about another site's host.
-pub(super) fn of_another(known: &Known, chance: &mut Chance) -> FromSite {
+pub(super) fn of_another(known: &MemberState, chance: &mut SimRng) -> FromSite {
     let key = DocumentKey::Host(HostId::from_bytes(chance.bytes()));
     let base = known.status_held.0.min(COUNTER_MAX - 1);
     let document = Document { generation: Generation(base + 1), body: Some(StatusBody::Host(HostStatus::default())) };
@@ -57,7 +57,7 @@ pub(super) fn of_another(known: &Known, chance: &mut Chance) -> FromSite {
 }
 
 /// Returns a snapshot, then thousands of provider documents and tombstones, one delta at a time.
-pub(super) fn documents(known: &Known, chance: &mut Chance) -> Vec<FromSite> {
+pub(super) fn documents(known: &MemberState, chance: &mut SimRng) -> Vec<FromSite> {
     let of_delta = DOCUMENTS_PER_DELTA_MAX as u64;
     let first = Document { generation: Generation(1), body: Some(site_status(known, chance)) };
     let mut all = vec![delta(0, 1, true, BTreeMap::from([(DocumentKey::Site, first)]))];
@@ -77,7 +77,7 @@ pub(super) fn documents(known: &Known, chance: &mut Chance) -> Vec<FromSite> {
 }
 
 /// Returns repeated full snapshots, with each value at its limit.
-pub(super) fn snapshots(known: &Known, chance: &mut Chance) -> Vec<FromSite> {
+pub(super) fn snapshots(known: &MemberState, chance: &mut SimRng) -> Vec<FromSite> {
     let count = 5 + chance.below(FLOOD_SNAPSHOTS_MAX);
     (0..count)
         .map(|index| {
@@ -100,7 +100,7 @@ fn delta(base: u64, to: u64, snapshot: bool, documents: Documents) -> FromSite {
     FromSite::Status(Delta { base: Generation(base), to: Generation(to), snapshot, documents })
 }
 
-fn site_status(known: &Known, chance: &mut Chance) -> StatusBody {
+fn site_status(known: &MemberState, chance: &mut SimRng) -> StatusBody {
     StatusBody::Site(SiteStatus {
         daemon_version: Text::lossy("0.1.0"),
         spec_incarnation: incarnation(known, chance),
@@ -111,7 +111,7 @@ fn site_status(known: &Known, chance: &mut Chance) -> StatusBody {
     })
 }
 
-fn full_site(known: &Known, chance: &mut Chance) -> SiteStatus {
+fn full_site(known: &MemberState, chance: &mut SimRng) -> SiteStatus {
     let condition = |kind: &ConditionKind| Condition {
         kind: *kind,
         since: known.wall,
@@ -127,20 +127,20 @@ fn full_site(known: &Known, chance: &mut Chance) -> SiteStatus {
     }
 }
 
-fn incarnation(known: &Known, chance: &mut Chance) -> Incarnation {
+fn incarnation(known: &MemberState, chance: &mut SimRng) -> Incarnation {
     if chance.happens(800) { known.spec_incarnation } else { Incarnation(chance.bits()) }
 }
 
-fn full_host(known: &Known, chance: &mut Chance) -> HostStatus {
+fn full_host(known: &MemberState, chance: &mut SimRng) -> HostStatus {
     HostStatus { local: full_labels(known, chance), reported: full_labels(known, chance) }
 }
 
-fn full_labels(known: &Known, chance: &mut Chance) -> LabelSet {
+fn full_labels(known: &MemberState, chance: &mut SimRng) -> LabelSet {
     LabelSet::default().replaced(&labels(chance), known.wall).expect("no more than there may be")
 }
 
 /// Returns the maximum number of labels of one owner, each of maximum length.
-pub(super) fn labels(chance: &mut Chance) -> BTreeMap<LabelKey, LabelValue> {
+pub(super) fn labels(chance: &mut SimRng) -> BTreeMap<LabelKey, LabelValue> {
     let family = chance.below(1_000_000);
     let label = |number: usize| {
         let key = format!("k{number:02}-{family:06}-");
@@ -168,7 +168,7 @@ fn provider_of(name: &Name, is_big: bool) -> ProviderStatus {
 }
 
 /// Returns record sets that fill one provider's report.
-fn records(chance: &mut Chance) -> Vec<RecordStatus> {
+fn records(chance: &mut SimRng) -> Vec<RecordStatus> {
     let zone = DomainName::parse("example.org").expect("a zone");
     let family = chance.below(1_000);
     let record = |number: usize| RecordStatus {

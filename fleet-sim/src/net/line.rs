@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use linecamp_model::{DialId, KeyFingerprint, SessionId, Text, WallTime};
 
-use crate::chance::{Chance, Purpose};
 use crate::clock::Clock;
 use crate::line::{Line, Profile};
+use crate::sim_rng::{Purpose, SimRng};
 use crate::transport::{NodeId, Traffic};
 
 /// Bytes of the first packet of a dial, headers included: QUIC pads it (RFC 9000, 14.1).
@@ -54,7 +54,7 @@ pub(super) struct NodeLine {
     pub(super) past: Option<(DialId, SessionId)>,
     node: NodeId,
     line: Line,
-    chance: Chance,
+    chance: SimRng,
 }
 
 impl NodeLine {
@@ -75,7 +75,7 @@ impl NodeLine {
             past: None,
             node,
             line: profile.line(),
-            chance: Chance::of(seed, Purpose::Line, node as u64),
+            chance: SimRng::of(seed, Purpose::Line, node as u64),
         }
     }
 

@@ -20,9 +20,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::network::{Path, SimNetwork};
-use crate::chance::{Chance, Purpose};
 use crate::clock::Clock;
 use crate::line::Profile;
+use crate::sim_rng::{Purpose, SimRng};
 use crate::transport::{Arrival, NodeId, Traffic, Transport};
 
 /// Duplicated datagrams, per thousand.
@@ -83,7 +83,7 @@ struct SiteEnd {
     random: RandomSource,
     clock: Arc<MachineClock>,
     key: Arc<SiteKey>,
-    papers: Credentials,
+    credentials: Credentials,
     /// Counts the starts of the daemon.
     boot: u32,
     rebinds: u16,
@@ -123,7 +123,7 @@ impl Links {
     /// # Panics
     /// If called outside a tokio runtime.
     pub(super) fn new(seed: u64, began: Instant) -> Self {
-        let server_random = RandomSource::seeded(Chance::of(seed, Purpose::Wire, u64::MAX).bytes());
+        let server_random = RandomSource::seeded(SimRng::of(seed, Purpose::Wire, u64::MAX).bytes());
         let made_at = Clock { ahead_millis: -i64::try_from(AUTHORITY_AGE.as_millis()).unwrap_or(0) };
         let made_at = made_at.wall(Duration::ZERO);
         let authority = Authority::generate(&[], made_at, server_random.clone()).expect("an authority needs no disk");
@@ -181,7 +181,14 @@ impl Links {
         self.arrived.push_back(Arrival::AtServer(id, event));
     }
 
-    fn put_on_line(&mut self, node: NodeId, profile: Profile, clock: Clock, key: Arc<SiteKey>, papers: Credentials) {
+    fn put_on_line(
+        &mut self,
+        node: NodeId,
+        profile: Profile,
+        clock: Clock,
+        key: Arc<SiteKey>,
+        credentials: Credentials,
+    ) {
         let line = profile.line();
         let path = Path {
             latency: line.latency,
@@ -192,14 +199,14 @@ impl Links {
         };
         let address = address_of(node);
         self.network.set_path(address, path);
-        let seed = Chance::of(self.seed, Purpose::Wire, node as u64).bytes();
+        let seed = SimRng::of(self.seed, Purpose::Wire, node as u64).bytes();
         self.sites.push(SiteEnd {
             profile,
             address,
             random: RandomSource::seeded(seed),
             clock: MachineClock::new(self.began, clock),
             key,
-            papers,
+            credentials,
             boot: 0,
             rebinds: 0,
             dials_arrived: 0,
@@ -223,19 +230,19 @@ impl Links {
 
 impl Transport for Links {
     fn add_node(&mut self, node: NodeId, profile: Profile, clock: Clock) -> KeyFingerprint {
-        let random = RandomSource::seeded(Chance::of(self.seed, Purpose::Key, node as u64).bytes());
+        let random = RandomSource::seeded(SimRng::of(self.seed, Purpose::Key, node as u64).bytes());
         let key = Arc::new(SiteKey::generate(&random).expect("a key needs no disk"));
         let fingerprint = key.fingerprint();
-        let papers = Credentials::Joining(Arc::clone(&key), self.authority.pin());
+        let credentials = Credentials::Joining(Arc::clone(&key), self.authority.pin());
         self.of_key.insert(fingerprint, node);
-        self.put_on_line(node, profile, clock, key, papers);
+        self.put_on_line(node, profile, clock, key, credentials);
         fingerprint
     }
 
     fn copy_node(&mut self, node: NodeId, original: NodeId, clock: Clock) {
         let of = &self.sites[original];
-        let (profile, key, papers) = (of.profile, Arc::clone(&of.key), of.papers.clone());
-        self.put_on_line(node, profile, clock, key, papers);
+        let (profile, key, credentials) = (of.profile, Arc::clone(&of.key), of.credentials.clone());
+        self.put_on_line(node, profile, clock, key, credentials);
     }
 
     fn pin(&self) -> Pin {
@@ -289,7 +296,7 @@ impl Transport for Links {
     }
 
     fn dial(&mut self, node: NodeId, dial: &Dial) {
-        self.order(node, Order::Dial(dial.clone(), self.sites[node].papers.clone()));
+        self.order(node, Order::Dial(dial.clone(), self.sites[node].credentials.clone()));
     }
 
     fn send_to_server(&mut self, node: NodeId, dial: DialId, message: &FromSite, _bytes: &[u8]) {
@@ -305,15 +312,15 @@ impl Transport for Links {
         let site = &mut self.sites[node];
         let key = Arc::clone(&site.key);
         let made = linecamp_transport::SiteIdentity::in_memory(key, grant, &servers);
-        let papers = Credentials::Member(Arc::new(made.map_err(|error| Text::lossy(&error.to_string()))?));
-        let identity = papers.identity().ok_or_else(|| Text::lossy("a member without an identity"))?;
-        site.papers = papers;
+        let credentials = Credentials::Member(Arc::new(made.map_err(|error| Text::lossy(&error.to_string()))?));
+        let identity = credentials.identity().ok_or_else(|| Text::lossy("a member without an identity"))?;
+        site.credentials = credentials;
         Ok(identity)
     }
 
     fn forget_identity(&mut self, node: NodeId) {
         let site = &mut self.sites[node];
-        site.papers = Credentials::Joining(Arc::clone(&site.key), self.authority.pin());
+        site.credentials = Credentials::Joining(Arc::clone(&site.key), self.authority.pin());
     }
 
     fn send_to_site(&mut self, session: SessionId, message: &FromServer, _bytes: &[u8]) {
@@ -391,8 +398,8 @@ async fn carry_out(
         let report = tokio::select! {
             biased;
             order = orders.recv() => match order {
-                Some(Order::Dial(dial, papers)) => {
-                    link.dial(dial, papers);
+                Some(Order::Dial(dial, credentials)) => {
+                    link.dial(dial, credentials);
                     None
                 }
                 Some(Order::Send(dial, message)) => link.send(dial, &message),

@@ -60,7 +60,7 @@ struct ServerEnd {
 struct SiteEnd {
     address: SocketAddr,
     random: RandomSource,
-    papers: Credentials,
+    credentials: Credentials,
     talks: bool,
     task: JoinHandle<()>,
 }
@@ -113,7 +113,7 @@ impl World {
             world.sites.push(SiteEnd {
                 address: site_address(number),
                 random,
-                papers: Credentials::Member(Arc::new(identity)),
+                credentials: Credentials::Member(Arc::new(identity)),
                 talks: true,
                 task: tokio::spawn(async {}),
             });
@@ -156,7 +156,7 @@ impl World {
         let link = LinkDriver::bind(LinkSettings::default(), platform).unwrap();
         let log = self.log(number);
         let site = &mut self.sites[place];
-        site.task = tokio::spawn(live(link, site.papers.clone(), site.talks, Rng::new(number.into()), log));
+        site.task = tokio::spawn(live(link, site.credentials.clone(), site.talks, Rng::new(number.into()), log));
     }
 
     fn crash_site(&mut self, number: u8) {
@@ -192,11 +192,17 @@ async fn answer(
 }
 
 /// A site that dials, sends messages periodically, and redials after a loss.
-async fn live(mut link: LinkDriver, papers: Credentials, talks: bool, mut rng: Rng, log: impl Fn(&dyn fmt::Display)) {
-    let Credentials::Member(identity) = &papers else { panic!("these sites have joined") };
+async fn live(
+    mut link: LinkDriver,
+    credentials: Credentials,
+    talks: bool,
+    mut rng: Rng,
+    log: impl Fn(&dyn fmt::Display),
+) {
+    let Credentials::Member(identity) = &credentials else { panic!("these sites have joined") };
     let server = identity.servers()[0].clone();
     for dial in (1..).map(DialId) {
-        link.dial(Dial { dial, server: server.clone(), purpose: Purpose::Link }, papers.clone());
+        link.dial(Dial { dial, server: server.clone(), purpose: Purpose::Link }, credentials.clone());
         let mut next_word = None;
         loop {
             let word = async {

@@ -140,11 +140,11 @@ fn violations() -> Vec<Violation> {
 }
 
 fn samples() -> Vec<Sample> {
-    let mut chance = Chance(42);
+    let mut chance = SimRng(42);
     (0..=4_320_u32).map(|number| sample(f64::from(number) * STEP, &mut chance)).collect()
 }
 
-fn sample(at_seconds: f64, chance: &mut Chance) -> Sample {
+fn sample(at_seconds: f64, chance: &mut SimRng) -> Sample {
     let days = at_seconds / DAY;
     let is_within = |from: f64, hours: f64| days >= from && days < from + hours / 24.0;
     let flapping = chance.below(6) + u32::from(is_within(10.0, 30.0)) * (14 + chance.below(12));
@@ -176,7 +176,7 @@ fn sample(at_seconds: f64, chance: &mut Chance) -> Sample {
 
 /// Sites come back with jitter, most of them soon; those whose first dial was lost come back in a second wave.
 fn storm(what: &str, at_seconds: f64, lost: u32, spread: f64) -> Storm {
-    let mut chance = Chance(u64::from(lost));
+    let mut chance = SimRng(u64::from(lost));
     let wave = |second: f64, middle: f64, width: f64| (-((second - middle) / width).powi(2)).exp();
     let density =
         |second: f64| wave(second, spread * 0.3, spread * 0.22) + 0.3 * wave(second, spread * 1.3, spread * 0.2);
@@ -225,9 +225,9 @@ fn slowest() -> Vec<SlowSite> {
 }
 
 /// A generator good enough for sample plots (xorshift64).
-struct Chance(u64);
+struct SimRng(u64);
 
-impl Chance {
+impl SimRng {
     fn below(&mut self, end: u32) -> u32 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

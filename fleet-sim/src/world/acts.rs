@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::End;
 use super::node::Node;
-use super::{FaultEnd, Part, SimEvent, World};
+use super::{FaultEnd, RunPhase, SimEvent, World};
 use crate::act_kind::{ActKind, Table};
-use crate::chance::{Chance, Purpose};
 use crate::clock::Clock;
 use crate::disk::DiskFault;
 use crate::plan::Act;
+use crate::sim_rng::{Purpose, SimRng};
 use crate::transport::{NodeId, Transport};
 
 /// Slowdown factor of a slow server.
@@ -131,7 +131,7 @@ impl<C: Transport> World<C> {
         self.counters.net_parts();
         let share = u64::from(act.site);
         for node in 0..self.plan.site_slots.len() {
-            if Chance::of(act.draw, Purpose::Partition, node as u64).below(1_000) < share {
+            if SimRng::of(act.draw, Purpose::Partition, node as u64).below(1_000) < share {
                 self.cut(node, (true, true), act.lasts);
             }
         }
@@ -265,7 +265,7 @@ impl<C: Transport> World<C> {
     /// Ends all faults: restores every line and starts everything that was off.
     pub(super) fn end_all_faults(&mut self) {
         self.note(None, "all well", &[], || "all faults stop".to_owned());
-        self.part = Part::Settling { until: self.elapsed + self.scenario.settle };
+        self.part = RunPhase::Settling { until: self.elapsed + self.scenario.settle };
         self.server.fuse = None;
         self.end_fault(FaultEnd::ServerDiskTrouble);
         self.end_fault(FaultEnd::ServerSlow);

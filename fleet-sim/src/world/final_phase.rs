@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use linecamp_core::{Fleet, QUARANTINE, SavedFleet, Site};
 
-use super::{Part, QUIET, SimEvent, World};
+use super::{QUIET, RunPhase, SimEvent, World};
 use crate::check::{Settling, unsettled};
 use crate::counters::Counts;
 use crate::disk::DiskFault;
@@ -23,7 +23,7 @@ const STILL: u32 = 90;
 impl<C: Transport> World<C> {
     /// Checks whether everything agrees.
     pub(super) fn look(&mut self) {
-        let Part::Settling { until } = self.part else { return };
+        let RunPhase::Settling { until } = self.part else { return };
         let late: Vec<_> = self.late().collect();
         let after = self.elapsed.saturating_sub(self.plan.ends_at);
         for node in 0..self.nodes.len() {
@@ -48,7 +48,7 @@ impl<C: Transport> World<C> {
                     dns.begin_quiet();
                 }
                 self.renewed.clear();
-                self.part = Part::Quiet;
+                self.part = RunPhase::Quiet;
                 self.after(QUIET, SimEvent::QuietOver);
             }
             Some((node, why)) if until <= self.elapsed => {
@@ -122,7 +122,7 @@ impl<C: Transport> World<C> {
                 }
             }
         }
-        self.part = Part::FaultEnd;
+        self.part = RunPhase::FaultEnd;
     }
 
     /// Starts a server and daemons from the disks of the running ones, and compares them.
@@ -168,7 +168,7 @@ impl<C: Transport> World<C> {
             Counts { links, converged: fleet.view().converged_count() }
         });
         self.counters.sample(self.elapsed, counts, traffic);
-        if self.part != Part::FaultEnd {
+        if self.part != RunPhase::FaultEnd {
             let each = self.counters.sample_each();
             self.after(each, SimEvent::Sample);
         }

@@ -16,9 +16,9 @@ use linecamp_proto::VERSIONS;
 
 use super::{End, SERVER, SimEvent, World, name, text};
 use crate::act_kind::ActKind;
-use crate::chance::{Chance, Purpose};
-use crate::hostile_messages::{self, Known};
+use crate::hostile_messages::{self, MemberState};
 use crate::plan::Act;
+use crate::sim_rng::{Purpose, SimRng};
 use crate::transport::{NodeId, Transport};
 
 /// Messages per turn: a quarter of what the production driver queues for the link.
@@ -39,8 +39,8 @@ const REDIAL_MAX: Duration = Duration::from_secs(30);
 /// A hostile member.
 #[derive(Debug)]
 pub(super) struct Hostile {
-    known: Known,
-    chance: Chance,
+    known: MemberState,
+    chance: SimRng,
     /// The pending or successful dial.
     dial: Option<DialId>,
     last_dial: DialId,
@@ -62,9 +62,9 @@ pub(super) struct Hostile {
 impl<C: Transport> World<C> {
     /// Replaces a site's daemon with a hostile member.
     pub(super) fn make_hostile(&mut self, number: NodeId) {
-        let mut chance = Chance::of(self.seed, Purpose::Hostile, number as u64);
+        let mut chance = SimRng::of(self.seed, Purpose::Hostile, number as u64);
         let node = &mut self.nodes[number];
-        let known = Known {
+        let known = MemberState {
             site: SiteId::from_bytes(chance.bytes()),
             gateway: HostId::from_bytes(chance.bytes()),
             run: RunId::from_bytes(chance.bytes()),
@@ -108,7 +108,7 @@ impl<C: Transport> World<C> {
     /// Performs an act on a hostile member. Faults of daemons and their disks do not apply to it.
     pub(super) fn act_on_hostile(&mut self, number: NodeId, act: Act) {
         let Some(hostile) = self.nodes[number].hostile.as_deref_mut() else { return };
-        let mut chance = Chance::of(act.draw, Purpose::Hostile, u64::from(act.site));
+        let mut chance = SimRng::of(act.draw, Purpose::Hostile, u64::from(act.site));
         match act.kind {
             ActKind::LieGreeting => {
                 hostile.greeting = Some(hostile_messages::wild_greeting(&mut hostile.known, &mut chance))
@@ -179,10 +179,10 @@ impl<C: Transport> World<C> {
             return;
         }
         let first = match (&node.identity, &node.join) {
-            (None, Some(wish)) => FromSite::Join(JoinRequest {
+            (None, Some(pending_join)) => FromSite::Join(JoinRequest {
                 versions: VERSIONS,
-                token: wish.token.id,
-                secret: wish.token.secret,
+                token: pending_join.token.id,
+                secret: pending_join.token.secret,
                 name: name(node.name.as_str()),
                 daemon_version: text("0.1.0"),
             }),

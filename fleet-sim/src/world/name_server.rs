@@ -10,15 +10,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use linecamp_core::testing::{Mood, NameServer, Sets};
+use linecamp_core::testing::{NameServer, NameServerFault, Sets};
 use linecamp_model::{
     CallId, Claim, DomainName, OwnerId, ProviderReply, ProviderRequest, RecordKey, RecordSet, RecordType, SiteId, Ttl,
 };
 
-use super::{FaultEnd, Part, SimEvent, World};
+use super::{FaultEnd, RunPhase, SimEvent, World};
 use crate::act_kind::ActKind;
-use crate::chance::{Chance, Purpose};
 use crate::plan::{Act, SiteSlot};
+use crate::sim_rng::{Purpose, SimRng};
 use crate::transport::{NodeId, Transport};
 
 /// The zone of all providers.
@@ -41,11 +41,11 @@ pub(super) struct Dns {
     seed: u64,
     /// Whether it may answer with outdated records.
     is_late: bool,
-    trouble: Option<Mood>,
+    outage: Option<NameServerFault>,
     /// Counts the faults, so that the end of one does not end a later one.
-    troubles: u64,
+    outages: u64,
     calls: BTreeMap<NodeId, Vec<(CallId, ProviderRequest)>>,
-    chances: BTreeMap<NodeId, Chance>,
+    chances: BTreeMap<NodeId, SimRng>,
     /// The number of lookups when the quiet part started.
     looks: u64,
 }
@@ -54,9 +54,9 @@ impl Dns {
     /// Creates a name server with records of others, some of them under names that sites will want.
     pub(super) fn new(seed: u64, site_slots: &[SiteSlot]) -> Self {
         let mut server = NameServer::new(&[ZONE]);
-        let mut chance = Chance::of(seed, Purpose::NameServer, u64::MAX);
+        let mut chance = SimRng::of(seed, Purpose::NameServer, u64::MAX);
         server.atomic = chance.happens(500);
-        server.lists_zones = chance.happens(500);
+        server.can_list_records = chance.happens(500);
         let is_late = chance.happens(250);
         server.plant(ZONE, ZONE, "MX", &["10 mail.camp.example"]);
         server.plant(ZONE, &format!("www.{ZONE}"), "A", &["198.51.100.1"]);
@@ -70,8 +70,8 @@ impl Dns {
             server,
             seed,
             is_late,
-            trouble: None,
-            troubles: 0,
+            outage: None,
+            outages: 0,
             calls: BTreeMap::new(),
             chances: BTreeMap::new(),
             looks: 0,
@@ -83,9 +83,9 @@ impl Dns {
         &self.server.zones()[&zone]
     }
 
-    fn chance(&mut self, node: NodeId) -> &mut Chance {
+    fn chance(&mut self, node: NodeId) -> &mut SimRng {
         let seed = self.seed;
-        self.chances.entry(node).or_insert_with(|| Chance::of(seed, Purpose::NameServer, node as u64))
+        self.chances.entry(node).or_insert_with(|| SimRng::of(seed, Purpose::NameServer, node as u64))
     }
 
     /// Starts the quiet part: nothing may be written, and sites with records keep checking them.
@@ -174,8 +174,8 @@ impl<C: Transport> World<C> {
     fn ask_name_server(&mut self, node: NodeId, request: &ProviderRequest) -> Option<ProviderReply> {
         let id = self.site_of(node)?;
         let dns = self.dns.as_mut()?;
-        let is_troubled = dns.trouble.is_some() && dns.chance(node).happens(TROUBLED);
-        dns.server.mood = dns.trouble.filter(|_| is_troubled).unwrap_or_default();
+        let is_troubled = dns.outage.is_some() && dns.chance(node).happens(TROUBLED);
+        dns.server.fault = dns.outage.filter(|_| is_troubled).unwrap_or_default();
         if dns.server.is_stale {
             self.watch.allow_damaged_records(id);
         }
@@ -184,7 +184,7 @@ impl<C: Transport> World<C> {
         if !writes.is_empty() {
             self.watch.zone_written((node, id), &writes, dns.zone());
             self.trace.note(self.elapsed, Some(node), "records", &[writes.len() as u64]);
-            if self.part == Part::Quiet {
+            if self.part == RunPhase::Quiet {
                 let what = format!("a site wrote {writes:?} though nothing had happened");
                 self.watch.find("quiet", [node], what);
             }
@@ -199,25 +199,25 @@ impl<C: Transport> World<C> {
         match act.kind {
             ActKind::DnsDrift => return self.drift(act.draw),
             ActKind::DnsStale => dns.server.is_stale = dns.is_late,
-            ActKind::DnsAway => dns.trouble = Some(Mood::Away),
-            ActKind::DnsBusy => dns.trouble = Some(Mood::Busy(patience)),
-            ActKind::DnsMute => dns.trouble = Some(Mood::Mute),
-            ActKind::DnsHalfDone => dns.trouble = Some(Mood::HalfDone),
-            ActKind::DnsLocked => dns.trouble = Some(Mood::Locked),
+            ActKind::DnsAway => dns.outage = Some(NameServerFault::Away),
+            ActKind::DnsBusy => dns.outage = Some(NameServerFault::Busy(patience)),
+            ActKind::DnsMute => dns.outage = Some(NameServerFault::Mute),
+            ActKind::DnsHalfDone => dns.outage = Some(NameServerFault::HalfDone),
+            ActKind::DnsLocked => dns.outage = Some(NameServerFault::Locked),
             _ => return,
         }
         if act.kind == ActKind::DnsStale {
             return self.after(act.lasts, SimEvent::FaultEnd(FaultEnd::DnsStale));
         }
-        dns.troubles += 1;
-        let number = dns.troubles;
+        dns.outages += 1;
+        let number = dns.outages;
         self.after(act.lasts, SimEvent::FaultEnd(FaultEnd::DnsTrouble(number)));
     }
 
     /// Ends the fault with this number, unless another one started since.
     pub(super) fn end_trouble(&mut self, number: u64) {
-        if let Some(dns) = self.dns.as_mut().filter(|dns| dns.troubles == number) {
-            dns.trouble = None;
+        if let Some(dns) = self.dns.as_mut().filter(|dns| dns.outages == number) {
+            dns.outage = None;
         }
     }
 
@@ -231,7 +231,7 @@ impl<C: Transport> World<C> {
     pub(super) fn heal_name_server(&mut self) {
         self.end_staleness();
         if let Some(dns) = &mut self.dns {
-            dns.trouble = None;
+            dns.outage = None;
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use linecamp_core::{
-    DropIns, Fact, JoinWish, LinkEvent, LossReason, SavedSite, Site, SiteConfig, SiteIdentity, SiteOutput,
+    DropIns, Fact, LinkEvent, LossReason, PendingJoin, SavedSite, Site, SiteConfig, SiteIdentity, SiteOutput,
 };
 use linecamp_model::{
     CommandId, DialId, FromSite, IdentityGrant, JoinToken, KeyFingerprint, LabelKey, LabelValue, Level, Name, Now,
@@ -16,11 +16,11 @@ use linecamp_proto::{VERSIONS, decode_from_site, encode_from_site};
 
 use super::hostile::Hostile;
 use super::{End, FaultEnd, SERVER, SimEvent, World, name, text};
-use crate::chance::{Chance, Purpose};
 use crate::check::{Watch, stored_local_label};
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::line::Profile;
+use crate::sim_rng::{Purpose, SimRng};
 use crate::transport::{NodeId, Transport};
 
 /// A machine at a site.
@@ -36,7 +36,7 @@ pub(super) struct Node {
     /// Replaces the daemon if the site is a hostile member.
     pub(super) hostile: Option<Box<Hostile>>,
     pub(super) identity: Option<SiteIdentity>,
-    pub(super) join: Option<JoinWish>,
+    pub(super) join: Option<PendingJoin>,
     pub(super) disk: Disk<SiteChange>,
     pub(super) clock: Clock,
     /// Counts the daemon's starts; requests of earlier ones are void.
@@ -46,7 +46,7 @@ pub(super) struct Node {
     /// How long it stays off after that.
     pub(super) off_for: Duration,
     pub(super) wake_at: Option<Duration>,
-    pub(super) chance: Chance,
+    pub(super) chance: SimRng,
     pub(super) facts: BTreeMap<LabelKey, LabelValue>,
     /// Providers in its own configuration.
     pub(super) providers: Vec<ProviderSpec>,
@@ -68,14 +68,14 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) fn new(number: NodeId, seed: u64, profile: Profile, key: KeyFingerprint, token: JoinToken) -> Self {
-        let mut chance = Chance::of(seed, Purpose::Machine, number as u64);
+        let mut chance = SimRng::of(seed, Purpose::Machine, number as u64);
         let name = name(&format!("site-{number:04}"));
         let fact =
             |key: &str, value: &str| (LabelKey::parse(key).expect("a key"), LabelValue::parse(value).expect("a value"));
         let cpus = (2 << chance.below(4)).to_string();
         let facts = BTreeMap::from([fact("os", "linux"), fact("cpus", &cpus), fact("line", profile.as_str())]);
         Self {
-            join: Some(JoinWish { token, name: name.clone() }),
+            join: Some(PendingJoin { token, name: name.clone() }),
             name,
             profile,
             key,

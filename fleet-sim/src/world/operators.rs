@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use linecamp_core::{Edit, EnvironmentEdit, FleetCommand, Force, JoinWish, NewToken, SiteCommand, SiteRef, Subject};
+use linecamp_core::{Edit, EnvironmentEdit, FleetCommand, Force, NewToken, PendingJoin, SiteCommand, SiteRef, Subject};
 use linecamp_model::{Actor, LabelKey, LabelPatch, LabelValue, Level, Phase, Text};
 
 use super::End;
@@ -75,7 +75,7 @@ impl<C: Transport> World<C> {
         let of = &mut self.nodes[node];
         if let Some(End::Refused(_)) = of.end {
             of.end = None;
-            of.join = Some(JoinWish { token, name: of.name.clone() });
+            of.join = Some(PendingJoin { token, name: of.name.clone() });
             // The server answers within milliseconds; people take longer.
             let boot = of.boot;
             self.after(Duration::from_secs(5), super::SimEvent::FaultEnd(super::FaultEnd::Off(node, boot)));

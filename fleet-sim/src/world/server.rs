@@ -6,11 +6,11 @@ use linecamp_core::{Fleet, FleetCommand, FleetConfig, FleetOutput, SavedFleet, S
 use linecamp_model::{Actor, CommandId, FleetChange, FromServer, Now, SessionId, SiteId, WriteId};
 use linecamp_proto::{VERSIONS, decode_from_server, encode_from_server};
 
-use super::{FaultEnd, Part, SimEvent, World};
-use crate::chance::{Chance, Purpose};
+use super::{FaultEnd, RunPhase, SimEvent, World};
 use crate::check::{Promise, Slot};
 use crate::clock::Clock;
 use crate::disk::{Disk, DiskFault};
+use crate::sim_rng::{Purpose, SimRng};
 use crate::transport::{NodeId, Transport};
 
 /// The machine that the server runs on.
@@ -26,7 +26,7 @@ pub(super) struct Server {
     /// How long it stays off after that.
     pub(super) off_for: Duration,
     wake_at: Option<Duration>,
-    pub(super) chance: Chance,
+    pub(super) chance: SimRng,
     next_command: CommandId,
     certificate_life: Duration,
 }
@@ -41,7 +41,7 @@ impl Server {
             fuse: None,
             off_for: Duration::ZERO,
             wake_at: None,
-            chance: Chance::of(seed, Purpose::Server, 0),
+            chance: SimRng::of(seed, Purpose::Server, 0),
             next_command: CommandId(1),
             certificate_life,
         }
@@ -359,7 +359,7 @@ impl<C: Transport> World<C> {
             self.watch.server_holds(change);
         }
         self.watch.check_server_disk(&self.server.disk);
-        if self.part == Part::Quiet {
+        if self.part == RunPhase::Quiet {
             self.check_quiet_server(changes);
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use linecamp_core::{
-    Dial, Fact, Facts, JoinWish, LinkEvent, LossReason, Purpose, Rng, SavedSite, Site, SiteConfig,
+    Dial, Fact, Facts, LinkEvent, LossReason, PendingJoin, Purpose, Rng, SavedSite, Site, SiteConfig,
     SiteIdentity as CoreIdentity, SiteOutput,
 };
 use linecamp_model::limits::FRAME_BYTES_MAX;
@@ -115,7 +115,7 @@ impl Member {
             run: RunId::from_bytes(rng.next_u64().to_le_bytes()),
             servers: start.target.servers.clone(),
             labels: BTreeMap::new(),
-            join: Some(JoinWish { token: start.target.token.clone(), name: Name::parse(&start.name)? }),
+            join: Some(PendingJoin { token: start.target.token.clone(), name: Name::parse(&start.name)? }),
             providers: Vec::new(),
         };
         let clock = Clock::start();

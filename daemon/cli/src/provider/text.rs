@@ -151,12 +151,12 @@ mod tests {
     #[test]
     fn providers_are_listed_shown_and_removed() {
         let all = ProviderView { sites: String::new(), failed_count: 0, ..provider() };
-        let leaving = ProviderView { withdraw: true, ..all.clone() };
+        let withdrawing = ProviderView { withdraw: true, ..all.clone() };
         let mut kept = provider();
         kept.settings.allow_deletes = false;
         let unused = ProviderView { site_count: 0, ..provider() };
         let parts = [
-            list(&[provider(), all, leaving], &plain()),
+            list(&[provider(), all, withdrawing], &plain()),
             show(&provider(), &plain()),
             [(provider(), false), (kept, false), (provider(), true), (unused, false)]
                 .iter()

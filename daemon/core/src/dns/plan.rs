@@ -115,8 +115,8 @@ fn steps(
     unobserved: &BTreeSet<RecordKey>,
     input: &PlanInput<'_>,
 ) -> Vec<Vec<RecordChange>> {
-    let changes_max = usize::try_from(input.capabilities.changes_max).unwrap_or(usize::MAX);
-    if !input.capabilities.atomic || changes_max < 2 {
+    let max_batch_size = usize::try_from(input.capabilities.max_batch_size).unwrap_or(usize::MAX);
+    if !input.capabilities.atomic || max_batch_size < 2 {
         return units.into_iter().flat_map(|(_, unit)| unit).map(|change| vec![change]).collect();
     }
     let mut steps: Vec<Vec<RecordChange>> = Vec::new();
@@ -124,7 +124,7 @@ fn steps(
     for (key, unit) in units {
         let is_alone = input.one_change_per_call || unobserved.contains(&key);
         match steps.last_mut() {
-            Some(last) if is_open && !is_alone && last.len() + unit.len() <= changes_max => last.extend(unit),
+            Some(last) if is_open && !is_alone && last.len() + unit.len() <= max_batch_size => last.extend(unit),
             _ => steps.push(unit),
         }
         is_open = !is_alone;

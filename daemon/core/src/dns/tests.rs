@@ -89,11 +89,11 @@ impl Keeper {
     }
 
     /// Runs one round and stops after a number of changes, as a crash would.
-    fn round(&mut self, changes_max: usize) -> Plan {
+    fn round(&mut self, max_batch_size: usize) -> Plan {
         let plan = self.plan();
         self.owned.extend(plan.notes.clone());
         plan.forget.iter().for_each(|key| drop(self.owned.remove(key)));
-        for changes in plan.steps.iter().take(changes_max) {
+        for changes in plan.steps.iter().take(max_batch_size) {
             let request = DnsRequest::Apply { zone: name(ZONE), key: Text::default(), changes: changes.clone() };
             let request = ProviderRequest::Dns(request);
             assert_eq!(self.server.answer(&request), ProviderReply::Dns(DnsReply::Applied), "{changes:?}");
@@ -188,7 +188,7 @@ fn a_name_is_taken_over_only_by_explicit_wish() {
     keeper.owned.insert(desired.key.clone(), note);
     keeper.settle();
     assert_eq!(keeper.server.zone(ZONE)[&desired.key], desired);
-    assert_eq!(keeper.owned[&desired.key].state, Ownership::Owned, "the wish is fulfilled once");
+    assert_eq!(keeper.owned[&desired.key].state, Ownership::Owned, "it is adopted once");
     keeper.server.plant(ZONE, "_linecamp-a.gw.example.org", "TXT", &[&other]);
     keeper.settle();
     assert_eq!(keeper.state(&desired.key).0, RecordState::Conflict, "and not for ever");
@@ -317,9 +317,9 @@ proptest! {
         }
         let planted = keeper.server.zone(ZONE);
         let mut crashes = crashes.into_iter();
-        for wish in wishes {
+        for desired_set in wishes {
             let mut desired = DesiredRecords::default();
-            for (n, rtype, v) in wish {
+            for (n, rtype, v) in desired_set {
                 let set = set(names[n.min(2)], types[rtype], &[&value(rtype, v)]);
                 desired.sets.insert(set.key.clone(), set);
             }

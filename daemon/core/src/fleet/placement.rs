@@ -113,7 +113,7 @@ pub(super) fn assignment(state: &FleetState, site: SiteId) -> Vec<FleetChange> {
     changes
 }
 
-/// Returns how many more providers a site has room for, counting its own as last reported and those that are leaving.
+/// Returns how many more providers a site has room for, counting its own as last reported and withdrawing ones.
 pub(super) fn room_for_providers(record: &SiteRecord) -> usize {
     let own = record.providers().filter(|status| status.is_local).count();
     PROVIDERS_PER_SITE_MAX.saturating_sub(provider_specs(record).count() + own)
@@ -132,7 +132,7 @@ pub(super) fn provider_specs(record: &SiteRecord) -> impl Iterator<Item = (Provi
     })
 }
 
-/// Whether a site has confirmed that nothing is left of a leaving provider. Failures of other providers do not matter.
+/// Whether a site has confirmed that nothing is left of a withdrawing provider, whatever the state of the others.
 fn has_left(record: &SiteRecord, incarnation: Incarnation, id: ProviderId) -> bool {
     let requested_at = record.spec.generation(DocumentKey::Provider(id));
     match record.providers().find(|status| ProviderId::of(&status.name) == id) {

@@ -71,14 +71,14 @@ pub struct SiteConfig {
     /// Labels from the environment: overridden by drop-in files and by labels set by hand.
     pub labels: BTreeMap<Level, BTreeMap<LabelKey, LabelValue>>,
     /// The join request, if the site has no identity yet.
-    pub join: Option<JoinWish>,
+    pub join: Option<PendingJoin>,
     /// Providers from the site's own configuration. They override providers of the same name from the server.
     pub providers: Vec<ProviderSpec>,
 }
 
 /// The parameters of a join.
 #[derive(Clone, Debug)]
-pub struct JoinWish {
+pub struct PendingJoin {
     /// The join token.
     pub token: JoinToken,
     /// The requested site name.

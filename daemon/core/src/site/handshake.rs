@@ -17,11 +17,11 @@ pub(super) fn first_message(
 ) -> FromSite {
     let origin = state.origin.unwrap_or_default();
     match (purpose, &config.join) {
-        (Purpose::Join, Some(wish)) => FromSite::Join(JoinRequest {
+        (Purpose::Join, Some(pending_join)) => FromSite::Join(JoinRequest {
             versions: config.versions,
-            token: wish.token.id,
-            secret: wish.token.secret,
-            name: wish.name.clone(),
+            token: pending_join.token.id,
+            secret: pending_join.token.secret,
+            name: pending_join.name.clone(),
             daemon_version: config.daemon_version.clone(),
         }),
         (Purpose::Join | Purpose::Link, _) => FromSite::Hello(Hello {

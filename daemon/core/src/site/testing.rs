@@ -7,7 +7,7 @@ use linecamp_model::{
     ServerAddress, SessionId, SiteId, SiteOrigin, Text, TokenId, VersionRange, WallTime, Welcome,
 };
 
-use super::config::{JoinWish, SiteConfig};
+use super::config::{PendingJoin, SiteConfig};
 use super::effects::Effects;
 use super::labels::LabelLayer;
 use super::output::SiteOutput;
@@ -40,7 +40,7 @@ pub(super) fn config(servers: Vec<ServerAddress>, can_join: bool) -> SiteConfig 
         run: RunId::from_bytes([4; 8]),
         servers,
         labels: LabelLayer::new(),
-        join: can_join.then(|| JoinWish { token, name: Name::parse("site").expect("a name") }),
+        join: can_join.then(|| PendingJoin { token, name: Name::parse("site").expect("a name") }),
         providers: Vec::new(),
     }
 }

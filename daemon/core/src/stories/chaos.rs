@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use linecamp_model::{Generation, Level, Phase};
 
-use crate::testing::{DiskMood, Pair, patch, site_ref};
+use crate::testing::{DiskFault, Pair, patch, site_ref};
 use crate::{FleetCommand, Rng, SiteCommand, Subject};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -32,14 +32,14 @@ impl Chaos {
     fn act(&mut self) {
         match self.below(16) {
             0..=3 => self.assign(),
-            4..=5 => self.set_on_the_spot(),
+            4..=5 => self.set_locally(),
             6 => self.pair.cut(0),
             7..=8 => self.pair.heal(0),
             9 => self.pair.crash_site(),
             10 => self.pair.crash_fleet(),
             11 => self.transition(),
-            12 => self.pair.nodes[0].disk_mood = if self.below(2) == 0 { DiskMood::Full } else { DiskMood::Well },
-            13 => self.pair.fleet_disk_mood = if self.below(2) == 0 { DiskMood::Full } else { DiskMood::Well },
+            12 => self.pair.nodes[0].disk_fault = if self.below(2) == 0 { DiskFault::Full } else { DiskFault::Well },
+            13 => self.pair.fleet_disk_fault = if self.below(2) == 0 { DiskFault::Full } else { DiskFault::Well },
             _ => {
                 let wait = Duration::from_millis(self.below(100_000));
                 self.pair.run_for(wait);
@@ -64,7 +64,7 @@ impl Chaos {
         }
     }
 
-    fn set_on_the_spot(&mut self) {
+    fn set_locally(&mut self) {
         let change = format!("k{}={}", self.below(4), self.below(100));
         self.pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&[&change])));
     }
@@ -93,8 +93,8 @@ impl Chaos {
     /// Checks what must hold once the faults have stopped and everything has settled.
     fn settle(mut self, seed: u64) {
         self.pair.heal(0);
-        self.pair.nodes[0].disk_mood = DiskMood::Well;
-        self.pair.fleet_disk_mood = DiskMood::Well;
+        self.pair.nodes[0].disk_fault = DiskFault::Well;
+        self.pair.fleet_disk_fault = DiskFault::Well;
         self.pair.run_for(15 * MINUTE);
         let (pair, view) = (&self.pair, self.pair.view());
         assert!(pair.is_linked(), "seed {seed}: {}", pair.trace());

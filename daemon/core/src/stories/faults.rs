@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use linecamp_model::{ConditionKind, EventKind, Level};
 
-use crate::testing::{DAY, DiskMood, Pair, key, patch, site_ref};
+use crate::testing::{DAY, DiskFault, Pair, key, patch, site_ref};
 use crate::{FleetCommand, FleetCommandError, SiteCommand, SiteCommandError, StoreFault, Subject};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -16,7 +16,7 @@ fn assign(labels: &[&str]) -> FleetCommand {
 #[test]
 fn a_full_disk_at_the_site_is_a_condition_and_nothing_is_lost() {
     let mut pair = Pair::linked(1);
-    pair.nodes[0].disk_mood = DiskMood::Full;
+    pair.nodes[0].disk_fault = DiskFault::Full;
     pair.ask(assign(&["rack=r7"])).expect("the server has room");
     pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
     pair.run_for(10 * MINUTE);
@@ -29,7 +29,7 @@ fn a_full_disk_at_the_site_is_a_condition_and_nothing_is_lost() {
     let before = pair.nodes[0].writes;
     pair.run_for(10 * MINUTE);
     assert!(pair.nodes[0].writes - before < 100, "and the disk is not hammered");
-    pair.nodes[0].disk_mood = DiskMood::Well;
+    pair.nodes[0].disk_fault = DiskFault::Well;
     pair.run_for(2 * MINUTE);
     assert_eq!(pair.label_entry("rack").as_deref(), Some("r7"));
     assert!(pair.site().view(pair.now()).conditions.is_empty());
@@ -38,7 +38,7 @@ fn a_full_disk_at_the_site_is_a_condition_and_nothing_is_lost() {
 #[test]
 fn a_full_disk_at_the_server_refuses_and_keeps_the_fleet_linked() {
     let mut pair = Pair::linked(2);
-    pair.fleet_disk_mood = DiskMood::Full;
+    pair.fleet_disk_fault = DiskFault::Full;
     assert_eq!(pair.ask(assign(&["rack=r7"])), Err(FleetCommandError::Store(StoreFault::DiskFull)));
     assert_eq!(pair.seen_label("rack"), None);
     pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
@@ -46,7 +46,7 @@ fn a_full_disk_at_the_server_refuses_and_keeps_the_fleet_linked() {
     pair.run_for(10 * MINUTE);
     assert!(pair.is_linked());
     assert_eq!(pair.seen_label("door"), None, "not kept, so not shown");
-    pair.fleet_disk_mood = DiskMood::Well;
+    pair.fleet_disk_fault = DiskFault::Well;
     pair.run_for(10 * MINUTE);
     assert_eq!(pair.seen_label("door").as_deref(), Some("3"));
     assert!(pair.is_linked_node(late), "and who wanted to join has joined");
@@ -197,10 +197,10 @@ fn a_new_incarnation_begins_once_the_disk_has_room() {
     pair.run_for(5 * MINUTE);
     assert!(pair.is_linked_node(copy), "it makes events under the same numbers");
     pair.cut(copy);
-    pair.nodes[0].disk_mood = DiskMood::Full;
+    pair.nodes[0].disk_fault = DiskFault::Full;
     pair.heal(0);
     pair.run_for(10 * MINUTE);
-    pair.nodes[0].disk_mood = DiskMood::Well;
+    pair.nodes[0].disk_fault = DiskFault::Well;
     pair.run_for(10 * MINUTE);
     assert!(pair.is_linked());
     assert_eq!(pair.site().view(pair.now()).outbox_events, 0, "nothing waits for the server any more");
@@ -214,9 +214,9 @@ fn a_full_disk_at_the_server_does_not_mix_up_two_writers() {
     pair.cut(0);
     let copy = pair.clone_disk();
     pair.nodes[copy].facts = [(key("cpus"), linecamp_model::LabelValue::parse("64").expect("a value"))].into();
-    pair.fleet_disk_mood = DiskMood::Full;
+    pair.fleet_disk_fault = DiskFault::Full;
     pair.run_for(5 * MINUTE);
-    pair.fleet_disk_mood = DiskMood::Well;
+    pair.fleet_disk_fault = DiskFault::Well;
     pair.run_for(5 * MINUTE);
     assert!(pair.is_linked_node(copy));
     assert_eq!(pair.seen_label("cpus").as_deref(), Some("64"), "the copy is heard");
@@ -240,15 +240,15 @@ fn an_event_never_takes_a_number_that_the_server_holds() {
         assert!(pair.is_linked_node(copy), "it makes an event");
         pair.cut(copy);
         pair.heal(0);
-        while !pair.site().view(pair.now()).link_doing.as_str().starts_with("greeting") {
+        while !pair.is_in_handshake() {
             pair.run_for(Duration::from_millis(1));
         }
         // The server first probes the previous session.
         pair.run_for(Duration::from_millis(5_000 + delay));
-        pair.nodes[0].disk_mood = DiskMood::Full;
+        pair.nodes[0].disk_fault = DiskFault::Full;
         pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["door=front"])));
         pair.run_for(5 * MINUTE);
-        pair.nodes[0].disk_mood = DiskMood::Well;
+        pair.nodes[0].disk_fault = DiskFault::Well;
         pair.run_for(10 * MINUTE);
         assert!(pair.is_linked());
         assert_eq!(pair.site().view(pair.now()).outbox_events, 0, "after {delay} ms something waits for ever");

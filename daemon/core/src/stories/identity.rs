@@ -91,7 +91,7 @@ fn a_copied_disk_is_refused_and_both_machines_are_named() {
     for address in ["10.0.0.0:7000", "10.0.0.1:7000"] {
         assert!(condition.detail.as_str().contains(address), "{}", condition.detail);
     }
-    assert_eq!(count(&pair, EventKind::DuplicateRefused), 1, "one trouble, one event");
+    assert_eq!(count(&pair, EventKind::DuplicateRefused), 1, "one problem, one event");
     pair.cut(copy);
     pair.run_for(30 * MINUTE);
     assert!(!has_condition(&pair, ConditionKind::DuplicateIdentity), "it clears when the copy is gone");

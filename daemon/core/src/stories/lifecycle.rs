@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use linecamp_model::{EventKind, LinkState, Phase, Target};
 
-use crate::testing::{DAY, DiskMood, Pair, patch, site_ref};
+use crate::testing::{DAY, DiskFault, Pair, patch, site_ref};
 use crate::{DISCONNECTED_AFTER, FleetCommand, FleetCommandError, Force, Subject};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -172,15 +172,15 @@ fn a_site_hears_of_its_removal_only_when_that_is_durable() {
     for delay in 0..50 {
         let mut pair = Pair::linked(17);
         pair.crash_site();
-        while !pair.site().view(pair.now()).link_doing.as_str().starts_with("greeting") {
+        while !pair.is_in_handshake() {
             pair.run_for(Duration::from_millis(1));
         }
         // The previous session is probed; then it is admitted or refused.
         pair.run_for(Duration::from_millis(5_000 + delay));
-        pair.fleet_disk_mood = DiskMood::Full;
+        pair.fleet_disk_fault = DiskFault::Full;
         pair.operator(remove(Force::Yes));
         pair.run_for(Duration::from_secs(5));
-        pair.fleet_disk_mood = DiskMood::Well;
+        pair.fleet_disk_fault = DiskFault::Well;
         pair.run_for(10 * MINUTE);
         assert_eq!(pair.nodes[0].ended, None, "after {delay} ms");
         assert!(pair.is_linked(), "after {delay} ms");

@@ -8,7 +8,7 @@ use super::records::{
     GATEWAY, MINUTE, ZONE, conditions, configure, is_converged, label, plain_site, provider, remove, shown, site_with,
     state_of,
 };
-use crate::testing::{Mood, Pair, patch};
+use crate::testing::{NameServerFault, Pair, patch};
 use crate::{QUARANTINE, RECHECK_DELAY, RECONCILE_INTERVAL, SiteCommand, WITHDRAW_MAX};
 
 const FIXED: &str = "io.linecamp.host.external_dns_ip";
@@ -31,7 +31,7 @@ fn a_record_that_could_not_be_changed_is_not_shown_as_kept() {
     pair.run_for(MINUTE);
     let kept = record(&pair);
     assert!(kept.state == RecordState::InSync && seen(&kept) == ["192.0.2.1"], "{kept:?}");
-    pair.name_server.mood = Mood::Locked;
+    pair.name_server.fault = NameServerFault::Locked;
     label(&mut pair, &format!("{FIXED}=192.0.2.7"));
     pair.run_for(MINUTE);
     let after = record(&pair);
@@ -39,7 +39,7 @@ fn a_record_that_could_not_be_changed_is_not_shown_as_kept() {
     assert_eq!((after.observed, after.values), (kept.observed, ["192.0.2.7".into()].into()), "with its age");
     let central = pair.fleet.view().provider_statuses(&crate::SiteFilter::default());
     assert_eq!(central[0].1.records()[0].state, RecordState::Update, "the operator sees it");
-    assert!(central[0].1.failure.as_ref().expect("in trouble").as_str().contains("wrong key"));
+    assert!(central[0].1.failure.as_ref().expect("it failed").as_str().contains("wrong key"));
     label(&mut pair, &format!("{FIXED}=192.0.2.1"));
     pair.run_for(MINUTE);
     assert_eq!(state_of(&pair, &RecordType::A), Some(RecordState::InSync), "it was seen as it is desired again");
@@ -49,7 +49,7 @@ fn a_record_that_could_not_be_changed_is_not_shown_as_kept() {
 #[test]
 fn a_restart_keeps_what_was_observed_before() {
     let mut pair = site_with(41, provider());
-    pair.name_server.mood = Mood::Away;
+    pair.name_server.fault = NameServerFault::Away;
     pair.crash_site();
     pair.run_for(MINUTE);
     assert_eq!(state_of(&pair, &RecordType::A), Some(RecordState::InSync));

@@ -5,13 +5,13 @@ use linecamp_model::{
 };
 
 use super::records::{MINUTE, conditions, plain_site, provider, shown};
-use crate::testing::{DiskMood, Mood, Pair, name};
+use crate::testing::{DiskFault, NameServerFault, Pair, name};
 use crate::{FleetCommand, RETRY_MAX};
 
 /// Returns a connected site with a central provider whose plugin the server has under this digest, as these bytes.
-fn site_with_pushed(seed: u64, digest: PluginDigest, component: &[u8], mood: Mood) -> Pair {
+fn site_with_pushed(seed: u64, digest: PluginDigest, component: &[u8], fault: NameServerFault) -> Pair {
     let mut pair = plain_site(seed);
-    pair.name_server.mood = mood;
+    pair.name_server.fault = fault;
     push(&mut pair, digest, component);
     pair.run_for(60 * MINUTE);
     assert!(conditions(&pair).iter().any(|(kind, _)| *kind == ConditionKind::PluginFailed), "{:?}", conditions(&pair));
@@ -63,9 +63,9 @@ fn a_pushed_plugin_arrives_in_pieces_whatever_happens_on_the_way() {
 #[test]
 fn a_pushed_plugin_that_is_whole_and_cannot_be_used_is_tried_ever_more_seldom() {
     let component = b"a component";
-    let mut pair = site_with_pushed(24, PluginDigest::of(component), component, Mood::Unspoken);
+    let mut pair = site_with_pushed(24, PluginDigest::of(component), component, NameServerFault::Unspoken);
     assert!((2..60).contains(&pair.name_server.looks), "it was tried {} times in an hour", pair.name_server.looks);
-    pair.name_server.mood = Mood::Well;
+    pair.name_server.fault = NameServerFault::Well;
     pair.run_for(RETRY_MAX);
     assert_eq!(shown(&pair).len(), 1, "and when it can be used it is");
 }
@@ -74,7 +74,7 @@ fn a_pushed_plugin_that_is_whole_and_cannot_be_used_is_tried_ever_more_seldom() 
 fn a_pushed_plugin_that_is_damaged_at_the_server_is_fetched_ever_more_seldom() {
     let component = b"a component of some length";
     let digest = PluginDigest::of(component);
-    let mut pair = site_with_pushed(25, digest, b"b component of some length", Mood::Well);
+    let mut pair = site_with_pushed(25, digest, b"b component of some length", NameServerFault::Well);
     assert!((2..400).contains(&pair.pieces_sent), "{} pieces were sent in an hour", pair.pieces_sent);
     pair.plugins.insert(digest, component.to_vec());
     pair.run_for(RETRY_MAX);
@@ -86,7 +86,7 @@ fn a_piece_that_the_disk_does_not_keep_is_a_condition_and_is_fetched_again() {
     let component = b"a component of some length".to_vec();
     let digest = PluginDigest::of(&component);
     let mut pair = plain_site(26);
-    pair.nodes[0].plugin_disk_mood = DiskMood::Full;
+    pair.nodes[0].plugin_disk_mood = DiskFault::Full;
     push(&mut pair, digest, &component);
     pair.run_for(60 * MINUTE);
     assert!((3..60).contains(&pair.pieces_sent), "{} pieces were sent in an hour", pair.pieces_sent);
@@ -96,7 +96,7 @@ fn a_piece_that_the_disk_does_not_keep_is_a_condition_and_is_fetched_again() {
     };
     let detail = failed(&pair).expect("the operator is told");
     assert!(detail.contains("no space left") && detail.contains(&digest.to_string()), "{detail}");
-    pair.nodes[0].plugin_disk_mood = DiskMood::Well;
+    pair.nodes[0].plugin_disk_mood = DiskFault::Well;
     pair.run_for(2 * RETRY_MAX);
     assert_eq!((failed(&pair), shown(&pair).len()), (None, 1), "{}", pair.trace());
 }

@@ -6,7 +6,7 @@ use linecamp_model::{
 };
 
 use super::records::{GATEWAY, MINUTE, ZONE, conditions, configure, plain_site, provider, shown, site_with};
-use crate::testing::{Mood, Pair, name};
+use crate::testing::{NameServerFault, Pair, name};
 use crate::{FleetCommand, Force, RECONCILE_INTERVAL, SiteCommand, WITHDRAW_MAX};
 
 /// Returns a provider whose zone its service does not have.
@@ -75,7 +75,7 @@ fn a_provider_that_is_removed_by_force_does_not_wait() {
     let mut pair = plain_site(65);
     add(&mut pair, provider());
     pair.run_for(MINUTE);
-    pair.name_server.mood = Mood::Away;
+    pair.name_server.fault = NameServerFault::Away;
     pair.ask(FleetCommand::RemoveProvider(name("default"), name("dns"), Force::No)).expect("removed");
     pair.run_for(RECONCILE_INTERVAL);
     assert_eq!(names(&pair), ["dns"], "it waits");
@@ -138,7 +138,7 @@ fn one_zone_in_trouble_holds_up_no_other() {
 #[test]
 fn a_plan_does_not_wait_for_a_provider_that_is_left_alone() {
     let mut pair = site_with(63, provider());
-    pair.name_server.mood = Mood::Busy(30 * MINUTE);
+    pair.name_server.fault = NameServerFault::Busy(30 * MINUTE);
     pair.run_for(RECONCILE_INTERVAL);
     pair.local_command(SiteCommand::PlanRecords);
     pair.run_for(MINUTE);

@@ -7,7 +7,7 @@ use linecamp_model::{
     OwnerId, PluginRef, ProviderConfig, ProviderId, ProviderSpec, RecordKey, RecordState, RecordType, Selector, Ttl,
 };
 
-use crate::testing::{DiskMood, Mood, Pair, key, name, patch, site_ref};
+use crate::testing::{DiskFault, NameServerFault, Pair, key, name, patch, site_ref};
 use crate::{
     FleetCommand, Force, OWN_ADDRESS_LABEL, QUARANTINE, RECHECK_DELAY, RECONCILE_INTERVAL, RETRY_MAX, SiteCommand,
     Subject,
@@ -194,24 +194,29 @@ fn a_crash_at_any_step_leaves_nothing_behind() {
 
 #[test]
 fn a_lost_answer_a_busy_service_and_a_stale_one_come_to_the_same_end() {
-    for (seed, mood) in [(6, Mood::Mute), (7, Mood::HalfDone), (8, Mood::Away), (9, Mood::Busy(3 * MINUTE))] {
+    for (seed, fault) in [
+        (6, NameServerFault::Mute),
+        (7, NameServerFault::HalfDone),
+        (8, NameServerFault::Away),
+        (9, NameServerFault::Busy(3 * MINUTE)),
+    ] {
         for atomic in [true, false] {
             let mut pair = Pair::new(seed);
             pair.name_server.atomic = atomic;
-            pair.name_server.mood = mood;
+            pair.name_server.fault = fault;
             pair.nodes[0].facts.insert(key(OWN_ADDRESS_LABEL), LabelValue::parse("192.0.2.1").unwrap());
             configure(&mut pair, Some(provider()));
             pair.run_for(5 * MINUTE);
             let found = conditions(&pair);
-            assert!(found.iter().any(|(kind, _)| *kind == ConditionKind::ProviderFailed), "{mood:?}: {found:?}");
-            pair.name_server.mood = Mood::Well;
+            assert!(found.iter().any(|(kind, _)| *kind == ConditionKind::ProviderFailed), "{fault:?}: {found:?}");
+            pair.name_server.fault = NameServerFault::Well;
             pair.name_server.is_stale = true;
             pair.run_for(2 * RETRY_MAX);
             pair.name_server.is_stale = false;
             pair.run_for(2 * RETRY_MAX);
-            assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")], "{mood:?}");
-            assert_eq!(conditions(&pair), [], "{mood:?}");
-            assert!(is_converged(&pair), "{mood:?}");
+            assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")], "{fault:?}");
+            assert_eq!(conditions(&pair), [], "{fault:?}");
+            assert!(is_converged(&pair), "{fault:?}");
         }
     }
 }
@@ -240,10 +245,10 @@ fn a_record_is_not_made_beside_a_claim_that_is_gone() {
 #[test]
 fn a_service_that_asks_for_patience_is_left_alone_for_so_long() {
     let mut pair = site_with(10, provider());
-    pair.name_server.mood = Mood::Busy(30 * MINUTE);
+    pair.name_server.fault = NameServerFault::Busy(30 * MINUTE);
     pair.run_for(RECONCILE_INTERVAL);
     let looks = pair.name_server.looks;
-    pair.name_server.mood = Mood::Well;
+    pair.name_server.fault = NameServerFault::Well;
     pair.run_for(15 * MINUTE);
     assert_eq!(pair.name_server.looks, looks);
     pair.run_for(20 * MINUTE);
@@ -345,11 +350,11 @@ fn a_full_disk_holds_back_what_would_be_forgotten() {
     let mut pair = Pair::new(18);
     pair.nodes[0].facts.insert(key(OWN_ADDRESS_LABEL), LabelValue::parse("192.0.2.1").unwrap());
     pair.run_for(2 * MINUTE);
-    pair.nodes[0].disk_mood = DiskMood::Full;
+    pair.nodes[0].disk_fault = DiskFault::Full;
     configure(&mut pair, Some(provider()));
     pair.run_for(10 * MINUTE);
     assert!(pair.name_server.zone(ZONE).is_empty(), "without a note nothing is begun");
-    pair.nodes[0].disk_mood = DiskMood::Well;
+    pair.nodes[0].disk_fault = DiskFault::Well;
     pair.run_for(2 * RETRY_MAX);
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
 }
@@ -415,11 +420,11 @@ fn every_call_says_whether_the_provider_is_the_sites_own() {
 #[test]
 fn a_changed_secret_is_tried_at_once() {
     let mut pair = site_with(24, provider());
-    pair.name_server.mood = Mood::Locked;
+    pair.name_server.fault = NameServerFault::Locked;
     label(&mut pair, "io.linecamp.host.external_dns_ip=192.0.2.7");
     pair.run_for(2 * RETRY_MAX);
     assert!(conditions(&pair).iter().any(|(kind, _)| *kind == ConditionKind::ProviderFailed));
-    pair.name_server.mood = Mood::Well;
+    pair.name_server.fault = NameServerFault::Well;
     let now = pair.now();
     pair.nodes[0].site.handle_secrets_changed(now);
     pair.run_for(Duration::from_secs(5));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use linecamp_model::{Condition, ConditionKind, EventKind, Level, Text};
 
 use super::records::{GATEWAY, MINUTE, ZONE, provider, shown, site_with};
-use crate::testing::{DAY, DiskMood, Pair, patch, site_ref};
+use crate::testing::{DAY, DiskFault, Pair, patch, site_ref};
 use crate::{DropIns, FleetCommand, RECONCILE_INTERVAL, SiteCommand, SiteCommandError, StoreFault, Subject};
 
 /// Returns the condition of this kind as shown to operators at the server.
@@ -25,7 +25,7 @@ fn assign(label: &str) -> FleetCommand {
 
 /// Fills the site's disk and triggers a write, so that the site notices.
 fn fill_disk(pair: &mut Pair) {
-    pair.nodes[0].disk_mood = DiskMood::Full;
+    pair.nodes[0].disk_fault = DiskFault::Full;
     pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
     pair.run_for(Duration::from_secs(1));
 }
@@ -41,7 +41,7 @@ fn the_server_shows_a_full_disk_of_a_site_within_a_second() {
     assert!(pair.is_linked());
     assert_eq!(told(&pair, EventKind::ConditionRaised, "disk-full"), 1, "said once");
     assert_eq!(told(&pair, EventKind::ConditionCleared, "disk-full"), 0);
-    pair.nodes[0].disk_mood = DiskMood::Well;
+    pair.nodes[0].disk_fault = DiskFault::Well;
     pair.run_for(MINUTE);
     assert_eq!(seen(&pair, ConditionKind::DiskFull), None);
     assert_eq!(told(&pair, EventKind::ConditionCleared, "disk-full"), 1);
@@ -62,7 +62,7 @@ fn a_full_disk_stays_a_condition_while_it_takes_what_is_short() {
     for is_local in [true, false] {
         let mut pair = Pair::linked(14);
         pair.run_for(MINUTE);
-        pair.nodes[0].disk_mood = DiskMood::Tight;
+        pair.nodes[0].disk_fault = DiskFault::Tight;
         match is_local {
             true => pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&[&long_label()]))),
             false => pair.ask(assign(&long_label())).expect("the server has room"),
@@ -74,7 +74,7 @@ fn a_full_disk_stays_a_condition_while_it_takes_what_is_short() {
         }
         assert_eq!(told(&pair, EventKind::ConditionRaised, "disk-full"), 1, "local: {is_local}");
         assert_eq!(told(&pair, EventKind::ConditionCleared, "disk-full"), 0, "local: {is_local}");
-        pair.nodes[0].disk_mood = DiskMood::Well;
+        pair.nodes[0].disk_fault = DiskFault::Well;
         pair.run_for(2 * MINUTE);
         assert_eq!(seen(&pair, ConditionKind::DiskFull), None, "local: {is_local}");
         assert_eq!(told(&pair, EventKind::ConditionCleared, "disk-full"), 1, "local: {is_local}");
@@ -92,11 +92,11 @@ fn what_the_server_holds_leaves_the_outbox_when_there_is_room_again() {
     while pair.nodes[0].replies.is_empty() {
         pair.run_for(Duration::from_millis(1));
     }
-    pair.nodes[0].disk_mood = DiskMood::Full;
+    pair.nodes[0].disk_fault = DiskFault::Full;
     pair.run_for(MINUTE);
     assert_eq!(told(&pair, EventKind::LabelsSetLocally, "door=3"), 1);
     assert_eq!(pair.site().view(pair.now()).outbox_events, 1, "there was no room to forget it");
-    pair.nodes[0].disk_mood = DiskMood::Well;
+    pair.nodes[0].disk_fault = DiskFault::Well;
     pair.run_for(MINUTE);
     assert_eq!(pair.site().view(pair.now()).outbox_events, 0);
 }
@@ -105,14 +105,14 @@ fn what_the_server_holds_leaves_the_outbox_when_there_is_room_again() {
 fn what_is_kept_meanwhile_does_not_end_a_full_disk() {
     let mut pair = Pair::linked(15);
     pair.run_for(MINUTE);
-    pair.nodes[0].disk_mood = DiskMood::Tight;
+    pair.nodes[0].disk_fault = DiskFault::Tight;
     pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&[&long_label()])));
     pair.run_for(Duration::from_secs(1));
-    pair.nodes[0].disk_mood = DiskMood::Well;
+    pair.nodes[0].disk_fault = DiskFault::Well;
     pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["a=b"])));
     pair.run_for(Duration::from_secs(1));
     assert_eq!(pair.nodes[0].replies.last(), Some(&Ok(())), "there was room for it");
-    pair.nodes[0].disk_mood = DiskMood::Tight;
+    pair.nodes[0].disk_fault = DiskFault::Tight;
     pair.run_for(10 * MINUTE);
     assert!(seen(&pair, ConditionKind::DiskFull).is_some());
     assert_eq!(told(&pair, EventKind::ConditionRaised, "disk-full"), 1);
@@ -122,13 +122,13 @@ fn what_is_kept_meanwhile_does_not_end_a_full_disk() {
 fn a_server_whose_disk_takes_only_what_is_short_goes_on_saying_so() {
     let mut pair = Pair::linked(16);
     pair.run_for(MINUTE);
-    pair.fleet_disk_mood = DiskMood::Tight;
+    pair.fleet_disk_fault = DiskFault::Tight;
     assert_eq!(pair.ask(assign(&long_label())), Err(crate::FleetCommandError::Store(StoreFault::DiskFull)));
     for minute in 0..10 {
         assert_eq!(pair.fleet.store_fault(), Some(StoreFault::DiskFull), "minute {minute}");
         pair.run_for(MINUTE);
     }
-    pair.fleet_disk_mood = DiskMood::Well;
+    pair.fleet_disk_fault = DiskFault::Well;
     pair.run_for(MINUTE);
     assert_eq!(pair.fleet.store_fault(), None, "without a request");
 }
@@ -141,7 +141,7 @@ fn what_is_refused_for_want_of_room_leaves_no_event_and_no_acknowledgement() {
     pair.ask(assign("rack=r7")).expect("the server has room");
     pair.run_for(10 * MINUTE);
     assert_ne!(pair.view().spec_generation, pair.view().applied_generation);
-    pair.nodes[0].disk_mood = DiskMood::Well;
+    pair.nodes[0].disk_fault = DiskFault::Well;
     pair.run_for(5 * MINUTE);
     assert_eq!(pair.view().spec_generation, pair.view().applied_generation);
     assert_eq!(told(&pair, EventKind::LabelsSetLocally, "door=3"), 0, "it was not done");
@@ -156,7 +156,7 @@ fn events_that_a_full_disk_cannot_take_arrive_once_it_has_room() {
     pair.nodes[0].site.handle_drop_ins(DropIns { invalid, ..DropIns::default() }, now);
     pair.run_for(10 * MINUTE);
     assert_eq!(told(&pair, EventKind::ConditionRaised, "labels-invalid"), 0);
-    pair.nodes[0].disk_mood = DiskMood::Well;
+    pair.nodes[0].disk_fault = DiskFault::Well;
     pair.run_for(5 * MINUTE);
     assert_eq!(told(&pair, EventKind::ConditionRaised, "labels-invalid"), 1);
     assert!(seen(&pair, ConditionKind::LabelsInvalid).is_some());
@@ -174,7 +174,7 @@ fn a_site_that_cannot_write_observes_records_and_changes_none() {
     pair.run_for(3 * RECONCILE_INTERVAL);
     assert_eq!(pair.name_server.writes.len(), writes, "nothing is changed");
     assert!(looks < pair.name_server.looks, "and it goes on looking");
-    pair.nodes[0].disk_mood = DiskMood::Well;
+    pair.nodes[0].disk_fault = DiskFault::Well;
     pair.run_for(2 * MINUTE);
     assert_eq!(shown(&pair), kept, "it is put right as soon as there is room");
 }
@@ -184,7 +184,7 @@ fn a_site_that_starts_on_a_disk_that_takes_nothing_links_and_says_so() {
     let mut pair = Pair::linked(5);
     pair.ask(assign("rack=r7")).expect("assigned");
     pair.run_for(MINUTE);
-    pair.nodes[0].disk_mood = DiskMood::Full;
+    pair.nodes[0].disk_fault = DiskFault::Full;
     pair.crash_site();
     pair.run_for(2 * MINUTE);
     assert!(pair.is_linked());
@@ -199,7 +199,7 @@ fn trouble_that_ended_while_the_link_was_away_is_not_shown_afterwards() {
     pair.cut(0);
     pair.run_for(2 * MINUTE);
     assert!(seen(&pair, ConditionKind::DiskFull).is_some(), "the last that was heard");
-    pair.nodes[0].disk_mood = DiskMood::Well;
+    pair.nodes[0].disk_fault = DiskFault::Well;
     pair.run_for(2 * MINUTE);
     pair.heal(0);
     pair.run_for(5 * MINUTE);
@@ -227,7 +227,7 @@ fn trouble_that_outlasts_the_link_is_said_once() {
 #[test]
 fn a_certificate_that_cannot_be_saved_is_a_condition_until_it_is_saved() {
     let mut pair = Pair::linked(8);
-    pair.nodes[0].identity_mood = DiskMood::Full;
+    pair.nodes[0].identity_mood = DiskFault::Full;
     pair.run_for(21 * DAY);
     for _ in 0..20 {
         let shown = seen(&pair, ConditionKind::IdentityNotSaved).expect("it stays");
@@ -238,7 +238,7 @@ fn a_certificate_that_cannot_be_saved_is_a_condition_until_it_is_saved() {
     assert!(pair.is_linked(), "the certificate holds in memory, also when the one on the disk has ended");
     assert_eq!(pair.view().recoveries, 0);
     assert_eq!(told(&pair, EventKind::ConditionRaised, "identity-not-saved"), 1);
-    pair.nodes[0].identity_mood = DiskMood::Well;
+    pair.nodes[0].identity_mood = DiskFault::Well;
     pair.run_for(2 * MINUTE);
     assert_eq!(seen(&pair, ConditionKind::IdentityNotSaved), None);
     pair.crash_site();
@@ -250,13 +250,13 @@ fn a_certificate_that_cannot_be_saved_is_a_condition_until_it_is_saved() {
 #[test]
 fn a_first_certificate_that_cannot_be_saved_is_asked_for_again() {
     let mut pair = Pair::new(9);
-    pair.nodes[0].identity_mood = DiskMood::Full;
+    pair.nodes[0].identity_mood = DiskFault::Full;
     pair.run_for(5 * MINUTE);
     assert!(!pair.is_linked());
     let local: BTreeMap<_, _> =
         pair.site().view(pair.now()).conditions.into_iter().map(|one| (one.kind, one.detail)).collect();
     assert!(local.contains_key(&ConditionKind::IdentityNotSaved), "{local:?}");
-    pair.nodes[0].identity_mood = DiskMood::Well;
+    pair.nodes[0].identity_mood = DiskFault::Well;
     pair.run_for(5 * MINUTE);
     assert!(pair.is_linked());
     assert_eq!(seen(&pair, ConditionKind::IdentityNotSaved), None);
@@ -283,7 +283,7 @@ fn a_local_socket_that_cannot_be_opened_is_a_condition_until_it_is() {
 #[test]
 fn a_damaged_database_is_named_at_the_server_while_the_disk_is_full() {
     let mut pair = Pair::linked(10);
-    pair.nodes[0].disk_mood = DiskMood::Full;
+    pair.nodes[0].disk_fault = DiskFault::Full;
     pair.nodes[0].damaged = Some(Text::lossy("/d/site.db.damaged-1"));
     pair.crash_site();
     pair.run_for(2 * MINUTE);
@@ -295,12 +295,12 @@ fn a_damaged_database_is_named_at_the_server_while_the_disk_is_full() {
 fn a_server_whose_disk_is_full_says_so_and_finds_out_by_itself_that_there_is_room() {
     let mut pair = Pair::linked(11);
     assert_eq!(pair.fleet.store_fault(), None);
-    pair.fleet_disk_mood = DiskMood::Full;
+    pair.fleet_disk_fault = DiskFault::Full;
     assert_eq!(pair.ask(assign("rack=r7")), Err(crate::FleetCommandError::Store(StoreFault::DiskFull)));
     pair.run_for(10 * MINUTE);
     assert_eq!(pair.fleet.store_fault(), Some(StoreFault::DiskFull));
     assert!(pair.is_linked());
-    pair.fleet_disk_mood = DiskMood::Well;
+    pair.fleet_disk_fault = DiskFault::Well;
     pair.run_for(MINUTE);
     assert_eq!(pair.fleet.store_fault(), None, "without a request");
     let writes = pair.fleet_writes;
@@ -311,7 +311,7 @@ fn a_server_whose_disk_is_full_says_so_and_finds_out_by_itself_that_there_is_roo
 #[test]
 fn a_full_disk_of_a_site_is_shown_while_the_servers_own_disk_is_full() {
     let mut pair = Pair::linked(12);
-    pair.fleet_disk_mood = DiskMood::Full;
+    pair.fleet_disk_fault = DiskFault::Full;
     fill_disk(&mut pair);
     assert!(seen(&pair, ConditionKind::DiskFull).is_some());
     assert!(pair.is_linked());
@@ -327,7 +327,7 @@ fn events_that_wait_for_a_disk_are_bounded_and_the_loss_is_counted() {
         pair.nodes[0].site.handle_drop_ins(DropIns { invalid, ..DropIns::default() }, now);
     }
     pair.run_for(10 * MINUTE);
-    pair.nodes[0].disk_mood = DiskMood::Well;
+    pair.nodes[0].disk_fault = DiskFault::Well;
     pair.run_for(5 * MINUTE);
     let heard = told(&pair, EventKind::ConditionRaised, "labels-invalid")
         + told(&pair, EventKind::ConditionCleared, "labels-invalid");

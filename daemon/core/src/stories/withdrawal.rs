@@ -7,7 +7,7 @@ use linecamp_model::{ConditionKind, DnsSettings, EventKind, FleetProvider, Provi
 use super::records::{
     GATEWAY, MINUTE, ZONE, conditions, configure, is_converged, plain_site, provider, remove, shown, site_with,
 };
-use crate::testing::{Mood, name};
+use crate::testing::{NameServerFault, name};
 use crate::{FleetCommand, Force, WITHDRAW_MAX};
 
 #[test]
@@ -22,7 +22,7 @@ fn a_removed_site_takes_its_records_along() {
 #[test]
 fn a_removed_site_says_which_records_it_could_not_take_along() {
     let mut pair = site_with(16, provider());
-    pair.name_server.mood = Mood::Away;
+    pair.name_server.fault = NameServerFault::Away;
     remove(&mut pair);
     pair.run_for(WITHDRAW_MAX - MINUTE);
     assert!(pair.nodes[0].ended.is_none(), "it goes on trying");
@@ -37,15 +37,15 @@ fn a_removed_site_says_which_records_it_could_not_take_along() {
 #[test]
 fn a_removed_site_names_what_it_may_have_made_and_not_seen() {
     let mut pair = plain_site(25);
-    pair.name_server.mood = Mood::Mute;
+    pair.name_server.fault = NameServerFault::Mute;
     configure(&mut pair, Some(provider()));
     pair.run_for(Duration::from_secs(1));
     assert_eq!(pair.name_server.zone(ZONE).len(), 0, "a check whose answer is lost comes first");
-    pair.name_server.mood = Mood::Well;
+    pair.name_server.fault = NameServerFault::Well;
     while pair.name_server.writes.is_empty() {
         pair.step();
     }
-    pair.name_server.mood = Mood::Away;
+    pair.name_server.fault = NameServerFault::Away;
     pair.crash_site();
     pair.run_for(MINUTE);
     remove(&mut pair);
@@ -69,7 +69,7 @@ fn records_of_a_provider_that_is_gone_are_named() {
     assert_eq!(conditions(&pair), []);
 }
 
-/// Without permission to delete, a leaving provider leaves its records in place, reports them, and is gone.
+/// Without permission to delete, a withdrawing provider leaves its records in place, reports them, and is gone.
 #[test]
 fn a_provider_that_may_not_delete_leaves_its_records_and_names_them() {
     let mut pair = plain_site(27);
@@ -82,7 +82,7 @@ fn a_provider_that_may_not_delete_leaves_its_records_and_names_them() {
     pair.ask(add(&dns)).expect("added");
     pair.run_for(MINUTE);
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
-    pair.name_server.mood = Mood::Away;
+    pair.name_server.fault = NameServerFault::Away;
     pair.ask(FleetCommand::RemoveProvider(name("default"), provider().name, Force::No)).expect("removed");
     pair.run_for(MINUTE);
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
@@ -91,7 +91,7 @@ fn a_provider_that_may_not_delete_leaves_its_records_and_names_them() {
     let left: Vec<_> = pair.events().into_iter().filter(|event| event.kind == EventKind::RecordsLeft).collect();
     assert_eq!(left.len(), 1);
     assert!(left[0].text.as_str().contains(GATEWAY), "{}", left[0].text);
-    pair.name_server.mood = Mood::Well;
+    pair.name_server.fault = NameServerFault::Well;
     pair.ask(add(&DnsSettings { allow_deletes: true, ..dns })).expect("added");
     pair.run_for(MINUTE);
     assert!(is_converged(&pair), "they are its own still");

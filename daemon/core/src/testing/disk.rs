@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use linecamp_model::{DocumentKey, FleetChange, SiteChange};
 
-use super::{DiskMood, TIGHT_BYTES};
+use super::{DiskFault, TIGHT_BYTES};
 
 /// Whether a disk with this fault mode accepts a write of this size.
-pub(super) const fn takes(mood: DiskMood, bytes: usize) -> bool {
-    match mood {
-        DiskMood::Well => true,
-        DiskMood::Full => false,
-        DiskMood::Tight => bytes <= TIGHT_BYTES,
+pub(super) const fn takes(fault: DiskFault, bytes: usize) -> bool {
+    match fault {
+        DiskFault::Well => true,
+        DiskFault::Full => false,
+        DiskFault::Tight => bytes <= TIGHT_BYTES,
     }
 }
 

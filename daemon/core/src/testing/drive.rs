@@ -8,7 +8,7 @@ use linecamp_model::{
 };
 
 use super::disk::{change_key, fleet_change_key, is_fleet_removal, is_site_removal, keep, size_of, takes};
-use super::{CALL, COMMIT, DiskMood, LATENCY, PIECE, Pair, PairEvent};
+use super::{CALL, COMMIT, DiskFault, LATENCY, PIECE, Pair, PairEvent};
 use crate::{
     Credential, FleetOutput, LinkEvent, LossReason, Peer, SessionEvent, SiteIdentity, SiteOutput, StoreFault,
     UnsavedIdentity,
@@ -83,7 +83,7 @@ impl Pair {
                 self.after(CALL, PairEvent::Replied { site: index, call, reply, boot });
             }
             SiteOutput::MeasurePlugin(digest) => self.after(COMMIT, PairEvent::PluginKept(index, digest, boot)),
-            SiteOutput::KeepPiece(piece) if self.nodes[index].plugin_disk_mood == DiskMood::Full => {
+            SiteOutput::KeepPiece(piece) if self.nodes[index].plugin_disk_mood == DiskFault::Full => {
                 self.after(COMMIT, PairEvent::PluginNotKept(index, piece.digest, boot));
             }
             SiteOutput::KeepPiece(piece) => self.keep_piece(index, piece),
@@ -219,14 +219,14 @@ impl Pair {
                 let Some((grant, identity)) = node.saving.take() else { return };
                 let problem = Text::lossy("failed to write membership.pem: no space left on device");
                 match (node.identity_mood, node.identity) {
-                    (DiskMood::Well, _) => {
+                    (DiskFault::Well, _) => {
                         node.identity = Some(identity);
                         node.saved_identity = node.identity;
                         node.config.join = None;
                         node.site.handle_identity_saved(Ok(identity), at);
                     }
-                    (DiskMood::Full | DiskMood::Tight, None) => node.site.handle_identity_saved(Err(problem), at),
-                    (DiskMood::Full | DiskMood::Tight, Some(_)) => {
+                    (DiskFault::Full | DiskFault::Tight, None) => node.site.handle_identity_saved(Err(problem), at),
+                    (DiskFault::Full | DiskFault::Tight, Some(_)) => {
                         node.identity = Some(identity);
                         node.site.handle_identity_unsaved(UnsavedIdentity { grant, identity, problem }, at);
                     }
@@ -288,7 +288,7 @@ impl Pair {
         };
         let is_trial = node.trial == Some(write);
         let bytes = if is_trial { node.refused } else { size_of(&node.disk, &changes, change_key) };
-        if takes(node.disk_mood, bytes) {
+        if takes(node.disk_fault, bytes) {
             node.refused = if is_trial { 0 } else { node.refused };
             for change in changes {
                 keep(&mut node.disk, change_key(&change), change.clone(), is_site_removal(&change));
@@ -308,7 +308,7 @@ impl Pair {
         };
         let is_trial = self.fleet_trial == Some(write);
         let bytes = if is_trial { self.fleet_refused } else { size_of(&self.fleet_disk, &changes, fleet_change_key) };
-        if takes(self.fleet_disk_mood, bytes) {
+        if takes(self.fleet_disk_fault, bytes) {
             self.fleet_refused = if is_trial { 0 } else { self.fleet_refused };
             for change in changes {
                 keep(&mut self.fleet_disk, fleet_change_key(&change), change.clone(), is_fleet_removal(&change));

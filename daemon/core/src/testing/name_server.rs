@@ -1,7 +1,7 @@
 //! A fake name server that stores records and fails the way real ones do.
 //!
 //! It has the interface of a provider: requests in, replies out. A change is a compare-and-swap; the changes of a call
-//! are atomic if `atomic` is set. [`Mood`] describes the fault modes; a test or the simulator selects them.
+//! are atomic if `atomic` is set. [`NameServerFault`] describes the fault modes; a test or the simulator selects them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use linecamp_model::{
 
 /// The fault mode of the name server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mood {
+pub enum NameServerFault {
     /// Works.
     #[default]
     Well,
@@ -35,11 +35,11 @@ pub enum Mood {
 #[derive(Clone, Debug)]
 pub struct NameServer {
     /// The fault mode.
-    pub mood: Mood,
+    pub fault: NameServerFault,
     /// Whether the changes of a call are atomic.
     pub atomic: bool,
     /// Whether zones can be listed.
-    pub lists_zones: bool,
+    pub can_list_records: bool,
     /// Whether reads lag behind by one write.
     pub is_stale: bool,
     /// Writes that changed something, in order.
@@ -77,9 +77,9 @@ impl NameServer {
         let name = |zone: &&str| DomainName::parse(zone).expect("a test's zone is a name");
         let zones: BTreeMap<_, _> = zones.iter().map(|zone| (name(zone), Sets::new())).collect();
         Self {
-            mood: Mood::Well,
+            fault: NameServerFault::Well,
             atomic: true,
-            lists_zones: true,
+            can_list_records: true,
             is_stale: false,
             writes: Vec::new(),
             refused: BTreeSet::new(),
@@ -142,25 +142,27 @@ impl NameServer {
     pub fn answer(&mut self, request: &ProviderRequest) -> ProviderReply {
         let failed = |failure| ProviderReply::Failed(failure);
         let reason = Text::lossy;
-        match self.mood {
-            Mood::Away => return failed(ProviderFailure::Retry { after: None, reason: reason("connection refused") }),
-            Mood::Busy(after) => {
+        match self.fault {
+            NameServerFault::Away => {
+                return failed(ProviderFailure::Retry { after: None, reason: reason("connection refused") });
+            }
+            NameServerFault::Busy(after) => {
                 return failed(ProviderFailure::Retry { after: Some(after), reason: reason("too many requests") });
             }
-            Mood::Locked => return failed(ProviderFailure::Unauthorized { reason: reason("wrong key") }),
-            Mood::Unspoken => {
+            NameServerFault::Locked => return failed(ProviderFailure::Unauthorized { reason: reason("wrong key") }),
+            NameServerFault::Unspoken => {
                 self.looks += 1;
                 return failed(ProviderFailure::Missing { reason: reason("it says that it is another plugin") });
             }
-            Mood::Well | Mood::Mute | Mood::HalfDone => {}
+            NameServerFault::Well | NameServerFault::Mute | NameServerFault::HalfDone => {}
         }
         let reply = match request {
             ProviderRequest::Validate => ProviderReply::Validated(Capabilities::Dns(self.capabilities())),
             ProviderRequest::Dns(DnsRequest::Observe { zone, names }) => self.observe(zone, names),
             ProviderRequest::Dns(DnsRequest::Apply { zone, changes, .. }) => self.apply(zone, changes),
         };
-        match self.mood {
-            Mood::Mute | Mood::HalfDone => {
+        match self.fault {
+            NameServerFault::Mute | NameServerFault::HalfDone => {
                 failed(ProviderFailure::Retry { after: None, reason: reason("the answer was lost") })
             }
             _ => reply,
@@ -171,10 +173,10 @@ impl NameServer {
         let ttl = |seconds| Ttl::of(seconds).expect("a time to live");
         DnsCapabilities {
             atomic: self.atomic,
-            lists_zones: self.lists_zones,
+            can_list_records: self.can_list_records,
             ttl_min: ttl(1),
             ttl_max: ttl(86_400),
-            changes_max: 20,
+            max_batch_size: 20,
         }
     }
 
@@ -244,7 +246,7 @@ impl NameServer {
             return refused;
         }
         let (mut after, mut done) = (sets.clone(), Vec::new());
-        let part = if self.mood == Mood::HalfDone { changes.len() / 2 } else { changes.len() };
+        let part = if self.fault == NameServerFault::HalfDone { changes.len() / 2 } else { changes.len() };
         for change in changes.iter().take(part) {
             let Some(key) = change.key() else { continue };
             if after.get(key) == change.after.as_ref() {
@@ -268,7 +270,7 @@ impl NameServer {
             };
             done.push((zone.clone(), change.clone()));
         }
-        let is_dropped = self.atomic && self.mood == Mood::HalfDone;
+        let is_dropped = self.atomic && self.fault == NameServerFault::HalfDone;
         if !is_dropped && !done.is_empty() {
             self.before = self.zones.clone();
             self.zones.insert(zone.clone(), after);

@@ -42,4 +42,9 @@ impl Pair {
     pub fn now(&self) -> Now {
         Now { instant: Instant::after_origin(self.elapsed), wall: STARTED_AT + self.elapsed }
     }
+
+    /// Whether the first site has sent its hello and waits for the answer.
+    pub fn is_in_handshake(&self) -> bool {
+        self.site().view(self.now()).link_doing.as_str().starts_with("handshake with")
+    }
 }

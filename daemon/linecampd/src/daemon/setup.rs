@@ -1,6 +1,6 @@
 //! The daemon's starting state: its lock on the data directory, and its settings.
 
-use linecamp_core::{JoinWish, LabelLayer};
+use linecamp_core::{LabelLayer, PendingJoin};
 use linecamp_model::{ProviderSpec, ServerAddress};
 use linecamp_store::DirectoryLock;
 use linecamp_transport::LinkSettings;
@@ -33,7 +33,7 @@ pub(crate) struct Setup {
     /// Servers to dial.
     pub(crate) servers: Vec<ServerAddress>,
     /// The join to perform, if any.
-    pub(crate) join: Option<JoinWish>,
+    pub(crate) join: Option<PendingJoin>,
     /// Labels from the environment.
     pub(crate) labels: LabelLayer,
     /// Keep-alive settings of the link.
@@ -72,8 +72,11 @@ pub(crate) fn setup_of(config: &Config, guard: &mut DataDirGuard) -> Result<Setu
     })
 }
 
-fn join_request_of(join: JoinConfig, servers: &[ServerAddress]) -> Result<(JoinWish, Vec<ServerAddress>), DaemonError> {
+fn join_request_of(
+    join: JoinConfig,
+    servers: &[ServerAddress],
+) -> Result<(PendingJoin, Vec<ServerAddress>), DaemonError> {
     let target = join_target(&read_text(&join.token_file)?, servers)?;
-    let join_request = JoinWish { token: target.token, name: join.name };
+    let join_request = PendingJoin { token: target.token, name: join.name };
     Ok((join_request, target.servers))
 }

@@ -157,7 +157,7 @@ mod tests {
 
     fn status(state: &str, conditions: usize) -> LocalStatus {
         let condition = |number| Condition {
-            kind: format!("trouble-{number}"),
+            kind: format!("problem-{number}"),
             since: "2026-11-22T02:27:04Z".to_owned(),
             detail: "in words".to_owned(),
         };
@@ -188,6 +188,6 @@ mod tests {
         assert_eq!(conditions(&status("connected", 0)).verdict, Verdict::Ok);
         let many = conditions(&status("connected", 6));
         assert_eq!(many.verdict, Verdict::Warn);
-        assert!(many.evidence.contains("trouble-3") && many.evidence.ends_with("and 2 more"), "{many:?}");
+        assert!(many.evidence.contains("problem-3") && many.evidence.ends_with("and 2 more"), "{many:?}");
     }
 }

@@ -41,12 +41,12 @@ pub struct DnsCapabilities {
     /// Whether a change set is applied atomically.
     pub atomic: bool,
     /// Whether the whole zone can be listed.
-    pub lists_zones: bool,
+    pub can_list_records: bool,
     /// The lowest TTL it accepts.
     pub ttl_min: Ttl,
     /// The highest TTL it accepts.
     pub ttl_max: Ttl,
     /// The maximum number of changes in one change set; at least two, so that a claim is written together with its
     /// record.
-    pub changes_max: u32,
+    pub max_batch_size: u32,
 }

@@ -101,13 +101,9 @@ impl RawCapabilities {
             return Err(format!("max-batch-size is {max_batch_size}; a record and its ownership TXT record need 2"));
         }
         match (Ttl::of(ttl_min), Ttl::of(ttl_max)) {
-            (Some(ttl_min), Some(ttl_max)) if ttl_min <= ttl_max => Ok(DnsCapabilities {
-                atomic,
-                lists_zones: can_list_records,
-                ttl_min,
-                ttl_max,
-                changes_max: max_batch_size,
-            }),
+            (Some(ttl_min), Some(ttl_max)) if ttl_min <= ttl_max => {
+                Ok(DnsCapabilities { atomic, can_list_records, ttl_min, ttl_max, max_batch_size })
+            }
             (_, _) => Err(format!("invalid TTL range: {ttl_min} to {ttl_max} s")),
         }
     }

@@ -14,7 +14,7 @@ use linecamp_model::{Grant, ProviderSpec, SecretName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UdpSocket};
 
-use super::fixture::{Bench, Known, Names, Setup, endpoint, spec_of};
+use super::fixture::{Bench, Names, Setup, StaticSecrets, endpoint, spec_of};
 use crate::SecretUse;
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
@@ -146,10 +146,10 @@ fn own_bench() -> Bench {
     bench
 }
 
-fn bench() -> (Bench, Arc<Known>) {
+fn bench() -> (Bench, Arc<StaticSecrets>) {
     let secret = BASE64.encode(SECRET);
     let other = BASE64.encode(b"another secret of the same kind!");
-    let secrets = Known::new(&[("key", &format!("{secret}\n")), ("other", &other), ("plain", "not base64!")]);
+    let secrets = StaticSecrets::new(&[("key", &format!("{secret}\n")), ("other", &other), ("plain", "not base64!")]);
     let outbound = Names::new(&[("ns.example", &["127.0.0.1"])], None);
     (Setup { secrets: Arc::clone(&secrets), outbound, ..Setup::default() }.start(), secrets)
 }

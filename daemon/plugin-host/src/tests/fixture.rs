@@ -95,9 +95,9 @@ fn cargo(arguments: &[&str]) {
 }
 
 /// The secrets of a test.
-pub(super) struct Known(BTreeMap<&'static str, Mutex<(String, SecretScope)>>);
+pub(super) struct StaticSecrets(BTreeMap<&'static str, Mutex<(String, SecretScope)>>);
 
-impl Known {
+impl StaticSecrets {
     /// Secrets without a binding.
     pub(super) fn new(secrets: &[(&'static str, &str)]) -> Arc<Self> {
         let bare = |text: &str| Mutex::new((text.to_owned(), SecretScope::LocalProviders));
@@ -117,7 +117,7 @@ impl Known {
     }
 }
 
-impl Secrets for Known {
+impl Secrets for StaticSecrets {
     fn find(&self, name: &SecretName) -> SiteSecret {
         match self.0.get(name.as_str()) {
             Some(secret) => {
@@ -187,13 +187,13 @@ pub(super) struct Bench {
 /// What a bench is created from; its directory contains the malicious plugin.
 pub(super) struct Setup {
     pub(super) limits: Limits,
-    pub(super) secrets: Arc<Known>,
+    pub(super) secrets: Arc<StaticSecrets>,
     pub(super) outbound: Arc<Names>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { limits: Limits::default(), secrets: Known::new(&[]), outbound: Names::new(&[], None) }
+        Self { limits: Limits::default(), secrets: StaticSecrets::new(&[]), outbound: Names::new(&[], None) }
     }
 }
 
@@ -232,7 +232,7 @@ fn share_cache(directory: &Path) {
         fs::write(first.path().join("malicious.wasm"), malicious()).unwrap();
         let config = config(first.path());
         let call = async {
-            let mut host = PluginHost::start_on(config, Known::new(&[]), Names::new(&[], None)).unwrap();
+            let mut host = PluginHost::start_on(config, StaticSecrets::new(&[]), Names::new(&[], None)).unwrap();
             host.call(check(1, &spec("nothing")));
             soon(host.event()).await
         };

@@ -154,7 +154,7 @@ async fn filled() -> TempDir {
 async fn the_compiler_is_needed_once() {
     let directory = filled().await;
     let config = HostConfig { compiler: "/nowhere/compiler".into(), ..config(directory.path()) };
-    let secrets = super::fixture::Known::new(&[]);
+    let secrets = super::fixture::StaticSecrets::new(&[]);
     let mut host = PluginHost::start(config.clone(), secrets).unwrap();
     let ask = |host: &mut PluginHost| {
         host.call(super::fixture::check(1, &spec("nothing")));
@@ -165,7 +165,7 @@ async fn the_compiler_is_needed_once() {
 
     drop(host);
     fs::remove_file(cached(directory.path()).0).unwrap();
-    let mut host = PluginHost::start(config, super::fixture::Known::new(&[])).unwrap();
+    let mut host = PluginHost::start(config, super::fixture::StaticSecrets::new(&[])).unwrap();
     ask(&mut host);
     let event = super::fixture::soon(host.event()).await;
     let words = format!("{event:?}");
@@ -187,7 +187,7 @@ async fn a_compiler_that_the_machine_stopped_is_asked_again() {
     fs::write(&script, lines).unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
     let config = HostConfig { compiler: script, ..config(directory.path()) };
-    let mut host = PluginHost::start(config, super::fixture::Known::new(&[])).unwrap();
+    let mut host = PluginHost::start(config, super::fixture::StaticSecrets::new(&[])).unwrap();
 
     host.call(super::fixture::check(1, &spec("nothing")));
     let words = format!("{:?}", super::fixture::soon(host.event()).await);
@@ -252,7 +252,7 @@ async fn a_directory_that_others_may_write_to_is_refused() {
     let directory = filled().await;
     let open = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     let cache = directory.path().join("cache");
-    let start = || PluginHost::start(config(directory.path()), super::fixture::Known::new(&[]));
+    let start = || PluginHost::start(config(directory.path()), super::fixture::StaticSecrets::new(&[]));
     for (path, mode, usual) in [(cache.as_path(), 0o770, 0o700), (directory.path(), 0o707, 0o700)] {
         open(path, mode);
         let error = start().unwrap_err();

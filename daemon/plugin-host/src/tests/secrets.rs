@@ -8,7 +8,7 @@ use linecamp_model::{Grant, ProviderRequest, ProviderSpec, SecretName};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, span};
 
-use super::fixture::{Bench, Known, Names, Setup, endpoint, spec_of};
+use super::fixture::{Bench, Names, Setup, StaticSecrets, endpoint, spec_of};
 use super::service::{Say, Service};
 use crate::SecretUse::{self, Basic, Bearer, Header, SigV4, SigV4KeyId, SigV4SessionToken, Tsig};
 
@@ -23,8 +23,8 @@ const WAYS: [(&str, &[SecretUse]); 4] = [
     ("sigv4", &[SigV4, SigV4KeyId, SigV4SessionToken]),
 ];
 
-fn bench() -> (Bench, Arc<Known>) {
-    let secrets = Known::new(&[("site-key", SECRET), ("empty", ""), ("two-lines", "a\nb")]);
+fn bench() -> (Bench, Arc<StaticSecrets>) {
+    let secrets = StaticSecrets::new(&[("site-key", SECRET), ("empty", ""), ("two-lines", "a\nb")]);
     let outbound = Names::new(&[("service.example", &["127.0.0.1"])], None);
     (Setup { secrets: Arc::clone(&secrets), outbound, ..Setup::default() }.start(), secrets)
 }

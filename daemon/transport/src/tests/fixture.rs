@@ -27,9 +27,9 @@ pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
-pub(super) struct HandClock(AtomicU64);
+pub(super) struct ManualClock(AtomicU64);
 
-impl HandClock {
+impl ManualClock {
     pub(super) fn at(time: WallTime) -> Arc<Self> {
         Arc::new(Self(AtomicU64::new(time.unix_millis())))
     }
@@ -39,14 +39,14 @@ impl HandClock {
     }
 }
 
-impl WallClock for HandClock {
+impl WallClock for ManualClock {
     fn now(&self) -> WallTime {
         WallTime::from_unix_millis(self.0.load(Ordering::Relaxed))
     }
 }
 
-pub(super) fn platform(clock: &Arc<HandClock>) -> Platform {
-    Platform { clock: Arc::<HandClock>::clone(clock), ..Platform::default() }
+pub(super) fn platform(clock: &Arc<ManualClock>) -> Platform {
+    Platform { clock: Arc::<ManualClock>::clone(clock), ..Platform::default() }
 }
 
 pub(super) fn loopback() -> SocketAddr {
@@ -62,7 +62,7 @@ pub(super) type Arrival = Result<(Peer, Session), TransportError>;
 
 pub(super) struct Server {
     pub(super) authority: Arc<Authority>,
-    pub(super) clock: Arc<HandClock>,
+    pub(super) clock: Arc<ManualClock>,
     pub(super) listener: Arc<Listener>,
     arrivals: mpsc::UnboundedReceiver<Arrival>,
     _dir: TempDir,
@@ -76,7 +76,7 @@ impl Server {
     pub(super) fn start_with(settings: ListenerSettings) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let authority = Arc::new(authority(&dir.path().join("ca")));
-        let clock = HandClock::at(START);
+        let clock = ManualClock::at(START);
         let listener = Listener::bind(loopback(), Arc::clone(&authority), settings, platform(&clock)).unwrap();
         let listener = Arc::new(listener);
         let (sender, arrivals) = mpsc::unbounded_channel();
@@ -121,7 +121,7 @@ pub(super) struct Linked {
 
 pub(super) struct Site {
     pub(super) key: SiteKey,
-    pub(super) clock: Arc<HandClock>,
+    pub(super) clock: Arc<ManualClock>,
     pub(super) dialer: Dialer,
     pub(super) dir: PathBuf,
     _dir: TempDir,
@@ -131,7 +131,7 @@ impl Site {
     pub(super) fn start() -> Self {
         let temporary = tempfile::tempdir().unwrap();
         let dir = temporary.path().join("identity");
-        let clock = HandClock::at(START);
+        let clock = ManualClock::at(START);
         Self {
             key: SiteKey::load_or_create(&dir).unwrap(),
             dialer: Dialer::bind(LinkSettings::default(), platform(&clock)).unwrap(),

@@ -7,7 +7,7 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
-use super::fixture::{HandClock, START, Site, authority, loopback, platform, soon};
+use super::fixture::{ManualClock, START, Site, authority, loopback, platform, soon};
 use crate::{Authority, Listener, ListenerSettings, SessionEnd, Trust};
 
 /// A server in its own runtime, which ends without telling its peers.
@@ -24,7 +24,7 @@ impl Process {
         let (started, starts) = std::sync::mpsc::channel();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let clock = HandClock::at(START);
+            let clock = ManualClock::at(START);
             let kept = runtime.block_on(async {
                 let settings = ListenerSettings::default();
                 let listener = Arc::new(Listener::bind(address, authority, settings, platform(&clock)).unwrap());

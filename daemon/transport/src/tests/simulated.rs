@@ -12,7 +12,7 @@ use std::time::Duration;
 use linecamp_proto::frame::encode_frame;
 use tokio::time::Instant;
 
-use super::fixture::{HandClock, START, authority, platform};
+use super::fixture::{ManualClock, START, authority, platform};
 use crate::{
     AsyncUdpSocket, Dialer, LinkSettings, Listener, ListenerSettings, Platform, RandomSource, SessionEnd,
     SessionReceiver, SessionSender, SiteCredentials, SiteKey, Trust, UdpPoller, udp,
@@ -109,7 +109,7 @@ async fn linked(settings: LinkSettings) -> World {
             is_cut: Arc::clone(&is_cut),
         })),
         random: RandomSource::seeded([seed; 32]),
-        ..platform(&HandClock::at(START))
+        ..platform(&ManualClock::at(START))
     };
     let server_platform = plug(server_address, site_address, &up, &down, 1);
     let site_platform = plug(site_address, server_address, &down, &up, 2);

@@ -6,7 +6,7 @@ use linecamp_model::{Pin, WallTime};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::pki_types::{CertificateDer, DnsName, ServerName};
 
-use super::fixture::{DAY, HandClock, START, Server, Site, authority, issue, loopback, platform, soon};
+use super::fixture::{DAY, ManualClock, START, Server, Site, authority, issue, loopback, platform, soon};
 use crate::clock::TlsClock;
 use crate::identity::SERVER_NAME;
 use crate::random::RandomSource;
@@ -90,7 +90,7 @@ async fn a_site_that_woke_up_in_1970_links() {
 #[tokio::test]
 async fn a_server_in_1970_refuses_to_start_and_one_that_falls_back_goes_on() {
     let mut server = Server::start();
-    let clock = HandClock::at(WallTime::EPOCH);
+    let clock = ManualClock::at(WallTime::EPOCH);
     let settings = ListenerSettings::default();
     let error = Listener::bind(loopback(), Arc::clone(&server.authority), settings, platform(&clock)).unwrap_err();
     assert!(matches!(error, TransportError::ClockBeforeAuthority { .. }), "{error:?}");
@@ -155,7 +155,7 @@ async fn a_site_cannot_pose_as_the_server() {
 #[tokio::test]
 async fn a_client_without_a_certificate_is_refused_in_the_handshake() {
     let mut server = Server::start();
-    let clock: Arc<dyn crate::WallClock> = HandClock::at(START);
+    let clock: Arc<dyn crate::WallClock> = ManualClock::at(START);
     let verifier = Arc::new(ServerVerifier::new(
         Roots::of(&server.pin()),
         ServerName::DnsName(DnsName::try_from(SERVER_NAME).unwrap()),

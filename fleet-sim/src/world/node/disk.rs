@@ -5,7 +5,7 @@ use std::time::Duration;
 use linecamp_core::StoreFault;
 use linecamp_model::{SiteChange, WriteId};
 
-use super::super::{Part, SimEvent, World};
+use super::super::{RunPhase, SimEvent, World};
 use crate::disk::DiskFault;
 use crate::transport::{NodeId, Transport};
 
@@ -84,7 +84,7 @@ impl<C: Transport> World<C> {
             self.nodes[number].disk.keep(change);
         }
         self.watch.check_site_disk(number, &self.nodes[number].disk);
-        if self.part == Part::Quiet && !self.renewed.contains(&number) {
+        if self.part == RunPhase::Quiet && !self.renewed.contains(&number) {
             self.watch.find("quiet", [number], format!("a site wrote {changes:?} though nothing had happened"));
         }
     }

@@ -162,10 +162,10 @@ fn described(description: &Description) -> ProviderDescription {
         summary: description.summary.to_string(),
         capabilities: DnsCapabilities {
             atomic: capabilities.atomic,
-            can_list_records: capabilities.lists_zones,
+            can_list_records: capabilities.can_list_records,
             ttl_min: capabilities.ttl_min.seconds(),
             ttl_max: capabilities.ttl_max.seconds(),
-            max_batch_size: capabilities.changes_max,
+            max_batch_size: capabilities.max_batch_size,
         },
         secrets: description.secrets.iter().map(|want| want.name.to_string()).collect(),
         endpoints: description.endpoints.iter().map(ToString::to_string).collect(),

@@ -43,8 +43,8 @@ impl Reconciler {
     pub(super) fn observe(&mut self, name: &DomainName, context: &mut Context<'_>) -> Option<Vec<DnsEffect>> {
         let owned = context.owned_in(self.id, name);
         let zone = self.zones.get(name)?;
-        let lists_zones = self.calls.capabilities().is_some_and(|capabilities| capabilities.lists_zones);
-        if lists_zones && !zone.is_searched && (owned.is_empty() || zone.is_search_due) {
+        let can_list_records = self.calls.capabilities().is_some_and(|capabilities| capabilities.can_list_records);
+        if can_list_records && !zone.is_searched && (owned.is_empty() || zone.is_search_due) {
             return Some(self.call_observe(name.clone(), BTreeSet::new(), Observation::default(), context));
         }
         match zone.desired.sets.is_empty() && owned.is_empty() {

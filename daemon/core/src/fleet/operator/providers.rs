@@ -53,7 +53,7 @@ pub(super) fn remove_provider(state: &FleetState, environment: Name, name: Name,
     }
     let text = match (force, records_known(state, &environment, &name)) {
         (Force::No, _) if !is_configured => return Ok(Decision::default()),
-        (Force::No, _) => format!("provider {name} of environment {environment} is leaving"),
+        (Force::No, _) => format!("provider {name} of environment {environment} is being removed"),
         (Force::Yes, records) if records.is_empty() => {
             format!("provider {name} of environment {environment} was removed by force")
         }

@@ -144,7 +144,7 @@ fn cannot(subject: Subject, site: &SiteRef, phase: Phase, asked: PhaseEvent) -> 
             ": wait until it is inactive, or remove it with --force".to_owned()
         }
         (_, Phase::Pending) => format!(": accept it first (`linecamp site accept {name}`)"),
-        (_, Phase::Removing | Phase::Removed) => ": it is leaving for good".to_owned(),
+        (_, Phase::Removing | Phase::Removed) => ": it is being removed".to_owned(),
         (_, _) => String::new(),
     };
     let what = match asked {

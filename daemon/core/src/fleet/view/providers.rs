@@ -26,8 +26,9 @@ impl<'a> FleetView<'a> {
             }
             for (id, spec) in provider_specs(record) {
                 let key = (site.environment.clone(), spec.name.clone());
-                let leaving = || FleetProvider { sites: Selector::default(), spec: spec.clone(), matches_facts: false };
-                let new = || ProviderSummary::new(site.environment.clone(), leaving());
+                let withdrawing =
+                    || FleetProvider { sites: Selector::default(), spec: spec.clone(), matches_facts: false };
+                let new = || ProviderSummary::new(site.environment.clone(), withdrawing());
                 found.entry(key).or_insert_with(new).count(record, id);
             }
         }
@@ -53,7 +54,7 @@ impl<'a> FleetView<'a> {
 pub struct ProviderSummary {
     /// Its environment.
     pub environment: Name,
-    /// Its configuration; leaving, if it was removed and some site still has it.
+    /// Its configuration; withdrawing, if it was removed and some site still has it.
     pub provider: FleetProvider,
     /// How many sites have it in their spec.
     pub sites: usize,

@@ -229,7 +229,7 @@ fn a_piece_of_a_plugin_that_cannot_be_is_refused() {
     );
     let want = site_message("want-plugin", |kind| match kind {
         from_site::Kind::WantPlugin(want) => want.offset = PLUGIN_BYTES_MAX + 1,
-        other => panic!("{other:?} is no wish"),
+        other => panic!("{other:?} is not a request"),
     });
     check_site(&want, "want_plugin.offset: a plugin has at most 33554432 bytes, not 33554433");
 }

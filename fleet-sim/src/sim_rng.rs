@@ -9,7 +9,7 @@ use linecamp_core::Rng;
 
 /// A random stream.
 #[derive(Clone, Debug)]
-pub(crate) struct Chance(Rng);
+pub(crate) struct SimRng(Rng);
 
 /// The purpose of a stream: streams of one site with different purposes are independent.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ pub(crate) enum Purpose {
     Hostile = 12,
 }
 
-impl Chance {
+impl SimRng {
     /// Returns the stream of `seed` for `purpose` and the subject's `number`.
     pub(crate) fn of(seed: u64, purpose: Purpose, number: u64) -> Self {
         let mut root = Rng::new(seed ^ 0x6c69_6e65_6361_6d70);
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn streams_do_not_touch_each_other() {
-        let draw = |purpose, number| Chance::of(7, purpose, number).bits();
+        let draw = |purpose, number| SimRng::of(7, purpose, number).bits();
         assert_eq!(draw(Purpose::Plan, 1), draw(Purpose::Plan, 1));
         assert_ne!(draw(Purpose::Plan, 1), draw(Purpose::Plan, 2));
         assert_ne!(draw(Purpose::Plan, 1), draw(Purpose::Line, 1));
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_count_is_its_expectation_on_average() {
-        let mut chance = Chance::of(1, Purpose::Plan, 0);
+        let mut chance = SimRng::of(1, Purpose::Plan, 0);
         let sum: u64 = (0..10_000).map(|_| chance.count(1.25)).sum();
         assert!((12_000..13_000).contains(&sum), "{sum}");
         assert_eq!(chance.count(0.0), 0);
