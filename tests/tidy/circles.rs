@@ -17,22 +17,15 @@ use std::fmt::Write as _;
 
 use crate::modules::Modules;
 
-/// Circles that still exist. An entry allows circles among its files only, and is deleted when none
-/// of its files is in a circle. The list only shrinks, until it is empty.
-const KNOWN: [&[&str]; 0] = [];
-
 #[test]
 fn no_files_import_each_other() {
     let modules = Modules::read();
     let circles = circles(&modules);
     let path = |at: &usize| modules.0[*at].file.path.as_str();
-    let is_known =
-        |circle: &BTreeSet<usize>| KNOWN.iter().any(|known| circle.iter().all(|at| known.contains(&path(at))));
-    let new: Vec<_> = circles.iter().filter(|circle| !is_known(circle)).collect();
     let mut text = String::new();
-    for circle in &new {
+    for circle in &circles {
         writeln!(text, "  {:?}", circle.iter().map(path).collect::<Vec<_>>()).expect("writing to a string cannot fail");
-        for at in *circle {
+        for at in circle {
             for import in modules.imports(*at).iter().filter(|import| circle.contains(&import.target)) {
                 let (line, target) = (import.line, path(&import.target));
                 writeln!(text, "    {}:{line}: {} ({target})", path(at), import.path)
@@ -41,14 +34,11 @@ fn no_files_import_each_other() {
         }
     }
     assert!(
-        new.is_empty(),
+        circles.is_empty(),
         "\n{} circle(s) of imports:\n{text}What to do: move what both need into a third file, or a function to the \
          file whose type it is about.\n",
-        new.len()
+        circles.len()
     );
-    let is_stale = |known: &&[&str]| !circles.iter().flatten().any(|at| known.contains(&path(at)));
-    let stale: Vec<_> = KNOWN.into_iter().filter(is_stale).collect();
-    assert!(stale.is_empty(), "no circle any more, delete from the list in tests/tidy/circles.rs: {stale:?}");
 }
 
 /// Returns the strongly connected sets of two or more files.

@@ -16,6 +16,10 @@ const GLOSSARY: &str = "packaging/docs/glossary.md";
 /// The tests that run the commands of pages.
 const PAGE_TESTS: [&str; 2] = ["tests/it/readme.rs", "tests/it/pages.rs"];
 
+/// Documents that say which file holds what, and the folders in which their paths begin.
+const MAPS: [&str; 2] = ["ARCHITECTURE.md", "CONTRIBUTING.md"];
+const MAP_ROOTS: [&str; 3] = ["", "daemon/", "daemon/core/src/"];
+
 /// Paths of one person's machine. Split, so that this file does not contain them.
 const MACHINE_PATHS: [&str; 2] = [concat!("/wo", "rk/"), concat!("/ro", "ot/")];
 
@@ -38,6 +42,23 @@ fn every_document_has_one_title() {
         }
     }
     report.finish("one `# ` opens a document; its parts are `## `.");
+}
+
+#[test]
+fn every_file_that_a_map_names_exists() {
+    let mut report = Report::default();
+    for file in files().iter().filter(|file| MAPS.contains(&file.path.as_str())) {
+        for (line, number) in file.text.lines().zip(1..) {
+            // Every second part is between backticks.
+            let is_path = |text: &&str| text.contains('/') && !text.contains([' ', '*', ':']) && text.contains(".rs");
+            for path in line.split('`').skip(1).step_by(2).filter(is_path) {
+                if !MAP_ROOTS.iter().any(|folder| root().join(folder).join(path).exists()) {
+                    report.add(&file.path, number, format!("there is no {path}"));
+                }
+            }
+        }
+    }
+    report.finish("name the file as it is called now.");
 }
 
 #[test]
