@@ -16,7 +16,7 @@ fn text(path: &std::path::Path) -> &str {
 fn a_data_directory_has_one_daemon() {
     let fleet = Fleet::start();
     let site = connected_site(&fleet, "camp");
-    let first = format!("in use by process {}", site.id().expect("the process is running"));
+    let first = format!("locked by process {}", site.id().expect("the process is running"));
     let data = text(site.data());
     let lines: [&[&str]; 3] = [
         &["run", "--data", data],
@@ -30,7 +30,7 @@ fn a_data_directory_has_one_daemon() {
     site.local(&["status"]).ok();
     let server = fleet.server.data().to_owned();
     let said = fleet.run("linecamp-server", &["run", "--data", text(&server)], &[]);
-    let first = format!("in use by process {}", fleet.server.id().expect("the process is running"));
+    let first = format!("locked by process {}", fleet.server.id().expect("the process is running"));
     assert!(said.code != Some(0) && said.stderr.contains(&first), "{}", said.stderr);
 }
 

@@ -13,7 +13,7 @@ use crate::kind::Kind;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another process uses the directory.
-    #[error("data directory {} is in use by {}", directory.display(), Holder(*pid))]
+    #[error("data directory {} is locked by {}; stop it first", directory.display(), Holder(*pid))]
     InUse {
         /// The directory.
         directory: PathBuf,
@@ -304,9 +304,13 @@ mod tests {
         );
         check(
             StoreError::InUse { directory: directory.clone(), pid: Some(7) },
-            "data directory /d is in use by process 7",
+            "data directory /d is locked by process 7; stop it first",
             false,
         );
-        check(StoreError::InUse { directory, pid: None }, "data directory /d is in use by another process", false);
+        check(
+            StoreError::InUse { directory, pid: None },
+            "data directory /d is locked by another process; stop it first",
+            false,
+        );
     }
 }
