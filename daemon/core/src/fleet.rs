@@ -22,7 +22,7 @@
 //! `Fleet` calls more than one part.
 //!
 //! Invariants, asserted in debug builds: generations only rise; nothing is released or sent that is not durable
-//! ([`ledger`](crate::staging)); a session, a write and a command have one owner; the session of a link is up.
+//! ([`staging`](crate::staging)); a session, a write and a command have one owner; the session of a link is up.
 
 mod command;
 mod conditions;

@@ -1,4 +1,4 @@
-//! Ledger: state that runs ahead of the disk but is never visible ahead of it.
+//! Staging: state that runs ahead of the disk but is never visible ahead of it.
 //!
 //! A machine decides on its in-memory state at once: it *stages* changes, which take effect in memory and go to the
 //! store under a [`WriteId`]. Everything the outside may learn from them (an acknowledgement, a reply, a grant) is
@@ -24,7 +24,7 @@ pub(crate) trait Replay {
 
 /// State plus the changes that are not durable yet.
 #[derive(Clone, Debug)]
-pub(crate) struct Ledger<S: Replay, R> {
+pub(crate) struct StagedState<S: Replay, R> {
     state: S,
     staged: VecDeque<Staged<S::Change, R>>,
     next_write: WriteId,
@@ -46,7 +46,7 @@ pub(crate) struct Settled<R> {
     pub(crate) durable: bool,
 }
 
-impl<S: Replay, R> Ledger<S, R> {
+impl<S: Replay, R> StagedState<S, R> {
     /// Starts from durable state.
     pub(crate) const fn new(state: S) -> Self {
         Self { state, staged: VecDeque::new(), next_write: WriteId(1) }
@@ -121,24 +121,24 @@ mod tests {
 
     #[test]
     fn nothing_is_released_before_it_is_durable() {
-        let mut ledger = Ledger::new(BTreeMap::new());
-        let first = ledger.stage(&[('a', Some(1))], vec!["first"]);
-        let second = ledger.stage(&[('a', Some(2))], vec!["second"]);
-        assert_eq!(ledger.state().get(&'a'), Some(&2));
-        assert_eq!(ledger.settle(first, true), Some(Settled { releases: vec!["first"], durable: true }));
-        assert_eq!(ledger.settle(first, true), None, "an answer nobody waits for");
-        assert_eq!(ledger.settle(second, true), Some(Settled { releases: vec!["second"], durable: true }));
+        let mut staged = StagedState::new(BTreeMap::new());
+        let first = staged.stage(&[('a', Some(1))], vec!["first"]);
+        let second = staged.stage(&[('a', Some(2))], vec!["second"]);
+        assert_eq!(staged.state().get(&'a'), Some(&2));
+        assert_eq!(staged.settle(first, true), Some(Settled { releases: vec!["first"], durable: true }));
+        assert_eq!(staged.settle(first, true), None, "an answer nobody waits for");
+        assert_eq!(staged.settle(second, true), Some(Settled { releases: vec!["second"], durable: true }));
     }
 
     #[test]
     fn a_failed_write_takes_the_later_ones_with_it() {
-        let mut ledger = Ledger::new(BTreeMap::from([('a', 0), ('b', 0)]));
-        let first = ledger.stage(&[('a', Some(1))], vec![1]);
-        let second = ledger.stage(&[('a', Some(2)), ('b', None), ('a', Some(3))], vec![2]);
-        let third = ledger.stage(&[('c', Some(9))], vec![3]);
-        assert!(ledger.settle(first, true).is_some());
-        assert_eq!(ledger.settle(second, false), Some(Settled { releases: vec![2, 3], durable: false }));
-        assert_eq!(ledger.state(), &BTreeMap::from([('a', 1), ('b', 0)]));
-        assert_eq!(ledger.settle(third, false), None, "it went with the second");
+        let mut staged = StagedState::new(BTreeMap::from([('a', 0), ('b', 0)]));
+        let first = staged.stage(&[('a', Some(1))], vec![1]);
+        let second = staged.stage(&[('a', Some(2)), ('b', None), ('a', Some(3))], vec![2]);
+        let third = staged.stage(&[('c', Some(9))], vec![3]);
+        assert!(staged.settle(first, true).is_some());
+        assert_eq!(staged.settle(second, false), Some(Settled { releases: vec![2, 3], durable: false }));
+        assert_eq!(staged.state(), &BTreeMap::from([('a', 1), ('b', 0)]));
+        assert_eq!(staged.settle(third, false), None, "it went with the second");
     }
 }

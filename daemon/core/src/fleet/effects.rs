@@ -15,7 +15,7 @@ use super::output::FleetOutput;
 use super::placement::Unassigned;
 use super::state::FleetState;
 use crate::downlink;
-use crate::staging::Ledger;
+use crate::staging::StagedState;
 
 /// What is released when a write is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(super) enum Release {
 /// The state all parts share, and what they caused.
 #[derive(Clone, Debug)]
 pub(super) struct Effects {
-    ledger: Ledger<FleetState, Release>,
+    staged: StagedState<FleetState, Release>,
     outputs: VecDeque<FleetOutput>,
     /// The operator commands that have no reply yet.
     commands: BTreeMap<CommandId, Actor>,
@@ -45,7 +45,7 @@ impl Effects {
     /// Starts from the durable state.
     pub(super) fn new(state: FleetState) -> Self {
         Self {
-            ledger: Ledger::new(state),
+            staged: StagedState::new(state),
             outputs: VecDeque::new(),
             commands: BTreeMap::new(),
             unassigned: Unassigned::default(),
@@ -54,7 +54,7 @@ impl Effects {
 
     /// Returns the state, including changes that are not durable yet.
     pub(super) const fn state(&self) -> &FleetState {
-        self.ledger.state()
+        self.staged.state()
     }
 
     /// Appends an output.
@@ -82,8 +82,8 @@ impl Effects {
     pub(super) fn stage(&mut self, changes: Vec<FleetChange>, releases: Vec<Release>) {
         debug_assert!(is_followed_by_spec(&changes, &releases), "spec is sent only when it is durable");
         debug_assert!(do_generations_rise(&changes, self.state()), "generations only rise");
-        let write = self.ledger.stage(&changes, releases);
-        self.unassigned.note(&changes, self.ledger.state());
+        let write = self.staged.stage(&changes, releases);
+        self.unassigned.note(&changes, self.staged.state());
         self.output(FleetOutput::Persist { write, changes });
     }
 
@@ -109,24 +109,24 @@ impl Effects {
 
     /// Loads a change that the store is known to hold, before anything is staged.
     pub(super) fn restore(&mut self, change: FleetChange) {
-        self.ledger.restore(change);
+        self.staged.restore(change);
     }
 
     /// Requests a probe of the store.
     pub(super) fn try_store(&mut self) {
-        let write = self.ledger.stage(&[], vec![Release::StoreTried]);
+        let write = self.staged.stage(&[], vec![Release::StoreTried]);
         self.output(FleetOutput::TryStore(write));
     }
 
     /// Handles the store's answer to a write and returns its releases; `None` for an unknown write. A failed write is
     /// undone with all later ones.
     pub(super) fn settle(&mut self, write: WriteId, is_durable: bool) -> Option<Vec<Release>> {
-        self.ledger.settle(write, is_durable).map(|settled| settled.releases)
+        self.staged.settle(write, is_durable).map(|settled| settled.releases)
     }
 
     /// Whether everything staged so far is durable.
     pub(super) fn is_durable(&self) -> bool {
-        self.ledger.in_flight() == 0
+        self.staged.in_flight() == 0
     }
 
     /// Returns the sites whose provider assignment must be computed again.
@@ -136,7 +136,7 @@ impl Effects {
 
     /// Marks all sites for a new assignment of providers.
     pub(super) fn unassign_all(&mut self) {
-        self.unassigned.mark_all(self.ledger.state());
+        self.unassigned.mark_all(self.staged.state());
     }
 }
 

@@ -17,7 +17,7 @@ use super::events::EventLog;
 use super::output::{SiteCommandError, SiteOutput, Timer};
 use super::state::SiteState;
 use crate::rng::Rng;
-use crate::staging::Ledger;
+use crate::staging::StagedState;
 use crate::timers::Timers;
 
 /// What is released when a write is durable.
@@ -45,7 +45,7 @@ pub(super) enum Release {
 /// The state all parts share, and what they caused.
 #[derive(Clone, Debug)]
 pub(super) struct Effects {
-    ledger: Ledger<SiteState, Release>,
+    staged: StagedState<SiteState, Release>,
     timers: Timers<Timer>,
     outputs: VecDeque<SiteOutput>,
     conditions: Conditions,
@@ -63,7 +63,7 @@ impl Effects {
     /// Starts from the durable state.
     pub(super) fn new(state: SiteState, rng: Rng) -> Self {
         Self {
-            ledger: Ledger::new(state),
+            staged: StagedState::new(state),
             timers: Timers::default(),
             outputs: VecDeque::new(),
             conditions: Conditions::default(),
@@ -77,12 +77,12 @@ impl Effects {
 
     /// Returns the state, including changes that are not durable yet.
     pub(super) const fn state(&self) -> &SiteState {
-        self.ledger.state()
+        self.staged.state()
     }
 
     /// Returns the state together with the random source.
     pub(super) const fn state_and_rng(&mut self) -> (&SiteState, &mut Rng) {
-        (self.ledger.state(), &mut self.rng)
+        (self.staged.state(), &mut self.rng)
     }
 
     /// Returns the random source.
@@ -122,7 +122,7 @@ impl Effects {
     pub(super) fn stage(&mut self, changes: &[SiteChange], releases: Vec<Release>) {
         self.is_status_stale |= !changes.is_empty();
         let before = cfg!(debug_assertions).then(|| Generations::of(self.state()));
-        let write = self.ledger.stage(changes, releases);
+        let write = self.staged.stage(changes, releases);
         if let Some(before) = before {
             Generations::of(self.state()).assert_not_below(&before);
         }
@@ -131,21 +131,21 @@ impl Effects {
 
     /// Requests a probe of the store.
     pub(super) fn try_store(&mut self) {
-        let write = self.ledger.stage(&[], vec![Release::StoreTried]);
+        let write = self.staged.stage(&[], vec![Release::StoreTried]);
         self.output(SiteOutput::TryStore(write));
     }
 
     /// Handles the store's answer to a write and returns its releases; `None` for an unknown write, which is ignored. A
     /// failed write is undone with all later ones.
     pub(super) fn settle(&mut self, write: WriteId, is_durable: bool) -> Option<Vec<Release>> {
-        let settled = self.ledger.settle(write, is_durable);
+        let settled = self.staged.settle(write, is_durable);
         self.ignored += u64::from(settled.is_none());
         settled.map(|settled| settled.releases)
     }
 
     /// Returns the number of writes that the store has not answered.
     pub(super) fn in_flight(&self) -> usize {
-        self.ledger.in_flight()
+        self.staged.in_flight()
     }
 
     /// Marks the status stale: an input of it may have changed.
@@ -262,7 +262,7 @@ impl Effects {
 
     /// Returns the changes that add an event to the outbox, to be staged with what it is about.
     pub(super) fn event_changes(&self, event: Event) -> Vec<SiteChange> {
-        self.events.changes(event, self.ledger.state())
+        self.events.changes(event, self.staged.state())
     }
 
     fn stage_event(&mut self, event: Event) {
@@ -284,7 +284,7 @@ impl Effects {
 
     /// Removes the events the server has acknowledged from the outbox.
     pub(super) fn forget_events(&mut self) {
-        let changes = self.events.acknowledged(self.ledger.state());
+        let changes = self.events.acknowledged(self.staged.state());
         if !changes.is_empty() {
             self.stage(&changes, Vec::new());
         }
@@ -297,7 +297,7 @@ impl Effects {
 
     /// Returns the event log together with the state.
     pub(super) const fn events_and_state(&mut self) -> (&mut EventLog, &SiteState) {
-        (&mut self.events, self.ledger.state())
+        (&mut self.events, self.staged.state())
     }
 
     /// Returns the event log, to change it.
