@@ -155,9 +155,7 @@ impl ServerError {
     pub fn advice(&self) -> Option<String> {
         match self {
             Self::Transport(TransportError::Bind { address, source }) => bind_advice(address.port(), source),
-            Self::Store(StoreError::InUse { .. }) => {
-                Some("Stop that process first: only one server can use a data directory.".into())
-            }
+            Self::Store(StoreError::InUse { .. }) => Some("Only one server can use a data directory.".into()),
             _ => None,
         }
     }
