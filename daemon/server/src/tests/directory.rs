@@ -82,7 +82,7 @@ async fn one_process_works_on_a_directory() {
     let running = Running::start().await;
     let error = Server::start(config(&running.layout)).await.unwrap_err();
     assert!(!error.needs_operator() && !error.blames_input() && error.advice().is_some(), "{error}");
-    assert!(keys(&running.layout).unwrap_err().to_string().contains("in use"));
+    assert!(keys(&running.layout).unwrap_err().to_string().contains("locked"));
     running.server.stop().await.unwrap();
     assert_eq!(keys(&running.layout).unwrap().len(), 1);
 }
