@@ -48,7 +48,7 @@ impl Storage {
             Self::begin_origin(effects);
         }
         if let Some(place) = damaged {
-            let detail = format!("the site database was damaged and put aside as {place}; the site went on without it");
+            let detail = format!("the site database was corrupt: moved to {place}, started empty");
             effects.raise(ConditionKind::StoreDamaged, Text::lossy(&detail), now);
         }
     }
