@@ -1,9 +1,9 @@
 //! Runs as one HTML page.
 //!
 //! The page is a single file that loads nothing and runs no scripts: style and plots are inline, and its content
-//! security policy forbids everything else, so that text that escaped escaping would still be only text. It is both
-//! HTML and well-formed XML. Violations come first, then the fleet over time, storms, the slowest sites, and all
-//! figures.
+//! security policy forbids everything else, so that text that escaped escaping would still be only text. Templates
+//! are compiled by `maud`, which escapes every value; text from the simulated world also passes through `plain`.
+//! Violations come first, then the fleet over time, storms, the slowest sites, and all figures.
 
 mod over_time;
 mod plot;
@@ -11,9 +11,11 @@ mod storms;
 mod tables;
 mod violations;
 
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
 use crate::outcome::{Outcome, Verdict};
-use crate::report::escape::markup;
 use crate::report::figures::verdict;
+use crate::report::plain::plain;
 use crate::report::units::{bytes, count, counted, duration, ratio, short};
 
 /// The style sheet.
@@ -27,23 +29,34 @@ const SECTIONS_MAX: usize = 30;
 /// With more than 30 runs, failed runs get a section first, then others while there is room.
 pub fn page(outcomes: &[Outcome]) -> String {
     let title = match outcomes {
-        [one] => format!("{} · seed {} · {}", markup(&one.scenario), one.seed, ending(verdict(one)).1),
+        [one] => format!("{} · seed {} · {}", plain(&one.scenario), one.seed, ending(verdict(one)).1),
         several => format!("Fleet simulation · {}", title_of(several)),
     };
-    let mut text = format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/>\n<meta name=\"viewport\" \
-         content=\"width=device-width, initial-scale=1\"/>\n<meta name=\"color-scheme\" content=\"light offline\"/>\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src &#39;none&#39;; style-src \
-         &#39;unsafe-inline&#39;\"/>\n<title>{title}</title>\n<style>\n{STYLE}</style></head>\n<body><main>\n<p \
-         class=\"brand\"><b>Linecamp</b> fleet simulation</p>\n",
-    );
     let shown = shown(outcomes);
-    if outcomes.len() != 1 {
-        text += &format!("<h1>{}</h1>\n", title_of(outcomes));
-        text += &tables::index(outcomes, &shown);
-    }
-    text.extend(shown.into_iter().map(|run| section(&outcomes[run], run + 1)));
-    text + "</main></body></html>\n"
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                main {
+                    p.brand { b { "Linecamp" } " fleet simulation" }
+                    @if outcomes.len() != 1 {
+                        h1 { (title_of(outcomes)) }
+                        (tables::index(outcomes, &shown))
+                    }
+                    @for run in &shown { (section(&outcomes[*run], run + 1)) }
+                }
+            }
+        }
+    };
+    page.into_string()
 }
 
 /// Returns the runs that have a section: failed runs first.
@@ -75,61 +88,64 @@ const fn ending(verdict: Verdict) -> (&'static str, &'static str) {
 }
 
 /// Returns the verdict of a run as a badge.
-fn chip(outcome: &Outcome) -> String {
+fn chip(outcome: &Outcome) -> Markup {
     let (sign, word) = ending(verdict(outcome));
-    format!("<span class=\"chip {word}\">{sign} {word}</span>")
+    html! { span class={ "chip " (word) } { (sign) " " (word) } }
 }
 
-fn section(outcome: &Outcome, number: usize) -> String {
-    let mut text = format!(
-        "<section id=\"run-{number}\">\n<header>{}<h2>{}</h2>\n<p class=\"lead\">{}</p>\n<p class=\"facts\">{} mode, \
-         seed <b>{}</b>, {} sites, {} simulated in {}</p></header>\n",
-        chip(outcome),
-        markup(&outcome.scenario),
-        markup(&outcome.about),
-        markup(&outcome.mode),
-        outcome.seed,
-        count(outcome.sites.into()),
-        duration(outcome.virtual_seconds),
-        duration(outcome.wall_seconds),
-    );
-    text += &violations::list(outcome, number);
-    text += &tiles(outcome);
-    text += &over_time::plots(outcome);
-    text += &storms::list(&outcome.storms);
-    text += &tables::slowest(&outcome.slowest);
-    text += &tables::figures(outcome);
-    text + "</section>\n"
+fn section(outcome: &Outcome, number: usize) -> Markup {
+    html! {
+        section id={ "run-" (number) } {
+            header {
+                (chip(outcome))
+                h2 { (plain(&outcome.scenario)) }
+                p.lead { (plain(&outcome.about)) }
+                p.facts {
+                    (plain(&outcome.mode)) " mode, seed " b { (outcome.seed) } ", " (count(outcome.sites.into()))
+                    " sites, " (duration(outcome.virtual_seconds)) " simulated in " (duration(outcome.wall_seconds))
+                }
+            }
+            (violations::list(outcome, number))
+            (tiles(outcome))
+            (over_time::plots(outcome))
+            (storms::list(&outcome.storms))
+            (tables::slowest(&outcome.slowest))
+            (tables::figures(outcome))
+        }
+    }
 }
 
 /// Returns the four key figures by which runs are compared.
-fn tiles(outcome: &Outcome) -> String {
+fn tiles(outcome: &Outcome) -> Markup {
     let (figures, wall) = (&outcome.figures, outcome.wall_seconds);
-    let tile = |value: String, what: &str, note: String| {
-        format!("<div><b>{value}</b><span>{what}</span><small>{note}</small></div>\n")
-    };
+    let tile =
+        |value: String, what: &str, note: String| html! { div { b { (value) } span { (what) } small { (note) } } };
     let agreed = duration(figures.converged_after_seconds);
     let most = bytes(figures.bytes_per_site_month_max as f64);
-    [
-        "<div class=\"tiles\">\n".into(),
-        tile(agreed, "until all agreed", "after the last fault".into()),
-        tile(bytes(figures.bytes_per_site_month as f64), "per site and month", format!("{most} at most")),
-        tile(short(outcome.events as f64), "events", ratio(outcome.events as f64, wall, " a second")),
-        tile(
-            ratio(outcome.virtual_seconds, wall, "×"),
-            "faster than the clock",
-            format!("{} in {}", duration(outcome.virtual_seconds), duration(wall)),
-        ),
-        "</div>\n".into(),
-    ]
-    .concat()
+    let speed = format!("{} in {}", duration(outcome.virtual_seconds), duration(wall));
+    html! {
+        div.tiles {
+            (tile(agreed, "until all agreed", "after the last fault".into()))
+            (tile(bytes(figures.bytes_per_site_month as f64), "per site and month", format!("{most} at most")))
+            (tile(short(outcome.events as f64), "events", ratio(outcome.events as f64, wall, " a second")))
+            (tile(ratio(outcome.virtual_seconds, wall, "×"), "faster than the clock", speed))
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::report::sample;
-    use crate::report::wellformed::elements;
+    use crate::report::xml::elements;
+
+    /// Checks the page's body, and returns the names of its elements: the head has tags without an end, which is HTML
+    /// but not XML.
+    fn body_elements(page: &str) -> Vec<String> {
+        let (head, body) = page.split_once("<body>").expect("the page has a body");
+        assert!(!head.contains("<script"), "{head}");
+        elements(body.strip_suffix("</body></html>").expect("the page ends with its body"))
+    }
 
     /// Checks that the page refers to nothing but itself.
     fn check_loads_nothing(page: &str) {
@@ -146,7 +162,7 @@ mod tests {
     fn a_page_is_well_formed_and_loads_nothing() {
         for outcomes in [vec![], vec![sample::passed()], vec![sample::failed(), sample::passed()]] {
             let page = page(&outcomes);
-            elements(&page);
+            body_elements(&page);
             check_loads_nothing(&page);
         }
     }
@@ -154,15 +170,16 @@ mod tests {
     #[test]
     fn hostile_text_stays_text() {
         let page = page(&[sample::malicious(), sample::malicious()]);
-        assert!(!elements(&page).iter().any(|element| element == "script"));
+        assert!(!body_elements(&page).iter().any(|element| element == "script"));
         check_loads_nothing(&page);
+        assert!(page.chars().all(|letter| letter == '\n' || plain(&letter.to_string()) == letter.to_string()));
         assert!(!page.contains("NaN") && !page.contains(">inf"), "a mad number is shown");
     }
 
     #[test]
     fn an_empty_outcome_has_a_page() {
         let page = page(&[Outcome::default()]);
-        elements(&page);
+        body_elements(&page);
         assert!(page.contains("There are too few samples to plot."));
     }
 
@@ -180,7 +197,7 @@ mod tests {
         let mut outcomes = vec![Outcome { sites: 3, ..Outcome::default() }; 100];
         outcomes[99].outcome = Verdict::Failed;
         let page = page(&outcomes);
-        elements(&page);
+        body_elements(&page);
         assert_eq!(page.matches("<section").count(), SECTIONS_MAX);
         assert!(page.contains("<section id=\"run-100\">") && page.contains("href=\"#run-100\""));
         assert!(!page.contains("<section id=\"run-99\">") && !page.contains("href=\"#run-99\""));
@@ -211,6 +228,6 @@ mod tests {
         if let Some(file) = std::env::var_os("LINECAMP_SIM_PAGE") {
             std::fs::write(file, &page).expect("the file named by LINECAMP_SIM_PAGE can be written");
         }
-        elements(&page);
+        body_elements(&page);
     }
 }

@@ -2,12 +2,17 @@
 //!
 //! A scenario in a mode is a suite, a run is a case, a violation is a failure of its case. An interrupted run is
 //! skipped: no violation was found, but not everything was tried.
+//!
+//! Written with `maud`: a run can have several failures, which crates for JUnit do not represent, and its escapes are
+//! also those of XML.
 
 use std::collections::BTreeMap;
 
+use maud::{Markup, PreEscaped, html};
+
 use crate::outcome::{Outcome, Verdict, Violation};
-use crate::report::escape::markup;
 use crate::report::figures::{lines, sites, verdict};
+use crate::report::plain::plain;
 use crate::report::units::{count, duration, moment};
 
 /// Maximum failures per case, since no reader shows more; the rest are counted.
@@ -20,70 +25,90 @@ pub fn junit(outcomes: &[Outcome]) -> String {
         suites.entry((&outcome.scenario, &outcome.mode)).or_default().push(outcome);
     }
     let all: Vec<&Outcome> = outcomes.iter().collect();
-    let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    text += &format!("<testsuites name=\"linecamp-sim\" {}>\n", totals(&all));
-    for ((scenario, mode), runs) in suites {
-        text += &format!("  <testsuite name=\"{} ({})\" {}>\n", markup(scenario), markup(mode), totals(&runs));
-        text.extend(runs.into_iter().map(case));
-        text += "  </testsuite>\n";
-    }
-    text + "</testsuites>\n"
+    let total = Totals::of(&all);
+    let document = html! {
+        (PreEscaped("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"))
+        testsuites name="linecamp-sim" tests=(total.tests) failures=(total.failures) errors="0" skipped=(total.skipped)
+            time=(total.time) {
+            @for ((scenario, mode), runs) in &suites { "\n" (suite(scenario, mode, runs)) }
+        }
+        "\n"
+    };
+    document.into_string()
 }
 
-fn totals(runs: &[&Outcome]) -> String {
-    let ended = |end: Verdict| runs.iter().filter(|run| verdict(run) == end).count();
-    format!(
-        "tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"{}\" time=\"{}\"",
-        runs.len(),
-        ended(Verdict::Failed),
-        ended(Verdict::Interrupted),
-        seconds(runs.iter().map(|run| run.wall_seconds).filter(|seconds| seconds.is_finite()).sum()),
-    )
-}
-
-fn case(outcome: &Outcome) -> String {
-    let mut text = format!(
-        "    <testcase classname=\"linecamp-sim.{}\" name=\"{}, seed {}, {} sites\" time=\"{}\">\n",
-        markup(&outcome.scenario),
-        markup(&outcome.mode),
-        outcome.seed,
-        outcome.sites,
-        seconds(outcome.wall_seconds),
-    );
-    match verdict(outcome) {
-        Verdict::Passed => {}
-        Verdict::Failed if outcome.violations.is_empty() => {
-            text += "      <failure message=\"failed without a violation\" type=\"failed\"/>\n";
-        }
-        Verdict::Failed => text.extend(outcome.violations.iter().take(FAILURES_MAX).map(failure)),
-        Verdict::Interrupted => {
-            let after = duration(outcome.virtual_seconds);
-            text += &format!("      <skipped message=\"interrupted after {after} of simulated time\"/>\n");
+fn suite(scenario: &str, mode: &str, runs: &[&Outcome]) -> Markup {
+    let (name, total) = (format!("{} ({})", plain(scenario), plain(mode)), Totals::of(runs));
+    html! {
+        testsuite name=(name) tests=(total.tests) failures=(total.failures) errors="0" skipped=(total.skipped)
+            time=(total.time) {
+            @for run in runs { "\n" (case(run)) }
         }
     }
-    text += "      <system-out>";
-    text += &format!("{}\ntrace {}\n", markup(&outcome.about), markup(&outcome.trace_hash));
+}
+
+/// What JUnit counts of some runs.
+struct Totals {
+    tests: usize,
+    failures: usize,
+    skipped: usize,
+    time: String,
+}
+
+impl Totals {
+    fn of(runs: &[&Outcome]) -> Self {
+        let ended = |end: Verdict| runs.iter().filter(|run| verdict(run) == end).count();
+        let time = runs.iter().map(|run| run.wall_seconds).filter(|seconds| seconds.is_finite()).sum();
+        Self {
+            tests: runs.len(),
+            failures: ended(Verdict::Failed),
+            skipped: ended(Verdict::Interrupted),
+            time: seconds(time),
+        }
+    }
+}
+
+fn case(outcome: &Outcome) -> Markup {
+    let class = format!("linecamp-sim.{}", plain(&outcome.scenario));
+    let name = format!("{}, seed {}, {} sites", plain(&outcome.mode), outcome.seed, outcome.sites);
+    let after = duration(outcome.virtual_seconds);
+    html! {
+        testcase classname=(class) name=(name) time=(seconds(outcome.wall_seconds)) {
+            @match verdict(outcome) {
+                Verdict::Passed => {}
+                Verdict::Failed => {
+                    @if outcome.violations.is_empty() {
+                        failure message="failed without a violation" type="failed" {}
+                    }
+                    @for violation in outcome.violations.iter().take(FAILURES_MAX) { (failure(violation)) }
+                }
+                Verdict::Interrupted => { skipped message={ "interrupted after " (after) " of simulated time" } {} }
+            }
+            system-out { (output(outcome)) }
+        }
+    }
+}
+
+fn output(outcome: &Outcome) -> String {
+    let mut text = format!("{}\ntrace {}\n", plain(&outcome.about), plain(&outcome.trace_hash));
     for line in lines(outcome) {
-        text += &markup(format!("{} {} {}", line.name, line.value, line.note).trim_end());
+        text += plain(&format!("{} {} {}", line.name, line.value, line.note)).trim_end();
         text.push('\n');
     }
-    let left = outcome.violations.len().saturating_sub(FAILURES_MAX);
-    if left > 0 {
-        text += &format!("and {} more violations\n", count(left as u64));
+    match outcome.violations.len().saturating_sub(FAILURES_MAX) {
+        0 => text,
+        left => text + &format!("and {} more violations\n", count(left as u64)),
     }
-    text + "</system-out>\n    </testcase>\n"
 }
 
-fn failure(violation: &Violation) -> String {
-    let what = markup(&violation.what);
-    let mut text = format!("      <failure message=\"{what}\" type=\"{}\">", markup(&violation.checker));
-    text += &format!("{what}\nstep {}, {}\n", violation.step, moment(violation.at_seconds));
-    let sites = sites(violation).join(", ");
-    text += &format!("sites: {}\nreplay: {}\n", markup(&sites), markup(&violation.replay));
+fn failure(violation: &Violation) -> Markup {
+    let what = plain(&violation.what);
+    let mut text = format!("{what}\nstep {}, {}\n", violation.step, moment(violation.at_seconds));
+    text += &format!("sites: {}\nreplay: {}\n", plain(&sites(violation).join(", ")), plain(&violation.replay));
     for input in &violation.inputs {
-        text += &format!("  {}\n", markup(input));
+        text += &format!("  {}\n", plain(input));
     }
-    text + "</failure>\n"
+    html! { failure message=(what) type=(plain(&violation.checker)) { (text) } }
 }
 
 /// Formats seconds for JUnit.
@@ -97,7 +122,7 @@ fn seconds(seconds: f64) -> String {
 mod tests {
     use super::*;
     use crate::report::sample;
-    use crate::report::wellformed::elements;
+    use crate::report::xml::elements;
 
     #[test]
     fn a_case_per_run_and_a_failure_per_violation() {

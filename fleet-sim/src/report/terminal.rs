@@ -3,8 +3,8 @@
 //! The verdict is the first line; violations come last, where the reader looks when a run ends.
 
 use crate::outcome::{Outcome, SlowSite, Storm, Verdict, Violation};
-use crate::report::escape::plain;
 use crate::report::figures::{lines, sites, verdict};
+use crate::report::plain::plain;
 use crate::report::units::{count, counted, duration, duration_or_nothing, moment, ratio};
 
 /// Maximum violations listed: more would hide the first, which matters most; the rest are counted.

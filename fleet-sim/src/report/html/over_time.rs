@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use maud::{Markup, html};
+
 use crate::outcome::{Outcome, Sample};
 use crate::report::html::plot::{Axis, Plot, Point, buckets, keep_shape};
 use crate::report::units::{bytes, count, duration, short};
@@ -17,46 +19,57 @@ const SECONDS_MAX: f64 = 1e12;
 /// The label of the time axis.
 const ABOUT: &str = "simulated time";
 
-pub(crate) fn plots(outcome: &Outcome) -> String {
+pub(crate) fn plots(outcome: &Outcome) -> Markup {
     let is_usable = |sample: &&Sample| (0.0..SECONDS_MAX).contains(&sample.at_seconds);
     let mut samples: Vec<Sample> = outcome.samples.iter().filter(is_usable).copied().collect();
     samples.sort_by(|a, b| a.at_seconds.total_cmp(&b.at_seconds));
     samples.dedup_by(|a, b| a.at_seconds <= b.at_seconds);
-    let mut text = String::from("<h3>Over time</h3>\n");
-    if samples.len() < 2 {
-        return text + "<p class=\"none\">There are too few samples to plot.</p>\n";
+    html! {
+        h3 { "Over time" }
+        @if samples.len() < 2 {
+            p.none { "There are too few samples to plot." }
+        } @else {
+            (signs(outcome))
+            div.charts {
+                (converged(outcome, &samples))
+                (links(outcome, &samples))
+                (traffic(outcome, &samples, &MESSAGES))
+                (traffic(outcome, &samples, &BYTES))
+            }
+        }
     }
-    text += &signs(outcome);
-    text += "<div class=\"charts\">\n";
-    text += &converged(outcome, &samples);
-    text += &links(outcome, &samples);
-    text += &traffic(outcome, &samples, &MESSAGES);
-    text += &traffic(outcome, &samples, &BYTES);
-    text + "</div>\n"
 }
 
 /// Returns a plot with its title and legend.
-pub(crate) fn figure(class: &str, title: &str, legend: &[(&str, &str)], svg: &str) -> String {
-    let key = |(class, name): &(&str, &str)| format!("<li><i class=\"{class}\"></i>{name}</li>");
-    let keys: String = legend.iter().map(key).collect();
-    let keys = if keys.is_empty() { keys } else { format!("<ul class=\"legend\">{keys}</ul>") };
-    format!(
-        "<figure class=\"{class}\"><figcaption>{title}{keys}</figcaption>\n<div class=\"frame\">{svg}</div></figure>\n"
-    )
+pub(crate) fn figure(class: &str, title: &Markup, legend: &[(&str, &str)], plot: Markup) -> Markup {
+    html! {
+        figure class=(class) {
+            figcaption {
+                (title)
+                @if !legend.is_empty() {
+                    ul.legend {
+                        @for (class, name) in legend { li { i class=(class) {} (name) } }
+                    }
+                }
+            }
+            div.frame { (plot) }
+        }
+    }
 }
 
 /// Returns the legend of the flags above the plots.
-fn signs(outcome: &Outcome) -> String {
-    let storms = match outcome.storms.len() {
-        0 => "",
-        1..=STORMS_NUMBERED => "<li><i class=\"sign storm\">1</i>reachable again: see storms</li>",
-        _ => "<li><i class=\"sign storm\"></i>reachable again: see storms</li>",
-    };
-    let violations = if outcome.violations.is_empty() { "" } else { "<li><i class=\"wedge\"></i>a violation</li>" };
-    if storms.is_empty() && violations.is_empty() {
-        return String::new();
+fn signs(outcome: &Outcome) -> Markup {
+    let (storms, violations) = (outcome.storms.len(), outcome.violations.len());
+    html! {
+        @if storms + violations > 0 {
+            ul.legend {
+                @if storms > 0 {
+                    li { i.sign.storm { @if storms <= STORMS_NUMBERED { "1" } } "reachable again: see storms" }
+                }
+                @if violations > 0 { li { i.wedge {} "a violation" } }
+            }
+        }
     }
-    format!("<ul class=\"legend\">{storms}{violations}</ul>\n")
 }
 
 fn flags(plot: &mut Plot, outcome: &Outcome) {
@@ -75,7 +88,7 @@ fn flags(plot: &mut Plot, outcome: &Outcome) {
     }
 }
 
-fn converged(outcome: &Outcome, samples: &[Sample]) -> String {
+fn converged(outcome: &Outcome, samples: &[Sample]) -> Markup {
     let most = samples.iter().map(|sample| sample.converged).max().unwrap_or_default().max(outcome.sites);
     let mut plot = Plot::new(time(outcome, samples), Axis::all(most), "converged sites over time");
     let kept = keep_shape(samples.len(), &[&|at| samples[at].converged.into()]);
@@ -91,10 +104,11 @@ fn converged(outcome: &Outcome, samples: &[Sample]) -> String {
         point_out(&mut plot, samples, &slice, &words);
     }
     flags(&mut plot, outcome);
-    figure("wide", "<b>Converged sites</b> <span>match everything they were asked for</span>", &[], &plot.svg(ABOUT))
+    let title = html! { b { "Converged sites" } " " span { "match everything they were asked for" } };
+    figure("wide", &title, &[], plot.svg(ABOUT))
 }
 
-fn links(outcome: &Outcome, samples: &[Sample]) -> String {
+fn links(outcome: &Outcome, samples: &[Sample]) -> Markup {
     let sum =
         |sample: &Sample| f64::from(sample.connected) + f64::from(sample.reconnecting) + f64::from(sample.disconnected);
     let all =
@@ -134,7 +148,8 @@ fn links(outcome: &Outcome, samples: &[Sample]) -> String {
     }
     flags(&mut plot, outcome);
     let legend = ["disconnected", "reconnecting", "connected"].map(|state| (state, state));
-    figure("wide", "<b>Links</b> <span>as the server calls them</span>", &legend, &plot.svg(ABOUT))
+    let title = html! { b { "Links" } " " span { "as the server calls them" } };
+    figure("wide", &title, &legend, plot.svg(ABOUT))
 }
 
 /// A counter that accumulates between samples.
@@ -148,7 +163,7 @@ struct Flow {
 const MESSAGES: Flow = Flow { name: "Messages", count: |sample| sample.messages, axis: Axis::count, shown: short };
 const BYTES: Flow = Flow { name: "Bytes", count: |sample| sample.bytes, axis: Axis::bytes, shown: bytes };
 
-fn traffic(outcome: &Outcome, samples: &[Sample], flow: &Flow) -> String {
+fn traffic(outcome: &Outcome, samples: &[Sample], flow: &Flow) -> Markup {
     let rate = |pair: &[Sample]| {
         (pair[1].at_seconds, (flow.count)(&pair[1]) as f64 / (pair[1].at_seconds - pair[0].at_seconds))
     };
@@ -173,8 +188,8 @@ fn traffic(outcome: &Outcome, samples: &[Sample], flow: &Flow) -> String {
     }
     flags(&mut plot, outcome);
     let legend: &[_] = if is_band { &[("flow line", "mean"), ("flow", "lowest to highest")] } else { &[] };
-    let title = format!("<b>{}</b> <span>a second, all sites</span>", flow.name);
-    figure("half", &title, legend, &plot.svg(ABOUT))
+    let title = html! { b { (flow.name) } " " span { "a second, all sites" } };
+    figure("half", &title, legend, plot.svg(ABOUT))
 }
 
 fn time(outcome: &Outcome, samples: &[Sample]) -> Axis {

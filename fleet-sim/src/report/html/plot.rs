@@ -12,7 +12,9 @@ mod downsample;
 pub(crate) use axis::Axis;
 pub(crate) use downsample::{buckets, keep_shape};
 
-use crate::report::escape::markup;
+use maud::{Markup, html};
+
+use crate::report::plain::plain;
 
 /// The side of the square in which shapes are drawn. With one decimal, that is a tenth of a pixel on any screen.
 const SIDE: f64 = 1_000.0;
@@ -30,23 +32,24 @@ pub(crate) struct Plot {
     x: Axis,
     y: Axis,
     label: String,
-    shapes: String,
-    marks: String,
-    words: String,
-    slices: String,
+    shapes: Vec<Markup>,
+    marks: Vec<Markup>,
+    words: Vec<Markup>,
+    slices: Vec<Markup>,
 }
 
 impl Plot {
     /// Creates a plot. The label describes it to screen readers.
     pub(crate) fn new(x: Axis, y: Axis, label: &str) -> Self {
-        let [shapes, marks, words, slices] = [const { String::new() }; 4];
-        Self { x, y, label: markup(label), shapes, marks, words, slices }
+        let [shapes, marks, words, slices] = [const { Vec::new() }; 4];
+        Self { x, y, label: plain(label), shapes, marks, words, slices }
     }
 
     /// Draws a line through points.
     pub(crate) fn line(&mut self, class: &str, points: &[Point]) {
         if !points.is_empty() {
-            self.shapes += &format!("<path class=\"line {class}\" d=\"M{}\"/>", self.path(points.iter()));
+            let path = self.path(points.iter());
+            self.shapes.push(html! { path class={ "line " (class) } d={ "M" (path) } {} });
         }
     }
 
@@ -54,7 +57,7 @@ impl Plot {
     pub(crate) fn area(&mut self, class: &str, upper: &[Point], lower: &[Point]) {
         if !(upper.is_empty() || lower.is_empty()) {
             let (there, back) = (self.path(upper.iter()), self.path(lower.iter().rev()));
-            self.shapes += &format!("<path class=\"area {class}\" d=\"M{there}L{back}Z\"/>");
+            self.shapes.push(html! { path class={ "area " (class) } d={ "M" (there) "L" (back) "Z" } {} });
         }
     }
 
@@ -73,9 +76,9 @@ impl Plot {
         for ((at, words), level) in rules.iter().zip(levels) {
             let (x, y) = (self.x.percent(*at), -6 - 16 * level);
             let (side, dx) = if self.x.fraction(*at) > TURN { ("end", -5) } else { ("start", 5) };
-            let (top, words) = (y - 10, markup(words));
-            self.marks += &format!("<line class=\"rule {class}\" x1=\"{x}\" x2=\"{x}\" y1=\"{top}\" y2=\"100%\"/>");
-            self.words += &format!("<text class=\"{side}\" x=\"{x}\" y=\"{y}\" dx=\"{dx}\">{words}</text>");
+            let top = y - 10;
+            self.marks.push(html! { line class={ "rule " (class) } x1=(x) x2=(x) y1=(top) y2="100%" {} });
+            self.words.push(html! { text class=(side) x=(x) y=(y) dx=(dx) { (plain(words)) } });
         }
     }
 
@@ -83,69 +86,81 @@ impl Plot {
     /// appears on hover.
     pub(crate) fn flag(&mut self, class: &str, at: f64, number: Option<usize>, words: &str) {
         let x = self.x.percent(at);
-        let sign = match number {
-            Some(number) => format!("<circle cy=\"-22\" r=\"8\"/><text y=\"-18\">{number}</text>"),
-            None => "<path d=\"M-6-12h12L0-1z\"/>".into(),
-        };
-        self.marks += &format!(
-            "<g class=\"flag {class}\"><title>{}</title><line x1=\"{x}\" x2=\"{x}\" y1=\"0\" y2=\"100%\"/><svg \
-             x=\"{x}\" overflow=\"visible\">{sign}</svg></g>",
-            markup(words),
-        );
+        self.marks.push(html! {
+            g class={ "flag " (class) } {
+                title { (plain(words)) }
+                line x1=(x) x2=(x) y1="0" y2="100%" {}
+                svg x=(x) overflow="visible" {
+                    @if let Some(number) = number {
+                        circle cy="-22" r="8" {}
+                        text y="-18" { (number) }
+                    } @else {
+                        path d="M-6-12h12L0-1z" {}
+                    }
+                }
+            }
+        });
     }
 
     /// Draws a dot with text beside it.
     pub(crate) fn dot(&mut self, class: &str, (at, value): Point, words: &str) {
         let (x, y) = (self.x.percent(at), self.y.percent_from_top(value));
         let (side, dx) = if self.x.fraction(at) > TURN { ("end", -9) } else { ("start", 9) };
-        let words = markup(words);
-        self.marks += &format!("<circle class=\"dot {class}\" cx=\"{x}\" cy=\"{y}\" r=\"4\"/>");
-        self.words +=
-            &format!("<text class=\"{side} strong\" x=\"{x}\" y=\"{y}\" dx=\"{dx}\" dy=\"4\">{words}</text>",);
+        self.marks.push(html! { circle class={ "dot " (class) } cx=(x) cy=(y) r="4" {} });
+        self.words.push(html! { text class={ (side) " strong" } x=(x) y=(y) dx=(dx) dy="4" { (plain(words)) } });
     }
 
     /// Adds a hover slice that shows text below the plot.
     pub(crate) fn slice(&mut self, from: f64, to: f64, words: &str) {
         let width = 100.0 * (self.x.fraction(to) - self.x.fraction(from));
         if width > 0.0 {
-            self.slices += &format!(
-                "<g><rect x=\"{}\" width=\"{width:.2}%\" height=\"100%\"/><text y=\"100%\">{}</text></g>",
-                self.x.percent(from),
-                markup(words),
-            );
+            let (from, width) = (self.x.percent(from), format!("{width:.2}%"));
+            self.slices.push(html! {
+                g { rect x=(from) width=(width) height="100%" {} text y="100%" { (plain(words)) } }
+            });
         }
     }
 
     /// Returns the SVG. `about` labels the axis below.
-    pub(crate) fn svg(self, about: &str) -> String {
-        let (x, y) = (self.ticks_below(), self.ticks_aside());
-        let about = markup(about);
-        let Self { label, shapes, marks, words, slices, .. } = self;
-        format!(
-            "<svg class=\"plot\" width=\"100%\" height=\"200\" role=\"img\" aria-label=\"{label}\">{y}{x}<text \
-             class=\"about\" x=\"100%\" y=\"100%\">{about}</text><svg viewBox=\"0 0 {SIDE} {SIDE}\" width=\"100%\" \
-             height=\"100%\" preserveAspectRatio=\"none\" overflow=\"visible\">{shapes}</svg>{marks}<g \
-             class=\"words\">{words}</g><g class=\"slices\">{slices}</g></svg>\n",
-        )
+    pub(crate) fn svg(self, about: &str) -> Markup {
+        html! {
+            svg.plot width="100%" height="200" role="img" aria-label=(self.label) {
+                (self.ticks_aside())
+                (self.ticks_below())
+                text.about x="100%" y="100%" { (about) }
+                svg viewBox={ "0 0 " (SIDE) " " (SIDE) } width="100%" height="100%" preserveAspectRatio="none"
+                    overflow="visible" {
+                    @for shape in &self.shapes { (shape) }
+                }
+                @for mark in &self.marks { (mark) }
+                g.words { @for words in &self.words { (words) } }
+                g.slices { @for slice in &self.slices { (slice) } }
+            }
+        }
     }
 
-    fn ticks_aside(&self) -> String {
-        let mut text = String::from("<g class=\"aside\">");
-        for (at, label) in self.y.ticks() {
-            let y = self.y.percent_from_top(*at);
-            text += &format!("<line x2=\"100%\" y1=\"{y}\" y2=\"{y}\"/><text y=\"{y}\">{label}</text>");
+    fn ticks_aside(&self) -> Markup {
+        html! {
+            g.aside {
+                @for (at, label) in self.y.ticks() {
+                    @let y = self.y.percent_from_top(*at);
+                    line x2="100%" y1=(y) y2=(y) {}
+                    text y=(y) { (label) }
+                }
+            }
         }
-        text + "</g>"
     }
 
-    fn ticks_below(&self) -> String {
-        let mut text = String::from("<svg class=\"below\" y=\"100%\" overflow=\"visible\">");
-        for ((at, label), number) in self.x.ticks().iter().zip(0..) {
-            let x = self.x.percent(*at);
-            let class = if number % 2 == 1 { " class=\"odd\"" } else { "" };
-            text += &format!("<line x1=\"{x}\" x2=\"{x}\" y2=\"5\"/><text{class} x=\"{x}\">{label}</text>");
+    fn ticks_below(&self) -> Markup {
+        html! {
+            svg.below y="100%" overflow="visible" {
+                @for ((at, label), number) in self.x.ticks().iter().zip(0..) {
+                    @let x = self.x.percent(*at);
+                    line x1=(x) x2=(x) y2="5" {}
+                    text class=[(number % 2 == 1).then_some("odd")] x=(x) { (label) }
+                }
+            }
         }
-        text + "</svg>"
     }
 
     fn path<'a>(&self, points: impl Iterator<Item = &'a Point>) -> String {
@@ -171,7 +186,7 @@ fn brief(place: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::wellformed::elements;
+    use crate::report::xml::elements;
 
     fn plot() -> Plot {
         Plot::new(Axis::time(100.0), Axis::count(10.0), "a & b")
@@ -182,9 +197,9 @@ mod tests {
         let mut plot = plot();
         plot.line("sites", &[(0.0, 0.0), (50.0, 5.0), (100.0, 10.0)]);
         plot.area("sites", &[(0.0, 10.0)], &[(0.0, 0.0)]);
-        let svg = plot.svg("time");
-        assert!(svg.contains("<path class=\"line sites\" d=\"M0 1000L500 500L1000 0\"/>"), "{svg}");
-        assert!(svg.contains("<path class=\"area sites\" d=\"M0 0L0 1000Z\"/>"), "{svg}");
+        let svg = plot.svg("time").into_string();
+        assert!(svg.contains("<path class=\"line sites\" d=\"M0 1000L500 500L1000 0\">"), "{svg}");
+        assert!(svg.contains("<path class=\"area sites\" d=\"M0 0L0 1000Z\">"), "{svg}");
     }
 
     #[test]
@@ -196,7 +211,7 @@ mod tests {
         plot.dot("peak", (99.0, 10.0), "38/s");
         plot.slice(0.0, 1.0, "<b>");
         plot.slice(5.0, 5.0, "empty");
-        let svg = plot.svg("time");
+        let svg = plot.svg("time").into_string();
         elements(&svg);
         assert!(svg.contains("<text class=\"end\" x=\"90%\" y=\"-22\" dx=\"-5\">&lt;99 %&gt;</text>"), "{svg}");
         assert!(!svg.contains("NaN") && !svg.contains("empty"), "{svg}");
@@ -207,6 +222,6 @@ mod tests {
         let mut plot = plot();
         plot.line("sites", &[]);
         plot.area("sites", &[], &[]);
-        assert!(!plot.svg("time").contains("<path"));
+        assert!(!plot.svg("time").into_string().contains("<path"));
     }
 }

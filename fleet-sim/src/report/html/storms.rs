@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 
+use maud::{Markup, html};
+
 use crate::outcome::Storm;
-use crate::report::escape::markup;
 use crate::report::html::over_time::figure;
 use crate::report::html::plot::{Axis, Plot, Point};
+use crate::report::plain::plain;
 use crate::report::units::{count, duration, duration_or_nothing};
 
 /// Maximum storms with a plot: the worst ones.
@@ -20,56 +22,70 @@ const SLICES: usize = 60;
 const TAIL: f64 = 1.1;
 
 /// Returns the storms: a table of all, and the curves of the worst.
-pub(crate) fn list(storms: &[Storm]) -> String {
-    if storms.is_empty() {
-        return String::new();
-    }
+pub(crate) fn list(storms: &[Storm]) -> Markup {
     let is_felt = |storm: &Storm| storm.dials_per_second.iter().any(|dials| *dials > 0);
     let mut worst: Vec<_> = (1_usize..).zip(storms).filter(|(_, storm)| is_felt(storm)).collect();
     worst.sort_by_key(|(_, storm)| std::cmp::Reverse((storm.first_peak, storm.lost)));
     worst.truncate(PLOTS_MAX);
     worst.sort_by_key(|(number, _)| *number);
-    let mut text = String::from("<h3>Storms</h3>\n");
-    text += &table(storms);
-    if worst.is_empty() {
-        return text;
-    }
-    text += "<div class=\"charts\">\n";
-    text.extend(worst.into_iter().map(|(number, storm)| curve(storm, number)));
-    text + "</div>\n"
-}
-
-fn table(storms: &[Storm]) -> String {
-    let mut text = String::from(
-        "<div class=\"scroll\"><table><thead><tr><th></th><th>what happened</th><th class=\"n\">at</th><th \
-         class=\"n\">sites lost</th><th class=\"n\">half back</th><th class=\"n\">90 %</th><th class=\"n\">99 %</th>\
-         <th class=\"n\">first peak</th><th class=\"n\">second peak</th></tr></thead><tbody>\n",
-    );
-    for (storm, number) in storms.iter().take(ROWS_MAX).zip(1..) {
-        text += &format!(
-            "<tr><td><i class=\"sign storm\">{number}</i></td><td class=\"text\">{}</td>",
-            markup(&storm.what)
-        );
-        let cells = [
-            duration(storm.at_seconds),
-            count(storm.lost.into()),
-            duration_or_nothing(storm.back_50_seconds),
-            duration_or_nothing(storm.back_90_seconds),
-            duration_or_nothing(storm.back_99_seconds),
-            format!("{}/s", count(storm.first_peak.into())),
-            format!("{}/s", count(storm.second_peak.into())),
-        ];
-        text.extend(cells.map(|cell| format!("<td class=\"n\">{cell}</td>")));
-        text += "</tr>\n";
-    }
-    text += "</tbody></table></div>\n";
-    match storms.len().saturating_sub(ROWS_MAX) {
-        0 => text,
-        left => text + &format!("<p class=\"none\">and {} more storms</p>\n", count(left as u64)),
+    html! {
+        @if !storms.is_empty() {
+            h3 { "Storms" }
+            (table(storms))
+        }
+        @if !worst.is_empty() {
+            div.charts {
+                @for (number, storm) in worst { (curve(storm, number)) }
+            }
+        }
     }
 }
 
-fn curve(storm: &Storm, number: usize) -> String {
+fn table(storms: &[Storm]) -> Markup {
+    let left = storms.len().saturating_sub(ROWS_MAX);
+    html! {
+        div.scroll {
+            table {
+                thead {
+                    tr {
+                        th {}
+                        th { "what happened" }
+                        @for title in ["at", "sites lost", "half back", "90 %", "99 %", "first peak", "second peak"] {
+                            th.n { (title) }
+                        }
+                    }
+                }
+                tbody {
+                    @for (storm, number) in storms.iter().take(ROWS_MAX).zip(1..) { (row(storm, number)) }
+                }
+            }
+        }
+        @if left > 0 { p.none { "and " (count(left as u64)) " more storms" } }
+    }
+}
+
+fn row(storm: &Storm, number: usize) -> Markup {
+    html! {
+        tr {
+            td { (sign(number)) }
+            td.text { (plain(&storm.what)) }
+            td.n { (duration(storm.at_seconds)) }
+            td.n { (count(storm.lost.into())) }
+            td.n { (duration_or_nothing(storm.back_50_seconds)) }
+            td.n { (duration_or_nothing(storm.back_90_seconds)) }
+            td.n { (duration_or_nothing(storm.back_99_seconds)) }
+            td.n { (count(storm.first_peak.into())) "/s" }
+            td.n { (count(storm.second_peak.into())) "/s" }
+        }
+    }
+}
+
+/// Returns the number of a storm, as the flags of the plots show it.
+fn sign(number: usize) -> Markup {
+    html! { i.sign.storm { (number) } }
+}
+
+fn curve(storm: &Storm, number: usize) -> Markup {
     let dials = &storm.dials_per_second;
     let back = [("50 %", storm.back_50_seconds), ("90 %", storm.back_90_seconds), ("99 %", storm.back_99_seconds)];
     let back: Vec<(&str, f64)> = back
@@ -93,12 +109,11 @@ fn curve(storm: &Storm, number: usize) -> String {
     plot.rules("back", &rules);
     peaks(&mut plot, storm);
     let note = if seconds > 1 { format!(", the highest of each {seconds} seconds") } else { String::new() };
-    let title = format!(
-        "<i class=\"sign storm\">{number}</i> <b>{}</b> <span>dials a second{note}; sites lost: {}</span>",
-        markup(&storm.what),
-        count(storm.lost.into()),
-    );
-    figure("half storm", &title, &[], &plot.svg("since the server could be reached again"))
+    let title = html! {
+        (sign(number)) " " b { (plain(&storm.what)) }
+        " " span { "dials a second" (note) "; sites lost: " (count(storm.lost.into())) }
+    };
+    figure("half storm", &title, &[], plot.svg("since the server could be reached again"))
 }
 
 /// Returns the curve as steps, and the length of a step in seconds.
@@ -150,10 +165,10 @@ mod tests {
             back_90_seconds: Some(f64::NAN),
             ..Storm::default()
         };
-        let text = curve(&storm, 1);
+        let text = curve(&storm, 1).into_string();
         assert!(text.contains("first peak 40/s") && text.contains("second peak 11/s"), "{text}");
         assert!(text.contains("50 % back, 2.0 s") && !text.contains("90 % back"), "{text}");
-        let missing = curve(&Storm { second_peak: 99, ..storm }, 1);
+        let missing = curve(&Storm { second_peak: 99, ..storm }, 1).into_string();
         assert!(!missing.contains("second peak"));
     }
 
@@ -170,7 +185,7 @@ mod tests {
     fn the_worst_storms_have_plots_and_all_are_counted() {
         let storm = |first_peak| Storm { first_peak, dials_per_second: vec![first_peak], ..Storm::default() };
         let storms: Vec<Storm> = (0..60).map(storm).collect();
-        let text = list(&storms);
+        let text = list(&storms).into_string();
         assert_eq!(text.matches("<figure").count(), PLOTS_MAX);
         assert!(text.contains("storm 60\"") && text.contains("and 10 more storms"));
     }
