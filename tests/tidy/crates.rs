@@ -94,7 +94,7 @@ const EXACTLY: [(&str, &[&str]); 2] =
     [("linecamp-model", &["data-encoding", "sha2", "thiserror"]), ("linecamp-core", &[])];
 
 /// External crates that only a few packages may use: the crates, and those packages.
-const DOORS: [(&[&str], &[&str]); 9] = [
+const DOORS: [(&[&str], &[&str]); 10] = [
     (
         &["quinn", "quinn-proto", "quinn-udp", "rustls", "rustls-pki-types", "rcgen", "tokio-rustls"],
         &["linecamp-transport", "linecamp-bench"],
@@ -104,6 +104,7 @@ const DOORS: [(&[&str], &[&str]); 9] = [
     (&["sd-notify"], &["linecamp-service"]),
     (&["wasmtime", "wasmtime-wasi"], &["linecamp-plugin-host", "linecamp-plugin-compiler"]),
     (&["wit-bindgen"], &["linecamp-provider", "malicious-plugin"]),
+    (&["async-nats", "rumqttc"], &["linecamp-bench"]),
     (&["maud"], &["fleet-sim"]),
     (&["clap", "anyhow"], &PROGRAMS),
     (&["serde", "serde_json", "toml"], &BOUNDARIES),

@@ -129,7 +129,7 @@ fn add_peer_row(table: &mut Table, name: &str, ours: &[Pushed], theirs: &[Pushed
     let ratios: Vec<_> = ours.iter().zip(theirs).map(|(ours, theirs)| millis_of(ours) / millis_of(theirs)).collect();
     let delivery = match name {
         "mosquitto" => "QoS 1 and a QoS 0 publish back",
-        _ => "publish with reply subject",
+        _ => "publish with reply subject, async-nats clients",
     };
     let how = format!(
         "{name}: {:.1} ms to the last answer at the publisher (half {:.1} ms); TLS with client certificates, 300 bytes, \

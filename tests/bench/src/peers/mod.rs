@@ -1,7 +1,5 @@
 //! What brokers need to send one message to all subscribers: mosquitto and nats-server, over TLS with client
 //! certificates, with an answer of each subscriber to the publisher.
-//!
-//! The clients here implement only the necessary parts of each protocol.
 
 pub(crate) mod mqtt;
 pub(crate) mod nats;
@@ -42,6 +40,8 @@ pub(crate) struct MemberCredentials {
     pub(crate) ca: PathBuf,
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
+    pub(crate) client_certificate: PathBuf,
+    pub(crate) client_key: PathBuf,
     client: Arc<ClientConfig>,
 }
 
@@ -74,6 +74,8 @@ impl MemberCredentials {
             ca: write("ca.pem", ca_certificate.pem())?,
             certificate: write("server.pem", server.pem())?,
             key: write("server.key", server_key.serialize_pem())?,
+            client_certificate: write("client.pem", client.pem())?,
+            client_key: write("client.key", client_key.serialize_pem())?,
             client: client_config(roots, client.der().clone(), &client_key)?,
         })
     }

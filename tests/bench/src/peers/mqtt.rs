@@ -1,5 +1,8 @@
 //! mosquitto: MQTT 3.1.1, QoS 1 to each subscriber, which acknowledges and publishes an answer (QoS 0, the cheaper
 //! one).
+//!
+//! Packets are encoded by `rumqttc`. Its event loop is not used: it writes an acknowledgement and an answer separately,
+//! and its TLS support depends on a version of `rustls-webpki` with known vulnerabilities.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -8,34 +11,38 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufStream};
+use futures_util::{SinkExt as _, StreamExt as _};
+use rumqttc::QoS;
+use rumqttc::mqttbytes::v4::{
+    Codec, ConnAck, Connect, ConnectReturnCode, Packet, PubAck, Publish, Subscribe, SubscribeReasonCode,
+};
 use tokio::task::JoinSet;
+use tokio_util::codec::Framed;
 
 use super::{MESSAGE_BYTES, MemberCredentials, Pushed, Stream, connect, wait_for};
 use crate::environment::free_address;
 use crate::machine;
 use crate::serving::Process;
 
-/// Packet types (MQTT 3.1.1, table 2.1), with their fixed flags.
-const CONNECT: u8 = 0x10;
-const CONNACK: u8 = 0x20;
-const PUBLISH_QOS0: u8 = 0x30;
-const PUBLISH_QOS1: u8 = 0x32;
-const PUBACK: u8 = 0x40;
-const SUBSCRIBE: u8 = 0x82;
-const SUBACK: u8 = 0x90;
-
 /// The topic of all subscribers, and the topic for answers.
-const TOPIC: &[u8] = b"d";
-const ANSWERS: &[u8] = b"a";
+const TOPIC: &str = "d";
+const ANSWERS: &str = "a";
+
+/// The largest packet: a message with its header.
+const PACKET_BYTES_MAX: usize = 1_024;
+/// The read buffer of a connection.
+const BUFFER_BYTES: usize = 2_048;
 
 /// Maximum concurrent handshakes.
 const CONNECTING_MAX: usize = 32;
 
+/// A connection that reads and writes packets.
+type Connection = Framed<Stream, Codec>;
+
 /// A broker with its subscribers.
 pub(crate) struct Mosquitto {
     process: Process,
-    publisher: BufStream<Stream>,
+    publisher: Connection,
     subscribers: JoinSet<anyhow::Result<()>>,
     sites: usize,
     packet: u16,
@@ -50,8 +57,7 @@ impl Mosquitto {
         command.arg("-c").arg(config).stdout(Stdio::null()).stderr(Stdio::null());
         let process = Process::spawn(&mut command)?;
         wait_for(address, "mosquitto").await?;
-        let mut publisher = open(&credentials, address, "publisher", ANSWERS).await?;
-        publisher.flush().await?;
+        let publisher = open(&credentials, address, "publisher", ANSWERS).await?;
         let credentials = std::sync::Arc::new(credentials);
         let (mut opening, mut subscribers) = (JoinSet::new(), JoinSet::new());
         for site in 0..sites {
@@ -78,15 +84,14 @@ impl Mosquitto {
             bail!("a subscriber was lost: {lost:?}");
         }
         self.packet += 1;
-        let message = publish(PUBLISH_QOS1, TOPIC, Some(self.packet), &[b'x'; MESSAGE_BYTES]);
+        let mut message = Publish::new(TOPIC, QoS::AtLeastOnce, [b'x'; MESSAGE_BYTES]);
+        message.pkid = self.packet;
         let began = Instant::now();
-        self.publisher.write_all(&message).await?;
-        self.publisher.flush().await?;
+        self.publisher.send(Packet::Publish(message)).await?;
         let (mut answers, mut middle) = (0, began.elapsed());
         while answers < self.sites {
-            let (kind, _) = read_packet(&mut self.publisher).await?;
             // The broker's acknowledgement of our own message arrives in between.
-            if kind == PUBLISH_QOS0 {
+            if let Packet::Publish(_) = next_packet(&mut self.publisher).await? {
                 answers += 1;
                 if answers == self.sites.div_ceil(2) {
                     middle = began.elapsed();
@@ -124,98 +129,37 @@ async fn open(
     credentials: &MemberCredentials,
     address: SocketAddr,
     name: &str,
-    topic: &[u8],
-) -> anyhow::Result<BufStream<Stream>> {
-    let mut stream = BufStream::with_capacity(2048, 2048, credentials.secure(connect(address).await?).await?);
-    // Protocol level 4, clean session, no keep-alive.
-    let mut body = vec![0, 4, b'M', b'Q', b'T', b'T', 4, 0x02, 0, 0];
-    text(&mut body, name.as_bytes());
-    stream.write_all(&packet(CONNECT, &body)).await?;
-    let mut body = vec![0, 1];
-    text(&mut body, topic);
-    body.push(1);
-    stream.write_all(&packet(SUBSCRIBE, &body)).await?;
-    stream.flush().await?;
-    for expected in [CONNACK, SUBACK] {
-        let (kind, body) = read_packet(&mut stream).await?;
-        if kind != expected || body.get(1).is_some_and(|code| expected == CONNACK && *code != 0) {
-            bail!("mosquitto answered with packet {kind:#x}: {body:?}");
-        }
+    topic: &str,
+) -> anyhow::Result<Connection> {
+    let codec = Codec { max_incoming_size: PACKET_BYTES_MAX, max_outgoing_size: PACKET_BYTES_MAX };
+    let mut connection = Framed::with_capacity(credentials.secure(connect(address).await?).await?, codec, BUFFER_BYTES);
+    // MQTT 3.1.1, clean session, no keep-alive.
+    let request = Connect { keep_alive: 0, ..Connect::new(name) };
+    connection.feed(Packet::Connect(request)).await?;
+    let request = Subscribe { pkid: 1, ..Subscribe::new(topic, QoS::AtLeastOnce) };
+    connection.send(Packet::Subscribe(request)).await?;
+    match next_packet(&mut connection).await? {
+        Packet::ConnAck(ConnAck { code: ConnectReturnCode::Success, .. }) => {}
+        other => bail!("mosquitto answered {other:?}"),
     }
-    Ok(stream)
+    match next_packet(&mut connection).await? {
+        Packet::SubAck(answer) if answer.return_codes == [SubscribeReasonCode::Success(QoS::AtLeastOnce)] => {}
+        other => bail!("mosquitto answered {other:?}"),
+    }
+    Ok(connection)
 }
 
-/// Acknowledges every message and publishes an answer.
-async fn answer_all(mut stream: BufStream<Stream>) -> anyhow::Result<()> {
-    let answer = publish(PUBLISH_QOS0, ANSWERS, None, b"applied!");
+/// Acknowledges every message and publishes an answer, both in one write.
+async fn answer_all(mut connection: Connection) -> anyhow::Result<()> {
+    let answer = Publish::new(ANSWERS, QoS::AtMostOnce, *b"applied!");
     loop {
-        let (kind, body) = read_packet(&mut stream).await?;
-        if kind != PUBLISH_QOS1 {
-            continue;
-        }
-        let after_topic = 2 + TOPIC.len();
-        let id = body.get(after_topic..after_topic + 2).context("a message has its number")?;
-        stream.write_all(&packet(PUBACK, id)).await?;
-        stream.write_all(&answer).await?;
-        stream.flush().await?;
-    }
-}
-
-fn publish(kind: u8, topic: &[u8], id: Option<u16>, message: &[u8]) -> Vec<u8> {
-    let mut body = Vec::new();
-    text(&mut body, topic);
-    body.extend(id.map(u16::to_be_bytes).into_iter().flatten());
-    body.extend(message);
-    packet(kind, &body)
-}
-
-fn text(body: &mut Vec<u8>, bytes: &[u8]) {
-    let length = u16::try_from(bytes.len()).expect("our texts are short");
-    body.extend(length.to_be_bytes());
-    body.extend(bytes);
-}
-
-/// Prepends the fixed header: seven bits of the length per byte, lowest first.
-fn packet(kind: u8, body: &[u8]) -> Vec<u8> {
-    let (mut bytes, mut length) = (vec![kind], body.len());
-    loop {
-        let [low, ..] = (length % 128).to_le_bytes();
-        length /= 128;
-        bytes.push(if 0 < length { low | 0x80 } else { low });
-        if length == 0 {
-            break;
+        if let Packet::Publish(message) = next_packet(&mut connection).await? {
+            connection.feed(Packet::PubAck(PubAck::new(message.pkid))).await?;
+            connection.send(Packet::Publish(answer.clone())).await?;
         }
     }
-    bytes.extend(body);
-    bytes
 }
 
-/// Returns the type and body of the next packet; a message's "duplicate" and "retain" flags are cleared.
-async fn read_packet(stream: &mut BufStream<Stream>) -> anyhow::Result<(u8, Vec<u8>)> {
-    let first = stream.read_u8().await?;
-    let kind = if first & 0xf0 == PUBLISH_QOS0 { first & 0xf6 } else { first };
-    let (mut length, mut shift) = (0_usize, 0);
-    loop {
-        let byte = stream.read_u8().await?;
-        length |= usize::from(byte & 0x7f) << shift;
-        shift += 7;
-        if byte & 0x80 == 0 {
-            break;
-        }
-        anyhow::ensure!(shift <= 21, "a length of more than four bytes");
-    }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).await?;
-    Ok((kind, body))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_length_takes_seven_bits_a_byte() {
-        assert_eq!(packet(PUBACK, &[0, 1]), [0x40, 2, 0, 1]);
-        assert_eq!(packet(PUBLISH_QOS1, &[0; 321])[..3], [0x32, 0xc1, 2]);
-    }
+async fn next_packet(connection: &mut Connection) -> anyhow::Result<Packet> {
+    Ok(connection.next().await.context("mosquitto closed the connection")??)
 }

@@ -5,16 +5,18 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, BufStream};
+use async_nats::{Client, ConnectOptions, Subscriber};
+use futures_util::StreamExt as _;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use super::{MESSAGE_BYTES, MemberCredentials, Pushed, Stream, connect, wait_for};
+use super::{MESSAGE_BYTES, MemberCredentials, Pushed, wait_for};
 use crate::environment::free_address;
 use crate::machine;
-use crate::serving::Process;
+use crate::serving::{PATIENCE, Process};
 
 /// The subject of all subscribers, and the subject for answers.
 const SUBJECT: &str = "d";
@@ -23,10 +25,14 @@ const ANSWERS: &str = "a";
 /// Maximum concurrent handshakes.
 const CONNECTING_MAX: usize = 32;
 
+/// Longer than the bench: the clients send no pings of their own.
+const PING_INTERVAL: Duration = Duration::from_hours(1);
+
 /// A server with its subscribers.
 pub(crate) struct Nats {
     process: Process,
-    publisher: BufStream<Stream>,
+    publisher: Client,
+    answers: Subscriber,
     subscribers: JoinSet<anyhow::Result<()>>,
     sites: usize,
 }
@@ -49,20 +55,27 @@ impl Nats {
         command.arg("-c").arg(config).stdout(Stdio::null()).stderr(Stdio::null());
         let process = Process::spawn(&mut command)?;
         wait_for(address, "nats-server").await?;
-        let publisher = open(&credentials, address, ANSWERS).await?;
+        let publisher = open(&credentials, address).await?;
+        let mut answers = publisher.subscribe(ANSWERS).await?;
+        publisher.publish(ANSWERS, "ready".into()).await?;
+        answers.next().await.context("nats-server closed the connection")?;
         let credentials = Arc::new(credentials);
         let (mut opening, mut subscribers) = (JoinSet::new(), JoinSet::new());
         for _ in 0..sites {
             if CONNECTING_MAX <= opening.len() {
-                subscribers.spawn(answer_all(opening.join_next().await.context("some connect")???));
+                subscribers.spawn(opening.join_next().await.context("some connect")???);
             }
             let credentials = Arc::clone(&credentials);
-            opening.spawn(async move { open(&credentials, address, SUBJECT).await });
+            opening.spawn(async move { subscribe(open(&credentials, address).await?).await });
         }
         while let Some(opened) = opening.join_next().await {
-            subscribers.spawn(answer_all(opened??));
+            subscribers.spawn(opened??);
         }
-        Ok(Self { process, publisher, subscribers, sites })
+        let mut peer = Self { process, publisher, answers, subscribers, sites };
+        // The server does not acknowledge a subscription, but it reads a client's lines in order: a subscriber that has
+        // reported is subscribed.
+        timeout(PATIENCE, peer.collect(Instant::now())).await.context("a subscriber did not report")??;
+        Ok(peer)
     }
 
     /// Returns the server's process id.
@@ -75,14 +88,16 @@ impl Nats {
         if let Some(lost) = self.subscribers.try_join_next() {
             bail!("a subscriber was lost: {lost:?}");
         }
-        let message = publish(SUBJECT, Some(ANSWERS), &[b'x'; MESSAGE_BYTES]);
         let began = Instant::now();
-        self.publisher.write_all(&message).await?;
-        self.publisher.flush().await?;
-        let (mut answers, mut middle) = (0, began.elapsed());
-        while answers < self.sites {
-            next_message(&mut self.publisher).await?;
-            answers += 1;
+        self.publisher.publish_with_reply(SUBJECT, ANSWERS, vec![b'x'; MESSAGE_BYTES].into()).await?;
+        self.collect(began).await
+    }
+
+    /// Waits for a message of each subscriber.
+    async fn collect(&mut self, began: Instant) -> anyhow::Result<Pushed> {
+        let mut middle = began.elapsed();
+        for answers in 1..=self.sites {
+            self.answers.next().await.context("nats-server closed the connection")?;
             if answers == self.sites.div_ceil(2) {
                 middle = began.elapsed();
             }
@@ -97,78 +112,25 @@ impl Nats {
     }
 }
 
-/// Connects and subscribes. The server sends the first line in the clear; everything after is encrypted.
-async fn open(
-    credentials: &MemberCredentials,
-    address: SocketAddr,
-    subject: &str,
-) -> anyhow::Result<BufStream<Stream>> {
-    let mut stream = connect(address).await?;
-    let mut info = String::new();
-    // Dropping the reader would lose what it read ahead, but the server sends nothing more before we answer.
-    BufReader::new(&mut stream).read_line(&mut info).await?;
-    anyhow::ensure!(info.starts_with("INFO "), "nats-server said {info:?}");
-    let mut stream = BufStream::with_capacity(2048, 2048, credentials.secure(stream).await?);
-    let hello = format!(
-        "CONNECT {{\"verbose\":false,\"pedantic\":false,\"tls_required\":true,\"lang\":\"bench\",\"version\":\"1\"}}\r\n\
-         SUB {subject} 1\r\nPING\r\n"
-    );
-    stream.write_all(hello.as_bytes()).await?;
-    stream.flush().await?;
-    let mut line = String::new();
-    while line != "PONG\r\n" {
-        line.clear();
-        let bytes = stream.read_line(&mut line).await?;
-        if bytes == 0 || line.starts_with("-ERR") {
-            bail!("nats-server refused: {line:?}");
-        }
-        if line == "PING\r\n" {
-            stream.write_all(b"PONG\r\n").await?;
-            stream.flush().await?;
-        }
-    }
-    Ok(stream)
+/// Connects. The client never pings the server: the bench is shorter than any interval that it would need.
+async fn open(credentials: &MemberCredentials, address: SocketAddr) -> anyhow::Result<Client> {
+    let options = ConnectOptions::new()
+        .require_tls(true)
+        .add_root_certificates(credentials.ca.clone())
+        .add_client_certificate(credentials.client_certificate.clone(), credentials.client_key.clone())
+        .ping_interval(PING_INTERVAL);
+    Ok(options.connect(format!("tls://localhost:{}", address.port())).await?)
 }
 
-/// Answers every message.
-async fn answer_all(mut stream: BufStream<Stream>) -> anyhow::Result<()> {
-    loop {
-        let reply = next_message(&mut stream).await?.context("a message names where answers go")?;
-        stream.write_all(&publish(&reply, None, b"applied!")).await?;
-        stream.flush().await?;
-    }
-}
-
-fn publish(subject: &str, reply: Option<&str>, message: &[u8]) -> Vec<u8> {
-    let reply = reply.map_or_else(String::new, |reply| format!("{reply} "));
-    let mut bytes = format!("PUB {subject} {reply}{}\r\n", message.len()).into_bytes();
-    bytes.extend(message);
-    bytes.extend(b"\r\n");
-    bytes
-}
-
-/// Reads the next message and returns its reply subject. Answers the server's pings on the way.
-async fn next_message(stream: &mut BufStream<Stream>) -> anyhow::Result<Option<String>> {
-    let mut line = String::new();
-    loop {
-        line.clear();
-        if stream.read_line(&mut line).await? == 0 {
-            bail!("nats-server closed the connection");
+/// Subscribes, reports to the publisher, and returns what answers every message.
+async fn subscribe(client: Client) -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
+    let mut messages = client.subscribe(SUBJECT).await?;
+    client.publish(ANSWERS, "ready".into()).await?;
+    Ok(async move {
+        while let Some(message) = messages.next().await {
+            let reply = message.reply.context("a message names where answers go")?;
+            client.publish(reply, "applied!".into()).await?;
         }
-        let scheduling: Vec<_> = line.split_whitespace().collect();
-        match scheduling.as_slice() {
-            ["MSG", _, _, rest @ .., bytes] => {
-                let reply = rest.first().map(|&reply| reply.to_owned());
-                let mut body = vec![0; bytes.parse::<usize>()? + 2];
-                stream.read_exact(&mut body).await?;
-                return Ok(reply);
-            }
-            ["PING"] => {
-                stream.write_all(b"PONG\r\n").await?;
-                stream.flush().await?;
-            }
-            ["-ERR", ..] => bail!("nats-server says {line:?}"),
-            _ => {}
-        }
-    }
+        bail!("nats-server closed the connection")
+    })
 }
