@@ -301,7 +301,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kind_is_written_as_it_is_read() {
+    fn a_kind_is_displayed_as_it_is_parsed() {
         for kind in [ActKind::Cut, ActKind::ServerDiskFull, ActKind::LabelAll, ActKind::DnsHalfDone] {
             let written = serde_json::to_string(&kind).expect("a kind is a word");
             assert_eq!(written, format!("\"{kind}\""));

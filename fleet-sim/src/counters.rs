@@ -317,7 +317,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_peak_is_one_after_the_dials_had_fallen() {
+    fn a_second_peak_requires_a_drop_after_the_first() {
         assert_eq!(peaks(&[], 500), (0, 0));
         assert_eq!(peaks(&[3, 100, 80, 90, 30], 500), (100, 0), "it has not fallen yet");
         assert_eq!(peaks(&[100, 10, 40, 5], 500), (100, 40));

@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fewer_sites_are_the_same_run_with_less_in_it() {
+    fn fewer_sites_do_not_change_the_remaining_ones() {
         let scenario = Scenario::find("smoke").expect("comes along");
         let many = Plan::new(&scenario, 3, &Without::default());
         let few = Plan::new(&scenario.with(Some(5), None).expect("valid"), 3, &Without::default());
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_leaves_the_rest_as_it_was() {
+    fn skipped_acts_do_not_change_the_remaining_ones() {
         let scenario = Scenario::find("smoke").expect("comes along");
         let all = Plan::new(&scenario, 3, &Without::default());
         let without = Without { acts: BTreeSet::from([0, 2]), ..Without::default() };

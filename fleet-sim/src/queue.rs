@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_asked_for_first_happens_first_at_one_time() {
+    fn simultaneous_events_keep_their_insertion_order() {
         let mut queue = Queue::default();
         for (at, what) in [(2, 'c'), (1, 'a'), (1, 'b')] {
             queue.push(Duration::from_secs(at), what);

@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_recipe_survives_its_words() {
+    fn a_formatted_recipe_parses_to_itself() {
         let line = "smoke seed=7 sites=12 days=0.5 mode=quic without=cut,clone skip=3,17-20";
         let recipe = Recipe::parse("here", line).expect("valid");
         assert_eq!(recipe.to_string(), line);
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_recipe_is_refused_with_its_place() {
+    fn an_invalid_recipe_is_rejected_with_its_location() {
         let check = |line: &str, expected: &str| {
             let error = Recipe::parse_list("seeds.txt", &format!("# of old\n\n{line}\n")).expect_err(line);
             let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();

@@ -380,7 +380,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_scenario_that_comes_along_is_one() {
+    fn every_built_in_scenario_is_valid() {
         for (name, text) in BUILT_IN {
             let scenario = Scenario::parse(&format!("{name}.toml"), text).expect(name);
             assert_eq!(scenario.name, name);
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_refused_with_file_key_and_range() {
+    fn an_invalid_value_is_rejected_with_file_key_and_range() {
         let check = |text: &str, expected: &str| {
             let error = Scenario::parse("x.toml", &format!("about = \"x\"\n{text}")).expect_err(text);
             let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_scenario_is_answered_with_those_there_are() {
+    fn an_unknown_scenario_is_rejected_with_the_built_in_ones() {
         let error = Scenario::find("smok").expect_err("no such scenario");
         assert!(error.to_string().contains("reconnect-storm"), "{error}");
     }

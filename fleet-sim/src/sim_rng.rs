@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn streams_do_not_touch_each_other() {
+    fn streams_are_independent() {
         let draw = |purpose, number| SimRng::of(7, purpose, number).bits();
         assert_eq!(draw(Purpose::Plan, 1), draw(Purpose::Plan, 1));
         assert_ne!(draw(Purpose::Plan, 1), draw(Purpose::Plan, 2));
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_is_its_expectation_on_average() {
+    fn the_mean_of_counts_is_the_expected_value() {
         let mut chance = SimRng::of(1, Purpose::Plan, 0);
         let sum: u64 = (0..10_000).map(|_| chance.count(1.25)).sum();
         assert!((12_000..13_000).contains(&sum), "{sum}");

@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn delays_grow_and_never_pass_their_ceiling() {
+    fn delays_grow_up_to_their_ceiling() {
         let (mut backoff, mut rng) = (Backoff::new(), Rng::new(1));
         let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
         let delays: Vec<_> = (0..200).map(|_| backoff.next(second, minute, &mut rng)).collect();

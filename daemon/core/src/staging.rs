@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_write_takes_the_later_ones_with_it() {
+    fn a_failed_write_fails_the_later_ones() {
         let mut staged = StagedState::new(BTreeMap::from([('a', 0), ('b', 0)]));
         let first = staged.stage(&[('a', Some(1))], vec![1]);
         let second = staged.stage(&[('a', Some(2)), ('b', None), ('a', Some(3))], vec![2]);

@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn timers_go_off_in_the_order_of_their_deadlines() {
+    fn timers_fire_in_the_order_of_their_deadlines() {
         let mut timers = Timers::default();
         timers.set('b', at(2));
         timers.set('a', at(3));

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_that_could_not_be_stored_is_told_until_one_is() {
+    fn a_failure_to_store_a_piece_is_reported_until_one_is_stored() {
         let (mut transfers, mut rng) = (begun(), Rng::new(1));
         transfers.take_requests(DIAL);
         let delay = transfers.handle_failed('a', Text::lossy("disk full"), &mut rng);
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn content_whose_digest_does_not_match_is_not_fetched_on() {
+    fn content_with_a_wrong_digest_is_not_fetched_further() {
         let mut transfers = begun();
         transfers.handle_stored('a', 0);
         assert_eq!(transfers.take_requests(DIAL), []);
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn content_that_was_there_before_did_not_arrive() {
+    fn content_already_present_is_not_reported_as_arrived() {
         let mut transfers = Transfers::default();
         transfers.begin('a');
         assert!(!transfers.handle_complete('a'));

@@ -288,7 +288,7 @@ async fn ten_minutes(seed: u8) -> Ending {
 }
 
 #[test]
-fn one_seed_sends_the_same_bytes_and_another_does_not() {
+fn the_same_seed_sends_the_same_bytes_and_another_does_not() {
     let [first, second, other] = [1, 1, 2].map(|seed| run(ten_minutes(seed)));
     assert_eq!(first, second);
     assert_ne!(first.wire_hash, other.wire_hash);
@@ -305,7 +305,7 @@ fn one_seed_sends_the_same_bytes_and_another_does_not() {
 
 /// Idle sites detect the restart with their next keep-alive, not by silence.
 #[test]
-fn a_server_that_crashed_resets_its_sites_when_it_is_back() {
+fn a_restarted_server_resets_its_sites() {
     let down = Duration::from_secs(2);
     let back = Duration::from_secs(100) + down;
     let trace = run(async {

@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_we_configure_is_what_a_daemon_reads() {
+    fn a_daemon_reads_the_generated_configuration() {
         let directory = tempfile::tempdir().unwrap();
         let environment = Environment::create(Some(&directory.path().join("kept"))).unwrap();
         let folder = environment.path("camp-001");

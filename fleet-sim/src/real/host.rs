@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_without_sites_is_refused_and_one_without_a_token_names_its_site() {
+    fn a_directory_without_sites_is_rejected_and_a_failed_daemon_is_named() {
         let directory = tempfile::tempdir().unwrap();
         let check = |words: &str| {
             let error = format!("{:#}", host(directory.path()).unwrap_err());

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn datagrams_pass_both_ways_and_take_their_time() {
+    fn datagrams_pass_both_ways_with_the_configured_latency() {
         let world = world();
         world.site.send(b"hello").unwrap();
         let (said, from) = world.heard();
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_wire_loses_what_is_sent_and_a_black_hole_what_is_answered() {
+    fn a_cut_drops_both_directions_and_a_black_hole_drops_answers() {
         let world = world();
         world.site.send(b"first").unwrap();
         let (_, from) = world.heard();
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_seed_loses_the_same_datagrams() {
+    async fn the_same_seed_loses_the_same_datagrams() {
         let survivors = |seed| {
             let line = LinkConditions { loss_percent: 50, ..LinkConditions::default() };
             let mut link = Link::new(([127, 0, 0, 1], 7).into(), watch::channel(line).1, Rng::new(seed)).unwrap();

@@ -348,7 +348,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arrivals_know_when_a_share_of_them_was_there() {
+    fn arrival_times_give_percentiles() {
         let seconds = Duration::from_secs;
         let arrivals = ArrivalTimes { began: Instant::now(), times: (1..=24).map(seconds).collect() };
         let check = |percent, expected: f64| assert!((arrivals.seconds(percent) - expected).abs() < 1e-9, "{percent}");
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_was_there_once_counts() {
+    fn a_site_that_arrived_once_is_counted() {
         let mut arrivals = ArrivalTimes::since(Instant::now());
         arrivals.note(3);
         arrivals.note(2);
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn half_of_the_sites_are_out_of_reach_in_two_ways() {
+    fn half_of_the_sites_are_unreachable_in_two_ways() {
         let ways: Vec<_> = (0..24).map(passing_of).collect();
         let count = |passing| ways.iter().filter(|way| **way == passing).count();
         assert_eq!([Directions::Both, Directions::Neither, Directions::UpOnly].map(count), [12, 6, 6]);

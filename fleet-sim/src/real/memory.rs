@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernels_words_are_read() {
+    fn memory_is_parsed_from_the_kernels_status_file() {
         let held = read("Name:\tx\nVmRSS:\t    7312 kB\nRssAnon:\t    2104 kB\n");
         assert_eq!(held, Some(Held { resident: 7312, anonymous: 2104 }));
         assert_eq!(read("Name:\tx\n"), None);
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spread_has_three_numbers() {
+    fn a_spread_is_minimum_median_and_maximum() {
         assert_eq!(spread([3, 1, 2].into_iter()), Spread { min: 1, median: 2, max: 3 });
         assert_eq!(spread([7].into_iter()), Spread { min: 7, median: 7, max: 7 });
         assert_eq!(spread(std::iter::empty()), Spread::default());

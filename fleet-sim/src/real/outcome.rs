@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_says_everything_in_lines_of_two_columns() {
+    fn the_table_has_every_figure_in_two_columns() {
         let text = outcome().table();
         for line in [
             "24 sites, seed 7, short waits",
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_journey_reads_keeps_its_name() {
+    fn json_field_names_are_stable() {
         let json = serde_json::to_value(outcome()).unwrap();
         assert_eq!(json["join"]["separate"], 20);
         assert_eq!(json["storms"][1]["back"], 24);

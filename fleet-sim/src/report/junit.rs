@@ -125,7 +125,7 @@ mod tests {
     use crate::report::xml::elements;
 
     #[test]
-    fn a_case_per_run_and_a_failure_per_violation() {
+    fn each_run_is_a_case_and_each_violation_a_failure() {
         let stopped = Outcome { outcome: Verdict::Interrupted, virtual_seconds: 7_200.0, ..sample::passed() };
         let text = junit(&[sample::failed(), sample::passed(), stopped]);
         let elements = elements(&text);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_text_stays_text_and_mad_numbers_stay_out() {
+    fn hostile_text_is_escaped_and_invalid_numbers_are_omitted() {
         let text = junit(&[sample::malicious(), Outcome::default()]);
         let elements = elements(&text);
         assert!(!elements.iter().any(|element| element == "script"), "{text}");
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn no_run_is_a_document() {
+    fn zero_runs_make_a_valid_document() {
         assert_eq!(elements(&junit(&[])), ["testsuites"]);
     }
 }

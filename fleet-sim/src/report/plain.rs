@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_text_moves_a_cursor_or_turns_a_line() {
+    fn control_and_direction_characters_are_replaced() {
         assert_eq!(plain("a\u{1b}[2Jb\nc\u{202e}d\u{9b}e\0"), "a\u{fffd}[2Jb c\u{fffd}d\u{fffd}e\u{fffd}");
         assert_eq!(plain("\u{b}\u{ffff}\u{7f}é😀<"), "\u{fffd}\u{fffd}\u{fffd}é😀<");
     }

@@ -89,13 +89,13 @@ mod tests {
     }
 
     #[test]
-    fn a_line_says_how_far_it_is_and_how_the_fleet_does() {
+    fn the_line_shows_the_progress_and_the_state_of_the_fleet() {
         let expected = " 50 %  15 d of 30 d  497/500 converged  498/500 connected  1.23 M events";
         assert_eq!(halfway().line(84), format!("━━━━━┄┄┄┄┄  {expected}"));
     }
 
     #[test]
-    fn a_line_is_as_wide_as_asked_and_keeps_what_matters() {
+    fn the_line_has_the_requested_width_and_keeps_the_violations() {
         for width in 0..200 {
             assert_eq!(halfway().line(width).chars().count(), width);
         }

@@ -181,7 +181,7 @@ mod tests {
     use crate::report::sample;
 
     #[test]
-    fn a_failed_run_says_so_first_and_how_to_see_it_again_last() {
+    fn a_failed_run_starts_with_the_verdict_and_ends_with_the_replay() {
         let text = summary(&sample::failed(), false);
         assert!(
             text.starts_with("FAILED  storms-and-partitions  quic, seed 42, 500 sites: 30 d in 41.2 s, "),
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_come_only_when_asked_for_and_change_nothing_else() {
+    fn colors_are_optional_and_do_not_change_the_text() {
         let outcome = sample::failed();
         let (plain, painted) = (summary(&outcome, false), summary(&outcome, true));
         assert!(!plain.contains('\u{1b}'));
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_outcome_and_a_mad_one_have_a_summary() {
+    fn empty_and_invalid_outcomes_have_a_summary() {
         assert!(
             summary(&Outcome::default(), false).starts_with("passed    , seed 0, 0 sites: 0 s in 0 s, 0 events (-)\n")
         );
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_violations_do_not_hide_the_first() {
+    fn many_violations_do_not_hide_the_first() {
         let mut outcome = sample::failed();
         outcome.violations = vec![outcome.violations[0].clone(); 1_000];
         let text = summary(&outcome, false);

@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_duration_is_told_in_its_two_largest_units() {
+    fn a_duration_is_shown_in_its_two_largest_units() {
         let check = |seconds, expected: &str| assert_eq!(duration(seconds), expected, "{seconds}");
         check(0.0, "0 s");
         check(0.000_2, "1 ms");
@@ -136,14 +136,14 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_exact() {
+    fn a_time_is_shown_to_the_millisecond() {
         assert_eq!(moment(15_127.25), "04:12:07.250");
         assert_eq!(moment(3.0 * 86_400.0 + 1.0), "3 d 00:00:01.000");
         assert_eq!(moment(f64::NAN), "-");
     }
 
     #[test]
-    fn numbers_are_easy_to_read() {
+    fn numbers_are_grouped_or_scaled() {
         assert_eq!(count(0), "0");
         assert_eq!(count(999), "999");
         assert_eq!(count(1_234_567), "1,234,567");

@@ -61,28 +61,28 @@ macro_rules! mutants {
 
 /// What detects a bug is the bug, and not the copy.
 #[test]
-fn without_a_planted_bug_the_mutated_simulator_is_the_simulator() {
+fn the_mutated_simulator_without_a_bug_matches_the_original() {
     let line = "smoke seed=1 sites=10 days=0.2";
     let (mutated, own) = (run_planted("", line), run_alone(line));
     assert_eq!((mutated.outcome, mutated.trace_hash), (Verdict::Passed, own.trace_hash));
 }
 
 mutants! {
-    an_acknowledgement_before_the_write_is_seen: "acknowledge-before-persist",
-    an_older_generation_that_is_accepted_is_seen: "older-generation",
-    a_close_by_site_instead_of_by_session_is_seen: "close-by-site",
-    an_outbox_without_a_bound_is_seen: "unbounded-outbox",
-    redials_without_jitter_are_seen: "no-jitter",
-    a_certificate_for_a_removed_site_is_seen: "recover-revoked",
-    a_label_writer_mixed_up_is_seen: "label-writer-mixed-up",
-    a_lost_tombstone_is_seen: "lost-tombstone",
-    a_token_used_once_too_often_is_seen: "token-used-twice",
-    an_event_that_is_made_for_nothing_is_seen: "restless-outbox",
-    a_foreign_claim_that_is_ignored_is_seen: "foreign-claim-ignored",
-    a_record_that_is_forgotten_too_early_is_seen: "forgotten-too-early",
-    an_unchecked_claim_is_seen: "unchecked-claim",
-    status_without_a_bound_is_seen: "unbounded-status",
-    a_flood_that_others_pay_for_is_seen: "shared-pace",
-    a_pending_site_that_is_heard_is_seen: "pending-speaks",
-    an_event_forged_in_the_servers_name_is_seen: "forged-origin",
+    an_acknowledgement_before_the_write_is_detected: "acknowledge-before-persist",
+    an_accepted_older_generation_is_detected: "older-generation",
+    a_close_by_site_instead_of_by_session_is_detected: "close-by-site",
+    an_unbounded_outbox_is_detected: "unbounded-outbox",
+    redials_without_jitter_are_detected: "no-jitter",
+    a_certificate_for_a_removed_site_is_detected: "recover-revoked",
+    a_label_under_the_wrong_owner_is_detected: "label-writer-mixed-up",
+    a_lost_tombstone_is_detected: "lost-tombstone",
+    a_token_used_too_often_is_detected: "token-used-twice",
+    an_event_without_a_cause_is_detected: "restless-outbox",
+    an_ignored_foreign_claim_is_detected: "foreign-claim-ignored",
+    a_record_forgotten_too_early_is_detected: "forgotten-too-early",
+    an_unchecked_generation_is_detected: "unchecked-claim",
+    unbounded_status_is_detected: "unbounded-status",
+    a_rate_limit_shared_by_sites_is_detected: "shared-pace",
+    an_accepted_report_of_a_pending_site_is_detected: "pending-speaks",
+    an_event_forged_in_the_servers_name_is_detected: "forged-origin",
 }

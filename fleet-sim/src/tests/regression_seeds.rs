@@ -4,7 +4,7 @@ use super::check_passes;
 use crate::recipe::Recipe;
 
 #[test]
-fn no_kept_seed_fails_again() {
+fn every_regression_seed_passes() {
     let recipes = Recipe::parse_list("seeds.txt", include_str!("../../seeds.txt")).expect("every line is a recipe");
     assert!(!recipes.is_empty());
     for recipe in recipes {
@@ -13,7 +13,7 @@ fn no_kept_seed_fails_again() {
 }
 
 #[test]
-fn a_day_with_a_little_of_everything_passes() {
+fn a_day_with_every_kind_of_fault_passes() {
     let outcome = check_passes("smoke seed=2");
     assert!(500 < outcome.figures.faults, "{:?}", outcome.figures);
     assert!(outcome.figures.requests_refused < outcome.figures.requests / 4, "operators are mostly served");
@@ -28,7 +28,7 @@ fn a_day_over_the_real_transport_passes() {
 /// Acceptance test: 99 % of 500 sites are back within 30 s of the server's return, however long it was away, without a
 /// second peak above half of the first. The scenario expects that; this test verifies that the storms took place.
 #[test]
-fn five_hundred_sites_come_back_within_thirty_seconds() {
+fn five_hundred_sites_reconnect_within_thirty_seconds() {
     let outcome = check_passes("reconnect-storm");
     assert_eq!(outcome.storms.len(), 4, "{:#?}", outcome.storms);
     for storm in &outcome.storms {
@@ -39,7 +39,7 @@ fn five_hundred_sites_come_back_within_thirty_seconds() {
 }
 
 #[test]
-fn copies_revocations_and_partitions_pass() {
+fn clones_revocations_and_partitions_pass() {
     check_passes("clone-attack seed=2 sites=20 days=1");
     check_passes("revoke-under-fire seed=2 sites=40 days=1");
     check_passes("rolling-partition seed=2 sites=40 days=1");
@@ -47,18 +47,18 @@ fn copies_revocations_and_partitions_pass() {
 }
 
 #[test]
-fn members_that_lie_and_flood_do_no_harm() {
+fn hostile_members_do_no_harm() {
     let outcome = check_passes("hostile seed=2 days=0.25");
     assert!(100 < outcome.figures.faults, "{:?}", outcome.figures);
 }
 
 #[test]
-fn members_that_lie_and_flood_over_the_real_transport_do_no_harm() {
+fn hostile_members_over_the_real_transport_do_no_harm() {
     check_passes("hostile seed=2 sites=6 days=0.1 mode=quic");
 }
 
 #[test]
-fn a_month_of_paid_bytes_stays_within_its_budget() {
+fn a_metered_month_stays_within_its_budget() {
     let outcome = check_passes("metered sites=10");
     assert!(0 < outcome.figures.bytes_per_site_month && outcome.figures.bytes_per_site_month < 6_000_000);
 }

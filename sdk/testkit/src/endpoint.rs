@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn other_urls_lead_nowhere() {
+    fn invalid_urls_have_no_endpoint() {
         for url in ["ftp://a/", "a.test/x", "https://user@a.test/", "https:///x", "https://a:0/", "https://a b/"] {
             assert_eq!(Endpoint::parse_url(url), None, "{url}");
         }

@@ -178,13 +178,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_keeps_its_shape_and_loses_its_types() {
+    fn a_damaged_response_keeps_its_structure_and_changes_its_types() {
         let value = serde_json::json!({"a": [{"b": 1, "c": "x"}], "next": null});
         assert_eq!(other_types(value), serde_json::json!({"a": [{"b": "not a number", "c": [17]}], "next": true}));
     }
 
     #[test]
-    fn a_damage_that_would_not_show_is_none() {
+    fn damage_that_changes_nothing_is_omitted() {
         assert_eq!(Damage::EmptyArray.body(b"[]"), None);
         assert_eq!(Damage::EmptyObject.body(b"{}"), None);
         assert_eq!(Damage::Half.body(b""), None);
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dns_refusal_answers_its_question() {
+    fn an_injected_dns_failure_answers_its_question() {
         let message = [0xab, 0xcd, 0x28, 0, 0, 1, 0, 0, 0, 0, 0, 0];
         let response = Fault::status(500).dns(&message, &[]).unwrap().unwrap();
         assert_eq!(response[..4], [0xab, 0xcd, 0xa8, 2]);

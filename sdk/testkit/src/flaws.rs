@@ -33,14 +33,14 @@ fn a_provider_without_a_flaw_passes() {
 }
 
 #[test]
-fn what_it_says_of_itself_is_examined() {
+fn a_wrong_description_or_validation_is_detected() {
     finds::<BAD_NAME>("describes itself");
     finds::<VALIDATE_WRITES>("validates a config without changing anything");
     finds::<VALIDATE_SENDS_NOTHING>("validates a config without changing anything");
 }
 
 #[test]
-fn what_it_sees_is_compared_with_the_truth() {
+fn a_wrong_observation_is_detected() {
     finds::<FIRST_PAGE_ONLY>("reads every page");
     finds::<MISSING_ZONE_IS_EMPTY>("does not mistake a missing zone for an empty one");
     finds::<TXT_IS_QUOTED>("observes TXT values byte for byte");
@@ -50,26 +50,26 @@ fn what_it_sees_is_compared_with_the_truth() {
 }
 
 #[test]
-fn who_infers_what_was_not_answered_is_found() {
+fn an_inferred_observation_is_detected() {
     finds::<INFERS_THE_WHOLE_ZONE>("infers nothing from other records in a response");
     assert_eq!(verdict::<INFERS_THE_WHOLE_ZONE>("lists the whole zone"), Verdict::Pass);
 }
 
 #[test]
-fn who_takes_what_is_not_served_for_absent_is_found() {
+fn a_disabled_record_taken_for_absent_is_detected() {
     finds::<DISABLED_IS_ABSENT>("observes records that are not served");
     finds::<DISABLED_IS_OVERWRITTEN>("observes records that are not served");
 }
 
 #[test]
-fn who_does_not_say_that_a_name_lies_in_a_zone_below_is_found() {
+fn an_unreported_child_zone_is_detected() {
     finds::<HIDDEN_IS_ABSENT>("names the child zone that contains a name");
     finds::<OMITS_THE_NAME>("names the child zone that contains a name");
     finds::<KEEPS_HIDDEN_RECORDS>("deletes records hidden by a child zone");
 }
 
 #[test]
-fn what_it_writes_is_compared_with_what_was_asked() {
+fn a_wrong_write_is_detected() {
     finds::<WRITES_ALWAYS>("writes nothing when nothing changes");
     finds::<SHORT_TTL>("keeps TTLs in its declared range");
     finds::<RETURNS_WRONG_SETS>("creates, replaces and deletes");
@@ -78,20 +78,20 @@ fn what_it_writes_is_compared_with_what_was_asked() {
 }
 
 #[test]
-fn who_leaves_half_a_set_is_found() {
+fn a_half_written_set_is_detected() {
     finds::<LEAVES_HALF_WRITTEN_SETS>("finishes an interrupted change set");
     finds::<LEAVES_HALF_WRITTEN_SETS>("finishes after a lost response");
     assert_eq!(verdict::<LEAVES_HALF_WRITTEN_SETS>("creates, replaces and deletes"), Verdict::Pass);
 }
 
 #[test]
-fn only_what_is_no_text_may_be_refused() {
+fn only_values_outside_ascii_may_be_rejected() {
     assert_eq!(verdict::<REJECTS_BYTES>("writes TXT values byte for byte"), Verdict::Note);
     finds::<REJECTS_QUOTES>("writes TXT values byte for byte");
 }
 
 #[test]
-fn who_writes_over_others_is_found() {
+fn overwriting_foreign_records_is_detected() {
     finds::<OVERWRITES>("does not overwrite others' records");
     finds::<CONFLICT_IS_INVALID>("does not overwrite others' records");
     finds::<IGNORES_THE_CLAIM>("requires an unchanged ownership record to exist");
@@ -99,7 +99,7 @@ fn who_writes_over_others_is_found() {
 }
 
 #[test]
-fn who_takes_trouble_wrongly_is_found() {
+fn wrong_handling_of_failures_is_detected() {
     finds::<IGNORES_STATUS>("finishes an interrupted change set");
     finds::<IGNORES_THE_BODY>("finishes after a damaged response");
     finds::<RETRIES_ITSELF>("does not retry by itself");
@@ -109,13 +109,13 @@ fn who_takes_trouble_wrongly_is_found() {
 }
 
 #[test]
-fn who_believes_what_is_damaged_is_found() {
+fn acceptance_of_damaged_responses_is_detected() {
     finds::<UNWRAPS>("neither panics nor hangs");
     finds::<ABSENT_IS_EMPTY>("fails on a damaged response");
 }
 
 #[test]
-fn who_says_too_much_is_found() {
+fn a_leaked_secret_or_undeclared_call_is_detected() {
     finds::<CALLS_UNDECLARED_HOST>("calls only declared endpoints and leaks no secret");
     finds::<SECRET_IN_URL>("calls only declared endpoints and leaks no secret");
     finds::<FLOODS_THE_LOG>("calls only declared endpoints and leaks no secret");

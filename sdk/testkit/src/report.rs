@@ -155,14 +155,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_plugin_says_moves_no_cursor() {
+    fn control_characters_of_a_plugin_are_replaced() {
         let mut report = report();
         report.push("says", Verdict::Fail, "\u{1b}[2Jnothing");
         assert!(report.to_string().contains("FAIL  \u{fffd}[2Jnothing"), "{report}");
     }
 
     #[test]
-    fn a_report_is_json_too() {
+    fn a_report_is_serialized_as_json() {
         let value: serde_json::Value = serde_json::from_str(&report().to_json()).unwrap();
         assert_eq!(value["tests"][1]["verdict"], "fail");
     }

@@ -157,7 +157,7 @@ mod tests {
         "mode": {"enum": ["a", "b"]}, "servers": {"type": "array", "items": {"type": "string"}, "maxItems": 2}}}"#;
 
     #[test]
-    fn a_config_is_held_against_its_schema() {
+    fn a_config_is_validated_against_its_schema() {
         let schema = Schema::parse(SCHEMA).unwrap();
         let check = |config: &str, words: Option<&str>| {
             let problem = schema.problem(&serde_json::from_str(config).unwrap());
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_schema_of_a_config_is_refused() {
+    fn an_invalid_config_schema_is_rejected() {
         for text in ["", "{}", r#"{"type": "string"}"#, r##"{"type": "object", "properties": {"a": {"$ref": "#"}}}"##] {
             assert!(Schema::parse(text).is_err(), "{text}");
         }

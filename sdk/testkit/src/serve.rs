@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_is_served_and_the_port_closed_after() {
+    fn a_zone_is_served_until_the_server_is_dropped() {
         let served = serve(ZoneService::new("x", "t"), SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let auth = "Authorization: Bearer t\r\n";
         let body = r#"{"key": "k", "changes": [{"before": null, "after":
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_costs_the_connection() {
+    fn a_malformed_request_closes_the_connection() {
         let served = serve(ZoneService::new("x", "t"), SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         for words in [
             "FLY / HTTP/1.1\r\n\r\n",

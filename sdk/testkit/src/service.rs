@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_is_taken_apart() {
+    fn a_url_is_parsed_into_path_and_query() {
         let url = "https://dns.test:8443/v1/zones/a%2Fb/?name=%2A.x&page=2&flag";
         let request = Request::new(Method::Get, url, vec![("authorization".into(), "Bearer t".into())], Vec::new());
         assert_eq!(request.segments(), ["v1", "zones", "a/b"]);

@@ -238,7 +238,7 @@ mod tests {
         {"before": null, "after": {"name": "a.x", "type": "A", "ttl": 60, "values": ["192.0.2.1"]}}]}"#;
 
     #[test]
-    fn a_change_is_compared_and_exchanged() {
+    fn a_change_is_a_compare_and_swap() {
         let mut service = ZoneService::new("x", "t");
         assert_eq!(call(&mut service, Method::Post, "/zones/x/changes", CREATE).0, 204);
         assert_eq!(call(&mut service, Method::Post, "/zones/x/changes", CREATE).0, 204);
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_comes_in_pages() {
+    fn a_list_is_paginated() {
         let mut service = ZoneService::new("x", "t");
         service.set_page_size(2);
         for host in ["a", "b", "c"] {
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn an_odd_answer_holds_what_was_not_asked_for_and_sets_without_values() {
+    fn an_unusual_response_has_unrequested_sets_and_sets_without_values() {
         let mut service = ZoneService::new("x", "t");
         service.send_unusual_responses();
         for host in ["a", "b"] {
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_in_a_zone_below_is_told_and_only_removed() {
+    fn a_name_in_a_child_zone_is_reported_and_can_only_be_deleted() {
         let mut service = ZoneService::new("x", "t");
         call(&mut service, Method::Post, "/zones/x/changes", CREATE);
         service.delegate("a.x");
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn invalid_requests_are_rejected() {
         let mut service = ZoneService::new("x", "t");
         let headers = vec![("authorization".to_owned(), "Bearer u".to_owned())];
         assert_eq!(service.handle(&Request::new(Method::Get, "http://z/zones", headers, Vec::new())).status, 401);

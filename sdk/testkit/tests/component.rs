@@ -88,13 +88,13 @@ fn verdict(report: &Report, name: &str) -> Verdict {
 }
 
 #[test]
-fn the_fake_keeps_the_contract_as_a_component() {
+fn dns_fake_conforms_to_the_contract_as_a_component() {
     let report = examine("dns_fake", zone_api());
     assert_eq!(report.count(Verdict::Skip), 0, "{report}");
 }
 
 #[test]
-fn dns_powerdns_keeps_the_contract_as_a_component() {
+fn dns_powerdns_conforms_to_the_contract_as_a_component() {
     let config = r#"{"api": "https://pdns.test:8443"}"#;
     examine(
         "dns_powerdns",
@@ -103,7 +103,7 @@ fn dns_powerdns_keeps_the_contract_as_a_component() {
 }
 
 #[test]
-fn dns_rfc2136_keeps_the_contract_as_a_component() {
+fn dns_rfc2136_conforms_to_the_contract_as_a_component() {
     let config = format!(r#"{{"server": "ns1.test:53", "key_name": "{}"}}"#, rfc2136::KEY);
     examine(
         "dns_rfc2136",
@@ -112,7 +112,7 @@ fn dns_rfc2136_keeps_the_contract_as_a_component() {
 }
 
 #[test]
-fn dns_route53_keeps_the_contract_as_a_component() {
+fn dns_route53_conforms_to_the_contract_as_a_component() {
     let config = r#"{"endpoint": "https://route53.test", "temporary": true}"#;
     let setup = Setup::new(ZONE, config, || route53::FakeServer::new(ZONE))
         .secret("access-key-id", route53::ACCESS_KEY_ID)
@@ -122,7 +122,7 @@ fn dns_route53_keeps_the_contract_as_a_component() {
 }
 
 #[test]
-fn a_component_is_examined_without_a_service_too() {
+fn a_component_is_tested_without_a_service() {
     // One that uses HTTP, and one that uses DNS.
     for name in ["dns_fake", "dns_rfc2136"] {
         check_component(&plugin(name), CheckSetup::new(compiler())).assert();
@@ -134,7 +134,7 @@ fn a_component_is_examined_without_a_service_too() {
 }
 
 #[test]
-fn a_file_that_is_no_component_is_a_row_of_the_report() {
+fn a_file_that_is_not_a_component_is_a_row_of_the_report() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
     let report = check_component(&file, CheckSetup::new(compiler()));
     assert!(!report.passed() && report.to_string().contains("loads in the host"), "{report}");
@@ -142,7 +142,7 @@ fn a_file_that_is_no_component_is_a_row_of_the_report() {
 
 /// Its component is built only where npm is available.
 #[test]
-fn the_example_in_javascript_keeps_the_contract() {
+fn the_javascript_example_conforms_to_the_contract() {
     let component = plugin("dns_zone_js");
     if !component.exists() {
         skip("javascript", &format!("there is no {}", component.display()));

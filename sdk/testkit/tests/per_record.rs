@@ -216,7 +216,7 @@ impl DnsProvider for ByValue {
 }
 
 #[test]
-fn a_set_that_is_written_value_by_value_is_finished() {
+fn an_interrupted_set_written_value_by_value_is_finished() {
     let setup = Setup::new(ZONE, r#"{"api": "https://by-value.test"}"#, FakeServer::default);
     let report = conformance::<ByValue>(&setup.secret("token", TOKEN));
     report.assert();

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_is_kept_or_short() {
+    fn a_bound_is_met_or_missed() {
         let mut table = Table::default();
         table.compare("rate", Figure::new(0.79, ""), Bound::AtLeast(0.8), "how");
         table.compare("memory", Figure::new(40.0, "KB"), Bound::AtMost(40.0), "how");

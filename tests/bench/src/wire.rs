@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_is_taken_over_whole_periods() {
+    fn a_rate_is_measured_over_whole_periods() {
         let start = Instant::now();
         let at = |millis, bytes| (start + Duration::from_millis(millis), bytes);
         let seen = [at(0, 9), at(15_000, 42), at(15_001, 30), at(30_000, 42), at(30_001, 30), at(45_000, 42)];

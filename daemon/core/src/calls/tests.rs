@@ -31,7 +31,7 @@ fn delay(effect: &TestEffect) -> Duration {
 }
 
 #[test]
-fn a_call_gets_its_work_back_with_its_answer_and_only_once() {
+fn an_answer_returns_the_work_of_its_call_once() {
     let mut runner = validated();
     let effect: TestEffect = runner.start(CallId(2), "work", "request");
     assert_eq!(effect, Effect::Call { call: CallId(2), request: "request" });
@@ -42,7 +42,7 @@ fn a_call_gets_its_work_back_with_its_answer_and_only_once() {
 }
 
 #[test]
-fn a_failed_call_opens_the_circuit_and_delays_grow_up_to_their_bound() {
+fn a_failed_call_opens_the_circuit_and_delays_grow_to_a_limit() {
     let (mut runner, mut rng) = (validated(), Rng::new(1));
     assert_eq!(runner.capabilities(), Some(&7));
     for _ in 0..40 {
@@ -62,7 +62,7 @@ fn a_failed_call_opens_the_circuit_and_delays_grow_up_to_their_bound() {
 }
 
 #[test]
-fn a_service_delays_the_retry_but_not_without_bound() {
+fn a_service_can_delay_the_retry_up_to_a_limit() {
     let (mut runner, mut rng) = (validated(), Rng::new(1));
     let effect: TestEffect = runner.fail(&down(Some(1800)), "x", at(0), &mut rng);
     assert_eq!(delay(&effect), Duration::from_secs(1800));
@@ -71,7 +71,7 @@ fn a_service_delays_the_retry_but_not_without_bound() {
 }
 
 #[test]
-fn a_failure_of_the_plugin_and_one_of_the_service_are_different_conditions() {
+fn plugin_and_service_failures_raise_different_conditions() {
     let (mut runner, mut rng) = (validated(), Rng::new(1));
     let reason = Text::lossy("trapped");
     let _: TestEffect = runner.fail(&ProviderFailure::Broken { reason: reason.clone() }, "x", at(0), &mut rng);
@@ -82,7 +82,7 @@ fn a_failure_of_the_plugin_and_one_of_the_service_are_different_conditions() {
 }
 
 #[test]
-fn one_more_round_follows_while_an_earlier_call_may_take_effect() {
+fn another_round_runs_while_an_earlier_call_may_take_effect() {
     let (mut runner, mut rng) = (validated(), Rng::new(1));
     let effect: TestEffect = runner.end_round(at(10), &mut rng);
     assert_eq!(delay(&effect), RECHECK_DELAY - Duration::from_secs(10));
@@ -94,7 +94,7 @@ fn one_more_round_follows_while_an_earlier_call_may_take_effect() {
 }
 
 #[test]
-fn an_answer_under_former_settings_is_discarded() {
+fn an_answer_to_earlier_settings_is_discarded() {
     let mut runner = validated();
     let _: TestEffect = runner.start(CallId(2), "work", "request");
     runner.restart();
@@ -104,7 +104,7 @@ fn an_answer_under_former_settings_is_discarded() {
 }
 
 #[test]
-fn a_call_that_is_never_answered_fails() {
+fn an_unanswered_call_times_out() {
     let mut runner = validated();
     assert_eq!(runner.unanswered(), None);
     let _: TestEffect = runner.start(CallId(2), "work", "request");
@@ -113,7 +113,7 @@ fn a_call_that_is_never_answered_fails() {
 }
 
 #[test]
-fn notes_come_before_the_calls_that_rely_on_them() {
+fn notes_are_written_before_the_calls_that_rely_on_them() {
     let (mut runner, mut rng) = (validated(), Rng::new(1));
     assert_eq!(runner.handle_noted(), None);
     let effect: TestEffect = runner.note("work", "notes");
@@ -130,7 +130,7 @@ fn notes_come_before_the_calls_that_rely_on_them() {
 }
 
 #[test]
-fn a_provider_that_waits_for_its_service_has_no_preview() {
+fn a_provider_waiting_for_its_service_has_no_preview() {
     let (mut runner, mut rng) = (validated(), Rng::new(1));
     let _: TestEffect = runner.end_round(at(0), &mut rng);
     runner.request_preview();
@@ -142,7 +142,7 @@ fn a_provider_that_waits_for_its_service_has_no_preview() {
 }
 
 #[test]
-fn a_repaired_plugin_is_tried_at_once() {
+fn a_repaired_plugin_is_retried_immediately() {
     let (mut runner, mut rng) = (validated(), Rng::new(1));
     let _: TestEffect = runner.fail(&down(Some(3600)), "x", at(0), &mut rng);
     runner.reset_failures();

@@ -118,7 +118,7 @@ impl Keeper {
 }
 
 #[test]
-fn a_claim_goes_first_and_with_its_record() {
+fn a_claim_is_created_before_its_record_and_deleted_after_it() {
     let mut keeper = Keeper::new(&[set("gw.example.org", "A", &["192.0.2.1"])]);
     let plan = keeper.plan();
     assert_eq!(plan.steps.len(), 1, "in one change, as the provider can");
@@ -147,7 +147,7 @@ fn a_second_round_writes_nothing() {
 }
 
 #[test]
-fn what_is_foreign_stays_and_is_named() {
+fn foreign_records_are_kept_and_reported() {
     let desired = set("gw.example.org", "A", &["192.0.2.1"]);
     let check = |plant: &dyn Fn(&mut NameServer), words: &str| {
         let mut keeper = Keeper::new(std::slice::from_ref(&desired));
@@ -172,7 +172,7 @@ fn what_is_foreign_stays_and_is_named() {
 }
 
 #[test]
-fn a_name_is_taken_over_only_by_explicit_wish() {
+fn a_foreign_name_is_adopted_only_on_request() {
     let desired = set("gw.example.org", "A", &["192.0.2.1"]);
     let mut keeper = Keeper::new(std::slice::from_ref(&desired));
     keeper.server.plant(ZONE, "gw.example.org", "A", &["198.51.100.7"]);
@@ -195,7 +195,7 @@ fn a_name_is_taken_over_only_by_explicit_wish() {
 }
 
 #[test]
-fn nothing_is_deleted_before_deletes_are_enabled_and_then_not_too_much_at_once() {
+fn records_are_deleted_only_if_enabled_and_a_few_at_a_time() {
     let sets: Vec<_> = (1..=5).map(|n| set(&format!("h{n}.example.org"), "A", &["192.0.2.1"])).collect();
     let mut keeper = Keeper::new(&sets);
     keeper.settle();
@@ -213,7 +213,7 @@ fn nothing_is_deleted_before_deletes_are_enabled_and_then_not_too_much_at_once()
 }
 
 #[test]
-fn drift_is_repaired_and_a_text_beside_the_claim_stays() {
+fn drift_is_repaired_and_another_text_at_the_claim_is_kept() {
     let desired = set("gw.example.org", "A", &["192.0.2.1"]);
     let mut keeper = Keeper::new(std::slice::from_ref(&desired));
     keeper.settle();
@@ -232,7 +232,7 @@ fn drift_is_repaired_and_a_text_beside_the_claim_stays() {
 }
 
 #[test]
-fn what_stands_as_it_was_noted_is_ours_without_its_claim() {
+fn a_record_that_matches_its_note_is_owned_without_its_claim() {
     let desired = set("gw.example.org", "A", &["192.0.2.1"]);
     let mut keeper = Keeper::new(std::slice::from_ref(&desired));
     keeper.settle();
@@ -252,7 +252,7 @@ fn what_stands_as_it_was_noted_is_ours_without_its_claim() {
 
 /// Two name servers may have zones with the same name, for example the internal and external view of a network.
 #[test]
-fn providers_that_write_one_name_to_two_places_do_not_disturb_each_other() {
+fn providers_with_one_name_on_two_servers_do_not_conflict() {
     let (inside, outside) = (set("gw.example.org", "A", &["10.0.0.5"]), set("gw.example.org", "A", &["192.0.2.1"]));
     let mut keeper = Keeper::new(std::slice::from_ref(&outside));
     let (claim, state) = (keeper.claim.clone(), Ownership::Owned);
@@ -281,7 +281,7 @@ fn records_of_a_lost_database_are_found_by_their_claims() {
 }
 
 #[test]
-fn another_owner_id_takes_its_own_records_along() {
+fn a_changed_owner_id_keeps_the_sites_records() {
     let desired = set("gw.example.org", "A", &["192.0.2.1"]);
     let mut keeper = Keeper::new(std::slice::from_ref(&desired));
     keeper.settle();
@@ -296,7 +296,7 @@ proptest! {
     /// For any records of other owners, any desired records and a crash anywhere: the zone converges, the records of
     /// other owners are untouched, and once nothing is desired none of our records is left.
     #[test]
-    fn every_plan_comes_to_rest_and_leaves_others_alone(
+    fn every_plan_converges_and_leaves_foreign_records_alone(
         atomic in any::<bool>(),
         foreign in prop::collection::vec((0_usize..4, 0_usize..4), 0..6),
         wishes in prop::collection::vec(prop::collection::vec((0_usize..4, 0_usize..4, 0_u8..3), 0..6), 1..4),
@@ -345,7 +345,7 @@ proptest! {
 }
 
 #[test]
-fn a_record_that_was_begun_and_never_seen_is_deleted_before_one_with_another_value_is_made() {
+fn an_unobserved_record_is_deleted_before_its_replacement_is_created() {
     let (old, new) = (set("a.example.org", "A", &["192.0.2.1"]), set("a.example.org", "A", &["192.0.2.2"]));
     let mut keeper = Keeper::new(std::slice::from_ref(&new));
     let note = OwnedRecord {

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_storage_report_makes_events_only_of_what_changed() {
+    fn a_storage_report_records_events_only_for_changes() {
         let (mut conditions, member) = (LinkConditions::default(), MemberId::from_bytes([1; 16]));
         let full = Condition { kind: ConditionKind::DiskFull, since: WallTime::EPOCH, detail: Text::lossy("full") };
         let mut kinds = |report| {

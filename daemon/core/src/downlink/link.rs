@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_is_lost_hands_its_place_to_the_session_that_waits() {
+    fn a_lost_link_admits_the_waiting_session() {
         let mut link = link();
         link.connect(SessionId(1), Text::default(), LabelSet::default(), AT);
         link.begin_probe(SessionId(2));
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn spec_is_sent_only_when_all_of_it_is_durable() {
+    fn spec_is_sent_only_when_fully_durable() {
         let mut link = link();
         link.connect(SessionId(1), Text::default(), LabelSet::default(), AT);
         link.spec_staged();

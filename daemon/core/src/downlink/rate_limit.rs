@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_passes_at_once_and_what_goes_beyond_waits_for_its_time() {
+    fn a_burst_passes_and_the_excess_waits() {
         let (mut pace, start) = (Pace::default(), Instant::ORIGIN + Duration::from_secs(1_000));
         assert_eq!(pace.charge(PACE_BURST, start), Duration::ZERO);
         assert_eq!(pace.charge(PACE_PER_SECOND, start), Duration::from_secs(1));

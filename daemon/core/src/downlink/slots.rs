@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slots_follow_one_another_and_unused_time_is_not_saved_up() {
+    fn slots_are_consecutive_and_unused_time_is_not_saved() {
         let (mut slots, second) = (Slots::new(2), Duration::from_secs(1));
         let start = Instant::ORIGIN + second;
         assert_eq!([slots.take(start), slots.take(start), slots.take(start)], [Duration::ZERO, second / 2, second]);

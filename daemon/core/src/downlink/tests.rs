@@ -165,7 +165,7 @@ fn current(downlink: &Downlink) -> Option<u64> {
 }
 
 #[test]
-fn a_link_is_announced_before_its_welcome_and_its_end_after_the_hang_up() {
+fn a_link_is_announced_before_the_welcome_and_its_end_after_the_hangup() {
     let (mut downlink, table) = (downlink(), table(Standing::Accepted));
     let outputs = connect(&mut downlink, &table, 1, 1);
     let up = Output::LinkUp { session: SessionId(1), member: member() };
@@ -184,7 +184,7 @@ fn plain_hello() -> Hello {
 }
 
 #[test]
-fn the_same_run_takes_over_and_another_one_waits_for_the_probe() {
+fn a_session_of_the_same_run_takes_over_and_another_waits_for_the_probe() {
     let (mut downlink, table) = (downlink(), table(Standing::Accepted));
     connect(&mut downlink, &table, 1, 1);
     assert_eq!(refusal(&connect(&mut downlink, &table, 2, 1), 1), Some(RefusalCode::Superseded));
@@ -214,7 +214,7 @@ fn a_session_that_does_not_answer_the_probe_is_replaced() {
 }
 
 #[test]
-fn a_member_that_stays_away_is_recorded_as_offline_once() {
+fn a_disconnected_member_is_recorded_as_offline_once() {
     let (mut downlink, table) = (downlink(), table(Standing::Accepted));
     connect(&mut downlink, &table, 1, 1);
     session(&mut downlink, &table, 1, SessionEvent::Closed(Text::default()), START);
@@ -259,7 +259,7 @@ fn status_is_acknowledged_when_it_is_durable_and_one_delta_is_in_flight() {
 }
 
 #[test]
-fn a_member_reads_only_files_that_it_may_read() {
+fn a_member_reads_only_permitted_files() {
     let (mut downlink, mut table) = (downlink(), table(Standing::Accepted));
     let want = |number| PluginWant { digest: PluginDigest::from_bytes([number; 32]), offset: 0 };
     table.files.insert(want(1).digest);
@@ -275,7 +275,7 @@ fn a_member_reads_only_files_that_it_may_read() {
 }
 
 #[test]
-fn a_member_that_claims_more_spec_than_there_is_gets_an_incarnation_of_its_own() {
+fn a_member_that_claims_too_new_a_spec_gets_a_new_incarnation() {
     let (mut downlink, table) = (downlink(), table(Standing::Accepted));
     open(&mut downlink, &table, 1);
     let claim = Hello { spec_held: Generation(u64::MAX / 2), ..plain_hello() };

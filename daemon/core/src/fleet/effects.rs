@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_staged_is_released_once_it_is_durable() {
+    fn staged_outputs_are_released_once_durable() {
         let mut effects = Effects::new(FleetState::default());
         effects.accept_command(CommandId(7), Actor::Operator);
         let reply = FleetOutput::Reply { command: CommandId(7), result: Ok(()) };

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_site_is_active_after_its_first_report_and_removed_when_it_converged() {
+    fn a_site_is_active_after_its_first_report_and_removed_once_converged() {
         let (mut state, site) = state_with_site();
         assert!(confirm(&state, site, Subject::Site, NOW).is_none(), "nothing was reported");
         report(&mut state, site, 1, 0);

@@ -36,14 +36,14 @@ fn check_limit(state: &mut FleetState, there_are: usize, limit: usize, command: 
 }
 
 #[test]
-fn api_keys_have_a_bound() {
+fn api_keys_are_limited() {
     check_limit(&mut state(), 0, API_KEYS_MAX, |number| {
         FleetCommand::AddApiKey(SecretHash::from_bytes(bytes(number)), name(&format!("k{number}")))
     });
 }
 
 #[test]
-fn join_tokens_have_a_bound_and_so_have_their_life_and_their_uses() {
+fn join_tokens_their_lifetime_and_their_uses_are_limited() {
     let mut state = state();
     check_limit(&mut state, 0, TOKENS_MAX, |number| FleetCommand::CreateToken(token(number)));
     let second = Duration::from_secs(1);
@@ -58,14 +58,14 @@ fn join_tokens_have_a_bound_and_so_have_their_life_and_their_uses() {
 }
 
 #[test]
-fn environments_have_a_bound() {
+fn environments_are_limited() {
     check_limit(&mut state(), 1, ENVIRONMENTS_MAX, |number| {
         FleetCommand::CreateEnvironment(name(&format!("e{number}")), EnvironmentEdit::default())
     });
 }
 
 #[test]
-fn providers_of_an_environment_have_a_bound() {
+fn providers_per_environment_are_limited() {
     let provider = |number| {
         let mut spec = crate::stories::provider();
         spec.name = name(&format!("p{number}"));
@@ -77,14 +77,14 @@ fn providers_of_an_environment_have_a_bound() {
 }
 
 #[test]
-fn plugins_of_the_server_have_a_bound() {
+fn plugins_are_limited() {
     check_limit(&mut state(), 0, PLUGINS_MAX, |number| {
         FleetCommand::AddPlugin(digest(number), PluginFile { name: name("p"), bytes: 1, pushed_at: NOW.wall })
     });
 }
 
 #[test]
-fn sites_of_an_environment_have_a_bound() {
+fn sites_per_environment_are_limited() {
     let (mut state, _) = state_with_site();
     for number in (0..SITES_PER_ENVIRONMENT_MAX).filter(|number| *number != 1) {
         join(&mut state, number);
@@ -99,7 +99,7 @@ fn sites_of_an_environment_have_a_bound() {
 }
 
 #[test]
-fn events_have_a_bound_for_each_origin() {
+fn events_are_limited_per_origin() {
     let mut state = FleetState::default();
     let event = || Event { at: NOW.wall, kind: EventKind::DaemonStarted, site: None, text: Text::default() };
     for _ in 0..SERVER_EVENTS_MAX + 100 {
@@ -128,7 +128,7 @@ fn later(time: Duration) -> Now {
 }
 
 #[test]
-fn keys_of_removed_sites_have_a_bound_and_the_oldest_go() {
+fn keys_of_removed_sites_are_limited_and_the_oldest_are_dropped() {
     let of = |number: usize| {
         let millis = u64::try_from(number).unwrap();
         FleetChange::RevokedKey(key(number), Some(WallTime::from_unix_millis(millis)))
@@ -165,7 +165,7 @@ fn open(fleet: &mut Fleet, number: usize) -> SessionId {
 }
 
 #[test]
-fn sessions_that_have_not_greeted_have_a_bound() {
+fn sessions_without_a_hello_are_limited() {
     let mut fleet = fleet(Vec::new());
     for number in 0..OPENING_SESSIONS_MAX {
         open(&mut fleet, number);
@@ -176,7 +176,7 @@ fn sessions_that_have_not_greeted_have_a_bound() {
 }
 
 #[test]
-fn greetings_are_charged() {
+fn hellos_are_rate_limited() {
     let mut state = state();
     apply(&mut state, |state| decide(state, FleetCommand::CreateToken(token(1)), NOW).unwrap().changes);
     let request = join_request(1);
@@ -205,7 +205,7 @@ fn greetings_are_charged() {
 }
 
 #[test]
-fn a_session_that_does_not_greet_is_closed_in_time() {
+fn a_session_without_a_hello_is_closed_in_time() {
     let mut fleet = fleet(Vec::new());
     let silent = open(&mut fleet, 1);
     fleet.handle_timeout(later(FIRST_MESSAGE_MAX - Duration::from_millis(1)));

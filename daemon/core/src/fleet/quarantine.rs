@@ -79,7 +79,7 @@ mod tests {
     use crate::fleet::testing::{NOW, state_with_site};
 
     #[test]
-    fn only_the_site_whose_record_cannot_be_read_is_refused_and_events_are_few() {
+    fn only_the_site_with_an_unreadable_record_is_refused() {
         let (state, site) = state_with_site();
         let mut effects = Effects::new(state);
         let unreadable = |salvage| UnreadableRecord { key: Text::lossy("k"), problem: Text::lossy("bad"), salvage };

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expired_token_goes_with_its_uses() {
+    fn an_expired_token_is_deleted_with_its_uses() {
         let (mut state, _) = state_with_site();
         let expired = state.tokens.values().map(|token| token.expires_at).max().unwrap_or(WallTime::EPOCH);
         let now = Now { wall: expired + TOKEN_KEEP, ..NOW };

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_renewal_follows_the_servers_clock() {
+    fn renewal_follows_the_servers_clock() {
         let (mut certificate, mut effects) = (Certificate::new(Some(identity(NOW.wall))), effects());
         certificate.plan_renewal(NOW, &mut effects);
         assert_eq!(effects.deadline(Timer::Renew), Some(NOW.instant + DAY * 2));
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_that_was_not_saved_is_saved_again_until_it_is() {
+    fn saving_a_certificate_is_retried_until_it_succeeds() {
         let (mut certificate, mut effects) = (Certificate::new(Some(identity(NOW.wall))), effects());
         let grant = crate::site::testing::grant();
         let problem = Text::lossy("disk full");

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_has_no_condition_of_the_storage_that_persists_it() {
+    fn a_status_omits_conditions_of_the_storage_that_persists_it() {
         let mut conditions = Conditions::default();
         for kind in [ConditionKind::DiskFull, ConditionKind::ClockSkew] {
             conditions.set(kind, Some(Text::lossy("x")), WallTime::EPOCH);

@@ -348,7 +348,7 @@ mod tests {
     use crate::site::testing::{NOW, effects, outputs};
 
     #[test]
-    fn a_condition_that_is_raised_makes_one_event() {
+    fn a_raised_condition_records_one_event() {
         let mut effects = effects();
         for detail in ["a", "b"] {
             effects.raise(ConditionKind::ClockSkew, Text::lossy(detail), NOW);
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_staged_is_released_once_it_is_durable() {
+    fn staged_outputs_are_released_once_durable() {
         let mut effects = effects();
         effects.stage(&[], vec![Release::Reply(CommandId(7))]);
         let [SiteOutput::Persist { write, .. }] = &outputs(&mut effects)[..] else { panic!("one write") };

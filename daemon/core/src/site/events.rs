@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn one_batch_is_in_flight_and_what_is_acknowledged_leaves_the_outbox() {
+    fn one_batch_is_in_flight_and_acknowledged_events_leave_the_outbox() {
         let (mut log, mut state) = (EventLog::default(), SiteState::default());
         add(&log, &mut state, "a");
         assert!(log.poll(&state).is_none(), "no session");
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_never_gets_a_number_that_the_server_holds() {
+    fn an_event_never_gets_a_number_that_the_server_already_has() {
         let (mut log, mut state) = (EventLog::default(), SiteState::default());
         add(&log, &mut state, "a");
         log.open(5);
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn no_event_is_sent_or_forgotten_before_a_new_incarnation_that_is_needed() {
+    fn no_event_is_sent_or_dropped_before_a_required_new_incarnation() {
         let (mut log, mut state) = (EventLog::default(), SiteState::default());
         add(&log, &mut state, "a");
         log.open(9);
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_queue_in_memory_is_bounded_and_counts_what_it_drops() {
+    fn the_queue_in_memory_is_limited_and_counts_dropped_events() {
         let mut log = EventLog::default();
         for number in 0..=QUEUED_EVENTS_MAX {
             log.queue(event(&number.to_string()));

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fact_that_was_not_observed_keeps_its_value_and_one_that_is_absent_does_not() {
+    fn an_unobserved_fact_keeps_its_value_and_an_absent_one_does_not() {
         let (mut facts, mut effects) = (FactCollection::default(), effects());
         let reported = reported(&[("os", "debian"), ("gpu", "t4")]);
         let failed = Fact::NotObserved(Text::lossy("slow"));
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_round_releases_the_first_dial() {
+    fn the_first_collection_of_facts_releases_the_first_dial() {
         let (mut facts, mut effects) = (FactCollection::default(), effects());
         facts.plan_first_dial(true, NOW, &mut effects);
         assert_eq!(effects.deadline(Timer::Redial), Some(NOW.instant + FIRST_FACTS_MAX));

@@ -43,7 +43,7 @@ mod tests {
     use crate::site::testing::{NOW, config, effects};
 
     #[test]
-    fn a_site_asks_to_join_once_and_then_says_what_it_holds() {
+    fn a_site_joins_once_and_then_sends_a_hello_with_its_state() {
         let (effects, facts) = (effects(), FactCollection::default());
         let state = effects.state();
         let inputs = (state, &SiteDocuments::new(state, None));

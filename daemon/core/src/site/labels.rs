@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_more_deliberate_layer_wins() {
+    fn labels_set_by_hand_override_files_and_files_the_environment() {
         let (mut labels, mut effects) = (Labels::new(layer(&[("a", "env"), ("b", "env"), ("c", "env")])), effects());
         let drop_ins = DropIns { labels: layer(&[("b", "file"), ("c", "file")]), ..DropIns::default() };
         labels.handle_drop_ins(drop_ins, NOW, &mut effects);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_that_does_not_fit_with_the_other_layers_is_rejected() {
+    fn a_patch_that_exceeds_the_limit_with_the_other_layers_is_rejected() {
         let keys: Vec<_> = (0..LABELS_PER_OWNER_MAX).map(|number| format!("k{number}")).collect();
         let labels = Labels::new(layer(&keys.iter().map(|key| (key.as_str(), "v")).collect::<Vec<_>>()));
         assert!(labels.patched(None, (Level::Site, &patch("k0", "w")), NOW.wall).is_ok());

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_fails_raises_a_condition_until_the_plugin_is_not_needed() {
+    fn a_failing_disk_raises_a_condition_until_the_plugin_is_not_needed() {
         let (mut plugins, mut effects) = (PluginTransfers::default(), effects());
         let digest = PluginDigest::of(b"a plugin");
         plugins.begin(digest, &mut effects);

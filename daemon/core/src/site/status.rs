@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_did_not_change_is_not_written() {
+    fn an_unchanged_status_is_not_written() {
         let mut effects = effects();
         refresh(&mut effects, Vec::new());
         assert_eq!((effects.state().status.head(), effects.in_flight()), (Generation(2), 1));
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_status_of_a_provider_that_is_gone_becomes_a_tombstone() {
+    fn the_status_of_a_removed_provider_becomes_a_tombstone() {
         let mut effects = effects();
         refresh(&mut effects, vec![provider_status()]);
         refresh(&mut effects, Vec::new());

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_retried_and_ends_with_a_probe_that_succeeds() {
+    fn a_failure_is_retried_until_a_probe_succeeds() {
         let (_, mut effects) = failed();
         assert_eq!(outputs(&mut effects), [SiteOutput::ResumeStore(WRITE)]);
         assert_eq!(effects.deadline(Timer::StoreRetry), Some(NOW.instant + STORE_RETRY));
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kind_of_a_failure_may_change_and_one_condition_is_raised() {
+    fn a_failure_that_changes_its_kind_raises_one_condition() {
         let (storage, mut effects) = failed();
         storage.handle_failed(WRITE, StoreFault::ReadOnly, NOW, &mut effects);
         let kinds: Vec<_> = effects.storage_conditions().into_iter().map(|condition| condition.kind).collect();
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_failed_write_carried_is_queued_again() {
+    fn the_changes_of_a_failed_write_are_queued_again() {
         let (_, mut effects) = failed();
         let event = new_event(EventKind::DaemonStarted, "started", NOW);
         let releases = vec![Release::CountedLost(2), Release::Recorded(event.clone())];
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_is_told_once_per_session_and_change() {
+    fn the_server_is_notified_once_per_session_and_change() {
         let (mut storage, mut effects) = failed();
         outputs(&mut effects);
         for (dial, messages) in [(DialId(1), 1), (DialId(1), 0), (DialId(2), 1)] {

@@ -113,7 +113,7 @@ impl Chaos {
 }
 
 #[test]
-fn whatever_happens_both_sides_agree_in_the_end() {
+fn both_sides_converge_after_random_faults() {
     for seed in 0..RUNS {
         let mut chaos = Chaos::new(seed);
         for _ in 0..STEPS {

@@ -14,7 +14,7 @@ fn assign(labels: &[&str]) -> FleetCommand {
 }
 
 #[test]
-fn a_full_disk_at_the_site_is_a_condition_and_nothing_is_lost() {
+fn a_sites_full_disk_raises_a_condition_and_loses_nothing() {
     let mut pair = Pair::linked(1);
     pair.nodes[0].disk_fault = DiskFault::Full;
     pair.ask(assign(&["rack=r7"])).expect("the server has room");
@@ -36,7 +36,7 @@ fn a_full_disk_at_the_site_is_a_condition_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_full_disk_at_the_server_refuses_and_keeps_the_fleet_linked() {
+fn a_servers_full_disk_rejects_writes_and_keeps_sites_connected() {
     let mut pair = Pair::linked(2);
     pair.fleet_disk_fault = DiskFault::Full;
     assert_eq!(pair.ask(assign(&["rack=r7"])), Err(FleetCommandError::Store(StoreFault::DiskFull)));
@@ -53,7 +53,7 @@ fn a_full_disk_at_the_server_refuses_and_keeps_the_fleet_linked() {
 }
 
 #[test]
-fn a_lost_site_database_is_filled_again_from_the_server() {
+fn a_lost_site_database_is_resynced_from_the_server() {
     let mut pair = Pair::linked(3);
     pair.ask(assign(&["rack=r7"])).expect("assigned");
     pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
@@ -67,7 +67,7 @@ fn a_lost_site_database_is_filled_again_from_the_server() {
 }
 
 #[test]
-fn a_server_restored_from_a_backup_wins_over_what_it_forgot() {
+fn a_restored_server_backup_overrides_newer_site_state() {
     let mut pair = Pair::linked(4);
     let backup = pair.backup_fleet();
     for rack in ["rack=r1", "rack=r2", "rack=r3"] {
@@ -85,7 +85,7 @@ fn a_server_restored_from_a_backup_wins_over_what_it_forgot() {
 }
 
 #[test]
-fn a_site_that_booted_in_1970_links_and_says_that_its_clock_is_wrong() {
+fn a_site_that_booted_in_1970_connects_and_reports_clock_skew() {
     let mut pair = Pair::new(5);
     pair.nodes[0].clock_behind = Duration::from_secs(60 * 365 * 24 * 3600);
     pair.crash_site();
@@ -98,7 +98,7 @@ fn a_site_that_booted_in_1970_links_and_says_that_its_clock_is_wrong() {
 }
 
 #[test]
-fn events_of_a_long_time_in_the_dark_are_bounded_and_the_loss_is_counted() {
+fn events_recorded_offline_are_limited_and_drops_are_counted() {
     let mut pair = Pair::linked(6);
     pair.cut(0);
     pair.run_for(MINUTE);
@@ -118,7 +118,7 @@ fn events_of_a_long_time_in_the_dark_are_bounded_and_the_loss_is_counted() {
 }
 
 #[test]
-fn a_site_lives_for_a_week_without_its_server() {
+fn a_site_works_for_a_week_without_its_server() {
     let mut pair = Pair::linked(7);
     pair.stop_fleet();
     pair.run_for(DAY);
@@ -137,7 +137,7 @@ fn a_site_lives_for_a_week_without_its_server() {
 /// Found by the simulator (`smoke seed=1`): the server held more of the status than the restored disk and discarded
 /// everything after it as duplicates.
 #[test]
-fn a_site_whose_disk_was_put_back_is_heard_again() {
+fn the_status_of_a_restored_disk_is_accepted() {
     let mut pair = Pair::linked(9);
     let image = pair.nodes[0].disk.clone();
     for floor in 0..5 {
@@ -155,7 +155,7 @@ fn a_site_whose_disk_was_put_back_is_heard_again() {
 
 /// The same for events: the server took new ones for the old ones with the same numbers.
 #[test]
-fn events_of_a_disk_that_was_put_back_are_not_taken_for_known_ones() {
+fn events_of_a_restored_disk_are_not_discarded_as_duplicates() {
     let mut pair = Pair::linked(11);
     let image = pair.nodes[0].disk.clone();
     for floor in 0..5 {
@@ -172,7 +172,7 @@ fn events_of_a_disk_that_was_put_back_are_not_taken_for_known_ones() {
 
 /// Found by the simulator (`smoke seed=1`): a clone of the disk had sent data under the same numbers meanwhile.
 #[test]
-fn what_a_copy_said_meanwhile_does_not_hide_what_the_original_says() {
+fn reports_of_a_clone_do_not_hide_those_of_the_original() {
     let mut pair = Pair::linked(10);
     pair.cut(0);
     let copy = pair.clone_disk();
@@ -190,7 +190,7 @@ fn what_a_copy_said_meanwhile_does_not_hide_what_the_original_says() {
 
 /// Found by the simulator (`chaos seed=235`): a new incarnation for which the disk had no room was not retried.
 #[test]
-fn a_new_incarnation_begins_once_the_disk_has_room() {
+fn a_new_incarnation_starts_once_the_disk_has_space() {
     let mut pair = Pair::linked(12);
     pair.cut(0);
     let copy = pair.clone_disk();
@@ -209,7 +209,7 @@ fn a_new_incarnation_begins_once_the_disk_has_room() {
 /// Found by the simulator (`chaos seed=36`): a server whose disk had been full reported the original's data as the
 /// clone's.
 #[test]
-fn a_full_disk_at_the_server_does_not_mix_up_two_writers() {
+fn a_servers_full_disk_does_not_mix_up_clone_and_original() {
     let mut pair = Pair::linked(13);
     pair.cut(0);
     let copy = pair.clone_disk();
@@ -231,7 +231,7 @@ fn a_full_disk_at_the_server_does_not_mix_up_two_writers() {
 /// Found by the simulator (`chaos seed=143`): an event was undone after the server had acknowledged its number, and the
 /// next event reused that number.
 #[test]
-fn an_event_never_takes_a_number_that_the_server_holds() {
+fn an_event_never_reuses_a_number_that_the_server_has() {
     for delay in 0..50 {
         let mut pair = Pair::linked(15);
         pair.cut(0);
@@ -257,7 +257,7 @@ fn an_event_never_takes_a_number_that_the_server_holds() {
 
 /// A batch has no gaps in its numbers. The numbers that the server already held are one.
 #[test]
-fn events_around_numbers_that_were_left_out_arrive_once() {
+fn events_around_a_gap_in_numbers_arrive_once() {
     let mut pair = Pair::linked(16);
     let image = pair.nodes[0].disk.clone();
     for floor in 0..5 {

@@ -56,7 +56,7 @@ fn flood(pair: &mut Pair, message: impl Fn(&Pair, usize) -> FromSite) -> usize {
 }
 
 #[test]
-fn the_records_of_one_status_have_a_bound_however_many_messages_they_come_in() {
+fn the_records_of_one_status_are_limited_across_messages() {
     let mut pair = Pair::linked(1);
     pair.impersonate(0);
     let mut taken = 0_usize;
@@ -73,7 +73,7 @@ fn the_records_of_one_status_have_a_bound_however_many_messages_they_come_in() {
 }
 
 #[test]
-fn status_and_reports_of_storage_are_charged_as_events_are() {
+fn status_and_storage_reports_are_rate_limited_like_events() {
     let mut pair = Pair::linked(2);
     assert!(flood(&mut pair, |pair, _| status(pair.status_head(), 1, 0)) < 2_000);
 
@@ -87,7 +87,7 @@ fn status_and_reports_of_storage_are_charged_as_events_are() {
 }
 
 #[test]
-fn a_new_session_does_not_fill_the_bucket() {
+fn a_new_session_does_not_reset_the_rate_limit() {
     let mut pair = Pair::linked(4);
     let first = flood(&mut pair, |pair, _| status(pair.status_head(), 1, 0));
     // It is admitted again once its overdraft is paid off, and has gained nothing by reconnecting.
@@ -97,7 +97,7 @@ fn a_new_session_does_not_fill_the_bucket() {
 }
 
 #[test]
-fn pieces_of_plugins_wait_for_the_bucket_too() {
+fn plugin_pieces_wait_for_the_rate_limit() {
     let component = b"a component";
     let digest = PluginDigest::of(component);
     let mut pair = Pair::linked(8);
@@ -119,7 +119,7 @@ fn pieces_of_plugins_wait_for_the_bucket_too() {
 }
 
 #[test]
-fn a_spec_of_too_many_documents_is_not_taken() {
+fn a_spec_with_too_many_documents_is_rejected() {
     let mut pair = Pair::linked(5);
     let (dial, base) = (pair.dial_of(0), pair.view().spec_generation);
     let documents: BTreeMap<_, _> = (0..=SPEC_DOCUMENTS_MAX)
@@ -140,7 +140,7 @@ fn a_spec_of_too_many_documents_is_not_taken() {
 }
 
 #[test]
-fn the_tombstones_of_a_spec_and_of_a_status_have_a_bound() {
+fn the_tombstones_of_spec_and_status_are_limited() {
     let mut pair = Pair::linked(6);
     for number in 0..TOMBSTONES_PER_DELTA_MAX + 8 {
         let mut spec = provider();
@@ -162,7 +162,7 @@ fn the_tombstones_of_a_spec_and_of_a_status_have_a_bound() {
 }
 
 #[test]
-fn many_unreadable_records_make_few_events() {
+fn many_unreadable_records_record_few_events() {
     let mut pair = Pair::linked(7);
     for number in 0..40_u8 {
         let environment = name(&format!("e{number}"));

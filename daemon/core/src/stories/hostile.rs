@@ -58,7 +58,7 @@ fn status(base: Generation, number: u64, body: bool) -> (FromSite, Generation) {
 }
 
 #[test]
-fn an_event_number_near_the_end_of_counting_is_refused_and_the_server_starts_again() {
+fn an_event_number_near_the_maximum_is_rejected_and_the_server_restarts() {
     let mut pair = Pair::linked(1);
     pair.say(0, batch(COUNTER_MAX, EVENTS_PER_MESSAGE_MAX));
     pair.run_for(MINUTE);
@@ -70,7 +70,7 @@ fn an_event_number_near_the_end_of_counting_is_refused_and_the_server_starts_aga
 }
 
 #[test]
-fn a_claim_to_hold_more_spec_than_the_server_begins_a_new_incarnation_for_that_site_alone() {
+fn a_site_that_claims_too_new_a_spec_gets_a_new_incarnation_and_no_other_does() {
     let mut pair = Pair::linked(2);
     let other = pair.add_node("other");
     pair.run_for(MINUTE);
@@ -91,7 +91,7 @@ fn a_claim_to_hold_more_spec_than_the_server_begins_a_new_incarnation_for_that_s
 }
 
 #[test]
-fn an_acknowledgement_of_what_was_never_sent_costs_the_session() {
+fn an_acknowledgement_of_an_unsent_generation_ends_the_session() {
     let mut pair = Pair::linked(3);
     pair.say(0, FromSite::SpecAck(Generation(COUNTER_MAX)));
     pair.run_for(Duration::from_secs(1));
@@ -103,7 +103,7 @@ fn an_acknowledgement_of_what_was_never_sent_costs_the_session() {
 }
 
 #[test]
-fn a_pending_site_may_do_nothing_but_wait() {
+fn a_pending_site_can_only_wait() {
     let mut pair = Pair::new(4);
     let edit = EnvironmentEdit { approval: Some(true), ..EnvironmentEdit::default() };
     pair.ask(FleetCommand::EditEnvironment(name("default"), edit)).expect("edited");
@@ -131,7 +131,7 @@ fn a_pending_site_may_do_nothing_but_wait() {
 }
 
 #[test]
-fn a_flood_of_documents_reaches_the_bound_of_one_site_and_stays_there() {
+fn a_flood_of_documents_stays_within_the_limit_of_one_site() {
     let mut pair = Pair::linked(5);
     pair.impersonate(0);
     for number in 0..200 {
@@ -143,7 +143,7 @@ fn a_flood_of_documents_reaches_the_bound_of_one_site_and_stays_there() {
 }
 
 #[test]
-fn a_flood_of_deletions_leaves_one_tombstone_at_most() {
+fn a_flood_of_deletions_leaves_at_most_one_tombstone() {
     let mut pair = Pair::linked(6);
     pair.impersonate(0);
     for number in 0..100 {
@@ -157,7 +157,7 @@ fn a_flood_of_deletions_leaves_one_tombstone_at_most() {
 }
 
 #[test]
-fn a_member_that_floods_is_slowed_down_and_cut_off() {
+fn a_flooding_member_is_throttled_and_disconnected() {
     let mut pair = Pair::linked(7);
     pair.impersonate(0);
     let (writes, before) = (pair.fleet_writes, pair.now());
@@ -186,7 +186,7 @@ fn a_member_that_floods_is_slowed_down_and_cut_off() {
 }
 
 #[test]
-fn a_site_whose_labels_an_operator_changes_without_pause_is_not_taken_for_a_flood() {
+fn constant_label_changes_by_an_operator_do_not_count_as_a_flood() {
     let mut pair = Pair::linked(14);
     for number in 0..20_000_u32 {
         let label = format!("rack=r{number}");
@@ -199,7 +199,7 @@ fn a_site_whose_labels_an_operator_changes_without_pause_is_not_taken_for_a_floo
 }
 
 #[test]
-fn events_of_a_site_are_told_from_the_servers_and_push_none_of_them_out() {
+fn events_of_a_site_are_marked_and_displace_none_of_the_servers() {
     let mut pair = Pair::linked(8);
     pair.impersonate(0);
     let sender = pair.site_id(0);
@@ -225,7 +225,7 @@ fn events_of_a_site_are_told_from_the_servers_and_push_none_of_them_out() {
 }
 
 #[test]
-fn a_kind_of_event_that_only_the_server_says_is_refused() {
+fn an_event_kind_reserved_for_the_server_is_rejected() {
     let mut pair = Pair::linked(9);
     let events = vec![event(EventKind::SiteAccepted, 0)];
     pair.say(0, FromSite::Events(EventBatch { first: 100, dropped: 0, events }));
@@ -235,7 +235,7 @@ fn a_kind_of_event_that_only_the_server_says_is_refused() {
 }
 
 #[test]
-fn a_server_that_claims_more_than_the_site_ever_sent_is_hung_up_on() {
+fn a_site_disconnects_from_a_server_that_acknowledges_unsent_data() {
     let mut pair = Pair::linked(10);
     for claim in [FromServer::EventsAck(COUNTER_MAX), FromServer::StatusAck(Generation(COUNTER_MAX))] {
         let dial = pair.dial_of(0);
@@ -250,7 +250,7 @@ fn a_server_that_claims_more_than_the_site_ever_sent_is_hung_up_on() {
 }
 
 #[test]
-fn a_server_that_claims_events_beyond_counting_leaves_a_site_that_starts_again() {
+fn a_site_restarts_after_a_server_claims_the_maximum_event_number() {
     let mut pair = Pair::linked(11);
     pair.welcome_with(0, |welcome| welcome.events_held = COUNTER_MAX);
     pair.run_for(5 * MINUTE);
@@ -265,7 +265,7 @@ fn a_server_that_claims_events_beyond_counting_leaves_a_site_that_starts_again()
 }
 
 #[test]
-fn a_site_does_not_assign_itself_a_provider_by_a_label_of_its_own() {
+fn a_site_cannot_assign_itself_a_provider_with_a_local_label() {
     let mut pair = Pair::linked(12);
     let central = |matches_facts| FleetProvider {
         sites: Selector::parse("dns=main").unwrap(),
@@ -294,7 +294,7 @@ fn a_site_does_not_assign_itself_a_provider_by_a_label_of_its_own() {
 }
 
 #[test]
-fn a_record_that_cannot_be_read_costs_one_site_and_never_the_fleet() {
+fn an_unreadable_record_affects_one_site_and_never_the_fleet() {
     let mut pair = Pair::linked(13);
     let other = pair.add_node("other");
     pair.nodes[0].facts = patch(&["io.linecamp.host.os=debian"]).set;
@@ -377,7 +377,7 @@ proptest! {
     /// Whatever a member sends, in any order: every staged write can be read back, its own share stays within its
     /// limits, and the server and the other sites keep working.
     #[test]
-    fn whatever_a_member_says_everything_staged_can_be_read_again(
+    fn staged_writes_are_readable_whatever_a_member_sends(
         seed in 0..1_000_u64,
         lies in prop::collection::vec((lie(), 1..5_000_u64), 1..60),
         claim in 0..3_usize,

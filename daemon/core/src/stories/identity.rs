@@ -18,7 +18,7 @@ fn count(pair: &Pair, kind: EventKind) -> usize {
 }
 
 #[test]
-fn a_certificate_is_renewed_at_two_thirds_of_its_life() {
+fn a_certificate_is_renewed_at_two_thirds_of_its_lifetime() {
     let mut pair = Pair::linked(1);
     let expires = |pair: &Pair| pair.site().view(pair.now()).certificate_expires_at.expect("joined");
     let first = expires(&pair);
@@ -33,7 +33,7 @@ fn a_certificate_is_renewed_at_two_thirds_of_its_life() {
 
 /// Even a certificate with a lifetime of a few minutes is renewed in time.
 #[test]
-fn a_short_certificate_is_renewed_in_time() {
+fn a_short_lived_certificate_is_renewed_in_time() {
     for minutes in [3, 10, 60, 24 * 60] {
         let mut pair = Pair::with_certificate_life(9, minutes * MINUTE);
         pair.run_for(20 * minutes * MINUTE);
@@ -47,7 +47,7 @@ fn a_short_certificate_is_renewed_in_time() {
 
 /// Offline for 400 days: the certificate expired long ago, and the site recovers without manual intervention.
 #[test]
-fn a_site_comes_back_from_a_year_in_the_dark() {
+fn a_site_recovers_after_a_year_offline() {
     let mut pair = Pair::linked(2);
     pair.cut(0);
     pair.run_for(400 * DAY);
@@ -60,7 +60,7 @@ fn a_site_comes_back_from_a_year_in_the_dark() {
 }
 
 #[test]
-fn recoveries_have_a_limit_a_day() {
+fn recoveries_are_limited_per_day() {
     let mut pair = Pair::linked(3);
     for day in 0..=RECOVERIES_PER_DAY_DEFAULT {
         // A daemon that cannot persist its new certificate recovers repeatedly.
@@ -80,7 +80,7 @@ fn recoveries_have_a_limit_a_day() {
 }
 
 #[test]
-fn a_copied_disk_is_refused_and_both_machines_are_named() {
+fn a_cloned_disk_is_rejected_with_both_addresses() {
     let mut pair = Pair::linked(4);
     let copy = pair.clone_disk();
     pair.run_for(5 * MINUTE);
@@ -98,7 +98,7 @@ fn a_copied_disk_is_refused_and_both_machines_are_named() {
 }
 
 #[test]
-fn a_machine_that_was_switched_off_and_on_takes_its_place_at_once() {
+fn a_rebooted_machine_replaces_its_old_session_immediately() {
     let mut pair = Pair::linked(5);
     pair.crash_site();
     pair.run_for(Duration::from_secs(8));
@@ -110,7 +110,7 @@ fn a_machine_that_was_switched_off_and_on_takes_its_place_at_once() {
 }
 
 #[test]
-fn a_daemon_that_lost_its_line_is_not_a_duplicate_of_itself() {
+fn a_reconnecting_daemon_is_not_a_duplicate_of_itself() {
     let mut pair = Pair::linked(6);
     for _ in 0..10 {
         pair.cut(0);
@@ -122,7 +122,7 @@ fn a_daemon_that_lost_its_line_is_not_a_duplicate_of_itself() {
 }
 
 #[test]
-fn a_removed_site_forgets_who_it_was_and_never_comes_back() {
+fn a_removed_site_erases_its_identity_and_cannot_return() {
     let mut pair = Pair::linked(7);
     let copy = pair.clone_disk();
     pair.cut(copy);
@@ -144,7 +144,7 @@ fn a_removed_site_forgets_who_it_was_and_never_comes_back() {
 }
 
 #[test]
-fn a_site_that_was_dark_when_it_was_removed_learns_it_on_its_return() {
+fn a_site_removed_while_offline_learns_it_on_reconnect() {
     let mut pair = Pair::linked(8);
     pair.cut(0);
     pair.run_for(DAY);

@@ -14,7 +14,7 @@ fn refused(pair: &Pair, index: usize) -> Option<RefusalCode> {
 }
 
 #[test]
-fn a_site_joins_links_and_is_active() {
+fn a_site_joins_connects_and_becomes_active() {
     let mut pair = Pair::new(1);
     pair.create_token(&name("default"), 1, &["region=eu"]);
     pair.run_for(MINUTE);
@@ -28,7 +28,7 @@ fn a_site_joins_links_and_is_active() {
 
 /// The answer is lost at every step of a join with a single-use token: the result is still one site.
 #[test]
-fn a_lost_answer_to_a_join_is_harmless() {
+fn a_join_whose_response_is_lost_happens_once() {
     for steps in 1..60 {
         let mut pair = Pair::new(steps);
         pair.create_token(&name("default"), 1, &[]);
@@ -64,7 +64,7 @@ fn a_join_survives_a_crash_at_every_step() {
 }
 
 #[test]
-fn a_token_that_does_not_work_says_why() {
+fn an_unusable_token_is_rejected_with_the_reason() {
     type Spoil = fn(&mut Pair);
     let check = |spoil: Spoil, code| {
         let mut pair = Pair::new(3);
@@ -109,7 +109,7 @@ fn a_token_that_does_not_work_says_why() {
 }
 
 #[test]
-fn a_name_belongs_to_one_site_of_an_environment() {
+fn a_name_is_unique_within_an_environment() {
     let mut pair = Pair::linked(4);
     let second = pair.add_node("camp");
     pair.run_for(MINUTE);
@@ -118,7 +118,7 @@ fn a_name_belongs_to_one_site_of_an_environment() {
 }
 
 #[test]
-fn revoking_a_token_touches_nobody_who_joined() {
+fn revoking_a_token_does_not_affect_joined_sites() {
     let mut pair = Pair::linked(5);
     let token = pair.fleet.view().tokens(pair.now())[0].id;
     pair.ask(FleetCommand::RevokeToken(token)).expect("revoked");
@@ -129,7 +129,7 @@ fn revoking_a_token_touches_nobody_who_joined() {
 }
 
 #[test]
-fn where_approval_is_required_a_site_waits_for_it() {
+fn a_site_waits_for_approval_where_it_is_required() {
     let mut pair = Pair::new(6);
     let edit = EnvironmentEdit { approval: Some(true), ..EnvironmentEdit::default() };
     pair.operator(FleetCommand::EditEnvironment(name("default"), edit));
@@ -142,7 +142,7 @@ fn where_approval_is_required_a_site_waits_for_it() {
 }
 
 #[test]
-fn no_common_protocol_version_names_the_side_to_upgrade() {
+fn a_version_mismatch_names_the_side_to_upgrade() {
     let mut pair = Pair::new(7);
     let late = pair.add_node("late");
     pair.nodes[late].config.versions = VersionRange { min: 2, max: 3 };
@@ -156,7 +156,7 @@ fn no_common_protocol_version_names_the_side_to_upgrade() {
 /// A machine breaks. The one that replaces it becomes the same site by an operator's token, with its labels, and the
 /// broken one cannot return.
 #[test]
-fn a_machine_that_replaces_another_becomes_its_site() {
+fn a_replacement_machine_becomes_the_same_site() {
     let mut pair = Pair::linked(7);
     pair.ask(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&["rack=r7"]))).expect("assigned");
     pair.run_for(MINUTE);

@@ -20,7 +20,7 @@ fn settled(pair: &Pair) -> bool {
 
 /// The basic scenario: from the operator to the site, durable on both sides, and confirmed.
 #[test]
-fn a_label_assigned_centrally_is_soon_held_at_the_site() {
+fn a_centrally_assigned_label_reaches_the_site() {
     let mut pair = Pair::linked(1);
     pair.ask(assign(&["rack=r7"])).expect("assigned");
     pair.run_for(Duration::from_secs(1));
@@ -32,7 +32,7 @@ fn a_label_assigned_centrally_is_soon_held_at_the_site() {
 
 /// The link is cut at every step; the same steps run again later, and there is no other code path.
 #[test]
-fn a_label_arrives_although_the_link_is_cut_at_any_step() {
+fn a_label_arrives_despite_a_cut_at_any_step() {
     for steps in 0..40 {
         let mut pair = Pair::linked(2);
         pair.operator(assign(&["rack=r7"]));
@@ -109,7 +109,7 @@ fn edits_on_both_sides_of_a_partition_never_conflict() {
 }
 
 #[test]
-fn facts_show_up_as_reported_and_only_when_they_change() {
+fn facts_are_reported_only_when_they_change() {
     let mut pair = Pair::linked(9);
     let fact = key("io.linecamp.host.os");
     pair.nodes[0].facts.insert(fact.clone(), LabelValue::parse("linux").expect("valid"));
@@ -125,7 +125,7 @@ fn facts_show_up_as_reported_and_only_when_they_change() {
 }
 
 #[test]
-fn too_many_labels_are_refused_and_nothing_is_changed() {
+fn too_many_labels_are_rejected_and_nothing_changes() {
     let mut pair = Pair::linked(10);
     let many = |from: usize| (from..from + 40).map(|index| format!("k{index}=v")).collect::<Vec<_>>();
     let (some, more) = (many(0), many(40));
@@ -142,7 +142,7 @@ fn too_many_labels_are_refused_and_nothing_is_changed() {
 }
 
 #[test]
-fn a_label_of_a_host_overlays_its_sites() {
+fn a_host_label_overrides_that_of_its_site() {
     let mut pair = Pair::linked(11);
     pair.ask(assign(&["tier=gold", "region=eu"])).expect("assigned");
     let command = FleetCommand::PatchLabels(Subject::Gateway, site_ref("camp"), patch(&["tier=silver"]));
@@ -156,7 +156,7 @@ fn a_label_of_a_host_overlays_its_sites() {
 
 /// Labels from drop-in files are loaded before the machine starts, so that a restart changes nothing.
 #[test]
-fn a_restart_keeps_the_labels_of_drop_in_files_and_their_since() {
+fn a_restart_keeps_drop_in_labels_and_their_timestamps() {
     let mut pair = Pair::linked(12);
     let drop_ins = DropIns { labels: [(Level::Site, patch(&["shelf=4"]).set)].into(), ..DropIns::default() };
     let now = pair.now();

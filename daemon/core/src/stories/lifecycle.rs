@@ -22,7 +22,7 @@ fn remove(force: Force) -> FleetCommand {
 }
 
 #[test]
-fn a_site_goes_out_of_service_and_back_with_its_link_up() {
+fn a_site_is_deactivated_and_activated_with_its_link_up() {
     let mut pair = Pair::linked(1);
     pair.ask(deactivate()).expect("asked");
     assert_eq!(pair.view().phase, Phase::Deactivating);
@@ -37,7 +37,7 @@ fn a_site_goes_out_of_service_and_back_with_its_link_up() {
 }
 
 #[test]
-fn a_host_goes_out_of_service_by_itself() {
+fn a_host_is_deactivated_without_its_site() {
     let mut pair = Pair::linked(2);
     pair.ask(FleetCommand::Deactivate(Subject::Gateway, site_ref("camp"))).expect("asked");
     pair.run_for(MINUTE);
@@ -45,7 +45,7 @@ fn a_host_goes_out_of_service_by_itself() {
 }
 
 #[test]
-fn what_a_dark_site_was_told_happens_when_it_is_back() {
+fn a_deactivation_of_an_offline_site_applies_when_it_reconnects() {
     let mut pair = Pair::linked(3);
     pair.cut(0);
     pair.run_for(DAY);
@@ -61,7 +61,7 @@ fn what_a_dark_site_was_told_happens_when_it_is_back() {
 }
 
 #[test]
-fn removal_begins_from_inactive_or_by_force() {
+fn removal_requires_an_inactive_site_or_force() {
     let mut pair = Pair::linked(4);
     let refusal = pair.ask(remove(Force::No)).expect_err("it is active");
     assert!(
@@ -78,7 +78,7 @@ fn removal_begins_from_inactive_or_by_force() {
 }
 
 #[test]
-fn a_name_is_free_again_after_removal() {
+fn a_name_can_be_reused_after_removal() {
     let mut pair = Pair::linked(5);
     pair.ask(remove(Force::Yes)).expect("removed");
     let second = pair.add_node("camp");
@@ -105,7 +105,7 @@ fn a_lost_link_is_reconnecting_and_then_disconnected() {
 }
 
 #[test]
-fn a_short_loss_writes_nothing_at_the_server() {
+fn a_short_loss_of_the_link_writes_nothing_at_the_server() {
     let mut pair = Pair::linked(7);
     pair.run_for(10 * MINUTE);
     let before = pair.fleet_writes;
@@ -118,7 +118,7 @@ fn a_short_loss_writes_nothing_at_the_server() {
 }
 
 #[test]
-fn after_a_server_start_nobody_is_called_disconnected_for_a_while() {
+fn sites_are_reconnecting_for_a_while_after_a_server_start() {
     let mut pair = Pair::linked(8);
     pair.run_for(10 * MINUTE);
     pair.stop_fleet();
@@ -132,7 +132,7 @@ fn after_a_server_start_nobody_is_called_disconnected_for_a_while() {
 }
 
 #[test]
-fn a_planned_stop_hands_out_the_slots_in_which_to_return() {
+fn a_planned_stop_assigns_retry_slots() {
     let mut pair = Pair::linked(9);
     let now = pair.now();
     pair.fleet.handle_stop(now);
@@ -154,7 +154,7 @@ fn a_planned_stop_hands_out_the_slots_in_which_to_return() {
 /// Found by the simulator (`chaos seed=14`): a session that waited to replace the previous one was admitted when the
 /// removal of its site ended the previous session.
 #[test]
-fn who_is_removed_while_it_waits_for_its_place_is_not_let_in() {
+fn a_site_removed_while_its_session_waits_is_not_admitted() {
     let mut pair = Pair::linked(14);
     pair.crash_site();
     // It sends its hello within a second, and the server probes the previous session for five.
@@ -168,7 +168,7 @@ fn who_is_removed_while_it_waits_for_its_place_is_not_let_in() {
 /// A site that connected during its removal was told of it before the removal was durable. The disk then rejected the
 /// removal: the site had deleted its identity and was still registered.
 #[test]
-fn a_site_hears_of_its_removal_only_when_that_is_durable() {
+fn a_site_is_notified_of_its_removal_only_when_it_is_durable() {
     for delay in 0..50 {
         let mut pair = Pair::linked(17);
         pair.crash_site();

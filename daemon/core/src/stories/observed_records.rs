@@ -26,7 +26,7 @@ fn seen(record: &RecordStatus) -> Vec<&str> {
 
 /// The credentials are no longer accepted, and then the address changes.
 #[test]
-fn a_record_that_could_not_be_changed_is_not_shown_as_kept() {
+fn a_record_that_could_not_be_updated_is_not_shown_as_in_sync() {
     let mut pair = site_with(40, provider());
     pair.run_for(MINUTE);
     let kept = record(&pair);
@@ -47,7 +47,7 @@ fn a_record_that_could_not_be_changed_is_not_shown_as_kept() {
 
 /// A daemon that restarts while its name server is unreachable keeps its earlier observations.
 #[test]
-fn a_restart_keeps_what_was_observed_before() {
+fn a_restart_keeps_earlier_observations() {
     let mut pair = site_with(41, provider());
     pair.name_server.fault = NameServerFault::Away;
     pair.crash_site();
@@ -64,7 +64,7 @@ fn domain(name: &str) -> DomainName {
 
 /// A delegated zone starts below the zone, for all names of the template, and the plugin reports it.
 #[test]
-fn a_name_in_a_zone_below_is_set_aside_and_the_rest_goes_on() {
+fn a_name_in_a_child_zone_is_quarantined_and_blocks_no_other() {
     let mut pair = plain_site(42);
     pair.name_server.hidden.insert(domain("default.example.org"));
     let good = linecamp_model::ExtraRecord {
@@ -88,7 +88,7 @@ fn a_name_in_a_zone_below_is_set_aside_and_the_rest_goes_on() {
 /// Records that a later delegation hides can no longer be observed. They are deleted all the same: because they are not
 /// served, when their name changes, or when the provider leaves.
 #[test]
-fn what_a_zone_below_hides_by_now_is_taken_away() {
+fn records_hidden_by_a_new_child_zone_are_deleted() {
     for atomic in [true, false] {
         let mut pair = site_with(43, provider());
         pair.name_server.atomic = atomic;
@@ -107,7 +107,7 @@ fn what_a_zone_below_hides_by_now_is_taken_away() {
 /// A name server answers for a hidden name as if it were empty: what was written is not observed, and its note stays
 /// until it was deleted.
 #[test]
-fn what_was_written_and_not_seen_is_deleted_when_it_is_not_wanted_any_more() {
+fn an_unobserved_record_is_deleted_when_no_longer_desired() {
     for restarts in [false, true] {
         let mut pair = plain_site(44);
         pair.name_server.hidden.insert(domain("default.example.org"));
@@ -129,7 +129,7 @@ fn what_was_written_and_not_seen_is_deleted_when_it_is_not_wanted_any_more() {
 
 /// The same if the address changed meanwhile and the provider leaves.
 #[test]
-fn what_was_written_and_not_seen_is_deleted_when_its_provider_leaves() {
+fn an_unobserved_record_is_deleted_when_its_provider_is_removed() {
     let mut pair = plain_site(45);
     pair.name_server.hidden.insert(domain("default.example.org"));
     pair.name_server.names_hidden = false;
@@ -145,7 +145,7 @@ fn what_was_written_and_not_seen_is_deleted_when_its_provider_leaves() {
 
 /// Records that were written and cannot be deleted are reported when their site is removed.
 #[test]
-fn a_removed_site_names_what_it_could_not_see_and_not_delete() {
+fn a_removed_site_reports_hidden_records_it_could_not_delete() {
     let mut pair = site_with(46, provider());
     pair.run_for(RECHECK_DELAY);
     pair.name_server.hidden.insert(domain("default.example.org"));
@@ -161,7 +161,7 @@ fn a_removed_site_names_what_it_could_not_see_and_not_delete() {
 
 /// A second address becomes desired during a call that did not query its claim.
 #[test]
-fn a_name_that_was_not_asked_for_is_not_taken_for_absent() {
+fn a_name_that_was_not_queried_is_not_considered_absent() {
     let mut pair = site_with(47, provider());
     pair.run_for(MINUTE);
     pair.local_command(SiteCommand::PlanRecords);

@@ -24,7 +24,7 @@ fn with_extras(count: usize) -> ProviderSpec {
 
 /// A plugin call may make 64 requests, and a name takes several.
 #[test]
-fn a_look_asks_for_a_few_names_a_call_and_fewer_where_so_many_are_too_much() {
+fn observation_requests_few_names_per_call_and_fewer_after_a_rejection() {
     for names_max in [2, 3, 16] {
         let mut pair = plain_site(60);
         pair.name_server.names_max = names_max;
@@ -38,7 +38,7 @@ fn a_look_asks_for_a_few_names_a_call_and_fewer_where_so_many_are_too_much() {
 }
 
 #[test]
-fn a_provider_of_as_many_records_as_there_may_be_works() {
+fn a_provider_with_the_maximum_number_of_records_works() {
     let mut pair = plain_site(61);
     pair.name_server.names_max = 16;
     configure(&mut pair, Some(with_extras(255)));
@@ -58,7 +58,7 @@ fn failures() -> [ProviderFailure; 3] {
 
 /// Other owners' records may make a zone too large to list, or make the service fail at it.
 #[test]
-fn a_zone_that_cannot_be_listed_is_looked_at_by_name() {
+fn a_zone_that_cannot_be_listed_is_observed_by_name() {
     for failure in failures() {
         let mut pair = plain_site(62);
         pair.name_server.listing_fails = Some(failure);
@@ -73,7 +73,7 @@ fn a_zone_that_cannot_be_listed_is_looked_at_by_name() {
 
 /// The site's database is lost with its records in the zone, and the search that would find them fails for an hour.
 #[test]
-fn what_was_left_over_is_found_once_the_zone_can_be_listed() {
+fn leftover_records_are_found_once_the_zone_can_be_listed() {
     let mut pair = site_with(63, provider());
     pair.name_server.plant(ZONE, "old.example.org", "A", &["192.0.2.9"]);
     let claim = pair.name_server.zone(ZONE).into_values().find(|set| set.key.rtype == RecordType::Txt).unwrap();
@@ -92,7 +92,7 @@ fn what_was_left_over_is_found_once_the_zone_can_be_listed() {
 
 /// Another owner has 300 addresses at a desired name.
 #[test]
-fn a_set_that_cannot_be_read_is_left_alone_and_the_rest_goes_on() {
+fn an_unreadable_record_set_is_left_alone_and_blocks_no_other() {
     let key = |name: &str, rtype| RecordKey { name: DomainName::parse(name).unwrap(), rtype };
     let claim = format!("_linecamp-a.{GATEWAY}");
     for (name, rtype) in [(GATEWAY, RecordType::A), (&*claim, RecordType::Txt)] {
@@ -117,7 +117,7 @@ fn a_set_that_cannot_be_read_is_left_alone_and_the_rest_goes_on() {
 
 /// Another writer puts 300 addresses into a record set of ours: it is not written, and stays when the site is removed.
 #[test]
-fn a_set_of_ours_that_cannot_be_read_any_more_is_not_deleted() {
+fn an_owned_record_set_that_becomes_unreadable_is_not_deleted() {
     let mut pair = site_with(65, provider());
     pair.name_server.unreadable.insert(RecordKey { name: DomainName::parse(GATEWAY).unwrap(), rtype: RecordType::A });
     label(&mut pair, "io.linecamp.host.external_dns=false");

@@ -7,7 +7,7 @@ use crate::RECONCILE_INTERVAL;
 
 /// The claim is lost, and then the name changes.
 #[test]
-fn a_record_whose_claim_was_lost_is_deleted_or_named() {
+fn a_record_without_its_claim_is_deleted_or_reported() {
     for is_changed in [false, true] {
         let mut pair = site_with(74, provider());
         pair.run_for(MINUTE);
@@ -32,7 +32,7 @@ fn a_record_whose_claim_was_lost_is_deleted_or_named() {
 
 /// A provider is removed from the configuration and its records stay; then the site is removed.
 #[test]
-fn a_removed_site_names_the_records_of_a_provider_that_is_not_configured() {
+fn a_removed_site_reports_the_records_of_an_unconfigured_provider() {
     let mut pair = site_with(76, provider());
     pair.run_for(MINUTE);
     configure(&mut pair, None);

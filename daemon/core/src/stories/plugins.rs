@@ -30,7 +30,7 @@ pub(super) fn push(pair: &mut Pair, digest: PluginDigest, component: &[u8]) {
 
 /// The link is cut and the daemon killed at every step of a plugin's transfer to its site.
 #[test]
-fn a_pushed_plugin_arrives_in_pieces_whatever_happens_on_the_way() {
+fn a_pushed_plugin_arrives_despite_an_interruption_at_any_step() {
     let component = b"a component of some length".to_vec();
     let digest = PluginDigest::of(&component);
     let file = PluginFile { name: name("dns-fake"), bytes: 26, pushed_at: WallTime::EPOCH };
@@ -61,7 +61,7 @@ fn a_pushed_plugin_arrives_in_pieces_whatever_happens_on_the_way() {
 }
 
 #[test]
-fn a_pushed_plugin_that_is_whole_and_cannot_be_used_is_tried_ever_more_seldom() {
+fn an_unusable_pushed_plugin_is_retried_with_backoff() {
     let component = b"a component";
     let mut pair = site_with_pushed(24, PluginDigest::of(component), component, NameServerFault::Unspoken);
     assert!((2..60).contains(&pair.name_server.looks), "it was tried {} times in an hour", pair.name_server.looks);
@@ -71,7 +71,7 @@ fn a_pushed_plugin_that_is_whole_and_cannot_be_used_is_tried_ever_more_seldom() 
 }
 
 #[test]
-fn a_pushed_plugin_that_is_damaged_at_the_server_is_fetched_ever_more_seldom() {
+fn a_corrupt_pushed_plugin_is_fetched_again_with_backoff() {
     let component = b"a component of some length";
     let digest = PluginDigest::of(component);
     let mut pair = site_with_pushed(25, digest, b"b component of some length", NameServerFault::Well);
@@ -82,7 +82,7 @@ fn a_pushed_plugin_that_is_damaged_at_the_server_is_fetched_ever_more_seldom() {
 }
 
 #[test]
-fn a_piece_that_the_disk_does_not_keep_is_a_condition_and_is_fetched_again() {
+fn a_piece_that_cannot_be_stored_raises_a_condition_and_is_fetched_again() {
     let component = b"a component of some length".to_vec();
     let digest = PluginDigest::of(&component);
     let mut pair = plain_site(26);

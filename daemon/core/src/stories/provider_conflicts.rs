@@ -24,7 +24,7 @@ fn settings(pair: &mut Pair, providers: Vec<ProviderSpec>) {
 
 /// Also if their settings differ and only the observation shows that they write to the same place.
 #[test]
-fn of_two_providers_that_want_one_name_the_first_has_it_and_the_other_says_so() {
+fn the_first_of_two_providers_gets_a_shared_name_and_the_other_reports_it() {
     for text in ["{}", r#"{"server":"another name of the same"}"#] {
         let (one, two) = (shared("one", "192.0.2.101"), shared("two", "192.0.2.199"));
         let two = ProviderSpec { config: ProviderConfig::of_json(text).unwrap(), ..two };

@@ -31,7 +31,7 @@ fn names(pair: &Pair) -> Vec<String> {
 }
 
 #[test]
-fn a_removed_provider_leaves_while_another_is_in_trouble() {
+fn a_removed_provider_withdraws_while_another_fails() {
     let mut pair = plain_site(60);
     add(&mut pair, broken());
     add(&mut pair, provider());
@@ -47,7 +47,7 @@ fn a_removed_provider_leaves_while_another_is_in_trouble() {
 /// A site has room for sixteen providers: a new one evicts none of them and is counted as left out until one is
 /// removed.
 #[test]
-fn a_provider_that_finds_no_room_at_a_site_displaces_none_and_is_counted() {
+fn a_provider_beyond_a_sites_limit_displaces_none_and_is_counted() {
     let mut pair = plain_site(67);
     let named = |text: &str| ProviderSpec { name: name(text), ..provider() };
     for number in 0..PROVIDERS_PER_SITE_MAX {
@@ -71,7 +71,7 @@ fn a_provider_that_finds_no_room_at_a_site_displaces_none_and_is_counted() {
 
 /// A name server that does not answer blocks the removal of its provider until it is forced.
 #[test]
-fn a_provider_that_is_removed_by_force_does_not_wait() {
+fn a_provider_removed_by_force_does_not_wait() {
     let mut pair = plain_site(65);
     add(&mut pair, provider());
     pair.run_for(MINUTE);
@@ -93,7 +93,7 @@ fn a_provider_that_is_removed_by_force_does_not_wait() {
 
 /// A site removed by force reports the records it leaves, per provider.
 #[test]
-fn a_site_that_is_removed_by_force_names_its_records() {
+fn a_site_removed_by_force_reports_its_records() {
     let mut pair = site_with(66, provider());
     pair.cut(0);
     pair.ask(FleetCommand::Remove(crate::testing::site_ref("camp"), Force::Yes)).expect("removed");
@@ -104,7 +104,7 @@ fn a_site_that_is_removed_by_force_names_its_records() {
 
 /// A site's own provider overrides the central one of the same name: the central one has nothing to withdraw.
 #[test]
-fn a_removed_provider_that_the_site_has_itself_leaves_at_once() {
+fn a_central_provider_overridden_locally_is_removed_immediately() {
     let mut pair = site_with(61, provider());
     add(&mut pair, provider());
     pair.run_for(MINUTE);
@@ -122,7 +122,7 @@ fn a_removed_provider_that_the_site_has_itself_leaves_at_once() {
 
 /// The service lacks one zone of a provider: the other zones continue.
 #[test]
-fn one_zone_in_trouble_holds_up_no_other() {
+fn one_failing_zone_blocks_no_other() {
     let zones = [DomainName::parse("absent.example").unwrap(), DomainName::parse(ZONE).unwrap()].into();
     let mut pair =
         site_with(62, ProviderSpec { kind: DnsSettings { zones, ..provider().dns().clone() }.into(), ..provider() });
@@ -136,7 +136,7 @@ fn one_zone_in_trouble_holds_up_no_other() {
 
 /// A plan does not wait for a provider that is in backoff.
 #[test]
-fn a_plan_does_not_wait_for_a_provider_that_is_left_alone() {
+fn a_plan_does_not_wait_for_a_provider_in_backoff() {
     let mut pair = site_with(63, provider());
     pair.name_server.fault = NameServerFault::Busy(30 * MINUTE);
     pair.run_for(RECONCILE_INTERVAL);
@@ -147,7 +147,7 @@ fn a_plan_does_not_wait_for_a_provider_that_is_left_alone() {
 
 /// A removed site with one working provider and one whose service is unreachable.
 #[test]
-fn a_removed_site_names_the_provider_whose_records_it_left() {
+fn a_removed_site_reports_the_provider_whose_records_remain() {
     let mut pair = plain_site(64);
     let template = NameTemplate::parse("other.{host}").unwrap();
     let second = ProviderSpec {

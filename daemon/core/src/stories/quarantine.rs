@@ -34,7 +34,7 @@ fn raised(pair: &Pair, kind: ConditionKind) -> usize {
 
 /// A CNAME is desired where the name server has a record of a type that no query asks for.
 #[test]
-fn one_record_in_conflict_is_set_aside_and_the_rest_goes_on() {
+fn one_conflicting_record_is_quarantined_and_blocks_no_other() {
     for atomic in [true, false] {
         let mut pair = plain_site(70);
         pair.name_server.atomic = atomic;
@@ -63,7 +63,7 @@ fn one_record_in_conflict_is_set_aside_and_the_rest_goes_on() {
 
 /// More bad records than a round has passes, by conflict and by rejection: each one blocks only itself.
 #[test]
-fn many_bad_records_hold_up_no_other() {
+fn many_rejected_records_block_no_other() {
     for is_refused in [false, true] {
         let mut pair = plain_site(71);
         let aliases = (0..12).map(|n| extra(&format!("alias{n}"), RecordType::Cname, "target.example"));
@@ -85,7 +85,7 @@ fn many_bad_records_hold_up_no_other() {
 
 /// A name server confirms a change and does not keep it.
 #[test]
-fn records_that_a_service_does_not_keep_are_named() {
+fn records_that_a_service_drops_are_reported() {
     let mut pair = plain_site(72);
     pair.name_server.dropped.insert(domain("note.example.org"));
     configure(&mut pair, Some(with(vec![extra("note", RecordType::Txt, "x")])));
@@ -97,7 +97,7 @@ fn records_that_a_service_does_not_keep_are_named() {
 }
 
 #[test]
-fn a_look_that_a_person_asks_for_tries_what_was_set_aside() {
+fn a_requested_plan_retries_quarantined_records() {
     let mut pair = plain_site(73);
     pair.name_server.refused.insert(domain("note.example.org"));
     pair.name_server.hidden.insert(domain("default.example.org"));

@@ -103,7 +103,7 @@ pub(super) fn state_of(pair: &Pair, rtype: &RecordType) -> Option<RecordState> {
 }
 
 #[test]
-fn a_gateway_gets_its_name_and_the_name_follows_its_address() {
+fn a_gateway_gets_a_record_that_follows_its_address() {
     let mut pair = site_with(1, provider());
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
     assert!(is_converged(&pair), "the operator sees it");
@@ -116,7 +116,7 @@ fn a_gateway_gets_its_name_and_the_name_follows_its_address() {
 }
 
 #[test]
-fn steady_state_looks_now_and_then_and_writes_nothing() {
+fn an_idle_site_observes_periodically_and_writes_nothing() {
     let mut pair = site_with(2, provider());
     let (writes, commits, looks) = (pair.name_server.writes.len(), pair.nodes[0].writes, pair.name_server.looks);
     pair.run_for(24 * 60 * MINUTE);
@@ -126,7 +126,7 @@ fn steady_state_looks_now_and_then_and_writes_nothing() {
 }
 
 #[test]
-fn records_are_kept_while_the_server_is_away_also_over_a_restart() {
+fn records_are_maintained_while_the_server_is_down_and_across_a_restart() {
     let mut pair = site_with(3, provider());
     pair.cut(0);
     pair.crash_site();
@@ -139,7 +139,7 @@ fn records_are_kept_while_the_server_is_away_also_over_a_restart() {
 }
 
 #[test]
-fn what_a_service_does_late_after_a_crash_is_seen_soon() {
+fn a_late_change_of_the_service_after_a_crash_is_observed_soon() {
     let mut pair = site_with(3, provider());
     pair.run_for(MINUTE);
     pair.crash_site();
@@ -150,7 +150,7 @@ fn what_a_service_does_late_after_a_crash_is_seen_soon() {
 }
 
 #[test]
-fn the_address_that_the_server_sees_is_remembered_without_it() {
+fn the_observed_address_is_kept_while_the_server_is_down() {
     let spec =
         ProviderSpec { kind: DnsSettings { observed_address: true, ..provider().dns().clone() }.into(), ..provider() };
     let mut pair = site_with(4, spec);
@@ -165,7 +165,7 @@ fn the_address_that_the_server_sees_is_remembered_without_it() {
 /// The daemon is killed at every step between desired state, note, claim, record and answer. Nothing is left over,
 /// records of other owners are untouched, and the zone converges.
 #[test]
-fn a_crash_at_any_step_leaves_nothing_behind() {
+fn a_crash_at_any_step_leaves_no_record_behind() {
     for atomic in [true, false] {
         for steps in 0..60 {
             let mut pair = Pair::new(5);
@@ -193,7 +193,7 @@ fn a_crash_at_any_step_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_lost_answer_a_busy_service_and_a_stale_one_come_to_the_same_end() {
+fn lost_busy_and_stale_answers_converge_to_the_same_zone() {
     for (seed, fault) in [
         (6, NameServerFault::Mute),
         (7, NameServerFault::HalfDone),
@@ -223,7 +223,7 @@ fn a_lost_answer_a_busy_service_and_a_stale_one_come_to_the_same_end() {
 
 /// Another writer deletes a record and its claim, and the name server still reports the claim for a while.
 #[test]
-fn a_record_is_not_made_beside_a_claim_that_is_gone() {
+fn a_record_is_not_created_beside_a_deleted_claim() {
     for atomic in [true, false] {
         let mut pair = site_with(24, provider());
         pair.name_server.atomic = atomic;
@@ -243,7 +243,7 @@ fn a_record_is_not_made_beside_a_claim_that_is_gone() {
 }
 
 #[test]
-fn a_service_that_asks_for_patience_is_left_alone_for_so_long() {
+fn a_retry_delay_requested_by_the_service_is_respected() {
     let mut pair = site_with(10, provider());
     pair.name_server.fault = NameServerFault::Busy(30 * MINUTE);
     pair.run_for(RECONCILE_INTERVAL);
@@ -256,7 +256,7 @@ fn a_service_that_asks_for_patience_is_left_alone_for_so_long() {
 }
 
 #[test]
-fn one_bad_name_is_set_aside_and_the_rest_goes_on() {
+fn one_rejected_name_is_quarantined_and_blocks_no_other() {
     let extra = |text: &str| linecamp_model::ExtraRecord {
         template: NameTemplate::parse(text).unwrap(),
         rtype: RecordType::Txt,
@@ -282,7 +282,7 @@ fn one_bad_name_is_set_aside_and_the_rest_goes_on() {
 }
 
 #[test]
-fn a_foreign_name_is_a_condition_until_somebody_adopts_it() {
+fn a_foreign_record_raises_a_condition_until_it_is_adopted() {
     let mut pair = Pair::new(12);
     pair.name_server.plant(ZONE, GATEWAY, "A", &["198.51.100.7"]);
     pair.nodes[0].facts.insert(key(OWN_ADDRESS_LABEL), LabelValue::parse("192.0.2.1").unwrap());
@@ -316,7 +316,7 @@ fn a_dry_run_plans_and_changes_nothing() {
 }
 
 #[test]
-fn a_look_plans_now_and_is_answered_when_it_is_over() {
+fn a_requested_plan_starts_immediately_and_is_answered_when_complete() {
     let mut pair = site_with(14, provider());
     pair.name_server.pluck(ZONE, GATEWAY, "A");
     pair.local_command(SiteCommand::PlanRecords);
@@ -329,7 +329,7 @@ fn a_look_plans_now_and_is_answered_when_it_is_over() {
 /// Two providers of a site share its claim and a zone: the one that lists the whole zone leaves the other's records
 /// alone.
 #[test]
-fn a_second_provider_leaves_the_records_of_the_first() {
+fn a_second_provider_leaves_the_records_of_the_first_alone() {
     let mut pair = site_with(26, provider());
     let writes = pair.name_server.writes.len();
     let template = NameTemplate::parse("other.{host}").unwrap();
@@ -346,7 +346,7 @@ fn a_second_provider_leaves_the_records_of_the_first() {
 }
 
 #[test]
-fn a_full_disk_holds_back_what_would_be_forgotten() {
+fn a_full_disk_delays_records_whose_note_cannot_be_stored() {
     let mut pair = Pair::new(18);
     pair.nodes[0].facts.insert(key(OWN_ADDRESS_LABEL), LabelValue::parse("192.0.2.1").unwrap());
     pair.run_for(2 * MINUTE);
@@ -360,7 +360,7 @@ fn a_full_disk_holds_back_what_would_be_forgotten() {
 }
 
 #[test]
-fn a_central_provider_comes_and_goes_with_the_labels_it_selects_by() {
+fn a_central_provider_follows_its_label_selector() {
     let mut pair = plain_site(20);
     pair.ask(central("tier=web")).expect("added");
     pair.run_for(MINUTE);
@@ -378,7 +378,7 @@ fn a_central_provider_comes_and_goes_with_the_labels_it_selects_by() {
 }
 
 #[test]
-fn a_central_provider_that_is_removed_lets_its_records_go_first() {
+fn a_removed_central_provider_deletes_its_records_first() {
     let mut pair = plain_site(21);
     pair.ask(central("")).expect("added");
     pair.run_for(MINUTE);
@@ -395,7 +395,7 @@ fn a_central_provider_that_is_removed_lets_its_records_go_first() {
 }
 
 #[test]
-fn the_sites_own_provider_holds_and_not_the_servers_of_its_name() {
+fn a_local_provider_overrides_a_central_one_of_the_same_name() {
     let mut pair = site_with(22, ProviderSpec { is_dry_run: true, ..provider() });
     pair.ask(central("")).expect("added");
     pair.run_for(5 * MINUTE);
@@ -406,7 +406,7 @@ fn the_sites_own_provider_holds_and_not_the_servers_of_its_name() {
 
 /// Access to secrets depends on it.
 #[test]
-fn every_call_says_whether_the_provider_is_the_sites_own() {
+fn every_call_states_whether_its_provider_is_local() {
     let mut pair = site_with(23, ProviderSpec { is_dry_run: true, ..provider() });
     pair.ask(central("")).expect("added");
     pair.run_for(5 * MINUTE);
@@ -418,7 +418,7 @@ fn every_call_says_whether_the_provider_is_the_sites_own() {
 }
 
 #[test]
-fn a_changed_secret_is_tried_at_once() {
+fn a_changed_secret_is_tried_immediately() {
     let mut pair = site_with(24, provider());
     pair.name_server.fault = NameServerFault::Locked;
     label(&mut pair, "io.linecamp.host.external_dns_ip=192.0.2.7");

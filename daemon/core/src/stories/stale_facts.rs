@@ -39,7 +39,7 @@ fn since_of(pair: &Pair, label: &str) -> WallTime {
 }
 
 #[test]
-fn docker_is_slow_once_and_label_provider_and_record_stay() {
+fn a_slow_docker_keeps_its_label_provider_and_record() {
     let mut pair = site_with_docker(31);
     let (since, writes) = (since_of(&pair, DOCKER), pair.name_server.writes.len());
     pair.nodes[0].not_observed.insert(key(DOCKER));
@@ -59,7 +59,7 @@ fn docker_is_slow_once_and_label_provider_and_record_stay() {
 }
 
 #[test]
-fn a_fact_that_is_observed_to_be_absent_goes_with_its_provider_and_its_record() {
+fn an_absent_fact_is_removed_with_its_provider_and_record() {
     let mut pair = site_with_docker(32);
     pair.nodes[0].facts.remove(&key(DOCKER));
     pair.run_for(FACTS_PERIOD + 2 * MINUTE);
@@ -68,7 +68,7 @@ fn a_fact_that_is_observed_to_be_absent_goes_with_its_provider_and_its_record() 
 }
 
 #[test]
-fn what_cannot_be_observed_keeps_its_value_and_its_age_over_restarts() {
+fn an_unobserved_fact_keeps_its_value_and_age_across_restarts() {
     let mut pair = site_with_docker(33);
     pair.nodes[0].not_observed = [key(DOCKER), key(OWN_ADDRESS_LABEL)].into();
     pair.run_for(FACTS_PERIOD);
@@ -89,7 +89,7 @@ fn what_cannot_be_observed_keeps_its_value_and_its_age_over_restarts() {
 }
 
 #[test]
-fn a_fact_that_was_never_observed_is_no_condition() {
+fn a_fact_that_was_never_observed_raises_no_condition() {
     let mut pair = Pair::new(34);
     pair.nodes[0].not_observed.insert(key(DOCKER));
     pair.run_for(2 * MINUTE);
@@ -101,7 +101,7 @@ fn a_fact_that_was_never_observed_is_no_condition() {
 
 /// A site that lost its database has no reported facts: it connects only after the first collection.
 #[test]
-fn a_site_that_lost_its_database_does_not_greet_before_it_knows_its_facts() {
+fn a_site_that_lost_its_database_collects_facts_before_connecting() {
     let mut pair = site_with_docker(35);
     let (writes, spec) = (pair.name_server.writes.len(), pair.view().spec_generation);
     pair.cut(0);
@@ -117,7 +117,7 @@ fn a_site_that_lost_its_database_does_not_greet_before_it_knows_its_facts() {
 
 /// A daemon that starts with an unreadable label file does not know its earlier contents.
 #[test]
-fn labels_of_a_file_that_cannot_be_read_at_a_start_stay() {
+fn labels_of_a_file_that_is_unreadable_at_startup_are_kept() {
     let mut pair = plain_site(36);
     let layer = |labels: &[&str]| -> LabelLayer { [(Level::Site, patch(labels).set)].into() };
     let now = pair.now();
@@ -140,7 +140,7 @@ fn labels_of_a_file_that_cannot_be_read_at_a_start_stay() {
 }
 
 #[test]
-fn a_round_says_three_things() {
+fn a_collection_reports_observed_unobserved_and_absent_facts() {
     let mut pair = plain_site(37);
     let round = |facts: &[(&str, Fact)]| -> BTreeMap<LabelKey, Fact> {
         facts.iter().map(|(label, fact)| (key(label), fact.clone())).collect()

@@ -31,7 +31,7 @@ fn fill_disk(pair: &mut Pair) {
 }
 
 #[test]
-fn the_server_shows_a_full_disk_of_a_site_within_a_second() {
+fn the_server_shows_a_sites_full_disk_within_a_second() {
     let mut pair = Pair::linked(1);
     fill_disk(&mut pair);
     let shown = seen(&pair, ConditionKind::DiskFull).expect("it did not wait for the disk");
@@ -58,7 +58,7 @@ fn long_label() -> String {
 /// Rewriting unchanged data costs a database nothing, so such a write proved nothing: the condition came and went every
 /// 35 s, or was cleared for good.
 #[test]
-fn a_full_disk_stays_a_condition_while_it_takes_what_is_short() {
+fn a_full_disk_condition_persists_while_short_writes_succeed() {
     for is_local in [true, false] {
         let mut pair = Pair::linked(14);
         pair.run_for(MINUTE);
@@ -85,7 +85,7 @@ fn a_full_disk_stays_a_condition_while_it_takes_what_is_short() {
 /// The server acknowledges events once: the site kept the events it could not remove from the outbox until its next
 /// link.
 #[test]
-fn what_the_server_holds_leaves_the_outbox_when_there_is_room_again() {
+fn acknowledged_events_leave_the_outbox_once_the_disk_has_space() {
     let mut pair = Pair::linked(17);
     pair.run_for(MINUTE);
     pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
@@ -102,7 +102,7 @@ fn what_the_server_holds_leaves_the_outbox_when_there_is_room_again() {
 }
 
 #[test]
-fn what_is_kept_meanwhile_does_not_end_a_full_disk() {
+fn a_successful_short_write_does_not_clear_a_full_disk() {
     let mut pair = Pair::linked(15);
     pair.run_for(MINUTE);
     pair.nodes[0].disk_fault = DiskFault::Tight;
@@ -119,7 +119,7 @@ fn what_is_kept_meanwhile_does_not_end_a_full_disk() {
 }
 
 #[test]
-fn a_server_whose_disk_takes_only_what_is_short_goes_on_saying_so() {
+fn a_server_reports_a_full_disk_while_short_writes_succeed() {
     let mut pair = Pair::linked(16);
     pair.run_for(MINUTE);
     pair.fleet_disk_fault = DiskFault::Tight;
@@ -134,7 +134,7 @@ fn a_server_whose_disk_takes_only_what_is_short_goes_on_saying_so() {
 }
 
 #[test]
-fn what_is_refused_for_want_of_room_leaves_no_event_and_no_acknowledgement() {
+fn a_write_rejected_by_a_full_disk_leaves_no_event_and_no_acknowledgement() {
     let mut pair = Pair::linked(2);
     fill_disk(&mut pair);
     assert_eq!(pair.nodes[0].replies, [Err(SiteCommandError::Store(StoreFault::DiskFull))]);
@@ -148,7 +148,7 @@ fn what_is_refused_for_want_of_room_leaves_no_event_and_no_acknowledgement() {
 }
 
 #[test]
-fn events_that_a_full_disk_cannot_take_arrive_once_it_has_room() {
+fn events_delayed_by_a_full_disk_arrive_once_it_has_space() {
     let mut pair = Pair::linked(3);
     fill_disk(&mut pair);
     let invalid = Some(Text::lossy("labels.d/10-rack.toml: line 3"));
@@ -180,7 +180,7 @@ fn a_site_that_cannot_write_observes_records_and_changes_none() {
 }
 
 #[test]
-fn a_site_that_starts_on_a_disk_that_takes_nothing_links_and_says_so() {
+fn a_site_that_starts_with_a_full_disk_connects_and_reports_it() {
     let mut pair = Pair::linked(5);
     pair.ask(assign("rack=r7")).expect("assigned");
     pair.run_for(MINUTE);
@@ -193,7 +193,7 @@ fn a_site_that_starts_on_a_disk_that_takes_nothing_links_and_says_so() {
 }
 
 #[test]
-fn trouble_that_ended_while_the_link_was_away_is_not_shown_afterwards() {
+fn a_condition_cleared_while_offline_is_not_shown_after_reconnecting() {
     let mut pair = Pair::linked(6);
     fill_disk(&mut pair);
     pair.cut(0);
@@ -209,7 +209,7 @@ fn trouble_that_ended_while_the_link_was_away_is_not_shown_afterwards() {
 }
 
 #[test]
-fn trouble_that_outlasts_the_link_is_said_once() {
+fn a_condition_that_outlasts_the_link_is_reported_once() {
     let mut pair = Pair::linked(7);
     fill_disk(&mut pair);
     for _ in 0..3 {
@@ -225,7 +225,7 @@ fn trouble_that_outlasts_the_link_is_said_once() {
 
 /// The event that reported the failure was committed, and that cleared the condition.
 #[test]
-fn a_certificate_that_cannot_be_saved_is_a_condition_until_it_is_saved() {
+fn an_unsaved_certificate_raises_a_condition_until_it_is_saved() {
     let mut pair = Pair::linked(8);
     pair.nodes[0].identity_mood = DiskFault::Full;
     pair.run_for(21 * DAY);
@@ -248,7 +248,7 @@ fn a_certificate_that_cannot_be_saved_is_a_condition_until_it_is_saved() {
 }
 
 #[test]
-fn a_first_certificate_that_cannot_be_saved_is_asked_for_again() {
+fn an_unsaved_first_certificate_is_requested_again() {
     let mut pair = Pair::new(9);
     pair.nodes[0].identity_mood = DiskFault::Full;
     pair.run_for(5 * MINUTE);
@@ -263,7 +263,7 @@ fn a_first_certificate_that_cannot_be_saved_is_asked_for_again() {
 }
 
 #[test]
-fn a_local_socket_that_cannot_be_opened_is_a_condition_until_it_is() {
+fn a_local_socket_that_cannot_be_opened_raises_a_condition_until_it_opens() {
     let mut pair = Pair::linked(17);
     let problem = || Text::lossy("failed to open the local socket /d/linecampd.sock: No space left on device");
     let now = pair.now();
@@ -281,7 +281,7 @@ fn a_local_socket_that_cannot_be_opened_is_a_condition_until_it_is() {
 }
 
 #[test]
-fn a_damaged_database_is_named_at_the_server_while_the_disk_is_full() {
+fn a_corrupt_database_is_reported_while_the_disk_is_full() {
     let mut pair = Pair::linked(10);
     pair.nodes[0].disk_fault = DiskFault::Full;
     pair.nodes[0].damaged = Some(Text::lossy("/d/site.db.damaged-1"));
@@ -292,7 +292,7 @@ fn a_damaged_database_is_named_at_the_server_while_the_disk_is_full() {
 }
 
 #[test]
-fn a_server_whose_disk_is_full_says_so_and_finds_out_by_itself_that_there_is_room() {
+fn a_server_reports_its_full_disk_and_detects_free_space_by_itself() {
     let mut pair = Pair::linked(11);
     assert_eq!(pair.fleet.store_fault(), None);
     pair.fleet_disk_fault = DiskFault::Full;
@@ -309,7 +309,7 @@ fn a_server_whose_disk_is_full_says_so_and_finds_out_by_itself_that_there_is_roo
 }
 
 #[test]
-fn a_full_disk_of_a_site_is_shown_while_the_servers_own_disk_is_full() {
+fn a_sites_full_disk_is_shown_while_the_servers_disk_is_full() {
     let mut pair = Pair::linked(12);
     pair.fleet_disk_fault = DiskFault::Full;
     fill_disk(&mut pair);
@@ -318,7 +318,7 @@ fn a_full_disk_of_a_site_is_shown_while_the_servers_own_disk_is_full() {
 }
 
 #[test]
-fn events_that_wait_for_a_disk_are_bounded_and_the_loss_is_counted() {
+fn events_waiting_for_a_disk_are_limited_and_drops_are_counted() {
     let mut pair = Pair::linked(13);
     fill_disk(&mut pair);
     for line in 0..100 {

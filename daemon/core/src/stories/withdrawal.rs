@@ -11,7 +11,7 @@ use crate::testing::{NameServerFault, name};
 use crate::{FleetCommand, Force, WITHDRAW_MAX};
 
 #[test]
-fn a_removed_site_takes_its_records_along() {
+fn a_removed_site_deletes_its_records() {
     let mut pair = site_with(15, provider());
     remove(&mut pair);
     pair.run_for(MINUTE);
@@ -20,7 +20,7 @@ fn a_removed_site_takes_its_records_along() {
 }
 
 #[test]
-fn a_removed_site_says_which_records_it_could_not_take_along() {
+fn a_removed_site_reports_records_it_could_not_delete() {
     let mut pair = site_with(16, provider());
     pair.name_server.fault = NameServerFault::Away;
     remove(&mut pair);
@@ -35,7 +35,7 @@ fn a_removed_site_says_which_records_it_could_not_take_along() {
 
 /// The answer to a first write is lost, the daemon is killed, and the site is removed before it could observe again.
 #[test]
-fn a_removed_site_names_what_it_may_have_made_and_not_seen() {
+fn a_removed_site_reports_records_it_may_have_created_unobserved() {
     let mut pair = plain_site(25);
     pair.name_server.fault = NameServerFault::Mute;
     configure(&mut pair, Some(provider()));
@@ -57,7 +57,7 @@ fn a_removed_site_names_what_it_may_have_made_and_not_seen() {
 }
 
 #[test]
-fn records_of_a_provider_that_is_gone_are_named() {
+fn records_of_an_unconfigured_provider_are_reported() {
     let mut pair = site_with(17, provider());
     configure(&mut pair, None);
     pair.run_for(MINUTE);
@@ -71,7 +71,7 @@ fn records_of_a_provider_that_is_gone_are_named() {
 
 /// Without permission to delete, a withdrawing provider leaves its records in place, reports them, and is gone.
 #[test]
-fn a_provider_that_may_not_delete_leaves_its_records_and_names_them() {
+fn a_provider_without_deletes_leaves_and_reports_its_records() {
     let mut pair = plain_site(27);
     let dns = DnsSettings { allow_deletes: false, ..provider().dns().clone() };
     let add = |dns: &DnsSettings| {
@@ -98,7 +98,7 @@ fn a_provider_that_may_not_delete_leaves_its_records_and_names_them() {
 }
 
 #[test]
-fn a_removed_site_that_may_not_delete_names_what_it_leaves() {
+fn a_removed_site_without_deletes_reports_its_records() {
     let mut pair = site_with(
         28,
         ProviderSpec { kind: DnsSettings { allow_deletes: false, ..provider().dns().clone() }.into(), ..provider() },

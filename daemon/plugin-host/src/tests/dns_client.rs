@@ -172,7 +172,7 @@ fn asking(server: &NameServer, secret: &str, algorithm: &str) -> ProviderSpec {
 const ANSWERED: &str = "received 27 bytes, id 1234";
 
 #[tokio::test]
-async fn nothing_is_signed_with_a_secret_that_is_bound_to_something_else() {
+async fn a_secret_bound_elsewhere_signs_nothing() {
     let (mut bench, secrets) = bench();
     let server = NameServer::start(Manner::Proper).await;
     let place = format!("ns.example:{}", server.address.port());
@@ -194,7 +194,7 @@ async fn nothing_is_signed_with_a_secret_that_is_bound_to_something_else() {
 }
 
 #[tokio::test]
-async fn an_answer_comes_back_over_udp() {
+async fn an_answer_is_received_over_udp() {
     let mut bench = own_bench();
     let server = NameServer::start(Manner::Proper).await;
     assert_eq!(bench.attempt(&asking(&server, "", "")).await, ANSWERED);
@@ -202,7 +202,7 @@ async fn an_answer_comes_back_over_udp() {
 }
 
 #[tokio::test]
-async fn a_signed_answer_is_believed_and_comes_without_its_signature() {
+async fn a_signed_answer_is_verified_and_returned_without_its_signature() {
     let mut bench = own_bench();
     let server = NameServer::start(Manner::Proper).await;
     for algorithm in ["hmac-sha256", "HMAC-SHA384.", "hmac-sha512"] {
@@ -211,7 +211,7 @@ async fn a_signed_answer_is_believed_and_comes_without_its_signature() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_asked_for_again_and_a_cut_one_over_tcp() {
+async fn a_lost_answer_is_retried_and_a_truncated_one_is_requested_over_tcp() {
     let mut bench = own_bench();
     let lossy = NameServer::start(Manner::Lossy).await;
     assert_eq!(bench.attempt(&asking(&lossy, "key", "hmac-sha256")).await, ANSWERED);
@@ -225,7 +225,7 @@ async fn a_lost_answer_is_asked_for_again_and_a_cut_one_over_tcp() {
 }
 
 #[tokio::test]
-async fn what_answers_another_question_is_not_heard() {
+async fn an_answer_to_another_question_is_ignored() {
     let mut bench = own_bench();
     let server = NameServer::start(Manner::Muddled).await;
     assert_eq!(bench.attempt(&asking(&server, "", "")).await, ANSWERED);
@@ -236,7 +236,7 @@ async fn what_answers_another_question_is_not_heard() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_signature_is_said_in_words_that_help() {
+async fn a_signature_error_states_its_cause() {
     let mut bench = own_bench();
     let cases = [
         (Manner::Proper, "other", "hmac-sha256", "BADSIG"),

@@ -17,7 +17,7 @@ async fn the_environment_is_empty_and_the_clock_is_coarse() {
 }
 
 #[tokio::test]
-async fn a_host_that_was_not_granted_is_not_reached() {
+async fn a_host_without_a_grant_is_not_reached() {
     let service = Service::start(response("200 OK", &[], b"inside")).await;
     let port = service.port();
     let mut bench = bench(&[("granted.example", &["1.1.1.1"]), ("other.example", &["127.0.0.1"])]);
@@ -31,7 +31,7 @@ async fn a_host_that_was_not_granted_is_not_reached() {
 }
 
 #[tokio::test]
-async fn an_address_is_not_reached_however_it_is_written() {
+async fn an_address_without_a_grant_is_not_reached_in_any_notation() {
     let mut bench = bench(&[]);
     let hosts = [
         "127.0.0.1",
@@ -60,7 +60,7 @@ async fn an_address_is_not_reached_however_it_is_written() {
 }
 
 #[tokio::test]
-async fn a_granted_name_that_leads_inside_is_not_followed() {
+async fn a_granted_name_with_a_private_address_is_not_reached() {
     let service = Service::start(response("200 OK", &[], b"inside")).await;
     let inside: [(&str, &[&str]); 6] = [
         ("loopback.example", &["127.0.0.1"]),
@@ -82,7 +82,7 @@ async fn a_granted_name_that_leads_inside_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_private_name_is_reached_if_that_was_granted() {
+async fn a_private_name_is_reached_with_a_grant() {
     let service = Service::start(response("200 OK", &[], b"inside")).await;
     let place = format!("pdns.example:{}", service.port());
     let mut bench = bench(&[("pdns.example", &["127.0.0.1"])]);
@@ -114,7 +114,7 @@ async fn a_redirect_is_checked_like_any_request() {
 }
 
 #[tokio::test]
-async fn headers_that_are_not_a_plugins_to_set_are_refused() {
+async fn reserved_headers_are_rejected() {
     let service = Service::start(Say::Echo).await;
     let place = format!("pdns.example:{}", service.port());
     let mut bench = bench(&[("pdns.example", &["127.0.0.1"])]);
@@ -129,7 +129,7 @@ async fn headers_that_are_not_a_plugins_to_set_are_refused() {
 }
 
 #[tokio::test]
-async fn a_dns_server_that_was_not_granted_is_not_asked() {
+async fn a_dns_server_without_a_grant_is_not_queried() {
     let mut bench = bench(&[("ns.example", &["127.0.0.1"])]);
     for server in ["127.0.0.1:53", "ns.example:53", "ns.example", "0x7f.1:53", "[::1]:53"] {
         let config = format!(r#"{{"do":"send-dns","server":"{server}"}}"#);
@@ -143,7 +143,7 @@ async fn a_dns_server_that_was_not_granted_is_not_asked() {
 }
 
 #[tokio::test]
-async fn while_it_describes_itself_a_plugin_is_granted_nothing() {
+async fn a_plugin_has_no_grants_while_it_describes_itself() {
     let service = Service::start(response("200 OK", &[], b"inside")).await;
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("malicious.wasm"), super::fixture::malicious_mode("reach")).unwrap();

@@ -18,7 +18,7 @@ fn bench() -> Bench {
 }
 
 #[tokio::test]
-async fn a_plugin_that_computes_for_ever_is_stopped() {
+async fn a_plugin_in_an_endless_loop_is_stopped() {
     let mut bench = bench();
     let begun = Instant::now();
     let reason = bench.broken(&spec("spin"), ProviderRequest::Validate).await;
@@ -31,7 +31,7 @@ async fn a_plugin_that_computes_for_ever_is_stopped() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_computes_does_not_hold_up_another() {
+async fn a_busy_plugin_does_not_block_another() {
     let limits = Limits { call_time: Duration::from_secs(60), cpu_time: Duration::from_secs(50), ..Limits::default() };
     let mut bench = Setup { limits, ..Setup::default() }.start();
     bench.host.call(check(1_000, &spec("spin")));
@@ -42,7 +42,7 @@ async fn a_plugin_that_computes_does_not_hold_up_another() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_sleeps_is_ended_by_the_deadline() {
+async fn a_sleeping_plugin_is_stopped_at_the_deadline() {
     let mut bench = bench();
     let begun = Instant::now();
     let reason = bench.broken(&spec("sleep"), ProviderRequest::Validate).await;
@@ -52,7 +52,7 @@ async fn a_plugin_that_sleeps_is_ended_by_the_deadline() {
 }
 
 #[tokio::test]
-async fn memory_ends_and_comes_back() {
+async fn memory_is_limited_and_freed_after_the_call() {
     let limits = Limits { memory_bytes: 64 << 20, ..short() };
     let mut bench = Setup { limits, ..Setup::default() }.start();
     bench.goes_on().await;
@@ -68,7 +68,7 @@ async fn memory_ends_and_comes_back() {
 }
 
 #[tokio::test]
-async fn a_recursion_without_end_is_a_failure_and_no_crash() {
+async fn endless_recursion_fails_the_call_without_a_crash() {
     let mut bench = bench();
     let reason = bench.broken(&spec("recurse"), ProviderRequest::Validate).await;
     assert!(reason.contains("stack"), "{reason}");
@@ -76,7 +76,7 @@ async fn a_recursion_without_end_is_a_failure_and_no_crash() {
 }
 
 #[tokio::test]
-async fn a_panic_says_why() {
+async fn a_panic_is_reported_with_its_message() {
     let mut bench = bench();
     let reason = bench.broken(&spec("panic"), ProviderRequest::Validate).await;
     assert!(reason.contains("panicked") && reason.contains("a panic with a message"), "{reason}");
@@ -86,7 +86,7 @@ async fn a_panic_says_why() {
 }
 
 #[tokio::test]
-async fn log_lines_are_cut_counted_and_dropped() {
+async fn log_lines_are_truncated_counted_and_dropped() {
     let limits = Limits { call_time: Duration::from_secs(60), cpu_time: Duration::from_secs(50), ..Limits::default() };
     let mut bench = Setup { limits, ..Setup::default() }.start();
     assert_eq!(bench.attempt(&spec("huge-line")).await, "wrote");
@@ -109,7 +109,7 @@ fn bench_with_service(limits: Limits) -> Bench {
 }
 
 #[tokio::test]
-async fn a_huge_answer_is_not_taken() {
+async fn an_oversized_answer_is_rejected() {
     let mut bench = bench_with_service(short());
     let flood = Service::start(Say::Flood).await;
     assert_eq!(bench.attempt(&with(&flood, "reach")).await, format!("too large: {}", 4 << 20));
@@ -124,7 +124,7 @@ async fn a_huge_answer_is_not_taken() {
 }
 
 #[tokio::test]
-async fn a_slow_service_is_given_up_while_the_plugin_can_still_say_so() {
+async fn a_slow_service_times_out_before_the_call_does() {
     let mut bench = bench_with_service(short());
     for say in [Say::Drip, Say::Silence] {
         let service = Service::start(say).await;
@@ -136,7 +136,7 @@ async fn a_slow_service_is_given_up_while_the_plugin_can_still_say_so() {
 }
 
 #[tokio::test]
-async fn a_service_that_speaks_no_http_is_an_error() {
+async fn a_service_that_does_not_speak_http_is_an_error() {
     let mut bench = bench_with_service(short());
     for bytes in
         [b"SSH-2.0-OpenSSH_9.2\r\n".as_slice(), b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", b"\xff\0"]
@@ -155,7 +155,7 @@ async fn a_service_that_speaks_no_http_is_an_error() {
 }
 
 #[tokio::test]
-async fn requests_and_bytes_are_counted() {
+async fn requests_and_sent_bytes_are_limited() {
     let limits = Limits { requests: 5, call_time: Duration::from_secs(30), ..short() };
     let mut bench = bench_with_service(limits);
     let service = Service::start(response("200 OK", &[], b"abc")).await;
@@ -168,7 +168,7 @@ async fn requests_and_bytes_are_counted() {
 }
 
 #[tokio::test]
-async fn bytes_of_all_answers_are_counted() {
+async fn received_bytes_are_limited_across_answers() {
     let limits = Limits { received_bytes: 10, call_time: Duration::from_secs(30), ..short() };
     let mut bench = bench_with_service(limits);
     let service = Service::start(response("200 OK", &[], b"abcd")).await;
@@ -177,7 +177,7 @@ async fn bytes_of_all_answers_are_counted() {
 }
 
 #[tokio::test]
-async fn calls_past_the_bound_are_told_to_come_back() {
+async fn calls_beyond_the_limit_are_rejected_with_a_retry() {
     let mut bench = bench();
     let calls = 200;
     for call in 0..calls {

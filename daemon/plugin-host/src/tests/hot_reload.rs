@@ -42,7 +42,7 @@ async fn version(bench: &mut Bench) -> String {
 }
 
 #[tokio::test]
-async fn a_changed_file_is_taken_at_the_next_call() {
+async fn a_changed_file_is_used_at_the_next_call() {
     let mut bench = Setup::default().start();
     assert_eq!(version(&mut bench).await, "6.6.6");
     replace(bench.directory.path(), &next_version());
@@ -51,7 +51,7 @@ async fn a_changed_file_is_taken_at_the_next_call() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_copied_over_is_taken_too() {
+async fn an_overwritten_file_is_reloaded() {
     let mut bench = Setup::default().start();
     fs::write(bench.directory.path().join("malicious.wasm"), next_version()).unwrap();
     assert_eq!(news(&mut bench).await, Ok(PluginDigest::of(&next_version())));
@@ -59,7 +59,7 @@ async fn a_file_that_is_copied_over_is_taken_too() {
 }
 
 #[tokio::test]
-async fn the_old_plugin_goes_on_when_the_new_one_fails() {
+async fn the_old_plugin_stays_in_use_when_the_new_one_fails() {
     let mut bench = Setup::default().start();
     assert_eq!(version(&mut bench).await, "6.6.6");
     for bad in [b"not a plugin".to_vec(), malicious_mode("panic"), malicious_mode("other")] {
@@ -74,7 +74,7 @@ async fn the_old_plugin_goes_on_when_the_new_one_fails() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_taken_away_is_not_used_any_more() {
+async fn a_deleted_file_is_no_longer_used() {
     let mut bench = Setup::default().start();
     assert_eq!(version(&mut bench).await, "6.6.6");
     fs::remove_file(bench.directory.path().join("malicious.wasm")).unwrap();
@@ -88,7 +88,7 @@ async fn a_file_that_is_taken_away_is_not_used_any_more() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_there_at_the_start_is_no_news() {
+async fn a_file_present_at_startup_is_not_reported_as_changed() {
     let mut bench = Setup::default().start();
     fs::write(bench.directory.path().join("no_plugin.wasm"), "named like none").unwrap();
     fs::write(bench.directory.path().join("read.me"), "not a component").unwrap();

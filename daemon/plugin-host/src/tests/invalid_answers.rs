@@ -27,7 +27,7 @@ fn apply() -> ProviderRequest {
 }
 
 #[tokio::test]
-async fn an_observation_is_of_what_was_asked_for() {
+async fn an_observation_contains_only_the_requested_names() {
     let mut bench = Setup::default().start();
     let reply = bench.ask(&spec("honest"), observe(&["b.zone.example", "*.zone.example"])).await;
     let ProviderReply::Dns(DnsReply::Observed(sets)) = reply else { panic!("{reply:?}") };
@@ -37,7 +37,7 @@ async fn an_observation_is_of_what_was_asked_for() {
 }
 
 #[tokio::test]
-async fn a_whole_zone_is_listed_without_the_names_that_are_never_ours() {
+async fn a_zone_listing_omits_names_that_can_never_be_ours() {
     let mut bench = Setup::default().start();
     let reply = bench.ask(&spec("list"), observe(&[])).await;
     assert_eq!(reply, ProviderReply::Dns(DnsReply::Observed(vec![set("a.zone.example")])));
@@ -46,7 +46,7 @@ async fn a_whole_zone_is_listed_without_the_names_that_are_never_ours() {
 }
 
 #[tokio::test]
-async fn what_a_zone_holds_is_not_the_plugins_fault() {
+async fn unusual_records_in_a_zone_do_not_fail_the_plugin() {
     let mut bench = Setup::default().start();
     for (lie, why) in [("ttl", "a TTL"), ("many-values", "1000 values"), ("long-value", "a value of more")] {
         assert_eq!(
@@ -62,7 +62,7 @@ async fn what_a_zone_holds_is_not_the_plugins_fault() {
 }
 
 #[tokio::test]
-async fn an_observation_that_makes_no_sense_is_not_believed() {
+async fn an_invalid_observation_is_rejected() {
     let mut bench = Setup::default().start();
     let lies = [
         ("no-name", "empty label"),
@@ -84,7 +84,7 @@ async fn an_observation_that_makes_no_sense_is_not_believed() {
 }
 
 #[tokio::test]
-async fn changes_are_done_or_it_is_said_why_not() {
+async fn changes_are_applied_or_rejected_with_a_reason() {
     let mut bench = Setup::default().start();
     assert_eq!(bench.ask(&spec("honest"), apply()).await, ProviderReply::Dns(DnsReply::Applied));
     let reason = bench.broken(&spec("outside"), apply()).await;
@@ -95,7 +95,7 @@ async fn changes_are_done_or_it_is_said_why_not() {
 }
 
 #[tokio::test]
-async fn only_a_name_of_the_zone_is_set_aside() {
+async fn only_a_name_in_the_zone_is_quarantined() {
     let mut bench = Setup::default().start();
     for (name, is_taken) in [("A.zone.example.", true), ("a.other.example", false), ("..", false)] {
         let config = format!(r#"{{"do":"blame","name":"{name}"}}"#);
@@ -110,7 +110,7 @@ async fn only_a_name_of_the_zone_is_set_aside() {
 }
 
 #[tokio::test]
-async fn patience_and_words_are_bounded() {
+async fn retry_delays_and_messages_are_limited() {
     let mut bench = Setup::default().start();
     let reply = bench.ask(&spec("patience"), ProviderRequest::Validate).await;
     let ProviderReply::Failed(ProviderFailure::Retry { after, reason }) = reply else { panic!("{reply:?}") };

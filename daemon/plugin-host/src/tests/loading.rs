@@ -25,7 +25,7 @@ async fn missing(bench: &mut Bench, spec: &ProviderSpec) -> String {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_plugin_is_refused_with_what_to_do() {
+async fn a_file_that_is_not_a_plugin_is_rejected_with_advice() {
     let module = b"\0asm\x01\0\0\0".to_vec();
     let newer = replaced(malicious(), b"linecamp:provider/http@1.0.0", b"linecamp:provider/http@2.0.0");
     let older = replaced(malicious(), b"linecamp:provider/dns@1.0.0", b"linecamp:provider/dns@0.9.0");
@@ -52,7 +52,7 @@ async fn a_file_that_is_no_plugin_is_refused_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_wants_sockets_is_told_apart_before_it_runs() {
+async fn a_plugin_that_imports_sockets_is_rejected_before_it_runs() {
     let error = inspect(&guest("examples/reaches_out"), &config(Path::new("/nowhere"))).unwrap_err();
     let words = error.to_string();
     assert!(matches!(error, PluginHostError::ForbiddenImport { .. }), "{words}");
@@ -60,7 +60,7 @@ async fn a_plugin_that_wants_sockets_is_told_apart_before_it_runs() {
 }
 
 #[tokio::test]
-async fn a_description_that_makes_no_sense_refuses_the_plugin() {
+async fn an_invalid_description_rejects_the_plugin() {
     let cases = [
         ("other", "it is named `dns-powerdns`"),
         ("noname", "invalid name"),
@@ -81,7 +81,7 @@ async fn a_description_that_makes_no_sense_refuses_the_plugin() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_is_not_there_is_named_with_where_it_would_be() {
+async fn a_missing_plugin_is_reported_with_its_expected_path() {
     let directory = tempfile::tempdir().unwrap();
     let mut bench = Setup::default().start_in(directory);
     let reason = missing(&mut bench, &spec("nothing")).await;
@@ -91,7 +91,7 @@ async fn a_plugin_that_is_not_there_is_named_with_where_it_would_be() {
 }
 
 #[tokio::test]
-async fn a_pushed_plugin_is_what_its_digest_says() {
+async fn a_pushed_plugin_must_match_its_digest() {
     let directory = tempfile::tempdir().unwrap();
     let bytes = malicious();
     let digest = PluginDigest::of(&bytes);
@@ -113,7 +113,7 @@ async fn a_pushed_plugin_is_what_its_digest_says() {
 }
 
 #[tokio::test]
-async fn a_file_larger_than_a_plugin_is_not_read() {
+async fn an_oversized_file_is_not_read() {
     let bench = bench_with(b"");
     let file = fs::File::create(bench.directory.path().join("malicious.wasm")).unwrap();
     file.set_len(linecamp_model::limits::PLUGIN_BYTES_MAX + 1).unwrap();
@@ -123,7 +123,7 @@ async fn a_file_larger_than_a_plugin_is_not_read() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_none_is_not_waited_for() {
+async fn a_named_pipe_is_rejected_without_waiting() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("malicious.wasm");
     rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
@@ -151,7 +151,7 @@ async fn filled() -> TempDir {
 }
 
 #[tokio::test]
-async fn the_compiler_is_needed_once() {
+async fn a_plugin_is_compiled_once() {
     let directory = filled().await;
     let config = HostConfig { compiler: "/nowhere/compiler".into(), ..config(directory.path()) };
     let secrets = super::fixture::StaticSecrets::new(&[]);
@@ -174,7 +174,7 @@ async fn the_compiler_is_needed_once() {
 
 /// A full disk is not the plugin's error: the next call compiles it again.
 #[tokio::test]
-async fn a_compiler_that_the_machine_stopped_is_asked_again() {
+async fn an_interrupted_compilation_is_retried() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("malicious.wasm"), malicious()).unwrap();
     let (full, script) = (directory.path().join("full"), directory.path().join("compiler"));
@@ -199,7 +199,7 @@ async fn a_compiler_that_the_machine_stopped_is_asked_again() {
 }
 
 #[tokio::test]
-async fn a_damaged_or_stale_form_is_compiled_anew() {
+async fn a_corrupt_or_stale_artifact_is_recompiled() {
     let damages: [fn(&Path, &Path); 5] = [
         |form, _| {
             let mut bytes = fs::read(form).unwrap();
@@ -230,7 +230,7 @@ async fn a_damaged_or_stale_form_is_compiled_anew() {
 }
 
 #[tokio::test]
-async fn forms_of_another_engine_and_halves_are_swept_away() {
+async fn artifacts_of_other_engines_and_partial_ones_are_deleted() {
     let directory = filled().await;
     let cache = directory.path().join("cache");
     let (form, checksum) = cached(directory.path());
@@ -248,7 +248,7 @@ async fn forms_of_another_engine_and_halves_are_swept_away() {
 }
 
 #[tokio::test]
-async fn a_directory_that_others_may_write_to_is_refused() {
+async fn a_directory_writable_by_others_is_rejected() {
     let directory = filled().await;
     let open = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     let cache = directory.path().join("cache");
@@ -272,7 +272,7 @@ async fn a_directory_that_others_may_write_to_is_refused() {
 const PUBLISHER: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
 
 #[tokio::test]
-async fn a_component_without_a_publishers_signature_is_refused() {
+async fn a_component_without_a_publishers_signature_is_rejected() {
     let directory = filled().await;
     let key = PublisherKey::parse(&format!("untrusted comment: minisign public key\n{PUBLISHER}\n")).unwrap();
     let config = HostConfig { publishers: vec![key], ..config(directory.path()) };
@@ -292,7 +292,7 @@ async fn a_component_without_a_publishers_signature_is_refused() {
 }
 
 #[test]
-fn a_file_with_a_publishers_signature_gets_further() {
+fn a_file_with_a_publishers_signature_is_accepted() {
     let directory = tempfile::tempdir().unwrap();
     let key = PublisherKey::parse(PUBLISHER).unwrap();
     let config = HostConfig { publishers: vec![key], ..config(directory.path()) };
@@ -310,7 +310,7 @@ trusted comment: timestamp:1633700835\tfile:test\tprehashed
 wLMDjy9FLAuxZ3q4NlEvkgtyhrr0gtTu6KC4KBJdITbbOeAi1zBIYo0v4iTgt8jJpIidRJnp94ABQkJAgAooBQ==";
 
 #[test]
-fn a_look_at_a_component_says_what_it_is() {
+fn inspecting_a_component_returns_its_description() {
     let directory = tempfile::tempdir().unwrap();
     let path = guest("malicious_plugin");
     let report = inspect(&path, &config(directory.path())).unwrap();

@@ -35,7 +35,7 @@ async fn private_service() -> (u16, TempDir) {
 }
 
 #[tokio::test]
-async fn a_private_authority_is_believed_if_it_was_named() {
+async fn a_configured_private_authority_is_trusted() {
     let (port, directory) = private_service().await;
     let ca_file = directory.path().join("ca/certificate.pem");
     let names: [(&str, &[&str]); 2] = [("localhost", &["127.0.0.1"]), ("other.example", &["127.0.0.1"])];
@@ -56,7 +56,7 @@ async fn a_private_authority_is_believed_if_it_was_named() {
 }
 
 #[tokio::test]
-async fn a_file_that_has_no_authority_is_an_error_at_start() {
+async fn a_ca_file_without_a_certificate_is_an_error_at_startup() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("empty.pem");
     std::fs::write(&path, "").unwrap();
@@ -66,7 +66,7 @@ async fn a_file_that_has_no_authority_is_an_error_at_start() {
 }
 
 #[tokio::test]
-async fn the_machines_own_names_are_found() {
+async fn names_of_the_local_machine_are_resolved() {
     let network = Network::new(None).unwrap();
     let found = soon(network.resolve(&endpoint("localhost:80"))).await.unwrap();
     assert!(found.iter().all(|address| address.is_loopback()) && !found.is_empty(), "{found:?}");

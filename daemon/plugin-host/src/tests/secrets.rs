@@ -48,7 +48,7 @@ fn with_handle(service: &Service, config: &str, secret: &str) -> ProviderSpec {
 }
 
 #[tokio::test]
-async fn a_secret_goes_to_the_service_and_not_to_the_plugin() {
+async fn a_secret_reaches_the_service_and_not_the_plugin() {
     let (mut bench, secrets) = bench();
     let basic = format!("Basic {}", BASE64.encode(format!("user:{SECRET}").as_bytes()));
     let bearer = format!("authorization: Bearer {SECRET}\r\n");
@@ -67,7 +67,7 @@ async fn a_secret_goes_to_the_service_and_not_to_the_plugin() {
 }
 
 #[tokio::test]
-async fn a_secret_that_the_plugin_prints_is_blotted_out() {
+async fn a_secret_that_the_plugin_prints_is_redacted() {
     let (mut bench, secrets) = bench();
     // So short that it may be a word of the response: the plugin sees it.
     secrets.rotate("site-key", "hunter2");
@@ -102,7 +102,7 @@ async fn a_secret_is_read_at_each_call() {
 }
 
 #[tokio::test]
-async fn a_handle_that_leads_to_no_secret_is_denied() {
+async fn a_handle_without_a_secret_is_denied() {
     let (mut bench, secrets) = bench();
     let service = Service::start(Say::Echo).await;
     for name in ["empty", "two-lines"] {
@@ -134,7 +134,7 @@ fn insist_denied(service: &Service, told: &str, words: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_provider_of_the_server_gets_no_secret_that_is_bound_to_nothing() {
+async fn a_central_provider_gets_no_unbound_secret() {
     let (mut bench, _) = bench();
     let service = Service::start(Say::Echo).await;
     for (auth, _) in WAYS {
@@ -144,7 +144,7 @@ async fn a_provider_of_the_server_gets_no_secret_that_is_bound_to_nothing() {
 }
 
 #[tokio::test]
-async fn a_secret_of_another_service_is_not_given_away() {
+async fn a_secret_is_not_sent_to_another_service() {
     let (mut bench, secrets) = bench();
     let service = Service::start(Say::Echo).await;
     for is_local in [false, true] {
@@ -165,7 +165,7 @@ async fn a_secret_of_another_service_is_not_given_away() {
 }
 
 #[tokio::test]
-async fn a_secret_is_for_the_provider_that_it_is_bound_to() {
+async fn a_secret_is_available_only_to_its_bound_provider() {
     let (mut bench, secrets) = bench();
     let service = Service::start(Say::Echo).await;
     secrets.bind("site-key", &place(&service), &[Bearer]);
@@ -179,7 +179,7 @@ async fn a_secret_is_for_the_provider_that_it_is_bound_to() {
 
 /// A secret used for signing is never sent, neither as the key ID of the signature nor as the session token.
 #[tokio::test]
-async fn a_key_that_signs_is_not_sent_in_another_place_of_the_signature() {
+async fn a_signing_key_is_not_sent_elsewhere_in_the_signature() {
     let (mut bench, secrets) = bench();
     let service = Service::start(Say::Echo).await;
     let cases: [(&[SecretUse], &str); 3] = [
@@ -196,7 +196,7 @@ async fn a_key_that_signs_is_not_sent_in_another_place_of_the_signature() {
 
 /// A grant for plain HTTP alone does not allow a secret to be sent over it.
 #[tokio::test]
-async fn a_secret_goes_over_plain_http_only_where_its_binding_says_so() {
+async fn a_secret_is_sent_over_plain_http_only_if_its_binding_allows_it() {
     let (mut bench, _) = bench();
     let service = Service::start(Say::Echo).await;
     bench.is_local = true;

@@ -61,7 +61,7 @@ async fn pass(time: Duration) {
 }
 
 #[test]
-fn a_datagram_takes_its_time_and_is_counted_with_its_headers() {
+fn a_datagram_is_delayed_and_counted_with_its_headers() {
     run(async {
         let network = SimNetwork::start(1);
         network.set_path(site(), path());
@@ -82,7 +82,7 @@ fn a_datagram_takes_its_time_and_is_counted_with_its_headers() {
 }
 
 #[test]
-fn a_cut_loses_what_is_under_way_and_only_its_own_direction() {
+fn a_cut_drops_datagrams_in_transit_in_its_direction_only() {
     run(async {
         let network = SimNetwork::start(1);
         network.set_path(site(), path());
@@ -103,7 +103,7 @@ fn a_cut_loses_what_is_under_way_and_only_its_own_direction() {
 }
 
 #[test]
-fn a_router_that_forgets_shows_another_address_and_drops_what_comes_for_the_old_one() {
+fn a_lost_nat_mapping_changes_the_address_and_drops_datagrams_to_the_old_one() {
     run(async {
         let network = SimNetwork::start(1);
         network.set_path(site(), path());
@@ -121,7 +121,7 @@ fn a_router_that_forgets_shows_another_address_and_drops_what_comes_for_the_old_
 }
 
 #[test]
-fn a_killed_socket_is_silent_and_its_address_free() {
+fn a_killed_socket_is_silent_and_frees_its_address() {
     run(async {
         let network = SimNetwork::start(1);
         network.set_path(site(), path());
@@ -140,7 +140,7 @@ fn a_killed_socket_is_silent_and_its_address_free() {
 }
 
 #[test]
-fn a_path_keeps_the_order_and_loses_what_it_says() {
+fn a_path_keeps_the_order_and_its_configured_rates() {
     let arrived = |path: Path| {
         run(async move {
             let network = SimNetwork::start(7);
@@ -168,7 +168,7 @@ fn a_path_keeps_the_order_and_loses_what_it_says() {
 }
 
 #[test]
-fn an_echo_says_the_last_thing_again() {
+fn an_echo_resends_the_last_datagrams() {
     run(async {
         let network = SimNetwork::start(1);
         network.set_path(site(), path());

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_digest_is_the_published_one() {
+    fn the_digest_matches_the_published_values() {
         let digest = |text: &str| {
             let mut hash = WireHash::default();
             hash.mix(text.as_bytes());

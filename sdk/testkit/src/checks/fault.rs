@@ -169,7 +169,7 @@ pub(super) fn is_right(call: &Call, result: &CallResult, fixture: &Fixture<'_>) 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_date_is_written_as_http_does() {
+    fn a_date_has_the_http_format() {
         let check = |seconds, text: &str| assert_eq!(super::http_date(seconds), text);
         check(0, "Thu, 01 Jan 1970 00:00:00 GMT");
         check(784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT");

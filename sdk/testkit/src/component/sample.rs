@@ -36,7 +36,7 @@ fn value(schema: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn what_is_required_is_filled_in() {
+    fn required_settings_are_filled_in() {
         let schema = r#"{"type": "object", "required": ["api", "mode", "servers", "deep", "bare", "port"], "properties": {
             "api": {"type": "string", "format": "uri"}, "mode": {"enum": ["a", "b"]}, "idle": {"type": "string"},
             "servers": {"type": "array", "items": {"type": "string", "examples": ["ns.example:53"]}},

@@ -49,7 +49,7 @@ fn shown(desired: &DesiredRecords) -> Vec<String> {
 }
 
 #[test]
-fn the_address_is_the_label_then_the_observed_one_then_its_own() {
+fn the_address_is_the_label_else_the_observed_one_else_the_hosts_own() {
     let own = ("io.linecamp.host.address", "10.0.0.5,fd00::5");
     let check = |labels: &[(&str, &str)], observed: Option<&str>, expected: &[&str]| {
         let spec = DnsSettings { observed_address: true, ..dns_spec() };
@@ -76,7 +76,7 @@ fn an_invalid_address_is_rejected_and_never_published() {
 }
 
 #[test]
-fn hosts_are_left_out_by_label_selector_and_phase() {
+fn hosts_are_excluded_by_label_selector_and_phase() {
     let address = ("io.linecamp.host.address", "10.0.0.5");
     let count = |spec: &DnsSettings, host: HostInput| desired_of(spec, &[host]).sets.len();
     assert_eq!(count(&dns_spec(), host(&[address])), 1);
@@ -91,7 +91,7 @@ fn hosts_are_left_out_by_label_selector_and_phase() {
 }
 
 #[test]
-fn hosts_that_share_a_name_share_the_set_and_extra_records_are_filled_in() {
+fn hosts_with_one_name_share_a_record_set_and_templates_are_expanded() {
     let extra = |template: &str, rtype, value: &str| ExtraRecord {
         template: NameTemplate::parse(template).unwrap(),
         rtype,

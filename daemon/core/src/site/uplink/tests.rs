@@ -30,7 +30,7 @@ fn failed() -> LossReason {
 }
 
 #[test]
-fn a_session_is_told_once_when_it_comes_up_and_when_it_ends() {
+fn a_session_is_announced_once_when_it_starts_and_when_it_ends() {
     let (mut uplink, mut effects) = up();
     let (server, session) = (servers()[0].clone(), welcome().session);
     let link_up = SiteOutput::LinkUp { server: server.clone(), session, server_wall: NOW.wall };
@@ -44,7 +44,7 @@ fn a_session_is_told_once_when_it_comes_up_and_when_it_ends() {
 }
 
 #[test]
-fn a_dial_that_fails_is_followed_by_one_of_the_next_server() {
+fn a_failed_dial_is_followed_by_a_dial_to_the_next_server() {
     let (mut uplink, mut effects) = dialing(Purpose::Link);
     uplink.lose(&failed(), NOW, &mut effects);
     uplink.dial(NOW, &mut effects);
@@ -56,7 +56,7 @@ fn a_dial_that_fails_is_followed_by_one_of_the_next_server() {
 }
 
 #[test]
-fn events_of_an_earlier_dial_do_nothing() {
+fn events_of_an_earlier_dial_are_ignored() {
     let (mut uplink, mut effects) = dialing(Purpose::Link);
     assert!(!uplink.handle_dialed(DialId(9), NOW, &mut effects));
     assert!(!uplink.is_connected(DIAL), "it is not answered yet");
@@ -65,7 +65,7 @@ fn events_of_an_earlier_dial_do_nothing() {
 }
 
 #[test]
-fn a_server_that_does_not_answer_is_given_up() {
+fn an_unresponsive_server_times_out() {
     let (mut uplink, mut effects) = dialing(Purpose::Link);
     assert_eq!(effects.deadline(Timer::DialLate), Some(NOW.instant + DIAL_MAX));
     uplink.give_up(NOW, &mut effects);
@@ -77,7 +77,7 @@ fn a_server_that_does_not_answer_is_given_up() {
 }
 
 #[test]
-fn a_slot_that_the_server_assigns_is_kept_up_to_a_day() {
+fn a_retry_slot_from_the_server_is_respected_up_to_a_day() {
     for (slot, delay) in [(Duration::from_secs(7), Duration::from_secs(7)), (RETRY_SLOT_MAX * 2, RETRY_SLOT_MAX)] {
         let (mut uplink, mut effects) = up();
         let refusal = Refusal::new(RefusalCode::Done, "later").retry_after(slot);
@@ -87,7 +87,7 @@ fn a_slot_that_the_server_assigns_is_kept_up_to_a_day() {
 }
 
 #[test]
-fn a_refusal_that_forgets_the_registration_ends_it_all() {
+fn a_refusal_that_revokes_the_registration_stops_dialing() {
     let removed = || LossReason::Closed(Refusal::new(RefusalCode::Removed, "removed"));
     let (mut uplink, mut effects) = up();
     outputs(&mut effects);
@@ -114,7 +114,7 @@ fn a_certificate_ends_the_handshake_and_the_next_dial_uses_it() {
 }
 
 #[test]
-fn a_renewal_does_not_touch_the_session() {
+fn a_renewal_keeps_the_session() {
     let (mut uplink, mut effects) = up();
     outputs(&mut effects);
     uplink.handle_certificate(grant(), &mut effects);
