@@ -37,7 +37,7 @@ pub enum ActKind {
     ClockJump,
     /// A site starts with its clock in 1970 and gets the correct time later.
     ClockLost,
-    /// Earlier events are replayed when nothing waits for them.
+    /// Events of a closed session are replayed.
     Echo,
     /// A site's disk is cloned to another machine, which runs for a while.
     Clone,
@@ -53,7 +53,7 @@ pub enum ActKind {
     ServerSlow,
     /// The server's clock jumps.
     ServerClockJump,
-    /// RunPhase of the sites cannot reach the server.
+    /// Some of the sites cannot reach the server.
     Partition,
     /// An operator labels a site or its gateway.
     Label,
@@ -61,9 +61,9 @@ pub enum ActKind {
     LabelAll,
     /// An operator edits a site.
     Edit,
-    /// An operator takes a site or its gateway out of service.
+    /// An operator deactivates a site or its gateway.
     Deactivate,
-    /// An operator puts it back into service.
+    /// An operator activates it again.
     Activate,
     /// An operator removes a site, half of the time without waiting for it.
     Remove,
@@ -79,17 +79,17 @@ pub enum ActKind {
     Facts,
     // New kinds are added at the end, so that the acts of existing seeds do not change.
     /// The name server cannot be reached.
-    DnsAway,
+    DnsDown,
     /// The name server asks clients to retry later.
     DnsBusy,
     /// The name server applies changes, and its answers are lost.
-    DnsMute,
+    DnsLostAnswers,
     /// The name server applies half of the changes, and its answers are lost.
-    DnsHalfDone,
+    DnsPartialWrites,
     /// The name server answers with outdated records.
     DnsStale,
     /// The name server rejects the credentials.
-    DnsLocked,
+    DnsUnauthorized,
     /// A site's record is changed by hand.
     DnsDrift,
     /// An operator sets a gateway's address.
@@ -155,12 +155,12 @@ impl ActKind {
             | Self::ServerSlow
             | Self::ServerClockJump
             | Self::Partition => Table::Server,
-            Self::DnsAway
+            Self::DnsDown
             | Self::DnsBusy
-            | Self::DnsMute
-            | Self::DnsHalfDone
+            | Self::DnsLostAnswers
+            | Self::DnsPartialWrites
             | Self::DnsStale
-            | Self::DnsLocked
+            | Self::DnsUnauthorized
             | Self::DnsDrift => Table::NameServer,
             Self::Label
             | Self::LabelAll
@@ -202,7 +202,7 @@ impl ActKind {
         }
     }
 
-    /// Returns whether it affects a site's line, whatever runs on the site.
+    /// Returns whether it affects a site's line, so that it applies to hostile members too.
     pub(crate) const fn is_of_line(self) -> bool {
         matches!(self, Self::Cut | Self::CutUp | Self::CutDown | Self::Offline | Self::Rebind)
     }
@@ -222,7 +222,7 @@ impl ActKind {
     }
 
     /// Returns the minimum and maximum duration.
-    pub(crate) const fn lasts(self) -> (Duration, Duration) {
+    pub(crate) const fn duration_range(self) -> (Duration, Duration) {
         const SECOND: u64 = 1;
         const MINUTE: u64 = 60;
         const HOUR: u64 = 3600;
@@ -238,9 +238,9 @@ impl ActKind {
             Self::ServerKill => (SECOND, 2 * MINUTE),
             Self::ServerDiskFull | Self::ServerSlow => (10 * SECOND, 5 * MINUTE),
             Self::Partition => (10 * SECOND, 15 * MINUTE),
-            Self::DnsAway | Self::DnsBusy | Self::DnsMute | Self::DnsHalfDone => (10 * SECOND, HOUR),
+            Self::DnsDown | Self::DnsBusy | Self::DnsLostAnswers | Self::DnsPartialWrites => (10 * SECOND, HOUR),
             Self::DnsStale => (10 * SECOND, 20 * MINUTE),
-            Self::DnsLocked | Self::DnsRemove => (MINUTE, 3 * HOUR),
+            Self::DnsUnauthorized | Self::DnsRemove => (MINUTE, 3 * HOUR),
             _ => (0, 0),
         };
         (Duration::from_secs(min), Duration::from_secs(max))
@@ -249,14 +249,14 @@ impl ActKind {
 
 impl fmt::Display for ActKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut word = String::new();
+        let mut name = String::new();
         for (index, letter) in format!("{self:?}").chars().enumerate() {
             if letter.is_uppercase() && 0 < index {
-                word.push('-');
+                name.push('-');
             }
-            word.extend(letter.to_lowercase());
+            name.extend(letter.to_lowercase());
         }
-        f.pad(&word)
+        f.pad(&name)
     }
 }
 
@@ -302,8 +302,8 @@ mod tests {
 
     #[test]
     fn a_kind_is_displayed_as_it_is_parsed() {
-        for kind in [ActKind::Cut, ActKind::ServerDiskFull, ActKind::LabelAll, ActKind::DnsHalfDone] {
-            let written = serde_json::to_string(&kind).expect("a kind is a word");
+        for kind in [ActKind::Cut, ActKind::ServerDiskFull, ActKind::LabelAll, ActKind::DnsPartialWrites] {
+            let written = serde_json::to_string(&kind).expect("a kind is serializable");
             assert_eq!(written, format!("\"{kind}\""));
         }
     }

@@ -8,7 +8,7 @@ use fleet_sim::real::RealOptions;
 use fleet_sim::recipe::{Mode, Recipe};
 use fleet_sim::scenario::BUILT_IN;
 
-/// Runs hundreds of sites and their server through weeks of faults in seconds: the production machines, from one seed.
+/// Simulate hundreds of sites and their server under weeks of faults, in seconds, from one seed.
 #[derive(Debug, Parser)]
 #[command(name = "linecamp-sim", version, max_term_width = 100)]
 pub(crate) struct Args {
@@ -47,7 +47,7 @@ pub(crate) enum Command {
     /// Host daemons of a real run in this process
     #[command(hide = true)]
     RealHost {
-        /// Where their folders are
+        /// The directory with a subdirectory for each daemon
         #[arg(long)]
         dir: PathBuf,
     },
@@ -222,7 +222,7 @@ pub(crate) struct RealArgs {
     /// The number of sites
     #[arg(long, default_value_t = 24)]
     sites: u32,
-    /// Wait less, and skip the storm over bad links
+    /// Use short waits, and skip the storm over bad links
     #[arg(long)]
     quick: bool,
     /// The seed of the links' losses

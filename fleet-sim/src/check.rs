@@ -6,15 +6,15 @@
 //! | checker | invariant |
 //! |---|---|
 //! | `durable-before-acknowledged` | what an acknowledgement, a reply or a grant states is on the sender's disk |
-//! | `acknowledged-survives` | what an operator was told holds after every restart and at the end |
+//! | `acknowledged-survives` | what was acknowledged to an operator is on the disk after every restart and at the end |
 //! | `generations-rise` | no site accepts an older document, or a different one under a known generation |
 //! | `removed-stays-removed` | a removed key is never admitted and never given a certificate |
 //! | `one-session` | a site has one session at a time, and the server reports it connected while the session is up |
 //! | `within-limits` | every queue, outbox, event log and frame is within its limit |
 //! | `own-data` | a site is sent only its own documents, as they are on the server's disk |
 //! | `label-owners` | labels under an owner are those that this owner has set |
-//! | `legal-moves` | lives and links move along their state graphs |
-//! | `token-rules` | no token creates more sites than it may, or any after it was revoked |
+//! | `legal-moves` | phases and links change along their state graphs |
+//! | `token-rules` | no token is used more often than allowed, or after it was revoked or has expired |
 //! | `foreign-untouched` | DNS records of others stay unchanged, byte for byte |
 //! | `own-claims` | only the owning site changes a DNS record, which never lacks its ownership TXT record |
 //! | `no-leak` | what a site or a provider leaves behind in DNS is reported |
@@ -24,7 +24,7 @@
 //! | `pending-members-wait` | for a site that is not accepted yet, the server stores facts and nothing else |
 //! | `answered-in-time` | operators and honest sites are answered in time |
 //! | `wire` | every message survives encoding and decoding |
-//! | `converges` | after the faults, everything reachable agrees in time |
+//! | `converges` | after the faults, all reachable sites converge in time |
 //! | `quiet` | once converged, nothing is written, and DNS is still checked |
 //! | `storm`, `byte-budget` | a scenario's bounds on reconnect times and on bytes |
 
@@ -50,9 +50,9 @@ use linecamp_model::{
 use crate::disk::Disk;
 use crate::transport::NodeId;
 
-pub(crate) use self::convergence::{Settling, stored_local_label, unsettled};
+pub(crate) use self::convergence::{SiteState, convergence_failure, stored_local_label};
 pub(crate) use self::durability::{LevelOf, Promise, Slot, What};
-pub(crate) use self::records::{ADDRESS_LABEL, OWN_PREFIX, SELECT_LABEL, SWITCH_LABEL, Share, label};
+pub(crate) use self::records::{ADDRESS_LABEL, OWN_PREFIX, RecordInputs, SELECT_LABEL, SWITCH_LABEL, label};
 
 /// A violation of an invariant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ pub(crate) struct Watch {
     sites: BTreeMap<SiteId, Watched>,
     sessions: BTreeMap<SessionId, KeyFingerprint>,
     acknowledged: BTreeMap<Slot, durability::Acknowledged>,
-    asked: BTreeMap<CommandId, (Slot, Promise)>,
+    requests: BTreeMap<CommandId, (Slot, Promise)>,
     records: records::Records,
     holdings: bounded::Holdings,
     own_events: origin::OwnEvents,
@@ -140,9 +140,9 @@ impl Watch {
     }
 
     /// The server stopped, and all its sessions with it.
-    pub(crate) fn server_is_gone(&mut self) {
+    pub(crate) fn server_stopped(&mut self) {
         self.sessions.clear();
-        self.nobody_waits();
+        self.clear_waits();
         for site in self.sites.values_mut() {
             site.live = None;
             site.link = None;

@@ -1,4 +1,4 @@
-//! Wall clocks, and how they go wrong.
+//! Wall clocks that may be wrong.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ pub(crate) struct Clock {
 impl Clock {
     /// Returns a clock that shows 1970 at `elapsed`.
     pub(crate) fn lost(elapsed: Duration) -> Self {
-        let right = Self::default().wall(elapsed).unix_millis();
-        Self { ahead_millis: i64::try_from(right).map_or(i64::MIN, |millis| -millis) }
+        let correct = Self::default().wall(elapsed).unix_millis();
+        Self { ahead_millis: i64::try_from(correct).map_or(i64::MIN, |millis| -millis) }
     }
 
     /// Returns what the clock shows after `elapsed` of the run.
     pub(crate) fn wall(self, elapsed: Duration) -> WallTime {
-        let right = STARTED_AT_MILLIS + u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX / 2);
-        WallTime::from_unix_millis(right.saturating_add_signed(self.ahead_millis))
+        let correct = STARTED_AT_MILLIS + u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX / 2);
+        WallTime::from_unix_millis(correct.saturating_add_signed(self.ahead_millis))
     }
 
     /// Returns both clocks of a machine.

@@ -44,12 +44,12 @@ pub(crate) type Rows = BTreeMap<Box<[u8]>, Box<[u8]>>;
 /// How a disk treats writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum DiskFault {
-    /// Stores them.
+    /// Stores writes.
     #[default]
     Healthy,
-    /// Out of space.
+    /// Rejects writes that need space.
     Full,
-    /// Stores them after a delay.
+    /// Stores writes after a delay.
     Slow,
 }
 
@@ -63,8 +63,8 @@ pub(crate) struct Disk<C> {
     events: usize,
     waiting: VecDeque<(WriteId, Vec<C>)>,
     writing: usize,
-    is_shut: bool,
-    trial: Option<WriteId>,
+    is_rejecting: bool,
+    probe: Option<WriteId>,
 }
 
 impl<C: Record> Default for Disk<C> {
@@ -76,29 +76,29 @@ impl<C: Record> Default for Disk<C> {
             events: 0,
             waiting: VecDeque::new(),
             writing: 0,
-            is_shut: false,
-            trial: None,
+            is_rejecting: false,
+            probe: None,
         }
     }
 }
 
 impl<C: Record> Disk<C> {
     /// Queues a write. The caller then calls [`begin`](Self::begin).
-    pub(crate) fn take(&mut self, write: WriteId, changes: Vec<C>) {
-        if !self.is_shut {
+    pub(crate) fn enqueue(&mut self, write: WriteId, changes: Vec<C>) {
+        if !self.is_rejecting {
             self.waiting.push_back((write, changes));
         }
     }
 
     /// Queues a write that only probes whether there is space.
-    pub(crate) fn take_trial(&mut self, write: WriteId) {
-        self.trial = Some(write);
-        self.take(write, Vec::new());
+    pub(crate) fn enqueue_probe(&mut self, write: WriteId) {
+        self.probe = Some(write);
+        self.enqueue(write, Vec::new());
     }
 
     /// Returns whether a write needs space.
-    pub(crate) fn needs_room(&self, write: WriteId, changes: &[C]) -> bool {
-        !changes.is_empty() || self.trial == Some(write)
+    pub(crate) fn needs_space(&self, write: WriteId, changes: &[C]) -> bool {
+        !changes.is_empty() || self.probe == Some(write)
     }
 
     /// Starts to write everything queued, unless a write is in progress. Returns whether it started; the caller then
@@ -122,19 +122,19 @@ impl<C: Record> Disk<C> {
     }
 
     /// Rejects all queued writes, and all later ones until [`resume`](Self::resume).
-    pub(crate) fn shut(&mut self) -> Vec<WriteId> {
-        self.is_shut = true;
+    pub(crate) fn reject_writes(&mut self) -> Vec<WriteId> {
+        self.is_rejecting = true;
         self.writing = 0;
         self.waiting.drain(..).map(|(write, _)| write).collect()
     }
 
     /// Accepts writes again.
     pub(crate) fn resume(&mut self) {
-        self.is_shut = false;
+        self.is_rejecting = false;
     }
 
     /// Makes a change durable.
-    pub(crate) fn keep(&mut self, change: &C) {
+    pub(crate) fn store(&mut self, change: &C) {
         let (key, body) = change.row();
         let is_event = key.starts_with(b"event/");
         let before = match body {
@@ -154,12 +154,12 @@ impl<C: Record> Disk<C> {
         let kept = if is_kept && self.fault != DiskFault::Full { writing } else { 0 };
         let group = self.waiting.drain(..kept).collect();
         self.waiting.clear();
-        (self.is_shut, self.trial) = (false, None);
+        (self.is_rejecting, self.probe) = (false, None);
         group
     }
 
     /// Erases the disk.
-    pub(crate) fn wipe(&mut self) {
+    pub(crate) fn erase(&mut self) {
         self.rows.clear();
         self.events = 0;
     }
@@ -170,7 +170,7 @@ impl<C: Record> Disk<C> {
     }
 
     /// Replaces the disk's contents.
-    pub(crate) fn put_back(&mut self, rows: Rows) {
+    pub(crate) fn restore(&mut self, rows: Rows) {
         self.events = rows.keys().filter(|key| key.starts_with(b"event/")).count();
         self.rows = rows;
     }

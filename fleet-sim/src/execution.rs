@@ -43,7 +43,8 @@ pub(crate) struct Execution {
     pub(crate) outcome: Outcome,
     /// The machines that the violation concerns.
     pub(crate) nodes: Vec<NodeId>,
-    pub(crate) words: Vec<String>,
+    /// The log of the selected machines.
+    pub(crate) log_lines: Vec<String>,
 }
 
 /// Reports progress to the observer from time to time. Returns whether the observer stops the run.
@@ -102,11 +103,11 @@ pub(crate) fn finish<C: Transport>(mut world: World<C>, scenario: &Scenario, see
         storms: world.counters.storms(),
         slowest: world.counters.take_slowest(),
     };
-    let words = world.trace.words().flat_map(|(node, lines)| {
+    let log_lines = world.trace.logs().flat_map(|(node, lines)| {
         let name = world.name(node);
         lines.iter().map(move |line| format!("{name} {line}")).collect::<Vec<_>>()
     });
-    Execution { outcome, nodes: found.map(|found| found.nodes).unwrap_or_default(), words: words.collect() }
+    Execution { outcome, nodes: found.map(|found| found.nodes).unwrap_or_default(), log_lines: log_lines.collect() }
 }
 
 /// Returns the peak memory of this process in bytes, or zero if the system does not report it.

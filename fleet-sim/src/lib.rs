@@ -17,10 +17,10 @@
 //! output. A run produces an [`outcome`], the single input of every report.
 //!
 //! The seed determines everything: the only clock is the event queue's, the only randomness comes from the streams of
-//! `chance`, and iteration order never varies between runs. The same recipe and build give the same trace hash on every
-//! machine.
+//! `sim_rng`, and iteration order never varies between runs. The same recipe and build give the same trace hash on
+//! every machine.
 //!
-//! `real` is separate: it starts real processes, measures them and does not judge the figures.
+//! `real` is separate: it starts real processes, measures them, and sets no bounds.
 //!
 //! Without the feature `transport` there are only modeled links, and the crate needs only the machines: the mutation
 //! suite builds it so.

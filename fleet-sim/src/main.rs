@@ -36,7 +36,7 @@ static STOP: AtomicBool = AtomicBool::new(false);
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let done = match args.command {
+    let result = match args.command {
         Command::Run(args) => run_scenarios(&args),
         Command::Search(args) => search_seeds(&args),
         Command::Replay(args) => replay(&args),
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "transport")]
         Command::RealHost { dir } => real::host(&dir).map(|()| ExitCode::SUCCESS),
     };
-    done.unwrap_or_else(|error| {
+    result.unwrap_or_else(|error| {
         say(&format!("linecamp-sim: {}", chain(&error)));
         ExitCode::from(2)
     })
@@ -62,11 +62,11 @@ fn listen_for_ctrl_c() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("failed to listen for Ctrl-C")?;
     let guard = runtime.enter();
-    let mut asked = signal(SignalKind::interrupt()).context("failed to listen for Ctrl-C")?;
+    let mut interrupts = signal(SignalKind::interrupt()).context("failed to listen for Ctrl-C")?;
     drop(guard);
     std::thread::spawn(move || {
         runtime.block_on(async {
-            while asked.recv().await.is_some() {
+            while interrupts.recv().await.is_some() {
                 if STOP.swap(true, Ordering::Relaxed) {
                     std::process::exit(130);
                 }
@@ -89,8 +89,8 @@ fn run_scenarios(args: &RunArgs) -> anyhow::Result<ExitCode> {
         let mut outcome = run(recipe, &mut terminal)?;
         terminal.clear();
         if args.shrink && outcome.outcome == Verdict::Failed {
-            let mut kept = |recipe: &Recipe, _: &Outcome| say(&format!("still fails: {recipe}"));
-            (_, outcome) = shrink(recipe, &outcome, &mut Terminal::new(&STOP), &mut kept)?;
+            let mut report_step = |recipe: &Recipe, _: &Outcome| say(&format!("still fails: {recipe}"));
+            (_, outcome) = shrink(recipe, &outcome, &mut Terminal::new(&STOP), &mut report_step)?;
         }
         if 1 < recipes.len() {
             say(&verdict(&outcome));
@@ -158,14 +158,14 @@ fn search_seeds(args: &SearchArgs) -> anyhow::Result<ExitCode> {
     })?;
     let (runs, site_days, events) = (searched.runs, searched.site_days, searched.events);
     let found: Vec<_> = searched.found.into_iter().map(|(_, outcome)| outcome).collect();
-    let sum = format!("{runs} runs, {site_days:.0} site-days, {events} events, {} found", found.len());
+    let totals = format!("{runs} runs, {site_days:.0} site-days, {events} events, {} found", found.len());
     match found.is_empty() {
         true => {
-            print_line(&sum);
+            print_line(&totals);
             Ok(if STOP.load(Ordering::Relaxed) { ExitCode::from(130) } else { ExitCode::SUCCESS })
         }
         false => {
-            say(&sum);
+            say(&totals);
             finish(&found, &args.reports, args.output)
         }
     }
@@ -176,10 +176,10 @@ fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     for file in &args.files {
         let name = file.display();
         let text = std::fs::read_to_string(file).with_context(|| format!("failed to read {name}"))?;
-        let mut of_file: Vec<Outcome> = serde_json::from_str(&text)
+        let mut loaded: Vec<Outcome> = serde_json::from_str(&text)
             .or_else(|_| serde_json::from_str(&text).map(|outcome| vec![outcome]))
             .with_context(|| format!("{name} is not an outcome; `linecamp-sim run -o json` writes one"))?;
-        outcomes.append(&mut of_file);
+        outcomes.append(&mut loaded);
     }
     finish(&outcomes, &args.reports, args.output)
 }

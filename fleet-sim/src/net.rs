@@ -1,4 +1,4 @@
-//! Net: a model of links. It has no packets; it models what QUIC does with them.
+//! The link model: it models what QUIC does with packets, without packets.
 //!
 //! A session is one stream in each direction. What is sent arrives once and in order, later if packets were lost (each
 //! loss doubles the delay), and not at all while the line is cut. Silence is detected after the idle timeout, counted
@@ -7,7 +7,7 @@
 //! the peer learns from silence or a reset. A NAT mapping that a router lost is recreated by the site's next packet,
 //! and what the server sends until then is delayed.
 //!
-//! The server's machine processes handshakes one at a time, each taking some time: this is what makes a storm.
+//! The server's machine processes handshakes one at a time, each taking some time: a storm results from this queue.
 //!
 //! Not modeled: packet sizes, congestion, the stages of a handshake. QUIC mode has those.
 
@@ -54,13 +54,13 @@ const LEAF_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
 enum Event {
     DialArrives { node: NodeId, dial: DialId, tries: u32 },
     DialReady { node: NodeId, dial: DialId, server: u64 },
-    DialLate { node: NodeId, dial: DialId },
+    DialTimeout { node: NodeId, dial: DialId },
     Established(SessionId),
-    FirstLate(SessionId),
+    FirstMessageTimeout(SessionId),
     Up { session: SessionId, has_queued: bool },
     Down(SessionId),
-    SiteHears { session: SessionId, refusal: Box<Refusal> },
-    ServerHears { session: SessionId, refusal: Box<Refusal> },
+    CloseAtSite { session: SessionId, refusal: Box<Refusal> },
+    CloseAtServer { session: SessionId, refusal: Box<Refusal> },
     SiteSilent(SessionId, Silence),
     ServerSilent(SessionId, Silence),
     SiteReset(SessionId),
@@ -77,7 +77,7 @@ pub(crate) struct Net {
     lines: Vec<NodeLine>,
     sessions: BTreeMap<SessionId, Session>,
     /// The session of each successful dial.
-    of_dial: BTreeMap<(NodeId, DialId), SessionId>,
+    sessions_by_dial: BTreeMap<(NodeId, DialId), SessionId>,
     next_session: SessionId,
     is_server_up: bool,
     /// Counts the server's starts.
@@ -96,7 +96,7 @@ impl Net {
             arrived: VecDeque::new(),
             lines: Vec::new(),
             sessions: BTreeMap::new(),
-            of_dial: BTreeMap::new(),
+            sessions_by_dial: BTreeMap::new(),
             next_session: SessionId(1),
             is_server_up: false,
             server_run: 0,
@@ -111,18 +111,18 @@ impl Net {
     }
 
     /// Returns when the server completes an operation of this cost.
-    fn serve(&mut self, cost: Duration) -> Duration {
+    fn schedule_work(&mut self, cost: Duration) -> Duration {
         self.busy_until = self.busy_until.max(self.now) + cost * self.slowness;
         self.busy_until
     }
 
-    fn happen(&mut self, event: Event) {
+    fn process(&mut self, event: Event) {
         match event {
             Event::DialArrives { node, dial, tries } => self.dial_arrives(node, dial, tries),
             Event::DialReady { node, dial, server } => self.dial_ready(node, dial, server),
-            Event::DialLate { node, dial } => {
+            Event::DialTimeout { node, dial } => {
                 if self.lines[node].dialing.remove(&dial) {
-                    self.lose(node, dial, "the server did not answer within 10 s");
+                    self.report_loss(node, dial, "the server did not answer within 10 s");
                 }
             }
             Event::Established(id) => {
@@ -130,11 +130,11 @@ impl Net {
                     self.arrived.push_back(Arrival::AtSite(session.node, LinkEvent::Dialed(session.dial)));
                 }
             }
-            Event::FirstLate(id) => self.first_late(id),
+            Event::FirstMessageTimeout(id) => self.first_message_timeout(id),
             Event::Up { session, has_queued } => self.arrive_up(session, has_queued),
             Event::Down(id) => self.arrive_down(id),
-            Event::SiteHears { session, refusal } => self.site_hears(session, *refusal),
-            Event::ServerHears { session, refusal } => self.server_hears(session, &refusal),
+            Event::CloseAtSite { session, refusal } => self.close_arrives_at_site(session, *refusal),
+            Event::CloseAtServer { session, refusal } => self.close_arrives_at_server(session, &refusal),
             Event::SiteSilent(id, silence) => self.site_silent(id, silence),
             Event::ServerSilent(id, silence) => self.server_silent(id, silence),
             Event::SiteReset(id) => self.site_reset(id),
@@ -156,7 +156,7 @@ impl Net {
             return;
         }
         line.traffic.dials_arrived += 1;
-        let ready = self.serve(HANDSHAKE_COST);
+        let ready = self.schedule_work(HANDSHAKE_COST);
         self.queue.push(ready, Event::DialReady { node, dial, server: self.server_run });
     }
 
@@ -167,9 +167,9 @@ impl Net {
             return;
         }
         line.traffic.bytes += line::HANDSHAKE_BYTES;
-        let way = line.way();
+        let delay = line.delay();
         if server_clock.wall(now) + LEAF_LIFE < line.clock.wall(now) {
-            return self.lose(node, dial, "by this machine's clock the server's certificate has expired");
+            return self.report_loss(node, dial, "the server's certificate has expired by this machine's clock");
         }
         let credential = match line.certificate {
             None => Credential::SelfMade,
@@ -180,12 +180,12 @@ impl Net {
         let id = self.next_session;
         self.next_session = id.next();
         self.sessions.insert(id, Session::new(node, dial, peer, now));
-        self.of_dial.insert((node, dial), id);
-        self.after(way, Event::Established(id));
-        self.after(DIAL_MAX, Event::FirstLate(id));
+        self.sessions_by_dial.insert((node, dial), id);
+        self.after(delay, Event::Established(id));
+        self.after(DIAL_MAX, Event::FirstMessageTimeout(id));
     }
 
-    fn lose(&mut self, node: NodeId, dial: DialId, why: &str) {
+    fn report_loss(&mut self, node: NodeId, dial: DialId, why: &str) {
         let reason = LossReason::Failed(Text::lossy(why));
         self.arrived.push_back(Arrival::AtSite(node, LinkEvent::Lost(dial, reason)));
     }
@@ -220,13 +220,13 @@ impl Transport for Net {
 
     fn start_node(&mut self, node: NodeId) {
         // A new daemon restarts its dial numbers: an echo of an earlier daemon's dial would match one of its own.
-        self.lines[node].past = None;
+        self.lines[node].last_session = None;
     }
 
     fn kill_node(&mut self, node: NodeId) {
         self.lines[node].dialing.clear();
         for id in self.sessions_of(node) {
-            self.site_end_is_gone(id);
+            self.close_site_end(id);
         }
     }
 
@@ -245,50 +245,50 @@ impl Transport for Net {
         self.server_run += 1;
         let all: Vec<_> = self.sessions.keys().copied().collect();
         for id in all {
-            self.server_end_is_gone(id);
+            self.close_server_end(id);
         }
     }
 
     fn dial(&mut self, node: NodeId, dial: &Dial) {
         let line = &mut self.lines[node];
         line.dialing.insert(dial.dial);
-        let way = line.way();
-        self.after(way, Event::DialArrives { node, dial: dial.dial, tries: 0 });
-        self.after(DIAL_MAX, Event::DialLate { node, dial: dial.dial });
+        let delay = line.delay();
+        self.after(delay, Event::DialArrives { node, dial: dial.dial, tries: 0 });
+        self.after(DIAL_MAX, Event::DialTimeout { node, dial: dial.dial });
     }
 
     fn send_to_server(&mut self, node: NodeId, dial: DialId, message: &FromSite, bytes: &[u8]) {
-        let Some(id) = self.of_dial.get(&(node, dial)).copied() else {
+        let Some(id) = self.sessions_by_dial.get(&(node, dial)).copied() else {
             return;
         };
         let Some(session) = self.sessions.get_mut(&id).filter(|session| session.has_site) else {
             return;
         };
         if SITE_QUEUE_MAX <= session.up.len() {
-            self.lose(node, dial, "more than 64 messages wait for the link");
-            return self.site_end_is_gone(id);
+            self.report_loss(node, dial, "more than 64 messages wait for the link");
+            return self.close_site_end(id);
         }
         session.up.push_back(message.clone());
         let line = &mut self.lines[node];
         line.traffic.bytes += line::message_bytes(bytes.len());
-        let at = session.up_at.max(self.now + line.way());
+        let at = session.up_at.max(self.now + line.delay());
         session.up_at = at;
         self.queue.push(at, Event::Up { session: id, has_queued: false });
     }
 
     fn hang_up_on_server(&mut self, node: NodeId, dial: DialId, refusal: &Refusal) {
         self.lines[node].dialing.remove(&dial);
-        let Some(id) = self.of_dial.get(&(node, dial)).copied() else {
+        let Some(id) = self.sessions_by_dial.get(&(node, dial)).copied() else {
             return;
         };
         let Some(session) = self.sessions.get_mut(&id).filter(|session| session.has_site) else {
             return;
         };
-        let at = session.up_at.max(self.now + self.lines[node].way());
+        let at = session.up_at.max(self.now + self.lines[node].delay());
         if self.lines[node].is_up_open && !self.lines[node].loses() {
-            self.queue.push(at, Event::ServerHears { session: id, refusal: Box::new(refusal.clone()) });
+            self.queue.push(at, Event::CloseAtServer { session: id, refusal: Box::new(refusal.clone()) });
         }
-        self.site_end_is_gone(id);
+        self.close_site_end(id);
     }
 
     fn save_identity(&mut self, node: NodeId, grant: &IdentityGrant) -> Result<SiteIdentity, Text> {
@@ -297,7 +297,7 @@ impl Transport for Net {
             Some(WallTime::from_unix_millis(u64::from_be_bytes(bytes)))
         };
         let (Some(not_before), Some(not_after)) = (moment(0), moment(8)) else {
-            return Err(Text::lossy("this is no certificate"));
+            return Err(Text::lossy("not a certificate"));
         };
         self.lines[node].certificate = Some((not_before, not_after));
         Ok(SiteIdentity { site: grant.site, gateway: grant.gateway, not_before, not_after })
@@ -312,13 +312,13 @@ impl Transport for Net {
             return;
         };
         if SERVER_QUEUE_MAX <= session.down.len() {
-            self.arrived.push_back(Arrival::AtServer(id, SessionEvent::Closed(Text::lossy("the site reads nothing"))));
-            return self.server_end_is_gone(id);
+            self.arrived.push_back(Arrival::AtServer(id, SessionEvent::Closed(Text::lossy("the site does not read"))));
+            return self.close_server_end(id);
         }
         session.down.push_back(message.clone());
         let line = &mut self.lines[session.node];
         line.traffic.bytes += line::message_bytes(bytes.len());
-        let at = session.down_at.max(self.now + line.way());
+        let at = session.down_at.max(self.now + line.delay());
         session.down_at = at;
         self.queue.push(at, Event::Down(id));
     }
@@ -343,12 +343,12 @@ impl Transport for Net {
             return;
         };
         let line = &mut self.lines[session.node];
-        let at = session.down_at.max(self.now + line.way());
+        let at = session.down_at.max(self.now + line.delay());
         if line.is_down_open && !line.loses() {
-            self.queue.push(at, Event::SiteHears { session: id, refusal: Box::new(refusal.clone()) });
+            self.queue.push(at, Event::CloseAtSite { session: id, refusal: Box::new(refusal.clone()) });
         }
         self.arrived.push_back(Arrival::AtServer(id, SessionEvent::Closed(Text::lossy("closed here"))));
-        self.server_end_is_gone(id);
+        self.close_server_end(id);
         self.expect_reset(id);
     }
 
@@ -360,7 +360,7 @@ impl Transport for Net {
         let line = &mut self.lines[node];
         line.address_number += 1;
         line.is_mapped = false;
-        let (address, delay) = (line.address_number, line.until_keep_alive() + line.way());
+        let (address, delay) = (line.address_number, line.until_keep_alive() + line.delay());
         self.after(delay, Event::Rebound { node, address });
     }
 
@@ -378,14 +378,14 @@ impl Transport for Net {
                 self.arrived.push_back(Arrival::AtSite(node, LinkEvent::Received(session.dial, spec)));
             }
         }
-        let Some((dial, session)) = self.lines[node].past else {
+        let Some((dial, session)) = self.lines[node].last_session else {
             return;
         };
         self.arrived.push_back(Arrival::AtSite(node, LinkEvent::Dialed(dial)));
         self.arrived.push_back(Arrival::AtSite(node, LinkEvent::Received(dial, FromServer::Probe)));
-        self.lose(node, dial, "said again");
+        self.report_loss(node, dial, "replayed");
         self.arrived.push_back(Arrival::AtServer(session, SessionEvent::Received(FromSite::Alive)));
-        self.arrived.push_back(Arrival::AtServer(session, SessionEvent::Closed(Text::lossy("said again"))));
+        self.arrived.push_back(Arrival::AtServer(session, SessionEvent::Closed(Text::lossy("replayed"))));
     }
 
     fn next_at(&self) -> Option<Duration> {
@@ -399,7 +399,7 @@ impl Transport for Net {
                 return Some(arrival);
             }
             let event = self.queue.pop(now)?;
-            self.happen(event);
+            self.process(event);
         }
     }
 

@@ -39,7 +39,7 @@ pub struct Outcome {
     pub samples: Vec<Sample>,
     /// The reconnect storm after each loss of the server or of a network.
     pub storms: Vec<Storm>,
-    /// The sites that took longest to agree with the server once they could reach it, slowest first.
+    /// The sites that took longest to converge after the faults ended, slowest first.
     pub slowest: Vec<SlowSite>,
 }
 
@@ -100,7 +100,7 @@ pub struct Figures {
     pub requests: u64,
     /// Operator requests that were rejected.
     pub requests_refused: u64,
-    /// Time from the end of the faults until everything reachable agreed, in seconds.
+    /// Time from the end of the faults until all reachable sites had converged, in seconds.
     pub converged_after_seconds: f64,
     /// Peak resident memory of this process, in bytes.
     pub memory_bytes: u64,

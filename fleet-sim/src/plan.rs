@@ -1,4 +1,4 @@
-//! Plan of a run, made before it starts: a list of acts, each of five numbers.
+//! The plan of a run, made before it starts: a list of acts, each of five numbers.
 //!
 //! The list follows from the scenario and the seed alone, so it can be shortened: `shrink` leaves acts out to find the
 //! smallest run that still fails, and the remaining acts do not change.
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::act_kind::{ActKind, Table};
 use crate::line::Profile;
-use crate::scenario::{Appointment, Scenario};
+use crate::scenario::{Scenario, ScheduledAct};
 use crate::sim_rng::{Purpose, SimRng};
 
 /// One fault or action.
@@ -20,7 +20,7 @@ pub(crate) struct Act {
     /// The target site; for a partition, the share of sites per thousand; unused for the server and for all sites.
     pub(crate) site: u32,
     /// Duration.
-    pub(crate) lasts: Duration,
+    pub(crate) duration: Duration,
     /// Random bits for all other choices.
     pub(crate) draw: u64,
 }
@@ -54,14 +54,14 @@ pub(crate) struct MemberSlot {
     accepted_at: Option<Duration>,
 }
 
-/// A site's part in DNS.
+/// A site's DNS providers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DnsSlot {
     /// When an operator selects it for the central provider.
     central_at: Option<Duration>,
     /// Whether it has its own provider.
     pub(crate) has_own: bool,
-    /// How someone else already uses its name, if anyone does.
+    /// Selects how another owner already uses its DNS name; `None` if the name is free.
     pub(crate) foreign: Option<u64>,
 }
 
@@ -82,40 +82,40 @@ impl Plan {
         let site_slots: Vec<_> = (0..scenario.sites).map(|site| site_slot(scenario, seed, site)).collect();
         let mut acts = Vec::new();
         for (site, site_slot) in (0..).zip(&site_slots) {
-            let mut chance = SimRng::of(seed, Purpose::Plan, site);
+            let mut rng = SimRng::of(seed, Purpose::Plan, site);
             let is_of_member = |kind: &ActKind| (kind.table() == Table::Hostile) == site_slot.member.is_hostile;
             let rates = scenario.rates.iter().filter(|(kind, _)| kind.table().is_per_site() && is_of_member(kind));
             for (kind, rate) in rates {
                 let first = site_slot.joins_at + Duration::from_secs(60);
-                acts.extend(spread(&mut chance, *kind, rate * scenario.days, Some(site), first, ends_at));
+                acts.extend(spread(&mut rng, *kind, rate * scenario.days, Some(site), first, ends_at));
             }
             let once =
                 [(site_slot.dns.central_at, ActKind::DnsSelect), (site_slot.member.accepted_at, ActKind::Accept)];
             for (at, kind) in once.into_iter().filter_map(|(at, kind)| Some((at?, kind))) {
                 let site = u32::try_from(site).unwrap_or(0);
-                acts.push(Act { at, kind, site, lasts: Duration::ZERO, draw: 1 });
+                acts.push(Act { at, kind, site, duration: Duration::ZERO, draw: 1 });
             }
             if site_slot.profile == Profile::Ship {
-                acts.extend(voyages(&mut chance, site, site_slot.joins_at, ends_at));
+                acts.extend(voyages(&mut rng, site, site_slot.joins_at, ends_at));
             }
         }
-        let mut chance = SimRng::of(seed, Purpose::Plan, u64::MAX);
+        let mut rng = SimRng::of(seed, Purpose::Plan, u64::MAX);
         for (kind, rate) in scenario.rates.iter().filter(|(kind, _)| !kind.table().is_per_site()) {
-            let mut of_kind = spread(&mut chance, *kind, rate * scenario.days, None, Duration::ZERO, ends_at);
+            let mut of_kind = spread(&mut rng, *kind, rate * scenario.days, None, Duration::ZERO, ends_at);
             for act in &mut of_kind {
                 act.site = match kind {
                     // The share of sites cut off, per thousand.
-                    ActKind::Partition => 100 + pick(&mut chance, 800),
-                    _ => pick(&mut chance, scenario.sites),
+                    ActKind::Partition => 100 + pick(&mut rng, 800),
+                    _ => pick(&mut rng, scenario.sites),
                 };
             }
             acts.extend(of_kind);
         }
         for at in &scenario.at {
-            acts.extend(appointed(&mut chance, at, scenario.sites));
+            acts.extend(scheduled_acts(&mut rng, at, scenario.sites));
         }
         for act in &mut acts {
-            act.lasts = act.lasts.min(ends_at.saturating_sub(act.at));
+            act.duration = act.duration.min(ends_at.saturating_sub(act.at));
         }
         acts.retain(|act| act.at < ends_at && !without.kinds.contains(&act.kind));
         acts.sort_unstable();
@@ -126,9 +126,9 @@ impl Plan {
 }
 
 fn site_slot(scenario: &Scenario, seed: u64, site: u32) -> SiteSlot {
-    let mut chance = SimRng::of(seed, Purpose::Profile, u64::from(site));
+    let mut rng = SimRng::of(seed, Purpose::Profile, u64::from(site));
     let total: u32 = scenario.lines.values().sum();
-    let mut place = pick(&mut chance, total);
+    let mut place = pick(&mut rng, total);
     let mut profile = Profile::Dsl;
     for (kind, weight) in &scenario.lines {
         if place < *weight {
@@ -137,81 +137,81 @@ fn site_slot(scenario: &Scenario, seed: u64, site: u32) -> SiteSlot {
         }
         place -= weight;
     }
-    let joins_at = chance.between(Duration::from_secs(1), scenario.joins_over);
+    let joins_at = rng.between(Duration::from_secs(1), scenario.joins_over);
     let (dns, member) = (dns_slot(scenario, seed, site, joins_at), member_slot(scenario, seed, site, joins_at));
     SiteSlot { profile, joins_at, dns, member }
 }
 
 fn member_slot(scenario: &Scenario, seed: u64, site: u32, joins_at: Duration) -> MemberSlot {
     let Some(members) = scenario.members else { return MemberSlot::default() };
-    let mut chance = SimRng::of(seed, Purpose::Members, u64::from(site));
-    let is_hostile = chance.happens(members.hostile * 10);
-    let is_pending = chance.happens(members.pending * 10);
-    let minutes = chance.between(Duration::from_secs(60), Duration::from_secs(3_600));
+    let mut rng = SimRng::of(seed, Purpose::Members, u64::from(site));
+    let is_hostile = rng.happens(members.hostile * 10);
+    let is_pending = rng.happens(members.pending * 10);
+    let minutes = rng.between(Duration::from_secs(60), Duration::from_secs(3_600));
     let accepted_at = (is_pending && !is_hostile).then_some(joins_at + minutes);
     MemberSlot { is_hostile, is_pending, accepted_at }
 }
 
 fn dns_slot(scenario: &Scenario, seed: u64, site: u32, joins_at: Duration) -> DnsSlot {
     let Some(dns) = scenario.dns else { return DnsSlot::default() };
-    let mut chance = SimRng::of(seed, Purpose::Dns, u64::from(site));
-    let minutes = chance.between(Duration::from_secs(60), Duration::from_secs(1_800));
-    let way = chance.bits();
+    let mut rng = SimRng::of(seed, Purpose::Dns, u64::from(site));
+    let minutes = rng.between(Duration::from_secs(60), Duration::from_secs(1_800));
+    let way = rng.bits();
     DnsSlot {
-        central_at: chance.happens(dns.central * 10).then_some(joins_at + minutes),
-        has_own: chance.happens(dns.local * 10),
-        foreign: chance.happens(dns.foreign * 10).then_some(way),
+        central_at: rng.happens(dns.central * 10).then_some(joins_at + minutes),
+        has_own: rng.happens(dns.local * 10),
+        foreign: rng.happens(dns.foreign * 10).then_some(way),
     }
 }
 
-fn pick(chance: &mut SimRng, bound: u32) -> u32 {
-    u32::try_from(chance.below(u64::from(bound))).unwrap_or(0)
+fn pick(rng: &mut SimRng, bound: u32) -> u32 {
+    u32::try_from(rng.below(u64::from(bound))).unwrap_or(0)
 }
 
 /// Returns acts of one kind at random times.
 fn spread(
-    chance: &mut SimRng,
+    rng: &mut SimRng,
     kind: ActKind,
     expected: f64,
     site: Option<u64>,
     first: Duration,
     ends_at: Duration,
 ) -> Vec<Act> {
-    let count = chance.count(expected);
+    let count = rng.count(expected);
     let site = u32::try_from(site.unwrap_or(0)).unwrap_or(0);
     let act = |_| {
-        let (min, max) = kind.lasts();
-        let at = chance.between(first, ends_at);
+        let (min, max) = kind.duration_range();
+        let at = rng.between(first, ends_at);
         // Short durations are as frequent as long ones: half of them are at most a tenth of the maximum.
-        let longest = if chance.happens(500) { max / 10 } else { max };
-        let lasts = chance.between(min, longest.max(min));
-        Act { at, kind, site, lasts, draw: chance.bits() }
+        let longest = if rng.happens(500) { max / 10 } else { max };
+        let duration = rng.between(min, longest.max(min));
+        Act { at, kind, site, duration, draw: rng.bits() }
     };
     (0..count).map(act).collect()
 }
 
 /// Returns a ship's voyages: at sea for one to three weeks, then a few days in port.
-fn voyages(chance: &mut SimRng, site: u64, from: Duration, ends_at: Duration) -> Vec<Act> {
+fn voyages(rng: &mut SimRng, site: u64, from: Duration, ends_at: Duration) -> Vec<Act> {
     const DAY: Duration = Duration::from_secs(24 * 3600);
     let mut acts = Vec::new();
-    let mut at = from + chance.between(DAY / 4, 5 * DAY);
+    let mut at = from + rng.between(DAY / 4, 5 * DAY);
     while at < ends_at {
-        let lasts = chance.between(7 * DAY, 21 * DAY);
+        let duration = rng.between(7 * DAY, 21 * DAY);
         let site = u32::try_from(site).unwrap_or(0);
-        acts.push(Act { at, kind: ActKind::Offline, site, lasts, draw: chance.bits() });
-        at += lasts + chance.between(DAY, 5 * DAY);
+        acts.push(Act { at, kind: ActKind::Offline, site, duration, draw: rng.bits() });
+        at += duration + rng.between(DAY, 5 * DAY);
     }
     acts
 }
 
-fn appointed(chance: &mut SimRng, appointment: &Appointment, sites: u32) -> Vec<Act> {
-    let kind = appointment.kind;
-    let at = Duration::from_secs_f64(appointment.hours * 3600.0);
-    let (min, max) = kind.lasts();
-    let percent = appointment.percent.unwrap_or(100);
+fn scheduled_acts(rng: &mut SimRng, scheduled: &ScheduledAct, sites: u32) -> Vec<Act> {
+    let kind = scheduled.kind;
+    let at = Duration::from_secs_f64(scheduled.hours * 3600.0);
+    let (min, max) = kind.duration_range();
+    let percent = scheduled.percent.unwrap_or(100);
     let mut act = |site| {
-        let lasts = appointment.seconds.map_or_else(|| chance.between(min, max), Duration::from_secs_f64);
-        Act { at, kind, site, lasts, draw: chance.bits() }
+        let duration = scheduled.seconds.map_or_else(|| rng.between(min, max), Duration::from_secs_f64);
+        Act { at, kind, site, duration, draw: rng.bits() }
     };
     match kind {
         // A partition's share is stored per thousand in `site`.
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn fewer_sites_do_not_change_the_remaining_ones() {
-        let scenario = Scenario::find("smoke").expect("comes along");
+        let scenario = Scenario::find("smoke").expect("built in");
         let many = Plan::new(&scenario, 3, &Without::default());
         let few = Plan::new(&scenario.with(Some(5), None).expect("valid"), 3, &Without::default());
         let of_site = |plan: &Plan| -> Vec<Act> {
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn skipped_acts_do_not_change_the_remaining_ones() {
-        let scenario = Scenario::find("smoke").expect("comes along");
+        let scenario = Scenario::find("smoke").expect("built in");
         let all = Plan::new(&scenario, 3, &Without::default());
         let without = Without { acts: BTreeSet::from([0, 2]), ..Without::default() };
         let less = Plan::new(&scenario, 3, &without);

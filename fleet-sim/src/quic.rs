@@ -5,7 +5,7 @@
 //! jumps to the next due time when all tasks are idle. This mode covers what the model leaves out (handshakes, idle
 //! timeouts, certificates, migration, resets), and one seed gives the same bytes on the wire.
 //!
-//! `ServerSlow` has no effect here: time is tokio's, and computation takes none of it.
+//! `ServerSlow` has no effect here: the clock is tokio's, and computation takes no time on it.
 
 mod links;
 mod network;
@@ -52,5 +52,5 @@ pub(crate) fn run(scenario: &Scenario, seed: u64, plan: Plan, trace: Trace, obse
 /// Runs `work` on a single-threaded runtime without I/O, whose clock advances only when all tasks are idle.
 fn in_paused_time<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime without I/O needs nothing of the system").block_on(work)
+    runtime.expect("a runtime without I/O needs no system resources").block_on(work)
 }

@@ -10,10 +10,10 @@
 //! 2. label: all sites get one label by selector, through the operator's CLI, until all have converged;
 //! 3. storm: the server is killed and restarted; once more over bad links;
 //! 4. cut: half of the sites are unreachable for a while, and the spec changes meanwhile;
-//! 5. stop: every daemon is asked to exit.
+//! 5. stop: every daemon gets a SIGTERM.
 //!
-//! Invariants: this mode does not judge figures; a run fails only if something does not start, does not join, or does
-//! not come back within the limit of its step. Every process is killed when the run ends, even by a signal or a panic.
+//! Invariants: this mode sets no bounds; a run fails only if something does not start, does not join, or does
+//! not reconnect within the limit of its step. Every process is killed when the run ends, even by a signal or a panic.
 //! Secrets are passed through files that only the current user may read, pipes and the environment, never through
 //! arguments or logs. The links' randomness is seeded, but the kernel's delivery times are not, so two runs are similar
 //! and not identical.
@@ -47,7 +47,7 @@ pub const SITES_MAX: u32 = 2_000;
 
 /// How long a failed run waits to learn whether a signal was the cause: the terminal signals our children at the same
 /// time.
-const ASKED_WITHIN: Duration = Duration::from_millis(300);
+const SIGNAL_WAIT: Duration = Duration::from_millis(300);
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -70,19 +70,19 @@ pub struct RealOptions {
 /// # Errors
 /// Describes what did not start, join, come back or exit in time, or that a signal stopped the run.
 pub fn run(options: &RealOptions, say: &dyn Fn(&str)) -> anyhow::Result<RealOutcome> {
-    ensure!((1..=SITES_MAX).contains(&options.sites), "{} sites: it has to be 1 to {SITES_MAX}", options.sites);
+    ensure!((1..=SITES_MAX).contains(&options.sites), "{} sites: must be 1 to {SITES_MAX}", options.sites);
     let began = Instant::now();
     environment::raise_descriptors();
     process::kill_all_on_panic();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("failed to start the runtime")?;
     let environment = Environment::create(options.keep.as_deref())?;
-    let mut outcome = runtime.block_on(measure_until_asked(options, &environment, say))?;
+    let mut outcome = runtime.block_on(measure_until_signal(options, &environment, say))?;
     outcome.wall_seconds = began.elapsed().as_secs_f64();
     Ok(outcome)
 }
 
-async fn measure_until_asked(
+async fn measure_until_signal(
     options: &RealOptions,
     environment: &Environment,
     say: &dyn Fn(&str),
@@ -90,10 +90,10 @@ async fn measure_until_asked(
     let mut signals = Signals::listen()?;
     let measured = tokio::select! {
         biased;
-        () = signals.asked() => Err(interrupted()),
+        () = signals.received() => Err(interrupted()),
         measured = measure(options, environment, say) => measured,
     };
-    if measured.is_err() && tokio::time::timeout(ASKED_WITHIN, signals.asked()).await.is_ok() {
+    if measured.is_err() && tokio::time::timeout(SIGNAL_WAIT, signals.received()).await.is_ok() {
         return Err(interrupted());
     }
     measured
@@ -138,7 +138,7 @@ impl Signals {
         Ok(Self([listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, listen(SignalKind::hangup())?]))
     }
 
-    async fn asked(&mut self) {
+    async fn received(&mut self) {
         let [interrupt, terminate, hangup] = &mut self.0;
         tokio::select! {
             _ = interrupt.recv() => {}

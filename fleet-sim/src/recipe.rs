@@ -65,7 +65,7 @@ pub struct Recipe {
 pub enum RecipeError {
     /// A word is invalid.
     #[error(
-        "{place}: `{word}` is not understood; a run is written as `SCENARIO [seed=N] [sites=N] [days=N] [mode=model|quic] [without=KIND,…] [skip=N,…]`"
+        "{place}: invalid `{word}`; expected `SCENARIO [seed=N] [sites=N] [days=N] [mode=model|quic] [without=KIND,…] [skip=N,…]`"
     )]
     Word {
         /// The file and line.
@@ -204,16 +204,16 @@ mod tests {
         let line = "smoke seed=7 sites=12 days=0.5 mode=quic without=cut,clone skip=3,17-20";
         let recipe = Recipe::parse("here", line).expect("valid");
         assert_eq!(recipe.to_string(), line);
-        assert_eq!(Recipe::parse("here", "smoke # as it is").expect("valid").to_string(), "smoke");
+        assert_eq!(Recipe::parse("here", "smoke # a comment").expect("valid").to_string(), "smoke");
     }
 
     #[test]
     fn an_invalid_recipe_is_rejected_with_its_location() {
         let check = |line: &str, expected: &str| {
-            let error = Recipe::parse_list("seeds.txt", &format!("# of old\n\n{line}\n")).expect_err(line);
+            let error = Recipe::parse_list("seeds.txt", &format!("# a comment\n\n{line}\n")).expect_err(line);
             let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-            let said = format!("{error}: {source}");
-            assert!(said.contains("seeds.txt:3") && said.contains(expected), "{said}");
+            let message = format!("{error}: {source}");
+            assert!(message.contains("seeds.txt:3") && message.contains(expected), "{message}");
         };
         check("smoke seed=x", "`seed=x`");
         check("smoke 7", "`7`");

@@ -36,7 +36,7 @@ pub fn run(recipe: &Recipe, observer: &mut dyn Observer) -> Result<Outcome, Scen
     let mut execution = run_once(&scenario, seed, recipe, &[], observer);
     if let Some(violation) = execution.outcome.violations.first_mut() {
         let again = run_once(&scenario, seed, recipe, &execution.nodes, observer);
-        violation.inputs = again.words;
+        violation.inputs = again.log_lines;
         violation.replay = format!("linecamp-sim replay '{}'", exact(recipe, &scenario, seed));
     }
     execution.outcome.wall_seconds = began.elapsed().as_secs_f64();
@@ -52,11 +52,11 @@ fn run_once(
     scenario: &Scenario,
     seed: u64,
     recipe: &Recipe,
-    asked: &[NodeId],
+    selected: &[NodeId],
     observer: &mut dyn Observer,
 ) -> Execution {
     let plan = Plan::new(scenario, seed, &recipe.without);
-    let trace = Trace::of(asked);
+    let trace = Trace::of(selected);
     match recipe.mode {
         Mode::Model => {
             let mut world = World::new(scenario.clone(), seed, plan, Net::new(seed), trace);

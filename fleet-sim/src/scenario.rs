@@ -40,7 +40,7 @@ pub const BUILT_IN: [(&str, &str); 11] = [
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
     /// No such scenario exists.
-    #[error("there is no scenario `{name}`, and no such file; there are: {}", names())]
+    #[error("no scenario `{name}`; use a path of a file, or a built-in scenario: {}", names())]
     Unknown {
         /// The name.
         name: String,
@@ -54,7 +54,7 @@ pub enum ScenarioError {
         source: std::io::Error,
     },
     /// The file is not valid TOML, or has an unknown key.
-    #[error("{file} is no scenario")]
+    #[error("{file} is not a valid scenario")]
     Syntax {
         /// The file.
         file: String,
@@ -92,7 +92,7 @@ pub struct Scenario {
     pub days: f64,
     /// The default seed.
     pub seed: u64,
-    /// Time limit for everything reachable to agree after the faults.
+    /// Time limit for all reachable sites to converge after the faults.
     pub settle: Duration,
     /// Period over which the sites join.
     pub joins_over: Duration,
@@ -103,7 +103,7 @@ pub struct Scenario {
     /// Rate of each kind of act.
     pub rates: BTreeMap<ActKind, f64>,
     /// Scheduled acts.
-    pub at: Vec<Appointment>,
+    pub at: Vec<ScheduledAct>,
     /// Which sites have DNS providers; none if not given.
     pub dns: Option<Dns>,
     /// Which sites are hostile or pending; none if not given.
@@ -115,7 +115,7 @@ pub struct Scenario {
 /// An act scheduled at a fixed time.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Appointment {
+pub struct ScheduledAct {
     /// When, in hours from the start.
     pub hours: f64,
     /// The kind of act.
@@ -135,7 +135,7 @@ pub struct Dns {
     pub central: u32,
     /// Percentage of sites with their own provider.
     pub local: u32,
-    /// Percentage of sites whose name is already used by someone else.
+    /// Percentage of sites whose DNS name is already used by another owner.
     pub foreign: u32,
 }
 
@@ -198,7 +198,7 @@ struct ScenarioFile {
     #[serde(default)]
     hostile: BTreeMap<ActKind, f64>,
     #[serde(default)]
-    at: Vec<Appointment>,
+    at: Vec<ScheduledAct>,
     dns: Option<Dns>,
     members: Option<Members>,
     #[serde(default)]
@@ -251,14 +251,14 @@ impl Scenario {
     pub fn parse(file: &str, text: &str) -> Result<Self, ScenarioError> {
         let written: ScenarioFile = toml::from_str(text)
             .map_err(|source| ScenarioError::Syntax { file: file.to_owned(), source: source.into() })?;
-        let door = Door { file };
-        door.number("sites", f64::from(written.sites), 1.0, f64::from(SITES_MAX))?;
-        door.number("days", written.days, 0.001, DAYS_MAX)?;
-        door.number("settle_minutes", written.settle_minutes, 1.0, 10_000.0)?;
-        door.number("joins_over_minutes", written.joins_over_minutes, 0.0, 10_000.0)?;
-        door.number("certificate_days", written.certificate_days, 0.01, 3_650.0)?;
+        let validator = Validator { file };
+        validator.number("sites", f64::from(written.sites), 1.0, f64::from(SITES_MAX))?;
+        validator.number("days", written.days, 0.001, DAYS_MAX)?;
+        validator.number("settle_minutes", written.settle_minutes, 1.0, 10_000.0)?;
+        validator.number("joins_over_minutes", written.joins_over_minutes, 0.0, 10_000.0)?;
+        validator.number("certificate_days", written.certificate_days, 0.01, 3_650.0)?;
         let weight: u32 = written.lines.values().copied().map(|weight| weight.min(1_000_000)).sum();
-        door.number("lines (their sum)", f64::from(weight), 1.0, 1e6)?;
+        validator.number("lines (their sum)", f64::from(weight), 1.0, 1e6)?;
         let (mut rates, has_dns, has_members) = (BTreeMap::new(), written.dns.is_some(), written.members.is_some());
         let tables = [
             ("faults", Table::Faults, written.faults),
@@ -271,33 +271,40 @@ impl Scenario {
         for (name, table, written) in tables {
             for (kind, rate) in written {
                 let key = format!("{name}.{kind}");
-                door.check(kind.table() == table, &key, &kind, || format!("in the table [{}]", kind.table().as_str()))?;
-                door.number(&key, rate, 0.0, 10_000.0)?;
-                let has_its_place = has_dns || !kind.is_of_dns();
-                door.check(has_its_place, &key, &rate, || "left out where there is no table [dns]".to_owned())?;
-                let has_its_place = has_members || !kind.is_of_members();
-                door.check(has_its_place, &key, &rate, || "left out where there is no table [members]".to_owned())?;
+                validator.check(kind.table() == table, &key, &kind, || {
+                    format!("in the table [{}]", kind.table().as_str())
+                })?;
+                validator.number(&key, rate, 0.0, 10_000.0)?;
+                let is_allowed = has_dns || !kind.is_of_dns();
+                validator.check(is_allowed, &key, &rate, || "left out without a table [dns]".to_owned())?;
+                let is_allowed = has_members || !kind.is_of_members();
+                validator.check(is_allowed, &key, &rate, || "left out without a table [members]".to_owned())?;
                 rates.insert(kind, rate);
             }
         }
         for at in &written.at {
-            door.number("at.hours", at.hours, 0.0, written.days * 24.0)?;
-            door.number("at.seconds", at.seconds.unwrap_or(1.0), 0.0, DAYS_MAX * 86_400.0)?;
-            door.number("at.percent", f64::from(at.percent.unwrap_or(1)), 1.0, 100.0)?;
+            validator.number("at.hours", at.hours, 0.0, written.days * 24.0)?;
+            validator.number("at.seconds", at.seconds.unwrap_or(1.0), 0.0, DAYS_MAX * 86_400.0)?;
+            validator.number("at.percent", f64::from(at.percent.unwrap_or(1)), 1.0, 100.0)?;
         }
         if let Some(dns) = &written.dns {
             for (key, share) in [("central", dns.central), ("local", dns.local), ("foreign", dns.foreign)] {
-                door.number(&format!("dns.{key}"), f64::from(share), 0.0, 100.0)?;
+                validator.number(&format!("dns.{key}"), f64::from(share), 0.0, 100.0)?;
             }
         }
         if let Some(members) = &written.members {
             for (key, share) in [("hostile", members.hostile), ("pending", members.pending)] {
-                door.number(&format!("members.{key}"), f64::from(share), 0.0, 100.0)?;
+                validator.number(&format!("members.{key}"), f64::from(share), 0.0, 100.0)?;
             }
         }
         let expect = written.expect;
-        door.number("expect.back_99_seconds", expect.back_99_seconds.unwrap_or(1.0), 0.001, 1e6)?;
-        door.number("expect.second_peak_percent", f64::from(expect.second_peak_percent.unwrap_or(1)), 1.0, 10_000.0)?;
+        validator.number("expect.back_99_seconds", expect.back_99_seconds.unwrap_or(1.0), 0.001, 1e6)?;
+        validator.number(
+            "expect.second_peak_percent",
+            f64::from(expect.second_peak_percent.unwrap_or(1)),
+            1.0,
+            10_000.0,
+        )?;
         let stem = file.rsplit('/').next().unwrap_or(file).trim_end_matches(".toml");
         Self {
             name: stem.to_owned(),
@@ -315,14 +322,14 @@ impl Scenario {
             members: written.members,
             expect,
         }
-        .bounded(door)
+        .bounded(validator)
     }
 
     /// Rejects a run with more acts than fit in memory.
-    fn bounded(self, door: Door<'_>) -> Result<Self, ScenarioError> {
+    fn bounded(self, validator: Validator<'_>) -> Result<Self, ScenarioError> {
         let times = |kind: &ActKind| if kind.table().is_per_site() { f64::from(self.sites) } else { 1.0 };
         let acts: f64 = self.rates.iter().map(|(kind, rate)| rate * times(kind) * self.days).sum();
-        door.number("all rates times sites and days", acts.round(), 0.0, ACTS_MAX)?;
+        validator.number("all rates times sites and days", acts.round(), 0.0, ACTS_MAX)?;
         Ok(self)
     }
 
@@ -331,17 +338,17 @@ impl Scenario {
     /// # Errors
     /// [`ScenarioError::Range`] names the option.
     pub fn with(mut self, sites: Option<u32>, days: Option<f64>) -> Result<Self, ScenarioError> {
-        let door = Door { file: "the command line" };
+        let validator = Validator { file: "the command line" };
         if let Some(sites) = sites {
-            door.number("--sites", f64::from(sites), 1.0, f64::from(SITES_MAX))?;
+            validator.number("--sites", f64::from(sites), 1.0, f64::from(SITES_MAX))?;
             self.sites = sites;
         }
         if let Some(days) = days {
-            door.number("--days", days, 0.001, DAYS_MAX)?;
+            validator.number("--days", days, 0.001, DAYS_MAX)?;
             self.at.retain(|at| at.hours <= days * 24.0);
             self.days = days;
         }
-        self.bounded(door)
+        self.bounded(validator)
     }
 
     /// Returns the period of faults and operator actions.
@@ -351,23 +358,23 @@ impl Scenario {
 }
 
 /// Validates the values of a file.
-struct Door<'a> {
+struct Validator<'a> {
     file: &'a str,
 }
 
-impl Door<'_> {
+impl Validator<'_> {
     fn number(&self, key: &str, found: f64, min: f64, max: f64) -> Result<(), ScenarioError> {
         self.check((min..=max).contains(&found), key, &found, || format!("{min} to {max}"))
     }
 
     fn check(
         &self,
-        is_well: bool,
+        is_valid: bool,
         key: &str,
         found: &dyn std::fmt::Display,
         range: impl FnOnce() -> String,
     ) -> Result<(), ScenarioError> {
-        if is_well {
+        if is_valid {
             return Ok(());
         }
         let (file, key) = (self.file.to_owned(), key.to_owned());
@@ -393,8 +400,8 @@ mod tests {
         let check = |text: &str, expected: &str| {
             let error = Scenario::parse("x.toml", &format!("about = \"x\"\n{text}")).expect_err(text);
             let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-            let said = format!("{error}: {source}");
-            assert!(said.contains(expected) && said.contains("x.toml"), "{said}");
+            let message = format!("{error}: {source}");
+            assert!(message.contains(expected) && message.contains("x.toml"), "{message}");
         };
         check("sites = 0\ndays = 1", "`sites` is 0, and must be 1 to 20000");
         check("sites = 1\ndays = 2000", "`days` is 2000, and must be 0.001 to 1000");
@@ -403,7 +410,7 @@ mod tests {
         check("sites = 1\ndays = 1\n[faults]\ncut = -1", "`faults.cut` is -1, and must be 0 to 10000");
         check("sites = 1\ndays = 1\n[faults]\nserver-kill = 1", "must be in the table [server]");
         check("sites = 1\ndays = 1\n[local]\naddress = 1", "`local.address` is 1, and must be left out");
-        check("sites = 1\ndays = 1\n[hostile]\nmute = 1", "must be left out where there is no table [members]");
+        check("sites = 1\ndays = 1\n[hostile]\nmute = 1", "must be left out without a table [members]");
         check("sites = 1\ndays = 1\n[members]\nhostile = 101\npending = 0", "`members.hostile` is 101, and must be 0");
         check("sites = 1\ndays = 1\n[lines]\ndsl = 0", "`lines (their sum)` is 0");
         check("sites = 1\ndays = 1\n[[at]]\nhours = 25\ndo = \"cut\"", "`at.hours` is 25, and must be 0 to 24");

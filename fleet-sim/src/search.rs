@@ -14,7 +14,7 @@ const FOUND_MAX: usize = 100;
 
 /// The progress of a search.
 #[derive(Clone, Debug, Default)]
-pub struct Searched {
+pub struct SearchProgress {
     /// Completed runs.
     pub runs: u64,
     /// Simulated days, summed over all sites.
@@ -26,7 +26,7 @@ pub struct Searched {
 }
 
 /// Runs `recipes` in turn with new seeds from `first_seed` on, until `time` is up or `stop` is set; runs in progress
-/// complete, or are stopped by `stop`. `say` is called after each run.
+/// complete, or are stopped by `stop`. `say` is called after each completed run.
 ///
 /// # Errors
 /// [`ScenarioError`] if a recipe is invalid.
@@ -35,8 +35,8 @@ pub fn search(
     first_seed: u64,
     time: Duration,
     stop: &AtomicBool,
-    say: &mut dyn FnMut(&Searched, &Recipe, &Outcome),
-) -> Result<Searched, ScenarioError> {
+    say: &mut dyn FnMut(&SearchProgress, &Recipe, &Outcome),
+) -> Result<SearchProgress, ScenarioError> {
     for recipe in recipes {
         recipe.resolve()?;
     }
@@ -44,7 +44,7 @@ pub fn search(
     let next = AtomicU64::new(0);
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let (sender, outcomes) = mpsc::sync_channel(workers);
-    let mut searched = Searched::default();
+    let mut searched = SearchProgress::default();
     std::thread::scope(|scope| {
         for _ in 0..workers {
             let (sender, next) = (sender.clone(), &next);

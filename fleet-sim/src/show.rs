@@ -23,18 +23,18 @@ const WIDTH: usize = 78;
 #[derive(Debug)]
 pub(crate) struct Terminal<'a> {
     stop: &'a AtomicBool,
-    is_there: bool,
+    is_terminal: bool,
     drawn_at: Option<Instant>,
 }
 
 impl<'a> Terminal<'a> {
     pub(crate) fn new(stop: &'a AtomicBool) -> Self {
-        Self { stop, is_there: std::io::stderr().is_terminal(), drawn_at: None }
+        Self { stop, is_terminal: std::io::stderr().is_terminal(), drawn_at: None }
     }
 
     /// Prints what is starting, if there is no progress line.
     pub(crate) fn begin(&self, recipe: &Recipe) {
-        if !self.is_there {
+        if !self.is_terminal {
             say(&format!("running {recipe}"));
         }
     }
@@ -50,7 +50,7 @@ impl<'a> Terminal<'a> {
 
 impl Observer for Terminal<'_> {
     fn on_progress(&mut self, progress: &RunProgress) {
-        if !self.is_there || self.drawn_at.is_some_and(|at| at.elapsed() < DRAW_EACH) {
+        if !self.is_terminal || self.drawn_at.is_some_and(|at| at.elapsed() < DRAW_EACH) {
             return;
         }
         self.drawn_at = Some(Instant::now());
@@ -121,5 +121,5 @@ pub(crate) fn write_reports(outcomes: &[Outcome], reports: &Reports) -> anyhow::
 }
 
 fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {
-    serde_json::to_string_pretty(value).expect("an outcome has no map with odd keys")
+    serde_json::to_string_pretty(value).expect("an outcome is serializable")
 }

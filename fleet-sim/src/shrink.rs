@@ -46,7 +46,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// Keeps `candidate` if it fails in the same way. Returns whether it does.
-    fn keeps(&mut self, candidate: Recipe) -> Result<bool, ScenarioError> {
+    fn still_fails(&mut self, candidate: Recipe) -> Result<bool, ScenarioError> {
         if self.runs_left == 0 || self.observer.should_stop() {
             return Ok(false);
         }
@@ -68,7 +68,7 @@ impl Search<'_> {
             let mut has_shrunk = false;
             for count in smaller {
                 let candidate = Recipe { sites: Some(count), ..self.best.0.clone() };
-                if self.keeps(candidate)? {
+                if self.still_fails(candidate)? {
                     has_shrunk = true;
                     break;
                 }
@@ -84,7 +84,7 @@ impl Search<'_> {
         let mut days = scenario.days;
         for _ in 0..8 {
             let shorter = (days * 500.0).floor() / 1000.0;
-            if shorter < 0.001 || !self.keeps(Recipe { days: Some(shorter), ..self.best.0.clone() })? {
+            if shorter < 0.001 || !self.still_fails(Recipe { days: Some(shorter), ..self.best.0.clone() })? {
                 return Ok(());
             }
             days = shorter;
@@ -99,7 +99,7 @@ impl Search<'_> {
         for kind in kinds {
             let mut candidate = self.best.0.clone();
             candidate.without.kinds.insert(kind);
-            self.keeps(candidate)?;
+            self.still_fails(candidate)?;
         }
         Ok(())
     }
@@ -118,7 +118,7 @@ impl Search<'_> {
                 }
                 let mut candidate = self.best.0.clone();
                 candidate.without.acts.extend(of_chunk);
-                self.keeps(candidate)?;
+                self.still_fails(candidate)?;
             }
             chunk = if chunk == 1 { 0 } else { chunk.div_ceil(2) };
         }

@@ -1,7 +1,7 @@
 //! All randomness of a run comes from its seed, in independent streams.
 //!
 //! Each site has its own streams, derived from the seed and the site's number. What happens to one site does not shift
-//! the draws of another, so a run with fewer sites is the same run with less in it.
+//! the draws of another, so a run with fewer sites repeats the run of those sites.
 
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ impl SimRng {
     }
 
     /// Returns a generator for a state machine.
-    pub(crate) fn rng(&mut self) -> Rng {
+    pub(crate) fn core_rng(&mut self) -> Rng {
         Rng::new(self.bits())
     }
 }
@@ -92,9 +92,9 @@ mod tests {
 
     #[test]
     fn the_mean_of_counts_is_the_expected_value() {
-        let mut chance = SimRng::of(1, Purpose::Plan, 0);
-        let sum: u64 = (0..10_000).map(|_| chance.count(1.25)).sum();
+        let mut rng = SimRng::of(1, Purpose::Plan, 0);
+        let sum: u64 = (0..10_000).map(|_| rng.count(1.25)).sum();
         assert!((12_000..13_000).contains(&sum), "{sum}");
-        assert_eq!(chance.count(0.0), 0);
+        assert_eq!(rng.count(0.0), 0);
     }
 }

@@ -13,8 +13,8 @@ use crate::run::{NoObserver, run};
 
 /// Runs a recipe without an observer.
 fn run_alone(line: &str) -> Outcome {
-    let recipe = Recipe::parse("a test", line).expect("a test's recipe is one");
-    run(&recipe, &mut NoObserver(&AtomicBool::new(false))).expect("a recipe that was parsed makes sense")
+    let recipe = Recipe::parse("a test", line).expect("valid");
+    run(&recipe, &mut NoObserver(&AtomicBool::new(false))).expect("a parsed recipe is valid")
 }
 
 /// Runs a recipe that must pass.

@@ -49,14 +49,14 @@ impl Digest {
 pub(crate) struct Trace {
     digest: Digest,
     /// Selected sites with their log. Lines of the server go to all of them.
-    asked: BTreeMap<NodeId, VecDeque<String>>,
+    selected: BTreeMap<NodeId, VecDeque<String>>,
 }
 
 impl Trace {
     /// Creates a trace that logs these sites as text.
     pub(crate) fn of(nodes: &[NodeId]) -> Self {
-        let asked = nodes.iter().map(|node| (*node, VecDeque::new())).collect();
-        Self { digest: Digest::default(), asked }
+        let selected = nodes.iter().map(|node| (*node, VecDeque::new())).collect();
+        Self { digest: Digest::default(), selected }
     }
 
     /// Adds an event of a site, or of the server, to the digest.
@@ -75,12 +75,12 @@ impl Trace {
     }
 
     /// Logs a line about a site if it is selected. Without a site, it is about the server.
-    pub(crate) fn say(&mut self, at: Duration, node: Option<NodeId>, words: impl FnOnce() -> String) {
-        if self.asked.is_empty() || node.is_some_and(|node| !self.asked.contains_key(&node)) {
+    pub(crate) fn log(&mut self, at: Duration, node: Option<NodeId>, text: impl FnOnce() -> String) {
+        if self.selected.is_empty() || node.is_some_and(|node| !self.selected.contains_key(&node)) {
             return;
         }
-        let line = format!("{} {}", moment(at), words());
-        let all = self.asked.iter_mut().filter(|(asked, _)| node.is_none_or(|node| node == **asked));
+        let line = format!("{} {}", moment(at), text());
+        let all = self.selected.iter_mut().filter(|(selected, _)| node.is_none_or(|node| node == **selected));
         for (_, lines) in all {
             if lines.len() == LINES_MAX {
                 lines.pop_front();
@@ -90,8 +90,8 @@ impl Trace {
     }
 
     /// Returns the logged lines by site, oldest first.
-    pub(crate) fn words(&self) -> impl Iterator<Item = (NodeId, &VecDeque<String>)> {
-        self.asked.iter().map(|(node, lines)| (*node, lines))
+    pub(crate) fn logs(&self) -> impl Iterator<Item = (NodeId, &VecDeque<String>)> {
+        self.selected.iter().map(|(node, lines)| (*node, lines))
     }
 
     /// Returns the digest of all events.

@@ -1,6 +1,6 @@
 //! Transport: connects the machines.
 //!
-//! The world tells it to dial, send and close, reports power and line outages to it, and polls it for arrivals. There
+//! The world requests dials, messages and closes, sets power and line outages, and polls for arrivals. There
 //! are two implementations: [`Net`](crate::net::Net) models links and is fast; the one of QUIC mode carries every byte
 //! through the production transport.
 
@@ -35,7 +35,7 @@ pub(crate) struct Traffic {
 
 /// Connects the machines.
 pub(crate) trait Transport {
-    /// Connects a machine with a key of its own to a line and returns the key's fingerprint.
+    /// Connects a machine with its own key to a line and returns the key's fingerprint.
     fn add_node(&mut self, node: NodeId, profile: Profile, clock: Clock) -> KeyFingerprint;
     /// Connects a machine that has a copy of another machine's key and certificate, with the same line profile.
     fn copy_node(&mut self, node: NodeId, original: NodeId, clock: Clock);

@@ -1,8 +1,8 @@
-//! World: the production machines, the links and disks between and under them, and the acts on them.
+//! The world: the production machines, their links and disks, and the acts on them.
 //!
 //! One event is processed at a time: an arrival or a due timer. It becomes one input of one machine, whose outputs are
-//! performed before the next event. Checkers watch every input and output. A run has three parts: faults and operator
-//! actions; then all faults are over and everything has to agree in time; then, for an hour, nothing may be written.
+//! performed before the next event. Checkers watch every input and output. A run has three phases: faults and operator
+//! actions; then, without faults, all sites have to converge in time; then, for an hour, nothing may be written.
 
 mod acts;
 mod final_phase;
@@ -47,7 +47,7 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// The environment in which sites wait for an operator's approval.
 const APPROVAL: &str = "approval";
 
-/// How long nothing may be written once everything agrees.
+/// How long nothing may be written once all sites have converged.
 const QUIET: Duration = Duration::from_secs(3600);
 
 /// A scheduled event.
@@ -55,7 +55,7 @@ const QUIET: Duration = Duration::from_secs(3600);
 enum SimEvent {
     /// The act with this index.
     Act(usize),
-    /// A fault or other act ends.
+    /// A fault or another act ends.
     FaultEnd(FaultEnd),
     /// A machine's deadline may be due.
     NodeWake(NodeId),
@@ -64,9 +64,9 @@ enum SimEvent {
     NodeDisk(NodeId, u32),
     ServerDisk(u32),
     /// A site's provider call completes.
-    Called(NodeId, u32, CallId),
+    CallDone(NodeId, u32, CallId),
     /// A certificate is on the disk.
-    Saved(NodeId, u32, Box<IdentityGrant>),
+    IdentitySaved(NodeId, u32, Box<IdentityGrant>),
     /// A rejected site gets a new token.
     NewToken(NodeId),
     /// An operator accepts a pending site, or retries because it has not joined yet.
@@ -74,44 +74,44 @@ enum SimEvent {
     /// A hostile member's next turn, unless it was rescheduled since.
     Hostile(NodeId, u32),
     /// All faults end.
-    AllWell,
-    /// Time to check whether everything agrees.
-    Look,
-    /// The end of the quiet part.
-    QuietOver,
+    FaultsEnd,
+    /// Time to check whether all sites have converged.
+    CheckConvergence,
+    /// The end of the quiet phase.
+    QuietEnd,
     Sample,
 }
 
-/// What ends.
+/// The fault or act that ends.
 #[derive(Clone, Copy, Debug)]
 enum FaultEnd {
     Cut { node: NodeId, up: bool, down: bool },
     Off(NodeId, u32),
-    DiskTrouble(NodeId),
+    NodeDiskFault(NodeId),
     Image(NodeId),
     Clock(NodeId),
-    Copy(NodeId),
+    Clone(NodeId),
     ServerOff(u32),
     ServerStopping { boot: u32, off_for: Duration },
-    ServerDiskTrouble,
+    ServerDiskFull,
     ServerSlow,
     ServerClock,
-    DnsTrouble(u64),
+    DnsFault(u64),
     DnsStale,
-    NoProvider,
+    ProviderRemoved,
 }
 
-/// The part of a run.
+/// The phase of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RunPhase {
     /// Faults and operator actions.
     Faults,
-    /// No faults; everything has to agree by this time.
+    /// No faults; all sites have to converge by this time.
     Settling { until: Duration },
-    /// Everything agreed; nothing may be written.
+    /// All sites have converged; nothing may be written.
     Quiet,
     /// The run is over.
-    FaultEnd,
+    Done,
 }
 
 /// The server's address.
@@ -124,8 +124,8 @@ enum End {
     Forgotten,
     /// It was rejected, and waits for an operator.
     Refused(Refusal),
-    /// It was a clone or a hostile member, and was removed.
-    TakenAway,
+    /// It was a clone or a hostile member, and was stopped for good.
+    Retired,
 }
 
 /// The simulated world.
@@ -139,14 +139,14 @@ pub(crate) struct World<C> {
     plan: Plan,
     elapsed: Duration,
     step: u64,
-    part: RunPhase,
+    phase: RunPhase,
     queue: Queue<SimEvent>,
     nodes: Vec<Node>,
     server: Server,
     watch: Watch,
     dns: Option<Dns>,
     found: Option<Finding>,
-    /// Sites that got a certificate in the quiet part.
+    /// Sites that got a certificate in the quiet phase.
     renewed: BTreeSet<NodeId>,
 }
 
@@ -163,7 +163,7 @@ impl<C: Transport> World<C> {
             seed,
             elapsed: Duration::ZERO,
             step: 0,
-            part: RunPhase::Faults,
+            phase: RunPhase::Faults,
             queue: Queue::default(),
             nodes: Vec::new(),
             watch: Watch::default(),
@@ -179,7 +179,7 @@ impl<C: Transport> World<C> {
     fn populate(&mut self) {
         if self.scenario.dns.is_some() {
             let dns = Dns::new(self.seed, &self.plan.site_slots);
-            self.watch.zone_begins(dns.zone());
+            self.watch.set_zone(dns.zone());
             self.dns = Some(dns);
         }
         self.start_server();
@@ -189,7 +189,7 @@ impl<C: Transport> World<C> {
             let key = self.transport.add_node(number, site_slot.profile, clock);
             let token = self.token_of(number);
             self.nodes.push(Node::new(number, self.seed, site_slot.profile, key, token));
-            self.settle_in_dns(number);
+            self.set_up_dns(number);
             self.watch.add_machine(number, key);
             if site_slot.member.is_hostile {
                 self.make_hostile(number);
@@ -198,7 +198,7 @@ impl<C: Transport> World<C> {
             self.queue.push(site_slot.joins_at, SimEvent::FaultEnd(FaultEnd::Off(number, 0)));
         }
         self.expect_act(0);
-        self.queue.push(self.plan.ends_at, SimEvent::AllWell);
+        self.queue.push(self.plan.ends_at, SimEvent::FaultsEnd);
         self.queue.push(Duration::ZERO, SimEvent::Sample);
     }
 
@@ -218,8 +218,8 @@ impl<C: Transport> World<C> {
 
     /// Returns the token with this number.
     fn token(&self, number: u64) -> JoinToken {
-        let mut chance = SimRng::of(self.seed, Purpose::Server, 1_000 + number);
-        let (id, secret) = (TokenId::from_bytes(chance.bytes()), JoinSecret::from_bytes(chance.bytes()));
+        let mut rng = SimRng::of(self.seed, Purpose::Server, 1_000 + number);
+        let (id, secret) = (TokenId::from_bytes(rng.bytes()), JoinSecret::from_bytes(rng.bytes()));
         JoinToken { id, secret, pin: self.transport.pin() }
     }
 
@@ -228,7 +228,7 @@ impl<C: Transport> World<C> {
         self.elapsed.as_secs_f64() / self.total().as_secs_f64().max(1.0)
     }
 
-    /// Returns the approximate duration of the run: it is slightly longer if agreement is reached at the last moment.
+    /// Returns the approximate duration of the run: it is slightly longer if the last site converges late.
     pub(crate) fn total(&self) -> Duration {
         self.plan.ends_at + self.scenario.settle + QUIET
     }
@@ -260,7 +260,7 @@ impl<C: Transport> World<C> {
 
     /// Returns whether the run is over, because it completed or a violation was found.
     pub(crate) fn is_over(&self) -> bool {
-        self.part == RunPhase::FaultEnd || self.found.is_some()
+        self.phase == RunPhase::Done || self.found.is_some()
     }
 
     /// Returns the time of the next event.
@@ -277,9 +277,9 @@ impl<C: Transport> World<C> {
         if let Some(arrival) = self.transport.poll(now) {
             self.step += 1;
             self.arrive(arrival);
-        } else if let Some(happening) = self.queue.pop(now) {
+        } else if let Some(event) = self.queue.pop(now) {
             self.step += 1;
-            self.happen(happening);
+            self.process(event);
         } else {
             return false;
         }
@@ -289,8 +289,8 @@ impl<C: Transport> World<C> {
         true
     }
 
-    fn after(&mut self, delay: Duration, happening: SimEvent) {
-        self.queue.push(self.elapsed + delay, happening);
+    fn after(&mut self, delay: Duration, event: SimEvent) {
+        self.queue.push(self.elapsed + delay, event);
     }
 
     fn arrive(&mut self, arrival: Arrival) {
@@ -300,8 +300,8 @@ impl<C: Transport> World<C> {
         }
     }
 
-    fn happen(&mut self, happening: SimEvent) {
-        match happening {
+    fn process(&mut self, event: SimEvent) {
+        match event {
             SimEvent::Act(number) => {
                 self.expect_act(number + 1);
                 self.act(self.plan.acts[number]);
@@ -311,22 +311,22 @@ impl<C: Transport> World<C> {
             SimEvent::ServerWake => self.wake_server(),
             SimEvent::NodeDisk(node, boot) => self.node_disk_wrote(node, boot),
             SimEvent::ServerDisk(boot) => self.server_disk_wrote(boot),
-            SimEvent::Called(node, boot, call) => self.called(node, boot, call),
-            SimEvent::Saved(node, boot, grant) => self.identity_saved(node, boot, &grant),
+            SimEvent::CallDone(node, boot, call) => self.call_done(node, boot, call),
+            SimEvent::IdentitySaved(node, boot, grant) => self.identity_saved(node, boot, &grant),
             SimEvent::NewToken(node) => self.give_new_token(node),
             SimEvent::Accept(node) => self.accept(node),
             SimEvent::Hostile(node, turn) => self.hostile_turn(node, turn),
-            SimEvent::AllWell => self.end_all_faults(),
-            SimEvent::Look => self.look(),
-            SimEvent::QuietOver => self.finish(),
+            SimEvent::FaultsEnd => self.end_all_faults(),
+            SimEvent::CheckConvergence => self.check_convergence(),
+            SimEvent::QuietEnd => self.finish(),
             SimEvent::Sample => self.sample(),
         }
     }
 
     /// Records an event of a site, or of the server, in the trace.
-    fn note(&mut self, node: Option<NodeId>, tag: &'static str, numbers: &[u64], words: impl FnOnce() -> String) {
+    fn note(&mut self, node: Option<NodeId>, tag: &'static str, numbers: &[u64], text: impl FnOnce() -> String) {
         self.trace.note(self.elapsed, node, tag, numbers);
-        self.trace.say(self.elapsed, node, || format!("{tag}: {}", words()));
+        self.trace.log(self.elapsed, node, || format!("{tag}: {}", text()));
     }
 }
 

@@ -32,13 +32,17 @@ impl Watch {
         };
         if let Some(before) = before.filter(|before| document.generation < before.generation) {
             let (after, before) = (document.generation, before.generation);
-            self.find("generations-rise", [node], format!("the site put {key:?} {after} over {before}"));
+            self.find(
+                "generations-rise",
+                [node],
+                format!("the site wrote {key:?} generation {after} over generation {before}"),
+            );
         }
         let Some(site) = site else { return };
         let written = self.sites.get(&site).and_then(|site| site.written.get(key)?.get(&document.generation));
         if written.is_some_and(|written| *written != digest(site, *key, document)) {
             let generation = document.generation;
-            let what = format!("the site took {key:?} {generation}, and it is not what the server wrote under it");
+            let what = format!("the site wrote {key:?} generation {generation} with other contents than the server");
             self.find("generations-rise", [node], what);
         }
     }
@@ -70,7 +74,7 @@ impl Watch {
         for (label, held) in labels.iter() {
             if !self.may_be_assigned(site, level, label, &held.value) {
                 let value = &held.value;
-                let what = format!("{key:?} is assigned {label}={value}, which no operator has set");
+                let what = format!("{key:?} has the assigned label {label}={value}, which no operator has set");
                 return self.find("label-owners", self.node_of(site), what);
             }
         }
@@ -87,7 +91,7 @@ impl Watch {
         let is_foreign = |(label, value)| !machine.set_locally.contains(&(level, label, value));
         let mut all = labels.iter().map(|(label, held)| (label.clone(), held.value.clone()));
         if let Some((label, value)) = all.find(|label| is_foreign(label.clone())) {
-            let what = format!("{key:?} has {label}={value} as set on the spot, which nobody there has set");
+            let what = format!("{key:?} has the local label {label}={value}, which was never set locally");
             self.find("label-owners", self.node_of(site), what);
         }
     }
@@ -108,7 +112,10 @@ impl Watch {
             });
             let is_own = own.contains(&Some(*key)) || matches!(key, DocumentKey::Provider(_));
             if !is_own || !is_kept {
-                let what = format!("the site is sent {key:?} {}, the disk has {held:?}", document.generation);
+                let what = format!(
+                    "the server sent {key:?} generation {} to the site, its disk has {held:?}",
+                    document.generation
+                );
                 return self.find("own-data", self.node_of(site), what);
             }
         }

@@ -82,14 +82,14 @@ pub(crate) struct Acknowledged {
 
 impl Watch {
     /// Records an operator's request.
-    pub(crate) fn ask(&mut self, command: CommandId, slot: Slot, claim: Promise) {
+    pub(crate) fn record_request(&mut self, command: CommandId, slot: Slot, claim: Promise) {
         self.acknowledged.entry(slot.clone()).or_default().pending.push((command, claim.clone()));
-        self.asked.insert(command, (slot, claim));
+        self.requests.insert(command, (slot, claim));
     }
 
     /// Returns the machine of the site that a request is about.
-    pub(crate) fn node_asked(&self, command: CommandId) -> Option<NodeId> {
-        self.asked.get(&command).and_then(|((site, _), _)| self.node_of((*site)?))
+    pub(crate) fn node_of_request(&self, command: CommandId) -> Option<NodeId> {
+        self.requests.get(&command).and_then(|((site, _), _)| self.node_of((*site)?))
     }
 
     /// An operator is answered. What the reply states must be on the disk, unless a later request replaced it.
@@ -99,7 +99,7 @@ impl Watch {
         result: &Result<(), FleetCommandError>,
         disk: &Disk<FleetChange>,
     ) {
-        let Some((slot, claim)) = self.asked.remove(&command) else {
+        let Some((slot, claim)) = self.requests.remove(&command) else {
             return;
         };
         let acknowledged = self.acknowledged.entry(slot.clone()).or_default();
@@ -111,7 +111,8 @@ impl Watch {
         acknowledged.claim = Some(claim.clone());
         let candidates = [claim.clone()].into_iter().chain(later);
         if !self.any_holds(disk, &slot, candidates) {
-            let what = format!("{command} was answered: {slot:?} is {claim:?}; the server's disk has nothing of it");
+            let what =
+                format!("{command} was acknowledged, {slot:?} as {claim:?}, and the server's disk does not have it");
             self.find("durable-before-acknowledged", slot.0.and_then(|site| self.node_of(site)), what);
         }
     }
@@ -122,7 +123,7 @@ impl Watch {
         if TOKENS_HELD_FOR < elapsed {
             self.acknowledged.retain(|_, acknowledged| acknowledged.claim != Some(Promise::TokenThere));
         }
-        self.asked.clear();
+        self.requests.clear();
         let slots: Vec<_> = self.acknowledged.keys().cloned().collect();
         for slot in slots {
             self.check_slot(&slot, disk);
@@ -130,7 +131,7 @@ impl Watch {
     }
 
     /// At the end of a run, everything confirmed must be on the disk.
-    pub(crate) fn check_told(&mut self, disk: &Disk<FleetChange>, elapsed: Duration) {
+    pub(crate) fn check_acknowledged(&mut self, disk: &Disk<FleetChange>, elapsed: Duration) {
         self.server_started(disk, elapsed);
     }
 
@@ -143,8 +144,7 @@ impl Watch {
         if held.is_none()
             && let Some(claim) = self.acknowledged.get(slot).and_then(|acknowledged| acknowledged.claim.clone())
         {
-            let what =
-                format!("an operator was acknowledged that {slot:?} is {claim:?}; the server's disk says otherwise");
+            let what = format!("{slot:?} was acknowledged as {claim:?}, and the server's disk no longer has it");
             self.find("acknowledged-survives", slot.0.and_then(|site| self.node_of(site)), what);
         }
         if let Some(acknowledged) = self.acknowledged.get_mut(slot) {
@@ -207,15 +207,20 @@ impl Watch {
     }
 
     /// The server acknowledges something to a site: it must be on the server's disk.
-    pub(crate) fn server_tells(&mut self, session: SessionId, message: &FromServer, disk: &Disk<FleetChange>) {
+    pub(crate) fn check_server_acknowledgement(
+        &mut self,
+        session: SessionId,
+        message: &FromServer,
+        disk: &Disk<FleetChange>,
+    ) {
         let Some(site) = self.site_of(session) else { return };
         let (said, held) = match message {
             FromServer::StatusAck(held) => (held.0, status_head(disk, site)),
-            FromServer::EventsAck(held) => (*held, mark_of(disk, site)),
+            FromServer::EventsAck(held) => (*held, events_held_of(disk, site)),
             _ => return,
         };
         if held < said {
-            let what = format!("the server acknowledged {message:?}, and its disk holds {held}");
+            let what = format!("the server acknowledged {message:?}, and its disk has {held}");
             self.find("durable-before-acknowledged", self.node_of(site), what);
         }
     }
@@ -223,17 +228,17 @@ impl Watch {
     /// The server grants a certificate: the registration must be on its disk.
     pub(crate) fn server_grants(&mut self, site: SiteId, disk: &Disk<FleetChange>) {
         if registration(disk, site).is_none() {
-            let what = format!("the server gave {site} a certificate, and its disk knows no such site");
+            let what = format!("the server issued a certificate to site {site}, which is not registered on its disk");
             self.find("durable-before-acknowledged", self.node_of(site), what);
         }
     }
 
     /// A site acknowledges something to the server: it must be on the site's disk.
-    pub(crate) fn site_tells(&mut self, node: NodeId, message: &FromSite, disk: &Disk<SiteChange>) {
+    pub(crate) fn check_site_acknowledgement(&mut self, node: NodeId, message: &FromSite, disk: &Disk<SiteChange>) {
         let FromSite::SpecAck(said) = message else { return };
         let held = spec_head(disk);
         if held < *said {
-            let what = format!("the site acknowledged spec {said}, and its disk holds {held}");
+            let what = format!("the site acknowledged spec generation {said}, and its disk has {held}");
             self.find("durable-before-acknowledged", [node], what);
         }
     }
@@ -248,7 +253,7 @@ impl Watch {
     ) {
         let held = stored_local_label(disk, level, key);
         if !held.is_some_and(|held| values.contains(&held)) {
-            let what = format!("{key} was set on the spot and answered; the site's disk has nothing of it");
+            let what = format!("label {key} was acknowledged locally, and the site's disk does not have it");
             self.find("durable-before-acknowledged", [node], what);
         }
     }
@@ -279,7 +284,7 @@ fn status_head(disk: &Disk<FleetChange>, site: SiteId) -> u64 {
     heads.max().unwrap_or(0)
 }
 
-fn mark_of(disk: &Disk<FleetChange>, site: SiteId) -> u64 {
+fn events_held_of(disk: &Disk<FleetChange>, site: SiteId) -> u64 {
     match disk.find(&FleetChange::ReplicationCursor(site, None)) {
         Some(FleetChange::ReplicationCursor(_, Some(cursor))) => cursor.events_held,
         _ => 0,

@@ -1,4 +1,4 @@
-//! `removed-stays-removed`, `one-session`, `legal-moves`, `token-rules`: lives, links and sessions.
+//! `removed-stays-removed`, `one-session`, `legal-moves`, `token-rules`: phases, links and sessions.
 
 use linecamp_core::{Fleet, SessionEvent};
 use linecamp_model::{
@@ -42,20 +42,24 @@ impl Watch {
         let Some(site) = self.sites.get_mut(&id) else { return };
         if key_owner != Some(id) {
             let node = site.node;
-            return self.find("one-session", [node], format!("session {session} was let in as site {id}"));
+            return self.find(
+                "one-session",
+                [node],
+                format!("session {session} was admitted as site {id}, its key belongs to {key_owner:?}"),
+            );
         }
         let (before, node, key) = (site.live.replace(session), site.node, site.key);
         if let Some(before) = before.filter(|before| *before != session) {
-            let what = format!("session {session} was let in while session {before} is up");
+            let what = format!("session {session} was admitted while session {before} is up");
             self.find("one-session", [node], what);
         }
-        self.check_not_removed((id, &key), node, disk, "was let in");
+        self.check_not_removed((id, &key), node, disk, "was admitted");
     }
 
     /// The server issues a certificate.
     pub(crate) fn check_grant(&mut self, site: SiteId, disk: &Disk<FleetChange>) {
         if let Some((node, key)) = self.sites.get(&site).map(|site| (site.node, site.key)) {
-            self.check_not_removed((site, &key), node, disk, "was given a certificate");
+            self.check_not_removed((site, &key), node, disk, "was issued a certificate");
         }
     }
 
@@ -68,7 +72,7 @@ impl Watch {
     ) {
         let is_gone = registration(disk, site).is_some_and(|of| of.life.phase.is_gone());
         if is_gone || is_revoked(disk, key) {
-            self.find("removed-stays-removed", [node], format!("a site that was removed {what}"));
+            self.find("removed-stays-removed", [node], format!("a removed site {what}"));
         }
     }
 
@@ -79,11 +83,15 @@ impl Watch {
         let before = site.link.replace(state);
         let (live, node) = (site.live, site.node);
         if let Some(live) = live.filter(|live| state != LinkState::Connected || session != Some(*live)) {
-            let what = format!("session {live} is up, and the server calls the site {state} with {session:?}");
+            let what = format!("session {live} is up, the server reports the site as {state} with session {session:?}");
             self.find("one-session", [node], what);
         }
         if (before, state) == (Some(LinkState::Connected), LinkState::Disconnected) {
-            self.find("legal-moves", [node], "a link went from connected to disconnected at once".to_owned());
+            self.find(
+                "legal-moves",
+                [node],
+                "a link changed from connected to disconnected without reconnecting".to_owned(),
+            );
         }
     }
 
@@ -97,7 +105,7 @@ impl Watch {
         self.sessions.get(&session).and_then(|key| self.machines.get(key)).map(|machine| machine.node)
     }
 
-    /// Checks a change to a life that the server is about to write.
+    /// Checks a change of a phase that the server is about to write.
     pub(crate) fn server_writes_life(&mut self, change: &FleetChange, disk: &Disk<FleetChange>) {
         if let FleetChange::Host(site, host, Some(after)) = change {
             return self.server_writes_host(*site, *host, after.life, disk);
@@ -109,9 +117,13 @@ impl Watch {
             (Some(before), Some(after)) => {
                 self.check_move(node, (before.life, after.life), after.life.phase.is_gone());
             }
-            (None, Some(after)) => self.check_newcomer(node, *id, after, disk),
+            (None, Some(after)) => self.check_new_site(node, *id, after, disk),
             (Some(before), None) if before.life.phase != Phase::Removed => {
-                self.find("legal-moves", node, format!("a site that is {} was purged", before.life.phase));
+                self.find(
+                    "legal-moves",
+                    node,
+                    format!("a site in phase {} was purged, and only removed ones may be", before.life.phase),
+                );
             }
             (_, None) => {}
         }
@@ -129,36 +141,45 @@ impl Watch {
 
     fn check_move(&mut self, node: Option<NodeId>, (from, to): (Life, Life), is_site_gone: bool) {
         if !may_move(from, to, is_site_gone) {
-            let what = format!("a life went from {} to {}", from.phase, to.phase);
+            let what =
+                format!("a phase changed from {} to {}, which the state graph does not allow", from.phase, to.phase);
             self.find("legal-moves", node, what);
         }
     }
 
-    fn check_newcomer(&mut self, node: Option<NodeId>, id: SiteId, of: &Registration, disk: &Disk<FleetChange>) {
+    fn check_new_site(&mut self, node: Option<NodeId>, id: SiteId, of: &Registration, disk: &Disk<FleetChange>) {
         if !matches!(of.life.phase, Phase::Pending | Phase::Registering) {
-            self.find("legal-moves", node, format!("a new site is {}", of.life.phase));
+            self.find(
+                "legal-moves",
+                node,
+                format!("a new site has phase {}, not pending or registering", of.life.phase),
+            );
         }
         let key = self.sites.get(&id).map(|site| site.key);
         if key.is_some_and(|key| is_revoked(disk, &key)) {
             self.find("removed-stays-removed", node, "a removed key was registered again".to_owned());
         }
         let Some(held) = token(disk, of.token) else {
-            return self.find("token-rules", node, format!("{id} joined with a token that the disk does not have"));
+            return self.find("token-rules", node, format!("site {id} joined with a token that is not on the disk"));
         };
         let prefix = format!("token-use/{}/", of.token);
         let uses = disk.with_prefix(prefix.as_bytes()).count();
         let token = of.token;
         if held.revoked_at.is_some() {
-            self.find("token-rules", node, format!("{id} joined with token {token}, which was revoked"));
+            self.find("token-rules", node, format!("site {id} joined with token {token}, which was revoked"));
         } else if held.uses_max as usize <= uses {
-            self.find("token-rules", node, format!("{id} joined with token {token}, which had its {uses} uses"));
+            self.find(
+                "token-rules",
+                node,
+                format!("site {id} joined with token {token}, which was already used {uses} times"),
+            );
         } else if held.expires_at <= of.joined_at {
-            self.find("token-rules", node, format!("{id} joined with token {token}, which had expired"));
+            self.find("token-rules", node, format!("site {id} joined with token {token}, which had expired"));
         }
     }
 }
 
-/// Returns whether a life may move from one phase to the other. A gateway leaves with its site from any phase.
+/// Returns whether a phase may change to the other. A gateway is removed with its site in any phase.
 fn may_move(from: Life, to: Life, is_site_gone: bool) -> bool {
     from.phase == to.phase
         || (is_site_gone && to.phase.is_gone())

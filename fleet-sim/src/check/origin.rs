@@ -1,5 +1,5 @@
-//! `event-origin`, `waits`: who reported an event, which event it displaces, and what a site may send before it is
-//! accepted.
+//! `event-origin`, `pending-members-wait`: the origin of an event, the event that it displaces, and what a site may
+//! send before it is accepted.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::disk::Disk;
 use crate::hostile_messages::FORGED;
 
 /// Event kinds that a site may report. All others are reserved for the server.
-const SAID_BY_SITES: [EventKind; 8] = [
+const REPORTED_BY_SITES: [EventKind; 8] = [
     EventKind::DaemonStarted,
     EventKind::LabelsSetLocally,
     EventKind::ConditionRaised,
@@ -33,34 +33,30 @@ impl Watch {
                 if logged.received_at.is_none() {
                     self.own_events.insert(*number, logged.event.site);
                 }
-                self.check_words(logged, disk);
+                self.check_event_origin(logged, disk);
             }
-            FleetChange::Event(number, None) => self.check_ring(*number),
+            FleetChange::Event(number, None) => self.check_displaced(*number),
             _ => {}
         }
     }
 
-    fn check_words(&mut self, logged: &LoggedEvent, disk: &Disk<FleetChange>) {
+    fn check_event_origin(&mut self, logged: &LoggedEvent, disk: &Disk<FleetChange>) {
         let LoggedEvent { event, received_at } = logged;
         let node = event.site.and_then(|site| self.node_of(site));
         let words = event.text.as_str().strip_prefix(FORGED);
-        let is_of_teller = |words: &str| event.site.is_some_and(|site| words.starts_with(&site.to_string()));
+        let names_its_sender = |words: &str| event.site.is_some_and(|site| words.starts_with(&site.to_string()));
         let is_own = received_at.is_none();
         let is_forged = match (words, is_own) {
-            (Some(words), false) => !is_of_teller(words) || !SAID_BY_SITES.contains(&event.kind),
-            (None, false) => !SAID_BY_SITES.contains(&event.kind),
+            (Some(words), false) => !names_its_sender(words) || !REPORTED_BY_SITES.contains(&event.kind),
+            (None, false) => !REPORTED_BY_SITES.contains(&event.kind),
             (words, true) => words.is_some(),
         };
         if is_forged {
-            return self.find("event-origin", node, format!("a site's words are kept as if they were not: {logged:?}"));
+            return self.find("event-origin", node, format!("an event is stored with the wrong origin: {logged:?}"));
         }
         let registration = event.site.and_then(|site| registration(disk, site));
         if !is_own && registration.is_some_and(|of| of.life.phase == Phase::Pending) {
-            self.find(
-                "pending-members-wait",
-                node,
-                format!("an event of a site that nobody has accepted is kept: {logged:?}"),
-            );
+            self.find("pending-members-wait", node, format!("an event of a pending site is stored: {logged:?}"));
         }
     }
 
@@ -70,20 +66,24 @@ impl Watch {
             let FleetChange::Event(_, Some(logged)) = change else { continue };
             if let Some(at) = logged.received_at.filter(|at| *at != now) {
                 let node = logged.event.site.and_then(|site| self.node_of(site));
-                return self.find("event-origin", node, format!("an event that arrived at {now} is kept as of {at}"));
+                return self.find(
+                    "event-origin",
+                    node,
+                    format!("an event received at {now} is stored with the receipt time {at}"),
+                );
             }
         }
     }
 
     /// An event is deleted: one of the server's own may be displaced only by its own kind.
-    fn check_ring(&mut self, number: u64) {
+    fn check_displaced(&mut self, number: u64) {
         let Some(site) = self.own_events.remove(&number) else { return };
         if SERVER_EVENTS_MAX <= self.own_events.len() + 1 {
             return;
         }
         let of_site = self.own_events.values().filter(|of| **of == site).count() + 1;
         if site.is_none() || of_site < SERVER_EVENTS_PER_SITE_MAX {
-            let what = format!("event {number} of the server's own is gone, and there were {of_site} about {site:?}");
+            let what = format!("event {number} of the server was deleted, with {of_site} of its events about {site:?}");
             self.find("event-origin", site.and_then(|site| self.node_of(site)), what);
         }
     }
@@ -101,7 +101,7 @@ impl Watch {
             _ => return,
         };
         if registration(disk, *site).is_some_and(|of| of.life.phase == Phase::Pending) {
-            let what = format!("of a site that nobody has accepted the server keeps {change:?}");
+            let what = format!("the server stores {change:?} of a pending site");
             self.find("pending-members-wait", self.node_of(*site), what);
         }
     }

@@ -1,8 +1,8 @@
 //! `foreign-untouched`, `own-claims`, `no-leak`: DNS records, as the name server has them; and, for `converges`, the
 //! records that a site should have there.
 //!
-//! The expected records are computed independently here, from what people are shown and from the machine's address: a
-//! checker that asked the machines would trust what it is meant to check.
+//! The expected records are computed here, from the views for operators and from the machine's address. A checker that
+//! used the records of the machines would trust what it is meant to check.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,7 +53,7 @@ pub(super) struct Records {
 }
 
 /// A site, with the inputs that determine its records.
-pub(crate) struct Share<'a> {
+pub(crate) struct RecordInputs<'a> {
     pub(crate) name: &'a str,
     pub(crate) id: SiteId,
     /// Its machine's address.
@@ -66,7 +66,7 @@ pub(crate) struct Share<'a> {
 
 impl Watch {
     /// Sets the initial contents of the zone.
-    pub(crate) fn zone_begins(&mut self, zone: &Sets) {
+    pub(crate) fn set_zone(&mut self, zone: &Sets) {
         self.records.zone.clone_from(zone);
         self.records.foreign.clone_from(zone);
     }
@@ -76,7 +76,7 @@ impl Watch {
         self.records.may_leave.insert(site);
     }
 
-    /// From now on this site may damage its own records, but nobody else's.
+    /// From now on this site may damage its own records, but no others.
     pub(crate) fn allow_damaged_records(&mut self, site: SiteId) {
         self.records.may_leave.insert(site);
         self.records.may_damage.insert(site);
@@ -110,10 +110,14 @@ impl Watch {
             let record = record_of(key);
             let holder = self.records.holder(&record);
             if self.records.foreign.contains_key(key) || self.records.foreign.contains_key(&record) {
-                return self.find("foreign-untouched", [node], format!("a site wrote {change:?}: that is not its own"));
+                return self.find(
+                    "foreign-untouched",
+                    [node],
+                    format!("a site wrote {change:?}, and the record is foreign"),
+                );
             }
             if let Some(other) = holder.filter(|holder| holder.site != site) {
-                let what = format!("a site wrote {change:?}, claimed by site {}", other.site);
+                let what = format!("a site wrote {change:?}, and the record is claimed by site {}", other.site);
                 return self.find("own-claims", [node], what);
             }
             match &change.after {
@@ -122,21 +126,21 @@ impl Watch {
             };
             touched.insert(record);
         }
-        let is_bare = |record: &&RecordKey| {
+        let lacks_claim = |record: &&RecordKey| {
             let holder = self.records.holder(record);
             self.records.zone.contains_key(record) && holder.is_none_or(|holder| holder.site != site)
         };
         let may_damage_records = self.records.may_damage.contains(&site);
-        if let Some(record) = touched.iter().find(is_bare).filter(|_| !may_damage_records) {
-            let what = format!("{record} is there after {writes:?}, and no claim of the site beside it");
+        if let Some(record) = touched.iter().find(lacks_claim).filter(|_| !may_damage_records) {
+            let what = format!("{record} exists after {writes:?} without a claim of the site");
             self.find("own-claims", [node], what);
         }
         let is_changed = |set: &&RecordSet| zone.get(&set.key) != Some(*set);
         if let Some(set) = self.records.foreign.values().find(is_changed) {
-            let what = format!("{set} is {:?} after {writes:?}", zone.get(&set.key));
+            let what = format!("the foreign record {set} is {:?} after {writes:?}", zone.get(&set.key));
             self.find("foreign-untouched", [node], what);
         } else if *zone != self.records.zone {
-            self.find("own-claims", [node], format!("the zone has changed by more than {writes:?}"));
+            self.find("own-claims", [node], format!("the zone changed by more than {writes:?}"));
         }
     }
 
@@ -155,7 +159,7 @@ impl Watch {
                 let mut left = self.records.claimed_by(*site);
                 left.retain(|key| !key.name.as_str().starts_with(OWN_PREFIX));
                 if let (Some(key), false) = (left.first(), self.records.may_leave.contains(site)) {
-                    let what = format!("a provider has left the site, and {key} is still there");
+                    let what = format!("a provider was removed from the site, and its record {key} still exists");
                     self.find("no-leak", self.node_of(*site), what);
                 }
             }
@@ -174,58 +178,65 @@ impl Watch {
         for (site, left) in std::mem::take(&mut self.records.left) {
             let still = self.records.claimed_by(site);
             if let Some(key) = left.intersection(&still).next() {
-                let what = format!("the site is gone and {key} is still there, and nobody was told");
+                let what = format!("the site is removed, and its record {key} still exists and was not reported");
                 self.find("no-leak", self.node_of(site), what);
             }
         }
     }
 
     /// Returns why a site's records differ from the expected final state, or `None` if they match.
-    pub(crate) fn misplaced(&self, share: &Share<'_>) -> Option<String> {
-        let name = share.name;
-        let providers: BTreeSet<_> = share.local.providers.iter().map(|provider| &provider.name).collect();
-        let expected: BTreeSet<_> = share.specs.iter().map(|spec| &spec.name).collect();
+    pub(crate) fn record_difference(&self, site_inputs: &RecordInputs<'_>) -> Option<String> {
+        let name = site_inputs.name;
+        let providers: BTreeSet<_> = site_inputs.local.providers.iter().map(|provider| &provider.name).collect();
+        let expected: BTreeSet<_> = site_inputs.specs.iter().map(|spec| &spec.name).collect();
         if providers != expected {
-            return Some(format!("{name} has the providers {providers:?}, and should have {expected:?}"));
+            return Some(format!("{name} has the providers {providers:?}, expected {expected:?}"));
         }
-        let wanted: Sets = share.specs.iter().flat_map(|spec| wanted(share, spec)).collect();
+        let wanted: Sets = site_inputs.specs.iter().flat_map(|spec| wanted(site_inputs, spec)).collect();
         // Such a site may have lost the ownership of a record of its own.
-        let may_damage_records = self.records.may_damage.contains(&share.id);
-        let is_bare = |key: &RecordKey| {
+        let may_damage_records = self.records.may_damage.contains(&site_inputs.id);
+        let lacks_claim = |key: &RecordKey| {
             may_damage_records && self.records.zone.contains_key(key) && self.records.holder(key).is_none()
         };
-        let is_blocked = |key: &RecordKey| self.records.is_blocked(key) || is_bare(key);
+        let is_blocked = |key: &RecordKey| self.records.is_blocked(key) || lacks_claim(key);
         let (blocked, wanted): (Sets, Sets) = wanted.into_iter().partition(|(key, _)| is_blocked(key));
         let zone = &self.records.zone;
-        let is_ours = |key: &RecordKey| self.records.holder(key).is_some_and(|holder| holder.site == share.id);
+        let is_ours = |key: &RecordKey| self.records.holder(key).is_some_and(|holder| holder.site == site_inputs.id);
         if let Some(set) = wanted.values().find(|set| zone.get(&set.key) != Some(set) || !is_ours(&set.key)) {
             let held = zone.get(&set.key).map_or_else(|| "nothing".to_owned(), ToString::to_string);
-            return Some(format!("{name} wants {set}, the zone has {held}; {}", doing(share.local)));
+            return Some(format!(
+                "{name} requires {set}, the zone has {held}; {}",
+                describe_providers(site_inputs.local)
+            ));
         }
-        let may_leave_records = self.records.may_leave.contains(&share.id);
-        let claimed = self.records.claimed_by(share.id);
+        let may_leave_records = self.records.may_leave.contains(&site_inputs.id);
+        let claimed = self.records.claimed_by(site_inputs.id);
         if let Some(key) = claimed.iter().find(|key| !wanted.contains_key(key)).filter(|_| !may_leave_records) {
-            return Some(format!("{name} does not want {key}, and has it; {}", doing(share.local)));
+            return Some(format!(
+                "{name} does not require {key}, the zone has it; {}",
+                describe_providers(site_inputs.local)
+            ));
         }
-        let failing = share.local.conditions.iter().filter(|condition| CONDITIONS.contains(&condition.kind));
-        // A restored disk may bring back notes of a provider that has left since: these need a person's attention.
+        let failing = site_inputs.local.conditions.iter().filter(|condition| CONDITIONS.contains(&condition.kind));
+        // A restored disk may bring back notes of a provider that has left since: these need an operator.
         let is_expected = |kind| match kind {
             ConditionKind::RecordConflict => !blocked.is_empty(),
             ConditionKind::RecordsRetained => may_leave_records,
             _ => false,
         };
         if let Some(failure) = failing.clone().find(|failure| !is_expected(failure.kind)) {
-            return Some(format!("{name} has {}: {}", failure.kind, failure.detail));
+            return Some(format!("{name} has the condition {}: {}", failure.kind, failure.detail));
         }
-        let is_told = failing.into_iter().any(|failure| failure.kind == ConditionKind::RecordConflict);
-        (!is_told && !blocked.is_empty()).then(|| format!("{name} says nothing of {blocked:?}, which is foreign"))
+        let is_reported = failing.into_iter().any(|failure| failure.kind == ConditionKind::RecordConflict);
+        (!is_reported && !blocked.is_empty())
+            .then(|| format!("{name} does not report a conflict with the foreign records {blocked:?}"))
     }
 
     /// Returns whether a site that may leave records behind has some that nothing requires.
-    pub(crate) fn has_leftovers(&self, share: &Share<'_>) -> bool {
-        let wanted: Sets = share.specs.iter().flat_map(|spec| wanted(share, spec)).collect();
-        let may_leave_records = self.records.may_leave.contains(&share.id);
-        may_leave_records && self.records.claimed_by(share.id).iter().any(|key| !wanted.contains_key(key))
+    pub(crate) fn has_leftovers(&self, site_inputs: &RecordInputs<'_>) -> bool {
+        let wanted: Sets = site_inputs.specs.iter().flat_map(|spec| wanted(site_inputs, spec)).collect();
+        let may_leave_records = self.records.may_leave.contains(&site_inputs.id);
+        may_leave_records && self.records.claimed_by(site_inputs.id).iter().any(|key| !wanted.contains_key(key))
     }
 }
 
@@ -241,7 +252,7 @@ impl Records {
         claims.filter_map(|set| Claim::key_of(&set.key.name)).collect()
     }
 
-    /// Returns whether someone else uses the name: the record set, its ownership TXT record, or an alias in its place.
+    /// Returns whether another owner uses the name: the record set, its ownership TXT record, or an alias in its place.
     fn is_blocked(&self, key: &RecordKey) -> bool {
         let claim = Claim::name_of(key).ok().map(|name| RecordKey { name, rtype: RecordType::Txt });
         let alias = RecordKey { name: key.name.clone(), rtype: RecordType::Cname };
@@ -255,17 +266,17 @@ fn record_of(key: &RecordKey) -> RecordKey {
 }
 
 /// Returns the records that a provider should maintain for a site.
-fn wanted(share: &Share<'_>, spec: &ProviderSpec) -> Vec<(RecordKey, RecordSet)> {
-    let Some(host) = share.view.hosts.first() else { return Vec::new() };
-    let phase = if share.view.phase == Phase::Active { host.phase } else { share.view.phase };
+fn wanted(site_inputs: &RecordInputs<'_>, spec: &ProviderSpec) -> Vec<(RecordKey, RecordSet)> {
+    let Some(host) = site_inputs.view.hosts.first() else { return Vec::new() };
+    let phase = if site_inputs.view.phase == Phase::Active { host.phase } else { site_inputs.view.phase };
     let is_serving = phase == Phase::Active || (phase == Phase::Inactive && !spec.dns().withdraw_inactive);
     if !is_serving || label(&host.labels, SWITCH_LABEL) == Some("false") {
         return Vec::new();
     }
-    let place = Place { host: &host.name, site: &share.view.name, environment: &share.view.environment };
+    let place = Place { host: &host.name, site: &site_inputs.view.name, environment: &site_inputs.view.environment };
     let mut sets = Vec::new();
     for zone in &spec.dns().zones {
-        let addresses = label(&host.labels, ADDRESS_LABEL).unwrap_or(share.address);
+        let addresses = label(&host.labels, ADDRESS_LABEL).unwrap_or(site_inputs.address);
         let (six, four): (Vec<_>, Vec<_>) = addresses.split(',').partition(|address| address.contains(':'));
         for (rtype, values) in [(RecordType::A, four), (RecordType::Aaaa, six)] {
             if let (Ok(name), false) = (spec.dns().template.name(place, zone), values.is_empty()) {
@@ -273,7 +284,8 @@ fn wanted(share: &Share<'_>, spec: &ProviderSpec) -> Vec<(RecordKey, RecordSet)>
             }
         }
         for extra in &spec.dns().extra {
-            let values = extra.values.iter().map(|value| value.as_str().replace("{site}", share.view.name.as_str()));
+            let values =
+                extra.values.iter().map(|value| value.as_str().replace("{site}", site_inputs.view.name.as_str()));
             let values: Vec<_> = values.collect();
             let values: Vec<_> = values.iter().map(String::as_str).collect();
             if let Ok(name) = extra.template.name(place, zone) {
@@ -291,7 +303,7 @@ pub(crate) fn label<'a>(labels: &'a EffectiveLabels, key: &str) -> Option<&'a st
 }
 
 /// Describes the state of a site's providers, as the site reports it.
-fn doing(local: &LocalView) -> String {
+fn describe_providers(local: &LocalView) -> String {
     let of_provider = |provider: &linecamp_model::ProviderStatus| {
         let records =
             provider.records().iter().map(|record| format!("{} {} {}", record.key, record.state, record.detail));

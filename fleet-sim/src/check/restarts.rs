@@ -1,4 +1,4 @@
-//! `restarts`: what is written can be read, and a disk holds enough to start from.
+//! `restarts`: every record reads back as written, and a restart from a disk restores the same state.
 
 use std::fmt::Debug;
 
@@ -17,8 +17,8 @@ impl Watch {
             let what = match body.map(|body| C::read(&key, &body)) {
                 None => continue,
                 Some(Ok(read)) if read == *change => continue,
-                Some(Ok(read)) => format!("{change:?} is to be written, and reads back as {read:?}"),
-                Some(Err(problem)) => format!("{change:?} is to be written, and does not read: {problem}"),
+                Some(Ok(read)) => format!("{change:?} reads back as {read:?}"),
+                Some(Err(problem)) => format!("{change:?} does not read back: {problem}"),
             };
             return self.find("restarts", node, what);
         }
@@ -35,7 +35,7 @@ impl Watch {
         let sites = self.sites.iter().map(|(site, of)| (of.node, known(running, *site), known(started, *site)));
         let differs = sites.into_iter().find(|(_, here, there)| here != there);
         if let Some((node, here, there)) = differs {
-            let what = format!("a server that starts from the disk knows {there:?}, the one that runs {here:?}");
+            let what = format!("a server started from the disk has {there:?}, the running one {here:?}");
             self.find("restarts", [node], what);
         }
     }
@@ -48,7 +48,7 @@ impl Watch {
         };
         let (here, there) = (known(running), known(started));
         if here != there {
-            let what = format!("a daemon that starts from the disk knows {there:?}, the one that runs {here:?}");
+            let what = format!("a daemon started from the disk has {there:?}, the running one {here:?}");
             self.find("restarts", [node], what);
         }
     }

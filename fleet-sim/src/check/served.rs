@@ -1,4 +1,4 @@
-//! `served`: honest sites and operators are answered in time, whatever hostile members do.
+//! `answered-in-time`: honest sites and operators are answered in time, whatever hostile members do.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ const REPLY_MAX: Duration = Duration::from_secs(10);
 
 /// Longest time a site waits for an acknowledgement while its link is up: on a metered line it takes three minutes to
 /// detect that the line is cut.
-const RECEIPT_MAX: Duration = Duration::from_secs(300);
+const ACKNOWLEDGEMENT_MAX: Duration = Duration::from_secs(300);
 
 /// What an acknowledgement is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,7 +23,7 @@ enum Sent {
     Events,
 }
 
-/// Who is waiting, and since when.
+/// The operators and sites that wait, and since when.
 #[derive(Debug, Default)]
 pub(super) struct Served {
     operators: BTreeMap<CommandId, Duration>,
@@ -61,13 +61,13 @@ impl Watch {
         self.served.sites.remove(&(node, sent));
     }
 
-    /// A site's link or daemon is gone, so it no longer waits.
-    pub(crate) fn site_waits_no_more(&mut self, node: NodeId) {
+    /// A site's link or daemon stopped, and its wait ends.
+    pub(crate) fn site_wait_ends(&mut self, node: NodeId) {
         self.served.sites.retain(|(waiting, _), _| *waiting != node);
     }
 
-    /// The server is gone, so nobody waits any longer.
-    pub(super) fn nobody_waits(&mut self) {
+    /// The server stopped, and all waits end.
+    pub(super) fn clear_waits(&mut self) {
         self.served = Served::default();
     }
 
@@ -81,17 +81,19 @@ impl Watch {
     pub(crate) fn check_served(&mut self, disk: &Disk<FleetChange>, elapsed: Duration) {
         let is_late = |since: &Duration, max: Duration| max < elapsed.saturating_sub(*since);
         if let Some((command, _)) = self.served.operators.iter().find(|(_, since)| is_late(since, REPLY_MAX)) {
-            let what = format!("{command} of an operator was not answered for {REPLY_MAX:?}");
+            let what = format!("{command} of an operator was not answered within {REPLY_MAX:?}");
             return self.find("answered-in-time", [], what);
         }
-        let late = self.served.sites.iter().find(|(_, since)| is_late(since, RECEIPT_MAX));
+        let late = self.served.sites.iter().find(|(_, since)| is_late(since, ACKNOWLEDGEMENT_MAX));
         let late = late.map(|((node, sent), _)| (*node, *sent));
         if let Some((node, sent)) = late {
-            // A pending site is owed no acknowledgement.
+            // A pending site gets no acknowledgement.
             if self.is_pending(node, disk) {
-                return self.site_waits_no_more(node);
+                return self.site_wait_ends(node);
             }
-            let what = format!("the server gave no receipt for {sent:?} for {RECEIPT_MAX:?} on a link that is up");
+            let what = format!(
+                "the server did not acknowledge {sent:?} within {ACKNOWLEDGEMENT_MAX:?} on an established link"
+            );
             self.find("answered-in-time", [node], what);
         }
     }
@@ -103,7 +105,7 @@ impl Watch {
         let is_accepted = after.life.phase != Phase::Pending
             && registration(disk, *site).is_some_and(|before| before.life.phase == Phase::Pending);
         if let Some(node) = self.node_of(*site).filter(|_| is_accepted) {
-            self.site_waits_no_more(node);
+            self.site_wait_ends(node);
         }
     }
 
@@ -122,7 +124,7 @@ impl Watch {
             self.find(
                 "answered-in-time",
                 self.node_of(site),
-                format!("the server hung up on an honest site: {refusal}"),
+                format!("the server closed the session of an honest site: {refusal}"),
             );
         }
     }

@@ -51,10 +51,10 @@ pub(super) struct NodeLine {
     pub(super) dialing: BTreeSet<DialId>,
     pub(super) traffic: Traffic,
     /// The last closed session and its dial.
-    pub(super) past: Option<(DialId, SessionId)>,
+    pub(super) last_session: Option<(DialId, SessionId)>,
     node: NodeId,
     line: Line,
-    chance: SimRng,
+    rng: SimRng,
 }
 
 impl NodeLine {
@@ -72,15 +72,15 @@ impl NodeLine {
             address_number: 0,
             dialing: BTreeSet::new(),
             traffic: Traffic::default(),
-            past: None,
+            last_session: None,
             node,
             line: profile.line(),
-            chance: SimRng::of(seed, Purpose::Line, node as u64),
+            rng: SimRng::of(seed, Purpose::Line, node as u64),
         }
     }
 
     /// Returns the delay of the next packet, including retransmissions after losses.
-    pub(super) fn way(&mut self) -> Duration {
+    pub(super) fn delay(&mut self) -> Duration {
         let round_trip = (self.line.latency + self.line.jitter) * 2;
         let mut again = (round_trip * 3 / 2).max(Duration::from_millis(20));
         let mut lost = Duration::ZERO;
@@ -91,18 +91,18 @@ impl NodeLine {
             lost += again;
             again *= 2;
         }
-        lost + self.line.latency + self.chance.between(Duration::ZERO, self.line.jitter)
+        lost + self.line.latency + self.rng.between(Duration::ZERO, self.line.jitter)
     }
 
     /// Returns whether the next packet is lost.
     pub(super) fn loses(&mut self) -> bool {
-        self.chance.happens(self.line.loss_per_mille)
+        self.rng.happens(self.line.loss_per_mille)
     }
 
     /// Returns the time until the site's next keep-alive.
     pub(super) fn until_keep_alive(&mut self) -> Duration {
         let keep_alive = self.keep_alive();
-        self.chance.between(Duration::ZERO, keep_alive)
+        self.rng.between(Duration::ZERO, keep_alive)
     }
 
     /// Returns the time until a silence that starts now is detected, counted from the last keep-alive.
@@ -113,9 +113,9 @@ impl NodeLine {
 
     /// Returns the delay before lost data is retransmitted once the line is restored: it grows with the length of the
     /// cut.
-    pub(super) fn until_sent_again(&mut self, cut_for: Duration) -> Duration {
+    pub(super) fn until_retransmitted(&mut self, cut_for: Duration) -> Duration {
         let longest = cut_for.clamp(Duration::from_millis(50), Duration::from_secs(10));
-        self.chance.between(Duration::from_millis(10), longest)
+        self.rng.between(Duration::from_millis(10), longest)
     }
 
     pub(super) fn keep_alive_bytes(&self, linked_for: Duration) -> u64 {

@@ -24,7 +24,7 @@ pub(super) struct Session {
     pub(super) node: NodeId,
     pub(super) dial: DialId,
     /// The peer to announce to the server's machine with the first message.
-    pub(super) newcomer: Option<Peer>,
+    pub(super) peer_to_announce: Option<Peer>,
     pub(super) since: Duration,
     pub(super) has_site: bool,
     pub(super) has_server: bool,
@@ -44,11 +44,11 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) const fn new(node: NodeId, dial: DialId, newcomer: Peer, now: Duration) -> Self {
+    pub(super) const fn new(node: NodeId, dial: DialId, peer_to_announce: Peer, now: Duration) -> Self {
         Self {
             node,
             dial,
-            newcomer: Some(newcomer),
+            peer_to_announce: Some(peer_to_announce),
             since: now,
             has_site: true,
             has_server: true,
@@ -66,7 +66,7 @@ impl Session {
 
 impl Net {
     pub(super) fn sessions_of(&self, node: NodeId) -> Vec<SessionId> {
-        self.of_dial.range((node, DialId(0))..=(node, DialId(u64::MAX))).map(|(_, session)| *session).collect()
+        self.sessions_by_dial.range((node, DialId(0))..=(node, DialId(u64::MAX))).map(|(_, session)| *session).collect()
     }
 
     /// Delivers a message to the server if the line is open and the server has time for it.
@@ -80,7 +80,7 @@ impl Net {
         }
         if !has_queued {
             let is_busy = self.now < self.busy_until;
-            let ready = self.serve(MESSAGE_COST);
+            let ready = self.schedule_work(MESSAGE_COST);
             if is_busy {
                 self.queue.push(ready, Event::Up { session: id, has_queued: true });
                 return;
@@ -88,7 +88,7 @@ impl Net {
         }
         let Some(session) = self.sessions.get_mut(&id) else { return };
         if let Some(message) = session.up.pop_front() {
-            if let Some(peer) = session.newcomer.take() {
+            if let Some(peer) = session.peer_to_announce.take() {
                 self.arrived.push_back(Arrival::AtServer(id, SessionEvent::Opened(peer)));
             }
             self.arrived.push_back(Arrival::AtServer(id, SessionEvent::Received(message)));
@@ -112,32 +112,32 @@ impl Net {
         }
     }
 
-    pub(super) fn first_late(&mut self, id: SessionId) {
-        let is_late = |session: &&mut Session| session.has_server && session.newcomer.is_some();
+    pub(super) fn first_message_timeout(&mut self, id: SessionId) {
+        let is_late = |session: &&mut Session| session.has_server && session.peer_to_announce.is_some();
         if let Some(session) = self.sessions.get_mut(&id).filter(is_late) {
-            session.newcomer = None;
-            self.server_end_is_gone(id);
+            session.peer_to_announce = None;
+            self.close_server_end(id);
             self.expect_reset(id);
         }
     }
 
-    pub(super) fn site_hears(&mut self, id: SessionId, refusal: Refusal) {
+    pub(super) fn close_arrives_at_site(&mut self, id: SessionId, refusal: Refusal) {
         let Some(session) = self.sessions.get(&id).filter(|session| session.has_site) else {
             return;
         };
         let (node, dial) = (session.node, session.dial);
         if self.lines[node].is_down_open {
             self.arrived.push_back(Arrival::AtSite(node, LinkEvent::Lost(dial, LossReason::Closed(refusal))));
-            self.site_end_is_gone(id);
+            self.close_site_end(id);
         }
     }
 
-    pub(super) fn server_hears(&mut self, id: SessionId, refusal: &Refusal) {
+    pub(super) fn close_arrives_at_server(&mut self, id: SessionId, refusal: &Refusal) {
         let Some(session) = self.sessions.get(&id).filter(|session| session.has_server) else {
             return;
         };
         if self.lines[session.node].is_up_open {
-            let is_known = session.newcomer.is_none();
+            let is_known = session.peer_to_announce.is_none();
             self.close_at_server(id, is_known, &refusal.to_string());
         }
     }
@@ -152,8 +152,8 @@ impl Net {
         };
         if is_silent {
             let (node, dial) = (session.node, session.dial);
-            self.lose(node, dial, "the server fell silent");
-            self.site_end_is_gone(id);
+            self.report_loss(node, dial, "idle timeout: no packets from the server");
+            self.close_site_end(id);
         }
     }
 
@@ -166,8 +166,8 @@ impl Net {
             Silence::Orphan => !session.has_site,
         };
         if is_silent {
-            let is_known = session.newcomer.is_none();
-            self.close_at_server(id, is_known, "the site fell silent");
+            let is_known = session.peer_to_announce.is_none();
+            self.close_at_server(id, is_known, "idle timeout: no packets from the site");
         }
     }
 
@@ -179,8 +179,8 @@ impl Net {
         let (node, dial) = (session.node, session.dial);
         let line = &self.lines[node];
         if self.is_server_up && line.is_up_open && line.is_down_open {
-            self.lose(node, dial, "the server has started again");
-            self.site_end_is_gone(id);
+            self.report_loss(node, dial, "the server restarted");
+            self.close_site_end(id);
         }
     }
 
@@ -189,13 +189,13 @@ impl Net {
         let is_orphan = |session: &&Session| session.has_site && !session.has_server;
         if let Some(session) = self.sessions.get(&id).filter(is_orphan) {
             let line = &mut self.lines[session.node];
-            let delay = line.until_keep_alive() + line.way() * 2;
+            let delay = line.until_keep_alive() + line.delay() * 2;
             self.after(delay, Event::SiteReset(id));
         }
     }
 
     /// Closes the site's end; the server notices by silence.
-    pub(super) fn site_end_is_gone(&mut self, id: SessionId) {
+    pub(super) fn close_site_end(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(&id).filter(|session| session.has_site) else {
             return;
         };
@@ -204,14 +204,14 @@ impl Net {
         let (node, dial, since) = (session.node, session.dial, session.since);
         let line = &mut self.lines[node];
         line.traffic.bytes += line.keep_alive_bytes(self.now.saturating_sub(since));
-        line.past = Some((dial, id));
+        line.last_session = Some((dial, id));
         let silent = line.until_silent();
         self.after(silent, Event::ServerSilent(id, Silence::Orphan));
-        self.bury(id);
+        self.remove_closed(id);
     }
 
     /// Closes the server's end; the site notices by silence, or earlier by a reset.
-    pub(super) fn server_end_is_gone(&mut self, id: SessionId) {
+    pub(super) fn close_server_end(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(&id).filter(|session| session.has_server) else {
             return;
         };
@@ -219,7 +219,7 @@ impl Net {
         session.up.clear();
         let silent = self.lines[session.node].until_silent();
         self.after(silent, Event::SiteSilent(id, Silence::Orphan));
-        self.bury(id);
+        self.remove_closed(id);
     }
 
     pub(super) fn change_line(&mut self, node: NodeId, is_up_open: bool, is_down_open: bool) {
@@ -243,7 +243,7 @@ impl Net {
                 self.after(site, Event::SiteSilent(id, change));
                 self.after(server, Event::ServerSilent(id, change));
             }
-            self.send_again(id, cut_for);
+            self.retransmit(id, cut_for);
         }
     }
 
@@ -256,16 +256,17 @@ impl Net {
         line.is_mapped = true;
         let (is_open, address) = (line.is_up_open, line.address());
         for id in self.sessions_of(node) {
-            let is_known = |session: &&Session| session.has_server && session.has_site && session.newcomer.is_none();
+            let is_known =
+                |session: &&Session| session.has_server && session.has_site && session.peer_to_announce.is_none();
             if is_open && self.sessions.get(&id).filter(is_known).is_some() {
                 self.arrived.push_back(Arrival::AtServer(id, SessionEvent::Moved(address.clone())));
             }
-            self.send_again(id, Duration::ZERO);
+            self.retransmit(id, Duration::ZERO);
         }
     }
 
     /// Retransmits what waits for the line, in each direction that is open.
-    fn send_again(&mut self, id: SessionId, cut_for: Duration) {
+    fn retransmit(&mut self, id: SessionId, cut_for: Duration) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let line = &mut self.lines[session.node];
         let (mut up, mut down) = (0, 0);
@@ -275,7 +276,7 @@ impl Net {
         if line.is_down_open && line.is_mapped {
             down = std::mem::take(&mut session.stalled_down);
         }
-        let delay = line.until_sent_again(cut_for);
+        let delay = line.until_retransmitted(cut_for);
         for _ in 0..up {
             self.after(delay, Event::Up { session: id, has_queued: false });
         }
@@ -288,18 +289,18 @@ impl Net {
         if is_known {
             self.arrived.push_back(Arrival::AtServer(id, SessionEvent::Closed(Text::lossy(why))));
         }
-        self.server_end_is_gone(id);
+        self.close_server_end(id);
     }
 
-    /// Deletes a session that has no end left.
-    fn bury(&mut self, id: SessionId) {
+    /// Deletes a session whose ends are both closed.
+    fn remove_closed(&mut self, id: SessionId) {
         if self.sessions.get(&id).is_some_and(|session| !session.has_site && !session.has_server)
             && let Some(session) = self.sessions.remove(&id)
         {
             // A restarted daemon restarts its dial numbers: the entry may belong to a later session.
             let place = (session.node, session.dial);
-            if self.of_dial.get(&place) == Some(&id) {
-                self.of_dial.remove(&place);
+            if self.sessions_by_dial.get(&place) == Some(&id) {
+                self.sessions_by_dial.remove(&place);
             }
         }
     }

@@ -181,7 +181,7 @@ impl Links {
         self.arrived.push_back(Arrival::AtServer(id, event));
     }
 
-    fn put_on_line(
+    fn add_site_end(
         &mut self,
         node: NodeId,
         profile: Profile,
@@ -218,7 +218,7 @@ impl Links {
         if let Some((orders, _)) = &self.sites[node].running {
             let ordered = orders.try_send(order);
             let is_full = matches!(ordered, Err(mpsc::error::TrySendError::Full(_)));
-            assert!(!is_full, "a machine asks for a few things at a time, and its task does them in no time");
+            assert!(!is_full, "a machine has few outputs at a time, and its task performs them immediately");
         }
     }
 
@@ -235,14 +235,14 @@ impl Transport for Links {
         let fingerprint = key.fingerprint();
         let credentials = Credentials::Joining(Arc::clone(&key), self.authority.pin());
         self.of_key.insert(fingerprint, node);
-        self.put_on_line(node, profile, clock, key, credentials);
+        self.add_site_end(node, profile, clock, key, credentials);
         fingerprint
     }
 
     fn copy_node(&mut self, node: NodeId, original: NodeId, clock: Clock) {
         let of = &self.sites[original];
         let (profile, key, credentials) = (of.profile, Arc::clone(&of.key), of.credentials.clone());
-        self.put_on_line(node, profile, clock, key, credentials);
+        self.add_site_end(node, profile, clock, key, credentials);
     }
 
     fn pin(&self) -> Pin {
@@ -261,10 +261,10 @@ impl Transport for Links {
         let site = &self.sites[node];
         let platform = self.platform(site.address, &site.clock, &site.random);
         let settings = if site.profile.is_metered() { LinkSettings::metered() } else { LinkSettings::default() };
-        let link = LinkDriver::bind(settings, platform).expect("a socket in memory does not refuse");
+        let link = LinkDriver::bind(settings, platform).expect("an in-memory socket always binds");
         let (orders, received) = mpsc::channel(ORDERS_MAX);
         let (boot, reporter) = (site.boot, self.reporter.clone());
-        let task = tokio::spawn(carry_out(link, received, node, boot, reporter));
+        let task = tokio::spawn(run_orders(link, received, node, boot, reporter));
         self.sites[node].running = Some((orders, task));
     }
 
@@ -281,7 +281,8 @@ impl Transport for Links {
         let platform = self.platform(self.server_address, &self.server_clock, &self.server_random);
         let authority = Arc::clone(&self.authority);
         let listener = Listener::bind(self.server_address, authority, ListenerSettings::default(), platform);
-        let listener = Arc::new(listener.expect("a socket in memory does not refuse, and the clock is late enough"));
+        let listener =
+            Arc::new(listener.expect("an in-memory socket always binds, and the clock is past the CA's start"));
         let (sender, notes) = mpsc::channel(SESSION_NOTES_MAX);
         let driver = server::LinkDriver::new(Arc::clone(&self.authority));
         self.server = Some(ServerEnd { driver, notes, accepting: tokio::spawn(server::accept(listener, sender)) });
@@ -387,7 +388,7 @@ impl Transport for Links {
 }
 
 /// Runs one site's task: executes the world's orders and forwards the link's reports.
-async fn carry_out(
+async fn run_orders(
     mut link: LinkDriver,
     mut orders: mpsc::Receiver<Order>,
     node: NodeId,

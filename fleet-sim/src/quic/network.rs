@@ -56,7 +56,7 @@ struct Net {
     /// Maps a site's outer address to its own.
     sites: BTreeMap<SocketAddr, SocketAddr>,
     ports: BTreeMap<SocketAddr, Arc<Port>>,
-    under_way: BinaryHeap<Reverse<Flight>>,
+    in_transit: BinaryHeap<Reverse<Flight>>,
     flights: u64,
     wire: WireHash,
 }
@@ -83,7 +83,7 @@ impl SimNetwork {
             lines: BTreeMap::new(),
             sites: BTreeMap::new(),
             ports: BTreeMap::new(),
-            under_way: BinaryHeap::new(),
+            in_transit: BinaryHeap::new(),
             flights: 0,
             wire: WireHash::default(),
         };
@@ -219,7 +219,7 @@ impl Net {
             self.wire.add(now, from, to, &bytes);
             return self.push(Flight { due: now, number: 0, line, from, to, bytes });
         };
-        let line = self.lines.get_mut(&site).expect("a router stands in front of a site");
+        let line = self.lines.get_mut(&site).expect("every site has a line");
         let shown = if direction == Direction::Up { line.outer } else { from };
         self.wire.add(now, shown, to, &bytes);
         let arrivals = line.carry(now, direction, (from, to, &bytes));
@@ -233,19 +233,19 @@ impl Net {
 
     fn push(&mut self, flight: Flight) -> bool {
         self.flights += 1;
-        let is_next = self.under_way.peek().is_none_or(|Reverse(next)| flight.due < next.due);
-        self.under_way.push(Reverse(Flight { number: self.flights, ..flight }));
+        let is_next = self.in_transit.peek().is_none_or(|Reverse(next)| flight.due < next.due);
+        self.in_transit.push(Reverse(Flight { number: self.flights, ..flight }));
         is_next
     }
 
     /// Delivers all datagrams that are due, and returns when the next one is due.
     fn deliver(&mut self, now: Duration) -> Option<Duration> {
         loop {
-            let due = self.under_way.peek().map(|Reverse(next)| next.due)?;
+            let due = self.in_transit.peek().map(|Reverse(next)| next.due)?;
             if now < due {
                 return Some(due);
             }
-            let Reverse(flight) = self.under_way.pop().expect("it was there a moment ago");
+            let Reverse(flight) = self.in_transit.pop().expect("it was just peeked");
             self.arrive(flight);
         }
     }
@@ -258,7 +258,7 @@ impl Net {
             None => flight.to,
         };
         if let Some((site, direction)) = flight.line {
-            let line = self.lines.get_mut(&site).expect("lines stay");
+            let line = self.lines.get_mut(&site).expect("lines are never removed");
             if !line.arrive(direction, flight.bytes.len()) {
                 return;
             }

@@ -28,7 +28,7 @@ const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 const SITES: u8 = 5;
 
 /// How often a site in these tests sends a message.
-const WORD_PERIOD: Duration = Duration::from_secs(7);
+const MESSAGE_PERIOD: Duration = Duration::from_secs(7);
 
 #[derive(Debug)]
 struct VirtualClock(Instant);
@@ -61,7 +61,7 @@ struct SiteEnd {
     address: SocketAddr,
     random: RandomSource,
     credentials: Credentials,
-    talks: bool,
+    is_talking: bool,
     task: JoinHandle<()>,
 }
 
@@ -114,7 +114,7 @@ impl World {
                 address: site_address(number),
                 random,
                 credentials: Credentials::Member(Arc::new(identity)),
-                talks: true,
+                is_talking: true,
                 task: tokio::spawn(async {}),
             });
         }
@@ -156,7 +156,7 @@ impl World {
         let link = LinkDriver::bind(LinkSettings::default(), platform).unwrap();
         let log = self.log(number);
         let site = &mut self.sites[place];
-        site.task = tokio::spawn(live(link, site.credentials.clone(), site.talks, Rng::new(number.into()), log));
+        site.task = tokio::spawn(live(link, site.credentials.clone(), site.is_talking, Rng::new(number.into()), log));
     }
 
     fn crash_site(&mut self, number: u8) {
@@ -195,7 +195,7 @@ async fn answer(
 async fn live(
     mut link: LinkDriver,
     credentials: Credentials,
-    talks: bool,
+    is_talking: bool,
     mut rng: Rng,
     log: impl Fn(&dyn fmt::Display),
 ) {
@@ -203,10 +203,10 @@ async fn live(
     let server = identity.servers()[0].clone();
     for dial in (1..).map(DialId) {
         link.dial(Dial { dial, server: server.clone(), purpose: Purpose::Link }, credentials.clone());
-        let mut next_word = None;
+        let mut next_message = None;
         loop {
-            let word = async {
-                match next_word {
+            let message_due = async {
+                match next_message {
                     Some(at) => sleep_until(at).await,
                     None => std::future::pending().await,
                 }
@@ -217,7 +217,7 @@ async fn live(
                     LinkEvent::Dialed(_) => {
                         log(&"linked");
                         assert!(link.send(dial, &FromSite::Alive).is_none());
-                        next_word = talks.then(|| Instant::now() + WORD_PERIOD);
+                        next_message = is_talking.then(|| Instant::now() + MESSAGE_PERIOD);
                     }
                     LinkEvent::Received(..) => log(&"heard"),
                     LinkEvent::Lost(_, why) => {
@@ -225,9 +225,9 @@ async fn live(
                         break;
                     }
                 },
-                () = word => {
+                () = message_due => {
                     assert!(link.send(dial, &FromSite::Alive).is_none());
-                    next_word = Some(Instant::now() + WORD_PERIOD);
+                    next_message = Some(Instant::now() + MESSAGE_PERIOD);
                 }
             }
         }
@@ -235,12 +235,12 @@ async fn live(
     }
 }
 
-fn run<T>(story: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(story)
+fn run<T>(test: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(test)
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Ending {
+struct RunResult {
     wire_hash: u64,
     datagrams: u64,
     bytes: u64,
@@ -248,7 +248,7 @@ struct Ending {
 }
 
 /// Ten minutes with every kind of event.
-async fn ten_minutes(seed: u8) -> Ending {
+async fn ten_minutes(seed: u8) -> RunResult {
     let millis = Duration::from_millis;
     let path = Path {
         latency: millis(30),
@@ -279,7 +279,7 @@ async fn ten_minutes(seed: u8) -> Ending {
     world.network.echo(site_address(1));
     world.until(600).await;
     let traffic = (1..=SITES).map(|number| world.network.traffic(site_address(number)));
-    Ending {
+    RunResult {
         wire_hash: world.network.wire_hash(),
         datagrams: world.network.datagrams(),
         bytes: traffic.map(|traffic| traffic.up.bytes + traffic.down.bytes).sum(),
@@ -298,9 +298,9 @@ fn the_same_seed_sends_the_same_bytes_and_another_does_not() {
     for site in 1..=SITES {
         assert!(happened(site, "linked") && happened(site, "heard"), "{:#?}", first.trace);
     }
-    assert!(happened(2, "idle timeout: no packets from the peer"), "a cut is noticed: {:#?}", first.trace);
-    assert!(happened(1, "the peer restarted"), "a crash is noticed: {:#?}", first.trace);
-    assert!(happened(0, "moved to 192.0.2.9:61000"), "a router may forget: {:#?}", first.trace);
+    assert!(happened(2, "idle timeout: no packets from the peer"), "a cut is detected: {:#?}", first.trace);
+    assert!(happened(1, "the peer restarted"), "a crash is detected: {:#?}", first.trace);
+    assert!(happened(0, "moved to 192.0.2.9:61000"), "a NAT mapping is lost: {:#?}", first.trace);
 }
 
 /// Idle sites detect the restart with their next keep-alive, not by silence.
@@ -311,7 +311,7 @@ fn a_restarted_server_resets_its_sites() {
     let trace = run(async {
         let mut world = World::start(7, Path { latency: Duration::from_millis(20), ..Path::default() });
         for number in 1..=SITES {
-            world.sites[usize::from(number) - 1].talks = false;
+            world.sites[usize::from(number) - 1].is_talking = false;
             world.start_site(number);
         }
         world.until(100).await;
@@ -331,6 +331,6 @@ fn a_restarted_server_resets_its_sites() {
         assert_eq!((lost.len(), &lost), (1, &reset), "{trace:#?}");
         let noticed = u128::abs_diff(reset[0], back.as_millis());
         assert!(noticed < (settings.keep_alive + Duration::from_secs(1)).as_millis(), "site {site}: {noticed} ms");
-        assert_eq!(of_site("linked").len(), 2, "it dials again: {trace:#?}");
+        assert_eq!(of_site("linked").len(), 2, "it redials: {trace:#?}");
     }
 }

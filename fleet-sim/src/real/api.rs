@@ -16,7 +16,7 @@ use linecamp_transport::{ApiTrust, connect};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Timeout of one request. Then the connection is dropped, and a polling caller asks again.
+/// Timeout of one request. Then the connection is dropped, and a polling caller retries.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// A client of one server. It has no `Debug`, because it holds the API key.
@@ -47,18 +47,18 @@ impl Api {
     /// Sends a POST request.
     pub(super) async fn post<T: DeserializeOwned>(&mut self, target: &str, body: &impl Serialize) -> anyhow::Result<T> {
         let body = serde_json::to_vec(body).context("failed to write a request")?;
-        self.ask(Method::POST, target, body.into()).await
+        self.request(Method::POST, target, body.into()).await
     }
 
     async fn get<T: DeserializeOwned>(&mut self, target: &str) -> anyhow::Result<T> {
-        self.ask(Method::GET, target, Bytes::new()).await
+        self.request(Method::GET, target, Bytes::new()).await
     }
 
-    async fn ask<T: DeserializeOwned>(&mut self, method: Method, target: &str, body: Bytes) -> anyhow::Result<T> {
+    async fn request<T: DeserializeOwned>(&mut self, method: Method, target: &str, body: Bytes) -> anyhow::Result<T> {
         let answered = tokio::time::timeout(ANSWER_LIMIT, self.exchange(method, target, body)).await;
         let answer =
-            answered.with_context(|| format!("no answer to {target} within {} s", ANSWER_LIMIT.as_secs()))??;
-        serde_json::from_slice(&answer).with_context(|| format!("the answer to {target} does not read"))
+            answered.with_context(|| format!("no response to {target} within {} s", ANSWER_LIMIT.as_secs()))??;
+        serde_json::from_slice(&answer).with_context(|| format!("invalid response to {target}"))
     }
 
     async fn exchange(&mut self, method: Method, target: &str, body: Bytes) -> anyhow::Result<Bytes> {
@@ -75,13 +75,13 @@ impl Api {
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(body))
             .context("failed to write a request")?;
-        let failed = || format!("failed to ask the server for {target}");
+        let failed = || format!("failed to request {target}");
         sender.ready().await.with_context(failed)?;
         let response = sender.send_request(request).await.with_context(failed)?;
         let status = response.status();
         let bytes = response.into_body().collect().await.with_context(failed)?.to_bytes();
         if !status.is_success() {
-            bail!("the server refused {target} ({status}): {}", String::from_utf8_lossy(&bytes));
+            bail!("the server rejected {target} ({status}): {}", String::from_utf8_lossy(&bytes));
         }
         self.sender = Some(sender);
         Ok(bytes)
@@ -89,7 +89,7 @@ impl Api {
 
     async fn dial(&self) -> anyhow::Result<SendRequest<Full<Bytes>>> {
         let stream = connect(&self.address.ip().to_string(), self.address.port(), &self.trust).await?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.context("failed to begin HTTP")?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.context("failed to start HTTP")?;
         // If the connection ends, the pending request reports why.
         tokio::spawn(connection);
         Ok(sender)

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use super::process::read_log;
 
-/// The variable with the directory of the programs, as the journeys use it.
+/// The variable with the directory of the programs, as the end-to-end tests use it.
 const BINARIES: &str = "LINECAMP_BINARIES";
 
 /// Range in which the server's port is chosen: below the kernel's ephemeral ports, so that no process takes it while
@@ -50,7 +50,7 @@ impl Environment {
             Some(kept) => (make_empty(kept)?, None),
             None => {
                 let made = tempfile::Builder::new().prefix("linecamp-sim-").tempdir();
-                let made = made.context("failed to make a temporary directory")?;
+                let made = made.context("failed to create a temporary directory")?;
                 (made.path().to_owned(), Some(made))
             }
         };
@@ -70,7 +70,7 @@ impl Environment {
     /// Creates a directory that only the current user may enter.
     pub(super) fn make_directory(&self, path: &Path) -> anyhow::Result<()> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-        made.with_context(|| format!("failed to make {}", path.display()))
+        made.with_context(|| format!("failed to create {}", path.display()))
     }
 
     /// Writes a file that only the current user may read.
@@ -85,7 +85,7 @@ impl Environment {
         let path = self.binaries.join(program);
         ensure!(
             path.is_file(),
-            "{} is not there: build {program} beside linecamp-sim, or let {BINARIES} name its directory",
+            "{} not found: build {program} into the directory of linecamp-sim, or set {BINARIES} to its directory",
             path.display()
         );
         Ok(self.clean(Command::new(path)))
@@ -96,7 +96,7 @@ impl Environment {
         self.clean(Command::new(&self.own))
     }
 
-    /// Removes the user's login, labels and log filter: a run must not depend on who starts it.
+    /// Removes the user's login, labels and log filter: a run must not depend on the user.
     fn clean(&self, mut command: Command) -> Command {
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
@@ -112,7 +112,7 @@ impl Environment {
     /// Returns the first log lines at level ERROR of all logs, each with the log's name.
     pub(super) fn log_errors(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.directory).into_iter().flatten().filter_map(Result::ok);
-        let mut logs: Vec<_> = entries.map(|entry| entry.path()).filter(|path| has_ending(path, "log")).collect();
+        let mut logs: Vec<_> = entries.map(|entry| entry.path()).filter(|path| has_extension(path, "log")).collect();
         logs.sort();
         let errors = logs.iter().flat_map(|path| {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -124,13 +124,13 @@ impl Environment {
     }
 }
 
-fn has_ending(path: &Path, ending: &str) -> bool {
-    path.extension().is_some_and(|found| found == ending)
+fn has_extension(path: &Path, extension: &str) -> bool {
+    path.extension().is_some_and(|found| found == extension)
 }
 
 fn make_empty(kept: &Path) -> anyhow::Result<PathBuf> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(kept);
-    made.with_context(|| format!("failed to make {}", kept.display()))?;
+    made.with_context(|| format!("failed to create {}", kept.display()))?;
     let mut entries = fs::read_dir(kept).with_context(|| format!("failed to list {}", kept.display()))?;
     ensure!(entries.next().is_none(), "{} is not empty", kept.display());
     std::path::absolute(kept).with_context(|| format!("failed to find {}", kept.display()))

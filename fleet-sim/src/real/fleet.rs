@@ -140,7 +140,7 @@ impl<'a> Daemons<'a> {
     pub(super) async fn stop(&self) -> anyhow::Result<StopCounts> {
         self.check_run()?;
         let began = Instant::now();
-        self.all().try_for_each(Process::ask_to_end)?;
+        self.all().try_for_each(Process::terminate)?;
         loop {
             let mut clean = 0;
             let mut running = None;
@@ -154,7 +154,7 @@ impl<'a> Daemons<'a> {
             match running {
                 None => return Ok(StopCounts { clean, took }),
                 Some(process) if STOP_LIMIT < took => {
-                    bail!("{} did not end within {} s\n{}", process.name(), STOP_LIMIT.as_secs(), process.log_end());
+                    bail!("{} did not exit within {} s\n{}", process.name(), STOP_LIMIT.as_secs(), process.log_end());
                 }
                 Some(_) => tokio::time::sleep(STOP_POLL).await,
             }

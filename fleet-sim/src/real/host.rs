@@ -33,7 +33,7 @@ pub fn host(directory: &Path) -> anyhow::Result<()> {
     let mut folders: Vec<_> = listed.filter_map(Result::ok).map(|entry| entry.path()).collect();
     folders.retain(|folder| folder.join(CONFIG).is_file());
     folders.sort();
-    ensure!(!folders.is_empty(), "{} holds no folder with a {CONFIG}", directory.display());
+    ensure!(!folders.is_empty(), "{} has no subdirectory with a {CONFIG}", directory.display());
 
     let local = LocalSet::new();
     let mut daemons = JoinSet::new();
@@ -51,8 +51,8 @@ pub fn host(directory: &Path) -> anyhow::Result<()> {
         while let Some(ended) = daemons.join_next().await {
             match ended {
                 Ok((_, Ok(()))) => {}
-                Ok((name, Err(error))) => bail!("the daemon of {name} ended: {}", chain(&error)),
-                Err(error) => return Err(anyhow!(error).context("a daemon ended")),
+                Ok((name, Err(error))) => bail!("the daemon of {name} exited: {}", chain(&error)),
+                Err(error) => return Err(anyhow!(error).context("a daemon panicked")),
             }
         }
         Ok(())
@@ -70,9 +70,9 @@ mod tests {
             let error = format!("{:#}", host(directory.path()).unwrap_err());
             assert!(error.contains(words), "{error}");
         };
-        check("holds no folder with a linecampd.toml");
+        check("has no subdirectory with a linecampd.toml");
         fs::create_dir(directory.path().join("camp-007")).unwrap();
         fs::write(directory.path().join("camp-007").join(CONFIG), "log = \"error\"").unwrap();
-        check("the daemon of camp-007 ended");
+        check("the daemon of camp-007 exited");
     }
 }

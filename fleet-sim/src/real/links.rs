@@ -67,7 +67,7 @@ impl Links {
             let _entered = runtime.enter();
             let (sender, line) = watch::channel(LinkConditions::default());
             let link = Link::new(server, line, Rng::new(seeds.next_u64()))?;
-            links.push((link.front.local_addr().context("failed to find a link's address")?, sender));
+            links.push((link.site_socket.local_addr().context("failed to find a link's address")?, sender));
             tasks.spawn(link.carry());
         }
         let (over, is_over) = oneshot::channel::<()>();
@@ -114,45 +114,54 @@ fn listen() -> anyhow::Result<UdpSocket> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum Direction {
     Up,
     Down,
 }
 
 struct Link {
-    front: UdpSocket,
-    behind: UdpSocket,
+    site_socket: UdpSocket,
+    server_socket: UdpSocket,
     server: SocketAddr,
     line: watch::Receiver<LinkConditions>,
-    chance: Rng,
+    rng: Rng,
     /// The site's last known source address.
     site: Option<SocketAddr>,
     /// By due time, then by number.
-    under_way: BTreeMap<(Instant, u64), (Way, Vec<u8>)>,
+    in_transit: BTreeMap<(Instant, u64), (Direction, Vec<u8>)>,
     /// Number of datagrams so far.
     datagrams: u64,
 }
 
 impl Link {
-    fn new(server: SocketAddr, line: watch::Receiver<LinkConditions>, chance: Rng) -> anyhow::Result<Self> {
-        let (front, behind) = (listen()?, listen()?);
-        Ok(Self { front, behind, server, line, chance, site: None, under_way: BTreeMap::new(), datagrams: 0 })
+    fn new(server: SocketAddr, line: watch::Receiver<LinkConditions>, rng: Rng) -> anyhow::Result<Self> {
+        let (site_socket, server_socket) = (listen()?, listen()?);
+        Ok(Self {
+            site_socket,
+            server_socket,
+            server,
+            line,
+            rng,
+            site: None,
+            in_transit: BTreeMap::new(),
+            datagrams: 0,
+        })
     }
 
     async fn carry(mut self) {
         let (mut up, mut down) = ([0; DATAGRAM_BYTES_MAX], [0; DATAGRAM_BYTES_MAX]);
         loop {
             self.deliver();
-            let next = self.under_way.first_key_value().map(|((due, _), _)| *due);
+            let next = self.in_transit.first_key_value().map(|((due, _), _)| *due);
             tokio::select! {
                 // A receive error counts as a lost datagram.
-                Ok((bytes, site)) = self.front.recv_from(&mut up) => {
+                Ok((bytes, site)) = self.site_socket.recv_from(&mut up) => {
                     self.site = Some(site);
-                    self.accept(Way::Up, &up[..bytes]);
+                    self.accept(Direction::Up, &up[..bytes]);
                 }
-                Ok((bytes, from)) = self.behind.recv_from(&mut down) => {
+                Ok((bytes, from)) = self.server_socket.recv_from(&mut down) => {
                     if from == self.server {
-                        self.accept(Way::Down, &down[..bytes]);
+                        self.accept(Direction::Down, &down[..bytes]);
                     }
                 }
                 () = wait_until(next) => {}
@@ -161,44 +170,44 @@ impl Link {
     }
 
     /// Accepts a datagram, or loses it.
-    fn accept(&mut self, way: Way, bytes: &[u8]) {
+    fn accept(&mut self, direction: Direction, bytes: &[u8]) {
         let line = *self.line.borrow();
         // Drawn for every datagram, so that later losses do not depend on earlier settings.
-        let (lot, jitter) = (self.chance.next_u64() % 100, self.chance.delay_up_to(line.jitter));
-        let is_lost = lot < u64::from(line.loss_percent) || self.under_way.len() == IN_TRANSIT_MAX;
-        if is_lost || !line.passing.lets(way) {
+        let (draw, jitter) = (self.rng.next_u64() % 100, self.rng.delay_up_to(line.jitter));
+        let is_lost = draw < u64::from(line.loss_percent) || self.in_transit.len() == IN_TRANSIT_MAX;
+        if is_lost || !line.passing.allows(direction) {
             return;
         }
         self.datagrams += 1;
         let due = Instant::now() + line.latency + jitter;
-        self.under_way.insert((due, self.datagrams), (way, bytes.to_vec()));
+        self.in_transit.insert((due, self.datagrams), (direction, bytes.to_vec()));
     }
 
     /// Delivers the datagrams that are due.
     fn deliver(&mut self) {
-        while let Some(first) = self.under_way.first_entry() {
+        while let Some(first) = self.in_transit.first_entry() {
             if Instant::now() < first.key().0 {
                 return;
             }
-            let (way, bytes) = first.remove();
-            if !self.line.borrow().passing.lets(way) {
+            let (direction, bytes) = first.remove();
+            if !self.line.borrow().passing.allows(direction) {
                 continue;
             }
             // A link does not report losses, and a full socket loses datagrams.
-            let _ = match way {
-                Way::Up => self.behind.try_send_to(&bytes, self.server),
-                Way::Down => self.site.map_or(Ok(0), |site| self.front.try_send_to(&bytes, site)),
+            let _ = match direction {
+                Direction::Up => self.server_socket.try_send_to(&bytes, self.server),
+                Direction::Down => self.site.map_or(Ok(0), |site| self.site_socket.try_send_to(&bytes, site)),
             };
         }
     }
 }
 
 impl Directions {
-    fn lets(self, way: Way) -> bool {
+    fn allows(self, direction: Direction) -> bool {
         match self {
             Self::Both => true,
             Self::Neither => false,
-            Self::UpOnly => way == Way::Up,
+            Self::UpOnly => direction == Direction::Up,
         }
     }
 }
@@ -299,8 +308,8 @@ mod tests {
         let survivors = |seed| {
             let line = LinkConditions { loss_percent: 50, ..LinkConditions::default() };
             let mut link = Link::new(([127, 0, 0, 1], 7).into(), watch::channel(line).1, Rng::new(seed)).unwrap();
-            (0..100).for_each(|number| link.accept(Way::Up, &[number]));
-            link.under_way.into_values().map(|(_, bytes)| bytes[0]).collect::<Vec<_>>()
+            (0..100).for_each(|number| link.accept(Direction::Up, &[number]));
+            link.in_transit.into_values().map(|(_, bytes)| bytes[0]).collect::<Vec<_>>()
         };
         let first = survivors(7);
         assert!(20 < first.len() && first.len() < 80, "{first:?}");

@@ -13,7 +13,7 @@ use super::api::Api;
 use super::environment::Environment;
 use super::fleet::{Daemons, site_name};
 use super::links::{Directions, LinkConditions, Links};
-use super::memory::{held_by, spread};
+use super::memory::{memory_of, spread};
 use super::outcome::{Cut, Join, LabelRound, Memory, Stop, Storm};
 use super::process::Process;
 use super::server::Server;
@@ -57,9 +57,9 @@ pub(super) struct World<'a> {
     say: &'a dyn Fn(&str),
     sites: usize,
     /// Counts the label changes of all sites.
-    waves: u32,
+    label_rounds: u32,
     /// The server's memory before any site joined, in KiB.
-    empty: u64,
+    empty_rss_kib: u64,
     api: Api,
     daemons: Option<Daemons<'a>>,
     links: Links,
@@ -100,13 +100,24 @@ impl<'a> World<'a> {
         let sites = usize::try_from(options.sites).context("more sites than this machine can count")?;
         let server = Server::start_new(environment).await?;
         let links = Links::start(server.address(), sites, options.seed)?;
-        let empty = held_by(server.running()?.id())?.resident;
-        Ok(Self { options, environment, say, sites, waves: 0, empty, api: server.api(), daemons: None, links, server })
+        let empty_rss_kib = memory_of(server.running()?.id())?.resident;
+        Ok(Self {
+            options,
+            environment,
+            say,
+            sites,
+            label_rounds: 0,
+            empty_rss_kib,
+            api: server.api(),
+            daemons: None,
+            links,
+            server,
+        })
     }
 
     /// Starts all daemons and waits until every site is linked.
     pub(super) async fn join(&mut self) -> anyhow::Result<Join> {
-        (self.say)(&format!("starting {} daemons, which join", self.sites));
+        (self.say)(&format!("starting {} daemons", self.sites));
         let token_file = self.write_token().await?;
         let began = Instant::now();
         let daemons = Daemons::start(self.environment, &self.links, self.sites, &token_file)?;
@@ -135,28 +146,28 @@ impl<'a> World<'a> {
     /// Sets a label on all sites and waits until they have converged.
     pub(super) async fn label(&mut self) -> anyhow::Result<LabelRound> {
         self.wait_converged("had converged after joining", Instant::now()).await?;
-        (self.say)("one label to all sites");
+        (self.say)("setting one label on all sites");
         let began = Instant::now();
-        self.tell_all().await?;
-        let told = began.elapsed();
+        self.label_all().await?;
+        let durable = began.elapsed();
         let converged = self.wait_converged("had converged with the label", began).await?;
-        Ok(LabelRound { told_ms: told.as_secs_f64() * 1e3, converged_ms: converged.seconds(100) * 1e3 })
+        Ok(LabelRound { durable_ms: durable.as_secs_f64() * 1e3, converged_ms: converged.seconds(100) * 1e3 })
     }
 
     /// Measures the memory of the processes.
     pub(super) fn memory(&self) -> anyhow::Result<Memory> {
         let daemons = self.daemons()?;
         let held = |processes: &[Process]| {
-            processes.iter().map(|process| held_by(process.id())).collect::<anyhow::Result<Vec<_>>>()
+            processes.iter().map(|process| memory_of(process.id())).collect::<anyhow::Result<Vec<_>>>()
         };
-        let server = held_by(self.server.running()?.id())?;
+        let server = memory_of(self.server.running()?.id())?;
         let (separate, hosting) = (held(daemons.separate())?, held(daemons.hosting())?);
         let hosting: u64 = hosting.iter().map(|held| held.resident).sum();
         Ok(Memory {
-            server_empty_rss_kib: self.empty,
+            server_empty_rss_kib: self.empty_rss_kib,
             server_rss_kib: server.resident,
             server_anon_kib: server.anonymous,
-            server_rss_per_site_kib: share(server.resident.saturating_sub(self.empty), self.sites),
+            server_rss_per_site_kib: share(server.resident.saturating_sub(self.empty_rss_kib), self.sites),
             daemon_rss_kib: spread(separate.iter().map(|held| held.resident)),
             daemon_anon_kib: spread(separate.iter().map(|held| held.anonymous)),
             hosted_rss_per_daemon_kib: (0 < daemons.hosted()).then(|| share(hosting, daemons.hosted())),
@@ -169,7 +180,7 @@ impl<'a> World<'a> {
         let down = if self.options.quick { DOWN_QUICK } else { DOWN };
         let (latency, loss) = (line.latency.as_millis(), line.loss_percent);
         let words = format!("{latency} ms each way, {loss} % loss");
-        (self.say)(&format!("killing the server; it comes back after {} s; {words}", down.as_secs()));
+        (self.say)(&format!("killing the server; it restarts after {} s; {words}", down.as_secs()));
         self.links.set(|_| *line);
         self.server.kill();
         let killed = Instant::now();
@@ -179,10 +190,10 @@ impl<'a> World<'a> {
         let back = self.wait_linked("were linked again after the server was killed", listening).await?;
         self.links.set(|_| LinkConditions::default());
         // A link as the server reports it is only half established: a site that converges has received its welcome.
-        self.tell_all().await?;
-        self.wait_converged("had converged after the server was back", Instant::now()).await?;
+        self.label_all().await?;
+        self.wait_converged("had converged after the server restarted", Instant::now()).await?;
         Ok(Storm {
-            latency_ms: u64::try_from(latency).context("a link does not take ages")?,
+            latency_ms: u64::try_from(latency).context("a latency is too long")?,
             loss_percent: loss,
             down_seconds: down.as_secs_f64(),
             back: back.times.len(),
@@ -199,17 +210,17 @@ impl<'a> World<'a> {
         let span = if self.options.quick { CUT_QUICK } else { CUT };
         let count = |passing| (0..self.sites).filter(|site| passing_of(*site) == passing).count();
         let (cut, black_holed) = (count(Directions::Neither), count(Directions::UpOnly));
-        (self.say)(&format!("{cut} sites are cut for {} s, and {black_holed} hear nothing", span.as_secs()));
+        (self.say)(&format!("{cut} sites are cut for {} s, and {black_holed} receive nothing", span.as_secs()));
         self.links.set(|site| LinkConditions { passing: passing_of(site), ..LinkConditions::default() });
         let began = Instant::now();
-        self.tell_all().await?;
+        self.label_all().await?;
         tokio::time::sleep(span.saturating_sub(began.elapsed())).await;
         self.check_run()?;
         // The polling connection has been idle for a long time, so use a new one.
         let sites = self.server.api().sites().await?;
-        let (seconds, mended) = (began.elapsed(), Instant::now());
+        let (seconds, restored_at) = (began.elapsed(), Instant::now());
         self.links.set(|_| LinkConditions::default());
-        let back = self.wait_sites("were back and had converged after the cut", mended, out_of_reach).await?;
+        let back = self.wait_sites("were linked and had converged after the cut", restored_at, is_unreachable).await?;
         Ok(Cut {
             seconds: seconds.as_secs_f64(),
             cut,
@@ -233,9 +244,9 @@ impl<'a> World<'a> {
     }
 
     /// Sets a new value of a label on all sites, through the operator's CLI.
-    async fn tell_all(&mut self) -> anyhow::Result<()> {
-        self.waves += 1;
-        self.server.label(&format!("{}={}", ALL.0, ALL.1), &format!("wave={}", self.waves)).await
+    async fn label_all(&mut self) -> anyhow::Result<()> {
+        self.label_rounds += 1;
+        self.server.label(&format!("{}={}", ALL.0, ALL.1), &format!("wave={}", self.label_rounds)).await
     }
 
     fn daemons(&self) -> anyhow::Result<&Daemons<'a>> {
@@ -257,15 +268,15 @@ impl<'a> World<'a> {
         let mut arrivals = ArrivalTimes::since(began);
         loop {
             self.check_run()?;
-            let asked = self.api.connected().await;
-            if let Ok(connected) = &asked {
+            let polled = self.api.connected().await;
+            if let Ok(connected) = &polled {
                 arrivals.note(*connected);
             }
             if self.sites <= arrivals.times.len() {
                 return Ok(arrivals);
             }
             if self.limit() < began.elapsed() {
-                bail!(self.missing(what, |site| site.link.is_connected(), asked.err()).await);
+                bail!(self.missing(what, |site| site.link.is_connected(), polled.err()).await);
             }
             tokio::time::sleep(POLL).await;
         }
@@ -287,17 +298,17 @@ impl<'a> World<'a> {
         let mut arrivals = ArrivalTimes::since(began);
         loop {
             self.check_run()?;
-            let asked = self.api.sites().await;
-            if let Ok(sites) = &asked {
-                let there = sites.iter().filter(|site| is_there(site));
-                let names: Vec<_> = there.map(|site| &*site.name).collect();
+            let polled = self.api.sites().await;
+            if let Ok(sites) = &polled {
+                let arrived = sites.iter().filter(|site| is_there(site));
+                let names: Vec<_> = arrived.map(|site| &*site.name).collect();
                 arrivals.note(names.iter().filter(|name| counted.iter().any(|counted| counted == *name)).count());
                 if self.sites <= names.len() {
                     return Ok(arrivals);
                 }
             }
             if self.limit() < began.elapsed() {
-                bail!(self.missing(what, is_there, asked.err()).await);
+                bail!(self.missing(what, is_there, polled.err()).await);
             }
             tokio::time::sleep(POLL).await;
         }
@@ -309,14 +320,14 @@ impl<'a> World<'a> {
         let sites = match (unanswered, self.server.api().sites().await) {
             (None, Ok(sites)) => sites,
             (Some(error), _) | (None, Err(error)) => {
-                return format!("the server does not answer, after {limit} s: {error:#}");
+                return format!("the server did not answer within {limit} s: {error:#}");
             }
         };
-        let there: Vec<_> = sites.iter().filter(|site| is_there(site)).map(|site| &*site.name).collect();
-        let missing: Vec<_> = (0..self.sites).map(site_name).filter(|name| !there.contains(&&**name)).collect();
+        let arrived: Vec<_> = sites.iter().filter(|site| is_there(site)).map(|site| &*site.name).collect();
+        let missing: Vec<_> = (0..self.sites).map(site_name).filter(|name| !arrived.contains(&&**name)).collect();
         let named = missing.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
         let first = missing.first().and_then(|name| self.daemons.as_ref()?.log_end(name)).unwrap_or_default();
-        format!("{} of {} sites {what} within {limit} s; not: {named}\n{first}", there.len(), self.sites)
+        format!("{} of {} sites {what} within {limit} s; not: {named}\n{first}", arrived.len(), self.sites)
     }
 }
 
@@ -329,7 +340,7 @@ fn passing_of(site: usize) -> Directions {
     }
 }
 
-fn out_of_reach(site: usize) -> bool {
+fn is_unreachable(site: usize) -> bool {
     passing_of(site) != Directions::Both
 }
 

@@ -21,7 +21,7 @@ pub struct RealOutcome {
     pub join: Join,
     /// Memory of the processes once all sites had the label and were idle.
     pub memory: Memory,
-    /// One label to all sites.
+    /// One label set on all sites.
     pub label: LabelRound,
     /// The server killed and restarted: over perfect links, then over bad ones.
     pub storms: Vec<Storm>,
@@ -87,7 +87,7 @@ pub struct Spread {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LabelRound {
     /// When the CLI exited: the label is durable at the server for every site.
-    pub told_ms: f64,
+    pub durable_ms: f64,
     /// When every site had reported that it matches its spec.
     pub converged_ms: f64,
 }
@@ -149,16 +149,16 @@ impl RealOutcome {
     /// Formats the result as a table for people.
     pub fn table(&self) -> String {
         let mut rows = Vec::new();
-        self.join.tell(&mut rows);
-        self.memory.tell(&mut rows);
-        self.label.tell(&mut rows);
+        self.join.add_rows(&mut rows);
+        self.memory.add_rows(&mut rows);
+        self.label.add_rows(&mut rows);
         for storm in &self.storms {
-            storm.tell(&mut rows);
+            storm.add_rows(&mut rows);
         }
-        self.cut.tell(&mut rows);
-        self.stop.tell(&mut rows);
-        rows.push(("log lines of the level ERROR".to_owned(), self.errors.len().to_string()));
-        rows.push(("the whole run".to_owned(), seconds(self.wall_seconds)));
+        self.cut.add_rows(&mut rows);
+        self.stop.add_rows(&mut rows);
+        rows.push(("log lines at level ERROR".to_owned(), self.errors.len().to_string()));
+        rows.push(("total duration".to_owned(), seconds(self.wall_seconds)));
 
         let width = rows.iter().map(|(what, _)| what.chars().count()).max().unwrap_or_default();
         let waits = if self.quick { ", short waits" } else { "" };
@@ -181,9 +181,9 @@ fn row(rows: &mut Rows, what: &str, figure: String) {
 }
 
 impl Join {
-    fn tell(&self, rows: &mut Rows) {
+    fn add_rows(&self, rows: &mut Rows) {
         let Self { joined, separate, hosted, hosting_processes, .. } = self;
-        let how = format!("{joined}: {separate} in processes of their own, {hosted} in {hosting_processes} more");
+        let how = format!("{joined}: {separate} in separate processes, {hosted} in {hosting_processes} shared ones");
         row(rows, "sites joined and linked", how);
         row(rows, "  half of them after", seconds(self.linked_50_seconds));
         row(rows, "  all after", seconds(self.linked_all_seconds));
@@ -191,34 +191,34 @@ impl Join {
 }
 
 impl Memory {
-    fn tell(&self, rows: &mut Rows) {
+    fn add_rows(&self, rows: &mut Rows) {
         let server = format!("{} KiB, {} of it anonymous", self.server_rss_kib, self.server_anon_kib);
         row(rows, "server memory", server);
         row(rows, "  without sites", format!("{} KiB", self.server_empty_rss_kib));
-        row(rows, "  for each site", format!("{:.1} KiB", self.server_rss_per_site_kib));
+        row(rows, "  per site", format!("{:.1} KiB", self.server_rss_per_site_kib));
         let spread = |Spread { min, median, max }| format!("{min} / {median} / {max} KiB");
         row(rows, "daemon memory, min / median / max", spread(self.daemon_rss_kib));
-        row(rows, "  of it anonymous", spread(self.daemon_anon_kib));
+        row(rows, "  anonymous", spread(self.daemon_anon_kib));
         if let Some(each) = self.hosted_rss_per_daemon_kib {
-            row(rows, "  in a shared process, each", format!("{each:.0} KiB"));
+            row(rows, "  in a shared process, per daemon", format!("{each:.0} KiB"));
         }
     }
 }
 
 impl LabelRound {
-    fn tell(&self, rows: &mut Rows) {
-        row(rows, "a label to all sites: durable at the server", format!("{:.0} ms", self.told_ms));
+    fn add_rows(&self, rows: &mut Rows) {
+        row(rows, "label on all sites: durable at the server", format!("{:.0} ms", self.durable_ms));
         row(rows, "  all converged", format!("{:.0} ms", self.converged_ms));
     }
 }
 
 impl Storm {
-    fn tell(&self, rows: &mut Rows) {
+    fn add_rows(&self, rows: &mut Rows) {
         let links = match (self.latency_ms, self.loss_percent) {
             (0, 0) => String::new(),
             (latency, loss) => format!(", {latency} ms each way, {loss} % loss"),
         };
-        let what = format!("server killed, back after {:.0} s{links}: half linked", self.down_seconds);
+        let what = format!("server killed, restarted after {:.0} s{links}: half linked", self.down_seconds);
         row(rows, &what, seconds(self.back_50_seconds));
         row(rows, "  90 % linked", seconds(self.back_90_seconds));
         row(rows, "  99 % linked", seconds(self.back_99_seconds));
@@ -227,17 +227,18 @@ impl Storm {
 }
 
 impl Cut {
-    fn tell(&self, rows: &mut Rows) {
-        let what = format!("out of reach for {:.0} s", self.seconds);
-        let who = format!("{} cut, {} hear nothing; {} offline at the end", self.cut, self.black_holed, self.offline);
-        row(rows, &what, who);
-        row(rows, "  half of them back and converged after", seconds(self.back_50_seconds));
+    fn add_rows(&self, rows: &mut Rows) {
+        let what = format!("unreachable for {:.0} s", self.seconds);
+        let counts =
+            format!("{} cut, {} receive nothing; {} offline at the end", self.cut, self.black_holed, self.offline);
+        row(rows, &what, counts);
+        row(rows, "  half of them linked and converged after", seconds(self.back_50_seconds));
         row(rows, "  all after", seconds(self.back_all_seconds));
     }
 }
 
 impl Stop {
-    fn tell(&self, rows: &mut Rows) {
+    fn add_rows(&self, rows: &mut Rows) {
         let how = format!("{} of {} processes, the last after {}", self.clean, self.processes, seconds(self.seconds));
         row(rows, "stopped cleanly", how);
     }
@@ -283,7 +284,7 @@ mod tests {
                 daemon_anon_kib: Spread::default(),
                 hosted_rss_per_daemon_kib: None,
             },
-            label: LabelRound { told_ms: 30.0, converged_ms: 41.0 },
+            label: LabelRound { durable_ms: 30.0, converged_ms: 41.0 },
             storms: vec![Storm { latency_ms: 0, loss_percent: 0, ..storm.clone() }, storm],
             cut: Cut {
                 seconds: 10.0,
@@ -306,8 +307,8 @@ mod tests {
         let text = outcome().table();
         for line in [
             "24 sites, seed 7, short waits",
-            "server killed, back after 5 s, 100 ms each way, 5 % loss: half linked  1.00 s",
-            "6 cut, 6 hear nothing; 0 offline at the end",
+            "server killed, restarted after 5 s, 100 ms each way, 5 % loss: half linked  1.00 s",
+            "6 cut, 6 receive nothing; 0 offline at the end",
             "21 of 21 processes, the last after 0.50 s",
             "server: ERROR lost",
         ] {

@@ -36,7 +36,7 @@ impl Process {
     /// Starts a program and appends to its log.
     pub(super) fn spawn(name: &str, log: &Path, mut command: Command) -> anyhow::Result<Self> {
         let file = open_log(log)?;
-        let copy = file.try_clone().with_context(|| format!("failed to open {} twice", log.display()))?;
+        let copy = file.try_clone().with_context(|| format!("failed to duplicate the handle of {}", log.display()))?;
         command.stdout(copy).stderr(file);
         Self::begin(name, log, command)
     }
@@ -62,19 +62,19 @@ impl Process {
 
     /// Returns the exit status if the process has exited.
     pub(super) fn ended(&self) -> anyhow::Result<Option<ExitStatus>> {
-        lock(&self.child).try_wait().with_context(|| format!("failed to ask whether {} runs", self.name))
+        lock(&self.child).try_wait().with_context(|| format!("failed to check whether {} is running", self.name))
     }
 
     /// Fails with the end of the log if the process has exited.
     pub(super) fn check_runs(&self) -> anyhow::Result<()> {
         match self.ended()? {
             None => Ok(()),
-            Some(status) => bail!("{} ended by itself ({status})\n{}", self.name, self.log_end()),
+            Some(status) => bail!("{} exited unexpectedly ({status})\n{}", self.name, self.log_end()),
         }
     }
 
     /// Asks the process to exit (SIGTERM).
-    pub(super) fn ask_to_end(&self) -> anyhow::Result<()> {
+    pub(super) fn terminate(&self) -> anyhow::Result<()> {
         let child = lock(&self.child);
         kill_process(Pid::from_child(&child), Signal::TERM).with_context(|| format!("failed to signal {}", self.name))
     }
@@ -95,7 +95,7 @@ impl Process {
                 return Ok(status);
             }
             if limit < began.elapsed() {
-                bail!("{} did not end within {} s\n{}", self.name, limit.as_secs(), self.log_end());
+                bail!("{} did not exit within {} s\n{}", self.name, limit.as_secs(), self.log_end());
             }
             tokio::time::sleep(POLL).await;
         }

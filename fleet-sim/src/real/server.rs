@@ -17,7 +17,7 @@ use super::process::{self, Process, read_log};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// How often the log is read while the server starts: the error of the listening time.
-const LOOK: Duration = Duration::from_millis(5);
+const POLL: Duration = Duration::from_millis(5);
 
 /// What the server logs once operators and sites can reach it.
 const LISTENING: [&str; 2] = ["https listening on", "quic listening on"];
@@ -70,7 +70,7 @@ impl<'a> Server<'a> {
             if LIMIT < began.elapsed() {
                 bail!("the server did not listen within {} s\n{}", LIMIT.as_secs(), process.log_end());
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL).await;
         }
     }
 
@@ -83,17 +83,17 @@ impl<'a> Server<'a> {
     /// Asks the server to exit and waits until it has.
     pub(super) async fn stop(&mut self) -> anyhow::Result<()> {
         let process = self.running()?;
-        process.ask_to_end()?;
+        process.terminate()?;
         let status = process.wait_ended(LIMIT).await?;
         if !status.success() {
-            bail!("the server did not end cleanly ({status})\n{}", process.log_end());
+            bail!("the server did not exit cleanly ({status})\n{}", process.log_end());
         }
         Ok(())
     }
 
     /// Returns the running process.
     pub(super) fn running(&self) -> anyhow::Result<&Process> {
-        self.process.as_ref().context("the server does not run")
+        self.process.as_ref().context("the server is not running")
     }
 
     /// Returns the address for sites and operators.
@@ -115,7 +115,7 @@ impl<'a> Server<'a> {
             uses,
             labels: [(label.0.to_owned(), label.1.to_owned())].into(),
         };
-        let made: TokenCreated = self.api().post(path::TOKENS, &request).await.context("failed to make a token")?;
+        let made: TokenCreated = self.api().post(path::TOKENS, &request).await.context("failed to create a token")?;
         let secret = made.join.split_once('@').map_or(&*made.join, |(secret, _)| secret);
         Ok(secret.to_owned())
     }

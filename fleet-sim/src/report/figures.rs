@@ -41,7 +41,7 @@ pub(crate) fn lines(outcome: &Outcome) -> Vec<Line> {
     let line = |name, value, note| Line { name, value, note };
     let of_dials = noted(figures.sessions, figures.dials as f64 / 100.0, " % of dials");
     vec![
-        line("agreed after faults", duration(figures.converged_after_seconds), String::new()),
+        line("converged after faults", duration(figures.converged_after_seconds), String::new()),
         line("faults", count(figures.faults), String::new()),
         line("dials", count(figures.dials), daily(figures.dials)),
         line("sessions", count(figures.sessions), of_dials),
@@ -54,7 +54,7 @@ pub(crate) fn lines(outcome: &Outcome) -> Vec<Line> {
         ),
         line("writes at sites", count(figures.site_writes), daily(figures.site_writes)),
         line("writes at server", count(figures.server_writes), daily(figures.server_writes)),
-        line("requests", count(figures.requests), format!("{} refused", count(figures.requests_refused))),
+        line("requests", count(figures.requests), format!("{} rejected", count(figures.requests_refused))),
         line("memory", bytes(figures.memory_bytes as f64), String::new()),
     ]
 }

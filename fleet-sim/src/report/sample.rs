@@ -13,7 +13,7 @@ const STEP: f64 = 600.0;
 pub(crate) fn failed() -> Outcome {
     Outcome {
         scenario: "storms-and-partitions".into(),
-        about: "A month of bad luck: the server restarts, a region goes offline, and the server stays away for hours."
+        about: "A month of faults: the server restarts, a region goes offline, and the server is down for hours."
             .into(),
         mode: "quic".into(),
         seed: 42,
@@ -44,7 +44,7 @@ pub(crate) fn failed() -> Outcome {
         storms: vec![
             storm("the server restarted", 6.2 * DAY, SITES, 30.0),
             storm("region eu-north lost its network for 9 hours", 14.875 * DAY, 180, 95.0),
-            storm("the server was away for 3 hours", 23.0 * DAY, SITES, 120.0),
+            storm("the server was down for 3 hours", 23.0 * DAY, SITES, 120.0),
         ],
         slowest: slowest(),
     }
@@ -140,15 +140,15 @@ fn violations() -> Vec<Violation> {
 }
 
 fn samples() -> Vec<Sample> {
-    let mut chance = SimRng(42);
-    (0..=4_320_u32).map(|number| sample(f64::from(number) * STEP, &mut chance)).collect()
+    let mut rng = SimRng(42);
+    (0..=4_320_u32).map(|number| sample(f64::from(number) * STEP, &mut rng)).collect()
 }
 
-fn sample(at_seconds: f64, chance: &mut SimRng) -> Sample {
+fn sample(at_seconds: f64, rng: &mut SimRng) -> Sample {
     let days = at_seconds / DAY;
     let is_within = |from: f64, hours: f64| days >= from && days < from + hours / 24.0;
-    let flapping = chance.below(6) + u32::from(is_within(10.0, 30.0)) * (14 + chance.below(12));
-    let (mut reconnecting, mut disconnected) = (flapping, 2 + chance.below(2));
+    let flapping = rng.below(6) + u32::from(is_within(10.0, 30.0)) * (14 + rng.below(12));
+    let (mut reconnecting, mut disconnected) = (flapping, 2 + rng.below(2));
     if is_within(14.5, 9.0) {
         (reconnecting, disconnected) = if is_within(14.5, 0.5) { (180, 2) } else { (flapping, 182) };
     }
@@ -159,9 +159,9 @@ fn sample(at_seconds: f64, chance: &mut SimRng) -> Sample {
         (reconnecting, disconnected) = (300, 60);
     }
     let connected = SITES.saturating_sub(reconnecting + disconnected);
-    let converged = connected.saturating_sub(chance.below(8)) + disconnected / 3;
+    let converged = connected.saturating_sub(rng.below(8)) + disconnected / 3;
     let daily = 1.0 + 0.45 * (days * std::f64::consts::TAU).sin();
-    let messages = (f64::from(connected) * 4.2 * daily) as u64 + u64::from(chance.below(400) + reconnecting * 12);
+    let messages = (f64::from(connected) * 4.2 * daily) as u64 + u64::from(rng.below(400) + reconnecting * 12);
     Sample {
         at_seconds,
         connected,
@@ -169,14 +169,14 @@ fn sample(at_seconds: f64, chance: &mut SimRng) -> Sample {
         disconnected,
         converged,
         messages,
-        bytes: messages * (1_450 + u64::from(chance.below(300))),
-        dials: u64::from(reconnecting * 2 + chance.below(4)),
+        bytes: messages * (1_450 + u64::from(rng.below(300))),
+        dials: u64::from(reconnecting * 2 + rng.below(4)),
     }
 }
 
-/// Sites come back with jitter, most of them soon; those whose first dial was lost come back in a second wave.
+/// Sites reconnect with jitter, most of them soon; those whose first dial was lost reconnect in a second wave.
 fn storm(what: &str, at_seconds: f64, lost: u32, spread: f64) -> Storm {
-    let mut chance = SimRng(u64::from(lost));
+    let mut rng = SimRng(u64::from(lost));
     let wave = |second: f64, middle: f64, width: f64| (-((second - middle) / width).powi(2)).exp();
     let density =
         |second: f64| wave(second, spread * 0.3, spread * 0.22) + 0.3 * wave(second, spread * 1.3, spread * 0.2);
@@ -184,7 +184,7 @@ fn storm(what: &str, at_seconds: f64, lost: u32, spread: f64) -> Storm {
     let dials_per_second: Vec<u32> = (0..300_u32)
         .map(|second| {
             let dials = 1.2 * f64::from(lost) * density(f64::from(second)) / all;
-            (dials * (0.8 + 0.05 * f64::from(chance.below(9)))).round() as u32
+            (dials * (0.8 + 0.05 * f64::from(rng.below(9)))).round() as u32
         })
         .collect();
     let first = dials_per_second.iter().copied().max().unwrap_or_default();

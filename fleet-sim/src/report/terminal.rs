@@ -67,7 +67,7 @@ fn storms(storms: &[Storm], brush: Brush) -> String {
     if storms.is_empty() {
         return String::new();
     }
-    let headings = ["AT", "LOST", "BACK 50 %", "90 %", "99 %", "PEAK/s", "SECOND/s", "WHAT"];
+    let headings = ["AT", "LINKS LOST", "RECONNECTED 50 %", "90 %", "99 %", "PEAK/s", "2ND PEAK/s", "OUTAGE"];
     let mut rows = vec![headings.map(String::from).to_vec()];
     for storm in storms.iter().take(STORMS_MAX) {
         rows.push(vec![
@@ -190,7 +190,7 @@ mod tests {
         assert!(text.lines().next().is_some_and(|line| line.ends_with(", 2 violations")), "{text}");
         let last = text.lines().last().unwrap_or_default();
         assert!(last.starts_with("  replay: linecamp-sim "), "{text}");
-        for part in ["per site and month", "BACK 50 %", "the server restarted", "site-", "the last inputs:"] {
+        for part in ["per site and month", "RECONNECTED 50 %", "the server restarted", "site-", "the last inputs:"] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
         assert!(text.lines().all(|line| line.trim_end() == line), "{text}");

@@ -59,7 +59,7 @@ macro_rules! mutants {
     };
 }
 
-/// What detects a bug is the bug, and not the copy.
+/// A violation in the mutated simulator is due to the bug, not to the copy.
 #[test]
 fn the_mutated_simulator_without_a_bug_matches_the_original() {
     let line = "smoke seed=1 sites=10 days=0.2";

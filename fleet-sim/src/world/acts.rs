@@ -31,7 +31,7 @@ impl<C: Transport> World<C> {
             return;
         }
         let of = act.kind.is_of_site().then_some(node);
-        self.note(of, "act", &[act.kind as u64, act.draw], || format!("{} for {:?}", act.kind, act.lasts));
+        self.note(of, "act", &[act.kind as u64, act.draw], || format!("{} for {:?}", act.kind, act.duration));
         if act.kind.table().as_str() != "operators" {
             self.counters.figures.faults += 1;
         }
@@ -40,48 +40,48 @@ impl<C: Transport> World<C> {
             return self.act_on_hostile(node, act);
         }
         match act.kind {
-            ActKind::Cut | ActKind::Offline => self.cut(node, (true, true), act.lasts),
-            ActKind::CutUp => self.cut(node, (true, false), act.lasts),
-            ActKind::CutDown => self.cut(node, (false, true), act.lasts),
+            ActKind::Cut | ActKind::Offline => self.cut(node, (true, true), act.duration),
+            ActKind::CutUp => self.cut(node, (true, false), act.duration),
+            ActKind::CutDown => self.cut(node, (false, true), act.duration),
             ActKind::Rebind => self.transport.rebind(node),
-            ActKind::Reboot => self.switch_off(node, act.lasts),
+            ActKind::Reboot => self.power_off(node, act.duration),
             ActKind::Crash => {
-                self.nodes[node].fuse = Some(u32::try_from(act.draw % 12).unwrap_or(0));
-                self.nodes[node].off_for = act.lasts;
+                self.nodes[node].crash_after_outputs = Some(u32::try_from(act.draw % 12).unwrap_or(0));
+                self.nodes[node].off_for = act.duration;
             }
-            ActKind::Restart => self.restart(node, act.lasts),
-            ActKind::DiskFull => self.set_disk_fault(node, DiskFault::Full, act.lasts),
-            ActKind::DiskSlow => self.set_disk_fault(node, DiskFault::Slow, act.lasts),
+            ActKind::Restart => self.restart(node, act.duration),
+            ActKind::DiskFull => self.set_disk_fault(node, DiskFault::Full, act.duration),
+            ActKind::DiskSlow => self.set_disk_fault(node, DiskFault::Slow, act.duration),
             ActKind::DiskDamaged => {
                 self.nodes[node].is_damaged = true;
                 self.allow_leftover_records(node);
-                self.switch_off(node, Duration::from_secs(5));
+                self.power_off(node, Duration::from_secs(5));
             }
             ActKind::DiskImage => {
                 let rows = self.nodes[node].disk.rows().clone();
                 self.nodes[node].disk.image = Some(Box::new(rows));
-                self.after(act.lasts, SimEvent::FaultEnd(FaultEnd::Image(node)));
+                self.after(act.duration, SimEvent::FaultEnd(FaultEnd::Image(node)));
             }
             ActKind::ClockJump => self.set_clock(node, jumped(act.draw)),
             ActKind::ClockLost => {
                 self.set_clock(node, Clock::lost(elapsed));
-                self.switch_off(node, Duration::from_secs(20));
-                self.after(act.lasts, SimEvent::FaultEnd(FaultEnd::Clock(node)));
+                self.power_off(node, Duration::from_secs(20));
+                self.after(act.duration, SimEvent::FaultEnd(FaultEnd::Clock(node)));
             }
             ActKind::Echo => self.transport.echo(node),
-            ActKind::Clone => self.copy(node, act.lasts),
+            ActKind::Clone => self.copy(node, act.duration),
             ActKind::ServerKill | ActKind::ServerCrash | ActKind::ServerStop => self.act_on_server(act),
             ActKind::ServerDiskFull => {
                 self.server.disk.fault = DiskFault::Full;
-                self.after(act.lasts, SimEvent::FaultEnd(FaultEnd::ServerDiskTrouble));
+                self.after(act.duration, SimEvent::FaultEnd(FaultEnd::ServerDiskFull));
             }
             ActKind::ServerSlow => {
                 self.transport.set_server_slowness(SLOWNESS);
-                self.after(act.lasts, SimEvent::FaultEnd(FaultEnd::ServerSlow));
+                self.after(act.duration, SimEvent::FaultEnd(FaultEnd::ServerSlow));
             }
             ActKind::ServerClockJump => {
                 self.set_server_clock(jumped(act.draw % 600_000));
-                self.after(act.lasts.max(Duration::from_secs(600)), SimEvent::FaultEnd(FaultEnd::ServerClock));
+                self.after(act.duration.max(Duration::from_secs(600)), SimEvent::FaultEnd(FaultEnd::ServerClock));
             }
             ActKind::Partition => self.partition(act),
             kind if kind.table() == Table::NameServer => self.act_on_name_server(act),
@@ -93,32 +93,32 @@ impl<C: Transport> World<C> {
     fn act_on_server(&mut self, act: Act) {
         match act.kind {
             ActKind::ServerCrash => {
-                self.server.fuse = Some(u32::try_from(act.draw % 30).unwrap_or(0));
-                self.server.off_for = act.lasts;
+                self.server.crash_after_outputs = Some(u32::try_from(act.draw % 30).unwrap_or(0));
+                self.server.off_for = act.duration;
                 return;
             }
             ActKind::ServerStop => {
-                self.counters.server_goes();
+                self.counters.server_down();
                 let now = self.server.now(self.elapsed);
                 if let Some(fleet) = &mut self.server.fleet {
                     fleet.handle_stop(now);
                     self.drain_server();
                 }
-                // What it has sent to its sites has to leave the machine first.
-                let stopping = FaultEnd::ServerStopping { boot: self.server.boot, off_for: act.lasts };
+                // Its last messages have to leave the machine first.
+                let stopping = FaultEnd::ServerStopping { boot: self.server.boot, off_for: act.duration };
                 return self.after(STOPPING_FOR, SimEvent::FaultEnd(stopping));
             }
             _ => self.kill_server(),
         }
         let boot = self.server.boot;
-        self.after(act.lasts, SimEvent::FaultEnd(FaultEnd::ServerOff(boot)));
+        self.after(act.duration, SimEvent::FaultEnd(FaultEnd::ServerOff(boot)));
     }
 
-    fn cut(&mut self, node: NodeId, (up, down): (bool, bool), lasts: Duration) {
+    fn cut(&mut self, node: NodeId, (up, down): (bool, bool), duration: Duration) {
         self.nodes[node].cuts_up += u32::from(up);
         self.nodes[node].cuts_down += u32::from(down);
         self.set_line(node);
-        self.after(lasts, SimEvent::FaultEnd(FaultEnd::Cut { node, up, down }));
+        self.after(duration, SimEvent::FaultEnd(FaultEnd::Cut { node, up, down }));
     }
 
     fn set_line(&mut self, node: NodeId) {
@@ -128,16 +128,16 @@ impl<C: Transport> World<C> {
 
     /// Cuts off a share of the sites. Which ones depends only on the site and the act.
     fn partition(&mut self, act: Act) {
-        self.counters.net_parts();
+        self.counters.partition_started();
         let share = u64::from(act.site);
         for node in 0..self.plan.site_slots.len() {
             if SimRng::of(act.draw, Purpose::Partition, node as u64).below(1_000) < share {
-                self.cut(node, (true, true), act.lasts);
+                self.cut(node, (true, true), act.duration);
             }
         }
     }
 
-    fn switch_off(&mut self, node: NodeId, off_for: Duration) {
+    fn power_off(&mut self, node: NodeId, off_for: Duration) {
         if self.nodes[node].site.is_some() {
             self.kill_node(node);
             let boot = self.nodes[node].boot;
@@ -158,12 +158,12 @@ impl<C: Transport> World<C> {
             }
             self.node_disk_wrote(node, boot);
         }
-        self.switch_off(node, off_for);
+        self.power_off(node, off_for);
     }
 
-    fn set_disk_fault(&mut self, node: NodeId, fault: DiskFault, lasts: Duration) {
+    fn set_disk_fault(&mut self, node: NodeId, fault: DiskFault, duration: Duration) {
         self.nodes[node].disk.fault = fault;
-        self.after(lasts, SimEvent::FaultEnd(FaultEnd::DiskTrouble(node)));
+        self.after(duration, SimEvent::FaultEnd(FaultEnd::NodeDiskFault(node)));
     }
 
     fn set_clock(&mut self, node: NodeId, clock: Clock) {
@@ -177,7 +177,7 @@ impl<C: Transport> World<C> {
     }
 
     /// Clones a site's disk to another machine.
-    fn copy(&mut self, original: NodeId, lasts: Duration) {
+    fn copy(&mut self, original: NodeId, duration: Duration) {
         let number = self.nodes.len();
         let of = &self.nodes[original];
         if of.identity.is_none() || of.end.is_some() {
@@ -189,7 +189,7 @@ impl<C: Transport> World<C> {
         let mut copy = Node::new(number, self.seed, profile, key, self.token_of(original));
         copy.original = Some(original);
         copy.identity = identity;
-        copy.disk.put_back(rows);
+        copy.disk.restore(rows);
         copy.drop_ins = drop_ins;
         copy.facts = facts;
         copy.providers = providers;
@@ -199,7 +199,7 @@ impl<C: Transport> World<C> {
         self.transport.copy_node(number, original, copy.clock);
         self.nodes.push(copy);
         self.start_node(number);
-        self.after(lasts, SimEvent::FaultEnd(FaultEnd::Copy(number)));
+        self.after(duration, SimEvent::FaultEnd(FaultEnd::Clone(number)));
     }
 
     fn allow_leftover_records(&mut self, node: NodeId) {
@@ -215,27 +215,27 @@ impl<C: Transport> World<C> {
                 of.cuts_up = of.cuts_up.saturating_sub(u32::from(up));
                 of.cuts_down = of.cuts_down.saturating_sub(u32::from(down));
                 self.set_line(node);
-                self.counters.line_is_back(self.elapsed);
+                self.counters.line_restored(self.elapsed);
             }
             FaultEnd::Off(node, boot) => {
                 if self.nodes[node].boot == boot {
                     self.start_node(node);
                 }
             }
-            FaultEnd::DiskTrouble(node) => self.nodes[node].disk.fault = DiskFault::Healthy,
+            FaultEnd::NodeDiskFault(node) => self.nodes[node].disk.fault = DiskFault::Healthy,
             FaultEnd::Image(node) => {
                 if let Some(rows) = self.nodes[node].disk.image.take().filter(|_| self.nodes[node].end.is_none()) {
-                    self.switch_off(node, Duration::from_secs(30));
-                    self.nodes[node].disk.put_back(*rows);
+                    self.power_off(node, Duration::from_secs(30));
+                    self.nodes[node].disk.restore(*rows);
                     self.allow_leftover_records(node);
                     self.nodes[node].acknowledged.clear();
                 }
             }
             FaultEnd::Clock(node) => self.set_clock(node, Clock::default()),
-            FaultEnd::Copy(node) => {
+            FaultEnd::Clone(node) => {
                 if self.nodes[node].end.is_none() {
                     self.kill_node(node);
-                    self.end_node(node, End::TakenAway);
+                    self.end_node(node, End::Retired);
                 }
             }
             FaultEnd::ServerStopping { boot, off_for } => {
@@ -250,35 +250,35 @@ impl<C: Transport> World<C> {
                     self.start_server();
                 }
             }
-            FaultEnd::ServerDiskTrouble => {
+            FaultEnd::ServerDiskFull => {
                 self.server.disk.fault = DiskFault::Healthy;
                 self.watch.server_recovers(self.elapsed);
             }
             FaultEnd::ServerSlow => self.transport.set_server_slowness(1),
             FaultEnd::ServerClock => self.set_server_clock(Clock::default()),
-            FaultEnd::DnsTrouble(number) => self.end_trouble(number),
+            FaultEnd::DnsFault(number) => self.end_name_server_fault(number),
             FaultEnd::DnsStale => self.end_staleness(),
-            FaultEnd::NoProvider => self.set_provider(0),
+            FaultEnd::ProviderRemoved => self.set_provider(0),
         }
     }
 
     /// Ends all faults: restores every line and starts everything that was off.
     pub(super) fn end_all_faults(&mut self) {
-        self.note(None, "all well", &[], || "all faults stop".to_owned());
-        self.part = RunPhase::Settling { until: self.elapsed + self.scenario.settle };
-        self.server.fuse = None;
-        self.end_fault(FaultEnd::ServerDiskTrouble);
+        self.note(None, "all well", &[], || "all faults end".to_owned());
+        self.phase = RunPhase::Settling { until: self.elapsed + self.scenario.settle };
+        self.server.crash_after_outputs = None;
+        self.end_fault(FaultEnd::ServerDiskFull);
         self.end_fault(FaultEnd::ServerSlow);
         self.end_fault(FaultEnd::ServerClock);
-        self.heal_name_server();
+        self.restore_name_server();
         self.start_server();
         self.set_provider(0);
         for node in 0..self.nodes.len() {
             if self.nodes[node].original.is_some() {
-                self.end_fault(FaultEnd::Copy(node));
+                self.end_fault(FaultEnd::Clone(node));
                 continue;
             }
-            self.nodes[node].fuse = None;
+            self.nodes[node].crash_after_outputs = None;
             self.nodes[node].disk.fault = DiskFault::Healthy;
             self.nodes[node].disk.image = None;
             self.nodes[node].cuts_up = 0;
@@ -294,7 +294,7 @@ impl<C: Transport> World<C> {
                 self.accept(node);
             }
         }
-        self.after(Duration::from_secs(1), SimEvent::Look);
+        self.after(Duration::from_secs(1), SimEvent::CheckConvergence);
     }
 }
 

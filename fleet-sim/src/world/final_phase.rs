@@ -1,84 +1,84 @@
-//! The end of a run: everything agrees in time, and then the fleet is quiet.
+//! The end of a run: all sites converge in time, and then nothing is written.
 
 use std::time::Duration;
 
 use linecamp_core::{Fleet, QUARANTINE, SavedFleet, Site};
 
 use super::{QUIET, RunPhase, SimEvent, World};
-use crate::check::{Settling, unsettled};
+use crate::check::{SiteState, convergence_failure};
 use crate::counters::Counts;
 use crate::disk::DiskFault;
 use crate::transport::{NodeId, Transport};
 
-/// How often agreement is checked.
-const LOOK_EACH: Duration = Duration::from_secs(1);
+/// Interval between checks for convergence.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A site that could not search a zone for records it forgot retries after a while. By this long after the last fault,
 /// every site has searched.
-const SEARCHED: Duration = QUARANTINE.saturating_add(Duration::from_secs(900));
+const ZONE_SEARCH_MAX: Duration = QUARANTINE.saturating_add(Duration::from_secs(900));
 
-/// Consecutive checks that must find agreement: longer than a machine takes to notice that its facts changed.
-const STILL: u32 = 90;
+/// Consecutive checks that must find all sites converged: longer than a machine takes to notice that its facts changed.
+const CHECKS_CONVERGED_MIN: u32 = 90;
 
 impl<C: Transport> World<C> {
-    /// Checks whether everything agrees.
-    pub(super) fn look(&mut self) {
-        let RunPhase::Settling { until } = self.part else { return };
+    /// Checks whether all sites have converged.
+    pub(super) fn check_convergence(&mut self) {
+        let RunPhase::Settling { until } = self.phase else { return };
         let late: Vec<_> = self.late().collect();
         let after = self.elapsed.saturating_sub(self.plan.ends_at);
         for node in 0..self.nodes.len() {
-            self.counters.agreed(node, after);
+            self.counters.site_converged(node, after);
         }
         for (node, why) in &late {
-            self.counters.late(*node, why);
+            self.counters.site_unconverged(*node, why);
         }
         match late.first() {
-            None if self.elapsed < self.plan.ends_at + SEARCHED && self.has_leftovers() => {
-                self.counters.unsettled();
-                self.after(LOOK_EACH, SimEvent::Look);
+            None if self.elapsed < self.plan.ends_at + ZONE_SEARCH_MAX && self.has_leftovers() => {
+                self.counters.not_all_converged();
+                self.after(CHECK_INTERVAL, SimEvent::CheckConvergence);
             }
             None => {
-                self.counters.settled(self.elapsed.saturating_sub(self.plan.ends_at));
-                if self.counters.still() < STILL {
-                    return self.after(LOOK_EACH, SimEvent::Look);
+                self.counters.all_converged(self.elapsed.saturating_sub(self.plan.ends_at));
+                if self.counters.checks_converged() < CHECKS_CONVERGED_MIN {
+                    return self.after(CHECK_INTERVAL, SimEvent::CheckConvergence);
                 }
-                self.watch.check_told(&self.server.disk, self.elapsed);
+                self.watch.check_acknowledged(&self.server.disk, self.elapsed);
                 self.watch.check_left();
                 if let Some(dns) = &mut self.dns {
                     dns.begin_quiet();
                 }
                 self.renewed.clear();
-                self.part = RunPhase::Quiet;
-                self.after(QUIET, SimEvent::QuietOver);
+                self.phase = RunPhase::Quiet;
+                self.after(QUIET, SimEvent::QuietEnd);
             }
             Some((node, why)) if until <= self.elapsed => {
                 let minutes = self.scenario.settle.as_secs() / 60;
                 let what = format!(
-                    "{minutes} minutes after the faults stopped {} of {} sites did not agree; {why}",
+                    "{} of {} sites had not converged {minutes} minutes after the faults ended; {why}",
                     late.len(),
                     self.plan.site_slots.len()
                 );
                 self.watch.find("converges", [*node], what);
             }
             Some(_) => {
-                self.counters.unsettled();
-                self.after(LOOK_EACH, SimEvent::Look);
+                self.counters.not_all_converged();
+                self.after(CHECK_INTERVAL, SimEvent::CheckConvergence);
             }
         }
     }
 
     /// Returns the machines that differ from the expected final state, with the reason.
     fn late(&self) -> impl Iterator<Item = (NodeId, String)> + '_ {
-        (0..self.nodes.len()).filter_map(|number| Some((number, self.why_late(number)?)))
+        (0..self.nodes.len()).filter_map(|number| Some((number, self.why_unconverged(number)?)))
     }
 
-    fn why_late(&self, number: NodeId) -> Option<String> {
+    fn why_unconverged(&self, number: NodeId) -> Option<String> {
         let node = &self.nodes[number];
         if node.original.is_some() || node.hostile.is_some() {
             return None;
         }
         let fleet = self.server.fleet.as_deref()?;
-        let settling = Settling {
+        let state = SiteState {
             name: node.name.as_str(),
             key: &node.key,
             id: self.site_of(number),
@@ -89,20 +89,20 @@ impl<C: Transport> World<C> {
             disk: &node.disk,
             acknowledged: &node.acknowledged,
         };
-        let late = unsettled(&settling, fleet);
-        if late.is_some() || fleet.view().is_revoked(&node.key) { late } else { self.why_misplaced(number) }
+        let late = convergence_failure(&state, fleet);
+        if late.is_some() || fleet.view().is_revoked(&node.key) { late } else { self.why_records_differ(number) }
     }
 
     /// Completes the run.
     pub(super) fn finish(&mut self) {
         let late = self.late().next();
         if let Some((node, why)) = late {
-            self.watch.find("converges", [node], format!("everybody had agreed, and then did not; {why}"));
+            self.watch.find("converges", [node], format!("all sites had converged, and one no longer is; {why}"));
         }
         self.check_restarts();
-        let is_forgotten = self.dns.as_ref().is_some_and(|dns| !dns.was_asked_since());
-        if is_forgotten && 0 < self.keepers().count() {
-            self.watch.find("quiet", [], "nobody has looked at DNS for an hour".to_owned());
+        let is_forgotten = self.dns.as_ref().is_some_and(|dns| !dns.was_observed_since());
+        if is_forgotten && 0 < self.sites_with_records().count() {
+            self.watch.find("quiet", [], "no site observed DNS for an hour".to_owned());
         }
         for (checker, what) in self.counters.check(&self.scenario.expect, self.elapsed) {
             self.watch.find(checker, [], what);
@@ -114,21 +114,21 @@ impl<C: Transport> World<C> {
                 let used = self.transport.traffic(number, self.elapsed).bytes;
                 #[expect(clippy::cast_precision_loss, reason = "bytes of a site stay far below 2^52")]
                 let of_month = used as f64 * month;
-                #[expect(clippy::cast_precision_loss, reason = "a bound people write")]
+                #[expect(clippy::cast_precision_loss, reason = "a bound written by people")]
                 if bound as f64 <= of_month {
-                    let what = format!("{} used {:.1} MB for 30 days", node.name, of_month / 1e6);
-                    self.watch.find("byte-budget", [number], format!("{what}; the budget is {bound} bytes"));
+                    let what = format!("{} used {:.1} MB per 30 days", node.name, of_month / 1e6);
+                    self.watch.find("byte-budget", [number], format!("{what}, the budget is {bound} bytes"));
                     break;
                 }
             }
         }
-        self.part = RunPhase::FaultEnd;
+        self.phase = RunPhase::Done;
     }
 
     /// Starts a server and daemons from the disks of the running ones, and compares them.
     fn check_restarts(&mut self) {
         let records = self.server.disk.records();
-        let (elapsed, config, rng) = (self.elapsed, self.server.config(), self.server.chance.rng());
+        let (elapsed, config, rng) = (self.elapsed, self.server.config(), self.server.rng.core_rng());
         match (records, &self.server.fleet) {
             (Ok(records), Some(running)) => {
                 let now = self.server.now(elapsed);
@@ -140,7 +140,7 @@ impl<C: Transport> World<C> {
         }
         for number in 0..self.nodes.len() {
             let node = &mut self.nodes[number];
-            let (saved, config, rng, now) = (node.saved(None), node.config(), node.chance.rng(), node.now(elapsed));
+            let (saved, config, rng, now) = (node.saved(None), node.config(), node.rng.core_rng(), node.now(elapsed));
             match (saved, &node.site) {
                 (Ok(saved), Some(running)) => {
                     self.watch.check_same_site(number, (running, &Site::new(config, saved, rng, now)), now);
@@ -168,8 +168,8 @@ impl<C: Transport> World<C> {
             Counts { links, converged: fleet.view().converged_count() }
         });
         self.counters.sample(self.elapsed, counts, traffic);
-        if self.part != RunPhase::FaultEnd {
-            let each = self.counters.sample_each();
+        if self.phase != RunPhase::Done {
+            let each = self.counters.sample_interval();
             self.after(each, SimEvent::Sample);
         }
     }
@@ -179,7 +179,7 @@ impl<C: Transport> World<C> {
         let per_node: Vec<_> = (0..self.plan.site_slots.len().min(self.nodes.len()))
             .map(|node| self.transport.traffic(node, self.elapsed).bytes)
             .collect();
-        self.counters.close(&per_node, self.elapsed);
+        self.counters.complete(&per_node, self.elapsed);
         let nodes = &self.nodes;
         let mut slowest: Vec<_> = self.counters.slowest(10);
         for slow in &mut slowest {

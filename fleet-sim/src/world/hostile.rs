@@ -1,8 +1,8 @@
 //! Hostile members: registered sites that lie and flood instead of running a daemon.
 //!
 //! A hostile member replaces a site's daemon. It has its own key and certificate, but no disk. It joins, sends hello,
-//! stays linked, and performs the acts of the plan. [`lie`] defines what it sends; this module defines
-//! when. It is removed when the faults end, and honest sites have to agree.
+//! stays linked, and performs the acts of the plan. [`hostile_messages`] defines what it sends; this module
+//! defines when. It is stopped when the faults end, and honest sites have to converge.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -40,7 +40,7 @@ const REDIAL_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Hostile {
     known: MemberState,
-    chance: SimRng,
+    rng: SimRng,
     /// The pending or successful dial.
     dial: Option<DialId>,
     last_dial: DialId,
@@ -49,11 +49,11 @@ pub(super) struct Hostile {
     waiting: VecDeque<FromSite>,
     /// Whether it waits for each acknowledgement, so that its messages build on what the server accepted.
     is_patient: bool,
-    /// The next hello, if it is a lie.
-    greeting: Option<Hello>,
+    /// The next hello, if it is false.
+    false_hello: Option<Hello>,
     /// How many more times it sends hello and leaves.
-    greetings_left: u64,
-    /// Whether it stays silent on its next connection.
+    hellos_left: u64,
+    /// Whether it sends nothing on its next connection.
     is_mute: bool,
     /// Number of the last scheduled turn; earlier ones are void.
     turn: u32,
@@ -62,13 +62,13 @@ pub(super) struct Hostile {
 impl<C: Transport> World<C> {
     /// Replaces a site's daemon with a hostile member.
     pub(super) fn make_hostile(&mut self, number: NodeId) {
-        let mut chance = SimRng::of(self.seed, Purpose::Hostile, number as u64);
+        let mut rng = SimRng::of(self.seed, Purpose::Hostile, number as u64);
         let node = &mut self.nodes[number];
         let known = MemberState {
-            site: SiteId::from_bytes(chance.bytes()),
-            gateway: HostId::from_bytes(chance.bytes()),
-            run: RunId::from_bytes(chance.bytes()),
-            status_incarnation: Incarnation(chance.bits() | 1),
+            site: SiteId::from_bytes(rng.bytes()),
+            gateway: HostId::from_bytes(rng.bytes()),
+            run: RunId::from_bytes(rng.bytes()),
+            status_incarnation: Incarnation(rng.bits() | 1),
             spec_incarnation: Incarnation::default(),
             spec_head: Generation::ZERO,
             status_held: Generation::ZERO,
@@ -78,14 +78,14 @@ impl<C: Transport> World<C> {
         self.watch.add_hostile(&node.key);
         node.hostile = Some(Box::new(Hostile {
             known,
-            chance,
+            rng,
             dial: None,
             last_dial: DialId(0),
             is_up: false,
             waiting: VecDeque::new(),
             is_patient: false,
-            greeting: None,
-            greetings_left: 0,
+            false_hello: None,
+            hellos_left: 0,
             is_mute: false,
             turn: 0,
         }));
@@ -102,25 +102,25 @@ impl<C: Transport> World<C> {
             hostile.waiting.clear();
             hostile.turn += 1;
         }
-        self.end_node(number, End::TakenAway);
+        self.end_node(number, End::Retired);
     }
 
     /// Performs an act on a hostile member. Faults of daemons and their disks do not apply to it.
     pub(super) fn act_on_hostile(&mut self, number: NodeId, act: Act) {
         let Some(hostile) = self.nodes[number].hostile.as_deref_mut() else { return };
-        let mut chance = SimRng::of(act.draw, Purpose::Hostile, u64::from(act.site));
+        let mut rng = SimRng::of(act.draw, Purpose::Hostile, u64::from(act.site));
         match act.kind {
             ActKind::LieGreeting => {
-                hostile.greeting = Some(hostile_messages::wild_greeting(&mut hostile.known, &mut chance))
+                hostile.false_hello = Some(hostile_messages::wild_greeting(&mut hostile.known, &mut rng))
             }
-            ActKind::FloodGreetings => hostile.greetings_left = 10 + chance.below(90),
+            ActKind::FloodGreetings => hostile.hellos_left = 10 + rng.below(90),
             ActKind::Mute => hostile.is_mute = true,
             kind => {
-                hostile.is_patient = chance.happens(500);
-                let said = hostile_messages::messages(kind, &hostile.known, &mut chance);
+                hostile.is_patient = rng.happens(500);
+                let messages = hostile_messages::messages(kind, &hostile.known, &mut rng);
                 let room = WAITING_MAX.saturating_sub(hostile.waiting.len());
-                hostile.waiting.extend(said.into_iter().take(room));
-                return self.hostile_waits(number, TURN);
+                hostile.waiting.extend(messages.into_iter().take(room));
+                return self.schedule_hostile(number, TURN);
             }
         }
         self.hostile_dials(number);
@@ -128,7 +128,7 @@ impl<C: Transport> World<C> {
 
     /// Dials, after leaving the current session.
     fn hostile_dials(&mut self, number: NodeId) {
-        self.hostile_leaves(number);
+        self.hostile_hangs_up(number);
         let node = &mut self.nodes[number];
         let (is_member, is_over) = (node.identity.is_some(), node.end.is_some());
         let Some(hostile) = node.hostile.as_deref_mut().filter(|_| !is_over) else { return };
@@ -143,7 +143,7 @@ impl<C: Transport> World<C> {
         self.transport.dial(number, &dial);
     }
 
-    fn hostile_leaves(&mut self, number: NodeId) {
+    fn hostile_hangs_up(&mut self, number: NodeId) {
         let Some(hostile) = self.nodes[number].hostile.as_deref_mut() else { return };
         hostile.is_up = false;
         if let Some(dial) = hostile.dial.take() {
@@ -152,7 +152,7 @@ impl<C: Transport> World<C> {
         }
     }
 
-    pub(super) fn hostile_hears(&mut self, number: NodeId, event: LinkEvent) {
+    pub(super) fn hostile_link_event(&mut self, number: NodeId, event: LinkEvent) {
         let (LinkEvent::Dialed(dial) | LinkEvent::Received(dial, _) | LinkEvent::Lost(dial, _)) = &event;
         let wall = self.nodes[number].now(self.elapsed).wall;
         let Some(hostile) = self.nodes[number].hostile.as_deref_mut().filter(|of| of.dial == Some(*dial)) else {
@@ -165,8 +165,8 @@ impl<C: Transport> World<C> {
             LinkEvent::Lost(..) => {
                 hostile.dial = None;
                 hostile.is_up = false;
-                let delay = hostile.chance.between(Duration::from_millis(100), REDIAL_MAX);
-                self.hostile_waits(number, delay);
+                let delay = hostile.rng.between(Duration::from_millis(100), REDIAL_MAX);
+                self.schedule_hostile(number, delay);
             }
         }
     }
@@ -186,7 +186,9 @@ impl<C: Transport> World<C> {
                 name: name(node.name.as_str()),
                 daemon_version: text("0.1.0"),
             }),
-            _ => FromSite::Hello(hostile.greeting.take().unwrap_or_else(|| hostile_messages::greeting(&hostile.known))),
+            _ => FromSite::Hello(
+                hostile.false_hello.take().unwrap_or_else(|| hostile_messages::greeting(&hostile.known)),
+            ),
         };
         self.send_to_server(number, dial, &first);
     }
@@ -201,33 +203,33 @@ impl<C: Transport> World<C> {
                 if let Ok(identity) = self.transport.save_identity(number, &grant) {
                     self.nodes[number].identity = Some(identity);
                 }
-                self.hostile_leaves(number);
-                return self.hostile_waits(number, TURN);
+                self.hostile_hangs_up(number);
+                return self.schedule_hostile(number, TURN);
             }
             FromServer::Welcome(welcome) => {
                 known.spec_incarnation = welcome.spec_incarnation;
                 known.status_held = welcome.status_held;
                 known.events_held = welcome.events_held;
                 hostile.is_up = true;
-                if 0 < hostile.greetings_left {
-                    hostile.greetings_left -= 1;
+                if 0 < hostile.hellos_left {
+                    hostile.hellos_left -= 1;
                     return self.hostile_dials(number);
                 }
-                return self.hostile_waits(number, TURN);
+                return self.schedule_hostile(number, TURN);
             }
             FromServer::Spec(delta) => {
                 known.spec_head = delta.to;
-                answer = hostile.chance.happens(500).then_some(FromSite::SpecAck(delta.to));
+                answer = hostile.rng.happens(500).then_some(FromSite::SpecAck(delta.to));
             }
             FromServer::StatusAck(held) => {
                 known.status_held = held;
-                return self.hostile_waits(number, ROUND_TRIP);
+                return self.schedule_hostile(number, ROUND_TRIP);
             }
             FromServer::EventsAck(held) => {
                 known.events_held = held;
-                return self.hostile_waits(number, ROUND_TRIP);
+                return self.schedule_hostile(number, ROUND_TRIP);
             }
-            FromServer::Probe => answer = hostile.chance.happens(500).then_some(FromSite::Alive),
+            FromServer::Probe => answer = hostile.rng.happens(500).then_some(FromSite::Alive),
             FromServer::Plugin(_) => {}
         }
         if let Some(answer) = answer {
@@ -236,7 +238,7 @@ impl<C: Transport> World<C> {
     }
 
     /// Schedules a hostile member's next turn.
-    fn hostile_waits(&mut self, number: NodeId, delay: Duration) {
+    fn schedule_hostile(&mut self, number: NodeId, delay: Duration) {
         if let Some(hostile) = self.nodes[number].hostile.as_deref_mut() {
             hostile.turn += 1;
             let turn = hostile.turn;
@@ -253,14 +255,14 @@ impl<C: Transport> World<C> {
             return;
         }
         let count = hostile.waiting.len().min(if hostile.is_patient { 1 } else { MESSAGES_PER_TURN });
-        let said: Vec<_> = hostile.waiting.drain(..count).collect();
+        let messages: Vec<_> = hostile.waiting.drain(..count).collect();
         let is_answered = |message: &FromSite| matches!(message, FromSite::Status(_) | FromSite::Events(_));
-        let has_turn = !(hostile.waiting.is_empty() || hostile.is_patient && said.iter().any(is_answered));
-        for message in said {
+        let has_turn = !(hostile.waiting.is_empty() || hostile.is_patient && messages.iter().any(is_answered));
+        for message in messages {
             self.send_to_server(number, dial, &message);
         }
         if has_turn {
-            self.hostile_waits(number, TURN);
+            self.schedule_hostile(number, TURN);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The name server that all sites' providers use: the calls to it, its faults, and the records of others in it.
 //!
 //! A call is answered after a while. When a daemon is killed, each of its calls in flight is completed at that moment
-//! or not at all, by chance: this simulates a crash between an ownership TXT record and its record. Half of the runs
+//! or not at all, at random: this simulates a crash between an ownership TXT record and its record. Half of the runs
 //! have a name server that applies the changes of a call one by one, and half of the runs one that cannot list a zone.
 //! In a quarter of the runs it sometimes answers with outdated records. That exceeds what the machines guarantee for a
 //! site's own records: a site that sees no record where it has just created one forgets it. The guarantees for everyone
@@ -28,11 +28,11 @@ pub(super) const ZONE: &str = "camp.example";
 pub(super) const OWNER: &str = "sim";
 
 /// Share of calls affected while the name server has a fault, per thousand.
-const TROUBLED: u32 = 800;
+const FAULT_PER_MILLE: u32 = 800;
 
-/// Longest retry delay that the name server asks for: nine minutes, so that a site that is told so at the last moment
-/// still converges in time.
-const PATIENCE_MAX: Duration = Duration::from_secs(540);
+/// Longest retry delay that the name server asks for: nine minutes, so that a site that receives it at the last
+/// moment still converges in time.
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(540);
 
 /// The name server, and the calls in flight to it.
 #[derive(Debug)]
@@ -40,13 +40,13 @@ pub(super) struct Dns {
     server: NameServer,
     seed: u64,
     /// Whether it may answer with outdated records.
-    is_late: bool,
+    may_be_stale: bool,
     outage: Option<NameServerFault>,
     /// Counts the faults, so that the end of one does not end a later one.
     outages: u64,
     calls: BTreeMap<NodeId, Vec<(CallId, ProviderRequest)>>,
-    chances: BTreeMap<NodeId, SimRng>,
-    /// The number of lookups when the quiet part started.
+    rngs: BTreeMap<NodeId, SimRng>,
+    /// The number of lookups when the quiet phase started.
     looks: u64,
 }
 
@@ -54,10 +54,10 @@ impl Dns {
     /// Creates a name server with records of others, some of them under names that sites will want.
     pub(super) fn new(seed: u64, site_slots: &[SiteSlot]) -> Self {
         let mut server = NameServer::new(&[ZONE]);
-        let mut chance = SimRng::of(seed, Purpose::NameServer, u64::MAX);
-        server.atomic = chance.happens(500);
-        server.can_list_records = chance.happens(500);
-        let is_late = chance.happens(250);
+        let mut rng = SimRng::of(seed, Purpose::NameServer, u64::MAX);
+        server.atomic = rng.happens(500);
+        server.can_list_records = rng.happens(500);
+        let may_be_stale = rng.happens(250);
         server.plant(ZONE, ZONE, "MX", &["10 mail.camp.example"]);
         server.plant(ZONE, &format!("www.{ZONE}"), "A", &["198.51.100.1"]);
         server.plant(ZONE, &format!("*.guests.{ZONE}"), "CNAME", &["www.camp.example"]);
@@ -69,11 +69,11 @@ impl Dns {
         Self {
             server,
             seed,
-            is_late,
+            may_be_stale,
             outage: None,
             outages: 0,
             calls: BTreeMap::new(),
-            chances: BTreeMap::new(),
+            rngs: BTreeMap::new(),
             looks: 0,
         }
     }
@@ -83,22 +83,22 @@ impl Dns {
         &self.server.zones()[&zone]
     }
 
-    fn chance(&mut self, node: NodeId) -> &mut SimRng {
+    fn rng(&mut self, node: NodeId) -> &mut SimRng {
         let seed = self.seed;
-        self.chances.entry(node).or_insert_with(|| SimRng::of(seed, Purpose::NameServer, node as u64))
+        self.rngs.entry(node).or_insert_with(|| SimRng::of(seed, Purpose::NameServer, node as u64))
     }
 
-    /// Starts the quiet part: nothing may be written, and sites with records keep checking them.
+    /// Starts the quiet phase: nothing may be written, and sites with records keep checking them.
     pub(super) fn begin_quiet(&mut self) {
         self.looks = self.server.looks;
     }
 
-    pub(super) fn was_asked_since(&self) -> bool {
+    pub(super) fn was_observed_since(&self) -> bool {
         self.looks < self.server.looks
     }
 }
 
-/// Adds a record of someone else under a name that a site will want, in one of several ways.
+/// Adds a record of another owner under a name that a site will want, in one of several ways.
 fn plant_foreign(server: &mut NameServer, site: usize, way: u64) {
     let prefix = if way.is_multiple_of(7) { "spot." } else { "" };
     let name = format!("{prefix}site-{site:04}.site-{site:04}.default.{ZONE}");
@@ -119,7 +119,7 @@ fn plant_foreign(server: &mut NameServer, site: usize, way: u64) {
             server.plant(ZONE, &name, "A", &[&first_address(site)]);
             server.plant(ZONE, &claim_name, "TXT", &[&claim_of(OWNER)]);
         }
-        // Happens to equal what the site would write.
+        // Equals what the site would write.
         _ => server.plant(ZONE, &name, "A", &[&first_address(site)]),
     }
 }
@@ -135,15 +135,15 @@ impl<C: Transport> World<C> {
         self.note(Some(node), "call", &[call.0], || format!("{call} {request:?}"));
         let Some(dns) = &mut self.dns else { return };
         let millis = Duration::from_millis;
-        let chance = dns.chance(node);
-        let longest = if chance.happens(50) { millis(20_000) } else { millis(300) };
-        let delay = chance.between(millis(5), longest);
+        let rng = dns.rng(node);
+        let longest = if rng.happens(50) { millis(20_000) } else { millis(300) };
+        let delay = rng.between(millis(5), longest);
         dns.calls.entry(node).or_default().push((call, request));
         let boot = self.nodes[node].boot;
-        self.after(delay, SimEvent::Called(node, boot, call));
+        self.after(delay, SimEvent::CallDone(node, boot, call));
     }
 
-    pub(super) fn called(&mut self, node: NodeId, boot: u32, call: CallId) {
+    pub(super) fn call_done(&mut self, node: NodeId, boot: u32, call: CallId) {
         if self.nodes[node].boot != boot {
             return;
         }
@@ -151,7 +151,7 @@ impl<C: Transport> World<C> {
         let place = calls.as_ref().and_then(|calls| calls.iter().position(|(of, _)| *of == call));
         let (Some(calls), Some(place)) = (calls, place) else { return };
         let (_, request) = calls.swap_remove(place);
-        let Some(reply) = self.ask_name_server(node, &request) else { return };
+        let Some(reply) = self.call_name_server(node, &request) else { return };
         self.note(Some(node), "called", &[call.0, u64::from(is_done(&reply))], || format!("{call} {reply:?}"));
         let now = self.nodes[node].now(self.elapsed);
         if let Some(site) = &mut self.nodes[node].site {
@@ -164,18 +164,20 @@ impl<C: Transport> World<C> {
     pub(super) fn abandon_calls(&mut self, node: NodeId) {
         let calls = self.dns.as_mut().and_then(|dns| dns.calls.remove(&node)).unwrap_or_default();
         for (call, request) in calls {
-            if self.dns.as_mut().is_some_and(|dns| dns.chance(node).happens(500)) {
-                self.note(Some(node), "abandoned", &[call.0], || format!("{call} is done, and nobody is told"));
-                self.ask_name_server(node, &request);
+            if self.dns.as_mut().is_some_and(|dns| dns.rng(node).happens(500)) {
+                self.note(Some(node), "abandoned", &[call.0], || {
+                    format!("{call} completed, and its answer is dropped")
+                });
+                self.call_name_server(node, &request);
             }
         }
     }
 
-    fn ask_name_server(&mut self, node: NodeId, request: &ProviderRequest) -> Option<ProviderReply> {
+    fn call_name_server(&mut self, node: NodeId, request: &ProviderRequest) -> Option<ProviderReply> {
         let id = self.site_of(node)?;
         let dns = self.dns.as_mut()?;
-        let is_troubled = dns.outage.is_some() && dns.chance(node).happens(TROUBLED);
-        dns.server.fault = dns.outage.filter(|_| is_troubled).unwrap_or_default();
+        let is_faulty = dns.outage.is_some() && dns.rng(node).happens(FAULT_PER_MILLE);
+        dns.server.fault = dns.outage.filter(|_| is_faulty).unwrap_or_default();
         if dns.server.is_stale {
             self.watch.allow_damaged_records(id);
         }
@@ -184,7 +186,7 @@ impl<C: Transport> World<C> {
         if !writes.is_empty() {
             self.watch.zone_written((node, id), &writes, dns.zone());
             self.trace.note(self.elapsed, Some(node), "records", &[writes.len() as u64]);
-            if self.part == RunPhase::Quiet {
+            if self.phase == RunPhase::Quiet {
                 let what = format!("a site wrote {writes:?} though nothing had happened");
                 self.watch.find("quiet", [node], what);
             }
@@ -195,27 +197,27 @@ impl<C: Transport> World<C> {
     /// Injects a fault into the name server, or changes a record in it.
     pub(super) fn act_on_name_server(&mut self, act: Act) {
         let Some(dns) = &mut self.dns else { return };
-        let patience = Duration::from_secs(1 + act.draw % PATIENCE_MAX.as_secs());
+        let retry_after = Duration::from_secs(1 + act.draw % RETRY_DELAY_MAX.as_secs());
         match act.kind {
             ActKind::DnsDrift => return self.drift(act.draw),
-            ActKind::DnsStale => dns.server.is_stale = dns.is_late,
-            ActKind::DnsAway => dns.outage = Some(NameServerFault::Away),
-            ActKind::DnsBusy => dns.outage = Some(NameServerFault::Busy(patience)),
-            ActKind::DnsMute => dns.outage = Some(NameServerFault::Mute),
-            ActKind::DnsHalfDone => dns.outage = Some(NameServerFault::HalfDone),
-            ActKind::DnsLocked => dns.outage = Some(NameServerFault::Locked),
+            ActKind::DnsStale => dns.server.is_stale = dns.may_be_stale,
+            ActKind::DnsDown => dns.outage = Some(NameServerFault::Away),
+            ActKind::DnsBusy => dns.outage = Some(NameServerFault::Busy(retry_after)),
+            ActKind::DnsLostAnswers => dns.outage = Some(NameServerFault::Mute),
+            ActKind::DnsPartialWrites => dns.outage = Some(NameServerFault::HalfDone),
+            ActKind::DnsUnauthorized => dns.outage = Some(NameServerFault::Locked),
             _ => return,
         }
         if act.kind == ActKind::DnsStale {
-            return self.after(act.lasts, SimEvent::FaultEnd(FaultEnd::DnsStale));
+            return self.after(act.duration, SimEvent::FaultEnd(FaultEnd::DnsStale));
         }
         dns.outages += 1;
         let number = dns.outages;
-        self.after(act.lasts, SimEvent::FaultEnd(FaultEnd::DnsTrouble(number)));
+        self.after(act.duration, SimEvent::FaultEnd(FaultEnd::DnsFault(number)));
     }
 
     /// Ends the fault with this number, unless another one started since.
-    pub(super) fn end_trouble(&mut self, number: u64) {
+    pub(super) fn end_name_server_fault(&mut self, number: u64) {
         if let Some(dns) = self.dns.as_mut().filter(|dns| dns.outages == number) {
             dns.outage = None;
         }
@@ -228,7 +230,7 @@ impl<C: Transport> World<C> {
     }
 
     /// Ends all faults of the name server.
-    pub(super) fn heal_name_server(&mut self) {
+    pub(super) fn restore_name_server(&mut self) {
         self.end_staleness();
         if let Some(dns) = &mut self.dns {
             dns.outage = None;

@@ -42,11 +42,11 @@ pub(super) struct Node {
     /// Counts the daemon's starts; requests of earlier ones are void.
     pub(super) boot: u32,
     /// After how many more outputs the daemon is killed.
-    pub(super) fuse: Option<u32>,
+    pub(super) crash_after_outputs: Option<u32>,
     /// How long it stays off after that.
     pub(super) off_for: Duration,
     pub(super) wake_at: Option<Duration>,
-    pub(super) chance: SimRng,
+    pub(super) rng: SimRng,
     pub(super) facts: BTreeMap<LabelKey, LabelValue>,
     /// Providers in its own configuration.
     pub(super) providers: Vec<ProviderSpec>,
@@ -68,11 +68,11 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) fn new(number: NodeId, seed: u64, profile: Profile, key: KeyFingerprint, token: JoinToken) -> Self {
-        let mut chance = SimRng::of(seed, Purpose::Machine, number as u64);
+        let mut rng = SimRng::of(seed, Purpose::Machine, number as u64);
         let name = name(&format!("site-{number:04}"));
         let fact =
             |key: &str, value: &str| (LabelKey::parse(key).expect("a key"), LabelValue::parse(value).expect("a value"));
-        let cpus = (2 << chance.below(4)).to_string();
+        let cpus = (2 << rng.below(4)).to_string();
         let facts = BTreeMap::from([fact("os", "linux"), fact("cpus", &cpus), fact("line", profile.as_str())]);
         Self {
             join: Some(PendingJoin { token, name: name.clone() }),
@@ -86,10 +86,10 @@ impl Node {
             disk: Disk::default(),
             clock: Clock::default(),
             boot: 0,
-            fuse: None,
+            crash_after_outputs: None,
             off_for: Duration::ZERO,
             wake_at: None,
-            chance,
+            rng,
             facts,
             providers: Vec::new(),
             drop_ins: DropIns::default(),
@@ -105,7 +105,7 @@ impl Node {
         }
     }
 
-    /// Tells the checkers the labels of its drop-in files.
+    /// Registers the labels of its drop-in files with the checkers.
     pub(super) fn note_drop_ins(&self, watch: &mut Watch) {
         for (level, labels) in &self.drop_ins.labels {
             for (key, value) in labels {
@@ -129,7 +129,7 @@ impl Node {
             daemon_version: text("0.1.0"),
             directory: text("/var/lib/linecamp"),
             versions: VERSIONS,
-            run: RunId::from_bytes(self.chance.bytes()),
+            run: RunId::from_bytes(self.rng.bytes()),
             servers: vec![ServerAddress::parse(SERVER).expect("an address")],
             labels: BTreeMap::new(),
             join: self.join.clone().filter(|_| self.identity.is_none()),
@@ -151,7 +151,7 @@ impl<C: Transport> World<C> {
         }
         let damaged = std::mem::take(&mut node.is_damaged).then(|| text("site.db.damaged"));
         if damaged.is_some() {
-            node.disk.wipe();
+            node.disk.erase();
             node.acknowledged.clear();
         }
         let saved = match node.saved(damaged) {
@@ -161,11 +161,11 @@ impl<C: Transport> World<C> {
             }
         };
         let config = node.config();
-        let rng = node.chance.rng();
+        let rng = node.rng.core_rng();
         node.site = Some(Box::new(Site::new(config, saved, rng, node.now(elapsed))));
         let boot = node.boot;
         self.transport.start_node(number);
-        self.note(Some(number), "start", &[u64::from(boot)], || format!("the daemon starts, for the {boot}. time"));
+        self.note(Some(number), "start", &[u64::from(boot)], || format!("the daemon starts, boot {boot}"));
         self.drain_node(number);
     }
 
@@ -176,10 +176,10 @@ impl<C: Transport> World<C> {
             return;
         }
         node.boot += 1;
-        node.fuse = None;
+        node.crash_after_outputs = None;
         node.wake_at = None;
         node.wants_facts = false;
-        let is_kept = node.chance.happens(500);
+        let is_kept = node.rng.happens(500);
         let group = node.disk.crash(is_kept);
         for (_, (level, key, value)) in std::mem::take(&mut node.asked) {
             let before = stored_local_label(&node.disk, level, &key);
@@ -190,7 +190,7 @@ impl<C: Transport> World<C> {
             self.keep_at_node(number, &changes);
         }
         self.abandon_calls(number);
-        self.watch.site_waits_no_more(number);
+        self.watch.site_wait_ends(number);
         self.transport.kill_node(number);
     }
 
@@ -218,16 +218,16 @@ impl<C: Transport> World<C> {
             LinkEvent::Received(dial, _) => [2, dial.0],
             LinkEvent::Lost(dial, _) => [3, dial.0],
         };
-        self.note(Some(number), "link", &numbers, || words(&event));
+        self.note(Some(number), "link", &numbers, || describe_event(&event));
         if self.nodes[number].hostile.is_some() {
-            return self.hostile_hears(number, event);
+            return self.hostile_link_event(number, event);
         }
         if let LinkEvent::Received(_, message) = &event {
             self.counters.message();
             self.watch.site_is_answered(number, message);
         }
         if matches!(event, LinkEvent::Lost(..)) {
-            self.watch.site_waits_no_more(number);
+            self.watch.site_wait_ends(number);
             self.counters.lost(number);
         }
         let node = &mut self.nodes[number];
@@ -254,12 +254,12 @@ impl<C: Transport> World<C> {
                 site.handle_facts(node.facts.iter().map(observed).collect(), now);
                 continue;
             };
-            // A notice asks for nothing: it is not work at which a node could die.
+            // A notice requires no work: a crash cannot interrupt it.
             if !output.is_notice() {
                 outputs += 1;
-                match node.fuse {
-                    Some(0) => return self.cut_power(number),
-                    Some(left) => node.fuse = Some(left - 1),
+                match node.crash_after_outputs {
+                    Some(0) => return self.crash_node(number),
+                    Some(left) => node.crash_after_outputs = Some(left - 1),
                     None => {}
                 }
             }
@@ -269,8 +269,8 @@ impl<C: Transport> World<C> {
         self.schedule_node(number);
     }
 
-    /// Kills a node, which starts again later.
-    fn cut_power(&mut self, number: NodeId) {
+    /// Kills a node, which restarts later.
+    fn crash_node(&mut self, number: NodeId) {
         let off_for = self.nodes[number].off_for;
         self.kill_node(number);
         let boot = self.nodes[number].boot;
@@ -301,30 +301,30 @@ impl<C: Transport> World<C> {
             SiteOutput::Hangup { dial, refusal } => {
                 self.note(Some(number), "hang up", &[dial.0], || format!("hangs up {dial}: {refusal}"));
                 self.counters.lost(number);
-                self.watch.site_waits_no_more(number);
+                self.watch.site_wait_ends(number);
                 self.transport.hang_up_on_server(number, dial, &refusal);
             }
             SiteOutput::Persist { write, changes } => {
                 self.note(Some(number), "persist", &[write.0, changes.len() as u64], || format!("{write} {changes:?}"));
                 self.watch.check_readable(Some(number), &changes);
-                self.nodes[number].disk.take(write, changes);
+                self.nodes[number].disk.enqueue(write, changes);
                 self.begin_node_disk(number);
             }
             SiteOutput::TryStore(write) => {
                 self.note(Some(number), "try the disk", &[write.0], || format!("tries the disk with {write}"));
-                self.nodes[number].disk.take_trial(write);
+                self.nodes[number].disk.enqueue_probe(write);
                 self.begin_node_disk(number);
             }
             SiteOutput::ResumeStore(write) => {
-                self.note(Some(number), "resume", &[write.0], || "lets the store go on".to_owned());
+                self.note(Some(number), "resume", &[write.0], || "resumes the store".to_owned());
                 self.nodes[number].disk.resume();
             }
             SiteOutput::SaveIdentity(grant) => {
                 let node = &mut self.nodes[number];
-                let delay = node.chance.between(Duration::from_millis(1), Duration::from_millis(20));
+                let delay = node.rng.between(Duration::from_millis(1), Duration::from_millis(20));
                 let boot = node.boot;
                 self.renewed.insert(number);
-                self.after(delay, SimEvent::Saved(number, boot, Box::new(grant)));
+                self.after(delay, SimEvent::IdentitySaved(number, boot, Box::new(grant)));
             }
             SiteOutput::Call { call, request, .. } => self.begin_call(number, call, request),
             // No provider here names a server plugin, and there is no local socket that could fail to open.
@@ -334,11 +334,11 @@ impl<C: Transport> World<C> {
             SiteOutput::LinkUp { .. } => self.counters.linked(number, self.elapsed),
             SiteOutput::Joined(_) | SiteOutput::LinkDown { .. } | SiteOutput::DialFailed { .. } => {}
             SiteOutput::Removed(refusal) => {
-                self.note(Some(number), "forget", &[], || format!("forgets who it was: {refusal}"));
+                self.note(Some(number), "forget", &[], || format!("erases its identity: {refusal}"));
                 self.end_node(number, End::Forgotten);
             }
             SiteOutput::JoinRefused(refusal) => {
-                self.note(Some(number), "refused", &[], || format!("was refused: {refusal}"));
+                self.note(Some(number), "refused", &[], || format!("join rejected: {refusal}"));
                 let is_token = matches!(
                     refusal.code,
                     RefusalCode::TokenRevoked
@@ -355,7 +355,7 @@ impl<C: Transport> World<C> {
     }
 
     fn site_sends(&mut self, number: NodeId, dial: DialId, message: &FromSite) {
-        self.watch.site_tells(number, message, &self.nodes[number].disk);
+        self.watch.check_site_acknowledgement(number, message, &self.nodes[number].disk);
         self.watch.site_waits(number, message, self.elapsed);
         self.send_to_server(number, dial, message);
     }
@@ -368,7 +368,7 @@ impl<C: Transport> World<C> {
         self.counters.message();
         self.watch.check_frame([number], bytes.len());
         if decode_from_site(&bytes).ok().as_ref() != Some(message) {
-            self.watch.find("wire", [number], format!("{message:?} does not survive its bytes"));
+            self.watch.find("wire", [number], format!("{message:?} does not decode from its own bytes"));
         }
         self.transport.send_to_server(number, dial, message, &bytes);
     }
@@ -394,7 +394,7 @@ impl<C: Transport> World<C> {
         node.site = None;
         node.boot += 1;
         node.wake_at = None;
-        node.fuse = None;
+        node.crash_after_outputs = None;
         node.asked.clear();
         if end == End::Forgotten {
             node.disk = Disk::default();
@@ -405,7 +405,7 @@ impl<C: Transport> World<C> {
         node.disk.crash(false);
         node.end = Some(end);
         self.abandon_calls(number);
-        self.watch.site_waits_no_more(number);
+        self.watch.site_wait_ends(number);
         self.transport.kill_node(number);
         self.counters.ended(number);
     }
@@ -414,7 +414,7 @@ impl<C: Transport> World<C> {
         let elapsed = self.elapsed;
         let node = &mut self.nodes[number];
         // A crash may come before or after the file is written: half of the time it is there.
-        if node.boot != boot && (node.end.is_some() || node.site.is_some() || node.chance.happens(500)) {
+        if node.boot != boot && (node.end.is_some() || node.site.is_some() || node.rng.happens(500)) {
             return;
         }
         let saved = self.transport.save_identity(number, grant);
@@ -432,10 +432,10 @@ impl<C: Transport> World<C> {
     }
 }
 
-fn words(event: &LinkEvent) -> String {
+fn describe_event(event: &LinkEvent) -> String {
     match event {
-        LinkEvent::Dialed(dial) => format!("{dial} came through"),
-        LinkEvent::Received(dial, message) => format!("{dial} brings {message:?}"),
+        LinkEvent::Dialed(dial) => format!("{dial} connected"),
+        LinkEvent::Received(dial, message) => format!("{dial} received {message:?}"),
         LinkEvent::Lost(dial, LossReason::Closed(refusal)) => format!("{dial} was closed: {refusal}"),
         LinkEvent::Lost(dial, LossReason::Failed(why)) => format!("{dial} is lost: {why}"),
     }

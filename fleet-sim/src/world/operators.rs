@@ -124,7 +124,7 @@ impl<C: Transport> World<C> {
                 let slot = (None, What::Token(token.id));
                 self.ask(FleetCommand::RevokeToken(token.id), Some((slot, Promise::TokenRevoked)));
             }
-            ActKind::LocalLabel => self.label_on_the_spot(node, act.draw),
+            ActKind::LocalLabel => self.set_local_label(node, act.draw),
             ActKind::DropIns => self.change_drop_ins(node, act.draw),
             ActKind::Facts => {
                 let (key, value) = label("cpus", &(2 << (act.draw % 6)).to_string());
@@ -187,7 +187,7 @@ impl<C: Transport> World<C> {
         self.ask(command(subject, site), Some((slot, Promise::Phases(phases))));
     }
 
-    fn label_on_the_spot(&mut self, node: NodeId, draw: u64) {
+    fn set_local_label(&mut self, node: NodeId, draw: u64) {
         let level = if draw.is_multiple_of(2) { Level::Site } else { Level::Host };
         let (key, value) = label(&format!("s{}", draw / 2 % 4), &format!("v{}", draw / 64 % 1_000));
         let (elapsed, of) = (self.elapsed, &mut self.nodes[node]);

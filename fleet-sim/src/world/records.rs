@@ -10,13 +10,13 @@ use linecamp_model::{
 use super::name_server::{OWNER, ZONE, first_address};
 use super::{AGAIN, FaultEnd, SimEvent, World, name, text};
 use crate::act_kind::ActKind;
-use crate::check::{ADDRESS_LABEL, OWN_PREFIX, SELECT_LABEL, SWITCH_LABEL, Share, label};
+use crate::check::{ADDRESS_LABEL, OWN_PREFIX, RecordInputs, SELECT_LABEL, SWITCH_LABEL, label};
 use crate::plan::Act;
 use crate::transport::{NodeId, Transport};
 
 impl<C: Transport> World<C> {
     /// Sets the address of a new site, and its own provider if it has one.
-    pub(super) fn settle_in_dns(&mut self, node: NodeId) {
+    pub(super) fn set_up_dns(&mut self, node: NodeId) {
         let Some(site_slot) = self.plan.site_slots.get(node).filter(|_| self.dns.is_some()) else { return };
         if site_slot.dns.has_own {
             self.nodes[node].providers = vec![own_provider()];
@@ -46,7 +46,7 @@ impl<C: Transport> World<C> {
             ActKind::DnsEdit => self.set_provider(act.draw),
             ActKind::DnsRemove => {
                 self.ask(FleetCommand::RemoveProvider(name("default"), name("dns"), Force::No), None);
-                self.after(act.lasts, SimEvent::FaultEnd(FaultEnd::NoProvider));
+                self.after(act.duration, SimEvent::FaultEnd(FaultEnd::ProviderRemoved));
             }
             _ => {
                 self.nodes[node].facts.insert(own_address(), value(&address(act.draw)));
@@ -63,12 +63,12 @@ impl<C: Transport> World<C> {
         let sites = Selector::parse(&format!("{key}={value}")).expect("a selector");
         let provider = FleetProvider { sites, matches_facts: false, spec: central_provider(draw) };
         if !self.ask(FleetCommand::SetProvider(name("default"), Box::new(provider), true), None) {
-            self.after(AGAIN, SimEvent::FaultEnd(FaultEnd::NoProvider));
+            self.after(AGAIN, SimEvent::FaultEnd(FaultEnd::ProviderRemoved));
         }
     }
 
     /// Returns the sites that maintain records.
-    pub(super) fn keepers(&self) -> impl Iterator<Item = NodeId> + '_ {
+    pub(super) fn sites_with_records(&self) -> impl Iterator<Item = NodeId> + '_ {
         let keeps = |number: &NodeId| {
             let node = &self.nodes[*number];
             let providers = node.site.as_ref().map(|site| site.view(node.now(self.elapsed)).providers);
@@ -79,20 +79,22 @@ impl<C: Transport> World<C> {
     }
 
     /// Returns why a site's records differ from the expected final state.
-    pub(super) fn why_misplaced(&self, number: NodeId) -> Option<String> {
+    pub(super) fn why_records_differ(&self, number: NodeId) -> Option<String> {
         self.dns.as_ref()?;
-        self.with_share(number, |share| self.watch.misplaced(share))?
+        self.with_record_inputs(number, |site_inputs| self.watch.record_difference(site_inputs))?
     }
 
     /// Returns whether a site has records in DNS that nothing requires, and that it will find only when it searches the
     /// zone.
     pub(super) fn has_leftovers(&self) -> bool {
-        let has = |number| self.with_share(number, |share| self.watch.has_leftovers(share)).unwrap_or(false);
+        let has = |number| {
+            self.with_record_inputs(number, |site_inputs| self.watch.has_leftovers(site_inputs)).unwrap_or(false)
+        };
         self.dns.is_some() && (0..self.nodes.len()).any(has)
     }
 
     /// Calls `with` with a site and the inputs that determine its records.
-    fn with_share<T>(&self, number: NodeId, with: impl FnOnce(&Share<'_>) -> T) -> Option<T> {
+    fn with_record_inputs<T>(&self, number: NodeId, with: impl FnOnce(&RecordInputs<'_>) -> T) -> Option<T> {
         let (node, fleet) = (&self.nodes[number], self.server.fleet.as_deref()?);
         let id = self.site_of(number)?;
         let view = fleet.view().site_by_id(id, self.server.now(self.elapsed))?;
@@ -102,7 +104,7 @@ impl<C: Transport> World<C> {
         let central =
             central.iter().map(|summary| &summary.provider.spec).filter(|spec| is_selected && !spec.is_withdrawing);
         let address = node.facts.get(&own_address()).map_or("", LabelValue::as_str);
-        Some(with(&Share {
+        Some(with(&RecordInputs {
             name: node.name.as_str(),
             id,
             address,

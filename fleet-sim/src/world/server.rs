@@ -22,11 +22,11 @@ pub(super) struct Server {
     pub(super) clock: Clock,
     pub(super) boot: u32,
     /// After how many more outputs it is killed.
-    pub(super) fuse: Option<u32>,
+    pub(super) crash_after_outputs: Option<u32>,
     /// How long it stays off after that.
     pub(super) off_for: Duration,
     wake_at: Option<Duration>,
-    pub(super) chance: SimRng,
+    pub(super) rng: SimRng,
     next_command: CommandId,
     certificate_life: Duration,
 }
@@ -38,10 +38,10 @@ impl Server {
             disk: Disk::default(),
             clock: Clock::default(),
             boot: 0,
-            fuse: None,
+            crash_after_outputs: None,
             off_for: Duration::ZERO,
             wake_at: None,
-            chance: SimRng::of(seed, Purpose::Server, 0),
+            rng: SimRng::of(seed, Purpose::Server, 0),
             next_command: CommandId(1),
             certificate_life,
         }
@@ -67,7 +67,7 @@ impl<C: Transport> World<C> {
             Ok(records) => records,
             Err(problem) => return self.watch.find("restarts", [], format!("a record cannot be read: {problem}")),
         };
-        let (config, rng) = (server.config(), server.chance.rng());
+        let (config, rng) = (server.config(), server.rng.core_rng());
         server.fleet = Some(Box::new(Fleet::new(
             config,
             SavedFleet { records, ..SavedFleet::default() },
@@ -76,10 +76,10 @@ impl<C: Transport> World<C> {
         )));
         let boot = server.boot;
         self.transport.start_server();
-        self.note(None, "server starts", &[u64::from(boot)], || format!("the server starts, for the {boot}. time"));
+        self.note(None, "server starts", &[u64::from(boot)], || format!("the server starts, boot {boot}"));
         self.watch.server_started(&self.server.disk, elapsed);
         self.watch.check_left();
-        self.counters.server_is_back(elapsed, "the server was away");
+        self.counters.server_up(elapsed, "server down");
         self.drain_server();
     }
 
@@ -89,17 +89,17 @@ impl<C: Transport> World<C> {
         if server.fleet.take().is_none() {
             return;
         }
-        self.counters.server_goes();
+        self.counters.server_down();
         server.boot += 1;
-        server.fuse = None;
+        server.crash_after_outputs = None;
         server.wake_at = None;
-        let is_kept = server.chance.happens(500);
+        let is_kept = server.rng.happens(500);
         let group = server.disk.crash(is_kept);
         self.note(None, "server killed", &[u64::from(is_kept)], || "the server is killed".to_owned());
         for (_, changes) in group {
             self.keep_at_server(&changes);
         }
-        self.watch.server_is_gone();
+        self.watch.server_stopped();
         self.transport.kill_server();
     }
 
@@ -115,7 +115,7 @@ impl<C: Transport> World<C> {
         let node = claim.as_ref().and_then(|((site, _), _)| *site).and_then(|site| self.watch.node_of(site));
         self.note(node, "ask", &[id.0], || format!("an operator asks {id}: {command:?}"));
         if let Some((slot, claim)) = claim {
-            self.watch.ask(id, slot, claim);
+            self.watch.record_request(id, slot, claim);
         }
         self.watch.operator_waits(id, self.elapsed);
         if let Some(fleet) = &mut self.server.fleet {
@@ -141,7 +141,7 @@ impl<C: Transport> World<C> {
             SessionEvent::Closed(_) => [4, session.0],
         };
         if matches!(event, SessionEvent::Opened(_)) {
-            self.counters.opened(self.elapsed);
+            self.counters.dial_arrived(self.elapsed);
         }
         self.note(node, "at server", &numbers, || format!("{session} {event:?}"));
         if let Some(fleet) = &mut self.server.fleet {
@@ -185,19 +185,19 @@ impl<C: Transport> World<C> {
             let server = &mut self.server;
             let Some(fleet) = &mut server.fleet else { return };
             let Some(output) = fleet.poll_output() else { break };
-            // The server dies between two things that it does, not between two that it learns.
+            // A crash comes between two outputs that require work, not between two notices.
             if output.is_notice() {
                 self.server_notes(&output);
                 continue;
             }
-            match server.fuse {
+            match server.crash_after_outputs {
                 Some(0) => {
                     let off_for = server.off_for;
                     self.kill_server();
                     let boot = self.server.boot;
                     return self.after(off_for, SimEvent::FaultEnd(FaultEnd::ServerOff(boot)));
                 }
-                Some(left) => server.fuse = Some(left - 1),
+                Some(left) => server.crash_after_outputs = Some(left - 1),
                 None => {}
             }
             self.perform_server(output);
@@ -236,12 +236,12 @@ impl<C: Transport> World<C> {
                 self.trace.note(self.elapsed, None, "server persists", &[write.0, changes.len() as u64]);
                 self.watch.check_readable(None, &changes);
                 self.watch.check_received(&changes, self.server.now(self.elapsed).wall);
-                self.server.disk.take(write, changes);
+                self.server.disk.enqueue(write, changes);
                 self.begin_server_disk();
             }
             FleetOutput::TryStore(write) => {
                 self.trace.note(self.elapsed, None, "server tries its disk", &[write.0]);
-                self.server.disk.take_trial(write);
+                self.server.disk.enqueue_probe(write);
                 self.begin_server_disk();
             }
             FleetOutput::ResumeStore(_) => self.server.disk.resume(),
@@ -250,9 +250,9 @@ impl<C: Transport> World<C> {
             | FleetOutput::SiteJoined { .. }
             | FleetOutput::Removed { .. } => {}
             FleetOutput::Reply { command, result } => {
-                let node = self.watch.node_asked(command);
+                let node = self.watch.node_of_request(command);
                 self.note(node, "server replies", &[command.0, u64::from(result.is_ok())], || {
-                    format!("{command} is answered: {result:?}")
+                    format!("reply to {command}: {result:?}")
                 });
                 self.counters.figures.requests_refused += u64::from(result.is_err());
                 self.watch.operator_is_answered(command);
@@ -275,9 +275,9 @@ impl<C: Transport> World<C> {
         self.trace.bytes(&bytes);
         self.watch.check_frame(node, bytes.len());
         if decode_from_server(&bytes).ok().as_ref() != Some(message) {
-            self.watch.find("wire", node, format!("{message:?} does not survive its bytes"));
+            self.watch.find("wire", node, format!("{message:?} does not decode from its own bytes"));
         }
-        self.watch.server_tells(session, message, &self.server.disk);
+        self.watch.check_server_acknowledgement(session, message, &self.server.disk);
         self.watch.server_sends(session, message, &self.server.disk);
         self.transport.send_to_site(session, message, &bytes);
     }
@@ -289,8 +289,8 @@ impl<C: Transport> World<C> {
         }
         let micros = Duration::from_micros;
         let delay = match server.disk.fault {
-            DiskFault::Healthy => server.chance.between(micros(100), micros(3_000)),
-            DiskFault::Slow | DiskFault::Full => server.chance.between(micros(50_000), micros(500_000)),
+            DiskFault::Healthy => server.rng.between(micros(100), micros(3_000)),
+            DiskFault::Slow | DiskFault::Full => server.rng.between(micros(50_000), micros(500_000)),
         };
         let boot = server.boot;
         self.after(delay, SimEvent::ServerDisk(boot));
@@ -303,7 +303,7 @@ impl<C: Transport> World<C> {
         let (fault, group) = (self.server.disk.fault, self.server.disk.written());
         let mut group = group.into_iter();
         while let Some((write, changes)) = group.next() {
-            if fault == DiskFault::Full && self.server.disk.needs_room(write, &changes) {
+            if fault == DiskFault::Full && self.server.disk.needs_space(write, &changes) {
                 let rest = group.map(|(write, _)| write).collect();
                 return self.server_disk_failed(write, rest);
             }
@@ -320,7 +320,7 @@ impl<C: Transport> World<C> {
     }
 
     fn server_disk_failed(&mut self, write: WriteId, rest: Vec<WriteId>) {
-        let waiting = self.server.disk.shut();
+        let waiting = self.server.disk.reject_writes();
         for write in [write].into_iter().chain(rest).chain(waiting) {
             self.answer_server(write, Err(StoreFault::DiskFull));
         }
@@ -355,11 +355,11 @@ impl<C: Transport> World<C> {
             self.watch.server_writes_event(change, &self.server.disk);
             self.watch.server_writes_of_pending(change, &self.server.disk);
             self.watch.server_accepts(change, &self.server.disk);
-            self.server.disk.keep(change);
+            self.server.disk.store(change);
             self.watch.server_holds(change);
         }
         self.watch.check_server_disk(&self.server.disk);
-        if self.part == RunPhase::Quiet {
+        if self.phase == RunPhase::Quiet {
             self.check_quiet_server(changes);
         }
     }

@@ -26,8 +26,8 @@ fn outer() -> SocketAddr {
     ([192, 0, 2, 1], 61_000).into()
 }
 
-fn run<T>(story: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(story)
+fn run<T>(test: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(test)
 }
 
 fn path() -> Path {

@@ -17,8 +17,8 @@ impl<C: Transport> World<C> {
         }
         let millis = Duration::from_millis;
         let delay = match node.disk.fault {
-            DiskFault::Healthy => node.chance.between(millis(1), millis(20)),
-            DiskFault::Slow | DiskFault::Full => node.chance.between(millis(100), millis(4_000)),
+            DiskFault::Healthy => node.rng.between(millis(1), millis(20)),
+            DiskFault::Slow | DiskFault::Full => node.rng.between(millis(100), millis(4_000)),
         };
         let boot = node.boot;
         self.after(delay, SimEvent::NodeDisk(number, boot));
@@ -32,7 +32,7 @@ impl<C: Transport> World<C> {
         let (fault, group) = (node.disk.fault, node.disk.written());
         let mut group = group.into_iter();
         while let Some((write, changes)) = group.next() {
-            if fault == DiskFault::Full && self.nodes[number].disk.needs_room(write, &changes) {
+            if fault == DiskFault::Full && self.nodes[number].disk.needs_space(write, &changes) {
                 let rest = group.map(|(write, _)| write).collect();
                 return self.node_disk_failed(number, write, rest);
             }
@@ -50,7 +50,7 @@ impl<C: Transport> World<C> {
     }
 
     fn node_disk_failed(&mut self, number: NodeId, write: WriteId, rest: Vec<WriteId>) {
-        let waiting = self.nodes[number].disk.shut();
+        let waiting = self.nodes[number].disk.reject_writes();
         for write in [write].into_iter().chain(rest).chain(waiting) {
             self.answer_node(number, write, Err(StoreFault::DiskFull));
         }
@@ -81,10 +81,10 @@ impl<C: Transport> World<C> {
         self.counters.figures.site_writes += 1;
         for change in changes {
             self.watch.site_writes(number, id, change, &self.nodes[number].disk);
-            self.nodes[number].disk.keep(change);
+            self.nodes[number].disk.store(change);
         }
         self.watch.check_site_disk(number, &self.nodes[number].disk);
-        if self.part == RunPhase::Quiet && !self.renewed.contains(&number) {
+        if self.phase == RunPhase::Quiet && !self.renewed.contains(&number) {
             self.watch.find("quiet", [number], format!("a site wrote {changes:?} though nothing had happened"));
         }
     }
