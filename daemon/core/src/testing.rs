@@ -83,7 +83,7 @@ pub struct Node {
     /// The fault mode of its disk.
     pub disk_fault: DiskFault,
     /// The fault mode of its disk for certificates.
-    pub identity_mood: DiskFault,
+    pub identity_disk_fault: DiskFault,
     /// Why its local socket cannot be opened, if it cannot.
     pub socket_problem: Option<Text>,
     /// Where a corrupt database was moved, as reported at its next start.
@@ -103,7 +103,7 @@ pub struct Node {
     /// For each provider called, whether the last call marked it as the site's own.
     pub called: BTreeMap<Name, bool>,
     /// The fault mode of its disk for plugin pieces.
-    pub plugin_disk_mood: DiskFault,
+    pub plugin_disk_fault: DiskFault,
     /// Facts it will report.
     pub facts: BTreeMap<LabelKey, LabelValue>,
     /// Facts it cannot observe, whatever `facts` says about them.
@@ -316,7 +316,7 @@ impl Pair {
         self.nodes.push(Node {
             site,
             disk_fault: DiskFault::Well,
-            identity_mood: DiskFault::Well,
+            identity_disk_fault: DiskFault::Well,
             socket_problem: None,
             damaged: None,
             clock_behind: Duration::ZERO,
@@ -326,7 +326,7 @@ impl Pair {
             drop_ins: DropIns::default(),
             plugins: BTreeMap::new(),
             called: BTreeMap::new(),
-            plugin_disk_mood: DiskFault::Well,
+            plugin_disk_fault: DiskFault::Well,
             facts: BTreeMap::new(),
             not_observed: BTreeSet::new(),
             config,

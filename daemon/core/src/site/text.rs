@@ -40,7 +40,7 @@ mod tests {
 
     #[test]
     fn a_duration_is_shown_in_its_largest_unit() {
-        let told = [119, 120, 7_200, 172_800].map(|seconds| coarse(Duration::from_secs(seconds)));
-        assert_eq!(told, ["119 seconds", "2 minutes", "2 hours", "2 days"]);
+        let shown = [119, 120, 7_200, 172_800].map(|seconds| coarse(Duration::from_secs(seconds)));
+        assert_eq!(shown, ["119 seconds", "2 minutes", "2 hours", "2 days"]);
     }
 }

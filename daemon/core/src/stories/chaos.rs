@@ -56,8 +56,8 @@ impl Chaos {
         let command = FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&[&format!("{key}={value}")]));
         if self.below(2) == 0 {
             let reply = self.pair.ask(command);
-            let told = if reply.is_ok() { Some(value) } else { self.assigned.get(&key).cloned().flatten() };
-            self.assigned.insert(key, told);
+            let acknowledged = if reply.is_ok() { Some(value) } else { self.assigned.get(&key).cloned().flatten() };
+            self.assigned.insert(key, acknowledged);
         } else {
             self.pair.operator(command);
             self.assigned.insert(key, None);
@@ -85,7 +85,10 @@ impl Chaos {
         }
         let view = self.pair.view();
         assert!(view.converged_generation <= view.applied_generation, "{}", self.pair.trace());
-        assert!(view.applied_generation <= view.spec_generation, "a site never holds what was never said");
+        assert!(
+            view.applied_generation <= view.spec_generation,
+            "a site never has a generation that the server has not written"
+        );
         assert!(self.applied <= view.applied_generation, "a generation never falls: {}", self.pair.trace());
         self.applied = view.applied_generation;
     }
@@ -103,8 +106,8 @@ impl Chaos {
         for key in ["k0", "k1", "k2", "k3"] {
             assert_eq!(pair.label_entry(key), pair.seen_label(key), "seed {seed}: {}", pair.trace());
         }
-        for (key, told) in self.assigned.iter().filter(|(_, told)| told.is_some()) {
-            assert_eq!(pair.seen_label(key), *told, "seed {seed}: acknowledged and lost: {}", pair.trace());
+        for (key, acknowledged) in self.assigned.iter().filter(|(_, acknowledged)| acknowledged.is_some()) {
+            assert_eq!(pair.seen_label(key), *acknowledged, "seed {seed}: acknowledged and lost: {}", pair.trace());
         }
         let before = (pair.nodes[0].writes, pair.fleet_writes);
         self.pair.run_for(60 * MINUTE);

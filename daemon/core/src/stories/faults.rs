@@ -21,14 +21,14 @@ fn a_sites_full_disk_raises_a_condition_and_loses_nothing() {
     pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
     pair.run_for(10 * MINUTE);
     assert_eq!(pair.nodes[0].replies, [Err(SiteCommandError::Store(StoreFault::DiskFull))]);
-    assert_eq!(pair.label_entry("rack"), None, "what could not be kept does not hold");
+    assert_eq!(pair.label_entry("rack"), None, "a label that was not stored is not effective");
     assert_ne!(pair.view().spec_generation, pair.view().applied_generation, "and is not acknowledged");
     let conditions = pair.site().view(pair.now()).conditions;
     assert!(conditions.iter().any(|condition| condition.kind == ConditionKind::DiskFull));
     assert!(pair.is_linked(), "the link stays");
     let before = pair.nodes[0].writes;
     pair.run_for(10 * MINUTE);
-    assert!(pair.nodes[0].writes - before < 100, "and the disk is not hammered");
+    assert!(pair.nodes[0].writes - before < 100, "and writes are retried rarely");
     pair.nodes[0].disk_fault = DiskFault::Well;
     pair.run_for(2 * MINUTE);
     assert_eq!(pair.label_entry("rack").as_deref(), Some("r7"));
@@ -45,11 +45,11 @@ fn a_servers_full_disk_rejects_writes_and_keeps_sites_connected() {
     let late = pair.add_node("late");
     pair.run_for(10 * MINUTE);
     assert!(pair.is_linked());
-    assert_eq!(pair.seen_label("door"), None, "not kept, so not shown");
+    assert_eq!(pair.seen_label("door"), None, "not stored, so not shown");
     pair.fleet_disk_fault = DiskFault::Well;
     pair.run_for(10 * MINUTE);
     assert_eq!(pair.seen_label("door").as_deref(), Some("3"));
-    assert!(pair.is_linked_node(late), "and who wanted to join has joined");
+    assert!(pair.is_linked_node(late), "and the late site has joined");
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_lost_site_database_is_resynced_from_the_server() {
     assert_eq!(pair.label_entry("rack"), None);
     pair.run_for(5 * MINUTE);
     assert_eq!(pair.label_entry("rack").as_deref(), Some("r7"));
-    assert_eq!(pair.seen_label("door"), None, "what only the site knew is gone, and the server says so");
+    assert_eq!(pair.seen_label("door"), None, "the label that was set locally is lost, also at the server");
     assert_eq!(pair.view().spec_generation, pair.view().converged_generation);
 }
 
@@ -78,7 +78,7 @@ fn a_restored_server_backup_overrides_newer_site_state() {
     pair.restore_fleet(backup);
     pair.run_for(5 * MINUTE);
     assert!(pair.is_linked());
-    assert_eq!(pair.label_entry("rack"), None, "the site follows the server's word");
+    assert_eq!(pair.label_entry("rack"), None, "the site follows the server");
     pair.ask(assign(&["rack=r9"])).expect("assigned");
     pair.run_for(MINUTE);
     assert_eq!(pair.label_entry("rack").as_deref(), Some("r9"));
@@ -94,7 +94,7 @@ fn a_site_that_booted_in_1970_connects_and_reports_clock_skew() {
     let conditions = pair.view().conditions;
     assert!(conditions.iter().any(|one| one.kind == ConditionKind::ClockSkew), "{conditions:?}");
     pair.run_for(60 * DAY);
-    assert_eq!(pair.view().recoveries, 0, "renewal goes by the server's clock");
+    assert_eq!(pair.view().recoveries, 0, "renewal uses the server's clock");
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn events_recorded_offline_are_limited_and_drops_are_counted() {
     assert_eq!(pair.site().view(pair.now()).outbox_events, 0);
     assert_eq!(pair.seen_label("door").as_deref(), Some("1499"));
     let kept = pair.events().iter().filter(|event| event.kind == EventKind::LabelsSetLocally).count();
-    assert!((1..=200).contains(&kept), "the server keeps its own bound for one site: {kept}");
+    assert!((1..=200).contains(&kept), "the server has its own limit per site: {kept}");
 }
 
 #[test]
@@ -166,8 +166,8 @@ fn events_of_a_restored_disk_are_not_discarded_as_duplicates() {
     pair.run_for(MINUTE);
     pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["floor=cellar"])));
     pair.run_for(MINUTE);
-    let told = pair.events().into_iter().filter(|event| event.text.as_str().contains("floor=cellar"));
-    assert_eq!(told.count(), 1);
+    let events = pair.events().into_iter().filter(|event| event.text.as_str().contains("floor=cellar"));
+    assert_eq!(events.count(), 1);
 }
 
 /// Found by the simulator (`smoke seed=1`): a clone of the disk had sent data under the same numbers meanwhile.
@@ -178,7 +178,7 @@ fn reports_of_a_clone_do_not_hide_those_of_the_original() {
     let copy = pair.clone_disk();
     pair.nodes[copy].facts = [(key("cpus"), linecamp_model::LabelValue::parse("64").expect("a value"))].into();
     pair.run_for(5 * MINUTE);
-    assert!(pair.is_linked_node(copy), "the original is away");
+    assert!(pair.is_linked_node(copy), "the original is offline");
     pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["door=front"])));
     pair.cut(copy);
     pair.heal(0);
@@ -195,7 +195,7 @@ fn a_new_incarnation_starts_once_the_disk_has_space() {
     pair.cut(0);
     let copy = pair.clone_disk();
     pair.run_for(5 * MINUTE);
-    assert!(pair.is_linked_node(copy), "it makes events under the same numbers");
+    assert!(pair.is_linked_node(copy), "it records events with the same numbers");
     pair.cut(copy);
     pair.nodes[0].disk_fault = DiskFault::Full;
     pair.heal(0);
@@ -203,7 +203,7 @@ fn a_new_incarnation_starts_once_the_disk_has_space() {
     pair.nodes[0].disk_fault = DiskFault::Well;
     pair.run_for(10 * MINUTE);
     assert!(pair.is_linked());
-    assert_eq!(pair.site().view(pair.now()).outbox_events, 0, "nothing waits for the server any more");
+    assert_eq!(pair.site().view(pair.now()).outbox_events, 0, "every event is acknowledged");
 }
 
 /// Found by the simulator (`chaos seed=36`): a server whose disk had been full reported the original's data as the
@@ -219,13 +219,13 @@ fn a_servers_full_disk_does_not_mix_up_clone_and_original() {
     pair.fleet_disk_fault = DiskFault::Well;
     pair.run_for(5 * MINUTE);
     assert!(pair.is_linked_node(copy));
-    assert_eq!(pair.seen_label("cpus").as_deref(), Some("64"), "the copy is heard");
+    assert_eq!(pair.seen_label("cpus").as_deref(), Some("64"), "the clone's report is accepted");
     pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["door=front"])));
     pair.cut(copy);
     pair.heal(0);
     pair.run_for(15 * MINUTE);
     assert_eq!(pair.seen_label("door").as_deref(), Some("front"));
-    assert_eq!(pair.seen_label("cpus"), None, "and then the original");
+    assert_eq!(pair.seen_label("cpus"), None, "and then the original's");
 }
 
 /// Found by the simulator (`chaos seed=143`): an event was undone after the server had acknowledged its number, and the
@@ -237,7 +237,7 @@ fn an_event_never_reuses_a_number_that_the_server_has() {
         pair.cut(0);
         let copy = pair.clone_disk();
         pair.run_for(5 * MINUTE);
-        assert!(pair.is_linked_node(copy), "it makes an event");
+        assert!(pair.is_linked_node(copy), "it records an event");
         pair.cut(copy);
         pair.heal(0);
         while !pair.is_in_handshake() {
@@ -251,7 +251,7 @@ fn an_event_never_reuses_a_number_that_the_server_has() {
         pair.nodes[0].disk_fault = DiskFault::Well;
         pair.run_for(10 * MINUTE);
         assert!(pair.is_linked());
-        assert_eq!(pair.site().view(pair.now()).outbox_events, 0, "after {delay} ms something waits for ever");
+        assert_eq!(pair.site().view(pair.now()).outbox_events, 0, "after {delay} ms an event is never acknowledged");
     }
 }
 
@@ -268,7 +268,7 @@ fn events_around_a_gap_in_numbers_arrive_once() {
     pair.nodes[0].clock_behind = Duration::from_secs(6 * 3600);
     pair.restore_site(image);
     pair.run_for(10 * MINUTE);
-    let told = pair.events().into_iter().filter(|event| event.text.as_str().contains("hours behind"));
-    assert_eq!(told.count(), 1);
+    let events = pair.events().into_iter().filter(|event| event.text.as_str().contains("hours behind"));
+    assert_eq!(events.count(), 1);
     assert_eq!(pair.site().view(pair.now()).outbox_events, 0);
 }

@@ -52,23 +52,23 @@ fn flood(pair: &mut Pair, message: impl Fn(&Pair, usize) -> FromSite) -> usize {
             return number;
         }
     }
-    panic!("5,000 messages in five seconds were taken");
+    panic!("5,000 messages in five seconds were accepted");
 }
 
 #[test]
 fn the_records_of_one_status_are_limited_across_messages() {
     let mut pair = Pair::linked(1);
     pair.impersonate(0);
-    let mut taken = 0_usize;
+    let mut accepted = 0_usize;
     while pair.hangup_of(0).is_none() {
         let base = pair.status_head();
-        pair.say(0, status(base, taken as u64, 8));
+        pair.say(0, status(base, accepted as u64, 8));
         pair.run_for(10 * MINUTE);
-        taken += 1;
-        assert!(taken * 8 * 4_096 < 2 * REPORTED_RECORDS_BYTES_MAX, "{taken} messages were taken");
+        accepted += 1;
+        assert!(accepted * 8 * 4_096 < 2 * REPORTED_RECORDS_BYTES_MAX, "{accepted} messages were accepted");
     }
-    assert!(2 < taken, "one message is not too much");
-    let why = pair.hangup_of(0).expect("it is too much");
+    assert!(2 < accepted, "one message is within the limit");
+    let why = pair.hangup_of(0).expect("the limit is exceeded");
     assert!(why.contains("bytes of DNS records"), "{why}");
 }
 
@@ -112,7 +112,7 @@ fn plugin_pieces_wait_for_the_rate_limit() {
     let sent = pair.pieces_sent;
     pair.say(0, FromSite::WantPlugin(PluginWant { digest, offset: 0 }));
     pair.run_for(Duration::from_secs(10));
-    assert_eq!(pair.pieces_sent, sent, "not while it is in debt");
+    assert_eq!(pair.pieces_sent, sent, "not while the rate limit is overdrawn");
     pair.run_for(MINUTE);
     assert_eq!(pair.pieces_sent, sent + 1);
     assert_eq!(pair.hangup_of(0), None);
@@ -134,7 +134,7 @@ fn a_spec_with_too_many_documents_is_rejected() {
     let to = Generation(base.0 + documents.len() as u64);
     pair.tell(0, FromServer::Spec(SpecDelta { base, to, snapshot: false, documents }));
     pair.run_for(Duration::from_secs(1));
-    assert_ne!(pair.dial_of(0), dial, "it costs the session");
+    assert_ne!(pair.dial_of(0), dial, "it ends the session");
     let held = pair.nodes[0].disk.values().filter(|change| matches!(change, SiteChange::Spec(..))).count();
     assert!(held <= SPEC_DOCUMENTS_MAX, "{held} documents");
 }

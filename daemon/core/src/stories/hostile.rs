@@ -83,7 +83,7 @@ fn a_site_that_claims_too_new_a_spec_gets_a_new_incarnation_and_no_other_does() 
     pair.ask(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&["rack=r7"]))).expect("assigned");
     pair.run_for(MINUTE);
     assert_eq!(pair.label_entry("rack").as_deref(), Some("r7"));
-    assert!(pair.deltas_delivered <= deltas + 4, "the other site was told nothing again");
+    assert!(pair.deltas_delivered <= deltas + 4, "the other site received nothing again");
     pair.crash_fleet();
     pair.run_for(5 * MINUTE);
     assert!(pair.is_linked() && pair.is_linked_node(other));
@@ -109,7 +109,7 @@ fn a_pending_site_can_only_wait() {
     pair.ask(FleetCommand::EditEnvironment(name("default"), edit)).expect("edited");
     pair.nodes[0].facts = patch(&["io.linecamp.host.os=debian"]).set;
     pair.run_for(5 * MINUTE);
-    assert_eq!(pair.seen_label("io.linecamp.host.os").as_deref(), Some("debian"), "its facts ride in the greeting");
+    assert_eq!(pair.seen_label("io.linecamp.host.os").as_deref(), Some("debian"), "its facts are in the hello");
     let writes = pair.fleet_writes;
     pair.say(0, batch(1, 1));
     pair.run_for(MINUTE);
@@ -117,12 +117,12 @@ fn a_pending_site_can_only_wait() {
     pair.run_for(MINUTE);
     pair.say(0, status(Generation::ZERO, 1, true).0);
     pair.run_for(5 * MINUTE);
-    assert_eq!(pair.fleet_writes, writes, "and nothing of it was written");
+    assert_eq!(pair.fleet_writes, writes, "none of it was written");
     for _ in 0..20 {
         pair.greet_with(0, |hello| hello.spec_held = Generation(COUNTER_MAX));
         pair.run_for(MINUTE);
     }
-    assert_eq!(pair.fleet_writes, writes, "nor of what it claims to hold");
+    assert_eq!(pair.fleet_writes, writes, "and nothing of what it claims to have");
     assert!(pair.is_linked());
     pair.ask(FleetCommand::Accept(site_ref("camp"))).expect("accepted");
     pair.run_for(5 * MINUTE);
@@ -208,7 +208,7 @@ fn events_of_a_site_are_marked_and_displace_none_of_the_servers() {
         pair.say(0, batch(10 + number * 64, EVENTS_PER_MESSAGE_MAX));
         pair.run_for(2 * MINUTE);
     }
-    assert_eq!(pair.server_events(), own, "what the server said stays");
+    assert_eq!(pair.server_events(), own, "the server's own events stay");
     let site: Vec<_> = pair
         .fleet
         .view()
@@ -242,7 +242,7 @@ fn a_site_disconnects_from_a_server_that_acknowledges_unsent_data() {
         pair.tell(0, claim.clone());
         pair.run_for(5 * MINUTE);
         pair.assert_readable();
-        assert!(pair.is_linked() && pair.dial_of(0) != dial, "{claim:?} did not cost the session");
+        assert!(pair.is_linked() && pair.dial_of(0) != dial, "{claim:?} did not end the session");
     }
     pair.nodes[0].facts = patch(&["io.linecamp.host.os=debian"]).set;
     pair.run_for(crate::FACTS_PERIOD * 2);
@@ -279,18 +279,18 @@ fn a_site_cannot_assign_itself_a_provider_with_a_local_label() {
     }
     pair.nodes[0].facts = patch(&["dns=main"]).set;
     pair.run_for(5 * MINUTE);
-    assert_eq!(pair.seen_label("dns").as_deref(), Some("main"), "people see it");
+    assert_eq!(pair.seen_label("dns").as_deref(), Some("main"), "operators see it");
     let selected = |pair: &Pair, labels| {
         let selector = Selector::parse("dns=main").unwrap();
         pair.fleet.view().sites(&SiteFilter { selector, labels, ..SiteFilter::default() }, pair.now()).len()
     };
-    assert_eq!(selected(&pair, SeenLabels::Effective), 1, "and find it by it");
-    assert_eq!(selected(&pair, SeenLabels::Assigned), 0, "a preview of a provider does not");
-    assert_eq!(selected(&pair, SeenLabels::AssignedAndReported), 1, "unless it is to match facts");
-    assert_eq!(pair.fleet.view().providers(None)[0].sites, 0, "and it assigns nothing");
+    assert_eq!(selected(&pair, SeenLabels::Effective), 1, "and can select by it");
+    assert_eq!(selected(&pair, SeenLabels::Assigned), 0, "the preview of a provider does not match it");
+    assert_eq!(selected(&pair, SeenLabels::AssignedAndReported), 1, "unless the provider matches facts");
+    assert_eq!(pair.fleet.view().providers(None)[0].sites, 0, "and the provider has no site");
     pair.ask(set(central(true))).expect("set");
     pair.run_for(MINUTE);
-    assert_eq!(pair.fleet.view().providers(None)[0].sites, 1, "reported facts count where the operator says so");
+    assert_eq!(pair.fleet.view().providers(None)[0].sites, 1, "reported facts match if the operator allows it");
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn an_unreadable_record_affects_one_site_and_never_the_fleet() {
     let unreadable = pair.events().into_iter().filter(|event| event.kind == EventKind::RecordUnreadable);
     assert_eq!(unreadable.count(), 3);
     assert_eq!(pair.nodes[0].ended, None, "and the site keeps its identity");
-    // Nothing of it was touched: repairing the record is enough.
+    // None of its records was changed: repairing the record is enough.
     pair.crash_fleet();
     pair.run_for(15 * MINUTE);
     assert!(pair.is_linked(), "{}", pair.trace());

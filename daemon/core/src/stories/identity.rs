@@ -94,7 +94,7 @@ fn a_cloned_disk_is_rejected_with_both_addresses() {
     assert_eq!(count(&pair, EventKind::DuplicateRefused), 1, "one problem, one event");
     pair.cut(copy);
     pair.run_for(30 * MINUTE);
-    assert!(!has_condition(&pair, ConditionKind::DuplicateIdentity), "it clears when the copy is gone");
+    assert!(!has_condition(&pair, ConditionKind::DuplicateIdentity), "it clears when the clone is gone");
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_rebooted_machine_replaces_its_old_session_immediately() {
     pair.run_for(Duration::from_secs(8));
     assert!(pair.is_linked(), "long before the server's idle timeout: {}", pair.trace());
     pair.run_for(5 * MINUTE);
-    assert!(pair.is_linked(), "the late close of the old session takes nothing down");
+    assert!(pair.is_linked(), "the late close of the old session does not affect the new one");
     assert_eq!(pair.view().link.state, LinkState::Connected);
     assert!(!has_condition(&pair, ConditionKind::DuplicateIdentity));
 }
@@ -139,7 +139,7 @@ fn a_removed_site_erases_its_identity_and_cannot_return() {
     assert_eq!(
         pair.nodes[copy].ended.as_ref().map(|refusal| refusal.code),
         Some(RefusalCode::Removed),
-        "also when purged"
+        "also after the purge"
     );
 }
 

@@ -114,7 +114,7 @@ fn a_name_is_unique_within_an_environment() {
     let second = pair.add_node("camp");
     pair.run_for(MINUTE);
     assert_eq!(refused(&pair, second), Some(RefusalCode::NameTaken));
-    assert!(pair.is_linked(), "the first one is not touched");
+    assert!(pair.is_linked(), "the first site is not affected");
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn revoking_a_token_does_not_affect_joined_sites() {
     let mut pair = Pair::linked(5);
     let token = pair.fleet.view().tokens(pair.now())[0].id;
     pair.ask(FleetCommand::RevokeToken(token)).expect("revoked");
-    pair.ask(FleetCommand::RevokeToken(token)).expect("twice is no error");
+    pair.ask(FleetCommand::RevokeToken(token)).expect("a repeated request is not an error");
     pair.crash_site();
     pair.run_for(5 * MINUTE);
     assert!(pair.is_linked());

@@ -66,7 +66,7 @@ fn nothing_acknowledged_is_lost_in_a_crash_at_any_step() {
             assert_eq!(pair.label_entry("rack"), pair.seen_label("rack"), "both sides agree");
             assert_eq!(pair.label_entry("door"), pair.seen_label("door"), "both sides agree");
             assert!(!assigned || pair.seen_label("rack").is_some(), "acknowledged to the operator: {steps}");
-            assert!(!set || pair.seen_label("door").is_some(), "acknowledged on the spot: {steps}");
+            assert!(!set || pair.seen_label("door").is_some(), "acknowledged locally: {steps}");
         }
     }
 }
@@ -95,7 +95,7 @@ fn edits_on_both_sides_of_a_partition_never_conflict() {
     pair.ask(assign(&["rack=central", "tier=gold"])).expect("assigned");
     pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["rack=local", "door=3"])));
     pair.run_for(Duration::from_secs(7 * 24 * 3600));
-    assert_eq!(pair.label_entry("rack").as_deref(), Some("local"), "the site goes on with its own");
+    assert_eq!(pair.label_entry("rack").as_deref(), Some("local"), "the site uses its own value");
     pair.heal(0);
     pair.run_for(3 * MINUTE);
     for (label, value) in [("rack", "central"), ("tier", "gold"), ("door", "3")] {
@@ -103,9 +103,9 @@ fn edits_on_both_sides_of_a_partition_never_conflict() {
         assert_eq!(pair.seen_label(label).as_deref(), Some(value));
     }
     assert_eq!(pair.view().labels[&key("rack")].owner, Owner::Assigned);
-    pair.ask(assign(&["rack-"])).expect("taken back");
+    pair.ask(assign(&["rack-"])).expect("removed");
     pair.run_for(MINUTE);
-    assert_eq!(pair.seen_label("rack").as_deref(), Some("local"), "what was beneath shows again");
+    assert_eq!(pair.seen_label("rack").as_deref(), Some("local"), "the local value is effective again");
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn too_many_labels_are_rejected_and_nothing_changes() {
     pair.local_command(SiteCommand::PatchLabels(Level::Host, patch(&some)));
     pair.local_command(SiteCommand::PatchLabels(Level::Host, patch(&more)));
     pair.run_for(MINUTE);
-    assert!(pair.nodes[0].replies[0].is_err(), "refused before it went near the disk");
+    assert!(pair.nodes[0].replies[0].is_err(), "rejected before any write");
     assert_eq!(pair.nodes[0].replies[1], Ok(()));
     assert_eq!(pair.seen_label("k40"), None);
 }

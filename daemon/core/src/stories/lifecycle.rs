@@ -30,7 +30,7 @@ fn a_site_is_deactivated_and_activated_with_its_link_up() {
     assert_eq!(pair.view().phase, Phase::Inactive);
     assert_eq!(pair.site().view(pair.now()).target, Some(Target::Inactive));
     assert!(pair.is_linked());
-    pair.ask(deactivate()).expect("twice is no error");
+    pair.ask(deactivate()).expect("a repeated request is not an error");
     pair.ask(activate()).expect("asked");
     pair.run_for(MINUTE);
     assert_eq!(pair.view().phase, Phase::Active);
@@ -52,9 +52,9 @@ fn a_deactivation_of_an_offline_site_applies_when_it_reconnects() {
     pair.ask(deactivate()).expect("asked");
     pair.run_for(DAY);
     let view = pair.view();
-    assert_eq!(view.phase, Phase::Deactivating, "nobody assumes that it is done");
+    assert_eq!(view.phase, Phase::Deactivating, "it is not assumed to be done");
     assert!(view.waits_for.expect("says why").as_str().contains("disconnected since"));
-    assert!(!view.conditions.is_empty(), "and that it takes long is a condition");
+    assert!(!view.conditions.is_empty(), "and the long wait raises a condition");
     pair.heal(0);
     pair.run_for(5 * MINUTE);
     assert_eq!(pair.view().phase, Phase::Inactive);
@@ -73,7 +73,7 @@ fn removal_requires_an_inactive_site_or_force() {
     pair.ask(remove(Force::No)).expect("asked");
     pair.run_for(MINUTE);
     assert_eq!(pair.view().phase, Phase::Removed, "the site confirmed: {}", pair.trace());
-    assert!(pair.nodes[0].ended.is_some(), "and has left");
+    assert!(pair.nodes[0].ended.is_some(), "and its daemon has ended");
     assert!(pair.ask(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&["a=b"]))).is_err());
 }
 
@@ -84,7 +84,7 @@ fn a_name_can_be_reused_after_removal() {
     let second = pair.add_node("camp");
     pair.run_for(5 * MINUTE);
     assert!(pair.is_linked_node(second));
-    assert_eq!(pair.view().phase, Phase::Active, "the name means the one that lives");
+    assert_eq!(pair.view().phase, Phase::Active, "the name refers to the new site");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_lost_link_is_reconnecting_and_then_disconnected() {
     pair.run_for(5 * MINUTE);
     pair.cut(0);
     pair.run_for(Duration::from_secs(44));
-    assert_eq!(pair.view().link.state, LinkState::Connected, "nobody can know yet");
+    assert_eq!(pair.view().link.state, LinkState::Connected, "the loss is not detected yet");
     pair.run_for(Duration::from_secs(2));
     assert_eq!(pair.view().link.state, LinkState::Reconnecting);
     let since = pair.view().link.since;
@@ -162,10 +162,10 @@ fn a_site_removed_while_its_session_waits_is_not_admitted() {
     assert!(!pair.is_linked(), "it waits");
     pair.ask(FleetCommand::Remove(site_ref("camp"), Force::Yes)).expect("removed");
     pair.run_for(Duration::from_secs(30));
-    assert!(pair.nodes[0].ended.is_some(), "it was told, and has forgotten");
+    assert!(pair.nodes[0].ended.is_some(), "it was notified, and has erased its identity");
 }
 
-/// A site that connected during its removal was told of it before the removal was durable. The disk then rejected the
+/// A site that connected during its removal was notified of it before the removal was durable. The disk then rejected the
 /// removal: the site had deleted its identity and was still registered.
 #[test]
 fn a_site_is_notified_of_its_removal_only_when_it_is_durable() {

@@ -42,7 +42,11 @@ fn a_record_that_could_not_be_updated_is_not_shown_as_in_sync() {
     assert!(central[0].1.failure.as_ref().expect("it failed").as_str().contains("wrong key"));
     label(&mut pair, &format!("{FIXED}=192.0.2.1"));
     pair.run_for(MINUTE);
-    assert_eq!(state_of(&pair, &RecordType::A), Some(RecordState::InSync), "it was seen as it is desired again");
+    assert_eq!(
+        state_of(&pair, &RecordType::A),
+        Some(RecordState::InSync),
+        "the observation matches the desired state again"
+    );
 }
 
 /// A daemon that restarts while its name server is unreachable keeps its earlier observations.
@@ -82,7 +86,7 @@ fn a_name_in_a_child_zone_is_quarantined_and_blocks_no_other() {
     let found = conditions(&pair);
     assert!(found.len() == 1 && found[0].0 == ConditionKind::RecordQuarantined, "{found:?}");
     assert!(found[0].1.contains("zone below"), "{found:?}");
-    assert!(is_converged(&pair), "what cannot be had holds nothing up");
+    assert!(is_converged(&pair), "a quarantined record does not block convergence");
 }
 
 /// Records that a later delegation hides can no longer be observed. They are deleted all the same: because they are not
@@ -114,7 +118,7 @@ fn an_unobserved_record_is_deleted_when_no_longer_desired() {
         pair.name_server.names_hidden = false;
         configure(&mut pair, Some(provider()));
         pair.run_for(5 * MINUTE);
-        assert_eq!(pair.name_server.zone(ZONE).len(), 2, "written, and not seen");
+        assert_eq!(pair.name_server.zone(ZONE).len(), 2, "written, and not observed");
         if restarts {
             pair.crash_site();
         }
@@ -140,7 +144,7 @@ fn an_unobserved_record_is_deleted_when_its_provider_is_removed() {
     assert!(pair.name_server.zone(ZONE).is_empty(), "{:?}", pair.name_server.zone(ZONE));
     configure(&mut pair, None);
     pair.run_for(MINUTE);
-    assert_eq!(conditions(&pair), [], "nothing is remembered any more");
+    assert_eq!(conditions(&pair), [], "no note is left");
 }
 
 /// Records that were written and cannot be deleted are reported when their site is removed.
@@ -174,5 +178,5 @@ fn a_name_that_was_not_queried_is_not_considered_absent() {
     while state_of(&pair, &RecordType::Aaaa) == Some(RecordState::Unknown) {
         pair.step();
     }
-    assert!(looks < pair.name_server.looks, "it was asked for by another look");
+    assert!(looks < pair.name_server.looks, "it was queried by another observation");
 }

@@ -67,7 +67,7 @@ fn an_unusable_pushed_plugin_is_retried_with_backoff() {
     assert!((2..60).contains(&pair.name_server.looks), "it was tried {} times in an hour", pair.name_server.looks);
     pair.name_server.fault = NameServerFault::Well;
     pair.run_for(RETRY_MAX);
-    assert_eq!(shown(&pair).len(), 1, "and when it can be used it is");
+    assert_eq!(shown(&pair).len(), 1, "it is used once that is possible");
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_corrupt_pushed_plugin_is_fetched_again_with_backoff() {
     assert!((2..400).contains(&pair.pieces_sent), "{} pieces were sent in an hour", pair.pieces_sent);
     pair.plugins.insert(digest, component.to_vec());
     pair.run_for(RETRY_MAX);
-    assert_eq!(shown(&pair).len(), 1, "and when it was pushed again it is used");
+    assert_eq!(shown(&pair).len(), 1, "it is used once it was pushed again");
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_piece_that_cannot_be_stored_raises_a_condition_and_is_fetched_again() {
     let component = b"a component of some length".to_vec();
     let digest = PluginDigest::of(&component);
     let mut pair = plain_site(26);
-    pair.nodes[0].plugin_disk_mood = DiskFault::Full;
+    pair.nodes[0].plugin_disk_fault = DiskFault::Full;
     push(&mut pair, digest, &component);
     pair.run_for(60 * MINUTE);
     assert!((3..60).contains(&pair.pieces_sent), "{} pieces were sent in an hour", pair.pieces_sent);
@@ -94,9 +94,9 @@ fn a_piece_that_cannot_be_stored_raises_a_condition_and_is_fetched_again() {
         let mut found = conditions(pair).into_iter();
         found.find(|(kind, _)| *kind == ConditionKind::PluginFetchFailed).map(|(_, detail)| detail)
     };
-    let detail = failed(&pair).expect("the operator is told");
+    let detail = failed(&pair).expect("it is reported");
     assert!(detail.contains("no space left") && detail.contains(&digest.to_string()), "{detail}");
-    pair.nodes[0].plugin_disk_mood = DiskFault::Well;
+    pair.nodes[0].plugin_disk_fault = DiskFault::Well;
     pair.run_for(2 * RETRY_MAX);
     assert_eq!((failed(&pair), shown(&pair).len()), (None, 1), "{}", pair.trace());
 }

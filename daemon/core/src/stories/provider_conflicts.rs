@@ -42,14 +42,14 @@ fn the_first_of_two_providers_gets_a_shared_name_and_the_other_reports_it() {
         pair.run_for(DAY);
         pair.crash_site();
         pair.run_for(2 * RECONCILE_INTERVAL);
-        assert_eq!(pair.name_server.writes.len(), writes, "nobody writes any more");
+        assert_eq!(pair.name_server.writes.len(), writes, "neither provider writes");
         // The other leaves: it does not own the name and must not delete it.
         settings(&mut pair, vec![one.clone(), ProviderSpec { is_withdrawing: true, ..two.clone() }]);
         pair.run_for(2 * RECONCILE_INTERVAL);
         assert_eq!(value_of_shared(&pair), ["shared.example.org A 300 192.0.2.101"]);
         let written = pair.name_server.writes[writes..].iter().filter_map(|(_, change)| change.key());
         let shared: Vec<_> = written.filter(|key| key.name.as_str().contains("shared")).collect();
-        assert!(shared.is_empty(), "it is not even deleted and written again: {shared:?}");
+        assert!(shared.is_empty(), "it is not deleted and recreated: {shared:?}");
         // The first leaves: the other takes the name over.
         settings(&mut pair, vec![ProviderSpec { is_withdrawing: true, ..one }, two]);
         pair.run_for(2 * RECONCILE_INTERVAL);

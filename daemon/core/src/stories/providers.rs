@@ -41,7 +41,7 @@ fn a_removed_provider_withdraws_while_another_fails() {
     pair.ask(FleetCommand::RemoveProvider(name("default"), name("dns"), Force::No)).expect("removed");
     pair.run_for(MINUTE);
     assert!(pair.name_server.zone(ZONE).is_empty());
-    assert_eq!(names(&pair), ["broken"], "the other has left");
+    assert_eq!(names(&pair), ["broken"], "the removed provider is gone");
 }
 
 /// A site has room for sixteen providers: a new one evicts none of them and is counted as left out until one is
@@ -61,12 +61,12 @@ fn a_provider_beyond_a_sites_limit_displaces_none_and_is_counted() {
     let left_out =
         |pair: &Pair| pair.fleet.view().providers(None).iter().map(|found| found.left_out).collect::<Vec<_>>();
     assert_eq!(left_out(&pair).iter().sum::<usize>(), 1, "{:?}", left_out(&pair));
-    assert_eq!(left_out(&pair)[0], 1, "the one by the name aaa");
+    assert_eq!(left_out(&pair)[0], 1, "the provider named aaa");
 
     pair.ask(FleetCommand::RemoveProvider(name("default"), name("p03"), Force::No)).expect("removed");
     pair.run_for(5 * MINUTE);
     assert!(names(&pair).len() == PROVIDERS_PER_SITE_MAX && has_aaa(&pair), "{:?}", names(&pair));
-    assert_eq!(left_out(&pair).iter().sum::<usize>(), 0, "nobody any more");
+    assert_eq!(left_out(&pair).iter().sum::<usize>(), 0, "none is left out");
 }
 
 /// A name server that does not answer blocks the removal of its provider until it is forced.
@@ -88,7 +88,10 @@ fn a_provider_removed_by_force_does_not_wait() {
     assert_eq!(shown(&pair).len(), 1, "nothing was deleted");
     assert!(left(&pair).len() == 1 && left(&pair)[0].contains(GATEWAY), "{:?}", left(&pair));
     assert_eq!(conditions(&pair), [], "and nothing is remembered");
-    assert!(pair.ask(FleetCommand::RemoveProvider(name("default"), name("dns"), Force::Yes)).is_err(), "there is none");
+    assert!(
+        pair.ask(FleetCommand::RemoveProvider(name("default"), name("dns"), Force::Yes)).is_err(),
+        "it does not exist"
+    );
 }
 
 /// A site removed by force reports the records it leaves, per provider.
@@ -113,7 +116,7 @@ fn a_central_provider_overridden_locally_is_removed_immediately() {
     assert_eq!(
         pair.fleet.view().providers(None),
         [],
-        "the central one has left, though the site's own keeps its records"
+        "the central provider is removed, and the local one keeps its records"
     );
     configure(&mut pair, None);
     pair.run_for(MINUTE);
@@ -162,9 +165,13 @@ fn a_removed_site_reports_the_provider_whose_records_remain() {
     pair.name_server.frozen.insert(DomainName::parse("other.camp.example.org").unwrap());
     pair.ask(FleetCommand::Deactivate(crate::Subject::Site, crate::testing::site_ref("camp"))).expect("deactivated");
     pair.run_for(MINUTE);
-    pair.ask(FleetCommand::Remove(crate::testing::site_ref("camp"), Force::No)).expect("asked to leave");
+    pair.ask(FleetCommand::Remove(crate::testing::site_ref("camp"), Force::No)).expect("removal requested");
     pair.run_for(MINUTE);
-    assert_eq!(shown(&pair), ["other.camp.example.org A 300 192.0.2.1"], "the neighbour has withdrawn its own");
+    assert_eq!(
+        shown(&pair),
+        ["other.camp.example.org A 300 192.0.2.1"],
+        "the other provider has withdrawn its records"
+    );
     pair.run_for(WITHDRAW_MAX);
     assert!(pair.nodes[0].ended.is_some());
     let left = left(&pair);

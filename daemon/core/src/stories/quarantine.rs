@@ -48,15 +48,15 @@ fn one_conflicting_record_is_quarantined_and_blocks_no_other() {
         let said = &found[0].1;
         assert!(said.contains("alias.example.org CNAME") && said.contains("another type"), "{said}");
         assert!(said.contains("next attempt after"), "{said}");
-        assert!(is_converged(&pair), "what cannot be had holds nothing up");
+        assert!(is_converged(&pair), "a quarantined record does not block convergence");
         let looks = pair.name_server.looks;
         pair.run_for(DAY);
-        assert_eq!(raised(&pair, ConditionKind::RecordQuarantined), 1, "a try that fails again is no news");
+        assert_eq!(raised(&pair, ConditionKind::RecordQuarantined), 1, "a retry that fails again raises no event");
         let looks = pair.name_server.looks - looks;
-        assert!(looks < 400, "{looks} looks in a day: it is tried again every half minute");
+        assert!(looks < 400, "{looks} looks in a day: it is retried every half minute");
         pair.name_server.unseen.clear();
         pair.run_for(crate::QUARANTINE + 2 * RECONCILE_INTERVAL);
-        assert_eq!(shown(&pair).len(), 3, "and it is tried again");
+        assert_eq!(shown(&pair).len(), 3, "and it is retried");
         assert_eq!(conditions(&pair), []);
     }
 }
@@ -108,7 +108,7 @@ fn a_requested_plan_retries_quarantined_records() {
     pair.local_command(SiteCommand::PlanRecords);
     pair.run_for(MINUTE / 60);
     let seen = [Some(RecordState::Quarantined), Some(RecordState::Create)];
-    assert_eq!(states(&pair), seen, "what is still hidden was looked at and set aside");
+    assert_eq!(states(&pair), seen, "the hidden record was observed and quarantined again");
     pair.name_server.refused.clear();
     pair.name_server.hidden.clear();
     pair.local_command(SiteCommand::PlanRecords);

@@ -70,14 +70,14 @@ pub(super) fn configure(pair: &mut Pair, provider: Option<ProviderSpec>) {
 }
 
 pub(super) fn label(pair: &mut Pair, label: &str) {
-    pair.ask(FleetCommand::PatchLabels(Subject::Gateway, site_ref("camp"), patch(&[label]))).expect("labelled");
+    pair.ask(FleetCommand::PatchLabels(Subject::Gateway, site_ref("camp"), patch(&[label]))).expect("labeled");
 }
 
 pub(super) fn remove(pair: &mut Pair) {
     pair.ask(FleetCommand::Deactivate(Subject::Site, site_ref("camp"))).expect("deactivated");
     pair.run_for(MINUTE);
-    assert_eq!(shown(pair).len(), 1, "what runs goes on");
-    pair.ask(FleetCommand::Remove(site_ref("camp"), Force::No)).expect("asked to leave");
+    assert_eq!(shown(pair).len(), 1, "an inactive site keeps its records");
+    pair.ask(FleetCommand::Remove(site_ref("camp"), Force::No)).expect("removal requested");
 }
 
 pub(super) fn shown(pair: &Pair) -> Vec<String> {
@@ -112,7 +112,7 @@ fn a_gateway_gets_a_record_that_follows_its_address() {
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.7")]);
     label(&mut pair, "io.linecamp.host.external_dns=false");
     pair.run_for(Duration::from_secs(2));
-    assert!(pair.name_server.zone(ZONE).is_empty(), "and its claim is gone");
+    assert!(pair.name_server.zone(ZONE).is_empty(), "with its claim");
 }
 
 #[test]
@@ -275,10 +275,10 @@ fn one_rejected_name_is_quarantined_and_blocks_no_other() {
     let found = conditions(&pair);
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].0 == ConditionKind::RecordQuarantined && found[0].1.contains("bad.example.org TXT"), "{found:?}");
-    assert!(is_converged(&pair), "what cannot be had holds nothing up");
+    assert!(is_converged(&pair), "a quarantined record does not block convergence");
     pair.name_server.refused.clear();
     pair.run_for(QUARANTINE + 2 * RECONCILE_INTERVAL);
-    assert_eq!(shown(&pair).len(), 3, "and it is tried again");
+    assert_eq!(shown(&pair).len(), 3, "and it is retried");
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn a_foreign_record_raises_a_condition_until_it_is_adopted() {
     pair.local_command(SiteCommand::AdoptRecord(held(RecordType::Txt)));
     pair.local_command(SiteCommand::AdoptRecord(held(RecordType::A)));
     pair.run_for(MINUTE);
-    assert!(pair.nodes[0].replies[0].is_err(), "nothing foreign there");
+    assert!(pair.nodes[0].replies[0].is_err(), "there is no foreign record");
     assert_eq!(pair.nodes[0].replies[1], Ok(()));
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
     assert_eq!(conditions(&pair), []);
@@ -323,7 +323,7 @@ fn a_requested_plan_starts_immediately_and_is_answered_when_complete() {
     pair.run_for(Duration::from_millis(500));
     assert_eq!(pair.nodes[0].replies, [Ok(())]);
     assert_eq!(state_of(&pair, &RecordType::A), Some(RecordState::Create));
-    assert_eq!(shown(&pair), [""; 0], "a look does nothing");
+    assert_eq!(shown(&pair), [""; 0], "a plan changes nothing");
 }
 
 /// Two providers of a site share its claim and a zone: the one that lists the whole zone leaves the other's records
@@ -353,7 +353,7 @@ fn a_full_disk_delays_records_whose_note_cannot_be_stored() {
     pair.nodes[0].disk_fault = DiskFault::Full;
     configure(&mut pair, Some(provider()));
     pair.run_for(10 * MINUTE);
-    assert!(pair.name_server.zone(ZONE).is_empty(), "without a note nothing is begun");
+    assert!(pair.name_server.zone(ZONE).is_empty(), "nothing is written without a note");
     pair.nodes[0].disk_fault = DiskFault::Well;
     pair.run_for(2 * RETRY_MAX);
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
@@ -365,13 +365,13 @@ fn a_central_provider_follows_its_label_selector() {
     pair.ask(central("tier=web")).expect("added");
     pair.run_for(MINUTE);
     assert_eq!(shown(&pair), [""; 0], "not selected");
-    pair.ask(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&["tier=web"]))).expect("labelled");
+    pair.ask(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&["tier=web"]))).expect("labeled");
     pair.run_for(MINUTE);
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
     assert_eq!(pair.fleet.view().providers(None)[0].sites, 1, "one site has it");
-    pair.ask(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&["tier=lab"]))).expect("labelled");
+    pair.ask(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&["tier=lab"]))).expect("labeled");
     pair.run_for(MINUTE);
-    assert!(pair.name_server.zone(ZONE).is_empty(), "it left, with its records");
+    assert!(pair.name_server.zone(ZONE).is_empty(), "the provider is removed with its records");
     assert_eq!(pair.fleet.view().providers(None)[0].sites, 0);
     assert_eq!(pair.site().view(pair.now()).providers.len(), 0);
     assert!(is_converged(&pair));
@@ -385,13 +385,13 @@ fn a_removed_central_provider_deletes_its_records_first() {
     pair.cut(0);
     pair.ask(FleetCommand::RemoveProvider(name("default"), name("dns"), Force::No)).expect("removed");
     pair.run_for(10 * MINUTE);
-    assert_eq!(shown(&pair).len(), 1, "the site has not heard of it");
+    assert_eq!(shown(&pair).len(), 1, "the site does not know yet");
     pair.heal(0);
     pair.run_for(5 * MINUTE);
     assert!(pair.name_server.zone(ZONE).is_empty());
     assert_eq!(pair.site().view(pair.now()).providers.len(), 0);
     let again = pair.ask(FleetCommand::RemoveProvider(name("default"), name("dns"), Force::No));
-    assert!(again.is_err(), "there is none");
+    assert!(again.is_err(), "it does not exist");
 }
 
 #[test]
@@ -411,10 +411,14 @@ fn every_call_states_whether_its_provider_is_local() {
     pair.ask(central("")).expect("added");
     pair.run_for(5 * MINUTE);
     let called = |pair: &Pair| pair.nodes[0].called.clone();
-    assert_eq!(called(&pair), [(name("dns"), true)].into(), "the site's own, although the server has one of its name");
+    assert_eq!(
+        called(&pair),
+        [(name("dns"), true)].into(),
+        "the local one, although there is a central one of the same name"
+    );
     configure(&mut pair, None);
     pair.run_for(5 * MINUTE);
-    assert_eq!(called(&pair), [(name("dns"), false)].into(), "the server's, from when the site has none any more");
+    assert_eq!(called(&pair), [(name("dns"), false)].into(), "the central one, once there is no local one");
 }
 
 #[test]

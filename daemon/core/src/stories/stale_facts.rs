@@ -53,9 +53,9 @@ fn a_slow_docker_keeps_its_label_provider_and_record() {
     pair.run_for(FACTS_PERIOD);
     assert_eq!((stale(&pair), is_stale_at_the_server(&pair)), (None, false));
     pair.run_for(2 * RECONCILE_INTERVAL);
-    assert_eq!(since_of(&pair, DOCKER), since, "it never went");
+    assert_eq!(since_of(&pair, DOCKER), since, "it was never removed");
     assert_eq!(shown(&pair), [GATEWAY]);
-    assert_eq!(pair.name_server.writes.len(), writes, "nothing was deleted and made again");
+    assert_eq!(pair.name_server.writes.len(), writes, "nothing was deleted and recreated");
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn an_absent_fact_is_removed_with_its_provider_and_record() {
     pair.nodes[0].facts.remove(&key(DOCKER));
     pair.run_for(FACTS_PERIOD + 2 * MINUTE);
     assert_eq!((pair.seen_label(DOCKER), stale(&pair)), (None, None));
-    assert!(shown(&pair).is_empty(), "the provider left and took its record along");
+    assert!(shown(&pair).is_empty(), "the provider was removed with its record");
 }
 
 #[test]
@@ -82,10 +82,10 @@ fn an_unobserved_fact_keeps_its_value_and_age_across_restarts() {
         assert_eq!(now.since, since);
         assert!(now.detail.as_str().contains(&format!("{DOCKER} not observed since {since}")), "{}", now.detail);
     }
-    assert_eq!(shown(&pair), [GATEWAY], "neither the provider nor the address went");
+    assert_eq!(shown(&pair), [GATEWAY], "neither the provider nor the address was removed");
     let writes = pair.nodes[0].writes;
     pair.run_for(60 * MINUTE);
-    assert_eq!(pair.nodes[0].writes, writes, "a look that keeps failing writes nothing");
+    assert_eq!(pair.nodes[0].writes, writes, "repeated failures write nothing");
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn a_fact_that_was_never_observed_raises_no_condition() {
     pair.run_for(2 * MINUTE);
     assert_eq!((pair.seen_label(DOCKER), stale(&pair)), (None, None));
     let whys = pair.site().why(pair.now());
-    let facts = whys.iter().find(|why| why.part == "facts").expect("said of every part");
+    let facts = whys.iter().find(|why| why.part == "facts").expect("every part is listed");
     assert!(facts.detail.contains(&format!("{DOCKER} not observed since")), "{}", facts.detail);
 }
 
@@ -111,7 +111,7 @@ fn a_site_that_lost_its_database_collects_facts_before_connecting() {
     pair.lose_site_database();
     pair.run_for(2 * RECONCILE_INTERVAL);
     assert_eq!(pair.seen_label(DOCKER).as_deref(), Some("29.1.3"));
-    assert_eq!(pair.view().spec_generation, spec, "the provider did not go and come back");
+    assert_eq!(pair.view().spec_generation, spec, "the provider was not removed and added again");
     assert_eq!((shown(&pair), pair.name_server.writes.len()), (vec![GATEWAY.to_owned()], writes));
 }
 

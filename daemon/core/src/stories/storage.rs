@@ -14,7 +14,8 @@ fn seen(pair: &Pair, kind: ConditionKind) -> Option<Condition> {
     pair.view().conditions.into_iter().find(|condition| condition.kind == kind)
 }
 
-fn told(pair: &Pair, kind: EventKind, word: &str) -> usize {
+/// Returns the number of events of this kind at the server whose text contains `word`.
+fn events_with(pair: &Pair, kind: EventKind, word: &str) -> usize {
     let events = pair.events().into_iter().filter(|event| event.kind == kind);
     events.filter(|event| event.text.as_str().contains(word)).count()
 }
@@ -34,20 +35,20 @@ fn fill_disk(pair: &mut Pair) {
 fn the_server_shows_a_sites_full_disk_within_a_second() {
     let mut pair = Pair::linked(1);
     fill_disk(&mut pair);
-    let shown = seen(&pair, ConditionKind::DiskFull).expect("it did not wait for the disk");
+    let shown = seen(&pair, ConditionKind::DiskFull).expect("it is reported without waiting for the disk");
     assert!(shown.detail.as_str().contains("not kept"), "it says what is lost: {}", shown.detail);
-    assert_eq!(told(&pair, EventKind::ConditionRaised, "disk-full"), 1);
+    assert_eq!(events_with(&pair, EventKind::ConditionRaised, "disk-full"), 1);
     pair.run_for(DAY);
     assert!(pair.is_linked());
-    assert_eq!(told(&pair, EventKind::ConditionRaised, "disk-full"), 1, "said once");
-    assert_eq!(told(&pair, EventKind::ConditionCleared, "disk-full"), 0);
+    assert_eq!(events_with(&pair, EventKind::ConditionRaised, "disk-full"), 1, "reported once");
+    assert_eq!(events_with(&pair, EventKind::ConditionCleared, "disk-full"), 0);
     pair.nodes[0].disk_fault = DiskFault::Well;
     pair.run_for(MINUTE);
     assert_eq!(seen(&pair, ConditionKind::DiskFull), None);
-    assert_eq!(told(&pair, EventKind::ConditionCleared, "disk-full"), 1);
+    assert_eq!(events_with(&pair, EventKind::ConditionCleared, "disk-full"), 1);
     let writes = pair.nodes[0].writes;
     pair.run_for(DAY);
-    assert_eq!(pair.nodes[0].writes, writes, "a disk that is well is left alone");
+    assert_eq!(pair.nodes[0].writes, writes, "a healthy disk is not probed");
 }
 
 /// Returns a label that a full disk rejects, although it accepts shorter ones.
@@ -72,12 +73,12 @@ fn a_full_disk_condition_persists_while_short_writes_succeed() {
             assert!(seen(&pair, ConditionKind::DiskFull).is_some(), "local: {is_local}, minute {minute}");
             pair.run_for(MINUTE);
         }
-        assert_eq!(told(&pair, EventKind::ConditionRaised, "disk-full"), 1, "local: {is_local}");
-        assert_eq!(told(&pair, EventKind::ConditionCleared, "disk-full"), 0, "local: {is_local}");
+        assert_eq!(events_with(&pair, EventKind::ConditionRaised, "disk-full"), 1, "local: {is_local}");
+        assert_eq!(events_with(&pair, EventKind::ConditionCleared, "disk-full"), 0, "local: {is_local}");
         pair.nodes[0].disk_fault = DiskFault::Well;
         pair.run_for(2 * MINUTE);
         assert_eq!(seen(&pair, ConditionKind::DiskFull), None, "local: {is_local}");
-        assert_eq!(told(&pair, EventKind::ConditionCleared, "disk-full"), 1, "local: {is_local}");
+        assert_eq!(events_with(&pair, EventKind::ConditionCleared, "disk-full"), 1, "local: {is_local}");
         assert_eq!(pair.view().spec_generation, pair.view().applied_generation, "local: {is_local}");
     }
 }
@@ -94,8 +95,8 @@ fn acknowledged_events_leave_the_outbox_once_the_disk_has_space() {
     }
     pair.nodes[0].disk_fault = DiskFault::Full;
     pair.run_for(MINUTE);
-    assert_eq!(told(&pair, EventKind::LabelsSetLocally, "door=3"), 1);
-    assert_eq!(pair.site().view(pair.now()).outbox_events, 1, "there was no room to forget it");
+    assert_eq!(events_with(&pair, EventKind::LabelsSetLocally, "door=3"), 1);
+    assert_eq!(pair.site().view(pair.now()).outbox_events, 1, "there was no room to remove it");
     pair.nodes[0].disk_fault = DiskFault::Well;
     pair.run_for(MINUTE);
     assert_eq!(pair.site().view(pair.now()).outbox_events, 0);
@@ -115,7 +116,7 @@ fn a_successful_short_write_does_not_clear_a_full_disk() {
     pair.nodes[0].disk_fault = DiskFault::Tight;
     pair.run_for(10 * MINUTE);
     assert!(seen(&pair, ConditionKind::DiskFull).is_some());
-    assert_eq!(told(&pair, EventKind::ConditionRaised, "disk-full"), 1);
+    assert_eq!(events_with(&pair, EventKind::ConditionRaised, "disk-full"), 1);
 }
 
 #[test]
@@ -144,7 +145,7 @@ fn a_write_rejected_by_a_full_disk_leaves_no_event_and_no_acknowledgement() {
     pair.nodes[0].disk_fault = DiskFault::Well;
     pair.run_for(5 * MINUTE);
     assert_eq!(pair.view().spec_generation, pair.view().applied_generation);
-    assert_eq!(told(&pair, EventKind::LabelsSetLocally, "door=3"), 0, "it was not done");
+    assert_eq!(events_with(&pair, EventKind::LabelsSetLocally, "door=3"), 0, "it was rejected");
 }
 
 #[test]
@@ -155,10 +156,10 @@ fn events_delayed_by_a_full_disk_arrive_once_it_has_space() {
     let now = pair.now();
     pair.nodes[0].site.handle_drop_ins(DropIns { invalid, ..DropIns::default() }, now);
     pair.run_for(10 * MINUTE);
-    assert_eq!(told(&pair, EventKind::ConditionRaised, "labels-invalid"), 0);
+    assert_eq!(events_with(&pair, EventKind::ConditionRaised, "labels-invalid"), 0);
     pair.nodes[0].disk_fault = DiskFault::Well;
     pair.run_for(5 * MINUTE);
-    assert_eq!(told(&pair, EventKind::ConditionRaised, "labels-invalid"), 1);
+    assert_eq!(events_with(&pair, EventKind::ConditionRaised, "labels-invalid"), 1);
     assert!(seen(&pair, ConditionKind::LabelsInvalid).is_some());
 }
 
@@ -173,10 +174,10 @@ fn a_site_that_cannot_write_observes_records_and_changes_none() {
     let (writes, looks) = (pair.name_server.writes.len(), pair.name_server.looks);
     pair.run_for(3 * RECONCILE_INTERVAL);
     assert_eq!(pair.name_server.writes.len(), writes, "nothing is changed");
-    assert!(looks < pair.name_server.looks, "and it goes on looking");
+    assert!(looks < pair.name_server.looks, "and it keeps observing");
     pair.nodes[0].disk_fault = DiskFault::Well;
     pair.run_for(2 * MINUTE);
-    assert_eq!(shown(&pair), kept, "it is put right as soon as there is room");
+    assert_eq!(shown(&pair), kept, "it is repaired as soon as there is space");
 }
 
 #[test]
@@ -189,7 +190,7 @@ fn a_site_that_starts_with_a_full_disk_connects_and_reports_it() {
     pair.run_for(2 * MINUTE);
     assert!(pair.is_linked());
     assert!(seen(&pair, ConditionKind::DiskFull).is_some());
-    assert_eq!(pair.label_entry("rack").as_deref(), Some("r7"), "it goes on from what it has");
+    assert_eq!(pair.label_entry("rack").as_deref(), Some("r7"), "it keeps its stored state");
 }
 
 #[test]
@@ -198,14 +199,14 @@ fn a_condition_cleared_while_offline_is_not_shown_after_reconnecting() {
     fill_disk(&mut pair);
     pair.cut(0);
     pair.run_for(2 * MINUTE);
-    assert!(seen(&pair, ConditionKind::DiskFull).is_some(), "the last that was heard");
+    assert!(seen(&pair, ConditionKind::DiskFull).is_some(), "the last report");
     pair.nodes[0].disk_fault = DiskFault::Well;
     pair.run_for(2 * MINUTE);
     pair.heal(0);
     pair.run_for(5 * MINUTE);
     assert!(pair.is_linked());
     assert_eq!(seen(&pair, ConditionKind::DiskFull), None);
-    assert_eq!(told(&pair, EventKind::ConditionCleared, "disk-full"), 1);
+    assert_eq!(events_with(&pair, EventKind::ConditionCleared, "disk-full"), 1);
 }
 
 #[test]
@@ -220,43 +221,43 @@ fn a_condition_that_outlasts_the_link_is_reported_once() {
         assert!(pair.is_linked());
     }
     assert!(seen(&pair, ConditionKind::DiskFull).is_some());
-    assert_eq!(told(&pair, EventKind::ConditionRaised, "disk-full"), 1);
+    assert_eq!(events_with(&pair, EventKind::ConditionRaised, "disk-full"), 1);
 }
 
 /// The event that reported the failure was committed, and that cleared the condition.
 #[test]
 fn an_unsaved_certificate_raises_a_condition_until_it_is_saved() {
     let mut pair = Pair::linked(8);
-    pair.nodes[0].identity_mood = DiskFault::Full;
+    pair.nodes[0].identity_disk_fault = DiskFault::Full;
     pair.run_for(21 * DAY);
     for _ in 0..20 {
-        let shown = seen(&pair, ConditionKind::IdentityNotSaved).expect("it stays");
+        let shown = seen(&pair, ConditionKind::IdentityNotSaved).expect("the condition remains");
         assert!(shown.detail.as_str().contains("no space left"), "{}", shown.detail);
         pair.local_command(SiteCommand::PatchLabels(Level::Site, patch(&["door=3"])));
         pair.run_for(DAY);
     }
-    assert!(pair.is_linked(), "the certificate holds in memory, also when the one on the disk has ended");
+    assert!(pair.is_linked(), "the certificate in memory is used, also after the one on the disk has expired");
     assert_eq!(pair.view().recoveries, 0);
-    assert_eq!(told(&pair, EventKind::ConditionRaised, "identity-not-saved"), 1);
-    pair.nodes[0].identity_mood = DiskFault::Well;
+    assert_eq!(events_with(&pair, EventKind::ConditionRaised, "identity-not-saved"), 1);
+    pair.nodes[0].identity_disk_fault = DiskFault::Well;
     pair.run_for(2 * MINUTE);
     assert_eq!(seen(&pair, ConditionKind::IdentityNotSaved), None);
     pair.crash_site();
     pair.run_for(5 * MINUTE);
     assert!(pair.is_linked());
-    assert_eq!(pair.view().recoveries, 0, "what was saved is used");
+    assert_eq!(pair.view().recoveries, 0, "the saved certificate is used");
 }
 
 #[test]
 fn an_unsaved_first_certificate_is_requested_again() {
     let mut pair = Pair::new(9);
-    pair.nodes[0].identity_mood = DiskFault::Full;
+    pair.nodes[0].identity_disk_fault = DiskFault::Full;
     pair.run_for(5 * MINUTE);
     assert!(!pair.is_linked());
     let local: BTreeMap<_, _> =
         pair.site().view(pair.now()).conditions.into_iter().map(|one| (one.kind, one.detail)).collect();
     assert!(local.contains_key(&ConditionKind::IdentityNotSaved), "{local:?}");
-    pair.nodes[0].identity_mood = DiskFault::Well;
+    pair.nodes[0].identity_disk_fault = DiskFault::Well;
     pair.run_for(5 * MINUTE);
     assert!(pair.is_linked());
     assert_eq!(seen(&pair, ConditionKind::IdentityNotSaved), None);
@@ -270,14 +271,14 @@ fn a_local_socket_that_cannot_be_opened_raises_a_condition_until_it_opens() {
     pair.nodes[0].socket_problem = Some(problem());
     pair.nodes[0].site.handle_local_socket(Err(problem()), now);
     pair.run_for(10 * MINUTE);
-    let shown = seen(&pair, ConditionKind::LocalSocketFailed).expect("the centre hears of it");
+    let shown = seen(&pair, ConditionKind::LocalSocketFailed).expect("the server shows it");
     assert!(shown.detail.as_str().contains("No space left") && shown.detail.as_str().contains("df -i"), "{shown:?}");
     assert!(pair.is_linked());
     pair.nodes[0].socket_problem = None;
     pair.run_for(MINUTE);
     assert_eq!(seen(&pair, ConditionKind::LocalSocketFailed), None);
-    assert_eq!(told(&pair, EventKind::ConditionRaised, "local-socket-failed"), 1);
-    assert_eq!(told(&pair, EventKind::ConditionCleared, "local-socket-failed"), 1);
+    assert_eq!(events_with(&pair, EventKind::ConditionRaised, "local-socket-failed"), 1);
+    assert_eq!(events_with(&pair, EventKind::ConditionCleared, "local-socket-failed"), 1);
 }
 
 #[test]
@@ -329,8 +330,8 @@ fn events_waiting_for_a_disk_are_limited_and_drops_are_counted() {
     pair.run_for(10 * MINUTE);
     pair.nodes[0].disk_fault = DiskFault::Well;
     pair.run_for(5 * MINUTE);
-    let heard = told(&pair, EventKind::ConditionRaised, "labels-invalid")
-        + told(&pair, EventKind::ConditionCleared, "labels-invalid");
-    assert_eq!(heard, 64);
+    let received = events_with(&pair, EventKind::ConditionRaised, "labels-invalid")
+        + events_with(&pair, EventKind::ConditionCleared, "labels-invalid");
+    assert_eq!(received, 64);
     assert_eq!(pair.site().view(pair.now()).events_dropped, 36);
 }

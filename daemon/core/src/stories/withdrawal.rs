@@ -16,7 +16,7 @@ fn a_removed_site_deletes_its_records() {
     remove(&mut pair);
     pair.run_for(MINUTE);
     assert!(pair.name_server.zone(ZONE).is_empty());
-    assert!(pair.nodes[0].ended.is_some(), "and is gone");
+    assert!(pair.nodes[0].ended.is_some(), "and its daemon has ended");
 }
 
 #[test]
@@ -25,7 +25,7 @@ fn a_removed_site_reports_records_it_could_not_delete() {
     pair.name_server.fault = NameServerFault::Away;
     remove(&mut pair);
     pair.run_for(WITHDRAW_MAX - MINUTE);
-    assert!(pair.nodes[0].ended.is_none(), "it goes on trying");
+    assert!(pair.nodes[0].ended.is_none(), "it keeps trying");
     pair.run_for(2 * MINUTE);
     assert!(pair.nodes[0].ended.is_some());
     let left: Vec<_> = pair.events().into_iter().filter(|event| event.kind == EventKind::RecordsLeft).collect();
@@ -40,7 +40,7 @@ fn a_removed_site_reports_records_it_may_have_created_unobserved() {
     pair.name_server.fault = NameServerFault::Mute;
     configure(&mut pair, Some(provider()));
     pair.run_for(Duration::from_secs(1));
-    assert_eq!(pair.name_server.zone(ZONE).len(), 0, "a check whose answer is lost comes first");
+    assert_eq!(pair.name_server.zone(ZONE).len(), 0, "the validation comes first, and its answer is lost");
     pair.name_server.fault = NameServerFault::Well;
     while pair.name_server.writes.is_empty() {
         pair.step();
@@ -86,7 +86,7 @@ fn a_provider_without_deletes_leaves_and_reports_its_records() {
     pair.ask(FleetCommand::RemoveProvider(name("default"), provider().name, Force::No)).expect("removed");
     pair.run_for(MINUTE);
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
-    assert!(pair.site().view(pair.now()).providers.is_empty(), "it has gone");
+    assert!(pair.site().view(pair.now()).providers.is_empty(), "the provider is removed");
     assert_eq!(conditions(&pair), []);
     let left: Vec<_> = pair.events().into_iter().filter(|event| event.kind == EventKind::RecordsLeft).collect();
     assert_eq!(left.len(), 1);
@@ -94,7 +94,7 @@ fn a_provider_without_deletes_leaves_and_reports_its_records() {
     pair.name_server.fault = NameServerFault::Well;
     pair.ask(add(&DnsSettings { allow_deletes: true, ..dns })).expect("added");
     pair.run_for(MINUTE);
-    assert!(is_converged(&pair), "they are its own still");
+    assert!(is_converged(&pair), "the site still owns its records");
 }
 
 #[test]

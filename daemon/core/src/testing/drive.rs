@@ -83,7 +83,7 @@ impl Pair {
                 self.after(CALL, PairEvent::Replied { site: index, call, reply, boot });
             }
             SiteOutput::MeasurePlugin(digest) => self.after(COMMIT, PairEvent::PluginKept(index, digest, boot)),
-            SiteOutput::KeepPiece(piece) if self.nodes[index].plugin_disk_mood == DiskFault::Full => {
+            SiteOutput::KeepPiece(piece) if self.nodes[index].plugin_disk_fault == DiskFault::Full => {
                 self.after(COMMIT, PairEvent::PluginNotKept(index, piece.digest, boot));
             }
             SiteOutput::KeepPiece(piece) => self.keep_piece(index, piece),
@@ -218,7 +218,7 @@ impl Pair {
                 let node = &mut self.nodes[index];
                 let Some((grant, identity)) = node.saving.take() else { return };
                 let problem = Text::lossy("failed to write membership.pem: no space left on device");
-                match (node.identity_mood, node.identity) {
+                match (node.identity_disk_fault, node.identity) {
                     (DiskFault::Well, _) => {
                         node.identity = Some(identity);
                         node.saved_identity = node.identity;

@@ -69,8 +69,11 @@ fn an_unresponsive_server_times_out() {
     let (mut uplink, mut effects) = dialing(Purpose::Link);
     assert_eq!(effects.deadline(Timer::DialLate), Some(NOW.instant + DIAL_MAX));
     uplink.give_up(NOW, &mut effects);
-    let told = outputs(&mut effects);
-    assert!(matches!(told[..], [SiteOutput::Hangup { dial: DIAL, .. }, SiteOutput::DialFailed { .. }]), "{told:?}");
+    let produced = outputs(&mut effects);
+    assert!(
+        matches!(produced[..], [SiteOutput::Hangup { dial: DIAL, .. }, SiteOutput::DialFailed { .. }]),
+        "{produced:?}"
+    );
     assert!(effects.deadline(Timer::DialLate).is_none() && effects.deadline(Timer::Redial).is_some());
     uplink.give_up(NOW, &mut effects);
     assert_eq!(outputs(&mut effects), [], "nothing is left to give up");
@@ -92,13 +95,13 @@ fn a_refusal_that_revokes_the_registration_stops_dialing() {
     let (mut uplink, mut effects) = up();
     outputs(&mut effects);
     uplink.lose(&removed(), NOW, &mut effects);
-    let told = outputs(&mut effects);
-    assert!(matches!(told[..], [SiteOutput::LinkDown { .. }, SiteOutput::Removed(_)]), "{told:?}");
+    let produced = outputs(&mut effects);
+    assert!(matches!(produced[..], [SiteOutput::LinkDown { .. }, SiteOutput::Removed(_)]), "{produced:?}");
     assert!(uplink.is_removed() && effects.deadline(Timer::Redial).is_none());
     let (mut uplink, mut effects) = dialing(Purpose::Join);
     uplink.lose(&removed(), NOW, &mut effects);
-    let told = outputs(&mut effects);
-    assert!(matches!(told[..], [SiteOutput::DialFailed { .. }, SiteOutput::JoinRefused(_)]), "{told:?}");
+    let produced = outputs(&mut effects);
+    assert!(matches!(produced[..], [SiteOutput::DialFailed { .. }, SiteOutput::JoinRefused(_)]), "{produced:?}");
 }
 
 #[test]
@@ -106,11 +109,14 @@ fn a_certificate_ends_the_handshake_and_the_next_dial_uses_it() {
     let (mut uplink, mut effects) = dialing(Purpose::Join);
     uplink.handle_dialed(DIAL, NOW, &mut effects);
     uplink.handle_certificate(grant(), &mut effects);
-    let told = outputs(&mut effects);
-    assert!(matches!(told[..], [SiteOutput::Hangup { dial: DIAL, .. }, SiteOutput::SaveIdentity(_)]), "{told:?}");
+    let produced = outputs(&mut effects);
+    assert!(
+        matches!(produced[..], [SiteOutput::Hangup { dial: DIAL, .. }, SiteOutput::SaveIdentity(_)]),
+        "{produced:?}"
+    );
     uplink.use_certificate(NOW, &mut effects);
-    let told = outputs(&mut effects);
-    assert!(matches!(&told[..], [SiteOutput::Dial(dial)] if dial.purpose == Purpose::Link), "{told:?}");
+    let produced = outputs(&mut effects);
+    assert!(matches!(&produced[..], [SiteOutput::Dial(dial)] if dial.purpose == Purpose::Link), "{produced:?}");
 }
 
 #[test]
