@@ -64,7 +64,7 @@ pub(crate) enum FaultPlan {
     At(usize, Fault),
     /// This fault, at every request.
     Always(Fault),
-    /// Just before this request of the call endpoints the service, these foreign sets are seeded.
+    /// Just before this request of the call reaches the service, these foreign sets are seeded.
     Race(usize, Vec<linecamp_provider::RecordSet>),
 }
 

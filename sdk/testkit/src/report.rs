@@ -108,7 +108,7 @@ impl Report {
     pub fn assert(&self) {
         assert!(self.passed(), "the provider does not conform to the contract\n{self}");
         // Captured test output: shown by `cargo test -- --nocapture`, or when the test fails.
-        #[expect(clippy::print_stdout, reason = "this is what the author of a provider asked to see")]
+        #[expect(clippy::print_stdout, reason = "the report is for the author of the provider")]
         {
             println!("{self}");
         }
@@ -142,13 +142,13 @@ mod tests {
     fn report() -> Report {
         let mut report = Report::new("dns-x 1.0".to_owned());
         report.push("sees", Verdict::Pass, "3 records");
-        report.push("waits as it is told", Verdict::Fail, "line one\nline two");
+        report.push("honors Retry-After", Verdict::Fail, "line one\nline two");
         report
     }
 
     #[test]
     fn a_report_is_an_aligned_table() {
-        let table = "dns-x 1.0\n  sees                 pass  3 records\n  waits as it is told  FAIL  line one line two\n  \
+        let table = "dns-x 1.0\n  sees                pass  3 records\n  honors Retry-After  FAIL  line one line two\n  \
                      1 passed, 1 failed, 0 skipped\n";
         assert_eq!(report().to_string(), table);
         assert!(report().colored().contains("\x1b[32mpass\x1b[0m"));
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "waits as it is told")]
+    #[should_panic(expected = "honors Retry-After")]
     fn a_failed_check_fails_the_test() {
         report().assert();
     }

@@ -55,7 +55,7 @@ pub trait Service: Send {
         false
     }
 
-    /// Returns the sets that the zone contains but does not serve; they are not in [`zone`](Self::zone).
+    /// Returns the sets that the zone contains but does not serve; they are not in [`records`](Self::records).
     fn disabled(&self) -> Vec<RecordSet> {
         Vec::new()
     }
@@ -174,7 +174,7 @@ pub mod reply {
     /// # Panics
     /// If the value cannot be serialized as JSON, which is a bug in the fake.
     pub fn json(status: u16, value: &(impl Serialize + ?Sized)) -> HttpResponse {
-        body(status, "application/json", serde_json::to_vec(value).expect("a model's response is JSON"))
+        body(status, "application/json", serde_json::to_vec(value).expect("a response is serializable"))
     }
 
     /// A JSON error: `{"error": "…"}`. For a service with errors of another shape, use [`json`].

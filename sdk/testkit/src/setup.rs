@@ -53,7 +53,7 @@ impl Setup {
             set("foreign", "TXT", 7200, &["v=spf1 -all", "quoted \"words\"; and\\009more\\092"]),
             set("mail", "MX", 3600, &["10 mx.elsewhere.example"]),
             set("*.wild", "CNAME", 600, &["foreign.elsewhere.example"]),
-            set("www", "TXT", 3600, &["beside the record that is changed"]),
+            set("www", "TXT", 3600, &["beside the changed record"]),
         ]
     }
 }

@@ -113,7 +113,7 @@ impl ZoneService {
 
     fn change(&mut self, request: &Request) -> HttpResponse {
         let Some(ChangeRequest { changes }) = request.json::<ChangeRequest>() else {
-            return reply::error(400, "the body is no `{\"key\", \"changes\"}`");
+            return reply::error(400, "the body is not `{\"key\", \"changes\"}`");
         };
         if let Some(refusal) = changes.iter().find_map(|change| self.refusal(change)) {
             return reply::error(422, &refusal);
@@ -174,14 +174,14 @@ fn key(set: &RecordSet) -> (String, String) {
 impl Service for ZoneService {
     fn handle(&mut self, request: &Request) -> HttpResponse {
         if !request.bears(&self.token) {
-            return reply::error(401, "this is not the token");
+            return reply::error(401, "invalid token");
         }
         match (request.method, &request.segments()[..]) {
             (Method::Get, ["zones"]) => reply::json(200, &json!({ "zones": [self.zone] })),
-            (_, ["zones", zone, ..]) if *zone != self.zone => reply::error(404, &format!("there is no zone {zone}")),
+            (_, ["zones", zone, ..]) if *zone != self.zone => reply::error(404, &format!("no zone {zone}")),
             (Method::Get, ["zones", _, "records"]) => self.list(request),
             (Method::Post, ["zones", _, "changes"]) => self.change(request),
-            _ => reply::error(404, "there is nothing here"),
+            _ => reply::error(404, "no such resource"),
         }
     }
 

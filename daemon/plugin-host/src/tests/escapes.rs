@@ -104,7 +104,7 @@ async fn a_private_name_is_reached_with_a_grant() {
 async fn a_redirect_is_checked_like_any_request() {
     let secret = Service::start(response("200 OK", &[], b"inside")).await;
     let location = format!("Location: http://127.0.0.1:{}/", secret.port());
-    let service = Service::start(response("302 Lookup", &[&location], b"")).await;
+    let service = Service::start(response("302 Found", &[&location], b"")).await;
     let place = format!("pdns.example:{}", service.port());
     let mut bench = bench(&[("pdns.example", &["127.0.0.1"])]);
     let grant = Grant { reach_private: [endpoint(&place)].into(), plain_http: true, ..Grant::default() };

@@ -16,7 +16,7 @@ fn replace(directory: &Path, bytes: &[u8]) {
 }
 
 /// Waits for the event about the plugin.
-async fn news(bench: &mut Bench) -> Result<PluginDigest, Text> {
+async fn plugin_change(bench: &mut Bench) -> Result<PluginDigest, Text> {
     match soon(bench.host.event()).await {
         HostEvent::PluginChanged { name, result } => {
             assert_eq!(name.as_str(), "malicious");
@@ -46,7 +46,7 @@ async fn a_changed_file_is_used_at_the_next_call() {
     let mut bench = Setup::default().start();
     assert_eq!(version(&mut bench).await, "6.6.6");
     replace(bench.directory.path(), &next_version());
-    assert_eq!(news(&mut bench).await, Ok(PluginDigest::of(&next_version())));
+    assert_eq!(plugin_change(&mut bench).await, Ok(PluginDigest::of(&next_version())));
     assert_eq!(version(&mut bench).await, "6.6.7");
 }
 
@@ -54,7 +54,7 @@ async fn a_changed_file_is_used_at_the_next_call() {
 async fn an_overwritten_file_is_reloaded() {
     let mut bench = Setup::default().start();
     fs::write(bench.directory.path().join("malicious.wasm"), next_version()).unwrap();
-    assert_eq!(news(&mut bench).await, Ok(PluginDigest::of(&next_version())));
+    assert_eq!(plugin_change(&mut bench).await, Ok(PluginDigest::of(&next_version())));
     assert_eq!(version(&mut bench).await, "6.6.7");
 }
 
@@ -64,12 +64,12 @@ async fn the_old_plugin_stays_in_use_when_the_new_one_fails() {
     assert_eq!(version(&mut bench).await, "6.6.6");
     for bad in [b"not a plugin".to_vec(), malicious_mode("panic"), malicious_mode("other")] {
         replace(bench.directory.path(), &bad);
-        let problem = news(&mut bench).await.unwrap_err();
+        let problem = plugin_change(&mut bench).await.unwrap_err();
         assert!(problem.as_str().contains("malicious.wasm"), "{problem}");
         assert_eq!(version(&mut bench).await, "6.6.6");
     }
     replace(bench.directory.path(), &next_version());
-    assert_eq!(news(&mut bench).await, Ok(PluginDigest::of(&next_version())));
+    assert_eq!(plugin_change(&mut bench).await, Ok(PluginDigest::of(&next_version())));
     assert_eq!(version(&mut bench).await, "6.6.7");
 }
 
@@ -78,12 +78,12 @@ async fn a_deleted_file_is_no_longer_used() {
     let mut bench = Setup::default().start();
     assert_eq!(version(&mut bench).await, "6.6.6");
     fs::remove_file(bench.directory.path().join("malicious.wasm")).unwrap();
-    let problem = news(&mut bench).await.unwrap_err();
+    let problem = plugin_change(&mut bench).await.unwrap_err();
     assert!(problem.as_str().contains("deleted"), "{problem}");
     let reply = bench.ask(&spec("nothing"), ProviderRequest::Validate).await;
     assert!(matches!(reply, ProviderReply::Failed(_)), "{reply:?}");
     replace(bench.directory.path(), &malicious());
-    assert!(news(&mut bench).await.is_ok());
+    assert!(plugin_change(&mut bench).await.is_ok());
     bench.goes_on().await;
 }
 
@@ -94,5 +94,5 @@ async fn a_file_present_at_startup_is_not_reported_as_changed() {
     fs::write(bench.directory.path().join("read.me"), "not a component").unwrap();
     bench.goes_on().await;
     replace(bench.directory.path(), &next_version());
-    assert_eq!(news(&mut bench).await, Ok(PluginDigest::of(&next_version())));
+    assert_eq!(plugin_change(&mut bench).await, Ok(PluginDigest::of(&next_version())));
 }

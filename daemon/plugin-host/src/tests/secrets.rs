@@ -58,11 +58,11 @@ async fn a_secret_reaches_the_service_and_not_the_plugin() {
     for ((auth, uses), sent) in WAYS.into_iter().zip(sent) {
         let service = Service::start(Say::Echo).await;
         secrets.bind("site-key", &place(&service), uses);
-        let told = bench.attempt(&giving_away(&service, "echo-secret", auth)).await;
+        let outcome = bench.attempt(&giving_away(&service, "echo-secret", auth)).await;
         let [asked] = service.asked().try_into().unwrap();
         assert!(asked.contains(&sent), "{auth}: {asked}");
-        assert!(told.contains("[secret key]"), "{auth}: {told}");
-        assert!(!told.contains(SECRET) && !told.contains(&basic), "{auth}: {told}");
+        assert!(outcome.contains("[secret key]"), "{auth}: {outcome}");
+        assert!(!outcome.contains(SECRET) && !outcome.contains(&basic), "{auth}: {outcome}");
     }
 }
 
@@ -77,8 +77,8 @@ async fn a_secret_that_the_plugin_prints_is_redacted() {
     let guard = tracing::subscriber::set_global_default(lines.clone());
     assert!(guard.is_ok(), "only one test listens to the log");
 
-    let told = bench.attempt(&giving_away(&service, "echo-secret", "bearer")).await;
-    assert!(told.contains("Bearer [secret key]") && !told.contains("hunter2"), "{told}");
+    let outcome = bench.attempt(&giving_away(&service, "echo-secret", "bearer")).await;
+    assert!(outcome.contains("Bearer [secret key]") && !outcome.contains("hunter2"), "{outcome}");
     let reason = bench.broken(&giving_away(&service, "print-secret", "bearer"), ProviderRequest::Validate).await;
     assert!(reason.contains("[secret key]") && !reason.contains("hunter2"), "{reason}");
 
@@ -119,17 +119,20 @@ async fn a_handle_without_a_secret_is_denied() {
         (known, "two-lines", "line end"),
     ];
     for (config, secret, words) in cases {
-        let told = bench.attempt(&with_handle(&service, config, secret)).await;
-        assert!(told.starts_with("denied: ") && told.contains(words), "{told}");
+        let outcome = bench.attempt(&with_handle(&service, config, secret)).await;
+        assert!(outcome.starts_with("denied: ") && outcome.contains(words), "{outcome}");
     }
     assert!(service.asked().is_empty());
 }
 
 /// Checks that the plugin was denied the secret with this text, and that the service received nothing.
-fn insist_denied(service: &Service, told: &str, words: &[&str]) {
-    assert!(told.starts_with("denied: provider the-provider may not use the site's secret `site-key` as "), "{told}");
-    assert!(words.iter().all(|word| told.contains(word)), "{words:?} in: {told}");
-    assert!(!told.contains(SECRET), "{told}");
+fn insist_denied(service: &Service, outcome: &str, words: &[&str]) {
+    assert!(
+        outcome.starts_with("denied: provider the-provider may not use the site's secret `site-key` as "),
+        "{outcome}"
+    );
+    assert!(words.iter().all(|word| outcome.contains(word)), "{words:?} in: {outcome}");
+    assert!(!outcome.contains(SECRET), "{outcome}");
     assert_eq!(service.asked(), Vec::<String>::new());
 }
 
@@ -138,8 +141,8 @@ async fn a_central_provider_gets_no_unbound_secret() {
     let (mut bench, _) = bench();
     let service = Service::start(Say::Echo).await;
     for (auth, _) in WAYS {
-        let told = bench.attempt(&giving_away(&service, "echo-secret", auth)).await;
-        insist_denied(&service, &told, &["`hosts`, `use` and `providers`", "[secrets.site-key]"]);
+        let outcome = bench.attempt(&giving_away(&service, "echo-secret", auth)).await;
+        insist_denied(&service, &outcome, &["`hosts`, `use` and `providers`", "[secrets.site-key]"]);
     }
 }
 
@@ -151,15 +154,15 @@ async fn a_secret_is_not_sent_to_another_service() {
         bench.is_local = is_local;
         for (auth, uses) in WAYS {
             secrets.bind("site-key", "other.example:443", uses);
-            let told = bench.attempt(&giving_away(&service, "echo-secret", auth)).await;
-            insist_denied(&service, &told, &[&place(&service), "to `hosts`"]);
+            let outcome = bench.attempt(&giving_away(&service, "echo-secret", auth)).await;
+            insist_denied(&service, &outcome, &[&place(&service), "to `hosts`"]);
         }
         secrets.bind("site-key", &place(&service), &[Tsig]);
         for (auth, uses) in WAYS {
-            let told = bench.attempt(&giving_away(&service, "echo-secret", auth)).await;
-            let used = uses.iter().find(|used| told.contains(&format!("`use` is tsig, not {used}")));
-            insist_denied(&service, &told, &[&place(&service)]);
-            assert!(used.is_some(), "{told}");
+            let outcome = bench.attempt(&giving_away(&service, "echo-secret", auth)).await;
+            let used = uses.iter().find(|used| outcome.contains(&format!("`use` is tsig, not {used}")));
+            insist_denied(&service, &outcome, &[&place(&service)]);
+            assert!(used.is_some(), "{outcome}");
         }
     }
 }
@@ -171,9 +174,9 @@ async fn a_secret_is_available_only_to_its_bound_provider() {
     secrets.bind("site-key", &place(&service), &[Bearer]);
     let other = linecamp_model::Name::parse("another-provider").unwrap();
     let spec = ProviderSpec { name: other, ..giving_away(&service, "echo-secret", "bearer") };
-    let told = bench.attempt(&spec).await;
-    assert!(told.starts_with("denied: provider another-provider may not"), "{told}");
-    assert!(told.contains("add `another-provider` to `providers` in [secrets.site-key]"), "{told}");
+    let outcome = bench.attempt(&spec).await;
+    assert!(outcome.starts_with("denied: provider another-provider may not"), "{outcome}");
+    assert!(outcome.contains("add `another-provider` to `providers` in [secrets.site-key]"), "{outcome}");
     assert!(service.asked().is_empty());
 }
 
@@ -189,8 +192,8 @@ async fn a_signing_key_is_not_sent_elsewhere_in_the_signature() {
     ];
     for (uses, denied) in cases {
         secrets.bind("site-key", &place(&service), uses);
-        let told = bench.attempt(&giving_away(&service, "echo-secret", "sigv4")).await;
-        insist_denied(&service, &told, &[&format!("not {denied}")]);
+        let outcome = bench.attempt(&giving_away(&service, "echo-secret", "sigv4")).await;
+        insist_denied(&service, &outcome, &[&format!("not {denied}")]);
     }
 }
 
@@ -201,8 +204,8 @@ async fn a_secret_is_sent_over_plain_http_only_if_its_binding_allows_it() {
     let service = Service::start(Say::Echo).await;
     bench.is_local = true;
     for (auth, _) in WAYS {
-        let told = bench.attempt(&giving_away(&service, "echo-secret", auth)).await;
-        insist_denied(&service, &told, &["plain HTTP", "`plain_http`", "[secrets.site-key]"]);
+        let outcome = bench.attempt(&giving_away(&service, "echo-secret", auth)).await;
+        insist_denied(&service, &outcome, &["plain HTTP", "`plain_http`", "[secrets.site-key]"]);
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) fn survives_unexpected_responses(harness: &Harness<'_>) -> Outcome {
         })?;
     }
     match count {
-        0 => Err(NotPassed::Skipped("it calls nobody".to_owned())),
+        0 => Err(NotPassed::Skipped("it sends no requests".to_owned())),
         _ => Ok(format!("{count} responses")),
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn describes_itself(harness: &Harness<'_>) -> Outcome {
     })?;
     let capabilities = described.capabilities;
     ensure(2 <= capabilities.max_batch_size, || {
-        "a apply holds two changes, so that a claim goes with its record".to_owned()
+        "`max_batch_size` is less than 2: an ownership TXT record and its record belong in one change set".to_owned()
     })?;
     ensure(capabilities.ttl_min <= capabilities.ttl_max, || "`ttl_min` is greater than `ttl_max`".to_owned())?;
     for secret in &described.secrets {

@@ -48,8 +48,8 @@ pub(super) fn observes_disabled(harness: &Harness<'_>) -> Outcome {
 fn sees(fixture: &Fixture<'_>, sets: &[RecordSet], call: &Call) -> Result<(), NotPassed> {
     let found = fixture.done(call)?;
     let Call::Observe { names, .. } = call else { return Ok(()) };
-    let skip_without_requests = sets.iter().filter(|set| names.is_empty() || names.contains(&set.name));
-    for set in skip_without_requests {
+    let requested = sets.iter().filter(|set| names.is_empty() || names.contains(&set.name));
+    for set in requested {
         let is_it = |found: &&RecordSet| {
             let found = found.canonical();
             found.name == set.name && found.rtype == set.rtype && !found.values.is_empty()

@@ -11,7 +11,7 @@ use crate::harness::{Fixture, Harness, NotPassed, Outcome, describe, ensure};
 use crate::under_test::{Call, CallResult};
 
 pub(super) fn honors_retry_after(harness: &Harness<'_>) -> Outcome {
-    let told = |status, after: &str| Fault::Status { status, retry_after: Some(after.to_owned()) };
+    let with_retry_after = |status, after: &str| Fault::Status { status, retry_after: Some(after.to_owned()) };
     let check = |fault: Fault, is_right: fn(Option<Duration>) -> bool| {
         let mut count = 0;
         sweep(harness, &fault, |call, result, stats, _| {
@@ -26,12 +26,12 @@ pub(super) fn honors_retry_after(harness: &Harness<'_>) -> Outcome {
         })?;
         Ok::<_, NotPassed>(count)
     };
-    let mut count = check(told(429, "7"), |after| after == Some(Duration::from_secs(7)))?;
-    count += check(told(503, "120"), |after| after == Some(Duration::from_secs(120)))?;
+    let mut count = check(with_retry_after(429, "7"), |after| after == Some(Duration::from_secs(7)))?;
+    count += check(with_retry_after(503, "120"), |after| after == Some(Duration::from_secs(120)))?;
     // The clock advances while the calls run.
     let is_near = |after: Option<Duration>| after.is_some_and(|after| (60..=90).contains(&after.as_secs()));
-    count += check(told(429, &http_date(harness.under_test.now_millis() / 1000 + 90)), is_near)?;
-    count += check(told(429, "soon"), |_| true)?;
+    count += check(with_retry_after(429, &http_date(harness.under_test.now_millis() / 1000 + 90)), is_near)?;
+    count += check(with_retry_after(429, "soon"), |_| true)?;
     count += check(Fault::status(429), |after| after.is_none())?;
     match count {
         0 => Err(NotPassed::Skipped("it does not use HTTP".to_owned())),
@@ -64,8 +64,8 @@ pub(super) fn does_not_retry_itself(harness: &Harness<'_>) -> Outcome {
         let baseline = harness.fixture();
         let (_, usual) = baseline.call(FaultPlan::NoFault, &call);
         for fault in [Fault::status(500), Fault::status(429), Fault::Unreachable, Fault::Timeout] {
-            let troubled = harness.fixture();
-            let (_, stats) = troubled.call(FaultPlan::Always(fault.clone()), &call);
+            let faulty = harness.fixture();
+            let (_, stats) = faulty.call(FaultPlan::Always(fault.clone()), &call);
             count += 1;
             let limit = usual.requests() * hosts;
             ensure(stats.requests() <= limit, || {
@@ -97,7 +97,7 @@ pub(super) fn reports_unauthorized(harness: &Harness<'_>) -> Outcome {
 /// Skips the check for a provider that sends no requests.
 fn skip_without_requests(count: usize) -> Result<(), NotPassed> {
     match count {
-        0 => Err(NotPassed::Skipped("it calls nobody".to_owned())),
+        0 => Err(NotPassed::Skipped("it sends no requests".to_owned())),
         _ => Ok(()),
     }
 }

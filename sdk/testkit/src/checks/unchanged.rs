@@ -38,7 +38,7 @@ pub(super) fn keeps_an_unchanged_claim(harness: &Harness<'_>) -> Outcome {
 /// stays as it is.
 fn conflicts_without_the_claim(harness: &Harness<'_>, claim: &RecordSet) -> Result<(), NotPassed> {
     let [_, record] = claimed(harness);
-    let theirs = RecordSet { values: vec!["linecamp-claim owner=somebody-else".to_owned()], ..claim.clone() };
+    let theirs = RecordSet { values: vec!["linecamp-claim owner=another".to_owned()], ..claim.clone() };
     for there in [vec![theirs], Vec::new()] {
         let fixture = harness.fixture();
         fixture.seed_all(&there);

@@ -210,8 +210,8 @@ fn minimum_memory(harness: &Harness<'_>, plugin_dir: &PluginDir<'_>) -> Result<u
 
 /// Returns the CPU time that the host's threads have used so far, where the system provides it.
 fn thread_time() -> Option<Duration> {
-    let tcalls = fs::read_dir("/proc/self/task").ok()?;
-    let nanos = tcalls.flatten().filter_map(|task| {
+    let tasks = fs::read_dir("/proc/self/task").ok()?;
+    let nanos = tasks.flatten().filter_map(|task| {
         let name = fs::read_to_string(task.path().join("comm")).ok()?;
         let times = fs::read_to_string(task.path().join("schedstat")).ok()?;
         (name.trim() == "plugins").then(|| times.split(' ').next()?.parse::<u64>().ok())?

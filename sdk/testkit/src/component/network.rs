@@ -16,7 +16,7 @@ use super::signature;
 use crate::fake_host::FakeHost;
 use crate::service::{DnsRequest, Request};
 
-/// The address to which every name resolves: a documentation address (RFC 5737), so that a mistake endpoints no real
+/// The address to which every name resolves: a documentation address (RFC 5737), so that a mistake reaches no real
 /// host.
 const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
@@ -44,7 +44,7 @@ impl FakeNetwork {
 
     fn fake_host(&self) -> Result<FakeHost, OutboundError> {
         let fake_host = self.0.lock().unwrap_or_else(PoisonError::into_inner).fake_host.clone();
-        fake_host.ok_or_else(|| OutboundError::Unreachable("nobody is here".to_owned()))
+        fake_host.ok_or_else(|| OutboundError::Unreachable("no fixture is active".to_owned()))
     }
 
     /// Every secret of the setup may be sent to the endpoints that the provider may call, and nowhere else.
@@ -120,7 +120,7 @@ impl Secrets for FakeNetwork {
     fn find(&self, name: &SecretName) -> SiteSecret {
         match self.secrets().into_iter().find(|(known, _)| known == name.as_str()) {
             Some((_, value)) => SiteSecret { scope: self.scope(), content: Ok(Secret::new(value.into_bytes())) },
-            None => SiteSecret::missing(name, "the setup of the examination"),
+            None => SiteSecret::missing(name, "the conformance setup"),
         }
     }
 }
