@@ -1,4 +1,4 @@
-"""What somebody else does to the Route 53 of a moto server, with AWS's own client.
+"""What another client does to the Route 53 of a moto server, with AWS's own client.
 
 `moto.py URL COMMAND [ARGUMENT…]`; records are lines of `NAME. TTL TYPE VALUE`.
 """

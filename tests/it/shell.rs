@@ -88,7 +88,7 @@ impl Shell {
             match block.language {
                 "sh" => last = (block.text.trim_end().lines().last().unwrap_or_default(), self.run(block.text)),
                 "text" => self.expect(last.0, &last.1, block.text),
-                other => panic!("nobody knows how to run a block of {other}"),
+                other => panic!("a block of {other} cannot be run"),
             }
         }
     }

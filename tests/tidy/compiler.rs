@@ -54,7 +54,7 @@ fn the_daemon_alone_has_no_compiler_in_it() {
     for found in parts.iter().filter_map(Part::compiles) {
         report.add("daemon/linecampd/Cargo.toml", 1, format!("the daemon has {found} in it"));
     }
-    report.finish("only linecamp-plugin-compiler compiles; it is a program of its own, and nobody depends on it.");
+    report.finish("only linecamp-plugin-compiler compiles; it is a separate program, and no package depends on it.");
 }
 
 /// If a compiler were not detected where there is one, the test above would prove nothing.

@@ -189,7 +189,7 @@ fn a_package_knows_only_the_packages_below_it() {
     let ours: BTreeSet<_> = packages.iter().map(|package| package.name.as_str()).collect();
     for package in &packages {
         let Some((_, may_know)) = OURS.iter().find(|(name, _)| *name == package.name) else {
-            report.add(&package.manifest, 1, format!("nobody said what {} may know", package.name));
+            report.add(&package.manifest, 1, format!("the list of allowed dependencies lacks {}", package.name));
             continue;
         };
         for (name, _) in &package.dependencies {

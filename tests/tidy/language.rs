@@ -6,7 +6,7 @@ use crate::report::Report;
 use crate::tree::files;
 
 /// Banned words and their replacements. Matched as whole words, in code, comments and documents.
-const BANNED: [(&str, &str); 80] = [
+const BANNED: [(&str, &str); 88] = [
     ("Spot", "LocalAccess, or `local`"),
     ("serve_the_spot", "serve_local_calls"),
     ("Reread", "ConfigLoader"),
@@ -87,6 +87,14 @@ const BANNED: [(&str, &str); 80] = [
     ("News", "CommitNotifier"),
     ("WISHES_MAX", "a limit named for its noun"),
     ("HandClock", "ManualClock"),
+    ("somebody", "the noun it stands for"),
+    ("Appointment", "ScheduledAct"),
+    ("Door", "Validator"),
+    ("TakenAway", "Retired"),
+    ("identity_mood", "identity_disk_fault"),
+    ("plugin_disk_mood", "plugin_disk_fault"),
+    ("lost_on_the_spot", "lost_local_label"),
+    ("told_ms", "durable_ms"),
 ];
 
 /// Files that quote the words: this list, the changelog, and the license.

@@ -62,9 +62,9 @@ fn list() -> String {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "who waits is told for what")]
+#[expect(clippy::print_stderr, reason = "the user sees why the test takes minutes")]
 fn make_list() -> String {
-    eprintln!("listing the tests of the workspace, for which all of them are compiled: minutes at the first time");
+    eprintln!("listing the tests of the workspace, which compiles all of them: the first run takes minutes");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(LIST).current_dir(root()).stderr(Stdio::inherit());
     for (name, _) in std::env::vars_os() {

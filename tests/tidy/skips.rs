@@ -22,7 +22,7 @@ fn what_may_be_skipped_says_where_and_why_and_is_something_that_is_skipped() {
             }
         }
         if let Some(other) = entry.keys().find(|key| !FIELDS.contains(&key.as_str())) {
-            report.add(MAY_SKIP, line, format!("[{need}]: nobody reads `{other}`"));
+            report.add(MAY_SKIP, line, format!("[{need}]: unknown field `{other}`"));
         }
         let said = [format!("skip(\"{need}\""), format!("Skip::of_xtask(\"{need}\"")];
         if !rust_files().any(|file| said.iter().any(|said| file.text.contains(said))) {

@@ -166,7 +166,7 @@ mod tests {
         check("let mut ticks = tokio::time::interval(x);", true);
         check("let passing = wait_until(Duration::from_millis(moment), || None::<()>);", true);
         check("timeout(limit, std::future::pending::<()>()).await;", true);
-        check("assert!(told.recv_timeout(Duration::from_millis(50)).is_err(), \"x\");", true);
+        check("assert!(notified.recv_timeout(Duration::from_millis(50)).is_err(), \"x\");", true);
         check("let _ = gate.recv_timeout(LIMIT);", true);
         check("let change = wait_until(WATCHED, || changed());", true);
         check("let ended = wait_until(COMMAND_MAX, || ended());", false);

@@ -18,7 +18,7 @@ const SETS_MOTO: usize = 500;
 const UNUSUAL: [&str; 14] = [
     "taken 300 A 198.51.100.1",
     "taken 300 A 198.51.100.2",
-    "_linecamp-a.taken 300 TXT \"of somebody else\"",
+    "_linecamp-a.taken 300 TXT \"of another owner\"",
     "MiXeD 300 A 198.51.100.3",
     "a.b.empty 300 A 198.51.100.4",
     "*.wild 300 A 198.51.100.5",
@@ -77,7 +77,7 @@ fn check_unusual_zone(server: &dyn NameServer, plugin: &mut Runner, zone: &str) 
 fn observes_existing_records(plugin: &mut Runner, zone: &str) {
     let there = in_order(&[
         set(&format!("taken.{zone} 300 A"), &["198.51.100.1", "198.51.100.2"]),
-        set(&format!("_linecamp-a.taken.{zone} 300 TXT"), &["of somebody else"]),
+        set(&format!("_linecamp-a.taken.{zone} 300 TXT"), &["of another owner"]),
         set(&format!("mixed.{zone} 300 A"), &["198.51.100.3"]),
         set(&format!("www.{zone} 300 CNAME"), &[&format!("taken.{zone}")]),
         set(&format!("text.{zone} 300 TXT"), &["onetwo"]),
