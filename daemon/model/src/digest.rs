@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pin_survives_its_text() {
+    fn a_formatted_pin_parses_to_itself() {
         let pin = Pin::of(b"key");
         assert_eq!(Pin::parse(&pin.to_string()), Ok(pin));
         assert_eq!(Pin::parse("sha256:00"), Err(PinError));

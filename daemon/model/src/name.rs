@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lossy_text_always_fits() {
+    fn a_lossy_text_is_always_valid() {
         let long = "é\n".repeat(TEXT_BYTES_MAX);
         assert!(Text::lossy(&long).as_str().len() <= TEXT_BYTES_MAX);
         assert_eq!(Text::lossy("a\tb").as_str(), "a b");

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_comes_back_from_removal() {
+    fn no_transition_leads_back_from_removal() {
         for event in PhaseEvent::ALL {
             assert!(Phase::Removed.after(event).is_none_or(Phase::is_gone));
             assert_eq!(Phase::Purged.after(event), None);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_phase_survives_its_word() {
+    fn a_formatted_phase_parses_to_itself() {
         for phase in Phase::ALL {
             assert_eq!(Phase::parse(phase.as_str()), Some(phase));
         }

@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wall_time_reads_as_people_write_it() {
+    fn a_wall_time_is_formatted_as_rfc_3339() {
         let check = |millis, text: &str| {
             assert_eq!(WallTime::from_unix_millis(millis).to_string(), text);
         };

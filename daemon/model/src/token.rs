@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_survives_its_text() {
+    fn a_formatted_token_parses_to_itself() {
         let text = format!("{}@camp.example:443,[::1]:444", token().reveal());
         let target = JoinTarget::parse(&text).expect("own text parses");
         assert_eq!(target.token, token());
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_token_is_refused_without_repeating_it() {
+    fn an_invalid_token_is_rejected_without_repeating_it() {
         let text = token().reveal();
         for broken in [&text[..text.len() - 1], "lct_", "", "x@y:1", &text.replace("lct_", "lck_")] {
             let error = JoinTarget::parse(&format!("{broken}@h:1")).expect_err("broken");

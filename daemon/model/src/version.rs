@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_compare_as_people_read_them() {
+    fn versions_compare_by_their_numbers() {
         let check = |chain: &str| {
             let words: Vec<_> = chain.split(' ').collect();
             for triple in words.windows(3).step_by(2) {

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_arrive_whole_however_they_are_cut() {
+    fn frames_are_reassembled_from_any_fragments() {
         let payloads: [&[u8]; 3] = [b"one", &[7; 300], b"3"];
         let stream: Vec<u8> = payloads.iter().flat_map(|payload| encode_frame(payload)).collect();
         for piece_bytes in 1..=stream.len() {
@@ -158,12 +158,12 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_frame_is_refused() {
+    fn an_empty_frame_is_rejected() {
         assert_eq!(decoder(&[0, 0, 0, 0, 1]).next(9), Err(FrameError::Empty));
     }
 
     #[test]
-    fn a_frame_is_refused_one_byte_above_the_limit_and_for_ever() {
+    fn a_frame_above_the_limit_is_rejected_and_so_are_all_later_ones() {
         let mut at = decoder(&encode_frame(&[1; 8]));
         assert_eq!(at.next(8), Ok(Some(vec![1; 8])));
         let mut above = decoder(&[0, 0, 0, 9]);
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_given_back_between_frames() {
+    fn memory_is_freed_between_frames() {
         let mut decoder = decoder(&encode_frame(&[1; 100_000]));
         assert!(decoder.next(100_000).expect("a frame").is_some());
         assert_eq!(decoder.buffer.capacity(), 0);

@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_told_when_it_is_durable_and_never_if_it_failed() {
+    fn an_event_is_announced_when_it_is_durable_and_never_if_its_write_failed() {
         let mut commit_notifier = CommitNotifier::new(6);
         let watch = commit_notifier.watch();
         commit_notifier.stage(WriteId(1), &event(7));

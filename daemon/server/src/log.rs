@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_an_entry_of_the_journal_with_its_fields_and_those_of_its_spans() {
+    fn a_journal_entry_has_the_fields_of_the_event_and_its_spans() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal");
         let socket = UnixDatagram::bind(&path).unwrap();
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_filter_is_refused() {
+    fn an_invalid_log_filter_is_rejected() {
         let error = Log::check("linecamp=loud").unwrap_err().to_string();
         assert!(error.contains("`linecamp=loud`") && error.contains("use error, warn, info"), "{error}");
     }

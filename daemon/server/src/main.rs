@@ -323,7 +323,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_arguments_do_not_contradict_each_other() {
+    fn the_arguments_are_consistent_with_each_other() {
         Cli::command().debug_assert();
     }
 

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_sites_add_no_series() {
+    fn metrics_have_no_series_per_site() {
         let series = |text: &str| -> Vec<String> {
             let lines = text.lines().filter(|line| !line.starts_with('#'));
             lines.filter_map(|line| Some(line.rsplit_once(' ')?.0.to_owned())).collect()

@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_component_is_read_piece_by_piece_from_where_one_stopped() {
+    fn a_component_is_read_in_pieces_from_any_offset() {
         let dir = tempfile::tempdir().unwrap();
         let folder = folder(&dir);
         let component = [&COMPONENT_HEAD[..], &[7; PLUGIN_PIECE_BYTES_MAX]].concat();
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_component_leaves_nothing() {
+    fn a_rejected_upload_leaves_no_file() {
         let dir = tempfile::tempdir().unwrap();
         let folder = folder(&dir);
         let check = |chunks: &[&[u8]], words: &str| {
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_ended_process_left_goes_and_what_is_known_stays() {
+    fn leftover_uploads_are_deleted_and_known_plugins_are_kept() {
         let dir = tempfile::tempdir().unwrap();
         let before = folder(&dir);
         let [known, unknown] = [[1; 4], [2; 4]].map(|tail| kept(&before, &[&COMPONENT_HEAD, &tail]).unwrap());

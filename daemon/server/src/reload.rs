@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_says_when_it_holds() {
+    fn every_key_states_when_a_change_takes_effect() {
         let check = |text: &str, expected: &str| {
             assert_eq!(compare(&config(""), &config(text)).describe(), expected);
         };

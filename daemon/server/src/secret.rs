@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_catch_panicss_its_text_and_shows_in_no_log() {
+    fn a_formatted_key_parses_to_itself_and_is_omitted_from_logs() {
         let key = ApiKeyText::generate().unwrap();
         assert_ne!(key, ApiKeyText::generate().unwrap());
         assert_eq!(ApiKeyText::parse(&key.reveal()), Some(key.clone()));

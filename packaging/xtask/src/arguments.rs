@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_line_is_understood_or_refused_with_the_reason() {
+    fn a_command_line_is_parsed_or_rejected_with_the_reason() {
         let dev = |sites, keep: Option<&str>| Ok(Task::Dev(DevOptions { sites, keep: keep.map(PathBuf::from) }));
         let passed_on = || vec!["-E".to_owned(), "x".to_owned()];
         check("dev", dev(1, None));

@@ -18,17 +18,17 @@ fn setup(server: fn(&str) -> FakeServer) -> Setup {
 }
 
 #[test]
-fn it_keeps_the_contract_at_an_old_server() {
+fn it_conforms_to_the_contract_with_an_old_server() {
     conformance::<PowerDns>(&setup(FakeServer::old)).assert();
 }
 
 #[test]
-fn it_keeps_the_contract_at_a_new_server() {
+fn it_conforms_to_the_contract_with_a_new_server() {
     conformance::<PowerDns>(&setup(FakeServer::new)).assert();
 }
 
 #[test]
-fn it_keeps_the_contract_at_a_server_that_does_not_search() {
+fn it_conforms_to_the_contract_with_a_server_without_search() {
     conformance::<PowerDns>(&setup(FakeServer::without_search)).assert();
 }
 
@@ -109,7 +109,7 @@ fn a_zone_too_large_to_list_is_read_name_by_name() {
 }
 
 #[test]
-fn a_comment_at_another_name_hides_no_record() {
+fn a_comment_at_another_name_does_not_hide_a_record() {
     let host = FakeHost::new(FakeServer::new(ZONE));
     host.server.borrow_mut().send_unusual_responses();
     host.server.borrow_mut().seed(&a("b.example.org", "198.51.100.9"));
@@ -121,7 +121,7 @@ fn a_comment_at_another_name_hides_no_record() {
 }
 
 #[test]
-fn a_disabled_record_is_there() {
+fn a_disabled_record_is_observed() {
     let disabled = a("off.example.org", "198.51.100.20");
     let alias = RecordSet::new("www.example.org", "CNAME", 300, ["elsewhere.example"]);
     for server in [FakeServer::old, FakeServer::new, FakeServer::without_search] {
@@ -158,7 +158,7 @@ fn a_disabled_record_is_there() {
 }
 
 #[test]
-fn a_record_that_the_server_cannot_list_hinders_no_other_name() {
+fn a_record_that_the_server_cannot_list_blocks_no_other_name() {
     let host = FakeHost::new(FakeServer::new(ZONE));
     host.server.borrow_mut().plant_unreadable();
     host.server.borrow_mut().seed(&a("a.example.org", "192.0.2.1"));
@@ -180,7 +180,7 @@ fn sixteen_names_are_read_within_the_requests_of_a_call() {
 }
 
 #[test]
-fn a_delegation_and_a_dname_are_named() {
+fn a_delegation_and_a_dname_are_reported() {
     let host = FakeHost::new(FakeServer::new(ZONE));
     host.server.borrow_mut().seed(&RecordSet::new("sub.example.org", "NS", 300, ["ns1.elsewhere.example."]));
     host.server.borrow_mut().seed(&RecordSet::new("moved.example.org", "DNAME", 300, ["elsewhere.example."]));
@@ -201,7 +201,7 @@ fn a_delegation_and_a_dname_are_named() {
 }
 
 #[test]
-fn a_secondary_zone_is_looked_at_and_not_written() {
+fn a_secondary_zone_is_observed_and_not_written() {
     let host = FakeHost::new(FakeServer::secondary(ZONE));
     assert_eq!(host.observe(&["a.example.org"]), Ok(Vec::new()));
     let refusal = host.apply(&[Change::create(a("a.example.org", "192.0.2.1"))]).unwrap_err();
@@ -209,7 +209,7 @@ fn a_secondary_zone_is_looked_at_and_not_written() {
 }
 
 #[test]
-fn the_name_that_is_to_blame_is_named() {
+fn an_error_states_the_rejected_name() {
     let host = FakeHost::new(FakeServer::new(ZONE));
     let claim = RecordSet::new("_linecamp-a.a.example.org", "TXT", 300, ["claim"]);
     let changes = [Change::create(claim), Change::create(a("a.example.org", "not-an-ip"))];
@@ -224,7 +224,7 @@ fn the_name_that_is_to_blame_is_named() {
 }
 
 #[test]
-fn what_stands_beside_an_alias_is_a_conflict() {
+fn a_record_beside_an_alias_is_a_conflict() {
     let host = FakeHost::new(FakeServer::new(ZONE));
     host.server.borrow_mut().seed(&RecordSet::new("a.example.org", "CNAME", 300, ["b.example.org"]));
     let result = host.apply(&[Change::create(a("a.example.org", "192.0.2.1"))]);
@@ -232,7 +232,7 @@ fn what_stands_beside_an_alias_is_a_conflict() {
 }
 
 #[test]
-fn a_zone_that_is_not_there_says_what_to_do() {
+fn a_missing_zone_is_reported_with_advice() {
     let host = FakeHost::new(FakeServer::new("example.net"));
     let refusal = host.observe(&["a.example.org"]).unwrap_err();
     assert!(refusal.reason().contains("no zone example.org: create it"), "{refusal}");

@@ -17,7 +17,7 @@ const ZONE: &str = "example.org";
 const UPDATE: u8 = 5;
 
 #[test]
-fn it_keeps_the_contract() {
+fn it_conforms_to_the_contract() {
     let config = r#"{"server": "ns1.test:53", "key_name": "linecamp", "algorithm": "hmac-sha512"}"#;
     let setup = Setup::new(ZONE, config, || FakeServer::new(ZONE)).secret("tsig", SECRET);
     conformance::<Rfc2136>(&setup).assert();
@@ -96,7 +96,7 @@ fn alias(name: &str, target: &str) -> RecordSet {
 }
 
 #[test]
-fn what_a_wildcard_stands_for_is_not_there() {
+fn names_matched_by_a_wildcard_are_observed_as_absent() {
     let host = FakeHost::new();
     host.seed("*.example.org", "A", &["192.0.2.1"]);
     host.seed("*.example.org", "TXT", &["v=spf1 -all"]);
@@ -119,7 +119,7 @@ fn a_site_is_observed_with_few_messages() {
 }
 
 #[test]
-fn a_delegation_and_a_dname_are_named() {
+fn a_delegation_and_a_dname_are_reported() {
     let host = FakeHost::new();
     host.seed("sub.example.org", "NS", &["ns1.elsewhere.example"]);
     host.seed("moved.example.org", "DNAME", &["elsewhere.example"]);
@@ -138,7 +138,7 @@ fn a_delegation_and_a_dname_are_named() {
 }
 
 #[test]
-fn what_a_zone_below_holds_is_not_taken_for_the_zones() {
+fn records_of_a_child_zone_are_not_taken_for_the_zones() {
     let host = FakeHost::new();
     let (claim, record) = ("_linecamp-a.gw.sub.example.org", a("gw.sub.example.org", "192.0.2.1"));
     host.seed("gw.sub.example.org", "A", &["192.0.2.1"]);
@@ -157,7 +157,7 @@ fn what_a_zone_below_holds_is_not_taken_for_the_zones() {
 }
 
 #[test]
-fn a_claim_that_is_taken_meanwhile_stops_the_change_beside_it() {
+fn a_claim_taken_by_another_owner_stops_the_change_beside_it() {
     let claim = |owner| RecordSet::new("_linecamp-a.gw.example.org", "TXT", 300, [owner]);
     let host = FakeHost { meanwhile: Some(claim("theirs")), ..FakeHost::new() };
     host.seed("gw.example.org", "A", &["192.0.2.1"]);
@@ -169,7 +169,7 @@ fn a_claim_that_is_taken_meanwhile_stops_the_change_beside_it() {
 }
 
 #[test]
-fn an_alias_takes_no_name_that_is_in_use() {
+fn an_alias_is_not_created_at_a_name_in_use() {
     let host = FakeHost::new();
     host.seed("mail.example.org", "MX", &["10 a.example.org"]);
     let result = host.apply(&[Change::create(alias("mail.example.org", "b.example.org"))]);
@@ -186,7 +186,7 @@ fn an_alias_takes_no_name_that_is_in_use() {
 }
 
 #[test]
-fn an_alias_that_was_left_out_is_not_called_done() {
+fn an_alias_that_the_server_skipped_is_not_reported_as_applied() {
     let host = FakeHost::new();
     host.seed("www.example.org", "A", &["192.0.2.1"]);
     host.seed("www.example.org", "MX", &["10 a.example.org"]);
@@ -200,7 +200,7 @@ fn an_alias_that_was_left_out_is_not_called_done() {
 }
 
 #[test]
-fn a_txt_value_is_compared_as_the_server_cut_it() {
+fn a_txt_value_is_compared_without_its_division_into_strings() {
     let host = FakeHost::new();
     host.server.borrow_mut().hold_strings("note.example.org", &["one ", "two"]);
     let before = RecordSet::new("note.example.org", "TXT", 300, ["one two"]);
@@ -209,7 +209,7 @@ fn a_txt_value_is_compared_as_the_server_cut_it() {
 }
 
 #[test]
-fn what_a_server_says_of_a_signature_decides() {
+fn a_signature_error_of_the_server_decides_the_result() {
     let error = |code, zone: &str| FakeHost::rejecting(code).observe_in(zone, &["a.example.org"]).unwrap_err();
     assert!(matches!(error(TsigCode::BadKey, ZONE), ProviderError::Unauthorized { .. }));
     assert!(matches!(error(TsigCode::InvalidKey, "example.net"), ProviderError::Unauthorized { .. }));
@@ -224,7 +224,7 @@ fn what_a_server_says_of_a_signature_decides() {
 }
 
 #[test]
-fn a_zone_or_a_name_of_others_is_refused() {
+fn an_unserved_zone_or_an_invalid_name_is_rejected() {
     let host = FakeHost::new();
     let absent = host.observe_in("example.net", &["a.example.net"]).unwrap_err();
     assert!(absent.reason().contains("not the primary server of example.net"), "{absent}");

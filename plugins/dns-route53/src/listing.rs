@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_lies_beyond_doubt_is_answered() {
+    fn only_names_with_a_certain_sort_order_are_answered() {
         let check = |name: &str, from: &str, next: Option<&str>, expected: bool| {
             let next = next.map(|name| Place { name: name.to_owned(), ..Place::default() });
             assert_eq!(Wanted::of(name).is_answered(from, next.as_ref()), expected, "{name} from {from} to {next:?}");

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_values_lose_their_octal_escapes() {
+    fn octal_escapes_of_names_and_values_are_decoded() {
         let set = listed(
             "<Name>\\052.Example.ORG.</Name><Type>TXT</Type><TTL>60</TTL><ResourceRecords><ResourceRecord>\
              <Value>\"a\\303\\251\" \"b\"</Value></ResourceRecord></ResourceRecords>",
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_and_a_routing_policy_are_never_a_plain_set() {
+    fn an_alias_or_a_routing_policy_is_not_a_plain_record_set() {
         let alias = "<Name>a.</Name><Type>A</Type><AliasTarget><HostedZoneId>Z</HostedZoneId><DNSName>lb.</DNSName>\
                      </AliasTarget>";
         assert_eq!(listed(alias).seen().unwrap().values, ["ALIAS lb."]);

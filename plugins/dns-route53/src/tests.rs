@@ -14,7 +14,7 @@ use crate::{Route53, Settings};
 const ZONE: &str = "example.org";
 
 #[test]
-fn it_keeps_the_contract() {
+fn it_conforms_to_the_contract() {
     let config = r#"{"endpoint": "https://route53.test", "temporary": true}"#;
     let setup = Setup::new(ZONE, config, || FakeServer::new(ZONE))
         .secret("access-key-id", ACCESS_KEY_ID)
@@ -102,7 +102,7 @@ fn names_of_one_site_are_one_request() {
 }
 
 #[test]
-fn names_that_sort_in_doubt_are_found() {
+fn names_with_an_uncertain_sort_order_are_found() {
     let host = FakeHost::new(FakeServer::new(ZONE));
     host.server.borrow_mut().set_page_size(1);
     let labels = ["a", "a-b", "x.a", "x.a-b", "*", "0", "z", "*.a", "-.a", "_linecamp-a.a", "_linecamp-a-any"];
@@ -117,7 +117,7 @@ fn names_that_sort_in_doubt_are_found() {
 }
 
 #[test]
-fn a_delegation_is_named_and_what_is_left_in_the_zone_deleted() {
+fn a_delegation_is_reported_and_its_hidden_records_are_deleted() {
     let host = FakeHost::new(FakeServer::new(ZONE));
     let left = a("gw.camp.example.org", "192.0.2.7");
     host.server.borrow_mut().seed(&left);
@@ -135,7 +135,7 @@ fn a_delegation_is_named_and_what_is_left_in_the_zone_deleted() {
 }
 
 #[test]
-fn a_private_zone_below_a_private_zone_is_named() {
+fn a_private_child_zone_is_reported() {
     let by_name = Settings { zone_ids: Default::default(), ..settings() };
     let names = ["gw.camp.example.org".to_owned()];
     let host = FakeHost::new(FakeServer::with_private(ZONE, true, &["other.example.org", "camp.example.org"]));
@@ -148,7 +148,7 @@ fn a_private_zone_below_a_private_zone_is_named() {
 }
 
 #[test]
-fn a_listing_that_does_not_say_whether_it_goes_on_tells_nothing() {
+fn an_incomplete_or_unordered_listing_is_an_error() {
     let set = "<ResourceRecordSet><Name>b.</Name><Type>A</Type></ResourceRecordSet>";
     let check = |sets: &str, end: &str| {
         let body = format!(
@@ -166,7 +166,7 @@ fn a_listing_that_does_not_say_whether_it_goes_on_tells_nothing() {
 }
 
 #[test]
-fn a_name_that_two_hosted_zones_have_needs_an_id() {
+fn a_name_shared_by_two_hosted_zones_requires_an_id() {
     let host = FakeHost::new(FakeServer::twice(ZONE));
     let unsure = Settings { zone_ids: Default::default(), ..settings() };
     match host.observe(&unsure, &["a.example.org".to_owned()]) {
@@ -180,7 +180,7 @@ fn a_name_that_two_hosted_zones_have_needs_an_id() {
 }
 
 #[test]
-fn the_name_that_is_to_blame_is_named() {
+fn an_error_states_the_rejected_name() {
     let host = FakeHost::new(FakeServer::new(ZONE));
     let claim = RecordSet::new("_linecamp-a.a.example.org", "TXT", 300, ["claim"]);
     host.server.borrow_mut().seed(&RecordSet::new("b.example.org", "MX", 300, ["10 mail.example.org."]));
@@ -198,7 +198,7 @@ fn the_name_that_is_to_blame_is_named() {
 }
 
 #[test]
-fn codes_decide_where_a_status_says_little() {
+fn an_error_code_takes_precedence_over_an_ambiguous_status() {
     let check = |status, code: &str, message: &str| {
         let body =
             format!("<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>");
@@ -219,7 +219,7 @@ fn codes_decide_where_a_status_says_little() {
 }
 
 #[test]
-fn a_listing_without_an_end_ends() {
+fn an_endless_listing_is_aborted() {
     let body = "<ListResourceRecordSetsResponse><ResourceRecordSets/><IsTruncated>true</IsTruncated><NextRecordName>a.</NextRecordName>\
                 <NextRecordType>A</NextRecordType></ListResourceRecordSetsResponse>";
     let result = FakeHost::answering(200, body).observe(&settings(), &[]);

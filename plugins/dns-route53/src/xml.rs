@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_whole_is_refused() {
+    fn incomplete_xml_is_rejected() {
         let deep = "<a>".repeat(100);
         let texts = [
             "",

@@ -123,7 +123,7 @@ mod tests {
     use linecamp_testkit::{Setup, ZoneService, conformance};
 
     #[test]
-    fn it_keeps_the_contract() {
+    fn it_conforms_to_the_contract() {
         let service = || ZoneService::new("example.org", "s3cret-token");
         let setup = Setup::new("example.org", r#"{"api": "http://zone.test:8053"}"#, service);
         conformance::<Fake>(&setup.secret("token", "s3cret-token")).assert();

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_whole_is_refused() {
+    fn incomplete_xml_is_rejected() {
         assert_eq!(unquoted("\"a", Escape::Decimal), Err(TxtError::UnclosedQuote));
         assert_eq!(unquoted("\"a\\", Escape::Decimal), Err(TxtError::InvalidEscape));
         assert_eq!(unquoted("\\25", Escape::Decimal), Err(TxtError::InvalidEscape));

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_has_one_form() {
+    fn a_domain_name_has_one_canonical_form() {
         let check = |text: &str, form: &str| assert_eq!(DomainName::parse(text).unwrap().as_str(), form);
         check("Camp-042.Example.ORG.", "camp-042.example.org");
         check("*.example.org", "*.example.org");
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused_with_the_label() {
+    fn an_invalid_name_is_rejected_with_its_label() {
         let check = |text: &str, words: &str| {
             let error = DomainName::parse(text).unwrap_err().to_string();
             assert!(error.contains(words), "{text}: {error}");
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_holds_what_ends_with_it_at_a_dot() {
+    fn a_zone_contains_the_names_below_it() {
         let name = |text: &str| DomainName::parse(text).unwrap();
         assert!(name("a.example.org").is_within(&name("example.org")));
         assert!(name("example.org").is_within(&name("example.org")));

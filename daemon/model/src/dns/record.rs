@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_has_one_form() {
+    fn a_record_value_has_one_canonical_form() {
         let check = |rtype: &str, value: &str, form: &str| {
             let set = set(rtype, &[value]).unwrap();
             assert_eq!(set.values.iter().map(|value| &**value).collect::<Vec<_>>(), [form]);
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused() {
+    fn an_invalid_record_value_is_rejected() {
         let check = |rtype: &str, values: &[&str], words: &str| {
             let error = set(rtype, values).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_values_are_one() {
+    fn equal_values_are_deduplicated() {
         assert_eq!(set("AAAA", &["::1", "0:0::1"]).unwrap().values.len(), 1);
     }
 }

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_template_is_refused() {
+    fn an_invalid_template_is_rejected() {
         let check = |text: &str, words: &str| {
             let error = NameTemplate::parse(text).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");

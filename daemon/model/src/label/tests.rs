@@ -6,7 +6,7 @@ fn set(labels: &[(&str, &str)]) -> LabelSet {
 }
 
 #[test]
-fn the_last_of_a_repeated_key_wins_and_is_named() {
+fn the_last_value_of_a_repeated_key_wins_and_the_key_is_reported() {
     let input = LabelInput::parse_query("foo=bar&test=1&foo=pick&novalue").expect("valid");
     let held: Vec<_> = input.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     assert_eq!(held, ["foo=pick", "novalue=", "test=1"]);
@@ -29,7 +29,7 @@ fn a_label_query_is_percent_decoded() {
 }
 
 #[test]
-fn at_one_level_assigned_beats_local_beats_reported() {
+fn at_one_level_assigned_overrides_local_and_local_overrides_reported() {
     let (reported, local, assigned) =
         (set(&[("a", "r"), ("b", "r"), ("c", "r")]), set(&[("a", "l"), ("b", "l")]), set(&[("a", "x")]));
     let host = OwnedLabels { reported: Some(&reported), local: Some(&local), assigned: Some(&assigned) };
@@ -42,7 +42,7 @@ fn at_one_level_assigned_beats_local_beats_reported() {
 }
 
 #[test]
-fn a_patch_keeps_what_it_does_not_name() {
+fn a_patch_keeps_labels_it_does_not_name() {
     let before = set(&[("a", "1"), ("b", "1")]);
     let later = WallTime::from_unix_millis(5);
     let patch = LabelPatch {
@@ -55,7 +55,7 @@ fn a_patch_keeps_what_it_does_not_name() {
 }
 
 #[test]
-fn too_many_labels_are_refused_whole() {
+fn too_many_labels_are_rejected_as_a_whole() {
     let many: Vec<_> = (0..=LABELS_PER_OWNER_MAX).map(|index| format!("k{index}=v")).collect();
     assert_eq!(LabelInput::parse_list(many), Err(LabelError::TooMany { count: LABELS_PER_OWNER_MAX + 1 }));
 }

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endpoint_has_one_form() {
+    fn an_endpoint_has_one_canonical_form() {
         let check = |text: &str, form: &str| assert_eq!(Endpoint::parse(text).unwrap().to_string(), form);
         check("API.Example.org:443", "api.example.org:443");
         check("api.example.org.:443", "api.example.org:443");

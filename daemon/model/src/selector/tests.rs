@@ -7,7 +7,7 @@ use crate::time::WallTime;
 const LABELS: [&str; 6] = ["in=in", "kernel=6.18.5-amd64", "n=a, \"b\" (c)", "region=eu", "ssd=", "zone=a"];
 
 #[test]
-fn a_selector_holds_or_not() {
+fn a_selector_matches_or_does_not() {
     let held = LabelInput::parse_list(LABELS).expect("valid").labels;
     let (owner, level, since) = (Owner::Assigned, Level::Host, WallTime::EPOCH);
     let mut labels = EffectiveLabels::new();
@@ -32,7 +32,7 @@ fn a_selector_holds_or_not() {
 }
 
 #[test]
-fn a_selector_is_written_in_one_form() {
+fn a_selector_has_one_canonical_form() {
     let check = |text, expected: &str| {
         let written = Selector::parse(text).map(|selector| selector.to_string());
         assert_eq!(written.as_deref(), Ok(expected), "{text}");
@@ -50,7 +50,7 @@ fn check_refused(text: &str, expected: &str) {
 }
 
 #[test]
-fn a_syntax_error_is_refused_with_its_column() {
+fn a_syntax_error_is_rejected_with_its_column() {
     let table = r#"
         a, ⇒ column 3: expected a key of letters, digits and . _ / : - with a letter or digit at both ends
         a,,b ⇒ column 3: expected a key
@@ -81,7 +81,7 @@ fn a_syntax_error_is_refused_with_its_column() {
 }
 
 #[test]
-fn limits_hold_as_written_and_in_the_canonical_form() {
+fn limits_apply_to_the_input_and_to_the_canonical_form() {
     let terms = |count| vec!["a"; count].join(",");
     assert!(Selector::parse(&terms(SELECTOR_TERMS_MAX)).is_ok());
     check_refused(&terms(SELECTOR_TERMS_MAX + 1), "column 65: a selector has at most 32 terms");
@@ -104,7 +104,7 @@ fn texts() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn no_text_panics_and_the_canonical_form_is_the_same_selector(text in texts()) {
+    fn no_input_panics_and_the_canonical_form_is_equivalent(text in texts()) {
         match Selector::parse(&text) {
             Ok(selector) => prop_assert_eq!(Selector::parse(&selector.to_string()), Ok(selector)),
             Err(error) => prop_assert!(error.column <= text.chars().count() + 1),

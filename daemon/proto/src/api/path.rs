@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_takes_its_place_in_a_path() {
+    fn a_name_is_inserted_into_a_path() {
         assert_eq!(at(SITE_LABELS, &"camp-042"), "/api/v1/sites/camp-042/labels");
         assert_eq!(at(TOKEN, &"07ff"), "/api/v1/tokens/07ff");
         assert_eq!(at(SITES, &"unused"), SITES);

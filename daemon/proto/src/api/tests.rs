@@ -117,7 +117,7 @@ fn a_token_an_event_an_environment_and_a_preview_are_written_as_promised() {
 }
 
 #[test]
-fn a_new_token_shows_its_secret_to_its_reader_and_to_no_log() {
+fn a_new_token_serializes_its_secret_and_omits_it_from_logs() {
     let secret =
         JoinToken { id: TokenId::from_bytes([7; 8]), secret: JoinSecret::from_bytes([9; 16]), pin: Pin::of(b"ca") };
     let target = JoinTarget {
@@ -132,7 +132,7 @@ fn a_new_token_shows_its_secret_to_its_reader_and_to_no_log() {
 }
 
 #[test]
-fn a_label_change_is_checked_where_it_comes_in() {
+fn a_label_change_is_validated_when_it_is_parsed() {
     let change = |text: &str| serde_json::from_str::<LabelChange>(text).expect("reads");
     let patch = change(r#"{"set":{"rack":" r7 "},"remove":["tier"]}"#).to_patch().expect("valid");
     assert_eq!(LabelChange::from(&patch), change(r#"{"set":{"rack":"r7"},"remove":["tier"]}"#));
@@ -144,7 +144,7 @@ fn a_label_change_is_checked_where_it_comes_in() {
 }
 
 #[test]
-fn a_request_with_an_unknown_field_is_refused_and_an_answer_with_one_is_read() {
+fn unknown_fields_are_rejected_in_requests_and_ignored_in_responses() {
     assert!(serde_json::from_str::<Edit>(r#"{"nmae":"x"}"#).is_err());
     assert!(serde_json::from_str::<TokenRequest>(r#"{"environment":"e","ttl_seconds":1,"uses":1,"use":2}"#).is_err());
     let link: Link = serde_json::from_str(r#"{"state":"connected","since":"","address":"","speed":9}"#).expect("reads");

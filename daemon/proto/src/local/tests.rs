@@ -45,7 +45,7 @@ fn a_local_status_is_written_as_promised() {
 }
 
 #[test]
-fn a_local_request_is_one_line_and_read_strictly() {
+fn a_local_request_is_one_line_and_parsed_strictly() {
     let check = |text: &str, expected: Option<LocalRequest>| {
         assert_eq!(serde_json::from_str(text).ok(), expected, "{text}");
         if let Some(request) = expected {

@@ -24,7 +24,7 @@ const BOXED: [&str; 9] = [
 ];
 
 #[test]
-fn generated_types_are_those_of_the_schemas() {
+fn generated_types_match_the_schemas() {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let made = tempfile::tempdir().unwrap();
     let mut config = prost_build::Config::new();

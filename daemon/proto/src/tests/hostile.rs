@@ -69,7 +69,7 @@ fn label(key: &str, value: &str) -> wire::Label {
 }
 
 #[test]
-fn a_message_of_no_or_an_unknown_kind_is_refused() {
+fn a_message_of_an_unknown_or_missing_kind_is_rejected() {
     let problem = "kind: is absent, or of a kind that this build does not know";
     check_site(&[], problem);
     check_server(&[], problem);
@@ -79,13 +79,13 @@ fn a_message_of_no_or_an_unknown_kind_is_refused() {
 }
 
 #[test]
-fn bytes_without_form_are_refused() {
+fn malformed_bytes_are_rejected() {
     assert!(matches!(decode_from_site(&[0xff]), Err(ProtoError::Malformed { .. })));
     assert!(matches!(decode_from_server(b"GET / HTTP/1.1"), Err(ProtoError::Malformed { .. })));
 }
 
 #[test]
-fn a_bad_label_is_refused_with_its_place() {
+fn an_invalid_label_is_rejected_with_its_location() {
     check_status(
         |delta| host_status(delta).reported[1].key = "-a".to_owned(),
         "status.documents[1].host.reported[1].key: label key `-a`: column 1 is `-`; \
@@ -107,7 +107,7 @@ fn a_bad_label_is_refused_with_its_place() {
 }
 
 #[test]
-fn a_hostile_text_does_not_reach_the_log_as_it_is() {
+fn an_error_about_a_text_has_no_control_characters() {
     let bytes = site_message("status-snapshot", |kind| match kind {
         from_site::Kind::Status(delta) => host_status(delta).local[0].key = "a\n2026 ERROR forged\u{7}".to_owned(),
         other => panic!("{other:?} is no status"),
@@ -117,7 +117,7 @@ fn a_hostile_text_does_not_reach_the_log_as_it_is() {
 }
 
 #[test]
-fn bad_conditions_are_refused() {
+fn invalid_conditions_are_rejected() {
     check_status(
         |delta| site_status(delta).conditions[1].kind = 0,
         "status.documents[0].site.conditions[1].kind: number 0 has no meaning in this build",
@@ -138,7 +138,7 @@ fn bad_conditions_are_refused() {
 
 /// Conditions that belong to the status must be durable first: a storage report does not accept them.
 #[test]
-fn a_report_of_storage_holds_one_condition_of_each_kind_about_storage() {
+fn a_storage_report_has_each_storage_condition_at_most_once() {
     let check = |spoil: fn(&mut wire::StorageReport), problem: &str| {
         let bytes = site_message("storage", |kind| match kind {
             from_site::Kind::Storage(report) => spoil(report),
@@ -158,7 +158,7 @@ fn a_report_of_storage_holds_one_condition_of_each_kind_about_storage() {
 }
 
 #[test]
-fn a_delta_that_does_not_add_up_is_refused() {
+fn an_inconsistent_delta_is_rejected() {
     check_status(|delta| delta.to = 6, "status.documents[0].generation: 7 is not above 0 and up to 6");
     check_status(|delta| (delta.base, delta.to) = (9, 8), "status.to: 8 is below the base 9");
     check_status(|delta| delta.base = 1, "status.base: a snapshot has none, not 1");
@@ -174,7 +174,7 @@ fn a_delta_that_does_not_add_up_is_refused() {
 }
 
 #[test]
-fn a_document_under_a_wrong_key_is_refused() {
+fn a_document_under_a_wrong_key_is_rejected() {
     check_status(
         |delta| delta.documents[1].key = Vec::new(),
         "status.documents[1].body: is of a site under a host's key, or the reverse",
@@ -189,7 +189,7 @@ fn a_document_under_a_wrong_key_is_refused() {
 
 /// An older build must not mistake a body of a later kind for a deletion.
 #[test]
-fn a_document_without_a_body_is_no_tombstone() {
+fn a_document_without_a_body_is_not_a_tombstone() {
     check_status(|delta| delta.documents[1].document = None, "status.documents[1].document: is absent");
     check_status(
         |delta| delta.documents[1].document.as_mut().expect("a document").body = None,
@@ -198,7 +198,7 @@ fn a_document_without_a_body_is_no_tombstone() {
 }
 
 #[test]
-fn a_bad_greeting_is_refused() {
+fn an_invalid_hello_is_rejected() {
     let hello = |change: fn(&mut wire::Hello)| {
         site_message("hello", |kind| match kind {
             from_site::Kind::Hello(hello) => change(hello),
@@ -222,7 +222,7 @@ fn a_bad_greeting_is_refused() {
 }
 
 #[test]
-fn a_bad_join_is_refused_without_its_secret() {
+fn an_invalid_join_is_rejected_without_its_secret() {
     let join = |change: fn(&mut wire::JoinRequest)| {
         site_message("join", |kind| match kind {
             from_site::Kind::Join(join) => change(join),
@@ -238,7 +238,7 @@ fn a_bad_join_is_refused_without_its_secret() {
 }
 
 #[test]
-fn bad_events_are_refused() {
+fn invalid_events_are_rejected() {
     let events = |change: fn(&mut wire::EventBatch)| {
         site_message("events", |kind| match kind {
             from_site::Kind::Events(batch) => change(batch),
@@ -266,7 +266,7 @@ fn bad_events_are_refused() {
 }
 
 #[test]
-fn a_bad_grant_is_refused() {
+fn an_invalid_grant_is_rejected() {
     let grant = |change: fn(&mut wire::IdentityGrant)| {
         server_message("identity", |kind| match kind {
             from_server::Kind::Identity(grant) => change(grant),
@@ -289,7 +289,7 @@ fn a_bad_grant_is_refused() {
 }
 
 #[test]
-fn bad_words_of_the_server_are_refused() {
+fn invalid_messages_of_the_server_are_rejected() {
     let welcome = server_message("welcome", |kind| match kind {
         from_server::Kind::Welcome(welcome) => welcome.version = 0,
         other => panic!("{other:?} is no welcome"),
@@ -303,13 +303,13 @@ fn bad_words_of_the_server_are_refused() {
 }
 
 #[test]
-fn a_close_that_is_no_refusal_is_none() {
+fn a_close_without_a_refusal_has_none() {
     assert_eq!(decode_refusal(0, b""), None, "a plain close of the transport");
     assert_eq!(decode_refusal(1, b"bye"), None, "words of another protocol");
 }
 
 #[test]
-fn an_unknown_refusal_asks_to_come_back_and_names_itself() {
+fn an_unknown_refusal_is_retryable_and_keeps_its_code() {
     let reason = wire::Refusal { text: "the moon\nis full".to_owned(), retry_after_millis: Some(5) };
     let refusal = decode_refusal(99, &reason.encode_to_vec()).expect("a refusal");
     assert_eq!(refusal.to_string(), "refusal 99, unknown to this build: the moon is full (busy)");
@@ -318,7 +318,7 @@ fn an_unknown_refusal_asks_to_come_back_and_names_itself() {
 }
 
 #[test]
-fn a_key_that_is_none_of_ours_is_refused() {
+fn an_unknown_record_key_is_rejected() {
     let check = |key: &[u8], shown: &str| {
         for error in [site_record(key, b"").err(), fleet_record(key, b"").err()] {
             assert_eq!(error.map(|error| error.to_string()), Some(format!("`{shown}` is not the key of a record")));
@@ -335,7 +335,7 @@ fn a_key_that_is_none_of_ours_is_refused() {
 }
 
 #[test]
-fn a_damaged_record_is_refused_with_its_key() {
+fn a_corrupt_record_is_rejected_with_its_key() {
     let check =
         |error: Option<ProtoError>, text: &str| assert_eq!(error.map(|error| error.to_string()), Some(text.to_owned()));
     check(
@@ -354,7 +354,7 @@ fn a_damaged_record_is_refused_with_its_key() {
 
 /// One corrupt record costs at most one site, never the fleet; records that protect the fleet work without their body.
 #[test]
-fn a_record_that_does_not_read_costs_one_site_at_most() {
+fn an_unreadable_record_affects_at_most_one_site() {
     let (site, token, digest) = ("11".repeat(16), "33".repeat(8), "99".repeat(32));
     let id = SiteId::from_bytes([0x11; 16]);
     let check = |key: &str, salvage: Salvage| assert_eq!(salvage_fleet_record(key.as_bytes()), salvage, "{key}");
@@ -380,7 +380,7 @@ fn a_record_that_does_not_read_costs_one_site_at_most() {
 
 /// Fields that a later release adds to a message are skipped.
 #[test]
-fn an_unknown_field_is_no_harm() {
+fn an_unknown_field_is_ignored() {
     let message = sample::named(sample::from_site(), "spec-ack");
     let wire::FromSite { kind } = wire::FromSite::from_model(&message);
     let Some(from_site::Kind::SpecAck(ack)) = kind else { panic!("no acknowledgement") };
@@ -391,6 +391,6 @@ fn an_unknown_field_is_no_harm() {
 }
 
 #[test]
-fn this_build_speaks_a_range_that_its_own_door_lets_in() {
+fn this_build_accepts_its_own_version_range() {
     assert!(wire::VersionRange::from_model(&VERSIONS).into_model().is_ok());
 }

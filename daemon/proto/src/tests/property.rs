@@ -99,7 +99,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn a_message_of_a_site_survives_its_bytes(message in strategy::from_site()) {
+    fn an_encoded_site_message_decodes_to_itself(message in strategy::from_site()) {
         let bytes = encode_from_site(&message);
         prop_assert!(!bytes.is_empty());
         if matches!(message, FromSite::Join(_) | FromSite::Hello(_)) {
@@ -109,27 +109,27 @@ proptest! {
     }
 
     #[test]
-    fn a_message_of_the_server_survives_its_bytes(message in strategy::from_server()) {
+    fn an_encoded_server_message_decodes_to_itself(message in strategy::from_server()) {
         let bytes = encode_from_server(&message);
         prop_assert!(!bytes.is_empty());
         prop_assert_eq!(decode_from_server(&bytes), Ok(message));
     }
 
     #[test]
-    fn a_refusal_survives_its_close_frame(refusal in strategy::refusal()) {
+    fn an_encoded_refusal_decodes_to_itself(refusal in strategy::refusal()) {
         let reason = encode_refusal(&refusal);
         prop_assert!(reason.len() <= CLOSE_BYTES_MAX);
         prop_assert_eq!(decode_refusal(refusal_code_number(refusal.code), &reason), Some(refusal));
     }
 
     #[test]
-    fn a_record_of_a_site_survives_its_bytes(record in strategy::site_record()) {
+    fn an_encoded_site_record_decodes_to_itself(record in strategy::site_record()) {
         let (key, body) = site_change(&record);
         prop_assert_eq!(site_record(&key, &body.expect("a record")), Ok(record));
     }
 
     #[test]
-    fn a_record_of_the_fleet_survives_its_bytes(record in strategy::fleet_record()) {
+    fn an_encoded_fleet_record_decodes_to_itself(record in strategy::fleet_record()) {
         let (key, body) = fleet_change(&record);
         prop_assert_eq!(fleet_record(&key, &body.expect("a record")), Ok(record));
     }
@@ -149,28 +149,28 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_message_of_a_site_never_panics(message in strategy::from_site(), damage in damage()) {
+    fn a_corrupt_site_message_never_panics(message in strategy::from_site(), damage in damage()) {
         let mut bytes = encode_from_site(&message);
         damage.iter().for_each(|damage| damage.apply(&mut bytes));
         check_bytes(&bytes)?;
     }
 
     #[test]
-    fn a_damaged_message_of_the_server_never_panics(message in strategy::from_server(), damage in damage()) {
+    fn a_corrupt_server_message_never_panics(message in strategy::from_server(), damage in damage()) {
         let mut bytes = encode_from_server(&message);
         damage.iter().for_each(|damage| damage.apply(&mut bytes));
         check_bytes(&bytes)?;
     }
 
     #[test]
-    fn a_damaged_refusal_never_panics(refusal in strategy::refusal(), damage in damage()) {
+    fn a_corrupt_refusal_never_panics(refusal in strategy::refusal(), damage in damage()) {
         let mut bytes = encode_refusal(&refusal);
         damage.iter().for_each(|damage| damage.apply(&mut bytes));
         check_bytes(&bytes)?;
     }
 
     #[test]
-    fn a_damaged_record_of_a_site_never_panics(record in strategy::site_record(), of_key: bool, damage in damage()) {
+    fn a_corrupt_site_record_never_panics(record in strategy::site_record(), of_key: bool, damage in damage()) {
         let (mut key, body) = site_change(&record);
         let mut body = body.expect("a record");
         damage.iter().for_each(|damage| damage.apply(if of_key { &mut key } else { &mut body }));
@@ -178,7 +178,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_record_of_the_fleet_never_panics(
+    fn a_corrupt_fleet_record_never_panics(
         record in strategy::fleet_record(),
         of_key: bool,
         damage in damage(),

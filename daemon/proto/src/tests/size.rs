@@ -41,7 +41,7 @@ fn labels() -> LabelSet {
 }
 
 #[test]
-fn the_whole_spec_of_a_full_site_fits_a_frame() {
+fn the_spec_of_a_full_site_fits_a_frame() {
     let document = |body| Document { generation: Generation(COUNTER_MAX), body: Some(body) };
     let site = SpecBody::Site(SiteSpec {
         name: name(),
@@ -110,7 +110,7 @@ fn the_whole_status_of_a_full_site_fits_a_frame() {
 
 /// A record takes no more bytes on the link than it counts for in its provider's share of a status.
 #[test]
-fn a_reported_record_takes_no_more_than_it_counts_for() {
+fn a_reported_record_is_no_larger_than_its_accounted_size() {
     let check = |records: Vec<RecordStatus>, counted: usize| {
         let status = ProviderStatus {
             name: name(),

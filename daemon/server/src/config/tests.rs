@@ -25,7 +25,7 @@ fn the_first_configuration_names_the_server_and_all_defaults() {
 }
 
 #[test]
-fn the_sample_says_of_every_key_what_it_is() {
+fn the_sample_documents_every_key() {
     assert!(resolve(SAMPLE).unwrap_err().to_string().contains("server_url is missing"));
     let error = resolve("no_such_key = 1").unwrap_err().to_string();
     let (_, known) = error.split_once("expected ").unwrap();
@@ -37,7 +37,7 @@ fn the_sample_says_of_every_key_what_it_is() {
 
 /// The packaged file overrides what `init` wrote, and drop-ins override each.
 #[test]
-fn the_file_of_the_directory_comes_first_and_drop_ins_after_each() {
+fn the_directorys_file_is_read_first_and_drop_ins_follow_each_file() {
     let dir = tempfile::tempdir().unwrap();
     let (data, etc) = (dir.path().join("data"), dir.path().join("etc"));
     for folder in [data.join("ca"), etc.join("server.d")] {
@@ -56,7 +56,7 @@ fn the_file_of_the_directory_comes_first_and_drop_ins_after_each() {
 }
 
 #[test]
-fn a_value_out_of_range_names_place_key_and_range() {
+fn a_value_out_of_range_is_rejected_with_location_key_and_range() {
     let check = |line: &str, expected: &str| {
         let text = format!("server_url = \"https://h\"\n{line}");
         assert_eq!(resolve(&text).unwrap_err().to_string(), expected);
@@ -74,7 +74,7 @@ fn a_value_out_of_range_names_place_key_and_range() {
 }
 
 #[test]
-fn an_unknown_key_is_refused_with_file_line_and_key() {
+fn an_unknown_key_is_rejected_with_file_line_and_key() {
     let error = resolve("server_url = \"https://h\"\ncertifcate_life = \"1d\"\n").unwrap_err();
     let text = error.to_string();
     assert!(error.blames_input());

@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn every_address_is_reached_from_its_own_machine() {
+    fn every_listening_address_maps_to_one_reachable_locally() {
         let check = |listens: &str, expected: &str| assert_eq!(own(listens.parse().unwrap()).to_string(), expected);
         check("0.0.0.0:1", "127.0.0.1:1");
         check("[::]:1", "[::1]:1");

@@ -7,7 +7,7 @@ use super::fixture::{Running, soon};
 use crate::ApiKeyText;
 
 #[tokio::test]
-async fn only_who_shows_a_key_of_this_server_is_let_in() {
+async fn only_requests_with_a_key_of_this_server_are_accepted() {
     let server = Running::start().await;
     let admin = server.key.reveal();
     let stranger = ApiKeyText::generate().unwrap().reveal();
@@ -32,7 +32,7 @@ async fn only_who_shows_a_key_of_this_server_is_let_in() {
 }
 
 #[tokio::test]
-async fn a_request_that_does_not_read_is_refused_with_the_place() {
+async fn an_invalid_request_is_rejected_with_the_location() {
     let server = Running::start().await;
     let token = |more: &str| format!("{{\"environment\":\"default\",\"ttl_seconds\":60,\"uses\":1{more}}}");
     let long = format!("{{\"description\":\"{}\"}}", "x".repeat(300_000));
@@ -84,7 +84,7 @@ async fn a_token_joins_where_the_server_listens_and_can_be_revoked() {
 }
 
 #[tokio::test]
-async fn environments_are_made_edited_and_listed() {
+async fn environments_are_created_edited_and_listed() {
     let server = Running::start().await;
     let lab = json!({"name": "lab", "approval": true, "removed_keep_seconds": 60});
     let (status, made) = server.ask("POST", "/api/v1/environments", Some(lab)).await;
@@ -98,7 +98,7 @@ async fn environments_are_made_edited_and_listed() {
 }
 
 #[tokio::test]
-async fn who_waits_for_events_is_woken_by_the_next_one() {
+async fn a_request_waiting_for_events_is_answered_by_the_next_one() {
     let server = Running::start().await;
     server.token().await;
     let (_, before) = server.ask("GET", "/api/v1/events?limit=1", None).await;
@@ -114,7 +114,7 @@ async fn who_waits_for_events_is_woken_by_the_next_one() {
 }
 
 #[tokio::test]
-async fn who_waits_when_the_server_stops_gets_an_answer() {
+async fn a_waiting_request_is_answered_when_the_server_stops() {
     let server = Running::start().await;
     let port = server.server.https_addr().port();
     let mut stream =

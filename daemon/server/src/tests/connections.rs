@@ -41,7 +41,7 @@ async fn with_package(bytes: usize) -> (Running, String) {
 }
 
 #[tokio::test]
-async fn silent_connections_from_one_address_shut_nobody_out() {
+async fn silent_connections_of_one_address_do_not_block_others() {
     let (server, package) = with_package(10).await;
     let mut silent = Vec::new();
     for _ in 0..300 {
@@ -51,7 +51,7 @@ async fn silent_connections_from_one_address_shut_nobody_out() {
 }
 
 #[tokio::test]
-async fn idle_tls_connections_from_one_address_shut_nobody_out() {
+async fn idle_tls_connections_of_one_address_do_not_block_others() {
     let (server, package) = with_package(10).await;
     let mut idle = Vec::new();
     for _ in 0..300 {
@@ -91,7 +91,7 @@ async fn pass(time: Duration) {
 }
 
 #[tokio::test]
-async fn a_connection_that_makes_room_is_closed_at_once() {
+async fn an_evicted_connection_is_closed_immediately() {
     let one = ShareLimits { unauthenticated_max: 1, idle_grace: Duration::ZERO, ..SHARES };
     let bare = Bare::start_with(ConnectionLimiter::new(one)).await;
     let first = bare.dial().await;
@@ -101,7 +101,7 @@ async fn a_connection_that_makes_room_is_closed_at_once() {
 }
 
 #[tokio::test]
-async fn a_connection_that_showed_a_key_takes_no_place_of_its_address() {
+async fn an_authenticated_connection_does_not_count_for_its_address() {
     let bare = Bare::start().await;
     let mut stream = bare.dial().await;
     let key = bare.key.reveal();
@@ -115,7 +115,7 @@ async fn a_connection_that_showed_a_key_takes_no_place_of_its_address() {
 }
 
 #[tokio::test]
-async fn a_request_that_takes_longer_than_a_quarter_of_an_hour_is_cut() {
+async fn a_request_longer_than_fifteen_minutes_is_aborted() {
     let bare = Bare::start().await;
     let mut stream = bare.dial().await;
     stream.write_all(b"GET /endless HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
@@ -125,7 +125,7 @@ async fn a_request_that_takes_longer_than_a_quarter_of_an_hour_is_cut() {
 }
 
 #[tokio::test]
-async fn a_head_that_does_not_end_is_waited_for_ten_seconds() {
+async fn an_unfinished_request_head_times_out_after_ten_seconds() {
     let bare = Bare::start().await;
     let mut stream = bare.dial().await;
     // After one request is answered, the timeout for the next head applies.

@@ -25,7 +25,7 @@ fn name(text: &str) -> Name {
 }
 
 #[test]
-fn init_shows_key_and_pin_on_two_lines_and_refuses_to_do_it_again() {
+fn init_prints_key_and_pin_and_rejects_a_second_run() {
     let dir = tempfile::tempdir().unwrap();
     let layout = Layout::new(dir.path().join("server"));
     let made = init(&layout, &url(), &[]).unwrap();
@@ -47,7 +47,7 @@ fn init_shows_key_and_pin_on_two_lines_and_refuses_to_do_it_again() {
 }
 
 #[test]
-fn keys_come_and_go_while_the_server_is_stopped() {
+fn keys_are_added_and_removed_while_the_server_is_stopped() {
     let (_dir, layout) = made();
     let shown = |layout: &Layout| {
         let keys = keys(layout).unwrap();
@@ -62,7 +62,7 @@ fn keys_come_and_go_while_the_server_is_stopped() {
 }
 
 #[test]
-fn a_key_more_than_the_limit_is_refused() {
+fn a_key_beyond_the_limit_is_rejected() {
     let (_dir, layout) = made();
     let key = |number: usize| {
         let key = ApiKey { name: name(&format!("key-{number}")), created_at: WallTime::EPOCH };
@@ -78,7 +78,7 @@ fn a_key_more_than_the_limit_is_refused() {
 }
 
 #[tokio::test]
-async fn one_process_works_on_a_directory() {
+async fn a_data_directory_has_one_process() {
     let running = Running::start().await;
     let error = Server::start(config(&running.layout)).await.unwrap_err();
     assert!(!error.needs_operator() && !error.blames_input() && error.advice().is_some(), "{error}");
@@ -88,7 +88,7 @@ async fn one_process_works_on_a_directory() {
 }
 
 #[tokio::test]
-async fn an_address_in_use_is_named_with_how_to_find_who_has_it() {
+async fn an_address_in_use_is_reported_with_a_command_that_finds_its_owner() {
     let (first, (_dir, layout)) = (Running::start().await, made());
     for is_quic in [true, false] {
         let mut config = config(&layout);
@@ -105,7 +105,7 @@ async fn an_address_in_use_is_named_with_how_to_find_who_has_it() {
 }
 
 #[tokio::test]
-async fn what_is_missing_needs_an_operator_and_is_named() {
+async fn a_missing_file_is_reported_and_needs_an_operator() {
     let (dir, layout) = made();
     let nothing = Layout::new(dir.path().join("nothing"));
     let error = crate::Config::load(nothing, None, Overrides::default()).unwrap_err();
@@ -122,7 +122,7 @@ async fn what_is_missing_needs_an_operator_and_is_named() {
 
 /// An unreadable record affects only what it describes; the server starts and serves.
 #[tokio::test]
-async fn records_that_cannot_be_read_do_not_keep_the_server_from_starting() {
+async fn unreadable_records_do_not_prevent_the_server_from_starting() {
     let (_dir, layout) = made();
     let site = "11".repeat(16);
     let opened = Store::open(&layout.database(), Kind::Fleet, OnDamage::Refuse, drop).unwrap();

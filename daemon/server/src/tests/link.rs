@@ -24,7 +24,7 @@ fn assigned(delta: &SpecDelta, key: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_site_joins_greets_and_gets_its_spec_and_what_is_changed_later() {
+async fn a_site_joins_sends_hello_and_receives_its_spec_and_later_changes() {
     let server = Running::start().await;
     let (_site, mut linked) = server.linked("camp-042").await;
     let spec = linked.expect_welcome().await;
@@ -52,7 +52,7 @@ async fn a_site_joins_greets_and_gets_its_spec_and_what_is_changed_later() {
 }
 
 #[tokio::test]
-async fn sites_are_selected_by_the_kind_of_labels_that_is_asked_for() {
+async fn sites_are_selected_by_the_requested_kind_of_labels() {
     let server = Running::start().await;
     let (site, mut linked) = server.linked("camp-1").await;
     linked.expect_welcome().await;
@@ -94,7 +94,7 @@ async fn sites_are_selected_by_the_kind_of_labels_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn events_are_asked_for_by_who_said_them() {
+async fn events_are_filtered_by_their_source() {
     let server = Running::start().await;
     let (_site, mut linked) = server.linked("camp-1").await;
     linked.expect_welcome().await;
@@ -115,7 +115,7 @@ async fn events_are_asked_for_by_who_said_them() {
 }
 
 #[tokio::test]
-async fn a_registration_catch_panicss_a_crash_of_the_server() {
+async fn a_registration_survives_a_crash_of_the_server() {
     let server = Running::start().await;
     let (site, mut linked) = server.linked("camp-1").await;
     linked.expect_welcome().await;
@@ -130,7 +130,7 @@ async fn a_registration_catch_panicss_a_crash_of_the_server() {
 }
 
 #[tokio::test]
-async fn a_join_is_refused_with_the_reason_for_machines_and_people() {
+async fn a_join_is_rejected_with_a_code_and_a_message() {
     let server = Running::start().await;
     let good = server.token().await;
     let mut wrong = good.clone();
@@ -145,7 +145,7 @@ async fn a_join_is_refused_with_the_reason_for_machines_and_people() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_message_cost_their_own_session_and_no_other() {
+async fn malformed_bytes_end_their_own_session_and_no_other() {
     let server = Running::start().await;
     let (_site, mut linked) = server.linked("camp-1").await;
     linked.expect_welcome().await;
@@ -159,7 +159,7 @@ async fn bytes_that_are_no_message_cost_their_own_session_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_large_message_is_read_once_the_server_knows_who_speaks() {
+async fn a_large_message_is_read_only_after_authentication() {
     let server = Running::start().await;
     let (_site, mut linked) = server.linked("camp-1").await;
     linked.expect_welcome().await;
@@ -172,7 +172,7 @@ async fn a_large_message_is_read_once_the_server_knows_who_speaks() {
 }
 
 #[tokio::test]
-async fn who_asks_and_does_not_read_is_closed_as_busy() {
+async fn a_peer_that_does_not_read_responses_is_closed_as_busy() {
     let server = Running::start().await;
     let (_site, mut linked) = server.linked("camp-1").await;
     linked.expect_welcome().await;
@@ -200,7 +200,7 @@ async fn who_asks_and_does_not_read_is_closed_as_busy() {
 }
 
 #[tokio::test]
-async fn a_removed_site_is_told_and_never_comes_back() {
+async fn a_removed_site_is_notified_and_cannot_return() {
     let server = Running::start().await;
     let (site, mut linked) = server.linked("camp-1").await;
     linked.expect_welcome().await;
@@ -211,7 +211,7 @@ async fn a_removed_site_is_told_and_never_comes_back() {
 }
 
 #[tokio::test]
-async fn a_stopping_server_tells_its_sites_when_to_come_back() {
+async fn a_stopping_server_assigns_retry_slots_to_its_sites() {
     let server = Running::start().await;
     let (_site, mut linked) = server.linked("camp-1").await;
     linked.expect_welcome().await;

@@ -131,7 +131,7 @@ impl Site {
 }
 
 #[tokio::test]
-async fn half_open_sessions_of_one_address_shut_no_site_out() {
+async fn half_open_sessions_of_one_address_block_no_site() {
     let mut port = Port::open(Duration::ZERO);
     let (site, mut silent) = (Site::new(), Vec::new());
     for _ in 0..3 * PLACES {
@@ -145,7 +145,7 @@ async fn half_open_sessions_of_one_address_shut_no_site_out() {
 }
 
 #[tokio::test]
-async fn sessions_that_never_end_their_first_message_shut_no_site_out() {
+async fn sessions_with_an_unfinished_first_message_block_no_site() {
     let mut port = Port::open(Duration::ZERO);
     let (site, mut partial) = (Site::new(), Vec::new());
     for _ in 0..PLACES {
@@ -170,7 +170,7 @@ async fn honest_newcomers_of_one_address_do_not_evict_each_other() {
 }
 
 #[tokio::test]
-async fn a_site_that_showed_a_certificate_makes_no_room_for_newcomers_of_its_address() {
+async fn an_authenticated_site_is_not_evicted_for_newcomers_of_its_address() {
     let mut port = Port::open(Duration::ZERO);
     let site = Site::new();
     let member = port.member(&site);

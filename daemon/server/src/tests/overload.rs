@@ -48,7 +48,7 @@ fn create(id: TokenId) -> FleetCommand {
 
 /// A disk that blocks for a while, a queue that overflows, and a store that resumes afterwards.
 #[tokio::test]
-async fn what_was_answered_as_done_is_on_the_disk_and_nothing_else_is() {
+async fn acknowledged_writes_are_on_the_disk_and_nothing_else_is() {
     let dir = tempfile::tempdir().unwrap();
     let layout = Layout::new(dir.path());
     init(&layout, &ServerUrl::parse("https://localhost").unwrap(), &[]).unwrap();
@@ -91,7 +91,7 @@ async fn what_was_answered_as_done_is_on_the_disk_and_nothing_else_is() {
 
 /// A query that panics fails only its own request.
 #[tokio::test]
-async fn a_query_that_panics_ends_alone() {
+async fn a_query_that_panics_affects_no_other() {
     let dir = tempfile::tempdir().unwrap();
     let layout = Layout::new(dir.path());
     init(&layout, &ServerUrl::parse("https://localhost").unwrap(), &[]).unwrap();

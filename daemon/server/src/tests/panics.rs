@@ -27,7 +27,7 @@ impl io::Write for Log {
 }
 
 #[tokio::test]
-async fn a_request_whose_handler_panics_is_answered_and_logged_and_the_server_lives() {
+async fn a_panicking_request_is_answered_and_logged_and_the_server_continues() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
@@ -42,14 +42,14 @@ async fn a_request_whose_handler_panics_is_answered_and_logged_and_the_server_li
 }
 
 #[test]
-fn what_is_released_unwinds_in_the_server() {
+fn the_release_profile_of_the_server_unwinds() {
     let (_, profile) = MANIFEST.split_once("[profile.server]").expect("the server has a profile");
     let profile = profile.split("\n[").next().unwrap_or_default();
     assert!(profile.contains("panic = \"unwind\""), "{profile}");
 }
 
 #[tokio::test]
-async fn a_flood_of_changes_by_one_key_is_told_to_wait_and_looks_are_not() {
+async fn changes_by_one_key_are_rate_limited_and_reads_are_not() {
     let bare = Bare::start().await;
     let (mut taken, mut refused) = (0, 0);
     for _ in 0..3 * CHANGE_RATE.burst {

@@ -63,7 +63,7 @@ async fn recv_provider(linked: &mut Linked) -> Generation {
 }
 
 #[tokio::test]
-async fn a_plugin_is_pushed_listed_and_taken_away() {
+async fn a_plugin_is_pushed_listed_and_removed() {
     let server = Running::start().await;
     let digest = pushed(&server).await;
     pushed(&server).await;
@@ -84,7 +84,7 @@ async fn a_plugin_is_pushed_listed_and_taken_away() {
 }
 
 #[tokio::test]
-async fn what_is_no_plugin_is_refused_and_leaves_nothing() {
+async fn a_file_that_is_not_a_plugin_is_rejected_and_deleted() {
     let server = Running::start().await;
     let check = async |name: &str, bytes: &[u8], announced: u64, status: u16, words: &str| {
         let (found, answer) = server.push(name, bytes, announced).await;
@@ -102,7 +102,7 @@ async fn what_is_no_plugin_is_refused_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_site_reads_the_plugin_that_its_spec_names_from_where_it_stopped() {
+async fn a_site_resumes_the_download_of_a_plugin_in_its_spec() {
     let server = Running::start().await;
     let component = component();
     let digest = pushed(&server).await;
@@ -132,7 +132,7 @@ async fn a_site_reads_the_plugin_that_its_spec_names_from_where_it_stopped() {
 }
 
 #[tokio::test]
-async fn who_asks_for_pieces_and_does_not_wait_is_closed_as_busy() {
+async fn a_site_that_requests_pieces_without_waiting_is_closed_as_busy() {
     let server = Running::start().await;
     let digest = pushed(&server).await;
     let (_site, mut linked) = server.linked("camp-1").await;
@@ -156,7 +156,7 @@ async fn who_asks_for_pieces_and_does_not_wait_is_closed_as_busy() {
 }
 
 #[tokio::test]
-async fn a_provider_is_made_changed_and_taken_away() {
+async fn a_provider_is_created_changed_and_removed() {
     let server = Running::start().await;
     let (status, made) = server.ask("POST", "/api/v1/providers", Some(request(None))).await;
     assert_eq!((status, &made["sites"], &made["settings"]["ttl"]), (201, &json!("region=eu"), &json!(300)), "{made}");
@@ -178,7 +178,7 @@ async fn a_provider_is_made_changed_and_taken_away() {
 }
 
 #[tokio::test]
-async fn a_provider_that_does_not_read_is_refused_with_its_key() {
+async fn an_invalid_provider_is_rejected_with_its_key() {
     let server = Running::start().await;
     server.ask("POST", "/api/v1/providers", Some(request(None))).await;
     let with = |key: &str, value: Value| {
@@ -212,7 +212,7 @@ async fn a_provider_that_does_not_read_is_refused_with_its_key() {
 }
 
 #[tokio::test]
-async fn what_a_site_says_of_its_records_can_be_asked_for() {
+async fn the_reported_records_of_a_site_can_be_requested() {
     let server = Running::start().await;
     server.ask("POST", "/api/v1/providers", Some(request(None))).await;
     let (_site, mut linked) = server.linked("camp-1").await;

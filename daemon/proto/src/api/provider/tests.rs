@@ -86,7 +86,7 @@ fn a_provider_is_of_a_known_kind() {
 }
 
 #[test]
-fn an_unknown_key_is_refused() {
+fn an_unknown_key_is_rejected() {
     let check = |json: &str| assert!(serde_json::from_str::<ProviderBody>(json).is_err(), "{json}");
     check(&LEAST.replace("\"owner\"", "\"ower\""));
     check(&LEAST.replace('}', ",\"delete\":true}"));
@@ -97,7 +97,7 @@ fn an_unknown_key_is_refused() {
 }
 
 #[test]
-fn what_does_not_read_is_refused_with_its_key() {
+fn an_invalid_setting_is_rejected_with_its_key() {
     let check = |key: &str, value: serde_json::Value, words: &str| {
         let error = with(key, value).to_spec().expect_err(words).to_string();
         assert_eq!(error, words);
@@ -159,14 +159,14 @@ fn what_does_not_read_is_refused_with_its_key() {
 }
 
 #[test]
-fn an_at_sign_that_is_no_user_information_is_taken() {
+fn an_at_sign_outside_user_information_is_accepted() {
     for text in ["a@b.example", "https://a.example/x@y", "https://a.example:8081/x@y", "http://[::1]/x@y"] {
         with("config", serde_json::json!({"api": text})).to_spec().expect(text);
     }
 }
 
 #[test]
-fn a_bad_extra_record_is_refused_with_its_key() {
+fn an_invalid_extra_record_is_rejected_with_its_key() {
     let check = |rtype: &str, values: &[&str], words: &str| {
         let record = serde_json::json!({"template": "www", "type": rtype, "values": values});
         let error = with("records", vec![record].into()).to_spec().expect_err(words).to_string();
@@ -186,7 +186,7 @@ fn a_bad_extra_record_is_refused_with_its_key() {
 }
 
 #[test]
-fn a_hostile_setting_does_not_reach_the_log_as_it_is() {
+fn an_error_about_a_setting_has_no_control_characters() {
     let hostile = "a\u{1b}[31m\n2026 ERROR forged".repeat(100);
     for body in [
         with("name", hostile.as_str().into()),
@@ -200,7 +200,7 @@ fn a_hostile_setting_does_not_reach_the_log_as_it_is() {
 }
 
 #[test]
-fn a_name_may_be_written_as_people_write_it() {
+fn an_internationalized_name_is_converted_to_ascii() {
     let check = |text: &str, form: &str| assert_eq!(domain_name(text).expect("a name").as_str(), form);
     check("BÜCHER.Example.", "xn--bcher-kva.example");
     check("bu\u{308}cher。example", "xn--bcher-kva.example");
@@ -216,7 +216,7 @@ fn a_name_may_be_written_as_people_write_it() {
 }
 
 #[test]
-fn a_digest_may_be_written_with_and_without_its_kind() {
+fn a_digest_may_have_its_algorithm_as_a_prefix() {
     let digest = "ab".repeat(32);
     let parsed = plugin_digest(&digest).expect("a digest");
     assert_eq!(parsed.to_string(), format!("sha256:{digest}"));

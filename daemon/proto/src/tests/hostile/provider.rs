@@ -57,7 +57,7 @@ fn check_records(change: impl FnOnce(&mut wire::DnsStatus), path_and_problem: &s
 }
 
 #[test]
-fn a_provider_of_an_unknown_kind_is_refused() {
+fn a_provider_of_an_unknown_kind_is_rejected() {
     // An older peer does not see a kind that it does not know: to it the field is absent.
     let problem = "kind: is absent, or of a kind that this build does not know";
     check_spec(|provider| provider.kind = None, problem);
@@ -65,7 +65,7 @@ fn a_provider_of_an_unknown_kind_is_refused() {
 }
 
 #[test]
-fn a_provider_under_a_wrong_key_is_refused() {
+fn a_provider_under_a_wrong_key_is_rejected() {
     check_spec_entry(
         |entry| entry.provider[0] ^= 1,
         "provider.name: `shop-zone` is not the name that the key is made of",
@@ -91,7 +91,7 @@ fn a_provider_under_a_wrong_key_is_refused() {
 }
 
 #[test]
-fn bad_settings_of_a_provider_are_refused_with_their_place() {
+fn invalid_provider_settings_are_rejected_with_their_location() {
     check_spec(|provider| provider.plugin.clear(), "plugin: a name cannot be empty");
     check_spec(|provider| provider.digest.truncate(31), "digest: has 31 bytes, not 32");
     check_spec(|provider| provider.grant = None, "grant: is absent");
@@ -112,7 +112,7 @@ fn bad_settings_of_a_provider_are_refused_with_their_place() {
 }
 
 #[test]
-fn a_config_that_is_no_json_object_is_refused() {
+fn a_config_that_is_not_a_json_object_is_rejected() {
     check_spec(
         |provider| provider.config = "[]".to_owned(),
         "config: is not a JSON object: invalid type: sequence, expected a map at line 1 column 0",
@@ -133,7 +133,7 @@ fn a_config_that_is_no_json_object_is_refused() {
 }
 
 #[test]
-fn bad_settings_of_dns_are_refused_with_their_place() {
+fn invalid_dns_settings_are_rejected_with_their_location() {
     check_dns(|dns| dns.owner.clear(), "owner: a name cannot be empty");
     check_dns(|dns| dns.zones[1] = "ACME.example.".to_owned(), "zones[1]: `ACME.example.` comes twice");
     check_dns(
@@ -158,7 +158,7 @@ fn bad_settings_of_dns_are_refused_with_their_place() {
 
 /// Each part keeps its limit, but all together exceed the total.
 #[test]
-fn settings_that_would_not_fit_a_frame_are_refused() {
+fn settings_too_large_for_a_frame_are_rejected() {
     check_spec(
         |provider| {
             let dns = dns_of(provider);
@@ -170,7 +170,7 @@ fn settings_that_would_not_fit_a_frame_are_refused() {
 }
 
 #[test]
-fn bad_records_of_a_status_are_refused_with_their_place() {
+fn invalid_records_of_a_status_are_rejected_with_their_location() {
     let id = |provider: &mut wire::DnsStatus, index: usize, change: fn(&mut wire::RecordId)| {
         change(provider.records[index].id.as_mut().expect("an id"));
     };
@@ -209,7 +209,7 @@ fn bad_records_of_a_status_are_refused_with_their_place() {
 }
 
 #[test]
-fn a_piece_of_a_plugin_that_cannot_be_is_refused() {
+fn an_invalid_piece_of_a_plugin_is_rejected() {
     let check = |change: fn(&mut wire::PluginPiece), path_and_problem: &str| {
         let bytes = server_message("plugin", |kind| match kind {
             from_server::Kind::Plugin(piece) => change(piece),
@@ -235,7 +235,7 @@ fn a_piece_of_a_plugin_that_cannot_be_is_refused() {
 }
 
 #[test]
-fn a_key_of_a_held_record_has_one_spelling() {
+fn the_key_of_an_owned_record_has_one_canonical_form() {
     let id = "22222222222222222222222222222222";
     let body = record::OwnedRecord { owner: "acme".to_owned(), site: vec![1; 16], state: 1, ..Default::default() }
         .encode_to_vec();
