@@ -205,6 +205,36 @@ struct ScenarioFile {
     expect: Expect,
 }
 
+impl ScenarioFile {
+    /// Checks the tables `at`, `dns`, `members` and `expect`.
+    fn check_optional_tables(&self, validator: &Validator<'_>) -> Result<(), ScenarioError> {
+        for at in &self.at {
+            validator.number("at.hours", at.hours, 0.0, self.days * 24.0)?;
+            validator.number("at.seconds", at.seconds.unwrap_or(1.0), 0.0, DAYS_MAX * 86_400.0)?;
+            validator.number("at.percent", f64::from(at.percent.unwrap_or(1)), 1.0, 100.0)?;
+        }
+        if let Some(dns) = &self.dns {
+            for (key, share) in [("central", dns.central), ("local", dns.local), ("foreign", dns.foreign)] {
+                validator.number(&format!("dns.{key}"), f64::from(share), 0.0, 100.0)?;
+            }
+        }
+        if let Some(members) = &self.members {
+            for (key, share) in [("hostile", members.hostile), ("pending", members.pending)] {
+                validator.number(&format!("members.{key}"), f64::from(share), 0.0, 100.0)?;
+            }
+        }
+        let expect = &self.expect;
+        validator.number("expect.back_99_seconds", expect.back_99_seconds.unwrap_or(1.0), 0.001, 1e6)?;
+        validator.number(
+            "expect.second_peak_percent",
+            f64::from(expect.second_peak_percent.unwrap_or(1)),
+            1.0,
+            10_000.0,
+        )?;
+        Ok(())
+    }
+}
+
 const fn default_seed() -> u64 {
     1
 }
@@ -259,6 +289,7 @@ impl Scenario {
         validator.number("certificate_days", written.certificate_days, 0.01, 3_650.0)?;
         let weight: u32 = written.lines.values().copied().map(|weight| weight.min(1_000_000)).sum();
         validator.number("lines (their sum)", f64::from(weight), 1.0, 1e6)?;
+        written.check_optional_tables(&validator)?;
         let (mut rates, has_dns, has_members) = (BTreeMap::new(), written.dns.is_some(), written.members.is_some());
         let tables = [
             ("faults", Table::Faults, written.faults),
@@ -282,29 +313,7 @@ impl Scenario {
                 rates.insert(kind, rate);
             }
         }
-        for at in &written.at {
-            validator.number("at.hours", at.hours, 0.0, written.days * 24.0)?;
-            validator.number("at.seconds", at.seconds.unwrap_or(1.0), 0.0, DAYS_MAX * 86_400.0)?;
-            validator.number("at.percent", f64::from(at.percent.unwrap_or(1)), 1.0, 100.0)?;
-        }
-        if let Some(dns) = &written.dns {
-            for (key, share) in [("central", dns.central), ("local", dns.local), ("foreign", dns.foreign)] {
-                validator.number(&format!("dns.{key}"), f64::from(share), 0.0, 100.0)?;
-            }
-        }
-        if let Some(members) = &written.members {
-            for (key, share) in [("hostile", members.hostile), ("pending", members.pending)] {
-                validator.number(&format!("members.{key}"), f64::from(share), 0.0, 100.0)?;
-            }
-        }
         let expect = written.expect;
-        validator.number("expect.back_99_seconds", expect.back_99_seconds.unwrap_or(1.0), 0.001, 1e6)?;
-        validator.number(
-            "expect.second_peak_percent",
-            f64::from(expect.second_peak_percent.unwrap_or(1)),
-            1.0,
-            10_000.0,
-        )?;
         let stem = file.rsplit('/').next().unwrap_or(file).trim_end_matches(".toml");
         Self {
             name: stem.to_owned(),
