@@ -4,7 +4,7 @@
 //! clock. [`summary`] is printed after a run, [`Progress`] during it, [`junit()`] is for CI systems, and [`page`] shows
 //! plots. JSON needs no code: it is the serialized outcome.
 //!
-//! Names and sentences come from a simulated world that may be hostile, so they reach a report only through `plain`.
+//! Names and sentences come from a simulated world with hostile members, so they reach a report only through `plain`.
 //! HTML and XML are written with `maud`, which escapes every value. Numbers may be missing or invalid (no samples,
 //! NaN): they are shown as `-`, and nothing panics.
 

@@ -120,12 +120,12 @@ fn tiles(outcome: &Outcome) -> Markup {
     let (figures, wall) = (&outcome.figures, outcome.wall_seconds);
     let tile =
         |value: String, what: &str, note: String| html! { div { b { (value) } span { (what) } small { (note) } } };
-    let agreed = duration(figures.converged_after_seconds);
+    let converged = duration(figures.converged_after_seconds);
     let most = bytes(figures.bytes_per_site_month_max as f64);
     let speed = format!("{} in {}", duration(outcome.virtual_seconds), duration(wall));
     html! {
         div.tiles {
-            (tile(agreed, "until all agreed", "after the last fault".into()))
+            (tile(converged, "until all sites converged", "after the last fault".into()))
             (tile(bytes(figures.bytes_per_site_month as f64), "per site and month", format!("{most} at most")))
             (tile(short(outcome.events as f64), "events", ratio(outcome.events as f64, wall, " a second")))
             (tile(ratio(outcome.virtual_seconds, wall, "×"), "faster than the clock", speed))
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_text_stays_text() {
+    fn hostile_text_is_escaped() {
         let page = page(&[sample::malicious(), sample::malicious()]);
         assert!(!body_elements(&page).iter().any(|element| element == "script"));
         check_loads_nothing(&page);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_broken_comes_first_with_its_replay() {
+    fn violations_come_first_with_their_replay() {
         let page = page(&[sample::failed()]);
         let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is missing"));
         assert!(at("acknowledged-writes-survive") < at("Over time"));
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_runs_those_that_failed_have_a_section() {
+    fn of_many_runs_the_failed_ones_have_a_section() {
         let mut outcomes = vec![Outcome { sites: 3, ..Outcome::default() }; 100];
         outcomes[99].outcome = Verdict::Failed;
         let page = page(&outcomes);
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_run_makes_no_long_page() {
+    fn the_page_of_a_long_run_is_bounded() {
         let mut outcome = sample::failed();
         outcome.samples = outcome.samples.repeat(5);
         for (sample, second) in outcome.samples.iter_mut().zip(0_u32..) {
@@ -215,10 +215,10 @@ mod tests {
         assert!(bytes < 400_000, "{bytes}");
     }
 
-    /// `LINECAMP_SIM_PAGE=FILE cargo test -p fleet-sim a_page_can_be_looked_at` writes a page to view; with
+    /// `LINECAMP_SIM_PAGE=FILE cargo test -p fleet-sim a_page_can_be_written_for_viewing` writes a page to view; with
     /// `LINECAMP_SIM_PAGE_RUNS=several` it has an index, hostile text and an empty outcome.
     #[test]
-    fn a_page_can_be_looked_at() {
+    fn a_page_can_be_written_for_viewing() {
         let is_several = std::env::var_os("LINECAMP_SIM_PAGE_RUNS").is_some_and(|runs| runs == "several");
         let outcomes = match is_several {
             true => vec![sample::failed(), sample::passed(), sample::malicious(), Outcome::default()],

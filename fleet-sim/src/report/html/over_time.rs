@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn slices_hold_every_sample_once() {
+    fn slices_contain_every_sample_once() {
         for len in [0, 1, 89, 90, 91, 4_321] {
             assert!(slices(len).flatten().eq(0..len), "{len}");
         }

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn shapes_fill_the_square_with_the_origin_below_left() {
+    fn shapes_fill_the_square_with_the_origin_at_the_bottom_left() {
         let mut plot = plot();
         plot.line("sites", &[(0.0, 0.0), (50.0, 5.0), (100.0, 10.0)]);
         plot.area("sites", &[(0.0, 10.0)], &[(0.0, 0.0)]);
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn words_keep_to_the_page_and_are_escaped() {
+    fn labels_stay_on_the_page_and_are_escaped() {
         let mut plot = plot();
         plot.rules("back", &[(10.0, "<50 %>".into()), (90.0, "<99 %>".into()), (91.0, String::new())]);
         plot.flag("storm", 10.0, Some(3), "a \"storm\"");
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn no_points_are_no_shape() {
+    fn no_points_draw_no_shape() {
         let mut plot = plot();
         plot.line("sites", &[]);
         plot.area("sites", &[], &[]);

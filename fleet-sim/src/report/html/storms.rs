@@ -49,8 +49,8 @@ fn table(storms: &[Storm]) -> Markup {
                 thead {
                     tr {
                         th {}
-                        th { "what happened" }
-                        @for title in ["at", "sites lost", "half back", "90 %", "99 %", "first peak", "second peak"] {
+                        th { "outage" }
+                        @for title in ["at", "links lost", "linked 50 %", "90 %", "99 %", "first peak", "second peak"] {
                             th.n { (title) }
                         }
                     }
@@ -95,25 +95,25 @@ fn curve(storm: &Storm, number: usize) -> Markup {
     let busy = dials.iter().rposition(|dials| *dials > 0).map_or(0, |last| last + 1);
     let end = back.iter().map(|(_, at)| *at).fold(busy as f64, f64::max) * TAIL;
     let most = f64::from(dials.iter().copied().max().unwrap_or_default());
-    let label = format!("dials a second after storm {number}");
+    let label = format!("dials per second after storm {number}");
     let mut plot = Plot::new(Axis::time(end), Axis::count(most * TAIL), &label);
     let (points, seconds) = steps(&dials[..busy]);
     plot.area("dials", &points, &[(0.0, 0.0), (busy as f64, 0.0)]);
     plot.line("dials", &points);
     for slice in slices(busy) {
         let high = dials[slice.clone()].iter().copied().max().unwrap_or_default();
-        let words = format!("{} s: {} dials a second", slice.start, count(high.into()));
+        let words = format!("{} s: {} dials per second", slice.start, count(high.into()));
         plot.slice(slice.start as f64, slice.end as f64, &words);
     }
-    let rules: Vec<_> = back.iter().map(|(share, at)| (*at, format!("{share} back, {}", duration(*at)))).collect();
+    let rules: Vec<_> = back.iter().map(|(share, at)| (*at, format!("{share} linked, {}", duration(*at)))).collect();
     plot.rules("back", &rules);
     peaks(&mut plot, storm);
     let note = if seconds > 1 { format!(", the highest of each {seconds} seconds") } else { String::new() };
     let title = html! {
         (sign(number)) " " b { (plain(&storm.what)) }
-        " " span { "dials a second" (note) "; sites lost: " (count(storm.lost.into())) }
+        " " span { "dials per second" (note) "; links lost: " (count(storm.lost.into())) }
     };
-    figure("half storm", &title, &[], plot.svg("since the server could be reached again"))
+    figure("half storm", &title, &[], plot.svg("since the end of the outage"))
 }
 
 /// Returns the curve as steps, and the length of a step in seconds.
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_peaks_are_marked_where_they_are() {
+    fn peaks_are_marked_in_place() {
         let storm = Storm {
             dials_per_second: vec![2, 40, 12, 9, 3, 9, 11, 0],
             first_peak: 40,
@@ -167,7 +167,7 @@ mod tests {
         };
         let text = curve(&storm, 1).into_string();
         assert!(text.contains("first peak 40/s") && text.contains("second peak 11/s"), "{text}");
-        assert!(text.contains("50 % back, 2.0 s") && !text.contains("90 % back"), "{text}");
+        assert!(text.contains("50 % linked, 2.0 s") && !text.contains("90 % linked"), "{text}");
         let missing = curve(&Storm { second_peak: 99, ..storm }, 1).into_string();
         assert!(!missing.contains("second peak"));
     }

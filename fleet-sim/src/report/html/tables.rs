@@ -12,7 +12,7 @@ use crate::report::units::{bytes, count, duration};
 const SLOWEST_MAX: usize = 20;
 
 /// The columns of the index that hold numbers.
-const NUMBERS: [&str; 7] = ["seed", "sites", "simulated", "in", "violations", "agreed after", "site and month"];
+const NUMBERS: [&str; 7] = ["seed", "sites", "simulated", "in", "violations", "converged after", "site and month"];
 
 /// Returns a table of all runs, with links to the sections shown.
 pub(crate) fn index(outcomes: &[Outcome], shown: &[usize]) -> Markup {

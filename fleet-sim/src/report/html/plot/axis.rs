@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn time_is_named_in_the_unit_people_would_use() {
+    fn time_is_labeled_in_a_suitable_unit() {
         let check = |end, expected: &[&str]| assert_eq!(labels(&Axis::time(end)), expected, "{end}");
         check(5.0, &["0", "1 s", "2 s", "3 s", "4 s", "5 s"]);
         check(200.0, &["0", "30 s", "60 s", "90 s", "120 s", "150 s", "180 s"]);
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_end_round_and_sites_end_where_they_end() {
+    fn axes_end_at_round_numbers_or_the_number_of_sites() {
         assert_eq!(labels(&Axis::count(37.0)), ["0", "10", "20", "30", "40"]);
         assert_eq!(labels(&Axis::count(1_800.0)), ["0", "500", "1 k", "1.5 k", "2 k"]);
         assert_eq!(labels(&Axis::bytes(3_100.0)), ["0", "1 kB", "2 kB", "3 kB", "4 kB"]);

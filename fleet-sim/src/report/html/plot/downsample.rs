@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn every_spike_and_every_dip_survives_where_it_was() {
+    fn every_spike_and_dip_is_kept_in_place() {
         let spike = |at: usize| if at == 61_803 { 9.0 } else { 1.0 };
         let dip = |at: usize| if at == 7 { -9.0 } else { (at % 5) as f64 };
         let kept = keep_shape(100_000, &[&spike, &dip]);
