@@ -165,7 +165,7 @@ fn a_site_removed_while_its_session_waits_is_not_admitted() {
     assert!(pair.nodes[0].ended.is_some(), "it was notified, and has erased its identity");
 }
 
-/// A site that connected during its removal was notified of it before the removal was durable. The disk then rejected the
+/// A site that connected during its removal was notified before the removal was durable. The disk then rejected the
 /// removal: the site had deleted its identity and was still registered.
 #[test]
 fn a_site_is_notified_of_its_removal_only_when_it_is_durable() {
