@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::argument;
 use crate::client::ApiRequest;
 use crate::conditions::conditions_table;
-use crate::global::Context;
+use crate::context::Context;
 use crate::text_style::TextStyle;
 use linecamp_table::{Cell, Color, Table, clean};
 

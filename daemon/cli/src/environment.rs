@@ -9,7 +9,7 @@ use linecamp_proto::api::{Environment, EnvironmentEdit, EnvironmentRequest, List
 
 use crate::argument;
 use crate::client::ApiRequest;
-use crate::global::Context;
+use crate::context::Context;
 use crate::text_style::TextStyle;
 use linecamp_table::{Cell, Table};
 

@@ -11,7 +11,7 @@ use linecamp_proto::api::{EVENTS_PER_ANSWER_MAX, Event, EventSource, List};
 
 use crate::argument;
 use crate::client::ApiRequest;
-use crate::global::Context;
+use crate::context::Context;
 use crate::text_style::TextStyle;
 use linecamp_table::{Cell, Table, clean};
 

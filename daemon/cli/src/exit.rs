@@ -11,8 +11,8 @@ use std::process::ExitCode;
 
 use crate::argument::ArgumentError;
 use crate::client::ClientError;
+use crate::context::Context;
 use crate::credentials::ConfigError;
-use crate::global::Context;
 use crate::output::OutputError;
 
 /// The command failed.

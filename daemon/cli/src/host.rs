@@ -6,8 +6,8 @@ use linecamp_proto::api::{Host, LabelChange, List};
 
 use crate::argument;
 use crate::client::ApiRequest;
+use crate::context::Context;
 use crate::edit::EditArgs;
-use crate::global::Context;
 use crate::labels::{label_patch, labels_table};
 use crate::site_state::{self, State};
 use crate::text_style::TextStyle;

@@ -8,7 +8,7 @@ use linecamp_proto::api;
 use linecamp_table::{Cell, Table};
 
 use crate::argument::ArgumentError;
-use crate::global::Context;
+use crate::context::Context;
 use crate::output::Output;
 use crate::text_style::TextStyle;
 

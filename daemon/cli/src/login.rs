@@ -10,8 +10,8 @@ use linecamp_proto::api::path::SERVER;
 use serde_json::json;
 
 use crate::client::{ApiRequest, Client};
+use crate::context::Context;
 use crate::credentials::{ApiKey, Config, ConfigError, ConfigFile, ServerUrl, config_path};
-use crate::global::Context;
 use linecamp_table::clean;
 
 /// Bytes read of a key file. A longer file is not a key file, and its beginning is rejected as a key.

@@ -3,7 +3,7 @@
 //! Each command runs in four stages:
 //!
 //! 1. Parse and validate all arguments (`argument`), before any network access.
-//! 2. Resolve the login (`config`): server URL, trust anchor and API key.
+//! 2. Resolve the login (`credentials`): server URL, trust anchor and API key.
 //! 3. Connect when the first request is sent (`client`).
 //! 4. Print the response (`output`) as a table or as the API's JSON.
 //!
@@ -19,6 +19,7 @@
 mod argument;
 mod client;
 mod conditions;
+mod context;
 mod credentials;
 mod dns;
 mod edit;
@@ -27,7 +28,6 @@ mod event;
 mod exit;
 #[cfg(test)]
 mod fixtures;
-mod global;
 mod host;
 mod input_file;
 mod installer;
@@ -48,8 +48,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::context::{Context, GlobalOptions};
 use crate::credentials::ProcessEnv;
-use crate::global::{Context, Global};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -66,7 +66,7 @@ Exit codes: 0 done, 1 failed, 2 bad arguments or config, 3 needs an operator.";
 #[command(name = "linecamp", version, after_help = EXAMPLES, disable_help_subcommand = true)]
 struct Cli {
     #[command(flatten)]
-    global: Global,
+    global: GlobalOptions,
     #[command(subcommand)]
     command: Command,
 }

@@ -13,7 +13,7 @@ use linecamp_proto::api::{List, PluginView, plugin_digest};
 
 use crate::argument::{self, ArgumentError};
 use crate::client::ApiRequest;
-use crate::global::Context;
+use crate::context::Context;
 use crate::input_file;
 use crate::text_style::TextStyle;
 use linecamp_table::{Cell, Table, clean};

@@ -1,7 +1,7 @@
 //! `linecamp provider`: DNS providers, which publish records for the hosts of the selected sites.
 
+mod render;
 mod settings;
-mod text;
 
 use linecamp_model::Name;
 use linecamp_proto::api::path::{self, NameQuery, RemoveQuery, SelectorLabels, SiteQuery, at};
@@ -9,7 +9,7 @@ use linecamp_proto::api::{ErrorCode, List, Preview, ProviderEdit, ProviderReques
 
 use crate::argument;
 use crate::client::{ApiRequest, Client, ClientError};
-use crate::global::Context;
+use crate::context::Context;
 use crate::preview;
 
 #[derive(Debug, clap::Subcommand)]
@@ -63,13 +63,13 @@ impl ProviderCommand {
             Self::Show(arg) => {
                 let request = ApiRequest::get(at(path::PROVIDER, &arg.name)).query(&context.name_query());
                 let provider: ProviderView = context.client()?.send(request).await?;
-                Ok(context.out.show(&provider, |style| text::show(&provider, style))?)
+                Ok(context.out.show(&provider, |style| render::show(&provider, style))?)
             }
             Self::Rm(rm) => {
                 let query = RemoveQuery { environment: context.environment_text(), force: rm.force };
                 let request = ApiRequest::delete(at(path::PROVIDER, &rm.provider.name)).query(&query);
                 let provider: ProviderView = context.client()?.send(request).await?;
-                Ok(context.out.show(&provider, |_| text::removed(&provider, rm.force))?)
+                Ok(context.out.show(&provider, |_| render::removed(&provider, rm.force))?)
             }
         }
     }
@@ -99,7 +99,7 @@ async fn run_add(add: settings::Add, context: &Context<'_>) -> anyhow::Result<()
             provider.left_out_count
         ));
     }
-    Ok(context.out.show(&provider, |style| text::show(&provider, style))?)
+    Ok(context.out.show(&provider, |style| render::show(&provider, style))?)
 }
 
 /// Shows the sites that would get the provider, and which labels the selector uses.
@@ -137,7 +137,7 @@ fn update_request(request: ProviderRequest) -> ApiRequest {
 async fn list(context: &Context<'_>) -> anyhow::Result<()> {
     let request = ApiRequest::get(path::PROVIDERS).query(&context.name_query());
     let providers: List<ProviderView> = context.client()?.send(request).await?;
-    context.out.show(&providers, |style| text::list(&providers.items, style))?;
+    context.out.show(&providers, |style| render::list(&providers.items, style))?;
     if providers.items.is_empty() {
         context.out.note("no providers");
     }

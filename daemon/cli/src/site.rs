@@ -1,7 +1,7 @@
 //! `linecamp site`.
 
 mod bulk;
-mod text;
+mod render;
 
 use linecamp_model::{Name, Selector};
 use linecamp_proto::api::path::{self, SiteQuery, at};
@@ -10,8 +10,8 @@ use linecamp_proto::api::{LabelChange, List, Site};
 use self::bulk::{Action, SelectorArgs, Targets};
 use crate::argument;
 use crate::client::ApiRequest;
+use crate::context::Context;
 use crate::edit::EditArgs;
-use crate::global::Context;
 use crate::labels::{self, label_patch};
 
 #[derive(Debug, clap::Subcommand)]
@@ -140,7 +140,7 @@ impl Ls {
             labels: None,
         };
         let sites: List<Site> = context.client()?.send(ApiRequest::get(path::SITES).query(&query)).await?;
-        context.out.show(&sites, |style| text::list(&sites.items, style))?;
+        context.out.show(&sites, |style| render::list(&sites.items, style))?;
         if sites.items.is_empty() {
             context.out.note("no sites");
         }
@@ -152,7 +152,7 @@ impl SiteArg {
     async fn show(self, context: &Context<'_>) -> anyhow::Result<()> {
         let request = ApiRequest::get(at(path::SITE, &self.name)).query(&context.name_query());
         let site: Site = context.client()?.send(request).await?;
-        context.out.show(&site, |style| text::show(&site, style))?;
+        context.out.show(&site, |style| render::show(&site, style))?;
         Ok(())
     }
 }
@@ -178,6 +178,6 @@ impl Label {
 async fn edit_site(args: &EditArgs, context: &Context<'_>) -> anyhow::Result<()> {
     let request = ApiRequest::patch(at(path::SITE, &args.target)).query(&context.name_query()).body(&args.edit());
     let site: Site = context.client()?.send(request).await?;
-    context.out.show(&site, |style| text::changed(&site, style))?;
+    context.out.show(&site, |style| render::changed(&site, style))?;
     Ok(())
 }

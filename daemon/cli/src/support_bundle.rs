@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 
 use crate::argument;
 use crate::client::{ApiRequest, Client};
-use crate::global::Context;
+use crate::context::Context;
 
 /// Write a redacted support bundle for a site
 ///

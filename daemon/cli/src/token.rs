@@ -10,7 +10,7 @@ use linecamp_proto::api::{List, Token, TokenCreated, TokenRequest};
 
 use crate::argument;
 use crate::client::ApiRequest;
-use crate::global::Context;
+use crate::context::Context;
 use crate::installer;
 use crate::labels;
 use crate::text_style::TextStyle;

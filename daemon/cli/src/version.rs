@@ -5,8 +5,8 @@ use linecamp_proto::api::path::SERVER;
 use serde_json::json;
 
 use crate::client::ApiRequest;
+use crate::context::Context;
 use crate::credentials::ConfigError;
-use crate::global::Context;
 use crate::text_style::in_largest_unit;
 use linecamp_table::clean;
 

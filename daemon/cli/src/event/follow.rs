@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{TAIL_DEFAULT, line};
 use crate::client::{ApiRequest, Client, ClientError};
-use crate::global::Context;
+use crate::context::Context;
 
 /// Long-poll duration: below the 30 seconds after which many proxies close an idle connection.
 const POLL_WAIT: Duration = Duration::from_secs(25);

@@ -8,7 +8,7 @@ use linecamp_model::DomainName;
 use linecamp_testkit::{CheckSetup, Report, Verdict, check_component};
 
 use crate::argument::{self, ArgumentError};
-use crate::global::Context;
+use crate::context::Context;
 use crate::input_file::{self, invalid};
 
 /// The program that compiles components, installed in the same directory as this program.

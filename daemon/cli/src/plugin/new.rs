@@ -10,8 +10,8 @@ use linecamp_model::Name;
 use serde::Serialize;
 
 use crate::argument::{self, ArgumentError};
+use crate::context::Context;
 use crate::credentials::Env;
-use crate::global::Context;
 use crate::input_file::invalid;
 
 /// The environment variable with the path of a Linecamp checkout.

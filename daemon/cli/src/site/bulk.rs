@@ -9,10 +9,10 @@ use linecamp_proto::api::path::{self, NameQuery, RemoveQuery, SiteQuery, at};
 use linecamp_proto::api::{LabelChange, List, Preview, Site};
 use serde::Serialize;
 
-use super::text;
+use super::render;
 use crate::argument::{self, ArgumentError};
 use crate::client::{ApiRequest, Client, ClientError};
-use crate::global::Context;
+use crate::context::Context;
 use crate::preview;
 use crate::site_state::State;
 use crate::text_style::TextStyle;
@@ -87,7 +87,7 @@ impl Action {
 pub(super) async fn run_one(name: &Name, action: &Action, context: &Context<'_>) -> anyhow::Result<()> {
     let request = action.request(name.as_str(), context.environment_text());
     let site: Site = context.client()?.send(request).await?;
-    context.out.show(&site, |style| text::changed(&site, style))?;
+    context.out.show(&site, |style| render::changed(&site, style))?;
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Sites as text.
+//! Renders sites as text.
 
 use linecamp_model::Phase;
 use linecamp_proto::api::{Host, Site};

@@ -1,4 +1,4 @@
-//! Providers as text.
+//! Renders providers as text.
 
 use linecamp_proto::api::{ProviderBody, ProviderView};
 

@@ -1,4 +1,4 @@
-//! Global options, and the context that every command runs in.
+//! GlobalOptions options, and the context that every command runs in.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,8 +16,8 @@ const ENVIRONMENT_DEFAULT: &str = "default";
 
 /// The global options.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Global options")]
-pub(crate) struct Global {
+#[command(next_help_heading = "GlobalOptions options")]
+pub(crate) struct GlobalOptions {
     /// Output format: table or json
     #[arg(short, long, global = true, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT")]
     #[arg(hide_possible_values = true)]
@@ -49,7 +49,7 @@ pub(crate) struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// Creates a context from the global options.
-    pub(crate) fn new(global: Global, env: &'a dyn Env) -> Self {
+    pub(crate) fn new(global: GlobalOptions, env: &'a dyn Env) -> Self {
         Self {
             out: Output::new(global.output, env),
             env,
