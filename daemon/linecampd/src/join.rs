@@ -85,6 +85,7 @@ pub async fn join(
         waiting: patch_labels(&mut daemon, request.labels),
         granted: None,
         attempts: BTreeMap::new(),
+        unreported: None,
         say: progress,
     };
     let joined = progress.run(&mut daemon).await;
@@ -129,6 +130,8 @@ struct Progress<'a> {
     waiting: BTreeSet<CommandId>,
     granted: Option<(Name, Name)>,
     attempts: BTreeMap<ServerAddress, FailedAttempt>,
+    /// The latest failed attempt. It is reported unless it ends the join: then the error says the same.
+    unreported: Option<String>,
     say: &'a mut dyn FnMut(&str),
 }
 
@@ -137,6 +140,9 @@ impl Progress<'_> {
         loop {
             for notice in daemon.perform_outputs() {
                 self.handle_notice(notice)?;
+            }
+            if let Some(text) = self.unreported.take() {
+                (self.say)(&format!("join attempt failed: {text}"));
             }
             let view = daemon.site.view(daemon.clock.now());
             if let (Some(joined), true) = (self.confirmed(&view), self.waiting.is_empty()) {
@@ -185,7 +191,7 @@ impl Progress<'_> {
     fn handle_report(&mut self, report: &LinkReport) -> Result<(), DaemonError> {
         if let LinkEvent::Lost(_, reason) = &report.event {
             let text = describe_loss(reason);
-            (self.say)(&format!("join attempt failed: {text}"));
+            self.unreported = Some(text.clone());
             let failed = FailedAttempt { text, needs_operator: report.needs_operator };
             self.attempts.insert(report.server.clone(), failed);
             let is_hopeless = |server| self.attempts.get(server).is_some_and(|attempts| attempts.needs_operator);

@@ -63,6 +63,10 @@ async fn serve(incoming: Incoming, authority: &Authority, reply: HandshakeReply)
     let (mut sender, mut receiver) = Session::split(session);
     let first = receiver.recv(64 * 1024).await.unwrap();
     let answer = match (decode_from_site(&first).unwrap(), reply) {
+        (_, HandshakeReply::Refuse(code)) => {
+            let refusal = Refusal::new(code, "an operator removed it");
+            return closer.close(refusal_code_number(code), &encode_refusal(&refusal));
+        }
         (FromSite::Join(_), _) => {
             let begin = SystemClock.now();
             let validity = begin..begin + Duration::from_secs(3600);
@@ -77,10 +81,6 @@ async fn serve(incoming: Incoming, authority: &Authority, reply: HandshakeReply)
             })]
         }
         (_, HandshakeReply::Welcome) => vec![FromServer::Welcome(welcome()), FromServer::Spec(spec())],
-        (_, HandshakeReply::Refuse(code)) => {
-            let refusal = Refusal::new(code, "an operator removed it");
-            return closer.close(refusal_code_number(code), &encode_refusal(&refusal));
-        }
     };
     for message in answer {
         sender.send(&encode_from_server(&message)).await.unwrap();
@@ -188,11 +188,28 @@ async fn a_server_with_another_key_is_refused_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let mut join_command = server.join_command();
     join_command.target.token.pin = Pin::of(b"another");
+    let mut reported = Vec::new();
+    let mut report = |text: &str| reported.push(text.to_owned());
 
-    let error = join(DataDirectory::new(directory.path()), join_command, &mut |_| {}).await.unwrap_err();
+    let error = join(DataDirectory::new(directory.path()), join_command, &mut report).await.unwrap_err();
 
     assert_eq!(error.exit_code(), 3, "{error}");
     assert!(error.to_string().contains("not the pinned"), "{error}");
+    assert_eq!(reported, Vec::<String>::new(), "the error alone reports the attempt that ended the join");
+}
+
+#[tokio::test]
+async fn a_rejection_is_reported_once() {
+    let server = Server::new();
+    let _serving = server.answer(HandshakeReply::Refuse(RefusalCode::TokenExpired));
+    let directory = tempfile::tempdir().unwrap();
+    let mut reported = Vec::new();
+    let mut report = |text: &str| reported.push(text.to_owned());
+
+    let error = join(DataDirectory::new(directory.path()), server.join_command(), &mut report).await.unwrap_err();
+
+    assert!(matches!(error, DaemonError::JoinRefused(_)), "{error}");
+    assert_eq!(reported, Vec::<String>::new(), "the error alone reports the rejection");
 }
 
 #[tokio::test]
