@@ -258,11 +258,10 @@ impl NameServer {
             let is_new_alias = key.rtype == RecordType::Cname && change.before.is_none() && change.after.is_some();
             if is_new_alias && self.unseen.contains(&key.name) {
                 let reason = Text::lossy(&format!("{} has records of another type", key.name));
-                return ProviderReply::Failed(ProviderFailure::Conflict { reason });
+                return conflict(key, reason);
             }
             if after.get(key) != change.before.as_ref() {
-                let reason = Text::lossy(&format!("{key} is not as expected"));
-                return ProviderReply::Failed(ProviderFailure::Conflict { reason });
+                return conflict(key, Text::lossy(&format!("{key} is not as expected")));
             }
             match &change.after {
                 Some(set) => after.insert(key.clone(), set.clone()),
@@ -278,6 +277,11 @@ impl NameServer {
         }
         ProviderReply::Dns(DnsReply::Applied)
     }
+}
+
+fn conflict(key: &RecordKey, reason: Text) -> ProviderReply {
+    let part = Some(Text::lossy(key.name.as_str()));
+    ProviderReply::Failed(ProviderFailure::Conflict { reason, part })
 }
 
 fn limit_exceeded() -> ProviderReply {

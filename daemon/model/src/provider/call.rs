@@ -53,6 +53,8 @@ pub enum ProviderFailure {
     Conflict {
         /// The reason, with the owner.
         reason: Text,
+        /// The part of the request that conflicts: for DNS, a name of the zone; `None` if the plugin named no such part.
+        part: Option<Text>,
     },
     /// The credentials were rejected.
     Unauthorized {
@@ -82,7 +84,7 @@ impl ProviderFailure {
         match self {
             Self::Retry { reason, .. }
             | Self::Refused { reason, .. }
-            | Self::Conflict { reason }
+            | Self::Conflict { reason, .. }
             | Self::Unauthorized { reason }
             | Self::LimitExceeded { reason }
             | Self::Broken { reason }

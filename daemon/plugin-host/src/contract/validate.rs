@@ -205,7 +205,7 @@ fn is_foreign_name(name: &str) -> bool {
 
 impl RawError {
     /// Validates an error and redacts its secrets. A name that is invalid or outside of `zone` is only quoted in the
-    /// reason.
+    /// reason. The reason of a conflict always quotes the name.
     pub(crate) fn checked(self, zone: Option<&DomainName>, redactor: &Redactor) -> ProviderFailure {
         let safe = |text: &str| Text::lossy(&truncated(&redactor.redact_text(text)));
         match self {
@@ -217,19 +217,25 @@ impl RawError {
                 if let Some(field) = field {
                     reason = format!("setting `{}`: {reason}", shown(&redactor.redact_text(&field)));
                 }
-                let parsed = name.as_deref().and_then(|name| DomainName::parse(name).ok());
-                let parsed = parsed.filter(|name| zone.is_some_and(|zone| name.is_within(zone)));
-                if let (Some(name), None) = (&name, &parsed) {
+                let part = name.as_deref().and_then(|name| part_of(zone, name));
+                if let (Some(name), None) = (&name, &part) {
                     reason = format!("{}: {reason}", shown(&redactor.redact_text(name)));
                 }
-                ProviderFailure::Refused { reason: safe(&reason), part: parsed.map(|name| Text::lossy(name.as_str())) }
+                ProviderFailure::Refused { reason: safe(&reason), part }
             }
-            Self::Conflict { name, found } => {
-                ProviderFailure::Conflict { reason: safe(&format!("{}: {found}", shown(&redactor.redact_text(&name)))) }
-            }
+            Self::Conflict { name, found } => ProviderFailure::Conflict {
+                reason: safe(&format!("{}: {found}", shown(&redactor.redact_text(&name)))),
+                part: part_of(zone, &name),
+            },
             Self::Unauthorized(reason) => ProviderFailure::Unauthorized { reason: safe(&reason) },
         }
     }
+}
+
+/// Returns a name that a plugin reported, if it is valid and belongs to `zone`.
+fn part_of(zone: Option<&DomainName>, name: &str) -> Option<Text> {
+    let name = DomainName::parse(name).ok().filter(|name| zone.is_some_and(|zone| name.is_within(zone)))?;
+    Some(Text::lossy(name.as_str()))
 }
 
 /// Truncates redacted plugin text to the length that is sent to the server.

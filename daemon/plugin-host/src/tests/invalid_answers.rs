@@ -90,8 +90,9 @@ async fn changes_are_applied_or_rejected_with_a_reason() {
     let reason = bench.broken(&spec("outside"), apply()).await;
     assert!(reason.contains("not in the zone"), "{reason}");
     let reply = bench.ask(&spec("conflict"), apply()).await;
-    let ProviderReply::Failed(ProviderFailure::Conflict { reason }) = reply else { panic!("{reply:?}") };
+    let ProviderReply::Failed(ProviderFailure::Conflict { reason, part }) = reply else { panic!("{reply:?}") };
     assert_eq!(reason.as_str(), "a.zone.example: others key");
+    assert_eq!(part, Some(Text::lossy("a.zone.example")));
 }
 
 #[tokio::test]

@@ -222,9 +222,8 @@ fn failed(failure: ProviderFailure) -> CallResult {
         ProviderFailure::Refused { reason, part } => {
             ProviderError::Invalid { reason: reason.to_string(), field: None, name: part.map(|name| name.to_string()) }
         }
-        // The host prepends the name to the message.
-        ProviderFailure::Conflict { reason } => {
-            let name = reason.as_str().split(": ").next().unwrap_or_default().to_owned();
+        ProviderFailure::Conflict { reason, part } => {
+            let name = part.map_or_else(String::new, |name| name.to_string());
             ProviderError::Conflict { name, found: reason.to_string() }
         }
         ProviderFailure::Unauthorized { reason } => ProviderError::Unauthorized { reason: reason.to_string() },

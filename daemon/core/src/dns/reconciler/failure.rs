@@ -19,7 +19,7 @@ impl Reconciler {
     ) -> Vec<DnsEffect> {
         let changed = self.zones.entry(zone.clone()).or_default();
         let blamed = match failure {
-            ProviderFailure::Conflict { reason } => {
+            ProviderFailure::Conflict { reason, .. } => {
                 let records = records_of(step);
                 // A record set that was not observed and differs from what was written is not deleted.
                 let unobserved = changed.unobserved_among(&records);
