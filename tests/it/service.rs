@@ -72,7 +72,7 @@ fn a_daemon_reports_its_state_to_the_service_manager() {
     let manager = Manager::of(&mut site, fleet.directory(), "site.notify");
     site.start();
     manager.wait("READY=1");
-    manager.wait("STATUS=offline, the site keeps working");
+    manager.wait("STATUS=offline");
     manager.expect_watchdog_pings();
     fleet.start_server();
     manager.wait("STATUS=connected to ");

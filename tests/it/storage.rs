@@ -9,6 +9,7 @@ use linecamp_tests::{Fleet, PATIENCE, Site, skip};
 
 use crate::corruption::fill;
 use crate::disk::{ReadOnly, SmallDisk};
+use crate::doctor::{assert_check, doctor_report};
 use crate::site_view::{condition, connected_site, events, show, wait_condition, wait_label_at_site};
 
 /// How long a retry may take: a failed store is retried every half minute.
@@ -114,8 +115,7 @@ fn a_site_without_inodes_starts_after_a_crash() {
     let mut site = connected_site(&fleet, "camp");
     let full = (0..1000).find_map(|number| fs::File::create_new(data.join(format!("inode-{number}"))).err());
     assert!(full.is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull), "all inodes are used");
-    let doctor = site.local(&["doctor"]);
-    assert!(doctor.stdout.contains("df -i"), "{}", doctor.stdout);
+    assert_check(&doctor_report(&site), "disk", "fail", "inodes-exhausted");
     site.kill();
     site.start();
     fleet.wait_link("camp", "connected");
@@ -154,8 +154,7 @@ fn a_site_on_a_read_only_disk_connects_and_reports_it() {
     wait_condition(&fleet, "camp", "local-socket-failed");
     let said = site.local(&["status"]);
     assert!(said.stderr.contains("is running in") && said.stderr.contains("read-only"), "{}", said.stderr);
-    let doctor = site.local(&["doctor"]);
-    assert!(!doctor.stdout.contains("no daemon is running"), "{}", doctor.stdout);
+    assert_check(&doctor_report(&site), "daemon", "warn", "socket-unavailable");
 
     disk.make_writable();
     wait_cleared(&fleet, "store-failed");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use linecamp_model::WallTime;
 
+use crate::code::FindingCode;
 use crate::command::run_command;
 use crate::finding::CheckResult;
 use crate::systemd::systemd_runs;
@@ -29,10 +30,16 @@ pub fn clock(ours: WallTime, theirs: Option<&ServerTime>, skew_max: Duration) ->
     let remedy = "check which of the two clocks is wrong; on this machine, `timedatectl set-ntp true` (or chrony) keeps \
                   it correct, and `date -s` sets it once";
     match theirs {
-        None => CheckResult::skipped(format!("no server reported its time; the local clock shows {ours}")),
+        None => CheckResult::skipped(
+            FindingCode::ClockUnknown,
+            format!("no server reported its time; the local clock shows {ours}"),
+        ),
         Some(ServerTime::Reported(reported)) => {
             let apart = ours.distance(*reported);
-            let way = if ours < *reported { "behind" } else { "ahead of" };
+            let (code, way) = match ours < *reported {
+                true => (FindingCode::ClockBehind, "behind"),
+                false => (FindingCode::ClockAhead, "ahead of"),
+            };
             // The server reports whole seconds, and its response was in transit.
             if apart <= Duration::from_secs(2) {
                 return CheckResult::ok(format!("the local clock agrees with the server's, {reported}"));
@@ -40,7 +47,7 @@ pub fn clock(ours: WallTime, theirs: Option<&ServerTime>, skew_max: Duration) ->
             let evidence =
                 format!("the local clock shows {ours}, {} {way} the server's ({reported})", format_span(apart));
             match skew_max < apart {
-                true => CheckResult::fail(evidence, remedy),
+                true => CheckResult::fail(code, evidence, remedy),
                 false => CheckResult::ok(evidence),
             }
         }
@@ -50,8 +57,10 @@ pub fn clock(ours: WallTime, theirs: Option<&ServerTime>, skew_max: Duration) ->
                  it renews every day",
                 range.start, range.end
             );
-            match ours < range.start.earlier(skew_max) || range.end + skew_max < ours {
-                true => CheckResult::fail(evidence, remedy),
+            let is_behind = ours < range.start.earlier(skew_max);
+            let code = if is_behind { FindingCode::ClockBehind } else { FindingCode::ClockAhead };
+            match is_behind || range.end + skew_max < ours {
+                true => CheckResult::fail(code, evidence, remedy),
                 false => CheckResult::ok(evidence),
             }
         }
@@ -62,13 +71,17 @@ pub fn clock(ours: WallTime, theirs: Option<&ServerTime>, skew_max: Duration) ->
 pub fn synchronized() -> CheckResult {
     if !systemd_runs() {
         return CheckResult::skipped(
+            FindingCode::NoSystemd,
             "systemd is not running on this machine, so whether the clock is synchronized is unknown",
         );
     }
     let arguments = ["show", "--property=NTPSynchronized", "--value"];
     match run_command("timedatectl", &arguments, LIMIT, BYTES_MAX) {
         Ok(ran) => evaluate_synchronized(ran.stdout.trim()),
-        Err(error) => CheckResult::skipped(format!("cannot determine whether the clock is synchronized: {error}")),
+        Err(error) => CheckResult::skipped(
+            FindingCode::ClockUnknown,
+            format!("cannot determine whether the clock is synchronized: {error}"),
+        ),
     }
 }
 
@@ -76,10 +89,14 @@ fn evaluate_synchronized(answer: &str) -> CheckResult {
     match answer {
         "yes" => CheckResult::ok("timedatectl: the clock is synchronized"),
         "no" => CheckResult::warn(
+            FindingCode::ClockNotSynchronized,
             "timedatectl: the clock is not synchronized",
             "`timedatectl set-ntp true`, or install chrony; certificates are issued by this clock",
         ),
-        _ => CheckResult::skipped("timedatectl does not report whether the clock is synchronized"),
+        _ => CheckResult::skipped(
+            FindingCode::ClockUnknown,
+            "timedatectl does not report whether the clock is synchronized",
+        ),
     }
 }
 
@@ -115,30 +132,38 @@ mod tests {
     const SKEW: Duration = Duration::from_secs(90);
 
     #[track_caller]
-    fn check(ours: WallTime, theirs: &ServerTime, expected: Verdict, words: &str) {
+    fn check(ours: WallTime, theirs: &ServerTime, expected: Verdict, code: FindingCode) {
         let result = clock(ours, Some(theirs), SKEW);
-        assert_eq!(result.verdict, expected, "{result:?}");
-        assert!(result.evidence.contains(words), "{result:?}");
+        assert_eq!((result.verdict, result.code), (expected, code), "{result:?}");
     }
 
     #[test]
     fn the_clock_is_compared_with_the_servers() {
         let reported = ServerTime::Reported(NOW);
-        check(NOW + Duration::from_secs(1), &reported, Verdict::Ok, "agrees");
-        check(NOW + Duration::from_secs(80), &reported, Verdict::Ok, "1 min 20 s ahead of");
-        check(NOW + DAY, &reported, Verdict::Fail, "1 d 0 h ahead of the server's");
-        check(WallTime::EPOCH, &reported, Verdict::Fail, "behind the server's");
+        check(NOW + Duration::from_secs(1), &reported, Verdict::Ok, FindingCode::Ok);
+        check(NOW + Duration::from_secs(80), &reported, Verdict::Ok, FindingCode::Ok);
+        check(NOW + DAY, &reported, Verdict::Fail, FindingCode::ClockAhead);
+        check(WallTime::EPOCH, &reported, Verdict::Fail, FindingCode::ClockBehind);
         assert_eq!(clock(NOW, None, SKEW).verdict, Verdict::Skipped);
     }
 
     #[test]
     fn without_a_reported_time_the_certificate_bounds_the_servers_clock() {
         let within = ServerTime::Within(NOW..NOW + DAY);
-        check(NOW + DAY / 2, &within, Verdict::Ok, "between");
-        check(NOW.earlier(SKEW), &within, Verdict::Ok, "between");
-        check(NOW.earlier(2 * SKEW), &within, Verdict::Fail, "between");
-        check(NOW + 2 * DAY, &within, Verdict::Fail, "between");
-        check(WallTime::EPOCH, &within, Verdict::Fail, "1970-01-01");
+        check(NOW + DAY / 2, &within, Verdict::Ok, FindingCode::Ok);
+        check(NOW.earlier(SKEW), &within, Verdict::Ok, FindingCode::Ok);
+        check(NOW.earlier(2 * SKEW), &within, Verdict::Fail, FindingCode::ClockBehind);
+        check(NOW + 2 * DAY, &within, Verdict::Fail, FindingCode::ClockAhead);
+        check(WallTime::EPOCH, &within, Verdict::Fail, FindingCode::ClockBehind);
+    }
+
+    #[test]
+    fn a_difference_is_shown_in_its_two_largest_units() {
+        let check = |seconds, expected| assert_eq!(format_span(Duration::from_secs(seconds)), expected);
+        check(7, "7 s");
+        check(80, "1 min 20 s");
+        check(3 * 3600, "3 h 0 min");
+        check(86_400, "1 d 0 h");
     }
 
     #[test]

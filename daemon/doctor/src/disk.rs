@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::statvfs;
 
+use crate::code::FindingCode;
 use crate::finding::CheckResult;
 
 /// Free space below which to warn: a database with its log and a plugin still fit a few times.
@@ -41,7 +42,7 @@ struct DiskState {
 /// Measures the free space in `directory`, and writes, flushes and removes a small file there.
 pub fn disk(directory: &Path) -> CheckResult {
     if !directory.is_dir() {
-        return CheckResult::skipped(format!("{} does not exist", directory.display()));
+        return CheckResult::skipped(FindingCode::DirectoryMissing, format!("{} does not exist", directory.display()));
     }
     match statvfs(directory) {
         Ok(found) => {
@@ -53,6 +54,7 @@ pub fn disk(directory: &Path) -> CheckResult {
             evaluate(directory, &state)
         }
         Err(error) => CheckResult::fail(
+            FindingCode::DiskFailing,
             format!("cannot get the free space of {}: {error}", directory.display()),
             format!("check the disk: `df -h {0}`, `dmesg | tail`", directory.display()),
         ),
@@ -67,6 +69,7 @@ fn evaluate(directory: &Path, state: &DiskState) -> CheckResult {
     let room = format!("{} MiB free in {place}", state.free_bytes / MIB);
     if state.free_inodes == Some(0) {
         return CheckResult::fail(
+            FindingCode::InodesExhausted,
             format!("no more files can be created: all inodes are in use ({room})"),
             free_inodes_remedy,
         );
@@ -74,31 +77,40 @@ fn evaluate(directory: &Path, state: &DiskState) -> CheckResult {
     let took = match &state.write {
         Ok(took) => took,
         Err(error) => {
-            let remedy = match error.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => free_space,
-                io::ErrorKind::PermissionDenied => {
-                    format!("find the owner with `ls -ld {place}`, and run this as that user or with sudo")
-                }
-                io::ErrorKind::ReadOnlyFilesystem => {
+            let (code, remedy) = match error.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => (FindingCode::DiskFull, free_space),
+                io::ErrorKind::PermissionDenied => (
+                    FindingCode::DiskNotWritable,
+                    format!("find the owner with `ls -ld {place}`, and run this as that user or with sudo"),
+                ),
+                io::ErrorKind::ReadOnlyFilesystem => (
+                    FindingCode::DiskReadOnly,
                     format!(
                         "find the cause with `dmesg | tail`; when the disk is healthy, `mount -o remount,rw` ({place})"
-                    )
-                }
-                _ => format!("check the disk: `dmesg | tail`, `smartctl -a` on the device of `df {place}`"),
+                    ),
+                ),
+                _ => (
+                    FindingCode::DiskFailing,
+                    format!("check the disk: `dmesg | tail`, `smartctl -a` on the device of `df {place}`"),
+                ),
             };
-            return CheckResult::fail(format!("cannot write a file there: {error} ({room})"), remedy);
+            return CheckResult::fail(code, format!("cannot write a file there: {error} ({room})"), remedy);
         }
     };
     let evidence = format!("{room}; {} KiB written, flushed and removed in {took:.1?}", WRITE_BYTES / 1024);
     match state.free_inodes {
-        _ if state.free_bytes < SPACE_CRITICAL => CheckResult::fail(evidence, free_space),
-        Some(inodes) if inodes < INODES_LOW => {
-            CheckResult::warn(format!("{evidence}; only {inodes} inodes left"), free_inodes_remedy)
-        }
-        _ if state.free_bytes < SPACE_LOW => CheckResult::warn(evidence, free_space),
-        _ if WRITE_SLOW < *took => {
-            CheckResult::warn(evidence, "the disk is slow or failing: `dmesg | tail`, `iostat -x 1`, `smartctl -a`")
-        }
+        _ if state.free_bytes < SPACE_CRITICAL => CheckResult::fail(FindingCode::DiskFull, evidence, free_space),
+        Some(inodes) if inodes < INODES_LOW => CheckResult::warn(
+            FindingCode::InodesLow,
+            format!("{evidence}; only {inodes} inodes left"),
+            free_inodes_remedy,
+        ),
+        _ if state.free_bytes < SPACE_LOW => CheckResult::warn(FindingCode::DiskSpaceLow, evidence, free_space),
+        _ if WRITE_SLOW < *took => CheckResult::warn(
+            FindingCode::DiskSlow,
+            evidence,
+            "the disk is slow or failing: `dmesg | tail`, `iostat -x 1`, `smartctl -a`",
+        ),
         _ => CheckResult::ok(evidence),
     }
 }
@@ -123,31 +135,29 @@ mod tests {
     fn the_write_test_leaves_no_file_behind() {
         let directory = tempfile::tempdir().unwrap();
         let result = disk(directory.path());
-        assert!(result.evidence.contains("written, flushed and removed"), "{result:?}");
+        assert_ne!(result.verdict, Verdict::Skipped, "{result:?}");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
         assert_eq!(disk(&directory.path().join("absent")).verdict, Verdict::Skipped);
     }
 
     #[test]
     fn a_verdict_depends_on_space_inodes_and_the_write_test() {
-        let check = |free_bytes, free_inodes, write: io::Result<Duration>, expected, words: &str| {
+        let check = |free_bytes, free_inodes, write: io::Result<Duration>, expected, code| {
             let result = evaluate(Path::new("/d"), &DiskState { free_bytes, free_inodes, write });
-            assert_eq!(result.verdict, expected, "{result:?}");
-            let text = format!("{} {}", result.evidence, result.remedy.unwrap_or_default());
-            assert!(text.contains(words), "{text}");
+            assert_eq!((result.verdict, result.code), (expected, code), "{result:?}");
         };
         let quick = || Ok(Duration::from_millis(3));
-        check(5000 * MIB, None, quick(), Verdict::Ok, "5000 MiB free in /d");
-        check(5000 * MIB, Some(9), quick(), Verdict::Warn, "9 inodes");
-        check(5000 * MIB, Some(0), quick(), Verdict::Fail, "inodes are in use");
-        check(50 * MIB, Some(99_999), quick(), Verdict::Warn, "free space");
-        check(5 * MIB, None, quick(), Verdict::Fail, "free space");
-        check(5000 * MIB, None, Ok(Duration::from_secs(4)), Verdict::Warn, "slow or failing");
+        check(5000 * MIB, None, quick(), Verdict::Ok, FindingCode::Ok);
+        check(5000 * MIB, Some(9), quick(), Verdict::Warn, FindingCode::InodesLow);
+        check(5000 * MIB, Some(0), quick(), Verdict::Fail, FindingCode::InodesExhausted);
+        check(50 * MIB, Some(99_999), quick(), Verdict::Warn, FindingCode::DiskSpaceLow);
+        check(5 * MIB, None, quick(), Verdict::Fail, FindingCode::DiskFull);
+        check(5000 * MIB, None, Ok(Duration::from_secs(4)), Verdict::Warn, FindingCode::DiskSlow);
         let failed = |kind: io::ErrorKind| Err(kind.into());
-        check(0, None, failed(io::ErrorKind::StorageFull), Verdict::Fail, "free space");
-        check(5000 * MIB, Some(0), failed(io::ErrorKind::StorageFull), Verdict::Fail, "`df -i /d`");
-        check(5000 * MIB, None, failed(io::ErrorKind::PermissionDenied), Verdict::Fail, "find the owner");
-        check(5000 * MIB, None, failed(io::ErrorKind::ReadOnlyFilesystem), Verdict::Fail, "remount,rw");
-        check(5000 * MIB, None, failed(io::ErrorKind::Other), Verdict::Fail, "smartctl");
+        check(0, None, failed(io::ErrorKind::StorageFull), Verdict::Fail, FindingCode::DiskFull);
+        check(5000 * MIB, Some(0), failed(io::ErrorKind::StorageFull), Verdict::Fail, FindingCode::InodesExhausted);
+        check(5000 * MIB, None, failed(io::ErrorKind::PermissionDenied), Verdict::Fail, FindingCode::DiskNotWritable);
+        check(5000 * MIB, None, failed(io::ErrorKind::ReadOnlyFilesystem), Verdict::Fail, FindingCode::DiskReadOnly);
+        check(5000 * MIB, None, failed(io::ErrorKind::Other), Verdict::Fail, FindingCode::DiskFailing);
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::code::FindingCode;
+
 /// The longest text of a finding, in characters. A longer external error message is truncated.
 const TEXT_CHARS_MAX: usize = 1000;
 
@@ -36,6 +38,8 @@ impl Verdict {
 pub struct CheckResult {
     /// The verdict.
     pub verdict: Verdict,
+    /// What was found, for programs.
+    pub code: FindingCode,
     /// What was tried, and what was observed.
     pub evidence: String,
     /// What to do about it.
@@ -45,22 +49,22 @@ pub struct CheckResult {
 impl CheckResult {
     /// Creates the result of a check that passed.
     pub fn ok(evidence: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Ok, evidence: evidence.into(), remedy: None }
+        Self { verdict: Verdict::Ok, code: FindingCode::Ok, evidence: evidence.into(), remedy: None }
     }
 
     /// Creates the result of a check that does not apply, or cannot be made.
-    pub fn skipped(evidence: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Skipped, evidence: evidence.into(), remedy: None }
+    pub fn skipped(code: FindingCode, evidence: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Skipped, code, evidence: evidence.into(), remedy: None }
     }
 
     /// Creates the result of a check of something that works, but needs attention.
-    pub fn warn(evidence: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Warn, evidence: evidence.into(), remedy: Some(remedy.into()) }
+    pub fn warn(code: FindingCode, evidence: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Warn, code, evidence: evidence.into(), remedy: Some(remedy.into()) }
     }
 
     /// Creates the result of a check that failed.
-    pub fn fail(evidence: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Fail, evidence: evidence.into(), remedy: Some(remedy.into()) }
+    pub fn fail(code: FindingCode, evidence: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Fail, code, evidence: evidence.into(), remedy: Some(remedy.into()) }
     }
 
     /// Downgrades a failure to a warning; `why` names what does the same work.
@@ -84,6 +88,7 @@ impl CheckResult {
             name,
             subject: printable(subject),
             verdict: self.verdict,
+            code: self.code,
             evidence: printable(&self.evidence),
             remedy: self.remedy.map(|remedy| printable(&remedy)),
         }
@@ -99,6 +104,8 @@ pub struct Finding {
     pub subject: String,
     /// The verdict.
     pub verdict: Verdict,
+    /// What was found, for programs. Stable.
+    pub code: FindingCode,
     /// What was tried, and what was observed.
     pub evidence: String,
     /// What to do about it.
@@ -160,8 +167,14 @@ mod tests {
         let report =
             |results: Vec<CheckResult>| Report::new("p", "1", results.into_iter().map(|r| r.of("c")).collect());
         assert_eq!(report(vec![]).verdict, Verdict::Skipped);
-        assert_eq!(report(vec![CheckResult::ok(""), CheckResult::skipped("")]).verdict, Verdict::Ok);
-        let mixed = report(vec![CheckResult::fail("", ""), CheckResult::warn("", "")]);
+        assert_eq!(
+            report(vec![CheckResult::ok(""), CheckResult::skipped(FindingCode::NoSystemd, "")]).verdict,
+            Verdict::Ok
+        );
+        let mixed = report(vec![
+            CheckResult::fail(FindingCode::DiskFull, "", ""),
+            CheckResult::warn(FindingCode::DiskSlow, "", ""),
+        ]);
         assert!(mixed.has_failed());
         assert_eq!((mixed.count(Verdict::Warn), mixed.count(Verdict::Ok)), (1, 0));
     }

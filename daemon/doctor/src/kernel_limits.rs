@@ -5,6 +5,7 @@ use std::io::Read as _;
 
 use rustix::process::{Resource, getrlimit};
 
+use crate::code::FindingCode;
 use crate::finding::CheckResult;
 
 /// Bytes read from a kernel file: single numbers have a few dozen, the limits of a process less than 2 KiB.
@@ -31,7 +32,7 @@ fn evaluate_files(who: &str, limit: u64, needed: u64, unit: &str) -> CheckResult
             "raise it: LimitNOFILE={needed} in `systemctl edit {unit}`, then `systemctl restart {unit}`; in a shell \
              `ulimit -n {needed}`"
         );
-        return CheckResult::fail(evidence, remedy);
+        return CheckResult::fail(FindingCode::FileLimitLow, evidence, remedy);
     }
     CheckResult::ok(evidence)
 }
@@ -48,7 +49,10 @@ fn open_files(limits: &str) -> Option<u64> {
 /// Evaluates the buffers that the kernel grants a socket that requests `wanted` bytes.
 pub fn udp_buffers(receive: Option<u64>, send: Option<u64>, wanted: u64) -> CheckResult {
     let (Some(receive), Some(send)) = (receive, send) else {
-        return CheckResult::skipped("cannot read net.core.rmem_max and net.core.wmem_max here");
+        return CheckResult::skipped(
+            FindingCode::UdpBuffersUnknown,
+            "cannot read net.core.rmem_max and net.core.wmem_max here",
+        );
     };
     let evidence = format!(
         "net.core.rmem_max is {receive} and net.core.wmem_max {send} bytes; the link's socket requests {wanted}"
@@ -58,7 +62,7 @@ pub fn udp_buffers(receive: Option<u64>, send: Option<u64>, wanted: u64) -> Chec
             "needed when hundreds of sites reconnect at once: `sysctl -w net.core.rmem_max={wanted} \
              net.core.wmem_max={wanted}`, save it in /etc/sysctl.d/, then restart the server"
         );
-        return CheckResult::warn(evidence, remedy);
+        return CheckResult::warn(FindingCode::UdpBuffersSmall, evidence, remedy);
     }
     CheckResult::ok(evidence)
 }
@@ -88,17 +92,16 @@ mod tests {
         assert_eq!(open_files("Max processes 1 1"), None);
         assert_eq!(evaluate_files("it may open", 1024, 256, "linecampd").verdict, Verdict::Ok);
         let low = evaluate_files("it may open", 64, 256, "linecampd");
-        assert!(low.remedy.is_some_and(|remedy| remedy.contains("LimitNOFILE=256")));
+        assert_eq!((low.verdict, low.code), (Verdict::Fail, FindingCode::FileLimitLow));
         let own = file_limit(Some(std::process::id()), 1, "linecampd");
         assert!(own.evidence.starts_with(&format!("process {}", std::process::id())), "{own:?}");
     }
 
     #[test]
     fn small_buffers_are_a_warning() {
-        assert_eq!(udp_buffers(None, Some(1), 10).verdict, Verdict::Skipped);
+        assert_eq!(udp_buffers(None, Some(1), 10).code, FindingCode::UdpBuffersUnknown);
         assert_eq!(udp_buffers(Some(10), Some(10), 10).verdict, Verdict::Ok);
         let small = udp_buffers(Some(9), Some(10), 10);
-        assert_eq!(small.verdict, Verdict::Warn);
-        assert!(small.remedy.is_some_and(|remedy| remedy.contains("sysctl -w net.core.rmem_max=10")));
+        assert_eq!((small.verdict, small.code), (Verdict::Warn, FindingCode::UdpBuffersSmall));
     }
 }

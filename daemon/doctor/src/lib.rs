@@ -11,7 +11,8 @@
 //! - **Every check has a time limit** ([`Job`]), and all checks run concurrently, so that a dead disk or an
 //!   unresponsive server costs only its own verdict and a bounded time. A check that does not return in time has
 //!   failed, and its finding says so.
-//! - **Names are stable.** Scripts match on them; names are added, never changed.
+//! - **Names and codes are stable.** Scripts match on the name of a check and the [`FindingCode`] of what it found, never
+//!   on text. Names and codes are added, never changed.
 //! - **External input is not trusted**: responses are limited in size, [`Finding`] keeps control characters from the
 //!   terminal, and no evidence repeats a secret.
 //!
@@ -26,6 +27,7 @@
 
 mod bundle;
 mod clock;
+mod code;
 mod command;
 mod disk;
 mod finding;
@@ -46,6 +48,7 @@ mod version;
 
 pub use bundle::{Bundle, BundleError, FILE_BYTES_MAX, FILES_MAX, SavedBundle};
 pub use clock::{ServerTime, clock, synchronized};
+pub use code::FindingCode;
 pub use command::{CommandOutput, run_command};
 pub use disk::disk;
 pub use finding::{CheckResult, Finding, Report, Verdict};

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use rustix::net::sockopt;
 
+use crate::code::FindingCode;
 use crate::finding::CheckResult;
 
 /// Bytes of a QUIC packet, which must not be fragmented (RFC 9000, 14).
@@ -22,6 +23,7 @@ pub fn mtu(server: SocketAddr) -> CheckResult {
     match path_mtu(server) {
         Ok((own, mtu)) => evaluate(server.ip(), own, mtu),
         Err(error) => CheckResult::fail(
+            FindingCode::NoRoute,
             format!("no route to {}: {error}", server.ip()),
             format!("check the routes: `ip route get {}`, `ip address`", server.ip()),
         ),
@@ -52,10 +54,12 @@ fn evaluate(server: IpAddr, own: IpAddr, mtu: u32) -> CheckResult {
          `ip link set dev NAME mtu 1500`; a VPN inside a VPN is the usual cause"
     );
     match mtu {
-        _ if mtu < needed => CheckResult::fail(evidence, remedy),
-        _ if mtu < ORDINARY => {
-            CheckResult::warn(format!("{evidence}, which leaves little room for a tunnel on the path"), remedy)
-        }
+        _ if mtu < needed => CheckResult::fail(FindingCode::MtuTooSmall, evidence, remedy),
+        _ if mtu < ORDINARY => CheckResult::warn(
+            FindingCode::MtuSmall,
+            format!("{evidence}, which leaves little room for a tunnel on the path"),
+            remedy,
+        ),
         _ => CheckResult::ok(evidence),
     }
 }
@@ -67,16 +71,16 @@ mod tests {
 
     #[test]
     fn a_small_mtu_is_reported() {
-        let check = |ip: &str, mtu, expected| {
+        let check = |ip: &str, mtu, expected, code| {
             let ip: IpAddr = ip.parse().unwrap();
             let result = evaluate(ip, ip, mtu);
-            assert_eq!(result.verdict, expected, "{result:?}");
+            assert_eq!((result.verdict, result.code), (expected, code), "{result:?}");
         };
-        check("192.0.2.1", 1500, Verdict::Ok);
-        check("192.0.2.1", 1280, Verdict::Ok);
-        check("192.0.2.1", 1228, Verdict::Warn);
-        check("192.0.2.1", 1227, Verdict::Fail);
-        check("2001:db8::1", 1247, Verdict::Fail);
+        check("192.0.2.1", 1500, Verdict::Ok, FindingCode::Ok);
+        check("192.0.2.1", 1280, Verdict::Ok, FindingCode::Ok);
+        check("192.0.2.1", 1228, Verdict::Warn, FindingCode::MtuSmall);
+        check("192.0.2.1", 1227, Verdict::Fail, FindingCode::MtuTooSmall);
+        check("2001:db8::1", 1247, Verdict::Fail, FindingCode::MtuTooSmall);
     }
 
     #[test]

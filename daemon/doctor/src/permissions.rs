@@ -6,6 +6,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::code::FindingCode;
 use crate::finding::CheckResult;
 
 /// Bytes read of `/etc/passwd`: some 20,000 users. Users beyond that are shown by their uid.
@@ -49,12 +50,16 @@ pub fn permissions(directory: &Path, private: &[Private], program: &str, process
         Ok(top) if top.is_directory => top,
         Ok(_) => {
             return CheckResult::fail(
+                FindingCode::NotADirectory,
                 format!("{} is not a directory", directory.display()),
                 "pass the data directory with --data",
             );
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return CheckResult::skipped(format!("{} does not exist", directory.display()));
+            return CheckResult::skipped(
+                FindingCode::DirectoryMissing,
+                format!("{} does not exist", directory.display()),
+            );
         }
         Err(error) => return failed(directory, &error),
     };
@@ -74,9 +79,16 @@ pub fn permissions(directory: &Path, private: &[Private], program: &str, process
 
 fn failed(path: &Path, error: &io::Error) -> CheckResult {
     if error.kind() == io::ErrorKind::PermissionDenied {
-        return CheckResult::skipped(format!("this user may not read {}; run this with sudo", path.display()));
+        return CheckResult::skipped(
+            FindingCode::AccessDenied,
+            format!("this user may not read {}; run this with sudo", path.display()),
+        );
     }
-    CheckResult::fail(format!("cannot read {}: {error}", path.display()), "check the disk: `dmesg | tail`")
+    CheckResult::fail(
+        FindingCode::FileUnreadable,
+        format!("cannot read {}: {error}", path.display()),
+        "check the disk: `dmesg | tail`",
+    )
 }
 
 fn inspect(path: &Path) -> io::Result<Owned> {
@@ -88,39 +100,63 @@ fn inspect(path: &Path) -> io::Result<Owned> {
 
 /// Evaluates what was observed, the directory first.
 fn evaluate(seen: &[Owned], missing: &[&Path], program: &str, process_uid: Option<u32>, users: &str) -> CheckResult {
-    let Some(top) = seen.first() else { return CheckResult::skipped("there is nothing to check") };
+    let Some(top) = seen.first() else {
+        return CheckResult::skipped(FindingCode::DirectoryMissing, "there is nothing to check");
+    };
     let name = |uid| user(users, uid);
     let (place, owner) = (top.path.display(), name(top.uid));
-    let (mut problems, mut remedies) = (Vec::new(), Vec::new());
+    let mut problems = Problems::default();
     for path in missing {
-        problems.push(format!("{} is missing", path.display()));
-        remedies.push(format!("restore {} from a backup", path.display()));
+        let path = path.display();
+        problems.add(FindingCode::FileMissing, format!("{path} is missing"), format!("restore {path} from a backup"));
     }
     // Root's processes can read any file.
     if let Some(process_uid) = process_uid.filter(|process_uid| *process_uid != 0 && *process_uid != top.uid) {
-        problems.push(format!("{program} runs as {}, and {place} belongs to {owner}", name(process_uid)));
-        remedies.push(format!("chown -R {}: {place}", name(process_uid)));
+        let problem = format!("{program} runs as {}, and {place} belongs to {owner}", name(process_uid));
+        problems.add(FindingCode::WrongOwner, problem, format!("chown -R {}: {place}", name(process_uid)));
     }
     for one in seen {
         let path = one.path.display();
         if one.uid != top.uid {
-            problems.push(format!("{path} belongs to {}, and {place} to {owner}", name(one.uid)));
-            remedies.push(format!("chown -R {owner}: {path}"));
+            let problem = format!("{path} belongs to {}, and {place} to {owner}", name(one.uid));
+            problems.add(FindingCode::WrongOwner, problem, format!("chown -R {owner}: {path}"));
         }
         if one.mode & OTHERS != 0 {
-            problems.push(format!("{path} has mode {:03o}: users other than its owner have access", one.mode));
-            remedies.push(format!("chmod {} {path}", if one.is_directory { "700" } else { "600" }));
+            let problem = format!("{path} has mode {:03o}: users other than its owner have access", one.mode);
+            let mode = if one.is_directory { "700" } else { "600" };
+            problems.add(FindingCode::WrongMode, problem, format!("chmod {mode} {path}"));
         }
         let needed = if one.is_directory { OWNER_OF_DIRECTORY } else { OWNER_OF_FILE };
         if one.mode & needed != needed {
-            problems.push(format!("{path} has mode {:03o}: its owner cannot use it", one.mode));
-            remedies.push(format!("chmod u+rwX {path}"));
+            let problem = format!("{path} has mode {:03o}: its owner cannot use it", one.mode);
+            problems.add(FindingCode::WrongMode, problem, format!("chmod u+rwX {path}"));
         }
     }
-    if problems.is_empty() {
-        return CheckResult::ok(format!("{place} belongs to {owner}, and only its owner has access"));
+    let all_right = || CheckResult::ok(format!("{place} belongs to {owner}, and only its owner has access"));
+    problems.result().unwrap_or_else(all_right)
+}
+
+/// The problems found, with their remedies.
+#[derive(Default)]
+struct Problems {
+    /// The code of the first problem.
+    code: Option<FindingCode>,
+    texts: Vec<String>,
+    remedies: Vec<String>,
+}
+
+impl Problems {
+    fn add(&mut self, code: FindingCode, text: String, remedy: String) {
+        self.code.get_or_insert(code);
+        self.texts.push(text);
+        self.remedies.push(remedy);
     }
-    CheckResult::fail(problems.join("; "), format!("as root: {}", remedies.join("; ")))
+
+    /// Returns the failure that lists all problems, if there are any.
+    fn result(&self) -> Option<CheckResult> {
+        let code = self.code?;
+        Some(CheckResult::fail(code, self.texts.join("; "), format!("as root: {}", self.remedies.join("; "))))
+    }
 }
 
 /// Returns the contents of `/etc/passwd`; users missing from it are shown by their uid.
@@ -164,30 +200,26 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(seen: &[Owned], process_uid: Option<u32>, words: &[&str]) {
+    fn check(seen: &[Owned], process_uid: Option<u32>, code: FindingCode, commands: &[&str]) {
         let result = evaluate(seen, &[], "linecampd", process_uid, USERS);
-        let expected = if words.is_empty() { Verdict::Ok } else { Verdict::Fail };
-        assert_eq!(result.verdict, expected, "{result:?}");
-        let text = format!("{} fix: {}", result.evidence, result.remedy.unwrap_or_default());
-        assert!(words.iter().all(|word| text.contains(word)), "{text}");
+        let expected = if code == FindingCode::Ok { Verdict::Ok } else { Verdict::Fail };
+        assert_eq!((result.verdict, result.code), (expected, code), "{result:?}");
+        let remedy = result.remedy.unwrap_or_default();
+        assert!(commands.iter().all(|command| remedy.contains(command)), "{remedy}");
     }
 
     #[test]
     fn private_files_belong_to_one_user() {
         let top = owned("/d", 990, 0o700);
-        check(&[top.clone(), owned("/d/key.pem", 990, 0o600)], Some(990), &[]);
+        check(&[top.clone(), owned("/d/key.pem", 990, 0o600)], Some(990), FindingCode::Ok, &[]);
         // The process runs as root.
-        check(std::slice::from_ref(&top), Some(0), &[]);
-        let words = ["/d/key.pem belongs to root, and /d to linecamp", "chown -R linecamp: /d/key.pem"];
-        check(&[top.clone(), owned("/d/key.pem", 0, 0o600)], None, &words);
-        let words = ["mode 644: users other than its owner have access", "chmod 600 /d/key.pem"];
-        check(&[top.clone(), owned("/d/key.pem", 990, 0o644)], None, &words);
-        check(
-            &[owned("/d", 990, 0o555)],
-            None,
-            &["mode 555: its owner cannot use it", "chmod u+rwX /d", "chmod 700 /d"],
-        );
-        check(&[owned("/d", 0, 0o700)], Some(990), &["linecampd runs as linecamp, and /d belongs to root"]);
+        check(std::slice::from_ref(&top), Some(0), FindingCode::Ok, &[]);
+        let foreign = [top.clone(), owned("/d/key.pem", 0, 0o600)];
+        check(&foreign, None, FindingCode::WrongOwner, &["chown -R linecamp: /d/key.pem"]);
+        let readable = [top.clone(), owned("/d/key.pem", 990, 0o644)];
+        check(&readable, None, FindingCode::WrongMode, &["chmod 600 /d/key.pem"]);
+        check(&[owned("/d", 990, 0o555)], None, FindingCode::WrongMode, &["chmod u+rwX /d", "chmod 700 /d"]);
+        check(&[owned("/d", 0, 0o700)], Some(990), FindingCode::WrongOwner, &["chown -R linecamp: /d"]);
     }
 
     #[test]
@@ -198,9 +230,9 @@ mod tests {
         fs::set_permissions(directory.path(), mode).unwrap();
         let private = |is_needed| [Private { path: directory.path().join("key.pem"), is_needed }];
         let needed = permissions(directory.path(), &private(true), "linecampd", None);
-        assert!(needed.evidence.contains("key.pem is missing"), "{needed:?}");
+        assert_eq!(needed.code, FindingCode::FileMissing, "{needed:?}");
         assert_eq!(permissions(directory.path(), &private(false), "linecampd", None).verdict, Verdict::Ok);
         let absent = permissions(&directory.path().join("absent"), &[], "linecampd", None);
-        assert_eq!(absent.verdict, Verdict::Skipped);
+        assert_eq!((absent.verdict, absent.code), (Verdict::Skipped, FindingCode::DirectoryMissing));
     }
 }

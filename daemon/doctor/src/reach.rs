@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
+use crate::code::FindingCode;
 use crate::finding::CheckResult;
 
 /// When the probe is retried, counted from the last one: packets get lost.
@@ -77,30 +78,37 @@ pub fn udp(address: SocketAddr, seen: &PathProbe) -> CheckResult {
         (UdpAnswer::Answered(took), true, _) => CheckResult::ok(format!("UDP {port} of {ip} answers after {took:.1?}")),
         (_, true, _) => CheckResult::ok(format!("UDP {port} of {ip} answers a QUIC handshake")),
         (UdpAnswer::Answered(took), false, _) => CheckResult::fail(
+            FindingCode::HandshakeLost,
             format!("UDP {port} of {ip} answers a small packet after {took:.1?}, but no QUIC handshake"),
             "packets of 1,200 bytes are lost on the way back (see the check `mtu`), or the server is overloaded: see its \
              log",
         ),
         (UdpAnswer::Unsent(error), false, _) => CheckResult::fail(
+            FindingCode::NotSent,
             format!("cannot send UDP to {ip}: {error}"),
             format!("check the route: `ip route get {ip}`; and whether a local firewall blocks it"),
         ),
         (UdpAnswer::Refused, false, TcpAnswer::Connected(_)) => CheckResult::fail(
+            FindingCode::PortClosed,
             format!("nothing listens on UDP {port} of {ip} (port unreachable), and {tcp}"),
             format!(
                 "the server may listen for sites on another port: see its key `quic` and the address in join tokens; {listens}"
             ),
         ),
-        (UdpAnswer::Refused, false, _) => {
-            CheckResult::fail(format!("nothing listens on UDP {port} of {ip} (port unreachable), and {tcp}"), listens)
-        }
+        (UdpAnswer::Refused, false, _) => CheckResult::fail(
+            FindingCode::PortClosed,
+            format!("nothing listens on UDP {port} of {ip} (port unreachable), and {tcp}"),
+            listens,
+        ),
         (UdpAnswer::Silent, false, TcpAnswer::Connected(_) | TcpAnswer::Refused(_)) => CheckResult::fail(
+            FindingCode::UdpBlocked,
             format!("UDP is blocked on the path: no answer on UDP {port} of {ip}, while {tcp}"),
             format!(
                 "allow UDP {port} in both directions in the firewalls of this machine, of this location and of the server"
             ),
         ),
         (UdpAnswer::Silent, false, TcpAnswer::Silent | TcpAnswer::Unsent(_)) => CheckResult::fail(
+            FindingCode::ServerSilent,
             format!("the server does not answer: no answer on UDP {port} of {ip}, and {tcp}"),
             format!(
                 "check that {ip} is the server's address, that the server is running, and the route: `ip route get {ip}`, `ping {ip}`"
@@ -182,27 +190,26 @@ mod tests {
     const MS: Duration = Duration::from_millis(3);
 
     #[track_caller]
-    fn check(udp_answer: UdpAnswer, has_handshake: bool, tcp: TcpAnswer, expected: Verdict, words: &str) {
+    fn check(udp_answer: UdpAnswer, has_handshake: bool, tcp: TcpAnswer, expected: Verdict, code: FindingCode) {
         let result = udp("192.0.2.1:8443".parse().unwrap(), &PathProbe { udp: udp_answer, has_handshake, tcp });
-        assert_eq!(result.verdict, expected, "{result:?}");
-        assert!(result.evidence.contains(words), "{result:?}");
+        assert_eq!((result.verdict, result.code), (expected, code), "{result:?}");
         assert_eq!(result.remedy.is_some(), expected != Verdict::Ok, "{result:?}");
     }
 
     #[test]
     fn a_blocked_path_is_distinguished_from_a_machine_that_is_down() {
-        let blocked = "UDP is blocked on the path";
+        let blocked = FindingCode::UdpBlocked;
         check(UdpAnswer::Silent, false, TcpAnswer::Connected(MS), Verdict::Fail, blocked);
         check(UdpAnswer::Silent, false, TcpAnswer::Refused(MS), Verdict::Fail, blocked);
-        check(UdpAnswer::Silent, false, TcpAnswer::Silent, Verdict::Fail, "the server does not answer");
+        check(UdpAnswer::Silent, false, TcpAnswer::Silent, Verdict::Fail, FindingCode::ServerSilent);
         let unsent = || TcpAnswer::Unsent("no route".to_owned());
-        check(UdpAnswer::Silent, false, unsent(), Verdict::Fail, "the server does not answer");
-        check(UdpAnswer::Refused, false, TcpAnswer::Connected(MS), Verdict::Fail, "nothing listens on UDP 8443");
-        check(UdpAnswer::Refused, false, TcpAnswer::Refused(MS), Verdict::Fail, "nothing listens on UDP 8443");
-        check(UdpAnswer::Unsent("no route".to_owned()), false, unsent(), Verdict::Fail, "cannot send UDP");
-        check(UdpAnswer::Answered(MS), false, TcpAnswer::Connected(MS), Verdict::Fail, "no QUIC handshake");
-        check(UdpAnswer::Answered(MS), true, TcpAnswer::Silent, Verdict::Ok, "answers after");
-        check(UdpAnswer::Silent, true, TcpAnswer::Silent, Verdict::Ok, "QUIC handshake");
+        check(UdpAnswer::Silent, false, unsent(), Verdict::Fail, FindingCode::ServerSilent);
+        check(UdpAnswer::Refused, false, TcpAnswer::Connected(MS), Verdict::Fail, FindingCode::PortClosed);
+        check(UdpAnswer::Refused, false, TcpAnswer::Refused(MS), Verdict::Fail, FindingCode::PortClosed);
+        check(UdpAnswer::Unsent("no route".to_owned()), false, unsent(), Verdict::Fail, FindingCode::NotSent);
+        check(UdpAnswer::Answered(MS), false, TcpAnswer::Connected(MS), Verdict::Fail, FindingCode::HandshakeLost);
+        check(UdpAnswer::Answered(MS), true, TcpAnswer::Silent, Verdict::Ok, FindingCode::Ok);
+        check(UdpAnswer::Silent, true, TcpAnswer::Silent, Verdict::Ok, FindingCode::Ok);
     }
 
     #[tokio::test]

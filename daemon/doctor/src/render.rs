@@ -53,14 +53,15 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::code::FindingCode;
     use crate::finding::CheckResult;
 
     #[test]
     fn a_report_is_a_table_with_remedies_and_a_summary() {
         let checks = vec![
             CheckResult::ok("fine").of("disk"),
-            CheckResult::fail("no answer", "start it").about("udp", "a:1"),
-            CheckResult::skipped("no systemd here").of("service"),
+            CheckResult::fail(FindingCode::ServerSilent, "no answer", "start it").about("udp", "a:1"),
+            CheckResult::skipped(FindingCode::NoSystemd, "no systemd here").of("service"),
         ];
         let text = table(&Report::new("linecampd", "0.1.0", checks));
         let expected = "\
@@ -79,7 +80,7 @@ skipped  service  no systemd here
             let checks = checks.into_iter().map(|check| check.of("c")).collect();
             summary(&Report::new("linecampd", "0.1.0", checks))
         };
-        let (ok, warning) = (CheckResult::ok(""), CheckResult::warn("", ""));
+        let (ok, warning) = (CheckResult::ok(""), CheckResult::warn(FindingCode::DiskSlow, "", ""));
         assert_eq!(summary(vec![ok.clone(), ok.clone()]), "all 2 checks passed");
         assert_eq!(summary(vec![ok.clone(), warning.clone()]), "2 checks: 1 ok, 1 warning");
         assert_eq!(summary(vec![ok, warning.clone(), warning]), "3 checks: 1 ok, 2 warnings");

@@ -4,6 +4,7 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::code::FindingCode;
 use crate::finding::{CheckResult, Finding};
 
 /// How often progress is reported to the user.
@@ -55,14 +56,14 @@ pub fn run(jobs: Vec<Job>, mut progress: impl FnMut(&Progress)) -> Vec<Finding> 
             drop(sender.send((place, (job.check)())));
         });
         let refused = spawned.err().map(|error| format!("cannot start a thread for the check: {error}"));
-        let found = refused.map(|words| failed(job.names, &words));
+        let found = refused.map(|words| failed(job.names, FindingCode::CheckNotStarted, &words));
         waiting.push(Waiting { names: job.names, until: began + job.limit, limit: job.limit, found });
     }
     loop {
         let now = Instant::now();
         for job in waiting.iter_mut().filter(|job| job.found.is_none() && job.until <= now) {
             let words = format!("the check did not finish within {} s", job.limit.as_secs());
-            job.found = Some(failed(job.names, &words));
+            job.found = Some(failed(job.names, FindingCode::CheckTimedOut, &words));
         }
         let open: Vec<_> = waiting.iter().filter(|job| job.found.is_none()).collect();
         let Some(next) = open.iter().map(|job| job.until).min() else { break };
@@ -84,9 +85,9 @@ struct Waiting {
     found: Option<Vec<Finding>>,
 }
 
-fn failed(names: &[&'static str], words: &str) -> Vec<Finding> {
+fn failed(names: &[&'static str], code: FindingCode, words: &str) -> Vec<Finding> {
     let remedy = "find the disk, name server or program that hangs: `dmesg | tail`, `ps -eo pid,stat,cmd`";
-    names.iter().map(|name| CheckResult::fail(words, remedy).of(name)).collect()
+    names.iter().map(|name| CheckResult::fail(code, words, remedy).of(name)).collect()
 }
 
 #[cfg(test)]
@@ -110,7 +111,7 @@ mod tests {
         drop(release);
         let names: Vec<_> = found.iter().map(|finding| (finding.name, finding.verdict)).collect();
         assert_eq!(names, [("slow", Verdict::Fail), ("slower", Verdict::Fail), ("quick", Verdict::Ok)]);
-        assert!(found[0].evidence.contains("did not finish"), "{found:?}");
+        assert_eq!(found[0].code, FindingCode::CheckTimedOut, "{found:?}");
     }
 
     #[test]

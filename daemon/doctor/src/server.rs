@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::clock::{ServerTime, clock};
+use crate::code::FindingCode;
 use crate::finding::{CheckResult, Finding, Verdict};
 use crate::health::{Health, fetch_health};
 use crate::path_mtu::mtu;
@@ -168,7 +169,7 @@ pub fn server_findings(probed: &[ServerReport], trust: Option<&Trust>, skew_max:
 
 fn group(name: &'static str, results: Vec<(CheckResult, String)>) -> Vec<Finding> {
     if results.is_empty() {
-        return vec![CheckResult::skipped("no address to check").of(name)];
+        return vec![CheckResult::skipped(FindingCode::NoAddress, "no address to check").of(name)];
     }
     let works = results.iter().any(|(result, _)| matches!(result.verdict, Verdict::Ok | Verdict::Warn));
     let downgrade = |result: CheckResult| {
@@ -188,6 +189,7 @@ fn name(probed: &ServerReport) -> CheckResult {
             CheckResult::ok(format!("{host} resolves to {} in {took:.1?}", ips.join(", ")))
         }
         Err(words) => CheckResult::fail(
+            FindingCode::NameNotResolved,
             words.clone(),
             format!("check the name with `getent ahosts {host}`, and the name servers in /etc/resolv.conf"),
         ),
@@ -199,10 +201,13 @@ fn tls(link: &Probed<()>, trust: Option<&Trust>) -> CheckResult {
     let shown: &[Pin] = link.shown.as_ref().map_or(&[], |shown| &shown.authorities);
     let Some(trust) = trust else {
         return match shown.last() {
-            Some(pin) => CheckResult::skipped(format!(
-                "the server shows authority {pin}; this site needs a join token to verify it"
-            )),
-            None => CheckResult::skipped("no trusted authority yet: this site needs a join token"),
+            Some(pin) => CheckResult::skipped(
+                FindingCode::NoTrust,
+                format!("the server shows authority {pin}; this site needs a join token to verify it"),
+            ),
+            None => {
+                CheckResult::skipped(FindingCode::NoTrust, "no trusted authority yet: this site needs a join token")
+            }
         };
     };
     let error = match (&link.result, &link.shown) {
@@ -220,17 +225,25 @@ fn tls(link: &Probed<()>, trust: Option<&Trust>) -> CheckResult {
     let restored = "if the server was reinstalled, restore its `ca` directory from a backup, or create a new token there \
                     and join again: `linecampd forget`, then `linecampd join`";
     match error {
-        DialError::Silent { .. } => CheckResult::skipped("the handshake did not complete; see the check `udp`"),
+        DialError::Silent { .. } => {
+            CheckResult::skipped(FindingCode::NoHandshake, "the handshake did not complete; see the check `udp`")
+        }
         DialError::ForeignAuthority { .. } => CheckResult::fail(
+            FindingCode::WrongAuthority,
             format!("{words}; the server shows {}, this site trusts {}", pins(shown), pins(&trust.pins())),
             restored,
         ),
-        DialError::WrongPin { .. } => CheckResult::fail(words, restored),
-        DialError::Expired { .. } => {
-            CheckResult::fail(words, "see the check `clock` here and in `linecamp-server doctor`")
+        DialError::WrongPin { .. } => CheckResult::fail(FindingCode::WrongAuthority, words, restored),
+        DialError::Expired { .. } => CheckResult::fail(
+            FindingCode::ServerCertificateExpired,
+            words,
+            "see the check `clock` here and in `linecamp-server doctor`",
+        ),
+        DialError::WrongName { .. } => {
+            CheckResult::fail(FindingCode::WrongName, words, "check the address: it may belong to another machine")
         }
-        DialError::WrongName { .. } => CheckResult::fail(words, "check the address: it may belong to another machine"),
         _ => CheckResult::fail(
+            FindingCode::IncompatibleServer,
             format!("a QUIC server answers, but it is not a compatible linecamp-server: {words}"),
             "check the address, and that the server's version is compatible with this one",
         ),
@@ -271,33 +284,40 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(result: Result<(), DialError>, expected: Verdict, words: &str) {
+    fn check(result: Result<(), DialError>, expected: Verdict, code: FindingCode) {
         let result = tls(&probed(result), Some(&Trust::Pin(Pin::of(b"trusted"))));
-        assert_eq!(result.verdict, expected, "{result:?}");
-        assert!(result.evidence.contains(words), "{result:?}");
+        assert_eq!((result.verdict, result.code), (expected, code), "{result:?}");
     }
 
     #[test]
     fn a_handshake_failure_has_its_exact_reason() {
         let server = || "192.0.2.1:8443".to_owned();
-        check(Ok(()), Verdict::Ok, "valid until 1970-01-01");
+        check(Ok(()), Verdict::Ok, FindingCode::Ok);
         let silent = DialError::Silent { server: server(), limit: Duration::from_secs(5), transport: "UDP" };
-        check(Err(silent), Verdict::Skipped, "see the check `udp`");
-        let both = format!("the server shows {}, this site trusts {}", Pin::of(b"shown"), Pin::of(b"trusted"));
-        check(Err(DialError::ForeignAuthority { server: server() }), Verdict::Fail, &both);
+        check(Err(silent), Verdict::Skipped, FindingCode::NoHandshake);
+        let foreign = || Err(DialError::ForeignAuthority { server: server() });
+        check(foreign(), Verdict::Fail, FindingCode::WrongAuthority);
+        let evidence = tls(&probed(foreign()), Some(&Trust::Pin(Pin::of(b"trusted")))).evidence;
+        for pin in [Pin::of(b"shown"), Pin::of(b"trusted")] {
+            assert!(evidence.contains(&pin.to_string()), "both pins are named: {evidence}");
+        }
         let (not_after, now) = (WallTime::EPOCH, WallTime::EPOCH + Duration::from_secs(5));
-        check(Err(DialError::Expired { server: server(), not_after, now }), Verdict::Fail, "expired at 1970");
+        check(
+            Err(DialError::Expired { server: server(), not_after, now }),
+            Verdict::Fail,
+            FindingCode::ServerCertificateExpired,
+        );
         let name = DialError::WrongName { server: server(), expected: "camp".to_owned() };
-        check(Err(name), Verdict::Fail, "is not for `camp`");
+        check(Err(name), Verdict::Fail, FindingCode::WrongName);
         let other = DialError::Handshake { server: server(), source: "no such protocol".into() };
-        check(Err(other), Verdict::Fail, "no such protocol");
+        check(Err(other), Verdict::Fail, FindingCode::IncompatibleServer);
         let before = tls(&probed(Ok(())), None);
-        assert_eq!(before.verdict, Verdict::Skipped);
+        assert_eq!((before.verdict, before.code), (Verdict::Skipped, FindingCode::NoTrust));
     }
 
     #[test]
     fn one_address_that_works_makes_the_others_failures_warnings() {
-        let bad = || (CheckResult::fail("no answer", "check it"), "b:1".to_owned());
+        let bad = || (CheckResult::fail(FindingCode::ServerSilent, "no answer", "check it"), "b:1".to_owned());
         let verdicts = |results| group("udp", results).iter().map(|finding| finding.verdict).collect::<Vec<_>>();
         assert_eq!(verdicts(vec![bad()]), [Verdict::Fail]);
         assert_eq!(verdicts(vec![(CheckResult::ok(""), "a:1".to_owned()), bad()]), [Verdict::Ok, Verdict::Warn]);

@@ -1,5 +1,6 @@
 //! Whether the versions of both ends and this program match.
 
+use crate::code::FindingCode;
 use crate::finding::CheckResult;
 
 /// The known versions. A program that does not run or respond has none.
@@ -21,14 +22,16 @@ pub fn versions(known: &Versions, unit: &str) -> CheckResult {
     let evidence = words.join(", ");
     if known.running.as_ref().is_some_and(|running| running != known.own) {
         let remedy = format!("`systemctl restart {unit}` to run the installed version");
-        return CheckResult::warn(evidence, remedy);
+        return CheckResult::warn(FindingCode::RestartNeeded, evidence, remedy);
     }
     match known.server.as_deref().map(|server| (minor(server), minor(known.own))) {
         Some((Some(server), Some(own))) if server < own => CheckResult::warn(
+            FindingCode::ServerOlder,
             evidence,
             "a server supports daemons of its own version and the previous one: upgrade the server first",
         ),
         Some((Some(server), Some(own))) if (own.0, own.1 + 1) < server => CheckResult::warn(
+            FindingCode::VersionBehind,
             evidence,
             format!("this version is more than one behind the server: upgrade the package, then restart {unit}"),
         ),
@@ -49,21 +52,19 @@ mod tests {
 
     #[test]
     fn the_server_may_be_one_version_ahead() {
-        let check = |running: Option<&str>, server: Option<&str>, expected, words: &str| {
+        let check = |running: Option<&str>, server: Option<&str>, expected, code| {
             let known =
                 Versions { own: "0.5.2", running: running.map(str::to_owned), server: server.map(str::to_owned) };
             let result = versions(&known, "linecampd");
-            assert_eq!(result.verdict, expected, "{result:?}");
-            let text = format!("{} {}", result.evidence, result.remedy.unwrap_or_default());
-            assert!(text.contains(words), "{text}");
+            assert_eq!((result.verdict, result.code), (expected, code), "{result:?}");
         };
-        check(None, None, Verdict::Ok, "this program: 0.5.2");
-        check(Some("0.5.2"), Some("0.5.0"), Verdict::Ok, "server: 0.5.0");
-        check(Some("0.5.1"), None, Verdict::Warn, "systemctl restart linecampd");
-        check(None, Some("0.6.0"), Verdict::Ok, "0.6.0");
-        check(None, Some("0.7.0"), Verdict::Warn, "more than one behind");
-        check(None, Some("1.0.0"), Verdict::Warn, "more than one behind");
-        check(None, Some("0.4.9"), Verdict::Warn, "upgrade the server first");
-        check(None, Some("unknown"), Verdict::Ok, "unknown");
+        check(None, None, Verdict::Ok, FindingCode::Ok);
+        check(Some("0.5.2"), Some("0.5.0"), Verdict::Ok, FindingCode::Ok);
+        check(Some("0.5.1"), None, Verdict::Warn, FindingCode::RestartNeeded);
+        check(None, Some("0.6.0"), Verdict::Ok, FindingCode::Ok);
+        check(None, Some("0.7.0"), Verdict::Warn, FindingCode::VersionBehind);
+        check(None, Some("1.0.0"), Verdict::Warn, FindingCode::VersionBehind);
+        check(None, Some("0.4.9"), Verdict::Warn, FindingCode::ServerOlder);
+        check(None, Some("unknown"), Verdict::Ok, FindingCode::Ok);
     }
 }

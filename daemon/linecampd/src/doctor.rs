@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use linecamp_core::CLOCK_SKEW_MAX;
 use linecamp_doctor::{
-    CheckResult, Finding, Job, NETWORK_LIMIT, Progress, Report, SERVER_CHECKS, ServerTargets, Versions, probe_servers,
-    run, server_findings, versions,
+    CheckResult, Finding, FindingCode, Job, NETWORK_LIMIT, Progress, Report, SERVER_CHECKS, ServerTargets, Versions,
+    probe_servers, run, server_findings, versions,
 };
 use linecamp_model::ServerAddress;
 use linecamp_transport::{SiteIdentity, Trust, error_chain};
@@ -118,11 +118,14 @@ fn network(site: &Installation) -> Vec<Finding> {
     };
     let server_targets = site.server_targets();
     let mut found = if server_targets.servers.is_empty() {
-        let words = match site.identity() {
-            Ok(_) => "no server to check: this site has not joined, and the configuration names none".to_owned(),
-            Err(error) => format!("no server to check: {}", error_chain(&error)),
+        let (code, words) = match site.identity() {
+            Ok(_) => (
+                FindingCode::NotJoined,
+                "no server to check: this site has not joined, and the configuration names none".to_owned(),
+            ),
+            Err(error) => (FindingCode::IdentityDamaged, format!("no server to check: {}", error_chain(&error))),
         };
-        SERVER_CHECKS.iter().map(|name| CheckResult::skipped(words.clone()).of(name)).collect()
+        SERVER_CHECKS.iter().map(|name| CheckResult::skipped(code, words.clone()).of(name)).collect()
     } else {
         match probe_servers(&server_targets) {
             Ok(probed) => {
@@ -133,7 +136,10 @@ fn network(site: &Installation) -> Vec<Finding> {
             }
             Err(words) => {
                 let remedy = "cannot open a socket on this machine: check its limits, `ulimit -a`, and `dmesg | tail`";
-                SERVER_CHECKS.iter().map(|name| CheckResult::fail(words.clone(), remedy).of(name)).collect()
+                SERVER_CHECKS
+                    .iter()
+                    .map(|name| CheckResult::fail(FindingCode::NoSocket, words.clone(), remedy).of(name))
+                    .collect()
             }
         }
     };

@@ -97,7 +97,7 @@ pub fn examine(target: &Target, progress: impl FnMut(&Progress)) -> Report {
 fn service(target: &Target) -> linecamp_doctor::CheckResult {
     if !target.is_installed() {
         let text = format!("the installed service uses another data directory than {}", target.layout.dir().display());
-        return linecamp_doctor::CheckResult::skipped(text);
+        return linecamp_doctor::CheckResult::skipped(linecamp_doctor::FindingCode::OtherDirectory, text);
     }
     linecamp_doctor::service(UNIT, target.running().is_some())
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use linecamp_doctor::{CheckResult, Private, is_forbidden, permissions};
+use linecamp_doctor::{CheckResult, FindingCode, Private, is_forbidden, permissions};
 use linecamp_model::WallTime;
 use linecamp_transport::{SystemClock, TransportError, WallClock as _, error_chain};
 
@@ -28,10 +28,14 @@ pub(super) fn configuration(site: &Installation) -> CheckResult {
     let config = match site.read_config() {
         Ok(config) => config,
         Err(error) if is_forbidden(&error) => {
-            return CheckResult::skipped(format!("{}; run this with sudo", error_chain(&error)));
+            return CheckResult::skipped(
+                FindingCode::AccessDenied,
+                format!("{}; run this with sudo", error_chain(&error)),
+            );
         }
         Err(error) => {
             return CheckResult::fail(
+                FindingCode::ConfigInvalid,
                 error_chain(&error),
                 "fix the named key; `linecampd config check --help` documents every key",
             );
@@ -44,6 +48,7 @@ pub(super) fn configuration(site: &Installation) -> CheckResult {
         return CheckResult::ok(evidence);
     }
     CheckResult::warn(
+        FindingCode::ConfigWarning,
         format!("{shown}: {}", doubts.join("; ")),
         "fix the named problem, then `systemctl reload linecampd`",
     )
@@ -85,18 +90,22 @@ pub(super) fn identity(site: &Installation) -> CheckResult {
         }
         Ok(None) => not_joined(site),
         Err(error) if is_forbidden(&error) => {
-            CheckResult::skipped(format!("{}; run this with sudo", error_chain(&error)))
+            CheckResult::skipped(FindingCode::AccessDenied, format!("{}; run this with sudo", error_chain(&error)))
         }
-        Err(error) => CheckResult::fail(error_chain(&error), remedy_of(&error)),
+        Err(error) => {
+            let (code, remedy) = code_and_remedy(&error);
+            CheckResult::fail(code, error_chain(&error), remedy)
+        }
     }
 }
 
-fn remedy_of(error: &DaemonError) -> &'static str {
+fn code_and_remedy(error: &DaemonError) -> (FindingCode, &'static str) {
     match error {
-        DaemonError::Transport(TransportError::Missing { .. } | TransportError::Damaged { .. }) => {
-            "restore the directory `identity` from a backup; without one, run `linecampd forget` and join with a new token"
-        }
-        _ => "check the named file and the disk: `dmesg | tail`",
+        DaemonError::Transport(TransportError::Missing { .. } | TransportError::Damaged { .. }) => (
+            FindingCode::IdentityDamaged,
+            "restore the directory `identity` from a backup; without one, run `linecampd forget` and join with a new token",
+        ),
+        _ => (FindingCode::FileUnreadable, "check the named file and the disk: `dmesg | tail`"),
     }
 }
 
@@ -104,6 +113,7 @@ fn evaluate_certificate(who: &str, end: WallTime, now: WallTime) -> CheckResult 
     if end < now {
         let evidence = format!("{who}; its certificate expired at {end}, and the local clock shows {now}");
         return CheckResult::warn(
+            FindingCode::CertificateExpired,
             evidence,
             "the server renews it at the next connection if the site still exists there and the clock is right",
         );
@@ -118,7 +128,7 @@ fn not_joined(site: &Installation) -> CheckResult {
         let remedy = format!(
             "run `linecamp token create` as an operator, then here: `linecampd join TOKEN@HOST:PORT --data {data} --name NAME`"
         );
-        return CheckResult::warn(evidence, remedy);
+        return CheckResult::warn(FindingCode::NotJoined, evidence, remedy);
     };
     let (join, servers) = join;
     let file = join.token_file.display();
@@ -126,10 +136,12 @@ fn not_joined(site: &Installation) -> CheckResult {
     // Token errors never contain the token.
     match target.and_then(|text| join_target(&text, &servers).map_err(|error| error.to_string())) {
         Ok(_) => CheckResult::warn(
+            FindingCode::JoinPending,
             format!("{evidence}; the daemon joins as {} with the token in {file} when it starts", join.name),
             "start the daemon: `systemctl enable --now linecampd`, or `linecampd run`",
         ),
         Err(problem) => CheckResult::fail(
+            FindingCode::TokenInvalid,
             format!("{evidence}, and its join token is not usable: {problem}"),
             format!("create a new token with `linecamp token create` and write it to {file}"),
         ),
@@ -139,34 +151,43 @@ fn not_joined(site: &Installation) -> CheckResult {
 /// Queries Docker at the configured socket; having no Docker is fine.
 pub(super) fn docker(site: &Installation) -> CheckResult {
     let Ok(config) = site.read_config() else {
-        return CheckResult::skipped("the configuration with the path of Docker's socket is not readable");
+        return CheckResult::skipped(
+            FindingCode::ConfigUnreadable,
+            "the configuration with the path of Docker's socket is not readable",
+        );
     };
     let socket = config.docker_socket;
     let path = socket.display();
     match UnixStream::connect(&socket) {
         Ok(_) => match query_docker(&socket) {
             Ok(Some(version)) => CheckResult::ok(format!("Docker {version} answers on {path}")),
-            Ok(None) => CheckResult::skipped(format!("no Docker: {path} no longer exists")),
+            Ok(None) => CheckResult::skipped(FindingCode::DockerAbsent, format!("no Docker: {path} no longer exists")),
             Err(reason) => CheckResult::warn(
+                FindingCode::DockerNotAnswering,
                 format!("no version from Docker on {path}: {reason}"),
                 "check `systemctl status docker` and `docker version`; the label docker_version keeps its last value",
             ),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            CheckResult::skipped(format!("no Docker: {path} does not exist"))
+            CheckResult::skipped(FindingCode::DockerAbsent, format!("no Docker: {path} does not exist"))
         }
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => CheckResult::warn(
+            FindingCode::DockerAccessDenied,
             format!("this user may not open {path}"),
             "to let the daemon report Docker's version: `usermod -aG docker linecamp`, then `systemctl restart linecampd`",
         ),
-        Err(error) => CheckResult::warn(format!("no answer on {path}: {error}"), "`systemctl status docker`"),
+        Err(error) => CheckResult::warn(
+            FindingCode::DockerNotAnswering,
+            format!("no answer on {path}: {error}"),
+            "`systemctl status docker`",
+        ),
     }
 }
 
 /// Checks the components, their compiled forms, and the plugin compiler.
 pub(super) fn plugins(site: &Installation) -> CheckResult {
     let Ok(config) = site.read_config() else {
-        return CheckResult::skipped("the configuration of plugins is not readable");
+        return CheckResult::skipped(FindingCode::ConfigUnreadable, "the configuration of plugins is not readable");
     };
     let directory = site.directory.plugins();
     let host = host_config(directory.clone(), &config.plugins);
@@ -194,14 +215,19 @@ fn evaluate_plugins(directory: &Path, compiler: &Path, observed: &Plugins) -> Ch
     if observed.is_exposed {
         let remedy = format!("as root: chmod -R go-w {dir}");
         return CheckResult::fail(
+            FindingCode::PluginsExposed,
             format!("{evidence}; users other than its owner may write there, so plugins are not loaded"),
             remedy,
         );
     }
     match (observed.components, observed.compiler) {
         (_, true) => CheckResult::ok(format!("{evidence}, compiler {compiler}")),
-        (0, false) => CheckResult::skipped(format!("no plugins in {dir}, and no plugin compiler at {compiler}")),
+        (0, false) => CheckResult::skipped(
+            FindingCode::PluginsAbsent,
+            format!("no plugins in {dir}, and no plugin compiler at {compiler}"),
+        ),
         (_, false) => CheckResult::fail(
+            FindingCode::CompilerMissing,
             format!("{evidence}; the plugin compiler {compiler} does not exist or is not executable"),
             "reinstall the package linecampd, or set the key `compiler` in [plugins]",
         ),
@@ -234,20 +260,19 @@ mod tests {
         let now = WallTime::from_unix_millis(1_795_314_424_000);
         assert_eq!(evaluate_certificate("s", now + Duration::from_secs(1), now).verdict, Verdict::Ok);
         let ended = evaluate_certificate("s", now, now + Duration::from_secs(1));
-        assert_eq!(ended.verdict, Verdict::Warn);
-        assert!(ended.evidence.contains("expired at 2026-11-22"), "{ended:?}");
+        assert_eq!((ended.verdict, ended.code), (Verdict::Warn, FindingCode::CertificateExpired));
     }
 
     #[test]
     fn plugins_need_a_compiler_and_a_directory_of_their_own() {
-        let check = |components, is_exposed, compiler, expected| {
+        let check = |components, is_exposed, compiler, expected, code| {
             let observed = Plugins { components, compiled: 1, is_exposed, compiler };
             let result = evaluate_plugins(Path::new("/d/plugins"), Path::new("/c"), &observed);
-            assert_eq!(result.verdict, expected, "{result:?}");
+            assert_eq!((result.verdict, result.code), (expected, code), "{result:?}");
         };
-        check(2, false, true, Verdict::Ok);
-        check(0, false, false, Verdict::Skipped);
-        check(1, false, false, Verdict::Fail);
-        check(1, true, true, Verdict::Fail);
+        check(2, false, true, Verdict::Ok, FindingCode::Ok);
+        check(0, false, false, Verdict::Skipped, FindingCode::PluginsAbsent);
+        check(1, false, false, Verdict::Fail, FindingCode::CompilerMissing);
+        check(1, true, true, Verdict::Fail, FindingCode::PluginsExposed);
     }
 }

@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use linecamp_doctor::{CheckResult, Finding};
+use linecamp_doctor::{CheckResult, Finding, FindingCode};
 use linecamp_proto::local::{LocalRequest, LocalStatus};
 use linecamp_store::DirectoryLock;
 use linecamp_transport::error_chain;
@@ -59,7 +59,7 @@ pub(super) fn daemon(site: &Installation) -> Vec<Finding> {
     let [daemon, link, conditions] = match answered {
         Ok(status) => [answering(site, &status, took), link(&status), conditions(&status)],
         Err(error) => {
-            let silent = || CheckResult::skipped("no daemon answers");
+            let silent = || CheckResult::skipped(FindingCode::NotRunning, "no daemon answers");
             [unanswered(site, &error), silent(), silent()]
         }
     };
@@ -70,7 +70,11 @@ fn answering(site: &Installation, status: &LocalStatus, took: Duration) -> Check
     let socket = site.directory.socket();
     let evidence = format!("linecampd {} answers on {} in {took:.1?}", status.daemon_version, socket.display());
     match ANSWER_SLOW < took {
-        true => CheckResult::warn(evidence, "the daemon is busy: see `linecampd why`, `top` and the check `disk`"),
+        true => CheckResult::warn(
+            FindingCode::DaemonBusy,
+            evidence,
+            "the daemon is busy: see `linecampd why`, `top` and the check `disk`",
+        ),
         false => CheckResult::ok(evidence),
     }
 }
@@ -81,12 +85,14 @@ fn unanswered(site: &Installation, error: &DaemonError) -> CheckResult {
     let is_member = site.identity().ok().flatten().is_some();
     if matches!(error, DaemonError::NoSocket(_)) {
         return CheckResult::warn(
+            FindingCode::SocketUnavailable,
             problem,
             "see the check `disk`; the server still shows the site: `linecamp site show`",
         );
     }
     match UnixStream::connect(&socket).map_err(|error| error.kind()) {
         Ok(_) => CheckResult::fail(
+            FindingCode::DaemonHung,
             format!(
                 "the daemon on {} does not answer within {} s: {problem}",
                 socket.display(),
@@ -94,12 +100,15 @@ fn unanswered(site: &Installation, error: &DaemonError) -> CheckResult {
             ),
             "the daemon hangs: `systemctl restart linecampd`; see its log: `journalctl -u linecampd -n 50`",
         ),
-        Err(std::io::ErrorKind::PermissionDenied) => CheckResult::skipped(format!("{problem} (run this with sudo)")),
+        Err(std::io::ErrorKind::PermissionDenied) => {
+            CheckResult::skipped(FindingCode::AccessDenied, format!("{problem} (run this with sudo)"))
+        }
         Err(_) if is_member => CheckResult::fail(
+            FindingCode::DaemonStopped,
             problem,
             "`systemctl start linecampd`; if it stops again, `journalctl -u linecampd -n 50`",
         ),
-        Err(_) => CheckResult::skipped("no daemon is running, and this site has not joined"),
+        Err(_) => CheckResult::skipped(FindingCode::NotJoined, "no daemon is running, and this site has not joined"),
     }
 }
 
@@ -109,6 +118,7 @@ fn link(status: &LocalStatus) -> CheckResult {
     match link.state.as_str() {
         "connected" => CheckResult::ok(evidence),
         _ => CheckResult::warn(
+            FindingCode::LinkDown,
             evidence,
             "see the checks `udp`, `tls` and `clock`; `linecampd why` shows the next attempt",
         ),
@@ -125,14 +135,21 @@ fn conditions(status: &LocalStatus) -> CheckResult {
     if CONDITIONS_SHOWN < all.len() {
         words.push(format!("and {} more", all.len() - CONDITIONS_SHOWN));
     }
-    CheckResult::warn(words.join("; "), "see `linecampd status` and `linecampd provider ls`")
+    CheckResult::warn(
+        FindingCode::ConditionsActive,
+        words.join("; "),
+        "see `linecampd status` and `linecampd provider ls`",
+    )
 }
 
 /// Checks the systemd service, if it uses this directory.
 pub(super) fn service(site: &Installation) -> CheckResult {
     if !site.directory.is_installed() {
         let data = site.directory.path().display();
-        return CheckResult::skipped(format!("the installed service uses another directory than {data}"));
+        return CheckResult::skipped(
+            FindingCode::OtherDirectory,
+            format!("the installed service uses another directory than {data}"),
+        );
     }
     linecamp_doctor::service(UNIT, running_pid(site).is_some() || peer(&site.directory).is_some())
 }
@@ -184,10 +201,11 @@ mod tests {
     #[test]
     fn the_daemons_status_is_evaluated() {
         assert_eq!(link(&status("connected", 0)).verdict, Verdict::Ok);
-        assert_eq!(link(&status("reconnecting", 0)).verdict, Verdict::Warn);
+        let offline = link(&status("reconnecting", 0));
+        assert_eq!((offline.verdict, offline.code), (Verdict::Warn, FindingCode::LinkDown));
         assert_eq!(conditions(&status("connected", 0)).verdict, Verdict::Ok);
         let many = conditions(&status("connected", 6));
-        assert_eq!(many.verdict, Verdict::Warn);
+        assert_eq!((many.verdict, many.code), (Verdict::Warn, FindingCode::ConditionsActive));
         assert!(many.evidence.contains("problem-3") && many.evidence.ends_with("and 2 more"), "{many:?}");
     }
 }

@@ -1,4 +1,4 @@
-use linecamp_doctor::Verdict;
+use linecamp_doctor::{FindingCode, Verdict};
 
 use super::*;
 
@@ -27,8 +27,9 @@ fn site(data: &std::path::Path, config: Option<PathBuf>) -> Installation {
     Installation { directory: DataDirectory::new(data), config, variable: |_| None }
 }
 
-fn verdict(report: &Report, name: &str) -> Verdict {
-    report.checks.iter().find(|finding| finding.name == name).expect("there is such a check").verdict
+fn found(report: &Report, name: &str) -> (Verdict, FindingCode) {
+    let finding = report.checks.iter().find(|finding| finding.name == name).expect("there is such a check");
+    (finding.verdict, finding.code)
 }
 
 #[test]
@@ -38,8 +39,8 @@ fn every_check_of_an_empty_directory_has_its_name() {
     let names: Vec<_> = report.checks.iter().map(|finding| finding.name).collect();
     assert_eq!(names, NAMES);
     assert!(!report.has_failed(), "{report:?}");
-    assert_eq!(verdict(&report, "identity"), Verdict::Warn);
-    assert_eq!(verdict(&report, "udp"), Verdict::Skipped);
+    assert_eq!(found(&report, "identity"), (Verdict::Warn, FindingCode::NotJoined));
+    assert_eq!(found(&report, "udp"), (Verdict::Skipped, FindingCode::NotJoined));
     assert!(!data.path().join("absent").exists(), "nothing is created");
 }
 
@@ -51,6 +52,7 @@ fn an_invalid_configuration_is_reported_with_its_line() {
     let report = examine(&site(data.path(), Some(file)), |_| {});
     let found = &report.checks[0];
     assert_eq!((found.name, found.verdict), ("configuration", Verdict::Fail));
+    assert_eq!(found.code, FindingCode::ConfigInvalid);
     assert!(found.evidence.contains("line 2") && found.evidence.contains("rancher_lables"), "{found:?}");
 }
 
@@ -61,6 +63,6 @@ fn an_unusable_token_is_reported_and_not_repeated() {
     std::fs::write(&token, "lct_nonsense@camp:1").unwrap();
     std::fs::write(&file, format!("[join]\ntoken_file = \"{}\"\nname = \"camp\"\n", token.display())).unwrap();
     let report = examine(&site(data.path(), Some(file)), |_| {});
-    assert_eq!(verdict(&report, "identity"), Verdict::Fail);
+    assert_eq!(found(&report, "identity"), (Verdict::Fail, FindingCode::TokenInvalid));
     assert!(!report.json().contains("lct_nonsense"), "{}", report.json());
 }

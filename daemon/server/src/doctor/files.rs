@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use linecamp_doctor::{CheckResult, Private, is_forbidden, permissions};
+use linecamp_doctor::{CheckResult, FindingCode, Private, is_forbidden, permissions};
 use linecamp_model::WallTime;
 use linecamp_store::{Kind, StoreError, examine};
 use linecamp_transport::{Authority, SystemClock, WallClock as _, error_chain};
@@ -27,11 +27,14 @@ pub(super) fn configuration(target: &Target) -> CheckResult {
             config.https,
             config.quic
         )),
-        Err(ServerError::NotInitialized { .. }) => CheckResult::skipped("no server initialized; see check `authority`"),
+        Err(ServerError::NotInitialized { .. }) => {
+            CheckResult::skipped(FindingCode::NotInitialized, "no server initialized; see check `authority`")
+        }
         Err(error) if is_forbidden(&error) => {
-            CheckResult::skipped(format!("{}; run again with sudo", error_chain(&error)))
+            CheckResult::skipped(FindingCode::AccessDenied, format!("{}; run again with sudo", error_chain(&error)))
         }
         Err(error) => CheckResult::fail(
+            FindingCode::ConfigInvalid,
             error_chain(&error),
             format!("correct the configuration and verify it: linecamp-server config check {}", file.display()),
         ),
@@ -60,9 +63,10 @@ pub(super) fn authority(target: &Target) -> CheckResult {
             evaluate_authority(&authority.pin().to_string(), validity.start, validity.end, SystemClock.now())
         }
         Err(error) if is_forbidden(&error) => {
-            CheckResult::skipped(format!("{}; run again with sudo", error_chain(&error)))
+            CheckResult::skipped(FindingCode::AccessDenied, format!("{}; run again with sudo", error_chain(&error)))
         }
         Err(_) if !ca.exists() => CheckResult::fail(
+            FindingCode::NotInitialized,
             format!("no server in {}", target.layout.dir().display()),
             format!(
                 "run `linecamp-server init --data {} --server-url https://HOST:PORT`, or restore the directory from a \
@@ -71,6 +75,7 @@ pub(super) fn authority(target: &Target) -> CheckResult {
             ),
         ),
         Err(error) => CheckResult::fail(
+            FindingCode::AuthorityDamaged,
             error_chain(&error),
             "restore the `ca` directory from a backup: without it, every site must join again",
         ),
@@ -83,6 +88,7 @@ fn evaluate_authority(pin: &str, start: WallTime, end: WallTime, now: WallTime) 
             "this machine's clock ({now}) is before the authority's validity starts ({start}); authority {pin}"
         );
         return CheckResult::fail(
+            FindingCode::AuthorityNotYetValid,
             evidence,
             "set the clock: `timedatectl set-ntp true` or `date -s`; until then the server does not start",
         );
@@ -90,6 +96,7 @@ fn evaluate_authority(pin: &str, start: WallTime, end: WallTime, now: WallTime) 
     let evidence = format!("authority {pin}, valid until {end}");
     if end < now + AUTHORITY_SOON {
         return CheckResult::warn(
+            FindingCode::AuthorityExpiring,
             evidence,
             "plan for a new authority: all sites must join again when this one expires",
         );
@@ -101,16 +108,17 @@ fn evaluate_authority(pin: &str, start: WallTime, end: WallTime, now: WallTime) 
 pub(super) fn database(target: &Target) -> CheckResult {
     let path = target.layout.database();
     if let Some(pid) = target.running() {
-        return CheckResult::skipped(format!(
-            "{}: in use by process {pid}, which checked it at startup",
-            path.display()
-        ));
+        return CheckResult::skipped(
+            FindingCode::DatabaseInUse,
+            format!("{}: in use by process {pid}, which checked it at startup", path.display()),
+        );
     }
     match examine(&path, Kind::Fleet) {
         // A server may have started meanwhile, which makes the result unreliable.
-        _ if target.running().is_some() => {
-            CheckResult::skipped("a server has just started; it checks the database at startup")
-        }
+        _ if target.running().is_some() => CheckResult::skipped(
+            FindingCode::DatabaseInUse,
+            "a server has just started; it checks the database at startup",
+        ),
         Ok(found) => CheckResult::ok(format!(
             "{}: sound, schema v{}, {} records, {} MiB, {} KiB in the write-ahead log",
             path.display(),
@@ -120,34 +128,42 @@ pub(super) fn database(target: &Target) -> CheckResult {
             found.log_bytes / 1024
         )),
         Err(error) if is_forbidden(&error) => {
-            CheckResult::skipped(format!("{}; run again with sudo", error_chain(&error)))
+            CheckResult::skipped(FindingCode::AccessDenied, format!("{}; run again with sudo", error_chain(&error)))
         }
         Err(StoreError::File { ref source, .. }) if source.kind() == io::ErrorKind::NotFound => missing(target),
-        Err(error) => CheckResult::fail(error_chain(&error), remedy(&error)),
+        Err(error) => {
+            let (code, remedy) = code_and_remedy(&error);
+            CheckResult::fail(code, error_chain(&error), remedy)
+        }
     }
 }
 
 fn missing(target: &Target) -> CheckResult {
     if !target.layout.ca().exists() {
-        return CheckResult::skipped("no server initialized");
+        return CheckResult::skipped(FindingCode::NotInitialized, "no server initialized");
     }
     let error = ServerError::DatabaseMissing { path: target.layout.database() };
     CheckResult::fail(
+        FindingCode::DatabaseMissing,
         error_chain(&error),
         "restore the directory from a backup: the database contains every site's registration",
     )
 }
 
-fn remedy(error: &StoreError) -> &'static str {
+fn code_and_remedy(error: &StoreError) -> (FindingCode, &'static str) {
     match error {
-        StoreError::TooNew { .. } => "install the newer version of linecamp-server that wrote the database",
-        StoreError::TooOld { .. } => {
-            "move the data directory away and run `linecamp-server init` again; all sites must join again"
+        StoreError::TooNew { .. } => {
+            (FindingCode::DatabaseTooNew, "install the newer version of linecamp-server that wrote the database")
         }
-        StoreError::Damaged { .. } | StoreError::OtherKind { .. } => {
-            "keep a copy of the file, restore the directory from a backup, and check the disk: `dmesg | tail`"
-        }
-        _ => "check the file and the disk: `ls -l`, `dmesg | tail`",
+        StoreError::TooOld { .. } => (
+            FindingCode::DatabaseTooOld,
+            "move the data directory away and run `linecamp-server init` again; all sites must join again",
+        ),
+        StoreError::Damaged { .. } | StoreError::OtherKind { .. } => (
+            FindingCode::DatabaseDamaged,
+            "keep a copy of the file, restore the directory from a backup, and check the disk: `dmesg | tail`",
+        ),
+        _ => (FindingCode::DatabaseUnreadable, "check the file and the disk: `ls -l`, `dmesg | tail`"),
     }
 }
 
@@ -161,12 +177,12 @@ mod tests {
     fn an_authority_is_judged_by_its_dates() {
         let now = WallTime::from_unix_millis(1_795_314_424_000);
         let day = Duration::from_secs(86_400);
-        let check = |start, end, expected| {
+        let check = |start, end, expected, code| {
             let result = evaluate_authority("sha256:07", start, end, now);
-            assert_eq!(result.verdict, expected, "{result:?}");
+            assert_eq!((result.verdict, result.code), (expected, code), "{result:?}");
         };
-        check(now, now + 4000 * day, Verdict::Ok);
-        check(now, now + 300 * day, Verdict::Warn);
-        check(now + day, now + 4000 * day, Verdict::Fail);
+        check(now, now + 4000 * day, Verdict::Ok, FindingCode::Ok);
+        check(now, now + 300 * day, Verdict::Warn, FindingCode::AuthorityExpiring);
+        check(now + day, now + 4000 * day, Verdict::Fail, FindingCode::AuthorityNotYetValid);
     }
 }

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
 use linecamp_doctor::{
-    CheckResult, Finding, Health, ServerReport, ServerTargets, Verdict, Versions, fetch_health, probe_servers, udp,
-    versions,
+    CheckResult, Finding, FindingCode, Health, ServerReport, ServerTargets, Verdict, Versions, fetch_health,
+    probe_servers, udp, versions,
 };
 use linecamp_model::ServerAddress;
 use linecamp_transport::{Authority, DialError, SystemClock, Trust, WallClock as _, error_chain, probe_api};
@@ -30,7 +30,7 @@ const SAME_CLOCK: Duration = Duration::from_secs(5);
 /// Reports for each port whether it is free for a start or held by the running server.
 pub(super) fn ports(target: &Target) -> Vec<Finding> {
     let Ok(config) = target.read_config() else {
-        return skipped(PORTS, "the configuration cannot be read");
+        return skipped(PORTS, FindingCode::ConfigUnreadable, "the configuration cannot be read");
     };
     let running = target.running();
     let tcp = running.map_or_else(|| TcpListener::bind(config.https).map(drop), |_| Ok(()));
@@ -47,20 +47,24 @@ fn evaluate_port(protocol: &str, address: SocketAddr, running: Option<u32>, boun
         (Some(pid), _) => CheckResult::ok(format!("{protocol} {address} is for the running server (process {pid})")),
         (None, Ok(())) => CheckResult::ok(format!("{protocol} {address} is free; the server is not running")),
         (None, Err(error)) if error.kind() == io::ErrorKind::AddrInUse => CheckResult::fail(
+            FindingCode::PortInUse,
             format!("{protocol} {address} is in use by another process, and no server is running on this directory"),
             format!("find the process with `ss -lntup 'sport = :{port}'`; stop it, or configure another port"),
         ),
         (None, Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => CheckResult::warn(
+            FindingCode::PortDenied,
             format!("{protocol} {address}: this user has no permission to open it"),
             format!(
                 "ports below 1024 require CAP_NET_BIND_SERVICE: grant it in the unit, or use another port than {port}"
             ),
         ),
         (None, Err(error)) if error.kind() == io::ErrorKind::AddrNotAvailable => CheckResult::fail(
+            FindingCode::AddressUnavailable,
             format!("{protocol} {address}: this machine does not have this address"),
             "list the addresses with `ip address`; 0.0.0.0 or [::] means all of them",
         ),
         (None, Err(error)) => CheckResult::fail(
+            FindingCode::PortUnavailable,
             format!("{protocol} {address} cannot be opened: {error}"),
             "see `dmesg | tail` and `ip address`",
         ),
@@ -70,10 +74,10 @@ fn evaluate_port(protocol: &str, address: SocketAddr, running: Option<u32>, boun
 /// Connects as operators and sites do, as far as that is possible from this machine.
 pub(super) fn answers(target: &Target) -> Vec<Finding> {
     let Ok(config) = target.read_config() else {
-        return skipped(CHECKS, "the configuration cannot be read");
+        return skipped(CHECKS, FindingCode::ConfigUnreadable, "the configuration cannot be read");
     };
     let Some(pin) = Authority::load(&target.layout.ca()).ok().map(|authority| authority.pin()) else {
-        return skipped(CHECKS, "the authority cannot be loaded, so no server can be verified");
+        return skipped(CHECKS, FindingCode::NoTrust, "the authority cannot be loaded, so no server can be verified");
     };
     let trust = Trust::Pin(pin);
     let is_running = target.running().is_some();
@@ -99,8 +103,8 @@ pub(super) fn answers(target: &Target) -> Vec<Finding> {
     found
 }
 
-fn skipped(names: &[&'static str], reason: &str) -> Vec<Finding> {
-    names.iter().map(|name| CheckResult::skipped(reason).of(name)).collect()
+fn skipped(names: &[&'static str], code: FindingCode, reason: &str) -> Vec<Finding> {
+    names.iter().map(|name| CheckResult::skipped(code, reason).of(name)).collect()
 }
 
 /// Returns the addresses at which sites reach the server, as listed in join tokens.
@@ -113,7 +117,7 @@ fn link_addresses(config: &Config) -> Vec<ServerAddress> {
 
 fn resolve_host(targets: &ServerTargets) -> CheckResult {
     let Some(server) = targets.servers.first() else {
-        return CheckResult::skipped("server_url has no host");
+        return CheckResult::skipped(FindingCode::NoAddress, "server_url has no host");
     };
     let host = server.host();
     if host.parse::<IpAddr>().is_ok() {
@@ -123,6 +127,7 @@ fn resolve_host(targets: &ServerTargets) -> CheckResult {
         Ok(runtime) => runtime,
         Err(error) => {
             return CheckResult::fail(
+                FindingCode::NoSocket,
                 format!("failed to start the DNS lookup: {error}"),
                 "see `ulimit -a` and `dmesg | tail`",
             );
@@ -136,10 +141,12 @@ fn resolve_host(targets: &ServerTargets) -> CheckResult {
             CheckResult::ok(format!("{host} resolves to {}", ips.join(", ")))
         }
         Ok(Err(error)) => CheckResult::fail(
+            FindingCode::NameNotResolved,
             error_chain(&error),
             format!("operators and sites use this name: add {host} to DNS, or correct server_url in the configuration"),
         ),
         Err(_) => CheckResult::fail(
+            FindingCode::NameNotResolved,
             format!("DNS lookup of {host} timed out after {} s", ANSWER_LIMIT.as_secs()),
             format!("test with `getent ahosts {host}`; the DNS servers are in /etc/resolv.conf"),
         ),
@@ -198,6 +205,7 @@ fn https(config: &Config, api: Result<Health, ApiFailure>, is_running: bool) -> 
             let evidence = format!("{address} serves, with a certificate of this authority for {host}");
             match SAME_CLOCK < skew {
                 true => CheckResult::warn(
+                    FindingCode::ClockDiffers,
                     format!("{evidence}; its clock differs by {} s from this machine's", skew.as_secs()),
                     "another machine answers at this address, or the clock was just set",
                 ),
@@ -205,18 +213,23 @@ fn https(config: &Config, api: Result<Health, ApiFailure>, is_running: bool) -> 
             }
         }
         Ok(health) => CheckResult::fail(
+            FindingCode::Unhealthy,
             format!("{address} answers with HTTP status {}", health.status),
             "see the log (`journalctl -u linecamp-server -n 50`) and check `disk`",
         ),
         Err(ApiFailure::Dial(error @ DialError::WrongName { .. })) => CheckResult::fail(
+            FindingCode::WrongName,
             format!("{}; server_url says {host}", error_chain(&error)),
             "add the name to the file `names` in the `ca` directory, one name per line, and restart the server",
         ),
         Err(ApiFailure::Dial(error)) if error.needs_operator() => CheckResult::fail(
+            FindingCode::OtherServer,
             format!("another process answers at {address}: {}", error_chain(&error)),
             format!("find the process with `ss -lntp 'sport = :{}'`", address.port()),
         ),
-        Err(_) if !is_running => CheckResult::skipped("no server is running on this directory"),
+        Err(_) if !is_running => {
+            CheckResult::skipped(FindingCode::NotRunning, "no server is running on this directory")
+        }
         Err(ApiFailure::Dial(error)) => unanswered(address, &error_chain(&error)),
         Err(ApiFailure::Other(problem)) => unanswered(address, &problem),
     }
@@ -224,6 +237,7 @@ fn https(config: &Config, api: Result<Health, ApiFailure>, is_running: bool) -> 
 
 fn unanswered(address: SocketAddr, problem: &str) -> CheckResult {
     CheckResult::fail(
+        FindingCode::NotAnswering,
         format!("the server is running but does not answer at {address}: {problem}"),
         "it may listen elsewhere (the flags --https and --quic override the configuration) or hang; see `journalctl -u \
          linecamp-server -n 50`",
@@ -234,11 +248,21 @@ fn unanswered(address: SocketAddr, problem: &str) -> CheckResult {
 fn links(probed: Result<Vec<ServerReport>, String>, config: &Config, is_running: bool) -> Vec<Finding> {
     let probed = match probed {
         Ok(probed) if !probed.is_empty() => probed,
-        Ok(_) => return skipped(&["link"], "server_url and link_addresses contain no address for sites"),
+        Ok(_) => {
+            return skipped(
+                &["link"],
+                FindingCode::NoAddress,
+                "server_url and link_addresses contain no address for sites",
+            );
+        }
         Err(problem) => {
             return vec![
-                CheckResult::fail(problem, "this machine cannot open a socket; see `ulimit -a` and `dmesg | tail`")
-                    .of("link"),
+                CheckResult::fail(
+                    FindingCode::NoSocket,
+                    problem,
+                    "this machine cannot open a socket; see `ulimit -a` and `dmesg | tail`",
+                )
+                .of("link"),
             ];
         }
     };
@@ -247,33 +271,45 @@ fn links(probed: Result<Vec<ServerReport>, String>, config: &Config, is_running:
 
 fn link(probed: &ServerReport, config: &Config, is_running: bool) -> CheckResult {
     if let Err(problem) = &probed.resolved {
-        return CheckResult::fail(problem.clone(), "sites use this name: add it to DNS, or correct link_addresses");
+        return CheckResult::fail(
+            FindingCode::NameNotResolved,
+            problem.clone(),
+            "sites use this name: add it to DNS, or correct link_addresses",
+        );
     }
     let mut worst: Option<CheckResult> = None;
     for at in &probed.addresses {
         let result = match &at.link.result {
             Ok(()) => CheckResult::ok(format!("QUIC handshake with {} took {:.1?}", at.address, at.link.took)),
             Err(error) if error.needs_operator() => CheckResult::fail(
+                FindingCode::OtherServer,
                 format!("another server answers at this address: {}", error_chain(error)),
                 "correct link_addresses, or the port forwarding to this machine",
             ),
-            Err(_) if !is_running => CheckResult::skipped("no server is running on this directory"),
+            Err(_) if !is_running => {
+                CheckResult::skipped(FindingCode::NotRunning, "no server is running on this directory")
+            }
             Err(error) => unreachable_link(udp(at.address, &at.paths), config, &error_chain(error)),
         };
         if worst.as_ref().is_none_or(|worst| worst.verdict < result.verdict) {
             worst = Some(result);
         }
     }
-    worst.unwrap_or_else(|| CheckResult::skipped("the name has no address"))
+    worst.unwrap_or_else(|| CheckResult::skipped(FindingCode::NoAddress, "the name has no address"))
 }
 
 /// From inside a network, the external address of its router is often unreachable.
 fn unreachable_link(udp_check: CheckResult, config: &Config, error: &str) -> CheckResult {
     if udp_check.verdict == Verdict::Ok {
-        return CheckResult::fail(error.to_owned(), "see the log: `journalctl -u linecamp-server -n 50`");
+        return CheckResult::fail(
+            FindingCode::NotAnswering,
+            error.to_owned(),
+            "see the log: `journalctl -u linecamp-server -n 50`",
+        );
     }
     let port = config.quic.port();
     CheckResult::warn(
+        FindingCode::NotReachableFromHere,
         format!("not reachable from this machine: {}", udp_check.evidence),
         format!(
             "run `linecampd doctor` at a site to test from outside: many routers do not forward their external address \
@@ -289,18 +325,18 @@ mod tests {
     #[test]
     fn a_port_is_free_ours_or_taken() {
         let address: SocketAddr = "127.0.0.1:8443".parse().unwrap();
-        let check = |running, bound, expected, words: &str| {
+        let check = |running, bound, expected, code| {
             let result = evaluate_port("UDP", address, running, bound);
-            assert_eq!(result.verdict, expected, "{result:?}");
-            assert!(result.evidence.contains(words), "{result:?}");
+            assert_eq!((result.verdict, result.code), (expected, code), "{result:?}");
         };
+        assert!(evaluate_port("UDP", address, Some(7), Ok(())).evidence.contains("process 7"), "the holder is named");
         let failed = |kind: io::ErrorKind| Err(kind.into());
-        check(Some(7), Ok(()), Verdict::Ok, "process 7");
-        check(None, Ok(()), Verdict::Ok, "is free");
-        check(None, failed(io::ErrorKind::AddrInUse), Verdict::Fail, "in use by another process");
-        check(None, failed(io::ErrorKind::PermissionDenied), Verdict::Warn, "no permission");
-        check(None, failed(io::ErrorKind::AddrNotAvailable), Verdict::Fail, "does not have this address");
-        check(None, failed(io::ErrorKind::Other), Verdict::Fail, "cannot be opened");
+        check(Some(7), Ok(()), Verdict::Ok, FindingCode::Ok);
+        check(None, Ok(()), Verdict::Ok, FindingCode::Ok);
+        check(None, failed(io::ErrorKind::AddrInUse), Verdict::Fail, FindingCode::PortInUse);
+        check(None, failed(io::ErrorKind::PermissionDenied), Verdict::Warn, FindingCode::PortDenied);
+        check(None, failed(io::ErrorKind::AddrNotAvailable), Verdict::Fail, FindingCode::AddressUnavailable);
+        check(None, failed(io::ErrorKind::Other), Verdict::Fail, FindingCode::PortUnavailable);
     }
 
     #[test]

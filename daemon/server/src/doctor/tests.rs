@@ -1,4 +1,4 @@
-use linecamp_doctor::Verdict;
+use linecamp_doctor::{FindingCode, Verdict};
 
 use super::*;
 
@@ -30,6 +30,6 @@ fn an_empty_place_is_examined_and_every_check_has_its_name() {
     assert_eq!(names, NAMES);
     assert_eq!(report.verdict, Verdict::Fail);
     let authority = report.checks.iter().find(|finding| finding.name == "authority").unwrap();
-    assert!(authority.remedy.as_ref().is_some_and(|remedy| remedy.contains("linecamp-server init")), "{authority:?}");
+    assert_eq!(authority.code, FindingCode::NotInitialized, "{authority:?}");
     assert!(!target.layout.dir().exists(), "nothing is made");
 }
