@@ -7,6 +7,7 @@
 
 mod central_providers;
 mod certificate;
+mod command_errors;
 mod connection_floods;
 mod corruption;
 mod crash;

@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use linecamp_model::Name;
 use linecamp_proto::api::path::NameQuery;
+use linecamp_table::OutputFormat;
 
 use crate::argument;
 use crate::client::Client;
 use crate::credentials::{Config, ConfigError, Env};
-use crate::output::{Output, OutputFormat};
+use crate::output::Output;
 
 /// The environment used by default. Every server has it.
 const ENVIRONMENT_DEFAULT: &str = "default";
@@ -19,8 +21,8 @@ const ENVIRONMENT_DEFAULT: &str = "default";
 #[command(next_help_heading = "GlobalOptions options")]
 pub(crate) struct GlobalOptions {
     /// Output format: table or json
-    #[arg(short, long, global = true, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT")]
-    #[arg(hide_possible_values = true)]
+    #[arg(short, long, global = true, default_value_t, hide_possible_values = true, value_name = "FORMAT")]
+    #[arg(value_parser = PossibleValuesParser::new(OutputFormat::NAMES).try_map(|name| name.parse::<OutputFormat>()))]
     output: OutputFormat,
     /// Environment to use; required if a name exists in several environments
     #[arg(long, global = true, value_parser = argument::name, value_name = "NAME")]

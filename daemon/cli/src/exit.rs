@@ -9,14 +9,19 @@
 
 use std::process::ExitCode;
 
+use linecamp_proto::api::ErrorCode;
+use linecamp_proto::command::{CommandError, CommandErrorCode, FailureCode};
+use linecamp_table::OutputFormat;
+use linecamp_transport::DialError;
+
 use crate::argument::ArgumentError;
 use crate::client::ClientError;
 use crate::context::Context;
 use crate::credentials::ConfigError;
-use crate::output::OutputError;
+use crate::output::{Output, OutputError};
 
 /// The command failed.
-pub(crate) const FAILED: u8 = 1;
+const FAILED: u8 = 1;
 /// The arguments or the login are invalid. clap exits with this code, too.
 const USAGE: u8 = 2;
 /// An operator must act before a retry can succeed.
@@ -27,11 +32,99 @@ pub(crate) fn report(error: &anyhow::Error, context: &Context<'_>) -> ExitCode {
     if let Some(OutputError::Closed) = error.downcast_ref() {
         return ExitCode::SUCCESS;
     }
-    context.out.note(&format!("linecamp: {error:#}"));
-    if let Some(advice) = advice(error) {
-        context.out.note(&format!("  {advice}"));
-    }
+    context.out.error(&CommandError::new(code(error), format!("{error:#}"), advice(error)));
     exit_code(error).into()
+}
+
+/// Prints an error of parsing the command line, or the help that was asked for. Returns the exit code.
+pub(crate) fn report_usage(error: &clap::Error) -> ExitCode {
+    let format = OutputFormat::of_arguments(std::env::args_os());
+    if format == OutputFormat::Table || !error.use_stderr() {
+        // clap does not print to a closed stream either.
+        drop(error.print());
+        return u8::try_from(error.exit_code()).unwrap_or(USAGE).into();
+    }
+    let text = error.to_string();
+    let message = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+    Output::plain(format).error(&CommandError::new(FailureCode::BadArguments, message, None));
+    USAGE.into()
+}
+
+/// Why a command failed on this machine, or with a result that its output lists.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandFailure {
+    /// The runtime could not be started.
+    #[error("cannot start the runtime")]
+    Runtime(#[source] std::io::Error),
+    /// The server has no packages for an installer.
+    #[error("the server has no linecampd packages: install linecamp-server from its own package, or linecampd by hand")]
+    NoPackages,
+    /// The server sent a package name that could be a path.
+    #[error("the server sent an invalid package name: `{0}`")]
+    PackageName(String),
+    /// Some of several sites could not be changed.
+    #[error("{failed} of {all} sites could not be changed")]
+    Sites { failed: usize, all: usize },
+    /// A component failed its conformance tests.
+    #[error("{component} failed {count} conformance {}", if *count == 1 { "test" } else { "tests" })]
+    Tests { component: String, count: usize },
+}
+
+/// Returns the code of an error, for programs.
+fn code(error: &anyhow::Error) -> CommandErrorCode {
+    if error.is::<ArgumentError>() {
+        return FailureCode::BadArguments.into();
+    }
+    if let Some(error) = error.downcast_ref::<ConfigError>() {
+        return FailureCode::from(error).into();
+    }
+    if let Some(error) = error.downcast_ref::<ClientError>() {
+        return CommandErrorCode::from(error);
+    }
+    match error.downcast_ref() {
+        Some(CommandFailure::Runtime(_)) => FailureCode::SystemFailed.into(),
+        Some(CommandFailure::NoPackages) => ErrorCode::NotPossible.into(),
+        Some(CommandFailure::PackageName(_)) => FailureCode::InvalidAnswer.into(),
+        Some(CommandFailure::Sites { .. }) => FailureCode::PartlyFailed.into(),
+        Some(CommandFailure::Tests { .. }) => FailureCode::TestsFailed.into(),
+        // What remains are files to read and to write, stdout among them.
+        None => FailureCode::FileFailed.into(),
+    }
+}
+
+impl From<&ConfigError> for FailureCode {
+    fn from(error: &ConfigError) -> Self {
+        match error {
+            ConfigError::NotLoggedIn { .. } => Self::NotLoggedIn,
+            ConfigError::Read { .. } | ConfigError::Write { .. } => Self::FileFailed,
+            ConfigError::NoConfigDir
+            | ConfigError::Missing { .. }
+            | ConfigError::ConflictingTrust { .. }
+            | ConfigError::Url { .. }
+            | ConfigError::Pin { .. }
+            | ConfigError::Key { .. }
+            | ConfigError::InsecurePermissions { .. }
+            | ConfigError::Parse { .. } => Self::ConfigInvalid,
+        }
+    }
+}
+
+impl From<&ClientError> for CommandErrorCode {
+    fn from(error: &ClientError) -> Self {
+        Self::Failure(match error {
+            ClientError::Rejected { code, .. } => return Self::Answer(*code),
+            ClientError::Dial { source: DialError::CaFile { .. } } => FailureCode::ConfigInvalid,
+            ClientError::Dial { source: DialError::Expired { .. } } => FailureCode::ServerNotTrusted,
+            ClientError::Dial { source } if source.needs_operator() => FailureCode::ServerNotTrusted,
+            ClientError::Dial { .. } => FailureCode::CannotConnect,
+            ClientError::Timeout { .. } => FailureCode::TimedOut,
+            ClientError::ConnectionLost { .. } | ClientError::IncompleteResponse { .. } => FailureCode::ConnectionLost,
+            ClientError::ResponseTooLarge { .. }
+            | ClientError::UnexpectedResponse { .. }
+            | ClientError::InvalidResponse { .. } => FailureCode::InvalidAnswer,
+            ClientError::Request { .. } => FailureCode::BadArguments,
+        })
+    }
 }
 
 fn advice(error: &anyhow::Error) -> Option<String> {
@@ -52,8 +145,6 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use linecamp_proto::api::ErrorCode;
-
     use super::*;
 
     #[test]
@@ -65,5 +156,28 @@ mod tests {
         assert_eq!(exit_code(&ArgumentError::EmptySelector.into()), USAGE);
         assert_eq!(exit_code(&ConfigError::NoConfigDir.into()), USAGE);
         assert!(advice(&rejected(ErrorCode::Ambiguous)).expect("advice").contains("--environment"));
+    }
+
+    #[test]
+    fn each_error_has_its_code() {
+        let check = |error: anyhow::Error, expected: CommandErrorCode| assert_eq!(code(&error), expected, "{error:#}");
+        let server = || "camp:8443".to_owned();
+        check(
+            ClientError::Rejected { code: ErrorCode::NotFound, message: "no".into() }.into(),
+            ErrorCode::NotFound.into(),
+        );
+        check(ArgumentError::EmptySelector.into(), FailureCode::BadArguments.into());
+        check(ConfigError::NotLoggedIn { path: "/c".into() }.into(), FailureCode::NotLoggedIn.into());
+        check(ConfigError::NoConfigDir.into(), FailureCode::ConfigInvalid.into());
+        let dial = |source| anyhow::Error::from(ClientError::Dial { source });
+        check(dial(DialError::ForeignAuthority { server: server() }), FailureCode::ServerNotTrusted.into());
+        let limit = std::time::Duration::from_secs(1);
+        check(dial(DialError::Silent { server: server(), limit, transport: "TCP" }), FailureCode::CannotConnect.into());
+        check(ClientError::Timeout { server: server(), limit }.into(), FailureCode::TimedOut.into());
+        check(CommandFailure::Sites { failed: 1, all: 2 }.into(), FailureCode::PartlyFailed.into());
+        let tests = |count| CommandFailure::Tests { component: "x.wasm".into(), count };
+        assert_eq!(tests(1).to_string(), "x.wasm failed 1 conformance test");
+        check(tests(2).into(), FailureCode::TestsFailed.into());
+        check(anyhow::Error::msg("cannot read").context("x"), FailureCode::FileFailed.into());
     }
 }

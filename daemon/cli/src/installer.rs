@@ -6,11 +6,12 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use linecamp_proto::api::TokenCreated;
 use linecamp_proto::api::path::{self, at};
 
 use crate::client::{ApiRequest, Client};
+use crate::exit::CommandFailure;
 
 /// The directory in the archive.
 const DIRECTORY: &str = "linecamp-site";
@@ -21,9 +22,7 @@ const MODE: u32 = 0o600;
 /// Downloads the parts and writes the archive to `file`, which must not exist. Returns its size in bytes.
 pub(crate) async fn write(client: &mut Client, created: &TokenCreated, file: &Path) -> anyhow::Result<u64> {
     if created.packages.is_empty() {
-        bail!(
-            "the server has no linecampd packages: install linecamp-server from its own package, or linecampd by hand"
-        );
+        return Err(CommandFailure::NoPackages.into());
     }
     let opened = OpenOptions::new().write(true).create_new(true).mode(MODE).open(file);
     let place = || format!("cannot write {}", file.display());
@@ -34,7 +33,7 @@ pub(crate) async fn write(client: &mut Client, created: &TokenCreated, file: &Pa
     for name in &created.packages {
         // The name becomes a path.
         if name.contains('/') || name.starts_with('.') {
-            bail!("the server sent an invalid package name: `{}`", name.escape_debug());
+            return Err(CommandFailure::PackageName(name.escape_debug().to_string()).into());
         }
         let package = client.fetch(ApiRequest::get(at(path::INSTALL_PACKAGE, name))).await?;
         add(&mut archive, name, &package).with_context(place)?;

@@ -59,7 +59,8 @@ Examples:
   linecamp site show camp-042
   linecamp event tail
 
-Exit codes: 0 done, 1 failed, 2 bad arguments or config, 3 needs an operator.";
+Exit codes: 0 done, 1 failed, 2 bad arguments or config, 3 needs an operator.
+With -o json, errors are JSON with a code.";
 
 /// Manage a fleet of edge sites
 #[derive(Debug, Parser)]
@@ -104,13 +105,15 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::report_usage(&error),
+    };
     let context = Context::new(cli.global, &ProcessEnv);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            context.out.note(&format!("linecamp: cannot start the runtime: {error}"));
-            return ExitCode::from(exit::FAILED);
+            return exit::report(&anyhow::Error::new(exit::CommandFailure::Runtime(error)), &context);
         }
     };
     let result = runtime.block_on(run(cli.command, &context));

@@ -7,20 +7,12 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::SystemTime;
 
-use linecamp_table::clean;
+use linecamp_proto::command::CommandError;
+use linecamp_table::{OutputFormat, clean};
 use serde::Serialize;
 
 use crate::credentials::{Env, disables_colors};
 use crate::text_style::TextStyle;
-
-/// Output format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum OutputFormat {
-    /// Table
-    Table,
-    /// JSON as returned by the API
-    Json,
-}
 
 /// Why output could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +40,11 @@ impl Output {
         Self { format, style }
     }
 
+    /// Creates an output in `format` without colors, for errors before the options are known.
+    pub(crate) fn plain(format: OutputFormat) -> Self {
+        Self { format, style: TextStyle { colors: false, now: SystemTime::now() } }
+    }
+
     /// Prints `value` as JSON, or the text returned by `table`.
     pub(crate) fn show(
         &self,
@@ -71,6 +68,20 @@ impl Output {
     /// Prints `text` in any format.
     pub(crate) fn print(&self, text: &str) -> Result<(), OutputError> {
         write_out(text)
+    }
+
+    /// Prints the error of a command to stderr: as one line of JSON, or as text with its hint below. Write errors are
+    /// ignored.
+    pub(crate) fn error(&self, error: &CommandError) {
+        match self.format {
+            OutputFormat::Table => {
+                self.note(&format!("linecamp: {}", error.message));
+                if let Some(hint) = &error.hint {
+                    self.note(&format!("  {hint}"));
+                }
+            }
+            OutputFormat::Json => self.note(&error.json()),
+        }
     }
 
     /// Prints a note to stderr. Write errors are ignored.

@@ -2,18 +2,24 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Parser, Subcommand};
+use linecamp_table::OutputFormat;
 use linecampd::DATA_DEFAULT;
-use linecampd::client::OutputFormat;
 use linecampd::config::{FILE_DEFAULT, SAMPLE};
 
 /// Run and inspect the Linecamp daemon of this site
 #[derive(Debug, Parser)]
 #[command(
     name = "linecampd",
-    after_help = "Exit codes: 0 done, 1 failed, 2 bad arguments or configuration, 3 needs an operator."
+    after_help = "Exit codes: 0 done, 1 failed, 2 bad arguments or configuration, 3 needs an operator.\n\
+                  With -o json, errors are JSON with a code."
 )]
 pub(crate) struct Args {
+    /// Output format, of results and of errors
+    #[arg(short, long, global = true, default_value_t, value_name = "FORMAT")]
+    #[arg(value_parser = PossibleValuesParser::new(OutputFormat::NAMES).try_map(|name| name.parse::<OutputFormat>()))]
+    pub(crate) output: OutputFormat,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -102,9 +108,6 @@ pub(crate) struct DoctorArgs {
     /// Configuration file [default: that of the installed service, for its data directory]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Output format
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    pub(crate) output: OutputFormat,
 }
 
 #[derive(Debug, clap::Args)]
@@ -116,7 +119,7 @@ pub(crate) struct SupportArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Path of the bundle, which must not exist [default: linecamp-support-TIME.tar.gz]
-    #[arg(long, alias = "output", value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
 }
 
@@ -125,9 +128,6 @@ pub(crate) struct AskArgs {
     /// Data directory of the running daemon
     #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT)]
     pub(crate) data: PathBuf,
-    /// Output format
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    pub(crate) output: OutputFormat,
 }
 
 #[derive(Debug, clap::Args)]
@@ -259,9 +259,6 @@ pub(crate) enum ConfigCommand {
         /// Configuration file; drop-ins are read from NAME.d next to it
         #[arg(default_value = FILE_DEFAULT)]
         file: PathBuf,
-        /// Output format
-        #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-        output: OutputFormat,
     },
 }
 

@@ -9,6 +9,7 @@ use linecamp_proto::local::{
     LocalHost, LocalProvider, LocalRecord, LocalRequest, LocalResponse, RESPONSE_BYTES_MAX, WhyLine,
 };
 use linecamp_store::DirectoryLock;
+use linecamp_table::OutputFormat;
 use rustix::fs::StatVfsMountFlags;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,15 +20,6 @@ use crate::table;
 
 /// Time limit for an answer: longer than the daemon waits for a slow disk.
 const ANSWER_LIMIT: Duration = Duration::from_secs(35);
-
-/// The output format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum OutputFormat {
-    /// Table for people
-    Table,
-    /// JSON for programs
-    Json,
-}
 
 /// Sends a request to the daemon of `directory` and returns its formatted answer.
 ///
@@ -92,7 +84,7 @@ pub(crate) fn exchange_within<T: DeserializeOwned>(
     stream.take(bytes_max).read_to_end(&mut answer).map_err(failed)?;
     match serde_json::from_slice(&answer) {
         Ok(LocalResponse::Ok(answer)) => Ok(answer),
-        Ok(LocalResponse::Error(error)) => Err(DaemonError::Refused(error.message)),
+        Ok(LocalResponse::Error(error)) => Err(DaemonError::Refused(error)),
         Err(_) if answer.is_empty() => Err(failed(io::ErrorKind::UnexpectedEof.into())),
         Err(error) => {
             let path = path.display();

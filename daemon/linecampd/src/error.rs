@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use linecamp_model::{Refusal, TokenError};
 use linecamp_plugin_host::PluginHostError;
+use linecamp_proto::api::Error;
+use linecamp_proto::command::{CommandErrorCode, FailureCode};
 use linecamp_store::StoreError;
 use linecamp_transport::TransportError;
 
@@ -101,8 +103,8 @@ pub enum DaemonError {
     #[error("{0}")]
     NoSocket(String),
     /// The daemon rejected a request.
-    #[error("{0}")]
-    Refused(String),
+    #[error("{}", .0.message)]
+    Refused(Error),
 }
 
 struct Attempts<'a>(&'a [String]);
@@ -143,6 +145,36 @@ impl DaemonError {
         }
     }
 
+    /// Returns the code for programs.
+    pub fn code(&self) -> CommandErrorCode {
+        CommandErrorCode::Failure(match self {
+            Self::Refused(error) => return CommandErrorCode::Answer(error.code),
+            Self::Config(_) => FailureCode::ConfigInvalid,
+            Self::Argument(_) | Self::Token(_) => FailureCode::BadArguments,
+            Self::Store(StoreError::InUse { .. }) => FailureCode::DirectoryInUse,
+            Self::Store(_) => FailureCode::DatabaseFailed,
+            Self::Transport(TransportError::Missing { .. } | TransportError::Damaged { .. }) => {
+                FailureCode::IdentityDamaged
+            }
+            Self::Transport(TransportError::Read { .. } | TransportError::Write { .. })
+            | Self::File { .. }
+            | Self::Bundle(_) => FailureCode::FileFailed,
+            Self::Transport(TransportError::Bind { .. }) => FailureCode::PortUnavailable,
+            Self::System { .. } | Self::Transport(_) => FailureCode::SystemFailed,
+            Self::NotJoined { .. } => FailureCode::NotJoined,
+            Self::Plugin(_) => FailureCode::PluginFailed,
+            Self::JoinRefused(_) => FailureCode::JoinRejected,
+            Self::WrongServer(_) => FailureCode::ServerNotTrusted,
+            Self::Removed(_) => FailureCode::SiteRemoved,
+            Self::OtherName { .. } => FailureCode::AlreadyJoined,
+            Self::Unreachable { .. } => FailureCode::CannotConnect,
+            Self::Labels(_) => FailureCode::DatabaseFailed,
+            Self::Interrupted => FailureCode::Interrupted,
+            Self::NoDaemon(_) => FailureCode::NotRunning,
+            Self::NoSocket(_) => FailureCode::SocketUnavailable,
+        })
+    }
+
     /// Whether creating a file failed because of the disk's state, which may be temporary: full, read-only or failing.
     pub(crate) fn is_disk_error(&self) -> bool {
         use io::ErrorKind as Kind;
@@ -166,17 +198,19 @@ mod tests {
 
     #[test]
     fn the_exit_code_depends_on_who_has_to_act() {
-        let check = |error: DaemonError, code| assert_eq!(error.exit_code(), code, "{error}");
+        let check = |error: DaemonError, exit_code, code: FailureCode| {
+            assert_eq!((error.exit_code(), error.code()), (exit_code, code.into()), "{error}");
+        };
         let directory = PathBuf::from("/d");
         let in_use = StoreError::InUse { directory: directory.clone(), pid: Some(7) };
         let too_new = StoreError::TooNew { path: directory.clone(), found: 9, supported: 1 };
         let refusal = Refusal::new(RefusalCode::TokenExpired, "the token has expired");
-        check(DaemonError::Argument("no".to_owned()), 2);
-        check(DaemonError::Store(in_use), 2);
-        check(DaemonError::Store(too_new), 3);
-        check(DaemonError::NotJoined { directory }, 3);
-        check(DaemonError::JoinRefused(refusal), 3);
-        check(DaemonError::NoDaemon("none".to_owned()), 1);
+        check(DaemonError::Argument("no".to_owned()), 2, FailureCode::BadArguments);
+        check(DaemonError::Store(in_use), 2, FailureCode::DirectoryInUse);
+        check(DaemonError::Store(too_new), 3, FailureCode::DatabaseFailed);
+        check(DaemonError::NotJoined { directory }, 3, FailureCode::NotJoined);
+        check(DaemonError::JoinRefused(refusal), 3, FailureCode::JoinRejected);
+        check(DaemonError::NoDaemon("none".to_owned()), 1, FailureCode::NotRunning);
     }
 
     #[test]

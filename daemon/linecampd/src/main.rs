@@ -14,16 +14,18 @@ mod config_check;
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use linecamp_core::LabelLayer;
 use linecamp_doctor::Progress;
 use linecamp_model::{JoinTarget, LabelInput, Level, Name, ServerAddress};
+use linecamp_proto::command::{CommandError, FailureCode};
 use linecamp_proto::local::{LabelLevel, LocalRequest};
+use linecamp_table::OutputFormat;
 use linecamp_transport::error_chain;
-use linecampd::client::{self, OutputFormat};
+use linecampd::client;
 use linecampd::config::{
     DOCKER_SOCKET_DEFAULT, FILE_BYTES_MAX, LOG_VARIABLE, Loaded, environment_labels, join_target, log_level, read_text,
     repeated_warning,
@@ -32,6 +34,7 @@ use linecampd::doctor::{self, Installation};
 use linecampd::facts::FactSources;
 use linecampd::join::{JoinCommand, Joined};
 use linecampd::{DaemonError, DataDirectory, daemon, forget, join, log, plugin, support_bundle};
+use serde_json::{Value, json};
 use tracing::level_filters::LevelFilter;
 
 use crate::args::{
@@ -39,38 +42,67 @@ use crate::args::{
 };
 
 fn main() -> ExitCode {
-    let result = match Args::parse().command {
-        Command::Join(args) => do_join(args),
+    let Args { output, command } = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return report_usage(&error),
+    };
+    let ask = |args: &AskArgs, request: &LocalRequest| ask(args, request, output);
+    let result = match command {
+        Command::Join(args) => do_join(args, output),
         Command::Run(args) => do_run(&args),
         Command::Status(args) => ask(&args, &LocalRequest::Status {}),
         Command::Why(args) => ask(&args, &LocalRequest::Why {}),
         Command::Metrics(args) => ask(&args, &LocalRequest::Metrics {}),
-        Command::Label(args) => do_label(args.command),
+        Command::Label(args) => do_label(args.command, &ask),
         Command::Host(args) => match args.command {
             args::HostCommand::Ls(args) => ask(&args, &LocalRequest::HostList {}),
         },
-        Command::Dns(args) => do_dns(args.command),
+        Command::Dns(args) => do_dns(args.command, &ask),
         Command::Provider(args) => match args.command {
             args::ProviderCommand::Ls(args) => ask(&args, &LocalRequest::ProviderList {}),
         },
         Command::Plugin(args) => match args.command {
-            args::PluginCommand::Show { file, config } => do_show_plugin(&file, config.as_deref()),
+            args::PluginCommand::Show { file, config } => do_show_plugin(&file, config.as_deref(), output),
         },
-        Command::Forget(args) => do_forget(args.data),
+        Command::Forget(args) => do_forget(&args.data, output),
         Command::Config(args) => match args.command {
-            ConfigCommand::Check { file, output } => do_check(&file, output),
+            ConfigCommand::Check { file } => do_check(&file, output),
         },
-        Command::Doctor(args) => return do_doctor(args),
-        Command::SupportBundle(args) => do_support_bundle(args),
-        Command::Version => print(&format!("linecampd {}\n", env!("CARGO_PKG_VERSION"))),
+        Command::Doctor(args) => return do_doctor(args, output),
+        Command::SupportBundle(args) => do_support_bundle(args, output),
+        Command::Version => {
+            let version = env!("CARGO_PKG_VERSION");
+            show(output, &json!({ "version": version }), &format!("linecampd {version}\n"))
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            print_error(&format!("linecampd: {}", error_chain(&error)));
-            ExitCode::from(error.exit_code())
-        }
+        Err(error) => report(&error, output),
     }
+}
+
+/// Prints an error, for people or for programs. Returns the exit code.
+fn report(error: &DaemonError, output: OutputFormat) -> ExitCode {
+    let message = error_chain(error);
+    print_error(&match output {
+        OutputFormat::Table => format!("linecampd: {message}"),
+        OutputFormat::Json => CommandError::new(error.code(), message, None).json(),
+    });
+    ExitCode::from(error.exit_code())
+}
+
+/// Prints an error of parsing the command line, or the help that was asked for. Returns the exit code.
+fn report_usage(error: &clap::Error) -> ExitCode {
+    match OutputFormat::of_arguments(std::env::args_os()) {
+        OutputFormat::Json if error.use_stderr() => {
+            let text = error.to_string();
+            let message = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+            print_error(&CommandError::new(FailureCode::BadArguments, message, None).json());
+        }
+        // Write errors are ignored, as in `print_error`.
+        OutputFormat::Json | OutputFormat::Table => drop(error.print()),
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 fn do_run(args: &RunArgs) -> Result<(), DaemonError> {
@@ -88,7 +120,7 @@ fn do_run(args: &RunArgs) -> Result<(), DaemonError> {
     result
 }
 
-fn do_join(args: JoinArgs) -> Result<(), DaemonError> {
+fn do_join(args: JoinArgs, output: OutputFormat) -> Result<(), DaemonError> {
     // Failed attempts are printed to stderr anyway, in plain language.
     let quiet = variable(LOG_VARIABLE).is_none();
     log::init(if quiet { LevelFilter::ERROR } else { log_level(None, &variable)? });
@@ -102,7 +134,13 @@ fn do_join(args: JoinArgs) -> Result<(), DaemonError> {
     };
     let directory = DataDirectory::new(&args.data);
     let joined = runtime()?.block_on(join::join(directory, command, &mut print_error))?;
-    print(&describe_joined(&joined, &args.data))
+    let value = json!({
+        "name": joined.name.as_str(),
+        "environment": joined.environment.as_str(),
+        "pending": joined.is_pending,
+        "already_joined": joined.was_member,
+    });
+    show(output, &value, &describe_joined(&joined, &args.data))
 }
 
 fn describe_joined(joined: &Joined, data: &Path) -> String {
@@ -166,7 +204,10 @@ fn label_arguments(
     Ok(input.labels)
 }
 
-fn do_label(command: LabelCommand) -> Result<(), DaemonError> {
+/// Sends a request to the daemon and prints its answer.
+type Ask<'a> = dyn Fn(&AskArgs, &LocalRequest) -> Result<(), DaemonError> + 'a;
+
+fn do_label(command: LabelCommand, ask: &Ask<'_>) -> Result<(), DaemonError> {
     let level = |is_host| if is_host { LabelLevel::Host } else { LabelLevel::Site };
     match command {
         LabelCommand::Ls(args) => ask(&args, &LocalRequest::LabelList {}),
@@ -183,7 +224,7 @@ fn do_label(command: LabelCommand) -> Result<(), DaemonError> {
     }
 }
 
-fn do_dns(command: DnsCommand) -> Result<(), DaemonError> {
+fn do_dns(command: DnsCommand, ask: &Ask<'_>) -> Result<(), DaemonError> {
     match command {
         DnsCommand::Ls(args) => ask(&args, &LocalRequest::DnsList {}),
         DnsCommand::Plan(args) => ask(&args, &LocalRequest::DnsPlan {}),
@@ -193,36 +234,34 @@ fn do_dns(command: DnsCommand) -> Result<(), DaemonError> {
     }
 }
 
-fn do_show_plugin(file: &Path, config: Option<&Path>) -> Result<(), DaemonError> {
+fn do_show_plugin(file: &Path, config: Option<&Path>, output: OutputFormat) -> Result<(), DaemonError> {
     let config = Loaded::load(config, &variable)?.config;
-    print(&plugin::show(file, &config.plugins)?)
+    print(&plugin::show(file, &config.plugins, output)?)
 }
 
 /// Exit code 1 means that a check failed.
-fn do_doctor(args: DoctorArgs) -> ExitCode {
+fn do_doctor(args: DoctorArgs, output: OutputFormat) -> ExitCode {
     let site = Installation { directory: DataDirectory::new(&args.data), config: args.config, variable };
     let report = doctor::examine(&site, show_progress());
     clear_progress();
-    let text = match args.output {
+    let text = match output {
         OutputFormat::Table => linecamp_doctor::table(&report),
         OutputFormat::Json => report.json(),
     };
     match print(&text) {
         Ok(()) if !report.has_failed() => ExitCode::SUCCESS,
         Ok(()) => ExitCode::FAILURE,
-        Err(error) => {
-            print_error(&format!("linecampd: {}", error_chain(&error)));
-            ExitCode::FAILURE
-        }
+        Err(error) => self::report(&error, output),
     }
 }
 
-fn do_support_bundle(args: SupportArgs) -> Result<(), DaemonError> {
+fn do_support_bundle(args: SupportArgs, output: OutputFormat) -> Result<(), DaemonError> {
     let site = Installation { directory: DataDirectory::new(&args.data), config: args.config, variable };
-    let output = args.file.unwrap_or_else(support_bundle::default_output);
-    let written = support_bundle::write_bundle(&site, &output, show_progress());
+    let file = args.file.unwrap_or_else(support_bundle::default_output);
+    let written = support_bundle::write_bundle(&site, &file, show_progress());
     clear_progress();
-    print(&written?.report())
+    let written = written?;
+    show(output, &json!({ "file": written.path, "bytes": written.bytes }), &written.report())
 }
 
 /// On a terminal, shows the checks that are still running, on one line that is rewritten.
@@ -241,12 +280,13 @@ fn clear_progress() {
     }
 }
 
-fn do_forget(data: PathBuf) -> Result<(), DaemonError> {
-    forget::forget(&DataDirectory::new(&data))?;
-    print(&format!(
+fn do_forget(data: &Path, output: OutputFormat) -> Result<(), DaemonError> {
+    forget::forget(&DataDirectory::new(data))?;
+    let text = format!(
         "deleted the site in {}; the server lists it until an operator removes it: linecamp site rm NAME\n",
         data.display()
-    ))
+    );
+    show(output, &json!({ "forgotten": data }), &text)
 }
 
 fn do_check(file: &Path, output: OutputFormat) -> Result<(), DaemonError> {
@@ -265,8 +305,8 @@ fn do_check(file: &Path, output: OutputFormat) -> Result<(), DaemonError> {
     print(&config_check::text(file, &loaded))
 }
 
-fn ask(args: &AskArgs, request: &LocalRequest) -> Result<(), DaemonError> {
-    print(&client::ask(&DataDirectory::new(&args.data), request, args.output)?)
+fn ask(args: &AskArgs, request: &LocalRequest, output: OutputFormat) -> Result<(), DaemonError> {
+    print(&client::ask(&DataDirectory::new(&args.data), request, output)?)
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, DaemonError> {
@@ -279,6 +319,14 @@ fn runtime() -> Result<tokio::runtime::Runtime, DaemonError> {
 /// Reads an environment variable, for resolving a configuration.
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// Writes a result to stdout: `value` as JSON, or `text`.
+fn show(output: OutputFormat, value: &Value, text: &str) -> Result<(), DaemonError> {
+    match output {
+        OutputFormat::Table => print(text),
+        OutputFormat::Json => print(&format!("{value:#}\n")),
+    }
 }
 
 /// Writes a result to stdout. A broken pipe is not an error: the reader has what it needs.

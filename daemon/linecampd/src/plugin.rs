@@ -2,6 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use linecamp_plugin_host::PluginReport;
+use linecamp_table::OutputFormat;
+use serde_json::{Value, json};
+
 use crate::config::PluginConfig;
 use crate::drivers::plugins::host_config;
 use crate::error::DaemonError;
@@ -11,7 +15,32 @@ use crate::table;
 ///
 /// # Errors
 /// [`DaemonError::Plugin`] if it cannot be used.
-pub fn show(file: &Path, config: &PluginConfig) -> Result<String, DaemonError> {
+pub fn show(file: &Path, config: &PluginConfig, format: OutputFormat) -> Result<String, DaemonError> {
     let report = linecamp_plugin_host::inspect(file, &host_config(PathBuf::new(), config))?;
-    Ok(table::plugin(&report))
+    Ok(match format {
+        OutputFormat::Table => table::plugin(&report),
+        OutputFormat::Json => format!("{:#}\n", value(&report)),
+    })
+}
+
+fn value(report: &PluginReport) -> Value {
+    let about = &report.description;
+    let secret = |secret: &linecamp_plugin_host::SecretRequirement| {
+        json!({
+            "name": secret.name.as_str(),
+            "summary": secret.summary.as_str(),
+            "required": secret.is_required,
+        })
+    };
+    json!({
+        "name": about.name.as_str(),
+        "version": about.version.as_str(),
+        "summary": about.summary.as_str(),
+        "file": report.path,
+        "digest": report.digest.to_string(),
+        "bytes": report.bytes,
+        "endpoints": about.endpoints.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "secrets": about.secrets.iter().map(secret).collect::<Vec<_>>(),
+        "imports": report.imports,
+    })
 }

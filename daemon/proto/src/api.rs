@@ -424,6 +424,23 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// All codes that are sent.
+    pub const ALL: &[Self] = &[
+        Self::BadRequest,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::Ambiguous,
+        Self::NameTaken,
+        Self::NotPossible,
+        Self::Limit,
+        Self::TooLarge,
+        Self::TooManyRequests,
+        Self::Busy,
+        Self::StoreFailed,
+        Self::Internal,
+    ];
+
     /// Returns its HTTP status.
     pub const fn http_status(self) -> u16 {
         match self {

@@ -39,7 +39,7 @@
 //! # JSON
 //!
 //! [`mod@api`] is the JSON that the server and its operators exchange, [`mod@local`] the JSON of the daemon's local
-//! socket.
+//! socket, [`mod@command`] the JSON that a program prints if a command fails.
 //!
 //! # Invariants
 //!
@@ -57,6 +57,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod command;
 pub mod frame;
 pub mod local;
 pub mod record;

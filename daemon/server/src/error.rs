@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use linecamp_model::limits::API_KEYS_MAX;
 use linecamp_model::{Name, TokenError};
+use linecamp_proto::api::ErrorCode;
+use linecamp_proto::command::{CommandErrorCode, FailureCode};
 use linecamp_service::LayersError;
 use linecamp_store::{StoreError, StoreFault};
 use linecamp_transport::TransportError;
@@ -149,6 +151,31 @@ impl ServerError {
             }
             _ => false,
         }
+    }
+
+    /// Returns the code for programs.
+    pub const fn code(&self) -> CommandErrorCode {
+        CommandErrorCode::Failure(match self {
+            Self::KeyExists { .. } => return CommandErrorCode::Answer(ErrorCode::NameTaken),
+            Self::KeysFull => return CommandErrorCode::Answer(ErrorCode::Limit),
+            Self::KeyUnknown { .. } => return CommandErrorCode::Answer(ErrorCode::NotFound),
+            Self::Config(_) | Self::ConfigValue { .. } | Self::LinkAddress(_) => FailureCode::ConfigInvalid,
+            Self::Initialized { .. }
+            | Self::PartlyInitialized { .. }
+            | Self::Transport(TransportError::AuthorityExists { .. }) => FailureCode::AlreadyInitialized,
+            Self::NotInitialized { .. } => FailureCode::NotInitialized,
+            Self::Store(StoreError::InUse { .. }) => FailureCode::DirectoryInUse,
+            Self::DatabaseMissing { .. } | Self::Store(_) | Self::Write(_) => FailureCode::DatabaseFailed,
+            Self::Create { .. }
+            | Self::Plugin { .. }
+            | Self::Transport(TransportError::Read { .. } | TransportError::Write { .. }) => FailureCode::FileFailed,
+            Self::Transport(TransportError::BadName { .. }) => FailureCode::BadArguments,
+            Self::Transport(TransportError::Missing { .. } | TransportError::Damaged { .. }) => {
+                FailureCode::IdentityDamaged
+            }
+            Self::Transport(TransportError::Bind { .. }) => FailureCode::PortUnavailable,
+            Self::Transport(_) | Self::LoopEnded => FailureCode::SystemFailed,
+        })
     }
 
     /// Returns what to do about the error, where its message does not say.

@@ -16,16 +16,18 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::{Args, Parser, Subcommand};
 use linecamp_model::Name;
+use linecamp_proto::command::{CommandError, CommandErrorCode, FailureCode};
 use linecamp_server::log::{Log, LogError};
 use linecamp_server::{
-    Config, DATA_DIR_DEFAULT, FILE_DEFAULT, Layout, Overrides, SAMPLE, ServerError, ServerUrl, create_key, doctor,
-    init, keys, remove_key,
+    Config, DATA_DIR_DEFAULT, FILE_DEFAULT, KeyView, Layout, Overrides, SAMPLE, ServerError, ServerUrl, create_key,
+    doctor, init, keys, remove_key,
 };
-use linecamp_table::Table;
+use linecamp_table::{OutputFormat, Table};
 use linecamp_transport::error_chain;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::run::Source;
 
@@ -42,12 +44,23 @@ Examples:
   linecamp-server run --data /var/lib/linecamp-server
   linecamp-server key create --data /var/lib/linecamp-server --name ci
 
-Exit codes: 0 done, 1 failed, 2 bad arguments or configuration, 3 needs an operator.";
+Exit codes: 0 done, 1 failed, 2 bad arguments or configuration, 3 needs an operator.
+With -o json, errors are JSON with a code.";
 
 /// Manage a fleet of edge sites
 #[derive(Debug, Parser)]
 #[command(name = "linecamp-server", version, after_help = EXAMPLES, disable_help_subcommand = true)]
-enum Cli {
+struct Cli {
+    /// Output format, of results and of errors
+    #[arg(short, long, global = true, default_value_t, value_name = "FORMAT")]
+    #[arg(value_parser = PossibleValuesParser::new(OutputFormat::NAMES).try_map(|name| name.parse::<OutputFormat>()))]
+    output: OutputFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
     /// Create a server: certificate authority, database, first admin key, configuration
     Init(Init),
     /// Run the server until SIGTERM or SIGINT
@@ -111,17 +124,6 @@ struct Doctor {
     /// Configuration file [default: that of the installed service, for its data directory]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Output format
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    output: OutputFormat,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum OutputFormat {
-    /// Table for people
-    Table,
-    /// JSON for programs
-    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -163,23 +165,27 @@ struct Check {
     /// Data directory, whose server.toml is read first [default: none; without FILE, /var/lib/linecamp-server]
     #[arg(long = "data", value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Output format
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    output: OutputFormat,
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse() {
-        Cli::Init(arguments) => run_init(&arguments),
-        Cli::Run(arguments) => run_server(arguments),
-        Cli::Key(command) => run_key(command),
-        Cli::Config(ConfigCommand::Check(arguments)) => check_config(&arguments),
-        Cli::Doctor(arguments) => return run_doctor(arguments),
-        Cli::Version => print_lines(&[format!("linecamp-server {}", env!("CARGO_PKG_VERSION"))]),
+    let Cli { output, command } = match Cli::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return report_usage(&error),
+    };
+    let result = match command {
+        Command::Init(arguments) => run_init(&arguments, output),
+        Command::Run(arguments) => run_server(arguments),
+        Command::Key(command) => run_key(command, output),
+        Command::Config(ConfigCommand::Check(arguments)) => check_config(&arguments, output),
+        Command::Doctor(arguments) => return run_doctor(arguments, output),
+        Command::Version => {
+            let version = env!("CARGO_PKG_VERSION");
+            show(output, &json!({ "version": version }), &[format!("linecamp-server {version}")])
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => report(&failure),
+        Err(failure) => report(&failure, output),
     }
 }
 
@@ -196,7 +202,20 @@ enum Failure {
     Log(#[from] LogError),
 }
 
-fn report(failure: &Failure) -> ExitCode {
+impl Failure {
+    /// Returns the code for programs.
+    fn code(&self) -> CommandErrorCode {
+        match self {
+            Self::Server(error) => error.code(),
+            Self::Log(_) => FailureCode::ConfigInvalid.into(),
+            Self::Print(_) => FailureCode::FileFailed.into(),
+            Self::Runtime(_) => FailureCode::SystemFailed.into(),
+        }
+    }
+}
+
+/// Prints an error, for people or for programs. Returns the exit code.
+fn report(failure: &Failure, output: OutputFormat) -> ExitCode {
     let (code, advice) = match failure {
         Failure::Server(error) if error.needs_operator() => (EXIT_OPERATOR, error.advice()),
         Failure::Server(error) if error.blames_input() => (EXIT_USAGE, error.advice()),
@@ -204,23 +223,56 @@ fn report(failure: &Failure) -> ExitCode {
         Failure::Log(_) => (EXIT_USAGE, None),
         Failure::Print(_) | Failure::Runtime(_) => (EXIT_FAILED, None),
     };
-    let mut stderr = io::stderr().lock();
-    // If stderr is closed, nobody reads the message.
-    drop(writeln!(stderr, "linecamp-server: {}", error_chain(failure)));
-    if let Some(advice) = advice {
-        drop(writeln!(stderr, "  {advice}"));
-    }
+    let message = error_chain(failure);
+    print_error(&match (output, advice) {
+        (OutputFormat::Json, advice) => CommandError::new(failure.code(), message, advice).json(),
+        (OutputFormat::Table, Some(advice)) => format!("linecamp-server: {message}\n  {advice}"),
+        (OutputFormat::Table, None) => format!("linecamp-server: {message}"),
+    });
     code.into()
 }
 
-fn run_init(arguments: &Init) -> Result<(), Failure> {
+/// Prints an error of parsing the command line, or the help that was asked for. Returns the exit code.
+fn report_usage(error: &clap::Error) -> ExitCode {
+    match OutputFormat::of_arguments(std::env::args_os()) {
+        OutputFormat::Json if error.use_stderr() => {
+            let text = error.to_string();
+            let message = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+            print_error(&CommandError::new(FailureCode::BadArguments, message, None).json());
+        }
+        // Write errors are ignored, as in `print_error`.
+        OutputFormat::Json | OutputFormat::Table => drop(error.print()),
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE))
+}
+
+/// Writes a message to stderr. If stderr is closed, nobody reads it.
+fn print_error(text: &str) {
+    drop(writeln!(io::stderr().lock(), "{text}"));
+}
+
+/// Writes a result to stdout: `value` as JSON, or `lines`.
+fn show(output: OutputFormat, value: &Value, lines: &[String]) -> Result<(), Failure> {
+    match output {
+        OutputFormat::Table => print_lines(lines),
+        OutputFormat::Json => print_lines(&[format!("{value:#}")]),
+    }
+}
+
+fn run_init(arguments: &Init, output: OutputFormat) -> Result<(), Failure> {
     let layout = Layout::new(&arguments.data.dir);
     let created = init(&layout, &arguments.server_url, &arguments.names)?;
-    print_lines(&created.report(&layout, &arguments.server_url))
+    let value = json!({
+        "admin_key": created.admin_key.reveal(),
+        "pin": created.pin.to_string(),
+        "directory": layout.dir(),
+        "server_url": arguments.server_url.to_string(),
+    });
+    show(output, &value, &created.report(&layout, &arguments.server_url))
 }
 
 /// Runs the doctor. Exits with code 1 if a check fails, which is a result and not an error of the command.
-fn run_doctor(arguments: Doctor) -> ExitCode {
+fn run_doctor(arguments: Doctor, output: OutputFormat) -> ExitCode {
     let target = doctor::Target { layout: Layout::new(arguments.data.dir), config: arguments.config };
     let is_terminal = io::stderr().is_terminal();
     let show_progress = |text: &str| {
@@ -231,39 +283,42 @@ fn run_doctor(arguments: Doctor) -> ExitCode {
     };
     let report = doctor::examine(&target, |progress| show_progress(&linecamp_doctor::progress_line(progress)));
     show_progress("");
-    let text = match arguments.output {
+    let text = match output {
         OutputFormat::Table => linecamp_doctor::table(&report),
         OutputFormat::Json => report.json(),
     };
     match print_lines(&[text.trim_end().to_owned()]) {
         Ok(()) if !report.has_failed() => ExitCode::SUCCESS,
         Ok(()) => ExitCode::FAILURE,
-        Err(failure) => self::report(&failure),
+        Err(failure) => self::report(&failure, output),
     }
 }
 
-fn run_key(command: Key) -> Result<(), Failure> {
+fn run_key(command: Key, output: OutputFormat) -> Result<(), Failure> {
     match command {
         Key::Create { data, name } => {
             let key = create_key(&Layout::new(data.dir), name.clone())?;
-            print_lines(&[format!("{name} key: {}", key.reveal())])
+            let value = json!({ "name": name.as_str(), "key": key.reveal() });
+            show(output, &value, &[format!("{name} key: {}", key.reveal())])
         }
         Key::Ls { data } => {
             let keys = keys(&Layout::new(data.dir))?;
             let rows = keys.iter().map(|key| [key.name.as_str().into(), key.created_at.to_string().into()]);
             let table = Table::bare().with(rows).render(false);
-            print_lines(&table.lines().map(str::to_owned).collect::<Vec<_>>())
+            let item = |key: &KeyView| json!({ "name": key.name.as_str(), "created_at": key.created_at.to_string() });
+            let value = json!({ "items": keys.iter().map(item).collect::<Vec<_>>() });
+            show(output, &value, &table.lines().map(str::to_owned).collect::<Vec<_>>())
         }
         Key::Rm { data, name } => {
             remove_key(&Layout::new(data.dir), name.clone())?;
-            print_lines(&[format!("API key {name} deleted")])
+            show(output, &json!({ "deleted": name.as_str() }), &[format!("API key {name} deleted")])
         }
     }
 }
 
-fn check_config(arguments: &Check) -> Result<(), Failure> {
+fn check_config(arguments: &Check, output: OutputFormat) -> Result<(), Failure> {
     let checked = validate_config(arguments);
-    if arguments.output == OutputFormat::Json {
+    if output == OutputFormat::Json {
         let answer = match &checked {
             Ok((files, variables)) => json!({"ok": true, "files": files, "variables": variables, "warnings": []}),
             Err(failure) => json!({"ok": false, "problem": error_chain(failure)}),

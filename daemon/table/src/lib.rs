@@ -1,4 +1,5 @@
-//! Tables for terminals: aligned columns, optional colors, and text that is safe to print.
+//! Output for terminals: tables with aligned columns, optional colors, text that is safe to print, and the choice
+//! between tables and JSON ([`OutputFormat`]).
 //!
 //! Every program prints its tables with this crate, so that they look alike: two spaces between columns, no trailing
 //! spaces, and `-` in an empty cell, so that scripts can count columns. Widths are counted in characters, not in
@@ -11,9 +12,11 @@
 
 mod cell;
 mod color;
+mod format;
 
 pub use cell::{Cell, clean};
 pub use color::Color;
+pub use format::{OutputFormat, OutputFormatError};
 
 /// The gap between two columns.
 const GAP: &str = "  ";

@@ -9,6 +9,7 @@ use linecamp_testkit::{CheckSetup, Report, Verdict, check_component};
 
 use crate::argument::{self, ArgumentError};
 use crate::context::Context;
+use crate::exit::CommandFailure;
 use crate::input_file::{self, invalid};
 
 /// The program that compiles components, installed in the same directory as this program.
@@ -74,8 +75,7 @@ impl Check {
 fn verdict(report: &Report) -> anyhow::Result<()> {
     match report.count(Verdict::Fail) {
         0 => Ok(()),
-        1 => anyhow::bail!("{} failed 1 conformance test", report.subject),
-        count => anyhow::bail!("{} failed {count} conformance tests", report.subject),
+        count => Err(CommandFailure::Tests { component: report.subject.to_string(), count }.into()),
     }
 }
 

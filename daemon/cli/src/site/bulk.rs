@@ -13,6 +13,7 @@ use super::render;
 use crate::argument::{self, ArgumentError};
 use crate::client::{ApiRequest, Client, ClientError};
 use crate::context::Context;
+use crate::exit::CommandFailure;
 use crate::preview;
 use crate::site_state::State;
 use crate::text_style::TextStyle;
@@ -119,7 +120,7 @@ pub(super) async fn run_many(
     }
     match failed {
         0 => Ok(()),
-        _ => anyhow::bail!("{failed} of {} sites could not be changed", preview.matched),
+        _ => Err(CommandFailure::Sites { failed, all: preview.matched }.into()),
     }
 }
 
