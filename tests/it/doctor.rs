@@ -157,7 +157,9 @@ fn an_unreachable_address_and_an_unresolvable_name_are_reported() {
     let checks = report["checks"].as_array().expect("checks");
     let dead = checks.iter().find(|check| check["name"] == "udp" && check["subject"] == "192.0.2.1:9");
     let nameless = checks.iter().find(|check| check["subject"] == "camp.invalid:1");
-    for (found, codes) in [(dead, &["server-silent", "not-sent"][..]), (nameless, &["name-not-resolved"])] {
+    // The network of this machine decides how the address fails.
+    let unreachable = ["server-silent", "not-sent", "port-closed", "udp-blocked"];
+    for (found, codes) in [(dead, &unreachable[..]), (nameless, &["name-not-resolved"])] {
         let found = found.unwrap_or_else(|| panic!("each is checked: {report:#}"));
         assert_eq!(found["verdict"], "warn", "one that works is enough: {found:#}");
         assert!(found["code"].as_str().is_some_and(|code| codes.contains(&code)), "{found:#}");

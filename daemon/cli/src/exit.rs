@@ -44,9 +44,7 @@ pub(crate) fn report_usage(error: &clap::Error) -> ExitCode {
         drop(error.print());
         return u8::try_from(error.exit_code()).unwrap_or(USAGE).into();
     }
-    let text = error.to_string();
-    let message = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
-    Output::plain(format).error(&CommandError::new(FailureCode::BadArguments, message, None));
+    Output::plain(format).error(&CommandError::bad_arguments(&error.to_string()));
     USAGE.into()
 }
 

@@ -21,7 +21,7 @@ use clap::Parser as _;
 use linecamp_core::LabelLayer;
 use linecamp_doctor::Progress;
 use linecamp_model::{JoinTarget, LabelInput, Level, Name, ServerAddress};
-use linecamp_proto::command::{CommandError, FailureCode};
+use linecamp_proto::command::CommandError;
 use linecamp_proto::local::{LabelLevel, LocalRequest};
 use linecamp_table::OutputFormat;
 use linecamp_transport::error_chain;
@@ -95,9 +95,7 @@ fn report(error: &DaemonError, output: OutputFormat) -> ExitCode {
 fn report_usage(error: &clap::Error) -> ExitCode {
     match OutputFormat::of_arguments(std::env::args_os()) {
         OutputFormat::Json if error.use_stderr() => {
-            let text = error.to_string();
-            let message = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
-            print_error(&CommandError::new(FailureCode::BadArguments, message, None).json());
+            print_error(&CommandError::bad_arguments(&error.to_string()).json());
         }
         // Write errors are ignored, as in `print_error`.
         OutputFormat::Json | OutputFormat::Table => drop(error.print()),

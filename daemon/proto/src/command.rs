@@ -25,6 +25,13 @@ impl CommandError {
         Self { code: code.into(), message: message.into(), hint }
     }
 
+    /// Creates the error of a command line that cannot be parsed from the parser's text: its first paragraph, without
+    /// the usage.
+    pub fn bad_arguments(text: &str) -> Self {
+        let problem = text.split("\n\n").next().unwrap_or(text);
+        Self::new(FailureCode::BadArguments, problem.strip_prefix("error: ").unwrap_or(problem).trim_end(), None)
+    }
+
     /// Formats it as one line of JSON: `{"error":{"code":…,"message":…}}`.
     pub fn json(&self) -> String {
         serde_json::json!({ "error": self }).to_string()
@@ -138,6 +145,13 @@ mod tests {
         assert_eq!(error.json(), r#"{"error":{"code":"not-found","message":"there is no site\ncamp"}}"#);
         let error = CommandError::new(FailureCode::NotLoggedIn, "m", Some("log in".to_owned()));
         assert_eq!(error.json(), r#"{"error":{"code":"not-logged-in","hint":"log in","message":"m"}}"#);
+    }
+
+    #[test]
+    fn a_usage_error_is_its_first_paragraph() {
+        let error =
+            CommandError::bad_arguments("error: missing:\n  <NAME>\n\nUsage: x <NAME>\n\nFor more, try '--help'.\n");
+        assert_eq!((error.code, &*error.message), (FailureCode::BadArguments.into(), "missing:\n  <NAME>"));
     }
 
     #[test]

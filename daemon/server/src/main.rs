@@ -236,9 +236,7 @@ fn report(failure: &Failure, output: OutputFormat) -> ExitCode {
 fn report_usage(error: &clap::Error) -> ExitCode {
     match OutputFormat::of_arguments(std::env::args_os()) {
         OutputFormat::Json if error.use_stderr() => {
-            let text = error.to_string();
-            let message = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
-            print_error(&CommandError::new(FailureCode::BadArguments, message, None).json());
+            print_error(&CommandError::bad_arguments(&error.to_string()).json());
         }
         // Write errors are ignored, as in `print_error`.
         OutputFormat::Json | OutputFormat::Table => drop(error.print()),
