@@ -11,8 +11,8 @@
 //! - **Every check has a time limit** ([`Job`]), and all checks run concurrently, so that a dead disk or an
 //!   unresponsive server costs only its own verdict and a bounded time. A check that does not return in time has
 //!   failed, and its finding says so.
-//! - **Names and codes are stable.** Scripts match on the name of a check and the [`FindingCode`] of what it found, never
-//!   on text. Names and codes are added, never changed.
+//! - **Names and codes are stable.** Scripts match on the name of a check and the [`FindingCode`] of what it found,
+//!   never on text. Names and codes are added, never changed.
 //! - **External input is not trusted**: responses are limited in size, [`Finding`] keeps control characters from the
 //!   terminal, and no evidence repeats a secret.
 //!

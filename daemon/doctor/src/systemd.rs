@@ -63,30 +63,7 @@ fn evaluate(unit: &str, properties: &BTreeMap<&str, &str>, is_answering: bool) -
             format!("{unit} is masked"),
             format!("`systemctl unmask {unit}`"),
         ),
-        ("loaded", "active") => {
-            let since = of("ActiveEnterTimestamp");
-            let evidence = match of("StatusText") {
-                "" => format!("{unit} is active since {since}"),
-                status => format!("{unit} is active since {since}: {status}"),
-            };
-            let restarts = of("NRestarts");
-            if !matches!(restarts, "" | "0") {
-                return CheckResult::warn(
-                    FindingCode::UnitRestarted,
-                    format!("{evidence}; systemd has restarted it {restarts} times"),
-                    journal,
-                );
-            }
-            if of("UnitFileState") == "disabled" {
-                let remedy = format!("`systemctl enable {unit}`");
-                return CheckResult::warn(
-                    FindingCode::UnitDisabled,
-                    format!("{evidence}; it does not start at boot"),
-                    remedy,
-                );
-            }
-            CheckResult::ok(evidence)
-        }
+        ("loaded", "active") => evaluate_active(unit, properties, journal),
         ("loaded", "inactive") if is_answering => CheckResult::skipped(
             FindingCode::StartedManually,
             format!("{unit} runs, but its unit is inactive: it was not started by systemd"),
@@ -118,6 +95,28 @@ fn evaluate(unit: &str, properties: &BTreeMap<&str, &str>, is_answering: bool) -
             journal,
         ),
     }
+}
+
+fn evaluate_active(unit: &str, properties: &BTreeMap<&str, &str>, journal: String) -> CheckResult {
+    let of = |name| properties.get(name).copied().unwrap_or_default();
+    let since = of("ActiveEnterTimestamp");
+    let evidence = match of("StatusText") {
+        "" => format!("{unit} is active since {since}"),
+        status => format!("{unit} is active since {since}: {status}"),
+    };
+    let restarts = of("NRestarts");
+    if !matches!(restarts, "" | "0") {
+        return CheckResult::warn(
+            FindingCode::UnitRestarted,
+            format!("{evidence}; systemd has restarted it {restarts} times"),
+            journal,
+        );
+    }
+    if of("UnitFileState") == "disabled" {
+        let remedy = format!("`systemctl enable {unit}`");
+        return CheckResult::warn(FindingCode::UnitDisabled, format!("{evidence}; it does not start at boot"), remedy);
+    }
+    CheckResult::ok(evidence)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 
 mod convert;
 mod dns;
+mod error;
 pub mod path;
 mod provider;
 mod setting;
@@ -21,6 +22,7 @@ use linecamp_model as model;
 use serde::{Deserialize, Serialize};
 
 pub use dns::{ExtraRecordBody, RecordPlace, RecordView, domain_name};
+pub use error::{Error, ErrorBody, ErrorCode};
 pub use provider::{
     PluginView, ProviderBody, ProviderCount, ProviderEdit, ProviderKindName, ProviderRequest, ProviderView,
     plugin_digest,
@@ -363,98 +365,6 @@ pub struct EnvironmentEdit {
     /// See [`Environment::removed_keep_seconds`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed_keep_seconds: Option<u64>,
-}
-
-/// The body of every error response.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorBody {
-    /// What went wrong.
-    pub error: Error,
-}
-
-/// An error: a code for programs and a message for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Error {
-    /// The code, for programs.
-    pub code: ErrorCode,
-    /// The message, for people: what was attempted, and what to do.
-    pub message: String,
-}
-
-impl Error {
-    /// Makes an error.
-    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
-    }
-}
-
-/// Why a request failed: the closed list of codes that programs may act on. On the wire `bad-request` and so on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ErrorCode {
-    /// The request is malformed, or has an invalid value.
-    BadRequest,
-    /// No API key, or an unknown one.
-    Unauthorized,
-    /// The API key is valid, but does not permit this.
-    Forbidden,
-    /// No object has this name.
-    NotFound,
-    /// The name exists in several environments; specify one.
-    Ambiguous,
-    /// The name is in use.
-    NameTaken,
-    /// The object's current state does not allow this.
-    NotPossible,
-    /// A limit would be exceeded.
-    Limit,
-    /// The request is larger than the server accepts.
-    TooLarge,
-    /// The API key exceeds its rate of changes; nothing was changed, and `Retry-After` says when to retry.
-    TooManyRequests,
-    /// The server is overloaded or stopping; retry later.
-    Busy,
-    /// The server could not write to its store; nothing was changed.
-    StoreFailed,
-    /// An internal error of the server.
-    Internal,
-    /// A code this build does not know. Never sent.
-    #[serde(other)]
-    Unknown,
-}
-
-impl ErrorCode {
-    /// All codes that are sent.
-    pub const ALL: &[Self] = &[
-        Self::BadRequest,
-        Self::Unauthorized,
-        Self::Forbidden,
-        Self::NotFound,
-        Self::Ambiguous,
-        Self::NameTaken,
-        Self::NotPossible,
-        Self::Limit,
-        Self::TooLarge,
-        Self::TooManyRequests,
-        Self::Busy,
-        Self::StoreFailed,
-        Self::Internal,
-    ];
-
-    /// Returns its HTTP status.
-    pub const fn http_status(self) -> u16 {
-        match self {
-            Self::BadRequest => 400,
-            Self::Unauthorized => 401,
-            Self::Forbidden => 403,
-            Self::NotFound => 404,
-            Self::Ambiguous | Self::NameTaken | Self::NotPossible | Self::Limit => 409,
-            Self::TooLarge => 413,
-            Self::TooManyRequests => 429,
-            Self::Busy | Self::StoreFailed => 503,
-            Self::Internal | Self::Unknown => 500,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -18,8 +18,8 @@ impl OutputFormat {
     /// The names of all formats.
     pub const NAMES: [&str; 2] = ["table", "json"];
 
-    /// Returns the format that command line `arguments` request. It is needed if they cannot be parsed otherwise; a format
-    /// that cannot be recognized either is [`OutputFormat::Table`].
+    /// Returns the format that the arguments of a command line request, for when they cannot be parsed otherwise. It is
+    /// [`OutputFormat::Table`] if they name no valid one.
     pub fn of_arguments(arguments: impl IntoIterator<Item = OsString>) -> Self {
         let mut format = Self::Table;
         let mut is_value = false;

@@ -53,7 +53,7 @@ pub enum ProviderFailure {
     Conflict {
         /// The reason, with the owner.
         reason: Text,
-        /// The part of the request that conflicts: for DNS, a name of the zone; `None` if the plugin named no such part.
+        /// The part of the request that conflicts, if the plugin named one: for DNS, a name of the zone.
         part: Option<Text>,
     },
     /// The credentials were rejected.
