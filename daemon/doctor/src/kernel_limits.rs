@@ -93,6 +93,7 @@ mod tests {
         assert_eq!(evaluate_files("it may open", 1024, 256, "linecampd").verdict, Verdict::Ok);
         let low = evaluate_files("it may open", 64, 256, "linecampd");
         assert_eq!((low.verdict, low.code), (Verdict::Fail, FindingCode::FileLimitLow));
+        assert!(low.remedy.is_some_and(|remedy| remedy.contains("LimitNOFILE=256")));
         let own = file_limit(Some(std::process::id()), 1, "linecampd");
         assert!(own.evidence.starts_with(&format!("process {}", std::process::id())), "{own:?}");
     }
@@ -103,5 +104,6 @@ mod tests {
         assert_eq!(udp_buffers(Some(10), Some(10), 10).verdict, Verdict::Ok);
         let small = udp_buffers(Some(9), Some(10), 10);
         assert_eq!((small.verdict, small.code), (Verdict::Warn, FindingCode::UdpBuffersSmall));
+        assert!(small.remedy.is_some_and(|remedy| remedy.contains("sysctl -w net.core.rmem_max=10")));
     }
 }

@@ -31,5 +31,6 @@ fn an_empty_place_is_examined_and_every_check_has_its_name() {
     assert_eq!(report.verdict, Verdict::Fail);
     let authority = report.checks.iter().find(|finding| finding.name == "authority").unwrap();
     assert_eq!(authority.code, FindingCode::NotInitialized, "{authority:?}");
+    assert!(authority.remedy.as_ref().is_some_and(|remedy| remedy.contains("linecamp-server init")), "{authority:?}");
     assert!(!target.layout.dir().exists(), "nothing is made");
 }
