@@ -41,7 +41,6 @@ mod served;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use linecamp_core::Subject;
 use linecamp_model::{
     CommandId, DocumentKey, FleetChange, Generation, HostRegistration, KeyFingerprint, LabelKey, LabelValue, Level,
     LinkState, Registration, SessionId, SiteId,
@@ -191,10 +190,10 @@ fn gateway(disk: &Disk<FleetChange>, site: SiteId, registration: &Registration) 
     }
 }
 
-/// Returns the document that holds a subject's spec.
-fn document_of(disk: &Disk<FleetChange>, subject: Subject, site: SiteId) -> Option<DocumentKey> {
-    match subject {
-        Subject::Site => Some(DocumentKey::Site),
-        Subject::Gateway => registration(disk, site).map(|registration| DocumentKey::Host(registration.gateway)),
+/// Returns the document that holds the spec of a site or its gateway.
+fn document_of(disk: &Disk<FleetChange>, level: LevelOf, site: SiteId) -> Option<DocumentKey> {
+    match level {
+        LevelOf::Site => Some(DocumentKey::Site),
+        LevelOf::Gateway => registration(disk, site).map(|registration| DocumentKey::Host(registration.gateway)),
     }
 }

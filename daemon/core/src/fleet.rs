@@ -13,6 +13,7 @@
 //! | [`status_limits`], [`transfers`] | what a site may report and read |
 //! | [`store_health`], [`sweep`] | the server's own store; expired records |
 //! | [`view`], [`conditions`] | what operators see |
+//! | [`lookup`] | which site or host an operator means |
 //! | [`event_log`], [`names`] | parts of the [state](state) with limits and indexes of their own |
 //!
 //! How a part works: a rule that only decides is a function of [`FleetState`] and `now` that returns its decision. A
@@ -35,6 +36,7 @@ mod labels;
 mod lifecycle;
 #[cfg(test)]
 mod limit_tests;
+mod lookup;
 mod names;
 mod operator;
 mod output;
@@ -63,7 +65,7 @@ pub use self::config::{
     REMOVED_KEEP_DEFAULT, SWEEP_PERIOD, SavedFleet, UnreadableRecord,
 };
 pub use self::output::{FleetOutput, FleetTimer, IssueRequest};
-pub use self::subject::{SiteRef, Subject};
+pub use self::subject::{HostRef, SiteRef, SubjectRef};
 pub use self::view::{EventFilter, FleetView, LinkCounts, ProviderSummary, SeenLabels, SiteFilter};
 
 use self::config::STORE_RETRY;
@@ -75,6 +77,7 @@ use self::quarantine::Quarantine;
 use self::registry::{Joining, Membership};
 use self::state::FleetState;
 use self::store_health::StoreHealth;
+use self::subject::Subject;
 use crate::StoreFault;
 use crate::downlink::{self, Downlink, Link, Members, SessionEvent};
 use crate::rng::Rng;
@@ -397,10 +400,11 @@ impl Fleet {
         self.with_downlink(now, |downlink, members| downlink.send_spec(site, members));
     }
 
-    /// Advances a site and its gateway to the next phase if the site reported or confirmed what was requested.
+    /// Advances a site and its hosts to the next phase if the site reported or confirmed what was requested.
     fn confirm(&mut self, site: SiteId, now: Now) {
-        for subject in [Subject::Site, Subject::Gateway] {
-            if let Some(confirmed) = lifecycle::confirm(self.effects.state(), site, subject, now) {
+        let subjects = self.effects.state().sites.get(&site).map(|record| Subject::all_of(site, record));
+        for subject in subjects.unwrap_or_default() {
+            if let Some(confirmed) = lifecycle::confirm(self.effects.state(), subject, now) {
                 self.carry_out(confirmed.decision, Vec::new(), now);
                 self.effects.record_left_records(site, &confirmed.left, now);
             }

@@ -4,6 +4,7 @@ mod chaos;
 mod faults;
 mod floods;
 mod hostile;
+mod hosts;
 mod identity;
 mod join;
 mod labels;

@@ -26,7 +26,7 @@ use crate::{
     SiteCommandError, SiteConfig, SiteIdentity, SiteRef,
 };
 
-pub use self::builders::{key, name, patch, site_ref};
+pub use self::builders::{host_ref, key, name, patch, site_ref};
 pub use self::name_server::{NameServer, NameServerFault, Sets};
 
 /// One day.

@@ -1,6 +1,5 @@
 //! `generations-rise`, `own-data`, `label-owners`: documents in transit and on the disks.
 
-use linecamp_core::Subject;
 use linecamp_model::{
     Document, DocumentKey, FleetChange, FromServer, LabelSet, Level, SessionId, SiteChange, SiteId, SpecBody,
     StatusBody,
@@ -101,7 +100,7 @@ impl Watch {
         let (FromServer::Spec(delta), Some(site)) = (message, self.site_of(session)) else {
             return;
         };
-        let own = [Some(DocumentKey::Site), document_of(disk, Subject::Gateway, site)];
+        let own = [Some(DocumentKey::Site), document_of(disk, LevelOf::Gateway, site)];
         for (key, document) in &delta.documents {
             let held = match disk.find(&FleetChange::Spec(site, *key, None)) {
                 Some(FleetChange::Spec(_, _, held)) => held,

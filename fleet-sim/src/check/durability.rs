@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use linecamp_core::{FleetCommandError, Subject};
+use linecamp_core::FleetCommandError;
 use linecamp_model::{
     CommandId, DocumentKey, FleetChange, FromServer, FromSite, Generation, LabelKey, LabelSet, LabelValue, Level,
     Phase, SessionId, SiteChange, SiteId, SpecBody, Text, Token, TokenId,
@@ -31,29 +31,11 @@ pub(crate) enum What {
     Token(TokenId),
 }
 
-/// An ordered form of [`Subject`]: the site or its gateway.
+/// A site or its gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum LevelOf {
     Site,
     Gateway,
-}
-
-impl From<Subject> for LevelOf {
-    fn from(subject: Subject) -> Self {
-        match subject {
-            Subject::Site => Self::Site,
-            Subject::Gateway => Self::Gateway,
-        }
-    }
-}
-
-impl From<LevelOf> for Subject {
-    fn from(level: LevelOf) -> Self {
-        match level {
-            LevelOf::Site => Self::Site,
-            LevelOf::Gateway => Self::Gateway,
-        }
-    }
 }
 
 /// What a reply states.
@@ -175,7 +157,7 @@ impl Watch {
         }
         match (claim, what, site) {
             (Promise::Label(value), What::Label(level, key), Some(site)) => {
-                let document = document_of(disk, (*level).into(), *site);
+                let document = document_of(disk, *level, *site);
                 let labels = document.and_then(|document| assigned(disk, *site, document)).unwrap_or_default();
                 labels.value(key.as_str()) == value.as_ref().map(LabelValue::as_str)
             }

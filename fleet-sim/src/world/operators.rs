@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use linecamp_core::{Edit, EnvironmentEdit, FleetCommand, Force, NewToken, PendingJoin, SiteCommand, SiteRef, Subject};
+use linecamp_core::{
+    Edit, EnvironmentEdit, FleetCommand, Force, HostRef, NewToken, PendingJoin, SiteCommand, SiteRef, SubjectRef,
+};
 use linecamp_model::{Actor, LabelKey, LabelPatch, LabelValue, Level, Phase, Text};
 
 use super::End;
@@ -89,7 +91,7 @@ impl<C: Transport> World<C> {
         let view = fleet.zip(self.site_of(node)).and_then(|(fleet, site)| fleet.view().site_by_id(site, now));
         match view {
             Some(view) if view.phase == Phase::Pending => {
-                self.request_transition(node, Subject::Site, &IN, |_, site| FleetCommand::Accept(site));
+                self.request_site_transition(node, &IN, FleetCommand::Accept);
             }
             Some(_) => {}
             None if fleet.is_some_and(|fleet| fleet.view().is_revoked(&key)) => {}
@@ -107,14 +109,14 @@ impl<C: Transport> World<C> {
                 }
             }
             ActKind::Edit => self.edit(node, act.draw),
-            ActKind::Deactivate => self.request_transition(node, subject(act.draw), &OUT, FleetCommand::Deactivate),
-            ActKind::Activate => self.request_transition(node, subject(act.draw), &IN, FleetCommand::Activate),
+            ActKind::Deactivate => self.request_transition(node, level(act.draw), &OUT, FleetCommand::Deactivate),
+            ActKind::Activate => self.request_transition(node, level(act.draw), &IN, FleetCommand::Activate),
             ActKind::Remove => {
                 let force = if act.draw.is_multiple_of(2) { Force::Yes } else { Force::No };
                 if let (Force::Yes, Some(site)) = (force, self.site_of(node)) {
                     self.watch.allow_leftover_records(site);
                 }
-                self.request_transition(node, Subject::Site, &GONE, |_, site| FleetCommand::Remove(site, force));
+                self.request_site_transition(node, &GONE, |site| FleetCommand::Remove(site, force));
             }
             ActKind::TokenCreate => self.create_token("default", 10_000 + act.draw % 1_000, 1),
             ActKind::Accept => self.accept(node),
@@ -135,36 +137,43 @@ impl<C: Transport> World<C> {
     }
 
     /// Returns an operator's reference to a site: its name in the list of sites.
-    fn site_ref(&self, node: NodeId, subject: Subject) -> Option<SiteRef> {
+    fn site_ref(&self, node: NodeId) -> Option<SiteRef> {
         let now = self.server.now(self.elapsed);
         let view = self.server.fleet.as_ref()?.view().site_by_id(self.site_of(node)?, now)?;
-        let name = match subject {
-            Subject::Site => view.name,
-            Subject::Gateway => view.hosts.first()?.name.clone(),
-        };
-        Some(SiteRef { environment: None, name })
+        Some(SiteRef { environment: None, name: view.name })
+    }
+
+    /// Returns an operator's reference to a site or its gateway: the address of a host is `SITE/HOST`.
+    fn subject_ref(&self, node: NodeId, level: LevelOf) -> Option<SubjectRef> {
+        if level == LevelOf::Site {
+            return self.site_ref(node).map(SubjectRef::Site);
+        }
+        let now = self.server.now(self.elapsed);
+        let view = self.server.fleet.as_ref()?.view().site_by_id(self.site_of(node)?, now)?;
+        let name = view.hosts.first()?.name.clone();
+        Some(HostRef { environment: None, site: Some(view.name), name }.into())
     }
 
     fn label(&mut self, node: NodeId, draw: u64) {
-        let subject = subject(draw);
+        let level = level(draw);
         let (key, value) = label(&format!("k{}", draw / 2 % 5), &format!("v{}", draw / 64 % 1_000));
-        self.assign(node, subject, key, (!draw.is_multiple_of(8)).then_some(value));
+        self.assign(node, level, key, (!draw.is_multiple_of(8)).then_some(value));
     }
 
     /// An operator sets or removes a label.
-    pub(super) fn assign(&mut self, node: NodeId, subject: Subject, key: LabelKey, value: Option<LabelValue>) {
-        let Some(site) = self.site_ref(node, subject) else { return };
+    pub(super) fn assign(&mut self, node: NodeId, level: LevelOf, key: LabelKey, value: Option<LabelValue>) {
+        let Some(subject) = self.subject_ref(node, level) else { return };
         let patch = match value.clone() {
             None => LabelPatch { remove: BTreeSet::from([key.clone()]), ..LabelPatch::default() },
             Some(value) => LabelPatch { set: BTreeMap::from([(key.clone(), value)]), ..LabelPatch::default() },
         };
-        let slot = (self.site_of(node), What::Label(subject.into(), key));
+        let slot = (self.site_of(node), What::Label(level, key));
         let claim = Promise::Label(value);
-        self.ask(FleetCommand::PatchLabels(subject, site, patch), Some((slot, claim)));
+        self.ask(FleetCommand::PatchLabels(subject, patch), Some((slot, claim)));
     }
 
     fn edit(&mut self, node: NodeId, draw: u64) {
-        let Some(site) = self.site_ref(node, Subject::Site) else { return };
+        let Some(site) = self.site_ref(node) else { return };
         let description = Text::lossy(&format!("visited {}", draw % 100_000));
         let own = &self.nodes[node].name;
         let renamed =
@@ -172,19 +181,30 @@ impl<C: Transport> World<C> {
         let slot = (self.site_of(node), What::Description);
         let claim = Promise::Description(description.clone());
         let edit = Edit { name: renamed, description: Some(description) };
-        self.ask(FleetCommand::Edit(Subject::Site, site, edit), Some((slot, claim)));
+        self.ask(FleetCommand::Edit(site.into(), edit), Some((slot, claim)));
     }
 
     fn request_transition(
         &mut self,
         node: NodeId,
-        subject: Subject,
+        level: LevelOf,
         phases: &'static [Phase],
-        command: impl FnOnce(Subject, SiteRef) -> FleetCommand,
+        command: impl FnOnce(SubjectRef) -> FleetCommand,
     ) {
-        let Some(site) = self.site_ref(node, subject) else { return };
-        let slot = (self.site_of(node), What::Phase(LevelOf::from(subject)));
-        self.ask(command(subject, site), Some((slot, Promise::Phases(phases))));
+        let Some(subject) = self.subject_ref(node, level) else { return };
+        let slot = (self.site_of(node), What::Phase(level));
+        self.ask(command(subject), Some((slot, Promise::Phases(phases))));
+    }
+
+    fn request_site_transition(
+        &mut self,
+        node: NodeId,
+        phases: &'static [Phase],
+        command: impl FnOnce(SiteRef) -> FleetCommand,
+    ) {
+        let Some(site) = self.site_ref(node) else { return };
+        let slot = (self.site_of(node), What::Phase(LevelOf::Site));
+        self.ask(command(site), Some((slot, Promise::Phases(phases))));
     }
 
     fn set_local_label(&mut self, node: NodeId, draw: u64) {
@@ -216,8 +236,8 @@ impl<C: Transport> World<C> {
     }
 }
 
-fn subject(draw: u64) -> Subject {
-    if draw.is_multiple_of(2) { Subject::Gateway } else { Subject::Site }
+fn level(draw: u64) -> LevelOf {
+    if draw.is_multiple_of(2) { LevelOf::Gateway } else { LevelOf::Site }
 }
 
 fn label(key: &str, value: &str) -> (LabelKey, LabelValue) {

@@ -1,7 +1,7 @@
 //! Operator actions on DNS: the central provider, the sites that use it, and gateway addresses; and whether every
 //! site's records match the expected final state.
 
-use linecamp_core::{FleetCommand, Force, OWN_ADDRESS_LABEL, Subject};
+use linecamp_core::{FleetCommand, Force, OWN_ADDRESS_LABEL};
 use linecamp_model::{
     DnsSettings, DomainName, ExtraRecord, FleetProvider, Grant, LabelKey, LabelValue, NameTemplate, OwnerId, PluginRef,
     ProviderConfig, ProviderSpec, RecordState, RecordType, Selector, Ttl,
@@ -10,7 +10,7 @@ use linecamp_model::{
 use super::name_server::{OWNER, ZONE, first_address};
 use super::{AGAIN, FaultEnd, SimEvent, World, name, text};
 use crate::act_kind::ActKind;
-use crate::check::{ADDRESS_LABEL, OWN_PREFIX, RecordInputs, SELECT_LABEL, SWITCH_LABEL, label};
+use crate::check::{ADDRESS_LABEL, LevelOf, OWN_PREFIX, RecordInputs, SELECT_LABEL, SWITCH_LABEL, label};
 use crate::plan::Act;
 use crate::transport::{NodeId, Transport};
 
@@ -33,15 +33,15 @@ impl<C: Transport> World<C> {
         match act.kind {
             ActKind::DnsAddress => {
                 let address = (!act.draw.is_multiple_of(4)).then(|| value(&address(act.draw)));
-                self.assign(node, Subject::Gateway, key(ADDRESS_LABEL), address);
+                self.assign(node, LevelOf::Gateway, key(ADDRESS_LABEL), address);
             }
             ActKind::DnsSwitch => {
                 let switch = act.draw.is_multiple_of(2).then(|| value("false"));
-                self.assign(node, Subject::Gateway, key(SWITCH_LABEL), switch);
+                self.assign(node, LevelOf::Gateway, key(SWITCH_LABEL), switch);
             }
             ActKind::DnsSelect => {
                 let selected = (!act.draw.is_multiple_of(3)).then(|| value(SELECT_LABEL.1));
-                self.assign(node, Subject::Site, key(SELECT_LABEL.0), selected);
+                self.assign(node, LevelOf::Site, key(SELECT_LABEL.0), selected);
             }
             ActKind::DnsEdit => self.set_provider(act.draw),
             ActKind::DnsRemove => {

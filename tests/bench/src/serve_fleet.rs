@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use linecamp_core::{
     CERTIFICATE_LIFE, Credential, Fleet, FleetCommand, FleetConfig, FleetOutput, NewToken, Peer, Rng, SavedFleet,
-    SessionEvent, SiteRef, Subject,
+    SessionEvent, SiteRef,
 };
 use linecamp_model::limits::FRAME_BYTES_MAX;
 use linecamp_model::{
@@ -174,7 +174,7 @@ impl ServerLoop {
         for site in 0..sites {
             let patch = LabelPatch { set: [label.clone()].into(), ..LabelPatch::default() };
             let site = SiteRef { environment: Some(Name::parse("default")?), name: Name::parse(&site_name(site))? };
-            self.command(FleetCommand::PatchLabels(Subject::Site, site, patch))?;
+            self.command(FleetCommand::PatchLabels(site.into(), patch))?;
         }
         if let Some(push) = &mut self.push {
             push.ordered = push.began.elapsed();

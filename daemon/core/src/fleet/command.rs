@@ -6,7 +6,7 @@ use linecamp_model::{
     FleetProvider, LabelError, LabelPatch, Name, PluginDigest, PluginFile, SecretHash, Text, TokenId,
 };
 
-use super::subject::{SiteRef, Subject};
+use super::subject::{SiteRef, SubjectRef};
 use crate::StoreFault;
 
 /// A new join token.
@@ -63,15 +63,15 @@ pub enum FleetCommand {
     /// Add an API key.
     AddApiKey(SecretHash, Name),
     /// Change assigned labels.
-    PatchLabels(Subject, SiteRef, LabelPatch),
+    PatchLabels(SubjectRef, LabelPatch),
     /// Change name or description.
-    Edit(Subject, SiteRef, Edit),
+    Edit(SubjectRef, Edit),
     /// Accept a pending site.
     Accept(SiteRef),
     /// Take out of service.
-    Deactivate(Subject, SiteRef),
+    Deactivate(SubjectRef),
     /// Bring back into service.
-    Activate(Subject, SiteRef),
+    Activate(SubjectRef),
     /// Add a provider to an environment; with `true`, replace one of the same name.
     SetProvider(Name, Box<FleetProvider>, bool),
     /// Remove a provider from an environment: its sites withdraw its records; with force, they abandon them.
@@ -98,7 +98,7 @@ pub enum Force {
 pub enum FleetCommandError {
     /// The object does not exist; the text names it.
     NotFound(String),
-    /// The name exists in several environments; the text lists them.
+    /// Several objects have the name; the text lists them and says how to select one.
     Ambiguous(String),
     /// Another object has that name.
     NameTaken(String),

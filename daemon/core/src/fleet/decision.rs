@@ -1,11 +1,10 @@
-//! Decisions: changes that belong together, and what refers to the objects they change.
+//! Decisions: changes that belong together.
 
 use linecamp_model::{Document, DocumentKey, EventKind, FleetChange, Name, SiteId, SpecBody};
 
 use super::command::FleetCommandError;
 use super::site_record::SiteRecord;
 use super::state::FleetState;
-use super::subject::{SiteRef, Subject};
 
 /// The parts of an event: its kind, its site, and its text.
 pub(crate) type Note = (EventKind, Option<SiteId>, String);
@@ -29,31 +28,6 @@ impl Decision {
 
 /// A decision, or why a command fails.
 pub(super) type Decided = Result<Decision, FleetCommandError>;
-
-/// Resolves a reference to exactly one site.
-pub(crate) fn find(state: &FleetState, subject: Subject, site: &SiteRef) -> Result<SiteId, FleetCommandError> {
-    match state.named(subject, site.environment.as_ref(), &site.name)[..] {
-        [id] => Ok(id),
-        [] => {
-            let place = site
-                .environment
-                .as_ref()
-                .map_or_else(String::new, |environment| format!(" in environment {environment}"));
-            Err(FleetCommandError::NotFound(format!("there is no {} {}{place}", subject.as_str(), site.name)))
-        }
-        [id, ..] if state.site(id).is_some_and(|(_, registration)| registration.life.phase.is_gone()) => Ok(id),
-        ref several => {
-            let environments =
-                several.iter().filter_map(|id| state.site(*id)).map(|(_, of)| of.environment.to_string());
-            let environments = environments.collect::<Vec<_>>().join(", ");
-            Err(FleetCommandError::Ambiguous(format!(
-                "several environments have a {} {}: say which with --environment ({environments})",
-                subject.as_str(),
-                site.name
-            )))
-        }
-    }
-}
 
 /// Checks that an environment exists.
 pub(super) fn check_environment(state: &FleetState, name: &Name) -> Result<(), FleetCommandError> {

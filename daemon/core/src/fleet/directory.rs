@@ -7,7 +7,6 @@ use linecamp_model::{
 use super::effects::Effects;
 use super::quarantine::Quarantine;
 use super::registry::member;
-use super::site_record::SiteRecord;
 use super::state::FleetState;
 use super::{status_limits, transfers};
 use crate::downlink::{Member, MemberChange, Members, Standing};
@@ -71,7 +70,7 @@ impl Members for Directory<'_> {
     }
 
     fn may_report(&self, id: SiteId, key: DocumentKey) -> bool {
-        status_limits::may_report(self.effects.state().sites.get(&id).and_then(SiteRecord::gateway), key)
+        self.effects.state().sites.get(&id).is_some_and(|record| status_limits::may_report(record, key))
     }
 
     fn check_status(&self, status: &Documents<StatusBody>) -> Result<(), Refusal> {

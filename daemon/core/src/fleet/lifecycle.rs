@@ -1,7 +1,7 @@
-//! The lifecycle of sites and their gateways: the transitions that a site's reports confirm.
+//! The lifecycle of sites and hosts: the transitions that a site's reports confirm.
 
 use linecamp_model::{
-    DocumentKey, EventKind, FleetChange, HostRegistration, Life, Now, Phase, PhaseEvent, Registration, SiteId,
+    DocumentKey, EventKind, FleetChange, HostRegistration, Life, Now, Phase, PhaseEvent, Registration,
 };
 
 use super::decision::Decision;
@@ -18,8 +18,9 @@ pub(super) struct Confirmation {
     pub(super) left: Vec<String>,
 }
 
-/// Returns the next phase of a site or its gateway if the site reported or confirmed what was requested.
-pub(super) fn confirm(state: &FleetState, site: SiteId, subject: Subject, now: Now) -> Option<Confirmation> {
+/// Returns the next phase of a site or a host if the site reported or confirmed what was requested.
+pub(super) fn confirm(state: &FleetState, subject: Subject, now: Now) -> Option<Confirmation> {
+    let site = subject.site();
     let (record, _) = state.site(site)?;
     let life = subject.life(record)?;
     let has_reported = record.status.body(DocumentKey::Site).is_some();
@@ -34,29 +35,24 @@ pub(super) fn confirm(state: &FleetState, site: SiteId, subject: Subject, now: N
         Phase::Removing if has_converged => PhaseEvent::Confirmed,
         _ => return None,
     };
-    let is_removal = subject == Subject::Site && life.phase == Phase::Removing;
+    let is_removal = matches!(subject, Subject::Site(_)) && life.phase == Phase::Removing;
     let left = if is_removal { record.records_left() } else { Vec::new() };
     let phase = life.phase.after(event)?;
     let life = Life { phase, since: now.wall, ..life };
-    let changes = life_changes(site, record, subject, life, now);
-    let event = Some((EventKind::PhaseChanged, Some(site), format!("{} is {phase}", subject.as_str())));
+    let changes = life_changes(record, subject, life, now);
+    let event = Some((EventKind::PhaseChanged, Some(site), format!("{} is {phase}", subject.noun())));
     Some(Confirmation { decision: Decision { changes, event, site: Some(site) }, left })
 }
 
-/// Returns the changes that set the lifecycle state of a site or its gateway. A removed site takes its hosts with it,
-/// and its keys are revoked.
-pub(super) fn life_changes(
-    id: SiteId,
-    record: &SiteRecord,
-    subject: Subject,
-    life: Life,
-    now: Now,
-) -> Vec<FleetChange> {
-    let Some(registration) = &record.registration else { return Vec::new() };
+/// Returns the changes that set the lifecycle state of a site or a host. `record` is the record of the site. A removed
+/// site takes its hosts with it, and its keys are revoked.
+pub(super) fn life_changes(record: &SiteRecord, subject: Subject, life: Life, now: Now) -> Vec<FleetChange> {
+    let id = subject.site();
     let host = |host| FleetChange::Host(id, host, Some(HostRegistration { life }));
-    if subject == Subject::Gateway {
-        return vec![host(registration.gateway)];
+    if let Subject::Host(_, of) = subject {
+        return vec![host(of)];
     }
+    let Some(registration) = &record.registration else { return Vec::new() };
     let mut changes = vec![FleetChange::Site(id, Some(Registration { life, ..registration.clone() }))];
     if life.phase.is_gone() {
         changes.extend(record.hosts.keys().copied().map(host));
@@ -67,10 +63,12 @@ pub(super) fn life_changes(
 
 #[cfg(test)]
 mod tests {
-    use linecamp_model::{Document, Generation, LabelSet, SiteStatus, StatusBody};
+    use std::collections::BTreeSet;
+
+    use linecamp_model::{Document, Generation, LabelSet, SiteId, SiteStatus, StatusBody};
 
     use super::*;
-    use crate::fleet::testing::{NOW, apply, state_with_site};
+    use crate::fleet::testing::{NOW, add_host, apply, state_with_site};
 
     fn report(state: &mut FleetState, site: SiteId, generation: u64, applied: u64) {
         let status = SiteStatus {
@@ -92,23 +90,50 @@ mod tests {
     #[test]
     fn a_site_is_active_after_its_first_report_and_removed_once_converged() {
         let (mut state, site) = state_with_site();
-        assert!(confirm(&state, site, Subject::Site, NOW).is_none(), "nothing was reported");
+        assert!(confirm(&state, Subject::Site(site), NOW).is_none(), "nothing was reported");
         report(&mut state, site, 1, 0);
-        apply(&mut state, |state| confirm(state, site, Subject::Site, NOW).expect("reported").decision.changes);
+        apply(&mut state, |state| confirm(state, Subject::Site(site), NOW).expect("reported").decision.changes);
         assert_eq!(phase(&state, site), Some(Phase::Active));
-        assert!(confirm(&state, site, Subject::Site, NOW).is_none(), "there is nothing to confirm");
+        assert!(confirm(&state, Subject::Site(site), NOW).is_none(), "there is nothing to confirm");
 
         let leave = Life { phase: Phase::Removing, since: NOW.wall, requested_at: Generation(3) };
         apply(&mut state, |state| {
             let (record, _) = state.site(site).expect("it is registered");
-            life_changes(site, record, Subject::Site, leave, NOW)
+            life_changes(record, Subject::Site(site), leave, NOW)
         });
         report(&mut state, site, 2, 2);
-        assert!(confirm(&state, site, Subject::Site, NOW).is_none(), "it has not converged");
+        assert!(confirm(&state, Subject::Site(site), NOW).is_none(), "it has not converged");
         report(&mut state, site, 3, 3);
-        let confirmed = confirm(&state, site, Subject::Site, NOW).expect("it has converged");
+        let confirmed = confirm(&state, Subject::Site(site), NOW).expect("it has converged");
         assert!(confirmed.decision.removes_site());
         apply(&mut state, |_| confirmed.decision.changes);
         assert_eq!(phase(&state, site), Some(Phase::Removed));
+    }
+    #[test]
+    fn each_host_of_a_site_has_a_phase_of_its_own_until_the_site_is_removed() {
+        let (mut state, site) = state_with_site();
+        let second = add_host(&mut state, site, "box");
+        report(&mut state, site, 1, 1);
+        let subjects = Subject::all_of(site, &state.sites[&site]);
+        assert_eq!(subjects.len(), 3, "the site, its gateway and the other host");
+        for subject in &subjects {
+            apply(&mut state, |state| confirm(state, *subject, NOW).expect("reported").decision.changes);
+        }
+        let phases = |state: &FleetState| {
+            let record = &state.sites[&site];
+            subjects.iter().filter_map(|subject| subject.life(record)).map(|life| life.phase).collect::<BTreeSet<_>>()
+        };
+        assert_eq!(phases(&state), BTreeSet::from([Phase::Active]));
+
+        let host = Subject::Host(site, second);
+        let out = Life { phase: Phase::Deactivating, since: NOW.wall, requested_at: Generation(1) };
+        apply(&mut state, |state| life_changes(&state.sites[&site], host, out, NOW));
+        apply(&mut state, |state| confirm(state, host, NOW).expect("it is applied").decision.changes);
+        assert_eq!(phases(&state), BTreeSet::from([Phase::Active, Phase::Inactive]));
+        assert!(subjects.iter().all(|subject| confirm(&state, *subject, NOW).is_none()), "there is nothing to confirm");
+
+        let gone = Life { phase: Phase::Removed, ..out };
+        apply(&mut state, |state| life_changes(&state.sites[&site], Subject::Site(site), gone, NOW));
+        assert_eq!(phases(&state), BTreeSet::from([Phase::Removed]));
     }
 }

@@ -20,7 +20,6 @@ use self::tokens::{create_token, revoke_token};
 use super::command::{FleetCommand, FleetCommandError, Force};
 use super::decision::{Decided, Decision};
 use super::state::FleetState;
-use super::subject::Subject;
 
 pub(super) use self::providers::Forced;
 
@@ -39,22 +38,18 @@ pub(crate) fn decide(state: &FleetState, command: FleetCommand, now: Now) -> Dec
             let key = ApiKey { name, created_at: now.wall };
             Ok(Decision { changes: vec![FleetChange::ApiKey(hash, Some(key))], ..Decision::default() })
         }
-        FleetCommand::PatchLabels(subject, site, patch) => patch_labels(state, subject, &site, &patch, now),
-        FleetCommand::Edit(subject, site, edit) => edit_subject(state, subject, &site, edit),
-        FleetCommand::Accept(site) => transition(state, Subject::Site, &site, PhaseEvent::Accepted, now),
-        FleetCommand::Deactivate(subject, site) => {
-            transition(state, subject, &site, PhaseEvent::DeactivateRequested, now)
-        }
-        FleetCommand::Activate(subject, site) => transition(state, subject, &site, PhaseEvent::ActivateAsked, now),
+        FleetCommand::PatchLabels(subject, patch) => patch_labels(state, &subject, &patch, now),
+        FleetCommand::Edit(subject, edit) => edit_subject(state, &subject, edit),
+        FleetCommand::Accept(site) => transition(state, &site.into(), PhaseEvent::Accepted, now),
+        FleetCommand::Deactivate(subject) => transition(state, &subject, PhaseEvent::DeactivateRequested, now),
+        FleetCommand::Activate(subject) => transition(state, &subject, PhaseEvent::ActivateAsked, now),
         FleetCommand::SetProvider(environment, provider, replace) => {
             set_provider(state, environment, *provider, replace)
         }
         FleetCommand::RemoveProvider(environment, name, force) => remove_provider(state, environment, name, force),
         FleetCommand::AddPlugin(digest, file) => add_plugin(state, digest, file),
         FleetCommand::RemovePlugin(digest) => remove_plugin(state, digest),
-        FleetCommand::Remove(site, Force::No) => transition(state, Subject::Site, &site, PhaseEvent::RemoveAsked, now),
-        FleetCommand::Remove(site, Force::Yes) => {
-            transition(state, Subject::Site, &site, PhaseEvent::RemoveForced, now)
-        }
+        FleetCommand::Remove(site, Force::No) => transition(state, &site.into(), PhaseEvent::RemoveAsked, now),
+        FleetCommand::Remove(site, Force::Yes) => transition(state, &site.into(), PhaseEvent::RemoveForced, now),
     }
 }

@@ -16,7 +16,6 @@ use linecamp_model::{
 use super::config::{CERTIFICATE_BACKDATE_MAX, CERTIFICATE_BACKDATE_PART};
 use super::output::IssueRequest;
 use super::state::FleetState;
-use super::subject::Subject;
 use crate::rng::Rng;
 
 /// The window over which recoveries are counted.
@@ -62,8 +61,7 @@ pub(crate) fn join(
         let text = format!("the token's environment {environment} does not exist any more; create another token");
         return Err(Refusal::new(RefusalCode::TokenUnknown, &text));
     };
-    let is_taken = |subject| state.is_name_taken(subject, &environment, &request.name, None);
-    if is_taken(Subject::Site) || is_taken(Subject::Gateway) {
+    if state.is_site_name_taken(&environment, &request.name, None) {
         let text =
             format!("the name {} is taken in environment {environment}: choose another with --name", request.name);
         return Err(Refusal::new(RefusalCode::NameTaken, &text));

@@ -35,12 +35,17 @@ impl SiteRecord {
         self.registration.as_ref().map(|registration| DocumentKey::Host(registration.gateway))
     }
 
-    /// Returns the spec of its gateway.
-    pub(crate) fn gateway_spec(&self) -> Option<&HostSpec> {
-        match self.spec.body(self.gateway()?) {
+    /// Returns the spec of a host.
+    pub(crate) fn host_spec(&self, host: HostId) -> Option<&HostSpec> {
+        match self.spec.body(DocumentKey::Host(host)) {
             Some(SpecBody::Host(spec)) => Some(spec),
             Some(SpecBody::Site(_) | SpecBody::Provider(_)) | None => None,
         }
+    }
+
+    /// Returns the hosts that have a spec, with it.
+    pub(crate) fn host_specs(&self) -> impl Iterator<Item = (HostId, &HostSpec)> {
+        self.hosts.keys().filter_map(|host| Some((*host, self.host_spec(*host)?)))
     }
 
     /// Returns the newest spec generation of `incarnation` that the site reported as converged.

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::{
-    ApiKey, Environment, FleetChange, FleetOrigin, FleetProvider, Incarnation, KeyFingerprint, Name, PluginDigest,
-    PluginFile, Registration, ReplicationCursor, SecretHash, SiteId, Token, TokenId, WallTime,
+    ApiKey, Environment, FleetChange, FleetOrigin, FleetProvider, HostId, Incarnation, KeyFingerprint, Name,
+    PluginDigest, PluginFile, Registration, ReplicationCursor, SecretHash, SiteId, Token, TokenId, WallTime,
 };
 
 use super::event_log::EventLog;
 use super::names::NameIndex;
 use super::site_record::SiteRecord;
-use super::subject::Subject;
+use super::subject::{HostRef, SiteRef};
 use crate::site::set;
 use crate::staging::Replay;
 
@@ -60,31 +60,41 @@ impl FleetState {
         self.sites.iter().filter_map(|(id, record)| Some((*id, record, record.registration.as_ref()?)))
     }
 
-    /// Returns the sites with this name, for themselves or for their gateway, in the given environment or in any;
-    /// removed sites only if no live site has it.
-    pub(crate) fn named(&self, subject: Subject, environment: Option<&Name>, name: &Name) -> Vec<SiteId> {
-        let is_meant = |of: &Name| environment.is_none_or(|wanted| wanted == of);
-        let live: Vec<_> = self.names.bearers(subject, name).filter(|(of, _)| is_meant(of)).map(|(_, id)| id).collect();
+    /// Returns the sites that a reference may mean: live ones, or if there is none, removed ones.
+    pub(crate) fn sites_named(&self, site: &SiteRef) -> Vec<SiteId> {
+        let is_meant = |of: &Name| site.environment.as_ref().is_none_or(|wanted| wanted == of);
+        let live = self.names.sites(&site.name).iter().filter(|(of, _)| is_meant(of)).map(|(_, id)| *id);
+        let live: Vec<_> = live.collect();
         if !live.is_empty() {
             return live;
         }
-        let is_named = |record: &SiteRecord| match subject {
-            Subject::Site => record.site_spec().is_some_and(|spec| spec.name == *name),
-            Subject::Gateway => record.gateway_spec().is_some_and(|spec| spec.name == *name),
-        };
+        let is_named = |record: &SiteRecord| record.site_spec().is_some_and(|spec| spec.name == site.name);
         let gone = self.registered().filter(|(_, record, of)| is_named(record) && is_meant(&of.environment));
         gone.map(|(id, _, _)| id).collect()
     }
 
-    /// Whether another live site of the environment has this name, for itself or for its gateway.
-    pub(crate) fn is_name_taken(
-        &self,
-        subject: Subject,
-        environment: &Name,
-        name: &Name,
-        except: Option<SiteId>,
-    ) -> bool {
-        self.names.bearers(subject, name).any(|(of, id)| of == environment && Some(id) != except)
+    /// Returns the hosts that a reference may mean, with their sites: those of live sites, or if there is none, those
+    /// of removed ones.
+    pub(crate) fn hosts_named(&self, host: &HostRef) -> Vec<(SiteId, HostId)> {
+        let is_in = |of: &Name| host.environment.as_ref().is_none_or(|wanted| wanted == of);
+        let is_at = |record: &SiteRecord| {
+            let is_named = |site: &Name| record.site_spec().is_some_and(|spec| spec.name == *site);
+            host.site.as_ref().is_none_or(is_named)
+        };
+        let is_at_site = |site: &SiteId| self.sites.get(site).is_some_and(is_at);
+        let live = self.names.hosts(&host.name).iter().filter(|(of, site, _)| is_in(of) && is_at_site(site));
+        let live: Vec<_> = live.map(|(_, site, id)| (*site, *id)).collect();
+        if !live.is_empty() {
+            return live;
+        }
+        let gone = self.registered().filter(|(_, record, of)| is_at(record) && is_in(&of.environment));
+        let hosts = gone.flat_map(|(site, record, _)| record.host_specs().map(move |(id, spec)| (site, id, spec)));
+        hosts.filter(|(_, _, spec)| spec.name == host.name).map(|(site, id, _)| (site, id)).collect()
+    }
+
+    /// Whether another live site of the environment has this name.
+    pub(crate) fn is_site_name_taken(&self, environment: &Name, name: &Name, except: Option<SiteId>) -> bool {
+        self.names.sites(name).iter().any(|(of, id)| of == environment && Some(*id) != except)
     }
 
     /// Returns the number of live sites in the environment.
@@ -136,12 +146,22 @@ impl FleetState {
         uses.map(|site| FleetChange::TokenUse(id, *site, None)).chain([FleetChange::Token(id, None)]).collect()
     }
 
-    /// Changes one site's record and keeps the index of names consistent.
+    /// Changes the part of a site's record that has its names and those of its hosts.
+    fn change_names(&mut self, id: SiteId, change: impl FnOnce(&mut SiteRecord) -> FleetChange) -> FleetChange {
+        if let Some(record) = self.sites.get(&id) {
+            self.names.set(id, record, false);
+        }
+        let undo = self.change_site(id, change);
+        if let Some(record) = self.sites.get(&id) {
+            self.names.set(id, record, true);
+        }
+        undo
+    }
+
+    /// Changes one site's record.
     fn change_site(&mut self, id: SiteId, change: impl FnOnce(&mut SiteRecord) -> FleetChange) -> FleetChange {
         let record = self.sites.entry(id).or_default();
-        self.names.set(id, record, false);
         let undo = change(record);
-        self.names.set(id, record, true);
         if record.is_empty() {
             self.sites.remove(&id);
         }
@@ -171,17 +191,17 @@ impl Replay for FleetState {
                 Change::TokenUse(token, site, before)
             }
             Change::Site(id, body) => {
-                self.change_site(id, |record| Change::Site(id, std::mem::replace(&mut record.registration, body)))
+                self.change_names(id, |record| Change::Site(id, std::mem::replace(&mut record.registration, body)))
             }
             Change::SiteKey(id, key, body) => {
                 set(&mut self.key_owners, key, body.map(|_| id));
                 self.change_site(id, |record| Change::SiteKey(id, key, set(&mut record.keys, key, body)))
             }
             Change::Host(id, host, body) => {
-                self.change_site(id, |record| Change::Host(id, host, set(&mut record.hosts, host, body)))
+                self.change_names(id, |record| Change::Host(id, host, set(&mut record.hosts, host, body)))
             }
             Change::Spec(id, key, body) => {
-                self.change_site(id, |record| Change::Spec(id, key, record.spec.set(key, body)))
+                self.change_names(id, |record| Change::Spec(id, key, record.spec.set(key, body)))
             }
             Change::Status(id, key, body) => {
                 self.change_site(id, |record| Change::Status(id, key, record.status.set(key, body)))

@@ -1,16 +1,17 @@
-//! What a site may report: only about itself and its own host, and within limits.
+//! What a site may report: only about itself and its own hosts, and within limits.
 
 use linecamp_model::limits::{PROVIDERS_PER_SITE_MAX, REPORTED_RECORDS_BYTES_MAX};
 use linecamp_model::{DocumentKey, LabelSet, Refusal, RefusalCode, StatusBody};
 
+use super::site_record::SiteRecord;
 use crate::dns::bytes_of;
 use crate::sync::Documents;
 
-/// Whether a site whose gateway has the key `gateway` may report status under `key`.
-pub(super) fn may_report(gateway: Option<DocumentKey>, key: DocumentKey) -> bool {
+/// Whether a site may report status under `key`.
+pub(super) fn may_report(record: &SiteRecord, key: DocumentKey) -> bool {
     match key {
         DocumentKey::Site | DocumentKey::Provider(_) => true,
-        DocumentKey::Host(_) => Some(key) == gateway,
+        DocumentKey::Host(host) => record.hosts.contains_key(&host),
     }
 }
 

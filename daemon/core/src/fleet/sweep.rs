@@ -66,7 +66,7 @@ mod tests {
         let gone = Life { phase: Phase::Removed, since: NOW.wall, requested_at: Generation(1) };
         apply(&mut state, |state| {
             let (record, _) = state.site(site).expect("it is registered");
-            life_changes(site, record, Subject::Site, gone, NOW)
+            life_changes(record, Subject::Site(site), gone, NOW)
         });
         assert_eq!(sweep(&state, later(REMOVED_KEEP_DEFAULT - Duration::from_secs(1))), Swept::default());
         let swept = sweep(&state, later(REMOVED_KEEP_DEFAULT));

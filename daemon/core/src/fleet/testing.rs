@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use linecamp_model::limits::TOKEN_USES_MAX;
 use linecamp_model::{
-    FleetChange, Instant, JoinRequest, JoinSecret, KeyFingerprint, Now, PluginDigest, SiteId, Text, TokenId,
-    VersionRange, WallTime,
+    Document, DocumentKey, FleetChange, HostId, HostSpec, Instant, JoinRequest, JoinSecret, KeyFingerprint, Now,
+    Origin, PluginDigest, SiteId, SpecBody, Text, TokenId, VersionRange, WallTime,
 };
 
-use super::command::{FleetCommand, NewToken};
+use super::command::{EnvironmentEdit, FleetCommand, NewToken};
 use super::config::ENVIRONMENT_DEFAULT;
 use super::operator::decide;
 use super::registry::{self, Joining};
@@ -80,6 +80,35 @@ pub(super) fn join(state: &mut FleetState, number: usize) -> SiteId {
         other => panic!("site {number}: {other:?}"),
     });
     state.site_of_key(&key(number)).expect("it has joined")
+}
+
+/// Adds the environment and lets the machine with key `key_number` join there as site `number`.
+pub(super) fn join_in(state: &mut FleetState, environment: &str, number: usize, key_number: usize) -> SiteId {
+    let token = NewToken { environment: name(environment), ..token(key_number) };
+    let request = JoinRequest { token: token.id, ..join_request(number) };
+    let create = FleetCommand::CreateEnvironment(token.environment.clone(), EnvironmentEdit::default());
+    for command in [create, FleetCommand::CreateToken(token)] {
+        apply(state, |state| decide(state, command, NOW).expect("it is created").changes);
+    }
+    let mut rng = Rng::new(u64::try_from(key_number).unwrap());
+    apply(state, |state| match registry::join(state, key(key_number), &request, &mut rng, NOW) {
+        Ok(Joining::New(_, changes)) => changes,
+        other => panic!("site {number}: {other:?}"),
+    });
+    state.site_of_key(&key(key_number)).expect("it has joined")
+}
+
+/// Adds a host to a site, as a copy of its gateway with another name.
+pub(super) fn add_host(state: &mut FleetState, site: SiteId, named: &str) -> HostId {
+    let (record, registration) = state.site(site).expect("it is registered");
+    let id = HostId::from_bytes([u8::try_from(record.hosts.len()).unwrap(); 16]);
+    let registered = record.hosts.get(&registration.gateway).cloned();
+    let spec = record.host_spec(registration.gateway).expect("it has a spec").clone();
+    let body = Some(SpecBody::Host(HostSpec { name: name(named), origin: Origin::Custom, ..spec }));
+    let document = Document { generation: record.spec.head().next(), body };
+    let spec = FleetChange::Spec(site, DocumentKey::Host(id), Some(document));
+    apply(state, |_| vec![FleetChange::Host(site, id, registered), spec]);
+    id
 }
 
 /// Returns a state with the environment `default`, and a site in it that has not reported yet.

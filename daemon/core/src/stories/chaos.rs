@@ -6,7 +6,7 @@ use std::time::Duration;
 use linecamp_model::{Generation, Level, Phase};
 
 use crate::testing::{DiskFault, Pair, patch, site_ref};
-use crate::{FleetCommand, Rng, SiteCommand, Subject};
+use crate::{FleetCommand, Rng, SiteCommand};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const RUNS: u64 = 300;
@@ -53,7 +53,7 @@ impl Chaos {
 
     fn assign(&mut self) {
         let (key, value) = (format!("k{}", self.below(4)), self.below(100).to_string());
-        let command = FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&[&format!("{key}={value}")]));
+        let command = FleetCommand::PatchLabels(site_ref("camp").into(), patch(&[&format!("{key}={value}")]));
         if self.below(2) == 0 {
             let reply = self.pair.ask(command);
             let acknowledged = if reply.is_ok() { Some(value) } else { self.assigned.get(&key).cloned().flatten() };
@@ -72,8 +72,8 @@ impl Chaos {
     fn transition(&mut self) {
         let site = site_ref("camp");
         let command = match self.below(2) {
-            0 => FleetCommand::Deactivate(Subject::Site, site),
-            _ => FleetCommand::Activate(Subject::Site, site),
+            0 => FleetCommand::Deactivate(site.into()),
+            _ => FleetCommand::Activate(site.into()),
         };
         self.pair.operator(command);
     }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use linecamp_model::{ConditionKind, EventKind, Level};
 
-use crate::testing::{DAY, DiskFault, Pair, key, patch, site_ref};
-use crate::{FleetCommand, FleetCommandError, SiteCommand, SiteCommandError, StoreFault, Subject};
+use crate::testing::{DAY, DiskFault, Pair, host_ref, key, patch, site_ref};
+use crate::{FleetCommand, FleetCommandError, SiteCommand, SiteCommandError, StoreFault};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn assign(labels: &[&str]) -> FleetCommand {
-    FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(labels))
+    FleetCommand::PatchLabels(site_ref("camp").into(), patch(labels))
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn a_site_works_for_a_week_without_its_server() {
     pair.start_fleet();
     pair.run_for(2 * MINUTE);
     assert!(pair.is_linked());
-    let host = pair.fleet.view().host(&site_ref("camp")).expect("known");
+    let host = pair.fleet.view().host(&host_ref("camp")).expect("known");
     assert!(host.labels.keys().any(|key| key.as_str() == "door"));
 }
 

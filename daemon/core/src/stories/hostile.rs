@@ -13,7 +13,7 @@ use linecamp_model::{
 use proptest::prelude::*;
 
 use crate::testing::{Pair, name, patch, site_ref};
-use crate::{EnvironmentEdit, EventFilter, FleetCommand, SeenLabels, SiteFilter, Subject};
+use crate::{EnvironmentEdit, EventFilter, FleetCommand, SeenLabels, SiteFilter};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -80,7 +80,7 @@ fn a_site_that_claims_too_new_a_spec_gets_a_new_incarnation_and_no_other_does() 
     pair.assert_readable();
     assert!(pair.view().spec_generation < Generation(100), "{}", pair.view().spec_generation);
     assert!(pair.is_linked() && pair.is_linked_node(other));
-    pair.ask(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&["rack=r7"]))).expect("assigned");
+    pair.ask(FleetCommand::PatchLabels(site_ref("camp").into(), patch(&["rack=r7"]))).expect("assigned");
     pair.run_for(MINUTE);
     assert_eq!(pair.label_entry("rack").as_deref(), Some("r7"));
     assert!(pair.deltas_delivered <= deltas + 4, "the other site received nothing again");
@@ -97,7 +97,7 @@ fn an_acknowledgement_of_an_unsent_generation_ends_the_session() {
     pair.run_for(Duration::from_secs(1));
     assert!(pair.hangup_of(0).is_some_and(|refusal| refusal.contains("acknowledged")), "{:?}", pair.hangup_of(0));
     pair.run_for(5 * MINUTE);
-    pair.ask(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&["rack=r7"]))).expect("assigned");
+    pair.ask(FleetCommand::PatchLabels(site_ref("camp").into(), patch(&["rack=r7"]))).expect("assigned");
     pair.run_for(MINUTE);
     assert_eq!(pair.label_entry("rack").as_deref(), Some("r7"));
 }
@@ -190,7 +190,7 @@ fn constant_label_changes_by_an_operator_do_not_count_as_a_flood() {
     let mut pair = Pair::linked(14);
     for number in 0..20_000_u32 {
         let label = format!("rack=r{number}");
-        pair.operator(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&[&label])));
+        pair.operator(FleetCommand::PatchLabels(site_ref("camp").into(), patch(&[&label])));
         pair.run_for(Duration::from_millis(10));
     }
     assert_eq!(pair.hangup_of(0), None);
@@ -301,7 +301,7 @@ fn an_unreadable_record_affects_one_site_and_never_the_fleet() {
     pair.run_for(crate::FACTS_PERIOD * 2);
     let site = pair.site_id(0);
     // The document of the site is newer than that of its host.
-    pair.ask(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&["rack=r7"]))).expect("assigned");
+    pair.ask(FleetCommand::PatchLabels(site_ref("camp").into(), patch(&["rack=r7"]))).expect("assigned");
     pair.run_for(MINUTE);
     // Status: the site is asked for a snapshot.
     pair.start_fleet_without(|change| match change {

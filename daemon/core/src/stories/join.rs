@@ -5,7 +5,7 @@ use std::time::Duration;
 use linecamp_model::{EventKind, LinkState, Phase, RefusalCode, VersionRange};
 
 use crate::testing::{DAY, Pair, name, patch, site_ref};
-use crate::{EnvironmentEdit, FleetCommand, Subject};
+use crate::{EnvironmentEdit, FleetCommand};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -158,7 +158,7 @@ fn a_version_mismatch_names_the_side_to_upgrade() {
 #[test]
 fn a_replacement_machine_becomes_the_same_site() {
     let mut pair = Pair::linked(7);
-    pair.ask(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&["rack=r7"]))).expect("assigned");
+    pair.ask(FleetCommand::PatchLabels(site_ref("camp").into(), patch(&["rack=r7"]))).expect("assigned");
     pair.run_for(MINUTE);
     let (id, before) = (pair.site_id(0), pair.view());
     pair.cut(0);

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use linecamp_model::{LabelValue, Level, Owner};
 
-use crate::testing::{DAY, Pair, key, patch, site_ref};
-use crate::{DropIns, FleetCommand, FleetCommandError, SiteCommand, Subject};
+use crate::testing::{DAY, Pair, host_ref, key, patch, site_ref};
+use crate::{DropIns, FleetCommand, FleetCommandError, SiteCommand};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn assign(labels: &[&str]) -> FleetCommand {
-    FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(labels))
+    FleetCommand::PatchLabels(site_ref("camp").into(), patch(labels))
 }
 
 fn settled(pair: &Pair) -> bool {
@@ -145,10 +145,10 @@ fn too_many_labels_are_rejected_and_nothing_changes() {
 fn a_host_label_overrides_that_of_its_site() {
     let mut pair = Pair::linked(11);
     pair.ask(assign(&["tier=gold", "region=eu"])).expect("assigned");
-    let command = FleetCommand::PatchLabels(Subject::Gateway, site_ref("camp"), patch(&["tier=silver"]));
+    let command = FleetCommand::PatchLabels(host_ref("camp").into(), patch(&["tier=silver"]));
     pair.ask(command).expect("assigned");
     pair.run_for(MINUTE);
-    let host = pair.fleet.view().host(&site_ref("camp")).expect("known");
+    let host = pair.fleet.view().host(&host_ref("camp")).expect("known");
     assert_eq!(host.labels[&key("tier")].value.as_str(), "silver");
     assert_eq!(host.labels[&key("region")].value.as_str(), "eu");
     assert_eq!(pair.seen_label("tier").as_deref(), Some("gold"), "the site keeps its own");

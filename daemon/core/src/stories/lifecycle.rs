@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use linecamp_model::{EventKind, LinkState, Phase, Target};
 
-use crate::testing::{DAY, DiskFault, Pair, patch, site_ref};
-use crate::{DISCONNECTED_AFTER, FleetCommand, FleetCommandError, Force, Subject};
+use crate::testing::{DAY, DiskFault, Pair, host_ref, patch, site_ref};
+use crate::{DISCONNECTED_AFTER, FleetCommand, FleetCommandError, Force};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn deactivate() -> FleetCommand {
-    FleetCommand::Deactivate(Subject::Site, site_ref("camp"))
+    FleetCommand::Deactivate(site_ref("camp").into())
 }
 
 fn activate() -> FleetCommand {
-    FleetCommand::Activate(Subject::Site, site_ref("camp"))
+    FleetCommand::Activate(site_ref("camp").into())
 }
 
 fn remove(force: Force) -> FleetCommand {
@@ -39,7 +39,7 @@ fn a_site_is_deactivated_and_activated_with_its_link_up() {
 #[test]
 fn a_host_is_deactivated_without_its_site() {
     let mut pair = Pair::linked(2);
-    pair.ask(FleetCommand::Deactivate(Subject::Gateway, site_ref("camp"))).expect("asked");
+    pair.ask(FleetCommand::Deactivate(host_ref("camp").into())).expect("asked");
     pair.run_for(MINUTE);
     assert_eq!((pair.view().phase, pair.view().hosts[0].phase), (Phase::Active, Phase::Inactive));
 }
@@ -74,7 +74,7 @@ fn removal_requires_an_inactive_site_or_force() {
     pair.run_for(MINUTE);
     assert_eq!(pair.view().phase, Phase::Removed, "the site confirmed: {}", pair.trace());
     assert!(pair.nodes[0].ended.is_some(), "and its daemon has ended");
-    assert!(pair.ask(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&["a=b"]))).is_err());
+    assert!(pair.ask(FleetCommand::PatchLabels(site_ref("camp").into(), patch(&["a=b"]))).is_err());
 }
 
 #[test]

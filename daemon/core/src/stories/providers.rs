@@ -163,7 +163,7 @@ fn a_removed_site_reports_the_provider_whose_records_remain() {
     pair.run_for(5 * MINUTE);
     assert_eq!(shown(&pair).len(), 2);
     pair.name_server.frozen.insert(DomainName::parse("other.camp.example.org").unwrap());
-    pair.ask(FleetCommand::Deactivate(crate::Subject::Site, crate::testing::site_ref("camp"))).expect("deactivated");
+    pair.ask(FleetCommand::Deactivate(crate::testing::site_ref("camp").into())).expect("deactivated");
     pair.run_for(MINUTE);
     pair.ask(FleetCommand::Remove(crate::testing::site_ref("camp"), Force::No)).expect("removal requested");
     pair.run_for(MINUTE);

@@ -7,10 +7,9 @@ use linecamp_model::{
     OwnerId, PluginRef, ProviderConfig, ProviderId, ProviderSpec, RecordKey, RecordState, RecordType, Selector, Ttl,
 };
 
-use crate::testing::{DiskFault, NameServerFault, Pair, key, name, patch, site_ref};
+use crate::testing::{DiskFault, NameServerFault, Pair, host_ref, key, name, patch, site_ref};
 use crate::{
     FleetCommand, Force, OWN_ADDRESS_LABEL, QUARANTINE, RECHECK_DELAY, RECONCILE_INTERVAL, RETRY_MAX, SiteCommand,
-    Subject,
 };
 
 pub(super) const ZONE: &str = "example.org";
@@ -70,11 +69,11 @@ pub(super) fn configure(pair: &mut Pair, provider: Option<ProviderSpec>) {
 }
 
 pub(super) fn label(pair: &mut Pair, label: &str) {
-    pair.ask(FleetCommand::PatchLabels(Subject::Gateway, site_ref("camp"), patch(&[label]))).expect("labeled");
+    pair.ask(FleetCommand::PatchLabels(host_ref("camp").into(), patch(&[label]))).expect("labeled");
 }
 
 pub(super) fn remove(pair: &mut Pair) {
-    pair.ask(FleetCommand::Deactivate(Subject::Site, site_ref("camp"))).expect("deactivated");
+    pair.ask(FleetCommand::Deactivate(site_ref("camp").into())).expect("deactivated");
     pair.run_for(MINUTE);
     assert_eq!(shown(pair).len(), 1, "an inactive site keeps its records");
     pair.ask(FleetCommand::Remove(site_ref("camp"), Force::No)).expect("removal requested");
@@ -365,11 +364,11 @@ fn a_central_provider_follows_its_label_selector() {
     pair.ask(central("tier=web")).expect("added");
     pair.run_for(MINUTE);
     assert_eq!(shown(&pair), [""; 0], "not selected");
-    pair.ask(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&["tier=web"]))).expect("labeled");
+    pair.ask(FleetCommand::PatchLabels(site_ref("camp").into(), patch(&["tier=web"]))).expect("labeled");
     pair.run_for(MINUTE);
     assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
     assert_eq!(pair.fleet.view().providers(None)[0].sites, 1, "one site has it");
-    pair.ask(FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&["tier=lab"]))).expect("labeled");
+    pair.ask(FleetCommand::PatchLabels(site_ref("camp").into(), patch(&["tier=lab"]))).expect("labeled");
     pair.run_for(MINUTE);
     assert!(pair.name_server.zone(ZONE).is_empty(), "the provider is removed with its records");
     assert_eq!(pair.fleet.view().providers(None)[0].sites, 0);

@@ -7,7 +7,7 @@ use linecamp_model::{Condition, ConditionKind, EventKind, Level, Text};
 
 use super::records::{GATEWAY, MINUTE, ZONE, provider, shown, site_with};
 use crate::testing::{DAY, DiskFault, Pair, patch, site_ref};
-use crate::{DropIns, FleetCommand, RECONCILE_INTERVAL, SiteCommand, SiteCommandError, StoreFault, Subject};
+use crate::{DropIns, FleetCommand, RECONCILE_INTERVAL, SiteCommand, SiteCommandError, StoreFault};
 
 /// Returns the condition of this kind as shown to operators at the server.
 fn seen(pair: &Pair, kind: ConditionKind) -> Option<Condition> {
@@ -21,7 +21,7 @@ fn events_with(pair: &Pair, kind: EventKind, word: &str) -> usize {
 }
 
 fn assign(label: &str) -> FleetCommand {
-    FleetCommand::PatchLabels(Subject::Site, site_ref("camp"), patch(&[label]))
+    FleetCommand::PatchLabels(site_ref("camp").into(), patch(&[label]))
 }
 
 /// Fills the site's disk and triggers a write, so that the site notices.

@@ -2,7 +2,7 @@
 
 use linecamp_model::{LabelInput, LabelKey, LabelPatch, Name};
 
-use crate::SiteRef;
+use crate::{HostRef, SiteRef};
 
 /// Parses a label key, for tests.
 pub fn key(text: &str) -> LabelKey {
@@ -24,4 +24,13 @@ pub fn patch(changes: &[&str]) -> LabelPatch {
     let (remove, set): (Vec<&str>, Vec<&str>) = changes.iter().partition(|change| change.ends_with('-'));
     let set = LabelInput::parse_list(set).expect("a story's labels are valid").labels;
     LabelPatch { set, remove: remove.iter().map(|change| key(change.trim_end_matches('-'))).collect() }
+}
+
+/// Builds a reference to a host in any environment from `SITE/HOST` or `HOST`. Panics if invalid.
+pub fn host_ref(text: &str) -> HostRef {
+    let (site, host) = match text.split_once('/') {
+        Some((site, host)) => (Some(name(site)), host),
+        None => (None, text),
+    };
+    HostRef { environment: None, site, name: name(host) }
 }

@@ -14,10 +14,10 @@
 //! | POST | [`SITE_LABELS`] | [`NameQuery`] | [`LabelChange`](super::LabelChange) | [`Site`](super::Site) |
 //! | POST | [`SITE_DEACTIVATE`] [`SITE_ACTIVATE`] [`SITE_ACCEPT`] | [`NameQuery`] | | [`Site`](super::Site) |
 //! | GET | [`HOSTS`] | [`HostQuery`] | | [`List`](super::List) of [`Host`](super::Host) |
-//! | GET | [`HOST`] | [`NameQuery`] | | [`Host`](super::Host) |
-//! | PATCH | [`HOST`] | [`NameQuery`] | [`Edit`](super::Edit) | [`Host`](super::Host) |
-//! | POST | [`HOST_LABELS`] | [`NameQuery`] | [`LabelChange`](super::LabelChange) | [`Host`](super::Host) |
-//! | POST | [`HOST_DEACTIVATE`] [`HOST_ACTIVATE`] | [`NameQuery`] | | [`Host`](super::Host) |
+//! | GET | [`HOST`] | [`HostNameQuery`] | | [`Host`](super::Host) |
+//! | PATCH | [`HOST`] | [`HostNameQuery`] | [`Edit`](super::Edit) | [`Host`](super::Host) |
+//! | POST | [`HOST_LABELS`] | [`HostNameQuery`] | [`LabelChange`](super::LabelChange) | [`Host`](super::Host) |
+//! | POST | [`HOST_DEACTIVATE`] [`HOST_ACTIVATE`] | [`HostNameQuery`] | | [`Host`](super::Host) |
 //! | GET | [`TOKENS`] | | | [`List`](super::List) of [`Token`](super::Token) |
 //! | POST | [`TOKENS`] | | [`TokenRequest`](super::TokenRequest) | 201 [`TokenCreated`](super::TokenCreated) |
 //! | DELETE | [`TOKEN`] | | | [`Token`](super::Token), revoked |
@@ -36,8 +36,8 @@
 //! | GET | [`RECORDS`] | [`RecordQuery`] | | [`List`](super::List) of [`RecordView`](super::RecordView) |
 //!
 //! Every request except the first three carries `Authorization: Bearer lck_…`. An unknown query parameter is rejected.
-//! A name is unique within its environment only: if several environments have it and the query specifies none, the
-//! response is [`ErrorCode::Ambiguous`](super::ErrorCode::Ambiguous).
+//! The name of a site is unique within its environment, and the name of a host within its site. If a name and the query
+//! fit several objects, the response is [`ErrorCode::Ambiguous`](super::ErrorCode::Ambiguous).
 
 use serde::{Deserialize, Serialize};
 
@@ -170,6 +170,16 @@ pub struct PluginQuery {
 pub struct NameQuery {
     /// The environment of the object.
     pub environment: Option<String>,
+}
+
+/// Selects among hosts of the same name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostNameQuery {
+    /// The environment of the host.
+    pub environment: Option<String>,
+    /// The name of its site.
+    pub site: Option<String>,
 }
 
 /// Selects the site or provider to remove, and how.

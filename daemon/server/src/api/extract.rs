@@ -5,9 +5,10 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use linecamp_core::SiteRef;
+use linecamp_core::{HostRef, SiteRef};
 use linecamp_model::Name;
 use linecamp_proto::api::ErrorCode;
+use linecamp_proto::api::path::HostNameQuery;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
@@ -78,10 +79,19 @@ pub(super) async fn path_param<S: Send + Sync>(parts: &mut Parts, state: &S) -> 
     }
 }
 
-/// Builds a reference to a site or host from the name in the path and the environment in the query.
+/// Builds a reference to a site from the name in the path and the environment in the query.
 pub(super) fn site_ref(name: Name, environment: Option<&str>) -> Result<SiteRef, ApiError> {
-    let environment = environment.map(|text| parse_name("environment", text)).transpose()?;
-    Ok(SiteRef { environment, name })
+    Ok(SiteRef { environment: parse_optional("environment", environment)?, name })
+}
+
+/// Builds a reference to a host from the name in the path, and the environment and the site in the query.
+pub(super) fn host_ref(name: Name, query: &HostNameQuery) -> Result<HostRef, ApiError> {
+    let environment = parse_optional("environment", query.environment.as_deref())?;
+    Ok(HostRef { environment, site: parse_optional("site", query.site.as_deref())?, name })
+}
+
+fn parse_optional(field: &str, text: Option<&str>) -> Result<Option<Name>, ApiError> {
+    text.map(|text| parse_name(field, text)).transpose()
 }
 
 /// Parses a name in the request.

@@ -3,14 +3,14 @@
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use linecamp_core::{FleetCommand, SiteRef, Subject};
-use linecamp_proto::api::path::{self, HostQuery, NameQuery};
+use linecamp_core::{FleetCommand, HostRef};
+use linecamp_proto::api::path::{self, HostNameQuery, HostQuery};
 use linecamp_proto::api::{self, Host, LabelChange, List};
 
 use super::Api;
 use super::error::ApiError;
-use super::extract::{Body, Named, StrictQuery, site_ref};
-use super::sites::{after_edit, filter, parse_edit};
+use super::extract::{Body, Named, StrictQuery, host_ref};
+use super::sites::{filter, parse_edit};
 
 pub(super) fn router() -> Router<Api> {
     Router::new()
@@ -33,64 +33,64 @@ async fn list(
 async fn show(
     State(api): State<Api>,
     Named(name): Named,
-    StrictQuery(query): StrictQuery<NameQuery>,
+    StrictQuery(query): StrictQuery<HostNameQuery>,
 ) -> Result<Json<Host>, ApiError> {
-    let host = site_ref(name, query.environment.as_deref())?;
+    let host = host_ref(name, &query)?;
     answer(&api, host).await
 }
 
 async fn edit(
     State(api): State<Api>,
     Named(name): Named,
-    StrictQuery(query): StrictQuery<NameQuery>,
+    StrictQuery(query): StrictQuery<HostNameQuery>,
     Body(edit): Body<api::Edit>,
 ) -> Result<Json<Host>, ApiError> {
-    let host = site_ref(name, query.environment.as_deref())?;
+    let host = host_ref(name, &query)?;
     let edit = parse_edit(&edit)?;
-    let after = after_edit(&host, &edit);
-    api.command(FleetCommand::Edit(Subject::Gateway, host, edit)).await?;
+    let after = HostRef { name: edit.name.clone().unwrap_or_else(|| host.name.clone()), ..host.clone() };
+    api.command(FleetCommand::Edit(host.into(), edit)).await?;
     answer(&api, after).await
 }
 
 async fn label(
     State(api): State<Api>,
     Named(name): Named,
-    StrictQuery(query): StrictQuery<NameQuery>,
+    StrictQuery(query): StrictQuery<HostNameQuery>,
     Body(change): Body<LabelChange>,
 ) -> Result<Json<Host>, ApiError> {
-    let host = site_ref(name, query.environment.as_deref())?;
+    let host = host_ref(name, &query)?;
     let patch = change.to_patch().map_err(|error| ApiError::labels(&error))?;
-    order(&api, host, |host| FleetCommand::PatchLabels(Subject::Gateway, host, patch)).await
+    order(&api, host, |host| FleetCommand::PatchLabels(host.into(), patch)).await
 }
 
 async fn deactivate(
     State(api): State<Api>,
     Named(name): Named,
-    StrictQuery(query): StrictQuery<NameQuery>,
+    StrictQuery(query): StrictQuery<HostNameQuery>,
 ) -> Result<Json<Host>, ApiError> {
-    let host = site_ref(name, query.environment.as_deref())?;
-    order(&api, host, |host| FleetCommand::Deactivate(Subject::Gateway, host)).await
+    let host = host_ref(name, &query)?;
+    order(&api, host, |host| FleetCommand::Deactivate(host.into())).await
 }
 
 async fn activate(
     State(api): State<Api>,
     Named(name): Named,
-    StrictQuery(query): StrictQuery<NameQuery>,
+    StrictQuery(query): StrictQuery<HostNameQuery>,
 ) -> Result<Json<Host>, ApiError> {
-    let host = site_ref(name, query.environment.as_deref())?;
-    order(&api, host, |host| FleetCommand::Activate(Subject::Gateway, host)).await
+    let host = host_ref(name, &query)?;
+    order(&api, host, |host| FleetCommand::Activate(host.into())).await
 }
 
 async fn order(
     api: &Api,
-    host: SiteRef,
-    command: impl FnOnce(SiteRef) -> FleetCommand,
+    host: HostRef,
+    command: impl FnOnce(HostRef) -> FleetCommand,
 ) -> Result<Json<Host>, ApiError> {
     api.command(command(host.clone())).await?;
     answer(api, host).await
 }
 
-async fn answer(api: &Api, host: SiteRef) -> Result<Json<Host>, ApiError> {
+async fn answer(api: &Api, host: HostRef) -> Result<Json<Host>, ApiError> {
     let view = api.query(move |fleet, _| fleet.view().host(&host)).await??;
     Ok(Json((&view).into()))
 }

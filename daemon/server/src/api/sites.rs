@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use linecamp_core::{Edit, FleetCommand, Force, SeenLabels, SiteFilter, SiteRef, Subject};
+use linecamp_core::{Edit, FleetCommand, Force, SeenLabels, SiteFilter, SiteRef};
 use linecamp_model::{Selector, SiteView, Text};
 use linecamp_proto::api::path::{self, NameQuery, RemoveQuery, SelectorLabels, SiteQuery};
 use linecamp_proto::api::{self, LabelChange, List, Site};
@@ -53,8 +53,8 @@ async fn edit(
 ) -> Result<Json<Site>, ApiError> {
     let site = site_ref(name, query.environment.as_deref())?;
     let edit = parse_edit(&edit)?;
-    let after = after_edit(&site, &edit);
-    api.command(FleetCommand::Edit(Subject::Site, site, edit)).await?;
+    let after = SiteRef { name: edit.name.clone().unwrap_or_else(|| site.name.clone()), ..site.clone() };
+    api.command(FleetCommand::Edit(site.into(), edit)).await?;
     answer(&api, after).await
 }
 
@@ -82,7 +82,7 @@ async fn label(
 ) -> Result<Json<Site>, ApiError> {
     let site = site_ref(name, query.environment.as_deref())?;
     let patch = change.to_patch().map_err(|error| ApiError::labels(&error))?;
-    order(&api, site, |site| FleetCommand::PatchLabels(Subject::Site, site, patch)).await
+    order(&api, site, |site| FleetCommand::PatchLabels(site.into(), patch)).await
 }
 
 async fn deactivate(
@@ -91,7 +91,7 @@ async fn deactivate(
     StrictQuery(query): StrictQuery<NameQuery>,
 ) -> Result<Json<Site>, ApiError> {
     let site = site_ref(name, query.environment.as_deref())?;
-    order(&api, site, |site| FleetCommand::Deactivate(Subject::Site, site)).await
+    order(&api, site, |site| FleetCommand::Deactivate(site.into())).await
 }
 
 async fn activate(
@@ -100,7 +100,7 @@ async fn activate(
     StrictQuery(query): StrictQuery<NameQuery>,
 ) -> Result<Json<Site>, ApiError> {
     let site = site_ref(name, query.environment.as_deref())?;
-    order(&api, site, |site| FleetCommand::Activate(Subject::Site, site)).await
+    order(&api, site, |site| FleetCommand::Activate(site.into())).await
 }
 
 async fn accept(
@@ -151,9 +151,4 @@ pub(super) fn parse_edit(edit: &api::Edit) -> Result<Edit, ApiError> {
     let description = edit.description.as_deref().map(Text::parse).transpose();
     let description = description.map_err(|error| ApiError::bad_request(format!("description: {error}")))?;
     Ok(Edit { name, description })
-}
-
-/// Returns the reference to the edited object after the edit.
-pub(super) fn after_edit(before: &SiteRef, edit: &Edit) -> SiteRef {
-    SiteRef { environment: before.environment.clone(), name: edit.name.clone().unwrap_or_else(|| before.name.clone()) }
 }

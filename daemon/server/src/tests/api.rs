@@ -37,11 +37,14 @@ async fn an_invalid_request_is_rejected_with_the_location() {
     let token = |more: &str| format!("{{\"environment\":\"default\",\"ttl_seconds\":60,\"uses\":1{more}}}");
     let long = format!("{{\"description\":\"{}\"}}", "x".repeat(300_000));
     let authorization = format!("Bearer {}", server.key.reveal());
-    let table: [(&str, &str, &str, u16, &str, &str); 20] = [
+    let table: [(&str, &str, &str, u16, &str, &str); 23] = [
         ("GET", "/api/v1/sites?selector=a%3D1%2C%2C", "", 400, "bad-request", "column 5"),
         ("GET", "/api/v1/sites?selektor=a", "", 400, "bad-request", "selektor"),
         ("GET", "/api/v1/sites?environment=Lab", "", 400, "bad-request", "column 1"),
         ("GET", "/api/v1/hosts?site=-", "", 400, "bad-request", "site: "),
+        ("GET", "/api/v1/hosts/box-1?site=-", "", 400, "bad-request", "site: "),
+        ("GET", "/api/v1/hosts/box-1?sit=a", "", 400, "bad-request", "sit"),
+        ("GET", "/api/v1/hosts/box-1?site=camp-1", "", 404, "not-found", "camp-1/box-1"),
         ("GET", "/api/v1/sites/camp_1", "", 400, "bad-request", "column 5"),
         ("GET", "/api/v1/sites/camp-1", "", 404, "not-found", "camp-1"),
         ("DELETE", "/api/v1/sites/camp-1?force=maybe", "", 400, "bad-request", "force"),
@@ -81,6 +84,33 @@ async fn a_token_joins_where_the_server_listens_and_can_be_revoked() {
     let path = format!("/api/v1/tokens/{}", target.token.id);
     let (status, revoked) = server.ask("DELETE", &path, None).await;
     assert_eq!((status, &revoked["state"]), (200, &json!("revoked")));
+}
+
+#[tokio::test]
+async fn a_host_is_selected_by_its_name_and_its_site() {
+    let server = Running::start().await;
+    let rename = |name: &str| Some(json!({"name": name}));
+    let (_first, _link) = server.linked("camp").await;
+    server.ask("PATCH", "/api/v1/sites/camp", rename("moved")).await;
+    let (_second, _other_link) = server.linked("camp").await;
+
+    let (status, error) = server.ask("GET", "/api/v1/hosts/camp", None).await;
+    assert_eq!((status, &error["error"]["code"]), (409, &json!("ambiguous")));
+    let message = error["error"]["message"].as_str().unwrap();
+    assert!(message.contains("camp/camp") && message.contains("moved/camp"), "{message}");
+
+    let labels = json!({"set": {"rack": "r7"}});
+    let (status, _) = server.ask("POST", "/api/v1/hosts/camp/labels?site=moved", Some(labels)).await;
+    assert_eq!(status, 200);
+    let (status, edited) = server.ask("PATCH", "/api/v1/hosts/camp?site=moved", rename("box-1")).await;
+    assert_eq!((status, &edited["name"], &edited["site"]), (200, &json!("box-1"), &json!("moved")));
+    for verb in ["deactivate", "activate"] {
+        let target = format!("/api/v1/hosts/camp/{verb}?site=camp&environment=default");
+        let (status, host) = server.ask("POST", &target, None).await;
+        assert_eq!((status, &host["site"]), (200, &json!("camp")), "{verb}: {host}");
+    }
+    let (status, host) = server.ask("GET", "/api/v1/hosts/camp", None).await;
+    assert_eq!((status, &host["site"]), (200, &json!("camp")), "the name alone works again");
 }
 
 #[tokio::test]

@@ -7,10 +7,10 @@ use linecamp_model::{
 };
 
 use crate::fleet::command::{FleetCommand, FleetCommandError, Force};
-use crate::fleet::decision::{Decided, Decision, check_environment, find};
+use crate::fleet::decision::{Decided, Decision, check_environment};
+use crate::fleet::lookup::find_site;
 use crate::fleet::site_record::SiteRecord;
 use crate::fleet::state::FleetState;
-use crate::fleet::subject::Subject;
 
 /// Adds a provider to an environment or replaces one.
 pub(super) fn set_provider(state: &FleetState, environment: Name, provider: FleetProvider, replace: bool) -> Decided {
@@ -85,7 +85,7 @@ impl Forced {
             FleetCommand::RemoveProvider(environment, name, Force::Yes) => {
                 Self::Provider(abandonment(state, environment, name))
             }
-            FleetCommand::Remove(site, Force::Yes) => match find(state, Subject::Site, site) {
+            FleetCommand::Remove(site, Force::Yes) => match find_site(state, site) {
                 Ok(id) => Self::Site(id, state.sites.get(&id).map(SiteRecord::records_left).unwrap_or_default()),
                 Err(_) => Self::Nothing,
             },

@@ -1,50 +1,39 @@
-//! Commands on sites and their gateways: labels, names, and the requests of their lifecycle.
+//! Commands on sites and hosts: labels, names, and the requests of their lifecycle.
 
-use linecamp_model::{
-    DocumentKey, EventKind, LabelPatch, LabelSet, Life, Now, Phase, PhaseEvent, SiteId, SpecBody, Target,
-};
+use linecamp_model::{EventKind, LabelPatch, LabelSet, Life, Name, Now, Phase, PhaseEvent, SiteId, SpecBody, Target};
 
 use crate::fleet::command::{Edit, FleetCommandError};
-use crate::fleet::decision::{Decided, Decision, find, spec_change};
+use crate::fleet::decision::{Decided, Decision, spec_change};
 use crate::fleet::lifecycle::life_changes;
+use crate::fleet::lookup::find;
 use crate::fleet::site_record::SiteRecord;
 use crate::fleet::state::FleetState;
-use crate::fleet::subject::{SiteRef, Subject};
+use crate::fleet::subject::{Subject, SubjectRef};
 use crate::site::describe_patch;
 
 /// Changes assigned labels.
-pub(super) fn patch_labels(
-    state: &FleetState,
-    subject: Subject,
-    site: &SiteRef,
-    patch: &LabelPatch,
-    now: Now,
-) -> Decided {
-    let id = find(state, subject, site)?;
-    let record = live_record(state, id, site)?;
-    let (key, body) = subject_spec(record, subject, site)?;
+pub(super) fn patch_labels(state: &FleetState, subject: &SubjectRef, patch: &LabelPatch, now: Now) -> Decided {
+    let subject = find(state, subject)?;
+    let record = live_record(state, subject.site())?;
+    let body = spec_of(record, subject)?;
     let patched = |labels: &LabelSet| labels.patched(patch, now.wall).map_err(FleetCommandError::Labels);
     let after = match body.clone() {
         SpecBody::Site(spec) => SpecBody::Site(linecamp_model::SiteSpec { assigned: patched(&spec.assigned)?, ..spec }),
         SpecBody::Host(spec) => SpecBody::Host(linecamp_model::HostSpec { assigned: patched(&spec.assigned)?, ..spec }),
         provider @ SpecBody::Provider(_) => provider,
     };
-    let event = (EventKind::LabelsAssigned, format!("{}: {}", subject.as_str(), describe_patch(patch)));
-    Ok(spec_change(record, id, key, (body, after), event))
+    let event = (EventKind::LabelsAssigned, format!("{}: {}", subject.noun(), describe_patch(patch)));
+    Ok(spec_change(record, subject.site(), subject.document(), (body, after), event))
 }
 
 /// Changes the name or the description.
-pub(super) fn edit_subject(state: &FleetState, subject: Subject, site: &SiteRef, edit: Edit) -> Decided {
-    let id = find(state, subject, site)?;
-    let record = live_record(state, id, site)?;
-    let (key, body) = subject_spec(record, subject, site)?;
-    if let (Some(name), Some(spec)) = (&edit.name, record.site_spec())
-        && state.is_name_taken(subject, &spec.environment, name, Some(id))
-    {
-        let text = format!("environment {} has a {} {name} already", spec.environment, subject.as_str());
-        return Err(FleetCommandError::NameTaken(text));
+pub(super) fn edit_subject(state: &FleetState, subject: &SubjectRef, edit: Edit) -> Decided {
+    let subject = find(state, subject)?;
+    let record = live_record(state, subject.site())?;
+    let body = spec_of(record, subject)?;
+    if let Some(name) = &edit.name {
+        check_name_free(state, record, subject, name)?;
     }
-    let words = format!("{}: name and description edited", subject.as_str());
     let after = match body.clone() {
         SpecBody::Site(mut spec) => {
             spec.name = edit.name.unwrap_or(spec.name);
@@ -58,23 +47,45 @@ pub(super) fn edit_subject(state: &FleetState, subject: Subject, site: &SiteRef,
         }
         provider @ SpecBody::Provider(_) => provider,
     };
-    Ok(spec_change(record, id, key, (body, after), (EventKind::Edited, words)))
+    let event = (EventKind::Edited, format!("{}: name and description edited", subject.noun()));
+    Ok(spec_change(record, subject.site(), subject.document(), (body, after), event))
 }
 
-/// Moves a site or its gateway to another phase and updates its spec.
-pub(super) fn transition(state: &FleetState, subject: Subject, site: &SiteRef, asked: PhaseEvent, now: Now) -> Decided {
-    let id = find(state, subject, site)?;
-    let not_found = || FleetCommandError::NotFound(format!("there is no {} {}", subject.as_str(), site.name));
+/// Checks that no other site of the environment, or no other host of the site, has a name.
+fn check_name_free(
+    state: &FleetState,
+    record: &SiteRecord,
+    subject: Subject,
+    name: &Name,
+) -> Result<(), FleetCommandError> {
+    let Some(site) = record.site_spec() else { return Ok(()) };
+    let text = match subject {
+        Subject::Site(id) if state.is_site_name_taken(&site.environment, name, Some(id)) => {
+            format!("environment {} has a site {name} already", site.environment)
+        }
+        Subject::Host(_, id) if record.host_specs().any(|(other, spec)| other != id && spec.name == *name) => {
+            format!("site {} has a host {name} already", site.name)
+        }
+        Subject::Site(_) | Subject::Host(..) => return Ok(()),
+    };
+    Err(FleetCommandError::NameTaken(text))
+}
+
+/// Moves a site or a host to another phase and updates its spec.
+pub(super) fn transition(state: &FleetState, subject: &SubjectRef, asked: PhaseEvent, now: Now) -> Decided {
+    let subject = find(state, subject)?;
+    let id = subject.site();
+    let not_found = || FleetCommandError::NotFound(format!("the {} is not registered", subject.noun()));
     let record = state.sites.get(&id).ok_or_else(not_found)?;
     let life = subject.life(record).ok_or_else(not_found)?;
     let Some(phase) = life.phase.after(asked) else {
         return if is_noop(life.phase, asked) {
             Ok(Decision::default())
         } else {
-            Err(cannot(subject, site, life.phase, asked))
+            Err(cannot(record, subject, life.phase, asked))
         };
     };
-    let (key, body) = subject_spec(record, subject, site)?;
+    let body = spec_of(record, subject)?;
     let target = match phase {
         Phase::Pending => Target::Pending,
         Phase::Registering | Phase::Active | Phase::Activating => Target::Active,
@@ -86,40 +97,32 @@ pub(super) fn transition(state: &FleetState, subject: Subject, site: &SiteRef, a
         SpecBody::Host(spec) => SpecBody::Host(linecamp_model::HostSpec { target, ..spec }),
         provider @ SpecBody::Provider(_) => provider,
     };
-    let mut decision = spec_change(record, id, key, (body, after), (EventKind::PhaseChanged, String::new()));
+    let no_text = (EventKind::PhaseChanged, String::new());
+    let mut decision = spec_change(record, id, subject.document(), (body, after), no_text);
     let head = record.spec.head();
     let requested_at = if decision.changes.is_empty() { head } else { head.next() };
     let life = Life { phase, since: now.wall, requested_at };
-    decision.changes.extend(life_changes(id, record, subject, life, now));
+    decision.changes.extend(life_changes(record, subject, life, now));
     decision.site = Some(id);
     let kind = if asked == PhaseEvent::Accepted { EventKind::SiteAccepted } else { EventKind::PhaseChanged };
-    decision.event = Some((kind, Some(id), format!("{} is {phase}", subject.as_str())));
+    decision.event = Some((kind, Some(id), format!("{} is {phase}", subject.noun())));
     Ok(decision)
 }
 
-/// Returns the records of a site that was not removed.
-pub(super) fn live_record<'a>(
-    state: &'a FleetState,
-    id: SiteId,
-    site: &SiteRef,
-) -> Result<&'a SiteRecord, FleetCommandError> {
-    match state.site(id) {
+/// Returns the record of a site that was not removed.
+pub(super) fn live_record(state: &FleetState, site: SiteId) -> Result<&SiteRecord, FleetCommandError> {
+    match state.site(site) {
         Some((record, registration)) if !registration.life.phase.is_gone() => Ok(record),
-        Some(_) | None => Err(FleetCommandError::NotPossible(format!("site {} was removed", site.name))),
+        Some((record, _)) => {
+            Err(FleetCommandError::NotPossible(format!("{} was removed", Subject::Site(site).describe(record))))
+        }
+        None => Err(FleetCommandError::NotFound("the site is not registered".to_owned())),
     }
 }
 
-fn subject_spec<'a>(
-    record: &'a SiteRecord,
-    subject: Subject,
-    site: &SiteRef,
-) -> Result<(DocumentKey, &'a SpecBody), FleetCommandError> {
-    let key = match subject {
-        Subject::Site => Some(DocumentKey::Site),
-        Subject::Gateway => record.gateway(),
-    };
-    let found = key.and_then(|key| Some((key, record.spec.body(key)?)));
-    found.ok_or_else(|| FleetCommandError::NotFound(format!("{} has no spec", site.name)))
+fn spec_of(record: &SiteRecord, subject: Subject) -> Result<&SpecBody, FleetCommandError> {
+    let has_no_spec = || FleetCommandError::NotFound(format!("{} has no spec", subject.describe(record)));
+    record.spec.body(subject.document()).ok_or_else(has_no_spec)
 }
 
 /// Whether the requested transition has already happened or is in progress.
@@ -134,16 +137,16 @@ const fn is_noop(phase: Phase, asked: PhaseEvent) -> bool {
     }
 }
 
-fn cannot(subject: Subject, site: &SiteRef, phase: Phase, asked: PhaseEvent) -> FleetCommandError {
-    let name = &site.name;
+fn cannot(record: &SiteRecord, subject: Subject, phase: Phase, asked: PhaseEvent) -> FleetCommandError {
+    let site = record.site_spec().map_or("SITE", |spec| spec.name.as_str());
     let way_out = match (asked, phase) {
         (PhaseEvent::RemoveAsked, Phase::Active | Phase::Registering | Phase::Activating) => {
-            format!(": deactivate it first (`linecamp site deactivate {name}`), or remove it with --force")
+            format!(": deactivate it first (`linecamp site deactivate {site}`), or remove it with --force")
         }
         (PhaseEvent::RemoveAsked, Phase::Deactivating) => {
             ": wait until it is inactive, or remove it with --force".to_owned()
         }
-        (_, Phase::Pending) => format!(": accept it first (`linecamp site accept {name}`)"),
+        (_, Phase::Pending) => format!(": accept it first (`linecamp site accept {site}`)"),
         (_, Phase::Removing | Phase::Removed) => ": it is being removed".to_owned(),
         (_, _) => String::new(),
     };
@@ -154,5 +157,48 @@ fn cannot(subject: Subject, site: &SiteRef, phase: Phase, asked: PhaseEvent) -> 
         PhaseEvent::RemoveAsked | PhaseEvent::RemoveForced => "removed",
         PhaseEvent::Reported | PhaseEvent::Confirmed | PhaseEvent::KeepOver => "changed",
     };
-    FleetCommandError::NotPossible(format!("{} {name} is {phase} and cannot be {what}{way_out}", subject.as_str()))
+    let subject = subject.describe(record);
+    FleetCommandError::NotPossible(format!("{subject} is {phase} and cannot be {what}{way_out}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::testing::{NOW, add_host, apply, join, state_with_site};
+    use crate::testing::{host_ref, name, patch, site_ref};
+
+    fn rename(state: &FleetState, subject: impl Into<SubjectRef>, to: &str) -> Decided {
+        edit_subject(state, &subject.into(), Edit { name: Some(name(to)), description: None })
+    }
+
+    #[test]
+    fn a_host_name_is_unique_within_its_site_only() {
+        let (mut state, first) = state_with_site();
+        add_host(&mut state, first, "box");
+        join(&mut state, 2);
+        let taken = rename(&state, host_ref("box"), "s1").expect_err("its gateway has that name");
+        assert_eq!(taken, FleetCommandError::NameTaken("site s1 has a host s1 already".to_owned()));
+        apply(&mut state, |state| rename(state, host_ref("s2/s2"), "box").expect("no host of its site has it").changes);
+        assert!(matches!(rename(&state, host_ref("box"), "gw"), Err(FleetCommandError::Ambiguous(_))));
+        apply(&mut state, |state| rename(state, host_ref("s1/box"), "box-2").expect("it is free").changes);
+        assert_eq!(rename(&state, host_ref("box"), "box"), Ok(Decision::default()), "its own name is no conflict");
+
+        let taken = rename(&state, site_ref("s2"), "s1").expect_err("another site has it");
+        assert_eq!(taken, FleetCommandError::NameTaken("environment default has a site s1 already".to_owned()));
+        rename(&state, site_ref("s2"), "box-2").expect("a host of that name is no conflict");
+    }
+
+    #[test]
+    fn a_command_changes_the_host_that_is_named() {
+        let (mut state, site) = state_with_site();
+        let host = add_host(&mut state, site, "box");
+        let labels = |state: &FleetState| patch_labels(state, &host_ref("box").into(), &patch(&["tier=gold"]), NOW);
+        apply(&mut state, |state| labels(state).expect("labelled").changes);
+        let record = &state.sites[&site];
+        let tiers: Vec<_> = record.host_specs().map(|(id, spec)| (id == host, spec.assigned.value("tier"))).collect();
+        assert!(tiers.contains(&(true, Some("gold"))) && tiers.contains(&(false, None)), "{tiers:?}");
+        let refused = transition(&state, &host_ref("s1/box").into(), PhaseEvent::RemoveAsked, NOW);
+        let Err(FleetCommandError::NotPossible(text)) = refused else { panic!("not refused: {refused:?}") };
+        assert!(text.starts_with("host s1/box is registering and cannot be removed"), "{text}");
+    }
 }

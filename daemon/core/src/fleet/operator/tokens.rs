@@ -5,9 +5,10 @@ use linecamp_model::{EventKind, FleetChange, LabelSet, Now, SiteId, Token, Token
 
 use super::subjects::live_record;
 use crate::fleet::command::{FleetCommandError, NewToken};
-use crate::fleet::decision::{Decided, Decision, check_environment, find};
+use crate::fleet::decision::{Decided, Decision, check_environment};
+use crate::fleet::lookup::find_site;
 use crate::fleet::state::FleetState;
-use crate::fleet::subject::{SiteRef, Subject};
+use crate::fleet::subject::SiteRef;
 
 /// Creates a join token.
 pub(super) fn create_token(state: &FleetState, new: NewToken, now: Now) -> Decided {
@@ -48,8 +49,8 @@ pub(super) fn create_token(state: &FleetState, new: NewToken, now: Now) -> Decid
 
 /// Returns the site that a replacement token is for.
 fn replaced_site(state: &FleetState, new: &NewToken, site: &SiteRef) -> Result<SiteId, FleetCommandError> {
-    let id = find(state, Subject::Site, site)?;
-    live_record(state, id, site)?;
+    let id = find_site(state, site)?;
+    live_record(state, id)?;
     if new.uses != 1 || !new.labels.set.is_empty() {
         let text = "a token that replaces a machine has one use and assigns no labels: the site keeps its own";
         return Err(FleetCommandError::Invalid(text.to_owned()));

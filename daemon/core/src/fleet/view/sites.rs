@@ -1,18 +1,18 @@
 //! Views of sites and hosts.
 
 use linecamp_model::{
-    DocumentKey, HostView, LinkState, LinkView, Now, OwnedLabels, Registration, SiteId, SiteView, StatusBody, Text,
-    effective, effective_of_site,
+    DocumentKey, HostId, HostView, LinkState, LinkView, Now, OwnedLabels, Registration, SiteId, SiteView, StatusBody,
+    Text, effective, effective_of_site,
 };
 
 use super::{FleetView, SeenLabels, SiteFilter};
 use crate::downlink::Link;
 use crate::fleet::command::FleetCommandError;
 use crate::fleet::conditions::{conditions_of, waits_for};
-use crate::fleet::decision::find;
 use crate::fleet::labels::{owned, placement_labels};
+use crate::fleet::lookup::{find_host, find_site};
 use crate::fleet::site_record::SiteRecord;
-use crate::fleet::subject::{SiteRef, Subject};
+use crate::fleet::subject::{HostRef, SiteRef};
 
 impl<'a> FleetView<'a> {
     /// Returns the sites that `filter` selects, by environment and name.
@@ -23,12 +23,12 @@ impl<'a> FleetView<'a> {
         sites
     }
 
-    /// Returns the hosts that `filter` selects, by environment and name.
+    /// Returns the hosts that `filter` selects, by environment, name and site.
     pub fn hosts(self, filter: &SiteFilter) -> Vec<HostView> {
         let is_of_site = |host: &HostView| filter.site.as_ref().is_none_or(|site| *site == host.site);
-        let mut hosts: Vec<_> = self.selected(filter).filter_map(|id| self.host_view(id)).collect();
+        let mut hosts: Vec<_> = self.selected(filter).flat_map(|id| self.host_views(id)).collect();
         hosts.retain(|host| is_of_site(host) && filter.selector.matches(&host.labels));
-        hosts.sort_by(|a, b| (&a.environment, &a.name).cmp(&(&b.environment, &b.name)));
+        hosts.sort_by(|a, b| (&a.environment, &a.name, &a.site).cmp(&(&b.environment, &b.name, &b.site)));
         hosts
     }
 
@@ -37,17 +37,17 @@ impl<'a> FleetView<'a> {
     /// # Errors
     /// No site or several sites have the name.
     pub fn site(self, site: &SiteRef, now: Now) -> Result<SiteView, FleetCommandError> {
-        let id = find(self.state, Subject::Site, site)?;
-        self.site_view(id, now).ok_or_else(|| FleetCommandError::NotFound(format!("there is no site {}", site.name)))
+        let id = find_site(self.state, site)?;
+        self.site_view(id, now).ok_or_else(|| FleetCommandError::NotFound(format!("there is no site {site}")))
     }
 
     /// Returns a host.
     ///
     /// # Errors
     /// No host or several hosts have the name.
-    pub fn host(self, host: &SiteRef) -> Result<HostView, FleetCommandError> {
-        let id = find(self.state, Subject::Gateway, host)?;
-        self.host_view(id).ok_or_else(|| FleetCommandError::NotFound(format!("there is no host {}", host.name)))
+    pub fn host(self, host: &HostRef) -> Result<HostView, FleetCommandError> {
+        let (site, id) = find_host(self.state, host)?;
+        self.host_view(site, id).ok_or_else(|| FleetCommandError::NotFound(format!("there is no host {host}")))
     }
 
     /// Returns a site by its id.
@@ -89,7 +89,10 @@ impl<'a> FleetView<'a> {
             phase: registration.life.phase,
             phase_since: registration.life.since,
             waits_for: waits_for(registration.life.phase, &link),
-            labels: effective_of_site(owned(record, DocumentKey::Site), self.gateway_labels(id, record)),
+            labels: effective_of_site(
+                owned(record, DocumentKey::Site),
+                self.host_labels(id, record, registration.gateway),
+            ),
             spec_generation: record.spec.head(),
             applied_generation: record.applied(incarnation),
             converged_generation: record.converged(incarnation),
@@ -97,19 +100,24 @@ impl<'a> FleetView<'a> {
             joined_at: registration.joined_at,
             token: registration.token,
             recoveries: registration.recoveries,
-            hosts: self.host_view(id).into_iter().collect(),
+            hosts: self.host_views(id),
             conditions,
             link,
         })
     }
 
-    fn host_view(self, site: SiteId) -> Option<HostView> {
+    fn host_views(self, site: SiteId) -> Vec<HostView> {
+        let hosts = self.state.sites.get(&site).into_iter().flat_map(|record| record.hosts.keys());
+        hosts.filter_map(|host| self.host_view(site, *host)).collect()
+    }
+
+    fn host_view(self, site: SiteId, host: HostId) -> Option<HostView> {
         let (record, registration) = self.state.site(site)?;
-        let spec = record.gateway_spec()?;
-        let life = record.hosts.get(&registration.gateway)?.life;
+        let spec = record.host_spec(host)?;
+        let life = record.hosts.get(&host)?.life;
         let link = self.link_view(site, registration);
         Some(HostView {
-            id: registration.gateway,
+            id: host,
             name: spec.name.clone(),
             site: record.site_spec()?.name.clone(),
             environment: registration.environment.clone(),
@@ -118,15 +126,18 @@ impl<'a> FleetView<'a> {
             phase: life.phase,
             phase_since: life.since,
             waits_for: waits_for(life.phase, &link),
-            labels: effective(owned(record, DocumentKey::Site), self.gateway_labels(site, record)),
+            labels: effective(owned(record, DocumentKey::Site), self.host_labels(site, record, host)),
             link,
         })
     }
 
-    /// Returns the labels of a site's gateway; while the site is pending, the facts from its handshake.
-    fn gateway_labels(self, site: SiteId, record: &'a SiteRecord) -> OwnedLabels<'a> {
-        let owned = record.gateway().map(|gateway| owned(record, gateway)).unwrap_or_default();
-        let facts = self.links.get(site).map(Link::facts).filter(|facts| !facts.is_empty());
+    /// Returns the labels of a host by owner. Those of the gateway have the facts from its handshake while the site is
+    /// pending.
+    fn host_labels(self, site: SiteId, record: &'a SiteRecord, host: HostId) -> OwnedLabels<'a> {
+        let owned = owned(record, DocumentKey::Host(host));
+        let is_gateway = record.gateway() == Some(DocumentKey::Host(host));
+        let link = self.links.get(site).filter(|_| is_gateway);
+        let facts = link.map(Link::facts).filter(|facts| !facts.is_empty());
         OwnedLabels { reported: owned.reported.or(facts), ..owned }
     }
 
