@@ -6,13 +6,10 @@ use linecamp_proto::api::Edit;
 
 use crate::argument;
 
-/// What to edit, and the new values.
+/// The new values.
 #[derive(Debug, clap::Args)]
 #[command(group(ArgGroup::new("edited").required(true).multiple(true).args(["new_name", "description"])))]
 pub(crate) struct EditArgs {
-    /// The site or host
-    #[arg(value_name = "NAME", value_parser = argument::name)]
-    pub(crate) target: Name,
     /// New name
     #[arg(long = "name", id = "new_name", value_name = "NEW_NAME", value_parser = argument::name)]
     pub(crate) new_name: Option<Name>,

@@ -153,7 +153,8 @@ mod tests {
         assert_eq!(exit_code(&rejected(ErrorCode::Unauthorized)), OPERATOR);
         assert_eq!(exit_code(&ArgumentError::EmptySelector.into()), USAGE);
         assert_eq!(exit_code(&ConfigError::NoConfigDir.into()), USAGE);
-        assert!(advice(&rejected(ErrorCode::Ambiguous)).expect("advice").contains("--environment"));
+        assert!(advice(&rejected(ErrorCode::Busy)).expect("advice").contains("retry"));
+        assert_eq!(advice(&rejected(ErrorCode::Ambiguous)), None, "the server's message says what to add");
     }
 
     #[test]

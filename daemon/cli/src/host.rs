@@ -8,6 +8,7 @@ use crate::argument;
 use crate::client::ApiRequest;
 use crate::context::Context;
 use crate::edit::EditArgs;
+use crate::host_arg::HostArg;
 use crate::labels::{label_patch, labels_table};
 use crate::site_state::{self, State};
 use crate::text_style::TextStyle;
@@ -17,7 +18,8 @@ use linecamp_table::{Cell, Table, clean};
 pub(crate) enum HostCommand {
     /// List hosts
     ///
-    /// A host inherits the labels of its site; its own labels override them.
+    /// A host inherits the labels of its site; its own labels override them. The name of a host is unique within its
+    /// site.
     #[command(after_help = "\
 Examples:
   linecamp host ls --site camp-042
@@ -25,26 +27,30 @@ Examples:
     Ls(Ls),
     /// Show a host
     #[command(after_help = "\
-Example:
-  linecamp host show camp-042")]
-    Show(HostArg),
+Examples:
+  linecamp host show box-1
+  linecamp host show camp-042/box-1")]
+    Show(Target),
     Label(Label),
     /// Change a host's name or description
-    #[command(override_usage = "linecamp host edit <NAME> [--name <NEW_NAME>] [--description <TEXT>]")]
+    #[command(override_usage = "linecamp host edit <[SITE/]HOST> [--name <NEW_NAME>] [--description <TEXT>]")]
     #[command(after_help = "\
-Example:
-  linecamp host edit camp-042 --description 'the left one'")]
-    Edit(EditArgs),
+Examples:
+  linecamp host edit box-1 --description 'the left one'
+  linecamp host edit camp-042/box-1 --name gateway")]
+    Edit(Edit),
     /// Deactivate a host: schedule nothing new there, keep running workloads
     #[command(after_help = "\
-Example:
-  linecamp host deactivate camp-042")]
-    Deactivate(HostArg),
+Examples:
+  linecamp host deactivate box-1
+  linecamp host deactivate camp-042/box-1")]
+    Deactivate(Target),
     /// Activate a host
     #[command(after_help = "\
-Example:
-  linecamp host activate camp-042")]
-    Activate(HostArg),
+Examples:
+  linecamp host activate box-1
+  linecamp host activate camp-042/box-1")]
+    Activate(Target),
 }
 
 #[derive(Debug, clap::Args)]
@@ -58,10 +64,18 @@ pub(crate) struct Ls {
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct HostArg {
-    /// The host
-    #[arg(value_parser = argument::name)]
-    name: Name,
+pub(crate) struct Target {
+    /// The host, with its site if several sites have a host of that name
+    #[arg(value_name = "[SITE/]HOST")]
+    host: HostArg,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Edit {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    values: EditArgs,
 }
 
 /// Set or remove labels of a host
@@ -70,12 +84,12 @@ pub(crate) struct HostArg {
 /// override labels set locally at the site.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Example:
-  linecamp host label camp-042 rack=r7 tier-")]
+Examples:
+  linecamp host label box-1 rack=r7 tier-
+  linecamp host label camp-042/box-1 rack=r7")]
 pub(crate) struct Label {
-    /// The host
-    #[arg(value_parser = argument::name)]
-    name: Name,
+    #[command(flatten)]
+    target: Target,
     /// Labels to set or remove
     #[arg(value_name = "KEY=VALUE|KEY-", required = true)]
     arguments: Vec<String>,
@@ -83,27 +97,35 @@ pub(crate) struct Label {
 
 impl HostCommand {
     pub(crate) async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
-        let by_name = |request: ApiRequest| request.query(&context.name_query());
         match self {
             Self::Ls(ls) => ls.run(context).await,
-            Self::Show(arg) => {
-                let host: Host = context.client()?.send(by_name(ApiRequest::get(at(path::HOST, &arg.name)))).await?;
+            Self::Show(target) => {
+                let host: Host = context.client()?.send(target.request(ApiRequest::get, path::HOST, context)).await?;
                 Ok(context.out.show(&host, |style| show(&host, style))?)
             }
             Self::Label(label) => {
                 let change = LabelChange::from(&label_patch(&label.arguments, context)?);
-                change_host(by_name(ApiRequest::post(at(path::HOST_LABELS, &label.name))).body(&change), context).await
+                let request = label.target.request(ApiRequest::post, path::HOST_LABELS, context);
+                change_host(request.body(&change), context).await
             }
-            Self::Edit(args) => {
-                change_host(by_name(ApiRequest::patch(at(path::HOST, &args.target))).body(&args.edit()), context).await
+            Self::Edit(edit) => {
+                let request = edit.target.request(ApiRequest::patch, path::HOST, context);
+                change_host(request.body(&edit.values.edit()), context).await
             }
-            Self::Deactivate(arg) => {
-                change_host(by_name(ApiRequest::post(at(path::HOST_DEACTIVATE, &arg.name))), context).await
+            Self::Deactivate(target) => {
+                change_host(target.request(ApiRequest::post, path::HOST_DEACTIVATE, context), context).await
             }
-            Self::Activate(arg) => {
-                change_host(by_name(ApiRequest::post(at(path::HOST_ACTIVATE, &arg.name))), context).await
+            Self::Activate(target) => {
+                change_host(target.request(ApiRequest::post, path::HOST_ACTIVATE, context), context).await
             }
         }
+    }
+}
+
+impl Target {
+    /// Creates a request about the host.
+    fn request(&self, method: impl FnOnce(String) -> ApiRequest, path: &str, context: &Context<'_>) -> ApiRequest {
+        method(at(path, &self.host.name)).query(&self.host.query(context))
     }
 }
 
@@ -176,7 +198,7 @@ fn show(host: &Host, style: &TextStyle) -> String {
 fn changed(host: &Host, style: &TextStyle) -> String {
     let state = State::from(host);
     let state_text = style.paint(state.name(), site_state::color(state.name()));
-    let mut text = format!("{}  {state_text}  site {}\n", clean(&host.name), clean(&host.site));
+    let mut text = format!("{}/{}  {state_text}\n", clean(&host.site), clean(&host.name));
     if !host.link.is_connected() {
         text += "the site is offline; it applies this when it reconnects\n";
     }
@@ -191,7 +213,7 @@ mod tests {
 
     #[test]
     fn hosts_are_listed_and_shown_with_their_labels() {
-        let mut offline = host("camp-007");
+        let mut offline = Host { name: "box-1".into(), ..host("camp-007") };
         offline.link.state = "reconnecting".into();
         let all = [
             list(&[host("camp-042"), offline.clone()], &plain()),

@@ -29,6 +29,7 @@ mod exit;
 #[cfg(test)]
 mod fixtures;
 mod host;
+mod host_arg;
 mod input_file;
 mod installer;
 mod labels;

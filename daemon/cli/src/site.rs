@@ -38,7 +38,7 @@ Examples:
 Examples:
   linecamp site edit camp-042 --description 'behind the shop, ask for Ana'
   linecamp site edit camp-042 --name harbour-1")]
-    Edit(EditArgs),
+    Edit(Edit),
     /// Deactivate sites: schedule nothing new there, keep running workloads
     #[command(after_help = "\
 Examples:
@@ -74,6 +74,15 @@ pub(crate) struct SiteArg {
     /// The site
     #[arg(value_parser = argument::name)]
     name: Name,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Edit {
+    /// The site
+    #[arg(value_parser = argument::name)]
+    name: Name,
+    #[command(flatten)]
+    values: EditArgs,
 }
 
 /// Set or remove labels of sites
@@ -123,7 +132,7 @@ impl SiteCommand {
             Self::Ls(ls) => ls.run(context).await,
             Self::Show(arg) => arg.show(context).await,
             Self::Label(label) => label.run(context).await,
-            Self::Edit(edit) => edit_site(&edit, context).await,
+            Self::Edit(edit) => edit.run(context).await,
             Self::Deactivate(targets) => targets.run(Action::Deactivate, context).await,
             Self::Activate(targets) => targets.run(Action::Activate, context).await,
             Self::Accept(arg) => bulk::run_one(&arg.name, &Action::Accept, context).await,
@@ -175,9 +184,11 @@ impl Label {
     }
 }
 
-async fn edit_site(args: &EditArgs, context: &Context<'_>) -> anyhow::Result<()> {
-    let request = ApiRequest::patch(at(path::SITE, &args.target)).query(&context.name_query()).body(&args.edit());
-    let site: Site = context.client()?.send(request).await?;
-    context.out.show(&site, |style| render::changed(&site, style))?;
-    Ok(())
+impl Edit {
+    async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
+        let request = ApiRequest::patch(at(path::SITE, &self.name)).query(&context.name_query());
+        let site: Site = context.client()?.send(request.body(&self.values.edit())).await?;
+        context.out.show(&site, |style| render::changed(&site, style))?;
+        Ok(())
+    }
 }

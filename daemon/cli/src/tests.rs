@@ -23,6 +23,9 @@ fn valid_command_lines_are_accepted() {
         "linecamp site deactivate -l region=eu",
         "linecamp site rm camp-042 --force",
         "linecamp host ls --site camp-042 -l gpu",
+        "linecamp host show camp-042/box-1",
+        "linecamp host label camp-042/box-1 rack=r7 tier-",
+        "linecamp host edit box-1 --name box-2",
         "linecamp token create -q --ttl 7days --uses 50 --label a=1 --label b=2 --environment lab",
         "linecamp token revoke 0707070707070707",
         "linecamp environment edit lab --approval on",
@@ -68,6 +71,9 @@ fn invalid_command_lines_are_rejected() {
     check("linecamp host edit camp-042", "--name <NEW_NAME>");
     check("linecamp environment edit lab --approval maybe", "expected `on` or `off`");
     check("linecamp host label camp-042", "required");
+    check("linecamp host show camp-042/", "no host after `/`");
+    check("linecamp host deactivate /box-1", "no site before `/`");
+    check("linecamp host activate a/b/c", "more than one `/`");
     check("linecamp token create --ttl 500days", "out of range: expected 1s to 366days");
     check("linecamp token create --uses 0", "0 is not in 1..=100000");
     check("linecamp token create --label rack", "`rack` is not a label");

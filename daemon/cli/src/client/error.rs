@@ -75,7 +75,6 @@ impl ClientError {
                 Some("check that the URL is that of linecamp-server, not of a proxy in front of it".into())
             }
             Self::Rejected { code, .. } => match code {
-                ErrorCode::Ambiguous => Some("select one with --environment NAME".into()),
                 ErrorCode::Busy | ErrorCode::TooManyRequests => Some("retry in a few seconds".into()),
                 _ => None,
             },

@@ -37,7 +37,7 @@ pub enum ErrorCode {
     Forbidden,
     /// No object has this name.
     NotFound,
-    /// The name exists in several environments; specify one.
+    /// Several objects have the name; specify the environment, and the site of a host.
     Ambiguous,
     /// The name is in use.
     NameTaken,
