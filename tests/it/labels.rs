@@ -34,7 +34,9 @@ fn labels_set_centrally_and_locally_keep_their_owners() {
         let (of_site, of_host) = (label(&labels["site"], "tier"), label(&labels["host"], "tier"));
         ((of_site, of_host) == (Some("gold"), Some("silver"))).then_some(())
     });
-    assert_eq!(label(&fleet.json(&["host", "show", "camp"])["labels"], "tier"), Some("silver"));
+    for host in ["camp", "camp/camp"] {
+        assert_eq!(label(&fleet.json(&["host", "show", host])["labels"], "tier"), Some("silver"), "{host}");
+    }
 
     fleet.cli(&["site", "label", "camp", "rack-", "tier-"]).ok();
     wait_label_at_site(&fleet, &site, "rack", Some("local"));

@@ -15,6 +15,7 @@ mod disk;
 mod dns;
 mod doctor;
 mod duplicate;
+mod hosts;
 mod idle;
 mod join;
 mod labels;
