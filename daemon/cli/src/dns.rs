@@ -2,7 +2,7 @@
 
 use linecamp_model::{ConditionKind, Name, RecordState, Selector};
 use linecamp_proto::api::path::{self, RecordQuery, at};
-use linecamp_proto::api::{Condition, Link, List, RecordView, Site};
+use linecamp_proto::api::{Condition, DnsRecord, Link, List, RecordView, Site};
 use serde::Serialize;
 
 use crate::argument;
@@ -129,7 +129,7 @@ impl Plan {
 impl SitePlan {
     fn new(site: Site, records: Vec<RecordView>) -> Self {
         let (in_sync, records): (Vec<_>, Vec<_>) =
-            records.into_iter().partition(|record| record.state == RecordState::InSync.as_str());
+            records.into_iter().partition(|view| view.record.state == RecordState::InSync.as_str());
         let is_relevant = |condition: &Condition| {
             ConditionKind::parse(&condition.kind).is_some_and(|kind| CONDITIONS.contains(&kind))
         };
@@ -153,7 +153,7 @@ impl SitePlan {
             let (since, age) = (clean(&self.link.since), style.age(&self.link.since));
             text += &format!("the site is offline since {since} ({age} ago); showing its last report\n");
         }
-        let row = |record: &RecordView| {
+        let row = |RecordView { record, .. }: &RecordView| {
             [
                 Cell::from(&record.name),
                 Cell::from(&record.rtype),
@@ -179,15 +179,15 @@ fn list(records: &[RecordView], style: &TextStyle) -> String {
     if records.is_empty() {
         return String::new();
     }
-    let row = |record: &RecordView| {
+    let row = |RecordView { site, environment, record }: &RecordView| {
         [
             Cell::from(&record.name),
             Cell::from(&record.rtype),
             Cell::colored(&record.state, color(&record.state)),
             Cell::from(record.values.join(" ")),
             Cell::from(observed(record, style)),
-            Cell::from(&record.site),
-            Cell::from(&record.environment),
+            Cell::from(site),
+            Cell::from(environment),
             Cell::from(&record.provider),
             Cell::from(detail(record)),
         ]
@@ -197,7 +197,7 @@ fn list(records: &[RecordView], style: &TextStyle) -> String {
 }
 
 /// Renders the observed values, with their age unless the record is in sync and its provider works.
-fn observed(record: &RecordView, style: &TextStyle) -> String {
+fn observed(record: &DnsRecord, style: &TextStyle) -> String {
     let (Some(values), Some(at)) = (&record.observed, &record.observed_at) else { return "never".into() };
     let values = if values.is_empty() { "nothing".to_owned() } else { values.join(" ") };
     match record.state == RecordState::InSync.as_str() && record.failure.is_none() {
@@ -207,7 +207,7 @@ fn observed(record: &RecordView, style: &TextStyle) -> String {
 }
 
 /// Returns why a record is not in sync: its own detail, else the error of its provider.
-fn detail(record: &RecordView) -> &str {
+fn detail(record: &DnsRecord) -> &str {
     match (&record.failure, record.detail.is_empty()) {
         (Some(failure), true) => failure,
         (_, _) => &record.detail,
@@ -253,9 +253,7 @@ mod tests {
             RecordState::InSync => Some(values.clone()),
             _ => Some(vec!["192.0.2.1".into()]),
         };
-        RecordView {
-            site: "camp-042".into(),
-            environment: "default".into(),
+        let record = DnsRecord {
             provider: "main-dns".into(),
             zone: "example.org".into(),
             name: format!("{name}.example.org"),
@@ -266,7 +264,8 @@ mod tests {
             state: state.to_string(),
             detail: detail.into(),
             failure: (state == RecordState::Update).then(|| "provider main-dns: wrong key".into()),
-        }
+        };
+        RecordView { site: "camp-042".into(), environment: "default".into(), record }
     }
 
     fn records() -> Vec<RecordView> {

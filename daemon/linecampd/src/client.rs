@@ -5,9 +5,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use linecamp_proto::local::{
-    LocalHost, LocalProvider, LocalRecord, LocalRequest, LocalResponse, RESPONSE_BYTES_MAX, WhyLine,
-};
+use linecamp_proto::api::DnsRecord;
+use linecamp_proto::local::{LocalHost, LocalProvider, LocalRequest, LocalResponse, RESPONSE_BYTES_MAX, WhyLine};
 use linecamp_store::DirectoryLock;
 use linecamp_table::OutputFormat;
 use rustix::fs::StatVfsMountFlags;
@@ -36,7 +35,7 @@ pub fn ask(directory: &DataDirectory, request: &LocalRequest, format: OutputForm
             show(directory, request, format, |providers: &Vec<LocalProvider>| table::providers(providers))
         }
         LocalRequest::DnsList {} | LocalRequest::DnsPlan {} | LocalRequest::DnsAdopt { .. } => {
-            show(directory, request, format, |records: &Vec<LocalRecord>| table::records(records))
+            show(directory, request, format, |records: &Vec<DnsRecord>| table::records(records))
         }
         LocalRequest::LabelList {} | LocalRequest::LabelSet { .. } | LocalRequest::LabelRemove { .. } => {
             show(directory, request, format, table::labels)

@@ -22,10 +22,10 @@ use linecamp_model::{
     Actor, CommandId, Label, LabelError, LabelInput, LabelKey, LabelPatch, LabelValue, Level, Name, Now,
     OwnedRecordKey, ProviderId, RecordKey, RecordType,
 };
-use linecamp_proto::api::{Error, ErrorCode, domain_name};
+use linecamp_proto::api::{DnsRecord, Error, ErrorCode, domain_name};
 use linecamp_proto::local::{
-    LabelLevel, LocalHost, LocalLabels, LocalProvider, LocalRecord, LocalRequest, LocalResponse, LocalStatus,
-    REQUEST_BYTES_MAX, WhyLine,
+    LabelLevel, LocalHost, LocalLabels, LocalProvider, LocalRequest, LocalResponse, LocalStatus, REQUEST_BYTES_MAX,
+    WhyLine,
 };
 use linecamp_service::ConnectionPermit;
 use serde::Serialize;
@@ -256,7 +256,7 @@ impl PendingReplies {
                 let hosts = site.view(now).hosts;
                 return reply.ok(hosts.iter().map(LocalHost::from).collect::<Vec<_>>());
             }
-            LocalRequest::DnsList {} => return reply.ok(LocalRecord::all(&site.view(now).providers)),
+            LocalRequest::DnsList {} => return reply.ok(DnsRecord::all(&site.view(now).providers)),
             LocalRequest::ProviderList {} => return reply.ok(local_providers(site, now)),
             LocalRequest::Metrics {} => return reply.ok(metrics(site)),
             LocalRequest::DnsPlan {} => Ok((SiteCommand::PlanRecords, ReplyKind::Records)),
@@ -287,7 +287,7 @@ impl PendingReplies {
         };
         match (result, kind) {
             (Ok(()), ReplyKind::Labels) => reply.ok(LocalLabels::from(&site.view(now))),
-            (Ok(()), ReplyKind::Records) => reply.ok(LocalRecord::all(&site.view(now).providers)),
+            (Ok(()), ReplyKind::Records) => reply.ok(DnsRecord::all(&site.view(now).providers)),
             (Ok(()), ReplyKind::Record(key)) => reply.ok(records_at(site, &key, now)),
             (Err(error), _) => {
                 let code = match error {
@@ -358,13 +358,13 @@ fn local_providers(site: &Site, now: Now) -> Vec<LocalProvider> {
     statuses.iter().map(|status| LocalProvider::new(status, spec(&status.name))).collect()
 }
 
-fn records_at(site: &Site, key: &OwnedRecordKey, now: Now) -> Vec<LocalRecord> {
+fn records_at(site: &Site, key: &OwnedRecordKey, now: Now) -> Vec<DnsRecord> {
     let mut statuses = site.view(now).providers;
     statuses.retain(|status| ProviderId::of(&status.name) == key.provider);
     for status in &mut statuses {
         status.records_mut().retain(|record| record.zone == key.zone && record.key == key.record);
     }
-    LocalRecord::all(&statuses)
+    DnsRecord::all(&statuses)
 }
 
 fn patch_to_set(labels: &BTreeMap<String, String>) -> Result<LabelPatch, LabelError> {

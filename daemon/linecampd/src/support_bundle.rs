@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use linecamp_doctor::{Bundle, Progress, Redactor, SavedBundle, journal};
 use linecamp_model::WallTime;
-use linecamp_proto::local::{LocalHost, LocalLabels, LocalProvider, LocalRecord, LocalRequest, LocalStatus, WhyLine};
+use linecamp_proto::api::DnsRecord;
+use linecamp_proto::local::{LocalHost, LocalLabels, LocalProvider, LocalRequest, LocalStatus, WhyLine};
 use linecamp_service::DROP_INS_MAX;
 use linecamp_transport::{SystemClock, WallClock as _, error_chain};
 use serde::Serialize;
@@ -92,7 +93,7 @@ pub fn write_bundle(
     bundle.answer::<LocalLabels>("labels.json", "effective labels", ask(site, &LocalRequest::LabelList {}));
     bundle.answer::<Vec<LocalHost>>("hosts.json", "hosts", ask(site, &LocalRequest::HostList {}));
     bundle.answer::<Vec<LocalProvider>>("providers.json", "providers", ask(site, &LocalRequest::ProviderList {}));
-    bundle.answer::<Vec<LocalRecord>>("records.json", "DNS records", ask(site, &LocalRequest::DnsList {}));
+    bundle.answer::<Vec<DnsRecord>>("records.json", "DNS records", ask(site, &LocalRequest::DnsList {}));
     bundle.answer("configuration.json", "configuration files without comments", configuration(site));
     match journal(UNIT) {
         Ok(lines) => bundle.text("journal.txt", "last lines of the service's log", &lines),

@@ -1,8 +1,9 @@
 //! Formats the daemon's answers as tables.
 
 use linecamp_plugin_host::{PluginReport, SecretRequirement};
+use linecamp_proto::api::DnsRecord;
 use linecamp_proto::api::Label;
-use linecamp_proto::local::{LocalHost, LocalLabels, LocalProvider, LocalRecord, LocalStatus, WhyLine};
+use linecamp_proto::local::{LocalHost, LocalLabels, LocalProvider, LocalStatus, WhyLine};
 use linecamp_table::{Cell, Table};
 
 const UNKNOWN: &str = "-";
@@ -87,7 +88,7 @@ pub(crate) fn providers(providers: &[LocalProvider]) -> String {
 }
 
 /// Formats DNS records and their states.
-pub(crate) fn records(records: &[LocalRecord]) -> String {
+pub(crate) fn records(records: &[DnsRecord]) -> String {
     let rows = records.iter().map(|record| {
         let failure = record.failure.as_ref().filter(|_| record.detail.is_empty());
         [
@@ -107,7 +108,7 @@ pub(crate) fn records(records: &[LocalRecord]) -> String {
 }
 
 /// Formats the observed values.
-fn observed(record: &LocalRecord) -> String {
+fn observed(record: &DnsRecord) -> String {
     match record.observed.as_deref() {
         None => "never".to_owned(),
         Some([]) => "none".to_owned(),

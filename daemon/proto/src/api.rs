@@ -21,7 +21,7 @@ use std::fmt;
 use linecamp_model as model;
 use serde::{Deserialize, Serialize};
 
-pub use dns::{ExtraRecordBody, RecordPlace, RecordView, domain_name};
+pub use dns::{DnsRecord, ExtraRecordBody, RecordPlace, RecordView, domain_name};
 pub use error::{Error, ErrorBody, ErrorCode};
 pub use provider::{
     PluginView, ProviderBody, ProviderCount, ProviderEdit, ProviderKindName, ProviderRequest, ProviderView,

@@ -48,12 +48,12 @@ pub enum LocalRequest {
     },
     /// List the site's hosts. Returns a list of [`LocalHost`].
     HostList {},
-    /// List the site's DNS records as of the last reconcile. Returns a list of [`LocalRecord`].
+    /// List the site's DNS records as of the last reconcile. Returns a list of [`DnsRecord`](crate::api::DnsRecord).
     DnsList {},
-    /// Observe all zones and plan without changing anything. Returns a list of [`LocalRecord`] when done.
+    /// Observe all zones and plan without changing anything. Returns a list of [`DnsRecord`](crate::api::DnsRecord) when done.
     DnsPlan {},
     /// Take over a DNS name from its current owner with the next reconcile. Returns a list with that one
-    /// [`LocalRecord`].
+    /// [`DnsRecord`](crate::api::DnsRecord).
     DnsAdopt {
         /// The zone; Unicode is allowed.
         zone: String,
@@ -160,32 +160,6 @@ pub struct LocalProvider {
     pub records_failed: usize,
     /// Its settings, including grants; `null` if it is no longer configured.
     pub settings: Option<ProviderBody>,
-}
-
-/// A DNS record set, as the site's daemon reports it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LocalRecord {
-    /// Its provider.
-    pub provider: String,
-    /// Its zone.
-    pub zone: String,
-    /// Its name, absolute and without the trailing dot.
-    pub name: String,
-    /// Its type, such as `AAAA`.
-    #[serde(rename = "type")]
-    pub rtype: String,
-    /// The desired values; empty if no record is wanted.
-    pub values: Vec<String>,
-    /// The values last observed; empty if the record was absent, `null` if it was never observed.
-    pub observed: Option<Vec<String>>,
-    /// When they were observed.
-    pub observed_at: Option<String>,
-    /// `in-sync`, `create`, `update`, `delete`, `conflict`, `quarantined`, `retained` or `unknown`, as last observed.
-    pub state: String,
-    /// Why it is not in sync; empty if there is no reason to give.
-    pub detail: String,
-    /// Why its provider cannot observe or change it now; `null` if it can.
-    pub failure: Option<String>,
 }
 
 /// The effective labels at each level.

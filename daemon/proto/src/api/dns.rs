@@ -27,13 +27,21 @@ pub struct ExtraRecordBody {
     pub values: Vec<String>,
 }
 
-/// A DNS record set that a site manages, plans, or cannot have because of a conflict.
+/// A DNS record set that a site manages, plans, or cannot have because of a conflict, as the server lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordView {
     /// The site's name.
     pub site: String,
     /// The site's environment.
     pub environment: String,
+    /// The record, as the site last reported it: an observation without a change is not reported by itself.
+    #[serde(flatten)]
+    pub record: DnsRecord,
+}
+
+/// A DNS record set that a site manages, plans, or cannot have because of a conflict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DnsRecord {
     /// The site's provider.
     pub provider: String,
     /// Its zone.
@@ -47,7 +55,7 @@ pub struct RecordView {
     pub values: Vec<String>,
     /// The values last observed; empty if the record was absent, `null` if it was never observed.
     pub observed: Option<Vec<String>>,
-    /// When they were observed, as last reported: an observation without a change is not reported by itself.
+    /// When they were observed.
     pub observed_at: Option<String>,
     /// `in-sync`, `create`, `update`, `delete`, `conflict`, `quarantined`, `retained` or `unknown`, as last observed.
     pub state: String,
@@ -65,9 +73,7 @@ pub struct RecordPlace<'a> {
     /// The site.
     pub site: &'a model::Name,
     /// The site's provider.
-    pub provider: &'a model::Name,
-    /// The provider's problem, if any.
-    pub failure: Option<&'a Text>,
+    pub provider: &'a model::ProviderStatus,
 }
 
 /// Parses a DNS name as people write it: Unicode, upper case and one trailing dot are allowed.
@@ -161,7 +167,16 @@ impl RecordView {
         Self {
             site: place.site.to_string(),
             environment: place.environment.to_string(),
-            provider: place.provider.to_string(),
+            record: DnsRecord::new(place.provider, record),
+        }
+    }
+}
+
+impl DnsRecord {
+    /// Returns the record of `provider`.
+    pub fn new(provider: &model::ProviderStatus, record: &RecordStatus) -> Self {
+        Self {
+            provider: provider.name.to_string(),
             zone: record.zone.to_string(),
             name: record.key.name.to_string(),
             rtype: record.key.rtype.to_string(),
@@ -170,7 +185,15 @@ impl RecordView {
             observed_at: record.observed.as_ref().map(|seen| seen.at.to_string()),
             state: record.state.to_string(),
             detail: record.detail.to_string(),
-            failure: place.failure.map(ToString::to_string),
+            failure: provider.failure.as_ref().map(ToString::to_string),
         }
+    }
+
+    /// Returns all records of all `providers`.
+    pub fn all(providers: &[model::ProviderStatus]) -> Vec<Self> {
+        let of = |provider: &model::ProviderStatus| {
+            provider.records().iter().map(|record| Self::new(provider, record)).collect::<Vec<_>>()
+        };
+        providers.iter().flat_map(of).collect()
     }
 }

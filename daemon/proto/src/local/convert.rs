@@ -2,7 +2,7 @@
 
 use linecamp_model as model;
 
-use super::{LabelLevel, LocalHost, LocalLabels, LocalProvider, LocalRecord, LocalStatus, WhyLine, WhyNext};
+use super::{LabelLevel, LocalHost, LocalLabels, LocalProvider, LocalStatus, WhyLine, WhyNext};
 use crate::api::{Condition, Label, Link, ProviderBody, ProviderKindName};
 
 impl From<LabelLevel> for model::Level {
@@ -81,32 +81,6 @@ impl LocalProvider {
             records_failed: status.records().iter().filter(is_failed).count(),
             settings: spec.map(ProviderBody::from),
         }
-    }
-}
-
-impl LocalRecord {
-    /// Returns the record of `provider`.
-    pub fn new(provider: &model::ProviderStatus, record: &model::RecordStatus) -> Self {
-        Self {
-            provider: provider.name.to_string(),
-            zone: record.zone.to_string(),
-            name: record.key.name.to_string(),
-            rtype: record.key.rtype.to_string(),
-            values: record.values.iter().map(ToString::to_string).collect(),
-            observed: record.observed.as_ref().map(|seen| seen.values.iter().map(ToString::to_string).collect()),
-            observed_at: record.observed.as_ref().map(|seen| seen.at.to_string()),
-            state: record.state.to_string(),
-            detail: record.detail.to_string(),
-            failure: provider.failure.as_ref().map(ToString::to_string),
-        }
-    }
-
-    /// Returns all records of all `providers`.
-    pub fn all(providers: &[model::ProviderStatus]) -> Vec<Self> {
-        let of = |provider: &model::ProviderStatus| {
-            provider.records().iter().map(|record| Self::new(provider, record)).collect::<Vec<_>>()
-        };
-        providers.iter().flat_map(of).collect()
     }
 }
 

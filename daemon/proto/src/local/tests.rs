@@ -2,8 +2,8 @@ use linecamp_model as model;
 use linecamp_model::{Generation, LinkState, LinkView, Name, PartState, Text, WallTime, Why};
 
 use super::*;
-use crate::api::ErrorCode;
 use crate::api::tests::{site, written};
+use crate::api::{DnsRecord, ErrorCode};
 use crate::tests::sample;
 
 fn view() -> model::LocalView {
@@ -86,7 +86,7 @@ fn a_local_request_is_one_line_and_parsed_strictly() {
 #[test]
 fn a_provider_and_its_records_are_written_as_promised() {
     let (status, spec) = (sample::provider_status(), sample::provider_spec());
-    let all = [written(&LocalProvider::new(&status, None)), written(&LocalRecord::all(std::slice::from_ref(&status)))];
+    let all = [written(&LocalProvider::new(&status, None)), written(&DnsRecord::all(std::slice::from_ref(&status)))];
     insta::assert_snapshot!(all.join("\n"));
     let with_settings = LocalProvider::new(&status, Some(&spec));
     written(&with_settings);

@@ -73,8 +73,7 @@ impl Wanted {
         let mut bytes = 0;
         for environment in environments {
             for (site, status) in self.statuses(fleet, &environment, now) {
-                let failure = status.failure.as_ref();
-                let place = RecordPlace { environment: &environment, site: &site, provider: &status.name, failure };
+                let place = RecordPlace { environment: &environment, site: &site, provider: status };
                 let records =
                     status.records().iter().filter(|record| self.state.is_none_or(|state| state == record.state));
                 for view in records.map(|record| RecordView::new(place, record)) {
@@ -106,13 +105,15 @@ impl Wanted {
 }
 
 fn text_bytes(view: &RecordView) -> usize {
-    let texts = [&view.site, &view.environment, &view.provider, &view.zone, &view.name, &view.rtype, &view.detail];
+    let RecordView { site, environment, record } = view;
+    let texts = [site, environment, &record.provider, &record.zone, &record.name, &record.rtype, &record.detail];
     let texts: usize = texts.iter().map(|text| text.len()).sum();
-    let observed = view.observed.iter().flatten().chain(&view.failure);
-    let values: usize = view.values.iter().chain(observed).map(|value| value.len() + VALUE_FRAME_BYTES).sum();
+    let observed = record.observed.iter().flatten().chain(&record.failure);
+    let values: usize = record.values.iter().chain(observed).map(|value| value.len() + VALUE_FRAME_BYTES).sum();
     RECORD_FRAME_BYTES + texts + values
 }
 
 fn order(view: &RecordView) -> [&str; 6] {
-    [&view.environment, &view.site, &view.provider, &view.zone, &view.name, &view.rtype]
+    let RecordView { site, environment, record } = view;
+    [environment, site, &record.provider, &record.zone, &record.name, &record.rtype]
 }

@@ -237,12 +237,7 @@ fn a_provider_a_plugin_and_a_record_are_written_as_promised() {
     let file = PluginFile { name: name("dns-powerdns"), bytes: 211_330, pushed_at: WallTime::EPOCH };
     let status = sample::provider_status();
     let (environment, site) = (name("default"), name("camp-042"));
-    let place = RecordPlace {
-        environment: &environment,
-        site: &site,
-        provider: &status.name,
-        failure: status.failure.as_ref(),
-    };
+    let place = RecordPlace { environment: &environment, site: &site, provider: &status };
     let all = [
         written(&ProviderView::new(
             &environment,
