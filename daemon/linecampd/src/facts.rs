@@ -11,8 +11,9 @@ use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hyper::{Response, StatusCode};
 use linecamp_core::{Fact, Facts};
-use linecamp_doctor::{HttpResponse, http_get};
+use linecamp_doctor::http_get;
 use linecamp_model::{LabelKey, LabelValue, Text};
 use tokio::net::UnixStream;
 
@@ -23,7 +24,7 @@ pub(crate) type Observed<T> = Result<Option<T>, String>;
 pub const DOCKER_LIMIT: Duration = Duration::from_secs(1);
 
 /// The largest Docker answer, in bytes; it is about 1 KiB today. A longer one is truncated and fails to parse.
-const DOCKER_BYTES_MAX: u64 = 64 * 1024;
+const DOCKER_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes read of a kernel file. The longest file is read only for the first processor's flags, which fit four times
 /// over.
@@ -260,10 +261,10 @@ async fn docker_version(socket: &Path) -> Observed<String> {
 }
 
 /// Extracts the version from Docker's response.
-fn version_in(response: &HttpResponse) -> Option<String> {
-    let body: serde_json::Value = serde_json::from_slice(&response.body).ok()?;
+fn version_in(response: &Response<Vec<u8>>) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_slice(response.body()).ok()?;
     let version = body.get("Version")?.as_str()?;
-    (response.status == 200 && !version.is_empty()).then(|| version.to_owned())
+    (response.status() == StatusCode::OK && !version.is_empty()).then(|| version.to_owned())
 }
 
 #[cfg(test)]
@@ -387,7 +388,7 @@ mod tests {
             let (mut stream, _) = listener.accept().unwrap();
             let mut request = [0; 64];
             let bytes = stream.read(&mut request).unwrap();
-            assert!(request[..bytes].starts_with(b"GET /version HTTP/1.0\r\n"));
+            assert!(request[..bytes].starts_with(b"GET /version HTTP/1.1\r\n"));
             stream.write_all(answer.as_bytes()).unwrap();
         });
         (machine, server)
