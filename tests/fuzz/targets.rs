@@ -101,9 +101,14 @@ pub(crate) fn texts(bytes: &[u8]) {
     }
 }
 
-/// A line on the daemon's local socket.
+/// A request on the daemon's local socket: its method and target in the first line, then its body.
 pub(crate) fn local_request(bytes: &[u8]) {
-    let _request: Result<LocalRequest, _> = serde_json::from_slice(bytes);
+    let (line, body) = key_and_body(bytes);
+    let Some((method, target)) = std::str::from_utf8(line).ok().and_then(|line| line.split_once(' ')) else { return };
+    if let Ok(request) = LocalRequest::parse(method, target, body) {
+        let read = LocalRequest::parse(request.method(), request.path(), &request.body());
+        assert_eq!(read, Ok(request));
+    }
 }
 
 fn key_and_body(bytes: &[u8]) -> (&[u8], &[u8]) {

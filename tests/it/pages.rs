@@ -32,6 +32,7 @@ impl PageSetup {
         Page::read(path).with(&[
             ("/var/lib/linecamp-server", &text(self.fleet.server.data())),
             ("/var/lib/linecamp", &text(self.site.data())),
+            ("/run/linecamp", &text(self.site.data())),
             ("/etc/linecamp", &text(self.fleet.directory())),
             ("target/wasm32-wasip2/release", &text(plugins.parent().expect("a folder"))),
         ])
@@ -116,6 +117,15 @@ fn every_command_about_metrics_works_as_pasted_and_every_metric_is_listed() {
     let (_, lists) = page.text().split_once("## Metrics of the server").expect("the page lists metrics");
     let listed: BTreeSet<&str> = lists.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
     assert_eq!(listed, printed);
+}
+
+#[test]
+fn every_command_about_the_local_api_works_as_pasted() {
+    if std::process::Command::new("curl").arg("--version").output().is_err() {
+        return skip("curl", "curl is not installed");
+    }
+    let said = PageSetup::start().follow("packaging/docs/local-api.md");
+    assert!(said.contains(r#""link":{"state":"connected""#) && said.contains(r#""key":"rack","value":"r7""#), "{said}");
 }
 
 #[test]

@@ -14,7 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// The maximum size of a response's head in bytes. A longer one is an error.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// A connection of any kind. Boxed, so that the client is compiled once for all of them: it counts in the daemon's size.
+/// A connection of any kind. Boxed, so that the client is compiled once for all of them: it counts in the daemon's
+/// size.
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
@@ -37,8 +38,8 @@ pub async fn http_get(
 /// off. The caller bounds the time.
 ///
 /// # Errors
-/// [`io::ErrorKind::InvalidData`] if the response is not HTTP, [`io::ErrorKind::UnexpectedEof`] if it is incomplete, and
-/// other kinds if the connection fails.
+/// [`io::ErrorKind::InvalidData`] if the response is not HTTP, [`io::ErrorKind::UnexpectedEof`] if it is incomplete,
+/// and other kinds if the connection fails.
 pub async fn http_exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Vec<u8>>,

@@ -1,17 +1,22 @@
 //! The client of the local socket, for `linecampd status` and similar commands.
 
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use linecamp_proto::api::DnsRecord;
-use linecamp_proto::local::{LocalHost, LocalProvider, LocalRequest, LocalResponse, RESPONSE_BYTES_MAX, WhyLine};
+use hyper::Request;
+use hyper::header::{CONTENT_TYPE, HOST};
+use linecamp_doctor::http_exchange;
+use linecamp_proto::api::{DnsRecord, ErrorBody};
+use linecamp_proto::local::{LocalHost, LocalProvider, LocalRequest, RESPONSE_BYTES_MAX, WhyLine};
 use linecamp_store::DirectoryLock;
 use linecamp_table::OutputFormat;
+use linecamp_transport::error_chain;
 use rustix::fs::StatVfsMountFlags;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use crate::data_directory::DataDirectory;
 use crate::error::DaemonError;
@@ -27,18 +32,19 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(35);
 /// [`DaemonError::Refused`] with the daemon's message.
 pub fn ask(directory: &DataDirectory, request: &LocalRequest, format: OutputFormat) -> Result<String, DaemonError> {
     match request {
-        LocalRequest::Status {} => show(directory, request, format, table::status),
-        LocalRequest::Why {} => show(directory, request, format, |lines: &Vec<WhyLine>| table::why(lines)),
-        LocalRequest::HostList {} => show(directory, request, format, |hosts: &Vec<LocalHost>| table::hosts(hosts)),
-        LocalRequest::Metrics {} => show(directory, request, format, String::clone),
-        LocalRequest::ProviderList {} => {
+        LocalRequest::Status => show(directory, request, format, table::status),
+        LocalRequest::Why => show(directory, request, format, |lines: &Vec<WhyLine>| table::why(lines)),
+        LocalRequest::Hosts => show(directory, request, format, |hosts: &Vec<LocalHost>| table::hosts(hosts)),
+        LocalRequest::Providers => {
             show(directory, request, format, |providers: &Vec<LocalProvider>| table::providers(providers))
         }
-        LocalRequest::DnsList {} | LocalRequest::DnsPlan {} | LocalRequest::DnsAdopt { .. } => {
+        LocalRequest::Records | LocalRequest::PlanRecords | LocalRequest::AdoptRecord(_) => {
             show(directory, request, format, |records: &Vec<DnsRecord>| table::records(records))
         }
-        LocalRequest::LabelList {} | LocalRequest::LabelSet { .. } | LocalRequest::LabelRemove { .. } => {
-            show(directory, request, format, table::labels)
+        LocalRequest::Labels | LocalRequest::ChangeLabels { .. } => show(directory, request, format, table::labels),
+        LocalRequest::Metrics => {
+            let text = String::from_utf8_lossy(&send(directory, request, ANSWER_LIMIT)?).into_owned();
+            Ok(formatted(&text, format, String::clone))
         }
     }
 }
@@ -49,18 +55,18 @@ fn show<T: DeserializeOwned + Serialize>(
     format: OutputFormat,
     table: impl FnOnce(&T) -> String,
 ) -> Result<String, DaemonError> {
-    let answer: T = exchange(directory, request)?;
-    Ok(match format {
-        OutputFormat::Table => table(&answer),
-        OutputFormat::Json => serde_json::to_string_pretty(&answer).expect("the response was JSON") + "\n",
-    })
+    let answer: T = exchange_within(directory, request, ANSWER_LIMIT)?;
+    Ok(formatted(&answer, format, table))
 }
 
-fn exchange<T: DeserializeOwned>(directory: &DataDirectory, request: &LocalRequest) -> Result<T, DaemonError> {
-    exchange_within(directory, request, ANSWER_LIMIT)
+fn formatted<T: Serialize>(answer: &T, format: OutputFormat, table: impl FnOnce(&T) -> String) -> String {
+    match format {
+        OutputFormat::Table => table(answer),
+        OutputFormat::Json => serde_json::to_string_pretty(answer).expect("the response is plain JSON") + "\n",
+    }
 }
 
-/// Sends a request to the daemon of `directory`, with `limit` as the timeout of each read and write.
+/// Sends a request to the daemon of `directory` and waits at most `limit` for the answer.
 ///
 /// # Errors
 /// As [`ask`].
@@ -69,29 +75,49 @@ pub(crate) fn exchange_within<T: DeserializeOwned>(
     request: &LocalRequest,
     limit: Duration,
 ) -> Result<T, DaemonError> {
+    let body = send(directory, request, limit)?;
+    serde_json::from_slice(&body).map_err(|error| other_version(directory, &error))
+}
+
+/// Returns the body of the response, on a runtime of its own.
+fn send(directory: &DataDirectory, request: &LocalRequest, limit: Duration) -> Result<Vec<u8>, DaemonError> {
     let path = directory.socket();
-    let mut stream = UnixStream::connect(&path).map_err(|error| connect_error(directory, &path, &error))?;
-    let failed =
-        |error: io::Error| DaemonError::NoDaemon(format!("the daemon at {} does not answer: {error}", path.display()));
-    stream.set_read_timeout(Some(limit)).map_err(failed)?;
-    stream.set_write_timeout(Some(limit)).map_err(failed)?;
-    let mut line = serde_json::to_vec(request).expect("a request is plain JSON");
-    line.push(b'\n');
-    stream.write_all(&line).map_err(failed)?;
-    let mut answer = Vec::new();
-    let bytes_max = RESPONSE_BYTES_MAX as u64 + 1;
-    stream.take(bytes_max).read_to_end(&mut answer).map_err(failed)?;
-    match serde_json::from_slice(&answer) {
-        Ok(LocalResponse::Ok(answer)) => Ok(answer),
-        Ok(LocalResponse::Error(error)) => Err(DaemonError::Refused(error)),
-        Err(_) if answer.is_empty() => Err(failed(io::ErrorKind::UnexpectedEof.into())),
+    let request = Request::builder()
+        .method(request.method())
+        .uri(request.path())
+        .header(HOST, "localhost")
+        .header(CONTENT_TYPE, "application/json")
+        .body(request.body())
+        .expect("methods and paths are constants");
+    // This waits for a place in the socket's queue, where a non-blocking call would fail.
+    let stream = UnixStream::connect(&path).map_err(|error| connect_error(directory, &path, &error))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|source| DaemonError::System { what: "start the runtime", source })?;
+    let exchange = async {
+        stream.set_nonblocking(true)?;
+        http_exchange(tokio::net::UnixStream::from_std(stream)?, request, RESPONSE_BYTES_MAX).await
+    };
+    let response = runtime.block_on(async { timeout(limit, exchange).await });
+    match response.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        Ok(response) if response.status().is_success() => Ok(response.into_body()),
+        Ok(response) => match serde_json::from_slice::<ErrorBody>(response.body()) {
+            Ok(body) => Err(DaemonError::Refused(body.error)),
+            Err(error) => Err(other_version(directory, &error)),
+        },
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(other_version(directory, &error)),
         Err(error) => {
-            let path = path.display();
-            Err(DaemonError::NoDaemon(format!(
-                "invalid response from {path}; the daemon there has another version: {error}"
-            )))
+            let problem = error_chain(&error);
+            Err(DaemonError::NoDaemon(format!("the daemon at {} does not answer: {problem}", path.display())))
         }
     }
+}
+
+fn other_version(directory: &DataDirectory, error: &dyn std::error::Error) -> DaemonError {
+    let path = directory.socket();
+    DaemonError::NoDaemon(format!(
+        "invalid response from {}; the daemon there has another version: {error}",
+        path.display()
+    ))
 }
 
 /// The lock tells whether a daemon runs: if the disk could not hold a socket, the socket alone cannot tell.
@@ -138,6 +164,8 @@ fn disk_problem(directory: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+
     use super::*;
 
     #[test]
@@ -146,7 +174,7 @@ mod tests {
         let data = DataDirectory::new(directory.path());
         let _lock = data.lock().unwrap();
         let check = || {
-            let error = ask(&data, &LocalRequest::Status {}, OutputFormat::Table).unwrap_err();
+            let error = ask(&data, &LocalRequest::Status, OutputFormat::Table).unwrap_err();
             assert_eq!(error.exit_code(), 1);
             assert!(matches!(error, DaemonError::NoSocket(_)), "{error}");
             assert!(error.to_string().contains(&format!("(pid {})", std::process::id())), "{error}");
@@ -164,7 +192,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let data = DataDirectory::new(directory.path());
         let check = || {
-            let error = ask(&data, &LocalRequest::Status {}, OutputFormat::Table).unwrap_err();
+            let error = ask(&data, &LocalRequest::Status, OutputFormat::Table).unwrap_err();
             assert_eq!(error.exit_code(), 1);
             assert!(error.to_string().contains("Start it with: linecampd run --data"), "{error}");
         };
@@ -173,8 +201,8 @@ mod tests {
         check();
     }
 
-    #[test]
-    fn the_daemons_error_message_is_shown() {
+    /// A daemon that answers one request with `answer`. Returns the client's error and the request.
+    fn error_after(request: &LocalRequest, answer: &'static str) -> (String, String) {
         let directory = tempfile::tempdir().unwrap();
         let data = DataDirectory::new(directory.path());
         let listener = std::os::unix::net::UnixListener::bind(data.socket()).unwrap();
@@ -182,11 +210,34 @@ mod tests {
             let (mut stream, _) = listener.accept().unwrap();
             let mut request = [0; 256];
             let bytes = stream.read(&mut request).unwrap();
-            stream.write_all(b"{\"error\":{\"code\":\"limit\",\"message\":\"too many\"}}\n").unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
             String::from_utf8_lossy(&request[..bytes]).into_owned()
         });
-        let error = ask(&data, &LocalRequest::Why {}, OutputFormat::Json).unwrap_err();
-        assert_eq!(error.to_string(), "too many");
-        assert_eq!(server.join().unwrap(), "{\"do\":\"why\"}\n");
+        let error = ask(&data, request, OutputFormat::Json).unwrap_err();
+        assert_eq!(error.exit_code(), 1);
+        (error.to_string(), server.join().unwrap())
+    }
+
+    #[test]
+    fn the_daemons_error_message_is_shown() {
+        let body = r#"{"error":{"code":"limit","message":"too many"}}"#;
+        let answer = format!("HTTP/1.1 409 Conflict\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let (error, request) = error_after(&LocalRequest::Why, answer.leak());
+        assert_eq!(error, "too many");
+        assert!(request.starts_with("GET /v1/why HTTP/1.1\r\n"), "{request}");
+    }
+
+    #[test]
+    fn an_invalid_response_is_told_from_an_incomplete_one() {
+        for (answer, expected) in [
+            ("{\"ok\":{}}\n", "the daemon there has another version"),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", "the daemon there has another version"),
+            ("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "the daemon there has another version"),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n{}", "does not answer"),
+            ("", "does not answer"),
+        ] {
+            let (error, _) = error_after(&LocalRequest::Status, answer);
+            assert!(error.contains(expected), "{answer}: {error}");
+        }
     }
 }

@@ -20,10 +20,18 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use linecamp_core::LabelLayer;
 use linecamp_doctor::Progress;
+<<<<<<< HEAD
 use linecamp_model::{JoinTarget, LabelInput, Level, Name, ServerAddress};
 use linecamp_proto::command::CommandError;
 use linecamp_proto::local::{LabelLevel, LocalRequest};
 use linecamp_table::OutputFormat;
+=======
+use linecamp_model::{JoinTarget, LabelInput, LabelPatch, Level, Name, ServerAddress};
+use linecamp_proto::api::LabelChange;
+use linecamp_proto::command::CommandError;
+use linecamp_proto::local::{LocalRequest, RecordAdoption};
+use linecamp_table::OutputFormat;
+>>>>>>> 23e2dd2 (linecampd: speak only HTTP on the local socket)
 use linecamp_transport::error_chain;
 use linecampd::client;
 use linecampd::config::{
@@ -50,16 +58,23 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Join(args) => do_join(args, output),
         Command::Run(args) => do_run(&args),
-        Command::Status(args) => ask(&args, &LocalRequest::Status {}),
-        Command::Why(args) => ask(&args, &LocalRequest::Why {}),
-        Command::Metrics(args) => ask(&args, &LocalRequest::Metrics {}),
+<<<<<<< HEAD
+        Command::Status(args) => ask(&args, &LocalRequest::Status),
+        Command::Why(args) => ask(&args, &LocalRequest::Why),
+        Command::Metrics(args) => ask(&args, &LocalRequest::Metrics),
         Command::Label(args) => do_label(args.command, &ask),
+=======
+        Command::Status(args) => ask(&args, &LocalRequest::Status),
+        Command::Why(args) => ask(&args, &LocalRequest::Why),
+        Command::Metrics(args) => ask(&args, &LocalRequest::Metrics),
+        Command::Label(args) => do_label(args.command),
+>>>>>>> 23e2dd2 (linecampd: speak only HTTP on the local socket)
         Command::Host(args) => match args.command {
-            args::HostCommand::Ls(args) => ask(&args, &LocalRequest::HostList {}),
+            args::HostCommand::Ls(args) => ask(&args, &LocalRequest::Hosts),
         },
         Command::Dns(args) => do_dns(args.command, &ask),
         Command::Provider(args) => match args.command {
-            args::ProviderCommand::Ls(args) => ask(&args, &LocalRequest::ProviderList {}),
+            args::ProviderCommand::Ls(args) => ask(&args, &LocalRequest::Providers),
         },
         Command::Plugin(args) => match args.command {
             args::PluginCommand::Show { file, config } => do_show_plugin(&file, config.as_deref(), output),
@@ -202,32 +217,36 @@ fn label_arguments(
     Ok(input.labels)
 }
 
+<<<<<<< HEAD
 /// Sends a request to the daemon and prints its answer.
 type Ask<'a> = dyn Fn(&AskArgs, &LocalRequest) -> Result<(), DaemonError> + 'a;
 
 fn do_label(command: LabelCommand, ask: &Ask<'_>) -> Result<(), DaemonError> {
-    let level = |is_host| if is_host { LabelLevel::Host } else { LabelLevel::Site };
+    let level = |is_host| if is_host { Level::Host } else { Level::Site };
+=======
+fn do_label(command: LabelCommand) -> Result<(), DaemonError> {
+    let level = |is_host| if is_host { Level::Host } else { Level::Site };
+>>>>>>> 23e2dd2 (linecampd: speak only HTTP on the local socket)
     match command {
-        LabelCommand::Ls(args) => ask(&args, &LocalRequest::LabelList {}),
+        LabelCommand::Ls(args) => ask(&args, &LocalRequest::Labels),
         LabelCommand::Set { labels, host, ask: args } => {
             let set = label_arguments("label set", &labels)?;
-            let labels = set.iter().map(|(key, value)| (key.to_string(), value.to_string()));
-            let request = LocalRequest::LabelSet { labels: labels.collect(), level: level(host) };
-            ask(&args, &request)
+            let change = LabelChange::from(&LabelPatch { set, ..LabelPatch::default() });
+            ask(&args, &LocalRequest::ChangeLabels { level: level(host), change })
         }
         LabelCommand::Rm { keys, host, ask: args } => {
-            let request = LocalRequest::LabelRemove { keys, level: level(host) };
-            ask(&args, &request)
+            let change = LabelChange { remove: keys, ..LabelChange::default() };
+            ask(&args, &LocalRequest::ChangeLabels { level: level(host), change })
         }
     }
 }
 
 fn do_dns(command: DnsCommand, ask: &Ask<'_>) -> Result<(), DaemonError> {
     match command {
-        DnsCommand::Ls(args) => ask(&args, &LocalRequest::DnsList {}),
-        DnsCommand::Plan(args) => ask(&args, &LocalRequest::DnsPlan {}),
+        DnsCommand::Ls(args) => ask(&args, &LocalRequest::Records),
+        DnsCommand::Plan(args) => ask(&args, &LocalRequest::PlanRecords),
         DnsCommand::Adopt { provider, zone, name, rtype, ask: args } => {
-            ask(&args, &LocalRequest::DnsAdopt { zone, name, rtype, provider })
+            ask(&args, &LocalRequest::AdoptRecord(RecordAdoption { zone, name, rtype, provider }))
         }
     }
 }

@@ -83,17 +83,13 @@ pub fn write_bundle(
     let report = examine(site, progress);
     bundle.text("doctor.txt", "doctor report", &linecamp_doctor::table(&report));
     bundle.document("doctor.json", "doctor report as JSON", &report);
-    let status: Result<LocalStatus, _> = ask(site, &LocalRequest::Status {});
+    let status: Result<LocalStatus, _> = ask(site, &LocalRequest::Status);
     bundle.answer("status.json", "site status", status);
-    bundle.answer::<Vec<WhyLine>>(
-        "why.json",
-        "what each part of the daemon waits for",
-        ask(site, &LocalRequest::Why {}),
-    );
-    bundle.answer::<LocalLabels>("labels.json", "effective labels", ask(site, &LocalRequest::LabelList {}));
-    bundle.answer::<Vec<LocalHost>>("hosts.json", "hosts", ask(site, &LocalRequest::HostList {}));
-    bundle.answer::<Vec<LocalProvider>>("providers.json", "providers", ask(site, &LocalRequest::ProviderList {}));
-    bundle.answer::<Vec<DnsRecord>>("records.json", "DNS records", ask(site, &LocalRequest::DnsList {}));
+    bundle.answer::<Vec<WhyLine>>("why.json", "what each part of the daemon waits for", ask(site, &LocalRequest::Why));
+    bundle.answer::<LocalLabels>("labels.json", "effective labels", ask(site, &LocalRequest::Labels));
+    bundle.answer::<Vec<LocalHost>>("hosts.json", "hosts", ask(site, &LocalRequest::Hosts));
+    bundle.answer::<Vec<LocalProvider>>("providers.json", "providers", ask(site, &LocalRequest::Providers));
+    bundle.answer::<Vec<DnsRecord>>("records.json", "DNS records", ask(site, &LocalRequest::Records));
     bundle.answer("configuration.json", "configuration files without comments", configuration(site));
     match journal(UNIT) {
         Ok(lines) => bundle.text("journal.txt", "last lines of the service's log", &lines),

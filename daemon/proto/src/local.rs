@@ -1,95 +1,71 @@
 //! The local socket: the daemon's API for commands run on the same machine, also while the server is unreachable.
 //!
-//! One JSON request on one line, one JSON response on one line, then the daemon closes the connection. A request line
-//! is at most [`REQUEST_BYTES_MAX`]; an unknown request or field is rejected. Anyone who can open the socket can run
-//! every command: the socket's file mode is the access control. Responses contain nothing that the server could not
-//! know, and no secret. An HTTP request line is also served: `GET /metrics` returns the daemon's metrics.
+//! It is HTTP/1.1 over a Unix socket, with JSON bodies in the manner of the server's [API](crate::api):
+//!
+//! ```sh
+//! curl --unix-socket /run/linecamp/linecampd.sock http://localhost/v1/status
+//! ```
+//!
+//! | method | path | body | response |
+//! |---|---|---|---|
+//! | GET | [`STATUS`] | | [`LocalStatus`] |
+//! | GET | [`WHY`] | | what each part waits for: a list of [`WhyLine`] |
+//! | GET | [`LABELS`] | | [`LocalLabels`] |
+//! | POST | [`SITE_LABELS`] [`HOST_LABELS`] | [`LabelChange`](crate::api::LabelChange) | [`LocalLabels`] |
+//! | GET | [`HOSTS`] | | a list of [`LocalHost`] |
+//! | GET | [`PROVIDERS`] | | a list of [`LocalProvider`] |
+//! | GET | [`RECORDS`] | | records as of the last reconcile: a list of [`DnsRecord`](crate::api::DnsRecord) |
+//! | POST | [`PLAN_RECORDS`] | | the same, after observing all zones |
+//! | POST | [`ADOPT_RECORD`] | [`RecordAdoption`] | a list with this [`DnsRecord`](crate::api::DnsRecord) |
+//! | GET | [`METRICS`] | | metrics in the Prometheus text format |
+//!
+//! A success is 200. An error has the body and the status of the server's API ([`ErrorBody`](crate::api::ErrorBody),
+//! [`ErrorCode::http_status`](crate::api::ErrorCode::http_status)), or 405 with `Allow`. A body has at most
+//! [`REQUEST_BYTES_MAX`] bytes; unknown fields are rejected. A connection carries one request and one response.
+//!
+//! Anyone who can open the socket can make every request: the socket's file mode is the access control. Responses
+//! contain nothing that the server could not know, and no secret.
 
 mod convert;
-
-use std::collections::BTreeMap;
+mod request;
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Condition, Error, Label, Link, ProviderBody, ProviderKindName};
+pub use request::{LocalRequest, LocalRequestError, RecordAdoption};
 
-/// Bytes of a request line: as many labels as one owner may have, with room to spare. The daemon answers a longer one
-/// with [`TooLarge`](crate::api::ErrorCode::TooLarge) and closes.
+use crate::api::{Condition, Label, Link, ProviderBody, ProviderKindName};
+
+/// The site's status.
+pub const STATUS: &str = "/v1/status";
+/// What each part of the daemon waits for.
+pub const WHY: &str = "/v1/why";
+/// The effective labels of the site and its gateway.
+pub const LABELS: &str = "/v1/labels";
+/// Changes the site's local labels.
+pub const SITE_LABELS: &str = "/v1/labels/site";
+/// Changes the gateway's local labels.
+pub const HOST_LABELS: &str = "/v1/labels/host";
+/// The site's hosts.
+pub const HOSTS: &str = "/v1/hosts";
+/// The site's providers.
+pub const PROVIDERS: &str = "/v1/providers";
+/// The site's DNS records.
+pub const RECORDS: &str = "/v1/dns/records";
+/// Observes all zones and plans, without changing anything.
+pub const PLAN_RECORDS: &str = "/v1/dns/plan";
+/// Takes over a DNS name from its current owner.
+pub const ADOPT_RECORD: &str = "/v1/dns/adopt";
+/// The daemon's metrics.
+pub const METRICS: &str = "/metrics";
+
+/// Bytes of a request's body: as many labels as one owner may have, with room to spare. The daemon answers a longer one
+/// with [`TooLarge`](crate::api::ErrorCode::TooLarge).
 pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
 
-/// Bytes of a response line: a site with everything at its limit (every host with three owners' labels at both levels)
-/// stays below 10 MiB, as do all its providers with their settings, and all its reported records. Clients abort on a
-/// longer one.
+/// Bytes of a response's body: a site with everything at its limit (every host with three owners' labels at both
+/// levels) stays below 10 MiB, as do all its providers with their settings, and all its reported records. Clients abort
+/// on a longer one.
 pub const RESPONSE_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-/// A request: `{"do":"status"}` and so on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
-pub enum LocalRequest {
-    /// Show the site's status. Returns [`LocalStatus`].
-    Status {},
-    /// Show what each part waits for. Returns a list of [`WhyLine`].
-    Why {},
-    /// List the labels of the site and its gateway. Returns [`LocalLabels`].
-    LabelList {},
-    /// Set local labels. Returns the resulting [`LocalLabels`].
-    LabelSet {
-        /// The labels to set.
-        labels: BTreeMap<String, String>,
-        /// The level to set them at.
-        level: LabelLevel,
-    },
-    /// Remove local labels; an absent one is not an error. Returns [`LocalLabels`].
-    LabelRemove {
-        /// The keys to remove.
-        keys: Vec<String>,
-        /// The level to remove them from.
-        level: LabelLevel,
-    },
-    /// List the site's hosts. Returns a list of [`LocalHost`].
-    HostList {},
-    /// List the site's DNS records as of the last reconcile. Returns a list of [`DnsRecord`](crate::api::DnsRecord).
-    DnsList {},
-    /// Observe all zones and plan without changing anything. Returns a list of [`DnsRecord`](crate::api::DnsRecord) when done.
-    DnsPlan {},
-    /// Take over a DNS name from its current owner with the next reconcile. Returns a list with that one
-    /// [`DnsRecord`](crate::api::DnsRecord).
-    DnsAdopt {
-        /// The zone; Unicode is allowed.
-        zone: String,
-        /// The name, absolute; Unicode is allowed.
-        name: String,
-        /// The type, such as `A`.
-        #[serde(rename = "type")]
-        rtype: String,
-        /// The provider that is to manage it.
-        provider: String,
-    },
-    /// List the site's providers. Returns a list of [`LocalProvider`].
-    ProviderList {},
-    /// The daemon's metrics in the Prometheus text format. Returns a string.
-    Metrics {},
-}
-
-/// A response: `{"ok":…}` or `{"error":{"code":…,"message":…}}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LocalResponse<T> {
-    /// The request succeeded, with this result.
-    Ok(T),
-    /// The request failed.
-    Error(Error),
-}
-
-/// Whether a label belongs to the site or to the gateway host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LabelLevel {
-    /// The site.
-    Site,
-    /// The gateway host.
-    Host,
-}
 
 /// A site's status, as its daemon reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -160,24 +160,24 @@ impl Daemon {
 
     /// Waits until it answers.
     async fn first_answer(&self) -> anyhow::Result<()> {
-        self.until("answered", "status", |_| true).await
+        self.until("answered", "/v1/status", |_| true).await
     }
 
     /// Waits until its link is up.
     pub(crate) async fn linked(&self) -> anyhow::Result<()> {
-        self.until("connected", "status", |status| status["ok"]["link"]["state"] == "connected").await
+        self.until("connected", "/v1/status", |status| status["link"]["state"] == "connected").await
     }
 
     /// Polls it until the answer satisfies `holds`.
     pub(crate) async fn until(
         &self,
         what: &str,
-        question: &str,
+        path: &str,
         holds: impl Fn(&serde_json::Value) -> bool,
     ) -> anyhow::Result<()> {
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
-            if self.ask(question).is_ok_and(|answer| holds(&answer)) {
+            if self.ask(path).is_ok_and(|answer| holds(&answer)) {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -185,12 +185,14 @@ impl Daemon {
         bail!("linecampd has not {what} within {} s", PATIENCE.as_secs())
     }
 
-    /// Sends a request to its local socket.
-    pub(crate) fn ask(&self, question: &str) -> anyhow::Result<serde_json::Value> {
+    /// Requests a path on its local socket.
+    pub(crate) fn ask(&self, path: &str) -> anyhow::Result<serde_json::Value> {
         let mut stream = UnixStream::connect(self.data.join("linecampd.sock"))?;
-        writeln!(stream, "{{\"do\":\"{question}\"}}")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(serde_json::from_str(&answer)?)
+        // The response ends with the connection.
+        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes())?;
+        let mut response = String::new();
+        stream.read_to_string(&mut response)?;
+        let (_, body) = response.split_once("\r\n\r\n").context("the response has no head")?;
+        Ok(serde_json::from_str(body)?)
     }
 }

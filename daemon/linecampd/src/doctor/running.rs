@@ -48,7 +48,7 @@ pub(crate) fn peer(directory: &DataDirectory) -> Option<Peer> {
 
 /// Requests the daemon's status.
 pub(crate) fn status(directory: &DataDirectory) -> Result<LocalStatus, DaemonError> {
-    exchange_within(directory, &LocalRequest::Status {}, ANSWER_LIMIT)
+    exchange_within(directory, &LocalRequest::Status, ANSWER_LIMIT)
 }
 
 /// Requests the daemon's status and evaluates the answer.

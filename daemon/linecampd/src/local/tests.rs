@@ -1,11 +1,23 @@
+mod http;
+
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use linecamp_core::{Rng, SavedSite, SiteConfig, SiteIdentity, SiteOutput};
-use linecamp_model::{RunId, SiteId, Text, WallTime, WriteId};
+use linecamp_core::{Rng, SavedSite, Site, SiteConfig, SiteIdentity, SiteOutput, StoreFault};
+use linecamp_model::{Level, Now, RunId, SiteId, Text, WallTime, WriteId};
 use linecamp_proto::VERSIONS;
+use linecamp_proto::api::LabelChange;
+use linecamp_proto::local::RESPONSE_BYTES_MAX;
 use linecamp_service::ConnectionCounts;
 
-use super::admission::{RATE_WAIT_MAX, SHARES, admit};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use self::http::{Received, http};
+use super::admission::{CHANGE_COST, RATE, RATE_WAIT_MAX, SHARES};
+use super::connection::answer;
+use super::listener::admit;
 use super::*;
 
 const NOW: Now = Now { instant: linecamp_model::Instant::ORIGIN, wall: WallTime::from_unix_millis(1_000_000) };
@@ -80,15 +92,13 @@ impl Camp {
         self.directory.path().join("linecampd.sock")
     }
 
-    fn ask(&self, line: impl Into<Vec<u8>>) -> JoinHandle<serde_json::Value> {
-        let (path, line) = (self.socket(), line.into());
+    fn ask(&self, request: impl Into<Vec<u8>>) -> JoinHandle<Received> {
+        let (path, request) = (self.socket(), request.into());
         tokio::spawn(async move {
             let mut stream = UnixStream::connect(path).await.unwrap();
-            // The daemon may answer and close before it has read a line that is too long.
-            let _ = stream.write_all(&line).await;
-            let mut answer = String::new();
-            let _ = stream.read_to_string(&mut answer).await;
-            serde_json::from_str(&answer).unwrap()
+            // The daemon may answer and close before it has read a request that is too long.
+            let _ = stream.write_all(&request).await;
+            Received::from(stream).await
         })
     }
 
@@ -103,22 +113,31 @@ impl Camp {
 async fn a_request_is_answered_without_a_network() {
     let mut camp = Camp::new();
     let mut check = async |request: &str, pointer: &str, expected: &str| {
-        let answer = camp.ask(format!("{request}\n"));
+        let answer = camp.ask(request);
         camp.serve_next().await;
         let answer = answer.await.unwrap();
-        let found = answer.pointer(pointer).map(ToString::to_string);
-        assert_eq!(found.as_deref(), Some(expected), "{answer}");
+        assert!(answer.head.contains("content-type: application/json"), "{}", answer.head);
+        assert_eq!(answer.value(200, pointer), expected, "{}", answer.body);
     };
-    check(r#"{"do":"status"}"#, "/ok/daemon_version", r#""1.2.3""#).await;
-    check(r#"{"do":"why"}"#, "/ok/0/part", r#""link""#).await;
-    check(r#"{"do":"host_list"}"#, "/ok/0/origin", r#""gateway""#).await;
-    check(r#"{"do":"label_list"}"#, "/ok/site", "[]").await;
+    check(&http("GET /v1/status", ""), "/daemon_version", r#""1.2.3""#).await;
+    check(&http("GET /v1/why", ""), "/0/part", r#""link""#).await;
+    check(&http("GET /v1/hosts", ""), "/0/origin", r#""gateway""#).await;
+    check(&http("GET /v1/labels", ""), "/site", "[]").await;
+    check("GET http://site/v1/dns/records HTTP/1.1\r\n\r\n", "", "[]").await;
+
+    let answer = camp.ask("GET /metrics HTTP/1.0\r\n\r\n");
+    camp.serve_next().await;
+    let answer = answer.await.unwrap();
+    assert!(answer.head.contains("content-type: text/plain; version=0.0.4"), "{}", answer.head);
+    assert_eq!(answer.body, "linecamp_x 1\n");
 }
+
+const SET_RACK: &str = r#"{"set":{"rack":"r7"}}"#;
 
 #[tokio::test]
 async fn a_label_is_durable_before_the_reply() {
     let mut camp = Camp::new();
-    let answer = camp.ask("{\"do\":\"label_set\",\"labels\":{\"rack\":\"r7\"},\"level\":\"site\"}\n");
+    let answer = camp.ask(http("POST /v1/labels/site", SET_RACK));
     let writes = camp.serve_next().await;
     assert!(!writes.is_empty());
     assert_eq!(camp.pending_replies.waiting.len(), 1, "the disk has not answered");
@@ -128,37 +147,19 @@ async fn a_label_is_durable_before_the_reply() {
         camp.perform();
     }
     let answer = answer.await.unwrap();
-    assert_eq!(answer.pointer("/ok/site/0/key").unwrap(), "rack");
-    assert_eq!(answer.pointer("/ok/site/0/owner").unwrap(), "local");
+    assert_eq!(answer.value(200, "/site/0/key"), r#""rack""#);
+    assert_eq!(answer.value(200, "/site/0/owner"), r#""local""#);
 }
 
 #[tokio::test]
 async fn a_disk_failure_is_an_error_and_sets_no_label() {
     let mut camp = Camp::new();
-    let answer = camp.ask("{\"do\":\"label_set\",\"labels\":{\"rack\":\"r7\"},\"level\":\"site\"}\n");
+    let answer = camp.ask(http("POST /v1/labels/site", SET_RACK));
     let writes = camp.serve_next().await;
     camp.site.handle_persist_failed(writes[0], StoreFault::DiskFull, NOW);
     camp.perform();
-    let answer = answer.await.unwrap();
-    assert_eq!(answer.pointer("/error/code").unwrap(), "store-failed");
+    assert_eq!(answer.await.unwrap().value(503, "/error/code"), r#""store-failed""#);
     assert_eq!(camp.site.label("rack"), None);
-}
-
-#[tokio::test]
-async fn an_invalid_request_is_rejected() {
-    let mut camp = Camp::new();
-    for (line, code) in [
-        (b"hello\n".to_vec(), "bad-request"),
-        (b"{\"do\":\"reboot\"}\n".to_vec(), "bad-request"),
-        (b"{\"do\":\"status\",\"x\":1}\n".to_vec(), "bad-request"),
-        (vec![b' '; REQUEST_BYTES_MAX + 1], "too-large"),
-    ] {
-        let answer = camp.ask(line).await.unwrap();
-        assert_eq!(answer.pointer("/error/code").unwrap(), code, "{answer}");
-    }
-    let answer = camp.ask("{\"do\":\"label_set\",\"labels\":{\"-\":\"1\"},\"level\":\"host\"}\n");
-    assert_eq!(camp.serve_next().await, []);
-    assert_eq!(answer.await.unwrap().pointer("/error/code").unwrap(), "bad-request");
 }
 
 #[tokio::test]
@@ -206,11 +207,9 @@ impl Users {
     async fn ask(&mut self, user: u32) -> Duration {
         let since = std::time::Instant::now();
         let mut stream = self.connect(user).await;
-        stream.write_all(b"{\"do\":\"status\"}\n").await.unwrap();
+        stream.write_all(http("GET /v1/status", "").as_bytes()).await.unwrap();
         self.camp.serve_next().await;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.contains("daemon_version"), "{answer}");
+        assert_eq!(Received::from(stream).await.value(200, "/daemon_version"), r#""1.2.3""#);
         since.elapsed()
     }
 }
@@ -233,7 +232,7 @@ async fn idle_connections_of_one_user_do_not_block_others() {
 async fn requests_above_a_users_rate_are_delayed_then_rejected_and_others_are_not() {
     let (sender, mut calls) = mpsc::channel(1);
     let admission = Admission::new(sender, |_| Ok(0));
-    let change = LocalRequest::LabelSet { labels: BTreeMap::new(), level: LabelLevel::Site };
+    let change = LocalRequest::ChangeLabels { level: Level::Site, change: LabelChange::default() };
     let flood = || {
         let waits: Vec<_> = (0..1_000).map_while(|_| admission.reserve(MEMBER, &change).ok()).collect();
         (waits.len(), waits.last().copied())
@@ -244,8 +243,7 @@ async fn requests_above_a_users_rate_are_delayed_then_rejected_and_others_are_no
     assert_eq!(flood().0, 10);
     assert_eq!(admission.reserve(OTHER, &change), Ok(Duration::ZERO));
     let refused = answer(MEMBER, change.clone(), &admission).await;
-    let refused: serde_json::Value = serde_json::from_slice(&refused).unwrap();
-    assert_eq!(refused.pointer("/error/code").unwrap(), "too-many-requests", "{refused}");
+    assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].as_bytes()), (429, &b"6"[..]));
     let turn = RATE.interval * CHANGE_COST;
     tokio::time::advance(turn).await;
     let since = tokio::time::Instant::now();
@@ -313,8 +311,26 @@ async fn root_and_other_users_have_separate_connection_limits() {
 
 #[tokio::test(start_paused = true)]
 async fn a_local_client_has_two_seconds_for_its_request() {
-    let (admission, since) = (admission(), tokio::time::Instant::now());
-    let (_end, served) = come(&admission, MEMBER).await;
+    for begun in ["", "GET /v1/status HTTP/1.1\r\n", "POST /v1/dns/plan HTTP/1.1\r\nContent-Length: 9\r\n\r\n{"] {
+        let (admission, since) = (admission(), tokio::time::Instant::now());
+        let (mut end, served) = come(&admission, MEMBER).await;
+        end.write_all(begun.as_bytes()).await.unwrap();
+        served.await.unwrap();
+        let took = since.elapsed();
+        assert!(CLIENT_LIMIT <= took && took < CLIENT_LIMIT * 2, "{begun}: {took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_local_client_has_two_seconds_for_the_response_however_long_the_answer_took() {
+    let (sender, mut calls) = mpsc::channel(1);
+    let admission = Arc::new(Admission::new(sender, |_| Ok(VISITOR.get())));
+    let (mut end, served) = come(&admission, MEMBER).await;
+    end.write_all(http("GET /metrics", "").as_bytes()).await.unwrap();
+    let call: LocalCall = calls.recv().await.unwrap();
+    tokio::time::sleep(REPLY_LIMIT / 2).await;
+    let since = tokio::time::Instant::now();
+    call.reply.text("x".repeat(RESPONSE_BYTES_MAX));
     served.await.unwrap();
     let took = since.elapsed();
     assert!(CLIENT_LIMIT <= took && took < CLIENT_LIMIT * 2, "{took:?}");

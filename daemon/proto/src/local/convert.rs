@@ -2,26 +2,8 @@
 
 use linecamp_model as model;
 
-use super::{LabelLevel, LocalHost, LocalLabels, LocalProvider, LocalStatus, WhyLine, WhyNext};
+use super::{LocalHost, LocalLabels, LocalProvider, LocalStatus, WhyLine, WhyNext};
 use crate::api::{Condition, Label, Link, ProviderBody, ProviderKindName};
-
-impl From<LabelLevel> for model::Level {
-    fn from(level: LabelLevel) -> Self {
-        match level {
-            LabelLevel::Site => Self::Site,
-            LabelLevel::Host => Self::Host,
-        }
-    }
-}
-
-impl From<model::Level> for LabelLevel {
-    fn from(level: model::Level) -> Self {
-        match level {
-            model::Level::Site => Self::Site,
-            model::Level::Host => Self::Host,
-        }
-    }
-}
 
 impl From<&model::LocalView> for LocalStatus {
     fn from(view: &model::LocalView) -> Self {

@@ -2,8 +2,8 @@ use linecamp_model as model;
 use linecamp_model::{Generation, LinkState, LinkView, Name, PartState, Text, WallTime, Why};
 
 use super::*;
+use crate::api::DnsRecord;
 use crate::api::tests::{site, written};
-use crate::api::{DnsRecord, ErrorCode};
 use crate::tests::sample;
 
 fn view() -> model::LocalView {
@@ -45,45 +45,6 @@ fn a_local_status_is_written_as_promised() {
 }
 
 #[test]
-fn a_local_request_is_one_line_and_parsed_strictly() {
-    let check = |text: &str, expected: Option<LocalRequest>| {
-        assert_eq!(serde_json::from_str(text).ok(), expected, "{text}");
-        if let Some(request) = expected {
-            assert_eq!(serde_json::to_string(&request).expect("serialises"), text);
-        }
-    };
-    check(r#"{"do":"status"}"#, Some(LocalRequest::Status {}));
-    check(r#"{"do":"why"}"#, Some(LocalRequest::Why {}));
-    check(r#"{"do":"host_list"}"#, Some(LocalRequest::HostList {}));
-    check(
-        r#"{"do":"label_set","labels":{"rack":"r7"},"level":"host"}"#,
-        Some(LocalRequest::LabelSet { labels: [("rack".into(), "r7".into())].into(), level: LabelLevel::Host }),
-    );
-    check(
-        r#"{"do":"label_remove","keys":["rack"],"level":"site"}"#,
-        Some(LocalRequest::LabelRemove { keys: vec!["rack".into()], level: LabelLevel::Site }),
-    );
-    check(r#"{"do":"dns_list"}"#, Some(LocalRequest::DnsList {}));
-    check(r#"{"do":"dns_plan"}"#, Some(LocalRequest::DnsPlan {}));
-    check(r#"{"do":"provider_list"}"#, Some(LocalRequest::ProviderList {}));
-    check(r#"{"do":"metrics"}"#, Some(LocalRequest::Metrics {}));
-    check(
-        r#"{"do":"dns_adopt","zone":"acme.example","name":"a.acme.example","type":"A","provider":"shop"}"#,
-        Some(LocalRequest::DnsAdopt {
-            zone: "acme.example".into(),
-            name: "a.acme.example".into(),
-            rtype: "A".into(),
-            provider: "shop".into(),
-        }),
-    );
-    check(r#"{"do":"dns_adopt","zone":"acme.example","name":"a.acme.example","provider":"shop"}"#, None);
-    check(r#"{"do":"dns_plan","write":true}"#, None);
-    check(r#"{"do":"reboot"}"#, None);
-    check(r#"{"do":"status","now":true}"#, None);
-    check(r#"{"do":"label_set","labels":{}}"#, None);
-}
-
-#[test]
 fn a_provider_and_its_records_are_written_as_promised() {
     let (status, spec) = (sample::provider_status(), sample::provider_spec());
     let all = [written(&LocalProvider::new(&status, None)), written(&DnsRecord::all(std::slice::from_ref(&status)))];
@@ -94,21 +55,15 @@ fn a_provider_and_its_records_are_written_as_promised() {
 }
 
 #[test]
-fn a_local_response_is_either_ok_or_an_error() {
+fn what_a_part_waits_for_is_written_as_promised() {
     let line = WhyLine::from(&Why {
         part: "link",
         state: PartState::Waiting,
         detail: "in words".into(),
         next: Some((WallTime::EPOCH, "dials".into())),
     });
-    let ok = serde_json::to_string(&LocalResponse::Ok(vec![line])).expect("serialises");
     assert_eq!(
-        ok,
-        r#"{"ok":[{"part":"link","state":"waiting","detail":"in words","next":{"at":"1970-01-01T00:00:00Z","does":"dials"}}]}"#
-    );
-    let error = LocalResponse::<Vec<WhyLine>>::Error(Error::new(ErrorCode::BadRequest, "no"));
-    assert_eq!(
-        serde_json::to_string(&error).expect("serialises"),
-        r#"{"error":{"code":"bad-request","message":"no"}}"#
+        serde_json::to_string(&line).expect("serializes"),
+        r#"{"part":"link","state":"waiting","detail":"in words","next":{"at":"1970-01-01T00:00:00Z","does":"dials"}}"#
     );
 }

@@ -103,11 +103,11 @@ async fn loaded(daemon: &Daemon) -> anyhow::Result<()> {
         has_version && provider["failure"].is_string()
     };
     let all = |answer: &Value| {
-        let providers = answer["ok"].as_array();
+        let providers = answer.as_array();
         providers.is_some_and(|providers| providers.len() == PROVIDERS.len() && providers.iter().all(is_loaded))
     };
-    if let Err(error) = daemon.until("loaded its plugins", "provider_list", all).await {
-        bail!("{error:#}: {}", daemon.ask("provider_list")?);
+    if let Err(error) = daemon.until("loaded its plugins", "/v1/providers", all).await {
+        bail!("{error:#}: {}", daemon.ask("/v1/providers")?);
     }
     Ok(())
 }
