@@ -5,20 +5,13 @@ use std::io;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Bytes, Incoming};
-use hyper::client::conn::http1;
 use hyper::header::HOST;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use linecamp_transport::http_connection;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// The maximum size of a response's head in bytes. A longer one is an error.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
-
-/// A connection of any kind. Boxed, so that the client is compiled once for all of them: it counts in the daemon's
-/// size.
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// Requests `path` over an open connection and reads at most `bytes_max` bytes of the body. The caller bounds the time.
 ///
@@ -45,10 +38,7 @@ pub async fn http_exchange(
     request: Request<Vec<u8>>,
     bytes_max: usize,
 ) -> io::Result<Response<Vec<u8>>> {
-    let stream: Box<dyn Stream> = Box::new(stream);
-    let mut builder = http1::Builder::new();
-    builder.max_buf_size(HEAD_BYTES_MAX);
-    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(io_error)?;
+    let (mut sender, connection) = http_connection(stream, HEAD_BYTES_MAX).await.map_err(io_error)?;
     let exchange = async {
         let request = request.map(|body| Full::new(Bytes::from(body)));
         let (head, body) = sender.send_request(request).await.map_err(io_error)?.into_parts();
@@ -59,7 +49,7 @@ pub async fn http_exchange(
         biased;
         response = &mut exchange => response,
         // The connection may end before its response is taken.
-        _ = connection => exchange.await,
+        () = connection => exchange.await,
     }
 }
 

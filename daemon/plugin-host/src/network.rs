@@ -11,10 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use linecamp_model::Endpoint;
-use linecamp_transport::{HandshakeFault, OutboundTls, error_chain};
+use linecamp_transport::{HandshakeFault, OutboundTls, error_chain, http_connection};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
@@ -139,14 +137,12 @@ fn handshake_error(target: &Target, error: &io::Error) -> String {
 
 /// Sends the request over `stream` and reads the response.
 async fn send_http(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: http::Request<Bytes>,
     response_bytes_max: u64,
 ) -> Result<http::Response<Bytes>, OutboundError> {
     let protocol = |error: hyper::Error| OutboundError::Protocol(error_chain(&error));
-    let mut builder = http1::Builder::new();
-    builder.max_buf_size(HEAD_BYTES_MAX);
-    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(protocol)?;
+    let (mut sender, connection) = http_connection(stream, HEAD_BYTES_MAX).await.map_err(protocol)?;
     let exchange = async {
         let response = sender.send_request(request.map(Full::new)).await.map_err(protocol)?;
         let (head, body) = response.into_parts();
@@ -159,7 +155,7 @@ async fn send_http(
         tokio::select! {
             biased;
             response = &mut exchange => return response,
-            _ended = &mut connection, if is_open => is_open = false,
+            () = &mut connection, if is_open => is_open = false,
         }
     }
 }

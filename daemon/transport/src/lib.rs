@@ -1,4 +1,5 @@
-//! The transport of the link and the API: authentication, sessions, and the files that identities are stored in.
+//! The transport of the link and the API: authentication, sessions, and the files that identities are stored in. Also
+//! the connection of every small HTTP client of the programs.
 //!
 //! # Trust model
 //!
@@ -41,6 +42,7 @@ mod dialer;
 mod endpoint;
 mod error;
 mod error_chain;
+mod http;
 mod https;
 mod identity;
 mod link_settings;
@@ -63,6 +65,7 @@ pub use dial_error::DialError;
 pub use dialer::{Dialer, resolve};
 pub use error::{Cause, TransportError};
 pub use error_chain::error_chain;
+pub use http::{HttpConnection, http_connection};
 pub use https::{ClientTlsStream, ServerTlsStream, TlsIncoming, TlsListener, connect};
 pub use identity::{Authority, SiteCredentials, SiteIdentity, SiteKey};
 pub use linecamp_proto::frame::FrameError;
