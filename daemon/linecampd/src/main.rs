@@ -20,18 +20,11 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use linecamp_core::LabelLayer;
 use linecamp_doctor::Progress;
-<<<<<<< HEAD
-use linecamp_model::{JoinTarget, LabelInput, Level, Name, ServerAddress};
-use linecamp_proto::command::CommandError;
-use linecamp_proto::local::{LabelLevel, LocalRequest};
-use linecamp_table::OutputFormat;
-=======
 use linecamp_model::{JoinTarget, LabelInput, LabelPatch, Level, Name, ServerAddress};
 use linecamp_proto::api::LabelChange;
 use linecamp_proto::command::CommandError;
 use linecamp_proto::local::{LocalRequest, RecordAdoption};
 use linecamp_table::OutputFormat;
->>>>>>> 23e2dd2 (linecampd: speak only HTTP on the local socket)
 use linecamp_transport::error_chain;
 use linecampd::client;
 use linecampd::config::{
@@ -58,17 +51,10 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Join(args) => do_join(args, output),
         Command::Run(args) => do_run(&args),
-<<<<<<< HEAD
         Command::Status(args) => ask(&args, &LocalRequest::Status),
         Command::Why(args) => ask(&args, &LocalRequest::Why),
         Command::Metrics(args) => ask(&args, &LocalRequest::Metrics),
         Command::Label(args) => do_label(args.command, &ask),
-=======
-        Command::Status(args) => ask(&args, &LocalRequest::Status),
-        Command::Why(args) => ask(&args, &LocalRequest::Why),
-        Command::Metrics(args) => ask(&args, &LocalRequest::Metrics),
-        Command::Label(args) => do_label(args.command),
->>>>>>> 23e2dd2 (linecampd: speak only HTTP on the local socket)
         Command::Host(args) => match args.command {
             args::HostCommand::Ls(args) => ask(&args, &LocalRequest::Hosts),
         },
@@ -217,16 +203,11 @@ fn label_arguments(
     Ok(input.labels)
 }
 
-<<<<<<< HEAD
 /// Sends a request to the daemon and prints its answer.
 type Ask<'a> = dyn Fn(&AskArgs, &LocalRequest) -> Result<(), DaemonError> + 'a;
 
 fn do_label(command: LabelCommand, ask: &Ask<'_>) -> Result<(), DaemonError> {
     let level = |is_host| if is_host { Level::Host } else { Level::Site };
-=======
-fn do_label(command: LabelCommand) -> Result<(), DaemonError> {
-    let level = |is_host| if is_host { Level::Host } else { Level::Site };
->>>>>>> 23e2dd2 (linecampd: speak only HTTP on the local socket)
     match command {
         LabelCommand::Ls(args) => ask(&args, &LocalRequest::Labels),
         LabelCommand::Set { labels, host, ask: args } => {
