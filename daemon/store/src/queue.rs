@@ -22,8 +22,9 @@ use crate::error::{FaultKind, StoreFault};
 pub const QUEUE_WRITES_MAX: usize = 4096;
 
 /// Maximum bytes of keys and bodies in the queue. While there are fewer, one more write of any size is accepted, so
-/// that the largest document always fits. Above it a write is rejected as above.
-pub const QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// that the largest write always fits. Above it a write is rejected as above. The largest write of a server is the
+/// whole status of a site (4 MiB): the queue holds four of them.
+pub const QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// A document to put or delete.
 #[derive(Clone, Debug, PartialEq, Eq)]
