@@ -28,7 +28,7 @@ pub use self::desired::OWN_ADDRESS_LABEL;
 pub(crate) use self::desired::{DesiredRecords, HostInput, Location, desired_records};
 pub(crate) use self::plan::{Plan, PlanInput, Rejection, Rival, names_of, plan, track_deleted};
 pub use self::reconciler::{CONFLICT_RETRY_FIRST, QUARANTINE};
-pub(crate) use self::reconciler::{Context, DnsEffect, Reconciler, bytes_of, status_of_removed};
+pub(crate) use self::reconciler::{Context, DnsEffect, Reconciler, status_of_removed};
 
 /// How many record sets one round may delete. A configuration mistake that drops the names of a whole fleet is noticed
 /// before all of them are gone; the rest follows in later rounds. A withdrawing provider has no such limit.

@@ -21,13 +21,13 @@
 mod backoff;
 mod calls;
 mod dns;
+mod document_sync;
 mod downlink;
 mod fleet;
 mod providers;
 mod rng;
 mod site;
 mod staging;
-mod sync;
 mod timers;
 mod transfers;
 

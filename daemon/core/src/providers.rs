@@ -18,8 +18,8 @@ use linecamp_model::{
 
 use crate::calls::Failure;
 use crate::dns::{Context, DesiredRecords, HostInput, Location, Reconciler, desired_records, status_of_removed};
+use crate::document_sync::Documents;
 use crate::rng::Rng;
-use crate::sync::Documents;
 
 /// The ownership notes of a site.
 type Owned = BTreeMap<OwnedRecordKey, OwnedRecord>;

@@ -12,6 +12,7 @@ mod lifecycle;
 mod observed_records;
 mod observing;
 mod ownership_notes;
+mod parts;
 mod plugins;
 mod provider_conflicts;
 mod providers;

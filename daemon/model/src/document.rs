@@ -4,6 +4,8 @@
 //! document has a key, a generation and a body. A document without a body is a tombstone, kept so that a deletion is
 //! replicated like any other change.
 
+mod encoded_size;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -172,6 +174,8 @@ pub enum StatusBody {
 }
 
 /// The documents a receiver lacks: every document above `base`, or all documents if `snapshot`.
+///
+/// A delta that does not fit one message is sent in parts, which differ only in `documents` and `more`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delta<B> {
     /// The generation the receiver already has. Zero in a snapshot.
@@ -182,6 +186,8 @@ pub struct Delta<B> {
     pub snapshot: bool,
     /// The documents.
     pub documents: BTreeMap<DocumentKey, Document<B>>,
+    /// Whether more parts of this delta follow. The receiver applies nothing before the last one.
+    pub more: bool,
 }
 
 /// Spec, from the server to a site.

@@ -29,8 +29,8 @@ pub const SELECTOR_TERMS_MAX: usize = 32;
 /// Maximum bytes of a selector's text. A longer selector is rejected.
 pub const SELECTOR_BYTES_MAX: usize = 2048;
 
-/// Maximum hosts of one site, including its gateway: "one to five small machines", with headroom. More are rejected.
-pub const HOSTS_PER_SITE_MAX: usize = 16;
+/// Maximum hosts of one site, including its gateway: a large plant or ship. More are rejected.
+pub const HOSTS_PER_SITE_MAX: usize = 256;
 
 /// Maximum server addresses that a site tries in turn. More are rejected.
 pub const SERVERS_PER_SITE_MAX: usize = 8;
@@ -38,28 +38,35 @@ pub const SERVERS_PER_SITE_MAX: usize = 8;
 /// Maximum bytes of a server address `host:port`: a DNS name's 253 and a port. A longer address is rejected.
 pub const SERVER_ADDRESS_BYTES_MAX: usize = 260;
 
-/// Maximum bytes of a message from an admitted peer. A longer message ends the session. The complete status of a
-/// site fits, and so does its complete spec, with each value at its limit:
+/// Maximum bytes of a message from an admitted peer. A longer message ends the session. A delta that does not fit is
+/// sent in parts, and every document fits, with each value at its limit:
 ///
-/// | | status, bytes | spec, bytes |
+/// | document | status, bytes | spec, bytes |
 /// |---|---|---|
-/// | 16 hosts, each with two owners' labels in a status and one's in a spec (64 of 404) | 829,000 | 425,000 |
+/// | a host: two owners' labels in a status, one's in a spec (64 of 404) | 52,000 | 27,000 |
 /// | the site: labels, texts, and in a status 32 conditions of 531 | 44,000 | 27,000 |
-/// | 16 providers, in a status their names, plugins and problems (1,200), in a spec `PROVIDER_SPEC_BYTES_MAX` | 20,000 | 525,000 |
-/// | `REPORTED_RECORDS_BYTES_MAX` | 131,072 | |
-/// | sum, of 1,048,576 | 1,024,000 | 977,000 |
+/// | a provider: texts and `REPORTED_RECORDS_BYTES_MAX`, or `PROVIDER_SPEC_BYTES_MAX` | 132,300 | 32,900 |
 pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
 
-/// Maximum tombstones in one delta, each about 40 bytes. If there are more since the receiver's base, the sender sends
-/// a snapshot, which has none.
+/// Maximum bytes of a delta besides its documents, on the link.
+pub const DELTA_OVERHEAD_BYTES_MAX: usize = 64;
+
+/// Maximum bytes of a document besides its body, on the link: its key, its generation, and the lengths of all of them.
+/// A tombstone has no more.
+pub const DOCUMENT_OVERHEAD_BYTES_MAX: usize = 48;
+
+/// Maximum bytes of the whole status of a site, and of its whole spec, as encoded on the link and without tombstones.
+/// [`HOSTS_PER_SITE_MAX`] hosts have 15 KiB each: all labels of two owners with 120 bytes each. A peer that sends more
+/// is rejected before anything of it is stored.
+pub const DOCUMENTS_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Maximum tombstones in one delta. If there are more since the receiver's base, the sender sends a snapshot, which has
+/// none.
 pub const TOMBSTONES_PER_DELTA_MAX: usize = 64;
 
-/// Maximum documents in one delta: the site's own, its hosts', its providers', and tombstones. More are rejected.
+/// Maximum documents in one delta, in all its parts: the site's own, its hosts', its providers', and tombstones. More
+/// are rejected.
 pub const DOCUMENTS_PER_DELTA_MAX: usize = 1 + HOSTS_PER_SITE_MAX + PROVIDERS_PER_SITE_MAX + TOMBSTONES_PER_DELTA_MAX;
-
-/// Maximum documents of one site's spec without tombstones: its own, its hosts' and its providers'. If the server sends
-/// more, the site ends the session.
-pub const SPEC_DOCUMENTS_MAX: usize = 1 + HOSTS_PER_SITE_MAX + PROVIDERS_PER_SITE_MAX;
 
 /// Maximum bytes of a peer's first message. A hello or a join with all its labels fits; a longer message ends the
 /// session.
@@ -130,8 +137,8 @@ pub const SECRETS_PER_PROVIDER_MAX: usize = 8;
 pub const PROVIDER_CONFIG_BYTES_MAX: usize = 8 * 1024;
 
 /// Maximum bytes of all settings of one provider as encoded on the link. A config, zones, grants and extra records of
-/// usual length fit together, and `PROVIDERS_PER_SITE_MAX` providers of this size fit a frame with the specs of all
-/// hosts. Longer settings are rejected when they are created.
+/// usual length fit together, and `PROVIDERS_PER_SITE_MAX` providers of this size take an eighth of
+/// [`DOCUMENTS_BYTES_MAX`]. Longer settings are rejected when they are created.
 pub const PROVIDER_SPEC_BYTES_MAX: usize = 32 * 1024;
 
 /// Maximum bytes of a secret's name, so that it fits a file name. A longer name is rejected.
@@ -149,10 +156,10 @@ pub const RECORD_VALUES_MAX: usize = 16;
 /// rejected; one written by others is reported truncated.
 pub const RECORD_VALUE_BYTES_MAX: usize = 4 * 1024;
 
-/// Maximum bytes of all record sets in a site's status, as counted by [`reported_record_bytes`]: what remains of a
-/// frame after the rest of the status. A site's only provider can report [`RECORDS_PER_PROVIDER_MAX`] sets of 512
-/// bytes; most sets have 160. The providers of a site get equal shares. Records beyond a share are omitted from the
-/// status, not from DNS.
+/// Maximum bytes of all record sets in a site's status, as counted by [`reported_record_bytes`]: a small share of
+/// [`DOCUMENTS_BYTES_MAX`], because the rest belongs to hosts. A site's only provider can report
+/// [`RECORDS_PER_PROVIDER_MAX`] sets of 512 bytes; most sets have 160. The providers of a site get equal shares.
+/// Records beyond a share are omitted from the status, not from DNS.
 pub const REPORTED_RECORDS_BYTES_MAX: usize = 128 * 1024;
 
 /// Returns the maximum number of bytes of [`REPORTED_RECORDS_BYTES_MAX`] that a record set uses: the bytes of its zone,

@@ -241,6 +241,8 @@ pub struct PluginPiece {
     pub bytes: ::prost::alloc::vec::Vec<u8>,
 }
 /// Spec documents for a site: every document above `base`, or all of them if `snapshot`.
+/// A delta that does not fit one frame is sent in parts, one after the other, which differ only in `documents` and
+/// `more`. The receiver applies and acknowledges all parts together, with the last one.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SpecDelta {
     /// The generation that the receiver has. Zero in a snapshot.
@@ -252,10 +254,16 @@ pub struct SpecDelta {
     /// Whether it replaces everything that the receiver has.
     #[prost(bool, tag = "3")]
     pub snapshot: bool,
+    /// At least one if `more`. No key comes twice, also not in another part.
     #[prost(message, repeated, tag = "4")]
     pub documents: ::prost::alloc::vec::Vec<SpecEntry>,
+    /// Whether more parts follow.
+    #[prost(bool, tag = "5")]
+    pub more: bool,
 }
 /// Status documents for the server: every document above `base`, or all of them if `snapshot`.
+/// A delta that does not fit one frame is sent in parts, one after the other, which differ only in `documents` and
+/// `more`. The receiver applies and acknowledges all parts together, with the last one.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StatusDelta {
     /// The generation that the receiver has. Zero in a snapshot.
@@ -267,8 +275,12 @@ pub struct StatusDelta {
     /// Whether it replaces everything that the receiver has.
     #[prost(bool, tag = "3")]
     pub snapshot: bool,
+    /// At least one if `more`. No key comes twice, also not in another part.
     #[prost(message, repeated, tag = "4")]
     pub documents: ::prost::alloc::vec::Vec<StatusEntry>,
+    /// Whether more parts follow.
+    #[prost(bool, tag = "5")]
+    pub more: bool,
 }
 /// A spec document under its key.
 #[derive(Clone, PartialEq, ::prost::Message)]

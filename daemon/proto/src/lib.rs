@@ -27,6 +27,8 @@
 //!                                                       site ── Storage ───────► server
 //! ```
 //!
+//! A Status or a Spec that does not fit a frame is sent in parts, one after the other, and the last one is answered.
+//!
 //! A site that joined or recovered reconnects immediately with its certificate and sends Hello. Acknowledgements name
 //! what the receiver has stored durably. There are no other replies: a peer that cannot continue closes the connection
 //! with a [`Refusal`](linecamp_model::Refusal), whose code is the close frame's error code and whose message is its

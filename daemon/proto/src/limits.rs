@@ -3,7 +3,7 @@
 pub use linecamp_model::limits::COUNTER_MAX;
 use linecamp_model::limits::DOCUMENTS_PER_DELTA_MAX;
 
-/// Documents in one delta, including tombstones. More are rejected.
+/// Documents in one message of a delta, including tombstones: as many as in all its parts together. More are rejected.
 pub const DOCUMENTS_MAX: usize = DOCUMENTS_PER_DELTA_MAX;
 
 /// Values of one extra record: as many as a record set that is written may have. More are rejected.

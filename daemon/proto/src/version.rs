@@ -2,7 +2,7 @@
 //!
 //! | version | since | what a peer of it understands |
 //! |---|---|---|
-//! | 1 | 2026-11-22 | join, hello, recover; spec down, status up, deltas and snapshots; events; renewal; probe; providers and plugins |
+//! | 1 | 2026-11-22 | join, hello, recover; spec down, status up, deltas and snapshots, in parts; events; renewal; probe; providers and plugins |
 //!
 //! Both peers send the range they speak in their first message. The session uses the newest version in both ranges. The
 //! server speaks its own version and the one before.

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use linecamp_model::limits::{DOCUMENTS_PER_DELTA_MAX, FRAME_BYTES_MAX, SERVER_EVENTS_PER_SITE_MAX, TEXT_BYTES_MAX};
+use linecamp_model::limits::{
+    DOCUMENTS_BYTES_MAX, DOCUMENTS_PER_DELTA_MAX, SERVER_EVENTS_PER_SITE_MAX, TEXT_BYTES_MAX,
+};
 use linecamp_model::{FleetChange, SiteId};
 
 use super::Watch;
@@ -17,9 +19,10 @@ const EVENT_BYTES: usize = 128;
 /// Events of one site: those it sent, and those that the server recorded about it.
 const EVENTS_MAX: usize = 2 * SERVER_EVENTS_PER_SITE_MAX;
 
-/// Maximum bytes that the server stores for one site: its spec and its status, each of which has to fit one message as
-/// a snapshot; its events; and 64 KiB for its registration and for keys, which are longer on disk than on the link.
-pub(crate) const SITE_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX + EVENTS_MAX * (TEXT_BYTES_MAX + EVENT_BYTES) + 64 * 1024;
+/// Maximum bytes that the server stores for one site: its spec and its status, which have the same limit; its events;
+/// and 128 KiB for its registration, for tombstones, and for keys, which are longer on disk than on the link.
+pub(crate) const SITE_BYTES_MAX: usize =
+    2 * DOCUMENTS_BYTES_MAX + EVENTS_MAX * (TEXT_BYTES_MAX + EVENT_BYTES) + 128 * 1024;
 
 /// Maximum records that the server stores for one site: documents of both directions including tombstones, its events,
 /// its registration, its key, its gateway host and its replication cursor.

@@ -16,7 +16,7 @@ use linecamp_proto::COUNTER_MAX;
 use super::{MemberState, name, number};
 use crate::sim_rng::SimRng;
 
-/// Maximum number of extra deltas in one flood of documents: more than five thousand documents.
+/// Maximum number of extra deltas in one flood of documents: more than twenty thousand documents.
 const FLOOD_DELTAS_MAX: u64 = 60;
 
 /// Maximum number of extra snapshots in one flood.
@@ -97,7 +97,7 @@ pub(super) fn snapshots(known: &MemberState, chance: &mut SimRng) -> Vec<FromSit
 }
 
 fn delta(base: u64, to: u64, snapshot: bool, documents: Documents) -> FromSite {
-    FromSite::Status(Delta { base: Generation(base), to: Generation(to), snapshot, documents })
+    FromSite::Status(Delta { base: Generation(base), to: Generation(to), snapshot, documents, more: false })
 }
 
 fn site_status(known: &MemberState, chance: &mut SimRng) -> StatusBody {
@@ -155,7 +155,7 @@ fn provider_status(name: &Name, is_big: bool) -> StatusBody {
     StatusBody::Provider(provider_of(name, is_big))
 }
 
-fn provider_of(name: &Name, is_big: bool) -> ProviderStatus {
+pub(super) fn provider_of(name: &Name, is_big: bool) -> ProviderStatus {
     let words = if is_big { "t".repeat(TEXT_BYTES_MAX) } else { String::new() };
     ProviderStatus {
         name: name.clone(),
@@ -168,7 +168,7 @@ fn provider_of(name: &Name, is_big: bool) -> ProviderStatus {
 }
 
 /// Returns record sets that fill one provider's report.
-fn records(chance: &mut SimRng) -> Vec<RecordStatus> {
+pub(super) fn records(chance: &mut SimRng) -> Vec<RecordStatus> {
     let zone = DomainName::parse("example.org").expect("a zone");
     let family = chance.below(1_000);
     let record = |number: usize| RecordStatus {

@@ -106,7 +106,8 @@ impl Net {
         } else if let Some(message) = session.down.pop_front() {
             if let FromServer::Spec(delta) = &message {
                 session.newer_specs += u32::from(session.old_spec.is_some());
-                session.old_spec = session.old_spec.take().or_else(|| (!delta.snapshot).then(|| message.clone()));
+                session.old_spec =
+                    session.old_spec.take().or_else(|| (!delta.snapshot && !delta.more).then(|| message.clone()));
             }
             self.arrived.push_back(Arrival::AtSite(session.node, LinkEvent::Received(session.dial, message)));
         }

@@ -256,7 +256,10 @@ impl<C: Transport> World<C> {
         }
         let count = hostile.waiting.len().min(if hostile.is_patient { 1 } else { MESSAGES_PER_TURN });
         let messages: Vec<_> = hostile.waiting.drain(..count).collect();
-        let is_answered = |message: &FromSite| matches!(message, FromSite::Status(_) | FromSite::Events(_));
+        let is_answered = |message: &FromSite| match message {
+            FromSite::Status(part) => !part.more,
+            message => matches!(message, FromSite::Events(_)),
+        };
         let has_turn = !(hostile.waiting.is_empty() || hostile.is_patient && messages.iter().any(is_answered));
         for message in messages {
             self.send_to_server(number, dial, &message);

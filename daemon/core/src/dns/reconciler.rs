@@ -36,7 +36,7 @@ use linecamp_model::{
 
 pub(crate) use self::context::Context;
 use self::observe::{NAMES_PER_CALL_MAX, Observation};
-pub(crate) use self::report::{bytes_of, status_of_removed};
+pub(crate) use self::report::status_of_removed;
 use self::zone::Zone;
 use super::DesiredRecords;
 use crate::calls::{Answered, CallRunner, Effect, Failure, RECHECK_DELAY};

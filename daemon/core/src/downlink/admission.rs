@@ -37,7 +37,7 @@ impl Downlink {
         let is_expected =
             matches!(message, FromSite::SpecAck(_)) && self.sessions.up(id).is_some_and(|up| up.spec.is_waiting());
         let Some(link) = self.links.get_mut(member) else { return Ok(()) };
-        let cost = if is_expected { 0 } else { cost_of(message, |body| members.status_bytes(body)) };
+        let cost = if is_expected { 0 } else { cost_of(message) };
         let delay = link.pace.charge(cost, now.instant);
         if PACE_OVERDRAFT_MAX < delay {
             let text = "this site sends more than the server takes, and does not wait for acknowledgements";

@@ -13,7 +13,7 @@ use super::output::{Credential, DownlinkTimer, Output, Release, Write};
 use super::replication::held_by;
 use super::sessions::{Stage, Up};
 use super::{Downlink, MemberId};
-use crate::sync::Source;
+use crate::document_sync::Source;
 
 impl Downlink {
     /// Handles a join: the owner decides it.
@@ -152,7 +152,7 @@ impl Downlink {
             false => LabelSet::default(),
         };
         let writer = (hello.status_incarnation, hello.run);
-        let up = Up { member, writer, spec: Source::new(held), renewed_at: None, is_announced: false };
+        let up = Up::new(member, writer, Source::new(held));
         self.sessions.set_stage(id, Stage::Up(up));
         self.timers.clear(DownlinkTimer::Late(id));
         self.timers.clear(DownlinkTimer::Disconnect(member));

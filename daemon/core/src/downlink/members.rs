@@ -9,7 +9,7 @@ use linecamp_model::{
 };
 
 use super::MemberId;
-use crate::sync::Documents;
+use crate::document_sync::{Changed, Documents};
 
 /// The durable state of the members, staged changes included.
 pub(crate) trait Members {
@@ -34,14 +34,12 @@ pub(crate) trait Members {
     /// Whether a member may report status under `key`.
     fn may_report(&self, id: MemberId, key: DocumentKey) -> bool;
 
-    /// Checks that the whole status of a member stays within its limits.
+    /// Checks that what the documents of a member's status mean stays within limits. The downlink has checked how many
+    /// documents and bytes there are.
     ///
     /// # Errors
     /// The refusal for a status beyond a limit.
-    fn check_status(&self, status: &Documents<StatusBody>) -> Result<(), Refusal>;
-
-    /// Returns the size of a document for the rate limit.
-    fn status_bytes(&self, body: &StatusBody) -> usize;
+    fn check_status(&self, status: &Changed<'_, StatusBody>) -> Result<(), Refusal>;
 
     /// Whether a member may read the file with this digest, and the file is stored.
     fn may_read(&self, id: MemberId, digest: &PluginDigest) -> bool;

@@ -31,8 +31,11 @@ const STORAGE_COST: u32 = 16;
 /// The cost of a document in addition to its bytes.
 const DOCUMENT_COST: u32 = 4;
 
-/// Bytes of a document that cost as much as one event.
-const BYTES_PER_COST: usize = 512;
+/// Bytes of a document that cost as much as one event, which is a row of its own. The largest status that a site may
+/// have is accepted at any time, also when the bucket is empty:
+/// [`DOCUMENTS_BYTES_MAX`](linecamp_model::limits::DOCUMENTS_BYTES_MAX) cost 2,048, and the number of documents and
+/// messages half as much; that is less than a minute's worth.
+const BYTES_PER_COST: usize = 2_048;
 
 /// The bucket of one member.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,11 +58,11 @@ impl Pace {
     }
 }
 
-/// Returns the cost of a message. `status_bytes` returns the size of a document.
-pub(super) fn cost_of(message: &FromSite, status_bytes: impl Fn(&StatusBody) -> usize) -> u32 {
+/// Returns the cost of a message.
+pub(super) fn cost_of(message: &FromSite) -> u32 {
     match message {
         FromSite::Join(_) | FromSite::Hello(_) => GREETING_COST,
-        FromSite::Status(delta) => status_cost(delta, status_bytes),
+        FromSite::Status(delta) => status_cost(delta),
         FromSite::Events(batch) => events_cost(batch),
         FromSite::SpecAck(_) | FromSite::Renew | FromSite::Alive | FromSite::WantPlugin(_) => MESSAGE_COST,
         FromSite::Storage(_) => STORAGE_COST,
@@ -70,15 +73,29 @@ fn events_cost(batch: &EventBatch) -> u32 {
     MESSAGE_COST + u32::try_from(batch.events.len()).unwrap_or(u32::MAX)
 }
 
-fn status_cost(delta: &StatusDelta, status_bytes: impl Fn(&StatusBody) -> usize) -> u32 {
-    let of = |body: &StatusBody| DOCUMENT_COST + u32::try_from(status_bytes(body) / BYTES_PER_COST).unwrap_or(u32::MAX);
+fn status_cost(delta: &StatusDelta) -> u32 {
+    let bytes_cost = |body: &StatusBody| u32::try_from(body.encoded_size_max() / BYTES_PER_COST).unwrap_or(u32::MAX);
+    let of = |body: &StatusBody| DOCUMENT_COST.saturating_add(bytes_cost(body));
     let documents = delta.documents.values().map(|document| document.body.as_ref().map_or(DOCUMENT_COST, of));
     documents.fold(MESSAGE_COST, u32::saturating_add)
 }
 
 #[cfg(test)]
 mod tests {
+    use linecamp_model::limits::{DOCUMENTS_BYTES_MAX, DOCUMENTS_PER_DELTA_MAX, FRAME_BYTES_MAX};
+
     use super::*;
+
+    #[test]
+    fn the_largest_status_is_accepted_from_a_site_whose_bucket_is_empty() {
+        let bytes = u32::try_from(DOCUMENTS_BYTES_MAX / BYTES_PER_COST).expect("small");
+        let documents = u32::try_from(DOCUMENTS_PER_DELTA_MAX).expect("small") * DOCUMENT_COST;
+        // A part is at least half full.
+        let messages = u32::try_from(2 * DOCUMENTS_BYTES_MAX / FRAME_BYTES_MAX).expect("small") * MESSAGE_COST;
+        let (mut pace, start) = (Pace::default(), Instant::ORIGIN);
+        pace.charge(PACE_BURST, start);
+        assert!(pace.charge(bytes + documents + messages, start) < PACE_OVERDRAFT_MAX);
+    }
 
     #[test]
     fn a_burst_passes_and_the_excess_waits() {

@@ -5,7 +5,7 @@ use linecamp_model::{
 };
 
 use super::members::{Member, MemberChange, Members};
-use crate::sync::{Verdict, judge};
+use crate::document_sync::{Changed, Verdict, judge};
 
 /// The effect of a status delta.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(super) fn held_by(member: Option<Member<'_>>, (incarnation, run): (Incarnati
     (if cursor.status_run == Some(run) { head } else { Generation::ZERO }, cursor.events_held)
 }
 
-/// Decides a status delta of a daemon run.
+/// Decides a complete status delta of a daemon run.
 ///
 /// # Errors
 /// The status would exceed a limit.
@@ -49,26 +49,25 @@ pub(super) fn receive_status(
     members: &dyn Members,
 ) -> Result<StatusStep, Refusal> {
     let (held, _) = held_by(Some(member), writer);
-    let mut after = member.status.clone();
     let is_snapshot = delta.snapshot;
     // Documents written by another run are no valid base.
-    let verdict = match is_snapshot || held == after.head() {
+    let verdict = match is_snapshot || held == member.status.head() {
         true => judge(member.status, delta),
         false => Verdict::Acknowledge,
     };
     let Verdict::Adopt(documents) = verdict else { return Ok(StatusStep::Acknowledge(held)) };
-    let mut changes = Vec::with_capacity(documents.len());
-    for (key, document) in documents {
-        after.set(key, document.clone());
-        changes.push(MemberChange::Status(key, document));
-    }
+    let after = Changed::new(member.status, &documents);
+    after.check()?;
     members.check_status(&after)?;
+    let head = after.head();
+    let mut changes: Vec<_> =
+        documents.into_iter().map(|(key, document)| MemberChange::Status(key, document)).collect();
     if is_snapshot {
         let (incarnation, run) = writer;
         let cursor = ReplicationCursor { status_run: Some(run), ..cursor_under(member.cursor, incarnation) };
         changes.extend((cursor != member.cursor).then_some(MemberChange::Cursor(cursor)));
     }
-    Ok(StatusStep::Adopt(changes, after.head()))
+    Ok(StatusStep::Adopt(changes, head))
 }
 
 /// The effect of an event batch.

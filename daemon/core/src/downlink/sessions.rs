@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use linecamp_model::{Hello, Incarnation, Instant, PluginDigest, PluginWant, RunId, SessionId, Text};
+use linecamp_model::{
+    Hello, Incarnation, Instant, PluginDigest, PluginWant, RunId, SessionId, StatusBody, StatusDelta, Text,
+};
 
 use super::MemberId;
 use super::config::{RENEW_INTERVAL_MIN, WAITING_PIECES_MAX};
 use super::output::{Held, Peer};
-use crate::sync::Source;
+use crate::document_sync::{Collector, DeltaError, Source};
 
 /// The stage of a session.
 #[derive(Clone, Debug)]
@@ -30,10 +32,22 @@ pub(crate) struct Up {
     pub(crate) writer: (Incarnation, RunId),
     /// The replication of the member's spec.
     pub(crate) spec: Source,
+    /// The parts of an unfinished status delta.
+    pub(crate) status: Collector<StatusBody>,
+    /// Whether the rest of a status delta is ignored.
+    pub(crate) ignores_status: bool,
     /// When it got its last certificate.
     pub(crate) renewed_at: Option<Instant>,
     /// Whether the owner was told that the link is up.
     pub(crate) is_announced: bool,
+}
+
+impl Up {
+    /// Creates the state of a session that has just come up.
+    pub(crate) fn new(member: MemberId, writer: (Incarnation, RunId), spec: Source) -> Self {
+        let status = Collector::default();
+        Self { member, writer, spec, status, ignores_status: false, renewed_at: None, is_announced: false }
+    }
 }
 
 /// A single connection.
@@ -54,20 +68,15 @@ struct Waits {
     pieces: BTreeMap<PluginDigest, u64>,
 }
 
-/// A kind of message of which one may be in flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Upload {
-    Status,
-    Events,
-}
-
-impl Waits {
-    const fn flag(&mut self, upload: Upload) -> &mut bool {
-        match upload {
-            Upload::Status => &mut self.status,
-            Upload::Events => &mut self.events,
-        }
-    }
+/// What became of a part of a status delta.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CollectedStatus {
+    /// It was the last part of this delta.
+    Complete(StatusDelta),
+    /// More parts follow.
+    Incomplete,
+    /// Another delta is in flight, or there is no session.
+    Ignored,
 }
 
 /// All sessions.
@@ -163,20 +172,36 @@ impl Sessions {
         !is_early
     }
 
-    /// Starts an upload. Returns `false` if one of the kind is in flight already.
-    pub(crate) fn begin_upload(&mut self, id: SessionId, upload: Upload) -> bool {
+    /// Collects a part of a status delta. With the last part, the upload starts. A delta whose first part arrives while
+    /// another is in flight is ignored with all its parts.
+    ///
+    /// # Errors
+    /// The part is not accepted, and the session has to end.
+    pub(crate) fn collect_status(&mut self, id: SessionId, part: StatusDelta) -> Result<CollectedStatus, DeltaError> {
+        let Some(Session { stage: Stage::Up(up), waits, .. }) = self.sessions.get_mut(&id) else {
+            return Ok(CollectedStatus::Ignored);
+        };
+        if up.ignores_status || (up.status.is_empty() && waits.status) {
+            up.ignores_status = part.more;
+            return Ok(CollectedStatus::Ignored);
+        }
+        let Some(delta) = up.status.add(part)? else { return Ok(CollectedStatus::Incomplete) };
+        waits.status = true;
+        Ok(CollectedStatus::Complete(delta))
+    }
+
+    /// Starts an upload of events. Returns `false` if one is in flight already.
+    pub(crate) fn begin_events(&mut self, id: SessionId) -> bool {
         let session = self.sessions.get_mut(&id);
-        session.is_some_and(|session| !std::mem::replace(session.waits.flag(upload), true))
+        session.is_some_and(|session| !std::mem::replace(&mut session.waits.events, true))
     }
 
     /// Ends the upload that `held` acknowledges.
     pub(crate) fn end_upload(&mut self, id: SessionId, held: Held) {
-        let upload = match held {
-            Held::Status(_) => Upload::Status,
-            Held::Events(_) => Upload::Events,
-        };
-        if let Some(session) = self.sessions.get_mut(&id) {
-            *session.waits.flag(upload) = false;
+        let Some(waits) = self.sessions.get_mut(&id).map(|session| &mut session.waits) else { return };
+        match held {
+            Held::Status(_) => waits.status = false,
+            Held::Events(_) => waits.events = false,
         }
     }
 

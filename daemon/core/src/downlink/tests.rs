@@ -1,5 +1,7 @@
 //! Tests of the downlink alone, with members that are nothing but records.
 
+mod parts;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use linecamp_model::{
@@ -13,8 +15,8 @@ use super::{
     Release, SessionEvent, Standing,
 };
 use crate::DISCONNECTED_AFTER;
+use crate::document_sync::{Changed, Documents};
 use crate::rng::Rng;
-use crate::sync::Documents;
 
 const VERSIONS: VersionRange = VersionRange { min: 1, max: 1 };
 const START: Now = Now { instant: Instant::ORIGIN, wall: WallTime::from_unix_millis(1_800_000_000_000) };
@@ -63,15 +65,11 @@ impl Members for Table {
     }
 
     fn may_report(&self, _id: MemberId, key: DocumentKey) -> bool {
-        key == DocumentKey::Site
+        !matches!(key, DocumentKey::Provider(_))
     }
 
-    fn check_status(&self, _status: &Documents<StatusBody>) -> Result<(), Refusal> {
+    fn check_status(&self, _status: &Changed<'_, StatusBody>) -> Result<(), Refusal> {
         Ok(())
-    }
-
-    fn status_bytes(&self, _body: &StatusBody) -> usize {
-        0
     }
 
     fn may_read(&self, _id: MemberId, digest: &PluginDigest) -> bool {
@@ -240,6 +238,7 @@ fn status() -> FromSite {
         to: Generation(1),
         snapshot: true,
         documents: BTreeMap::from([(DocumentKey::Site, Document { generation: Generation(1), body: None })]),
+        more: false,
     })
 }
 

@@ -9,9 +9,9 @@ use super::link::Link;
 use super::members::Members;
 use super::output::{DownlinkTimer, Held, Output, Release, Write};
 use super::replication::{StatusStep, check_events, held_by, receive_events, receive_status};
-use super::sessions::Upload;
+use super::sessions::CollectedStatus;
 use super::{Downlink, MemberId};
-use crate::sync::Ack;
+use crate::document_sync::Ack;
 
 /// Calls of the owner.
 impl Downlink {
@@ -35,8 +35,8 @@ impl Downlink {
         let Some(session) = self.links.get(member).and_then(Link::spec_reader) else { return };
         let Some(records) = members.member(member) else { return };
         let Some(up) = self.sessions.up_mut(session) else { return };
-        if let Some(delta) = up.spec.poll(records.spec) {
-            self.output(Output::Send { session, message: FromServer::Spec(delta) });
+        for part in up.spec.poll(records.spec) {
+            self.output(Output::Send { session, message: FromServer::Spec(part) });
         }
     }
 }
@@ -62,16 +62,21 @@ impl Downlink {
         }
     }
 
-    pub(super) fn handle_status(&mut self, id: SessionId, delta: StatusDelta, members: &dyn Members, now: Now) {
+    pub(super) fn handle_status(&mut self, id: SessionId, part: StatusDelta, members: &dyn Members, now: Now) {
         let Some((member, writer)) = self.sessions.up(id).map(|up| (up.member, up.writer)) else { return };
-        if !delta.documents.keys().all(|key| members.may_report(member, *key)) {
+        if !part.documents.keys().all(|key| members.may_report(member, *key)) {
             let refusal = Refusal::new(RefusalCode::Protocol, "status of a host that is not this site's");
             return self.refuse(id, refusal, members, now);
         }
-        if !self.sessions.begin_upload(id, Upload::Status) {
-            self.ignored += 1;
-            return;
-        }
+        let delta = match self.sessions.collect_status(id, part) {
+            Ok(CollectedStatus::Complete(delta)) => delta,
+            Ok(CollectedStatus::Incomplete) => return,
+            Ok(CollectedStatus::Ignored) => {
+                self.ignored += 1;
+                return;
+            }
+            Err(error) => return self.refuse(id, error.into(), members, now),
+        };
         let Some(records) = members.member(member) else { return };
         match receive_status(records, writer, delta, members) {
             Ok(StatusStep::Acknowledge(held)) => self.acknowledge_when_durable(id, Held::Status(held)),
@@ -90,7 +95,7 @@ impl Downlink {
             Ok(last) => last,
             Err(refusal) => return self.refuse(id, refusal, members, now),
         };
-        if !self.sessions.begin_upload(id, Upload::Events) {
+        if !self.sessions.begin_events(id) {
             self.ignored += 1;
             return;
         }

@@ -9,8 +9,8 @@ use super::quarantine::Quarantine;
 use super::registry::member;
 use super::state::FleetState;
 use super::{status_limits, transfers};
+use crate::document_sync::Changed;
 use crate::downlink::{Member, MemberChange, Members, Standing};
-use crate::sync::Documents;
 
 /// The sites of the fleet as the members of its downlink.
 #[derive(Debug)]
@@ -73,12 +73,8 @@ impl Members for Directory<'_> {
         self.effects.state().sites.get(&id).is_some_and(|record| status_limits::may_report(record, key))
     }
 
-    fn check_status(&self, status: &Documents<StatusBody>) -> Result<(), Refusal> {
+    fn check_status(&self, status: &Changed<'_, StatusBody>) -> Result<(), Refusal> {
         status_limits::check_status(status)
-    }
-
-    fn status_bytes(&self, body: &StatusBody) -> usize {
-        status_limits::status_bytes(body)
     }
 
     fn may_read(&self, id: SiteId, digest: &PluginDigest) -> bool {

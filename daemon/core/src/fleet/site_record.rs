@@ -7,7 +7,7 @@ use linecamp_model::{
     RecordStatus, Registration, ReplicationCursor, SiteSpec, SiteStatus, SpecBody, StatusBody, WallTime,
 };
 
-use crate::sync::Documents;
+use crate::document_sync::Documents;
 
 /// All records of one site.
 #[derive(Clone, Debug, Default)]

@@ -1,11 +1,10 @@
-//! What a site may report: only about itself and its own hosts, and within limits.
+//! What a site may report: only about itself and its own hosts, and no more DNS records than its share.
 
-use linecamp_model::limits::{PROVIDERS_PER_SITE_MAX, REPORTED_RECORDS_BYTES_MAX};
-use linecamp_model::{DocumentKey, LabelSet, Refusal, RefusalCode, StatusBody};
+use linecamp_model::limits::REPORTED_RECORDS_BYTES_MAX;
+use linecamp_model::{DocumentKey, RecordStatus, Refusal, RefusalCode, StatusBody};
 
 use super::site_record::SiteRecord;
-use crate::dns::bytes_of;
-use crate::sync::Documents;
+use crate::document_sync::Changed;
 
 /// Whether a site may report status under `key`.
 pub(super) fn may_report(record: &SiteRecord, key: DocumentKey) -> bool {
@@ -15,43 +14,24 @@ pub(super) fn may_report(record: &SiteRecord, key: DocumentKey) -> bool {
     }
 }
 
-/// Checks that the status of one site stays within its limits, however many messages it came in.
+/// Checks that the DNS records in the status of one site stay within their share, however many messages they came in.
 ///
 /// # Errors
 /// The refusal that names the limit.
-pub(super) fn check_status(status: &Documents<StatusBody>) -> Result<(), Refusal> {
-    let providers = status.live().filter(|(key, _)| matches!(key, DocumentKey::Provider(_))).count();
-    let bytes: usize = status.live().map(|(_, body)| record_bytes(body)).sum();
-    let text = if PROVIDERS_PER_SITE_MAX < providers {
-        format!("status of {providers} providers; a site has at most {PROVIDERS_PER_SITE_MAX}")
-    } else if REPORTED_RECORDS_BYTES_MAX < bytes {
-        format!("status of {bytes} bytes of DNS records; a site reports at most {REPORTED_RECORDS_BYTES_MAX}")
-    } else {
-        return Ok(());
-    };
-    Err(Refusal::new(RefusalCode::Protocol, &text))
-}
-
-/// Returns the size of a document for the rate limit.
-pub(super) fn status_bytes(body: &StatusBody) -> usize {
-    match body {
-        StatusBody::Site(status) => {
-            let details = status.conditions.iter().map(|condition| condition.detail.as_str().len());
-            label_bytes(&status.local) + details.sum::<usize>()
-        }
-        StatusBody::Host(status) => label_bytes(&status.local) + label_bytes(&status.reported),
-        StatusBody::Provider(_) => record_bytes(body),
+pub(super) fn check_status(status: &Changed<'_, StatusBody>) -> Result<(), Refusal> {
+    let bytes: usize = status.live().map(|(_, body)| records_size(body)).sum();
+    if REPORTED_RECORDS_BYTES_MAX < bytes {
+        let text =
+            format!("status of {bytes} bytes of DNS records; a site reports at most {REPORTED_RECORDS_BYTES_MAX}");
+        return Err(Refusal::new(RefusalCode::Protocol, &text));
     }
+    Ok(())
 }
 
-/// Returns how many bytes of [`REPORTED_RECORDS_BYTES_MAX`] the record sets of a status use.
-fn record_bytes(body: &StatusBody) -> usize {
+/// Returns how many bytes of [`REPORTED_RECORDS_BYTES_MAX`] the record sets of a document use.
+fn records_size(body: &StatusBody) -> usize {
     match body {
-        StatusBody::Provider(status) => status.records().iter().map(bytes_of).sum(),
+        StatusBody::Provider(status) => status.records().iter().map(RecordStatus::encoded_size_max).sum(),
         StatusBody::Site(_) | StatusBody::Host(_) => 0,
     }
-}
-
-fn label_bytes(labels: &LabelSet) -> usize {
-    labels.iter().map(|(key, held)| key.as_str().len() + held.value.as_str().len()).sum()
 }

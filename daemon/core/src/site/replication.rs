@@ -1,11 +1,10 @@
 //! Replication with the server of the current session: spec down, status and events up.
 //!
-//! [`sync`](crate::sync) has the rules for documents, [`events`](super::events) those for events. Nothing is sent that
-//! is not durable, and nothing at all while the site waits for an operator to accept it.
+//! [`document_sync`](crate::document_sync) has the rules for documents, [`events`](super::events) those for events.
+//! Nothing is sent that is not durable, and nothing at all while the site waits for an operator to accept it.
 //!
 //! A server that violates the protocol is answered with a [`Violation`]; its message is discarded.
 
-use linecamp_model::limits::SPEC_DOCUMENTS_MAX;
 use linecamp_model::{
     DialId, DocumentKey, FromSite, Generation, Incarnation, SiteChange, SiteOrigin, SpecBody, SpecDelta, Target,
     Welcome,
@@ -13,11 +12,17 @@ use linecamp_model::{
 
 use super::effects::{Effects, Release};
 use super::state::SiteState;
-use crate::sync::{Ack, Source, Verdict, judge};
+use crate::document_sync::{Ack, Changed, Collector, DeltaError, Source, Verdict, judge};
 
 /// A message that the protocol does not allow: what the server sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Violation(pub(super) String);
+
+impl From<DeltaError> for Violation {
+    fn from(error: DeltaError) -> Self {
+        Self(error.to_string())
+    }
+}
 
 /// The replication with the server; active while a session is up.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +32,8 @@ pub(super) struct Replication(Option<SessionProgress>);
 #[derive(Clone, Debug)]
 struct SessionProgress {
     status: Source,
+    /// The parts of an unfinished spec delta.
+    spec: Collector<SpecBody>,
     /// The incarnation of the server's spec for this site.
     spec_incarnation: Incarnation,
     /// Whether the site waits for an operator to accept it and may not send anything yet.
@@ -38,6 +45,7 @@ impl Replication {
     pub(super) fn open(&mut self, welcome: &Welcome, effects: &mut Effects) -> bool {
         self.0 = Some(SessionProgress {
             status: Source::new(welcome.status_held),
+            spec: Collector::default(),
             spec_incarnation: welcome.spec_incarnation,
             is_pending: welcome.pending,
         });
@@ -46,7 +54,7 @@ impl Replication {
     }
 
     /// Ends with the session.
-    pub(super) const fn close(&mut self, effects: &mut Effects) {
+    pub(super) fn close(&mut self, effects: &mut Effects) {
         self.0 = None;
         effects.events_mut().close();
     }
@@ -72,16 +80,19 @@ impl Replication {
         }
     }
 
-    /// Adopts the server's spec, and acknowledges it when it is durable.
+    /// Adopts the server's spec when its last part has arrived, and acknowledges it when it is durable.
     pub(super) fn handle_spec(
         &mut self,
         dial: DialId,
-        delta: SpecDelta,
+        part: SpecDelta,
         effects: &mut Effects,
     ) -> Result<(), Violation> {
+        // Without a session there is no incarnation that the spec could belong to.
+        let Some(progress) = &mut self.0 else { return Ok(()) };
+        let Some(delta) = progress.spec.add(part)? else { return Ok(()) };
+        let incarnation = progress.spec_incarnation;
         let state = effects.state();
         let origin = state.origin.unwrap_or_default();
-        let incarnation = self.0.as_ref().map_or(origin.spec_incarnation, |progress| progress.spec_incarnation);
         let is_new_incarnation = incarnation != origin.spec_incarnation;
         let is_snapshot = delta.snapshot;
         let is_base = is_snapshot || !is_new_incarnation;
@@ -94,23 +105,19 @@ impl Replication {
             self.acknowledge(dial, effects);
             return Ok(());
         };
-        let mut after = state.spec.clone();
-        let mut changes = Vec::with_capacity(documents.len() + 1);
-        for (key, document) in documents {
-            after.set(key, document.clone());
-            changes.push(SiteChange::Spec(key, document));
-        }
-        if SPEC_DOCUMENTS_MAX < after.live().count() {
-            return Err(Violation(format!("a spec of more than {SPEC_DOCUMENTS_MAX} documents")));
-        }
+        let after = Changed::new(&state.spec, &documents);
+        after.check()?;
         debug_assert!(is_snapshot || state.spec.head() < after.head(), "without a snapshot, generations only rise");
+        let held = after.head();
+        if let Some(SpecBody::Site(site)) = after.body(DocumentKey::Site) {
+            progress.is_pending = site.target == Target::Pending;
+        }
+        let mut changes: Vec<_> =
+            documents.into_iter().map(|(key, document)| SiteChange::Spec(key, document)).collect();
         if is_new_incarnation {
             changes.push(SiteChange::Origin(Some(SiteOrigin { spec_incarnation: incarnation, ..origin })));
         }
-        if let (Some(progress), Some(SpecBody::Site(site))) = (&mut self.0, after.body(DocumentKey::Site)) {
-            progress.is_pending = site.target == Target::Pending;
-        }
-        effects.stage(&changes, vec![Release::SpecAck { dial, held: after.head() }]);
+        effects.stage(&changes, vec![Release::SpecAck { dial, held }]);
         Ok(())
     }
 
@@ -146,8 +153,8 @@ impl Replication {
             return;
         }
         let Some(progress) = self.0.as_mut().filter(|progress| !progress.is_pending) else { return };
-        if let Some(delta) = progress.status.poll(&effects.state().status) {
-            effects.send(dial, FromSite::Status(delta));
+        for part in progress.status.poll(&effects.state().status) {
+            effects.send(dial, FromSite::Status(part));
         }
         let (events, state) = effects.events_and_state();
         if let Some(batch) = events.poll(state) {
@@ -189,7 +196,13 @@ mod tests {
     #[test]
     fn a_spec_is_acknowledged_only_with_the_write_that_holds_it() {
         let (mut replication, mut effects) = open(false);
-        let delta = Delta { base: Generation::ZERO, to: Generation(3), snapshot: true, documents: BTreeMap::new() };
+        let delta = Delta {
+            base: Generation::ZERO,
+            to: Generation(3),
+            snapshot: true,
+            documents: BTreeMap::new(),
+            more: false,
+        };
         assert_eq!(replication.handle_spec(DIAL, delta, &mut effects), Ok(()));
         let [SiteOutput::Persist { write, .. }] = &outputs(&mut effects)[..] else { panic!("one write, no message") };
         let released = effects.settle(*write, true).expect("a known write");

@@ -8,8 +8,8 @@ use linecamp_model::{
     Event, LabelSet, Level, OwnedRecord, OwnedRecordKey, SiteChange, SiteOrigin, SpecBody, StatusBody,
 };
 
+use crate::document_sync::Documents;
 use crate::staging::Replay;
-use crate::sync::Documents;
 
 /// The in-memory image of the site database.
 #[derive(Clone, Debug, Default)]

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use linecamp_model::limits::{REPORTED_RECORDS_BYTES_MAX, SPEC_DOCUMENTS_MAX, TOMBSTONES_PER_DELTA_MAX};
+use linecamp_model::limits::{
+    HOSTS_PER_SITE_MAX, PROVIDERS_PER_SITE_MAX, REPORTED_RECORDS_BYTES_MAX, TOMBSTONES_PER_DELTA_MAX,
+};
 use linecamp_model::{
     Condition, ConditionKind, DnsStatus, Document, DocumentKey, DomainName, EventKind, FleetChange, FleetProvider,
     FromServer, FromSite, Generation, PluginDigest, PluginWant, ProviderId, ProviderStatus, RecordKey, RecordState,
@@ -11,6 +13,7 @@ use linecamp_model::{
 };
 
 use super::hostile::provider_status;
+use super::parts::{host_key, host_spec};
 use super::plugins::push;
 use super::provider;
 use crate::testing::{Pair, name};
@@ -34,7 +37,7 @@ fn status(base: Generation, number: u64, records: usize) -> FromSite {
     };
     let (key, to) = (DocumentKey::Provider(ProviderId::of(&status.name)), base.next());
     let documents = BTreeMap::from([(key, Document { generation: to, body: Some(StatusBody::Provider(status)) })]);
-    FromSite::Status(StatusDelta { base, to, snapshot: false, documents })
+    FromSite::Status(StatusDelta { base, to, snapshot: false, documents, more: false })
 }
 
 /// Repeats a message as fast as the link accepts it, until the server hangs up because of the rate limit. Returns the
@@ -120,23 +123,30 @@ fn plugin_pieces_wait_for_the_rate_limit() {
 
 #[test]
 fn a_spec_with_too_many_documents_is_rejected() {
+    let too_many_providers = (0..=PROVIDERS_PER_SITE_MAX).map(|number| {
+        let name = name(&format!("p{number}"));
+        let spec = linecamp_model::ProviderSpec { name: name.clone(), ..provider() };
+        (DocumentKey::Provider(ProviderId::of(&name)), SpecBody::Provider(Box::new(spec)))
+    });
+    check_spec_rejected(too_many_providers.collect());
+    // With the gateway, one too many.
+    let too_many_hosts = (0..HOSTS_PER_SITE_MAX).map(|number| (host_key(number), host_spec()));
+    check_spec_rejected(too_many_hosts.collect());
+}
+
+fn check_spec_rejected(bodies: Vec<(DocumentKey, SpecBody)>) {
     let mut pair = Pair::linked(5);
     let (dial, base) = (pair.dial_of(0), pair.view().spec_generation);
-    let documents: BTreeMap<_, _> = (0..=SPEC_DOCUMENTS_MAX)
-        .map(|number| {
-            let mut spec = provider();
-            spec.name = name(&format!("p{number}"));
-            let generation = Generation(base.0 + 1 + number as u64);
-            let body = Some(SpecBody::Provider(Box::new(spec)));
-            (DocumentKey::Provider(ProviderId::of(&name(&format!("p{number}")))), Document { generation, body })
-        })
-        .collect();
-    let to = Generation(base.0 + documents.len() as u64);
-    pair.tell(0, FromServer::Spec(SpecDelta { base, to, snapshot: false, documents }));
+    let held =
+        |pair: &Pair| pair.nodes[0].disk.values().filter(|change| matches!(change, SiteChange::Spec(..))).count();
+    let before = held(&pair);
+    let to = Generation(base.0 + 1);
+    let documents =
+        bodies.into_iter().map(|(key, body)| (key, Document { generation: to, body: Some(body) })).collect();
+    pair.tell(0, FromServer::Spec(SpecDelta { base, to, snapshot: false, documents, more: false }));
     pair.run_for(Duration::from_secs(1));
     assert_ne!(pair.dial_of(0), dial, "it ends the session");
-    let held = pair.nodes[0].disk.values().filter(|change| matches!(change, SiteChange::Spec(..))).count();
-    assert!(held <= SPEC_DOCUMENTS_MAX, "{held} documents");
+    assert_eq!(held(&pair), before, "nothing of it was stored");
 }
 
 #[test]

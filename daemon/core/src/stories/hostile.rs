@@ -54,7 +54,7 @@ fn status(base: Generation, number: u64, body: bool) -> (FromSite, Generation) {
     let to = base.next();
     let (key, status) = provider(number);
     let documents = BTreeMap::from([(key, Document { generation: to, body: body.then_some(status) })]);
-    (FromSite::Status(StatusDelta { base, to, snapshot: false, documents }), to)
+    (FromSite::Status(StatusDelta { base, to, snapshot: false, documents, more: false }), to)
 }
 
 #[test]
@@ -354,12 +354,13 @@ fn lie() -> impl Strategy<Value = FromSite> {
     let events = (number(), number(), kind, 0..EVENTS_PER_MESSAGE_MAX).prop_map(|(first, dropped, kind, count)| {
         FromSite::Events(EventBatch { first, dropped, events: vec![event(kind, first); count] })
     });
-    let delta = (number(), number(), 0..30_u64, any::<[bool; 2]>()).prop_map(|(base, to, of, [snapshot, is_there])| {
-        let (base, to) = (Generation(if snapshot { 0 } else { base.min(to) }), Generation(to));
-        let (key, body) = provider(of);
-        let documents = BTreeMap::from([(key, Document { generation: to, body: is_there.then_some(body) })]);
-        FromSite::Status(StatusDelta { base, to, snapshot, documents })
-    });
+    let delta =
+        (number(), number(), 0..30_u64, any::<[bool; 3]>()).prop_map(|(base, to, of, [snapshot, is_there, more])| {
+            let (base, to) = (Generation(if snapshot { 0 } else { base.min(to) }), Generation(to));
+            let (key, body) = provider(of);
+            let documents = BTreeMap::from([(key, Document { generation: to, body: is_there.then_some(body) })]);
+            FromSite::Status(StatusDelta { base, to, snapshot, documents, more })
+        });
     let want = number().prop_map(|offset| FromSite::WantPlugin(PluginWant { digest: PluginDigest::of(b"x"), offset }));
     prop_oneof![
         3 => events,

@@ -116,6 +116,7 @@ fn spec() -> SpecDelta {
         to: Generation(1),
         snapshot: true,
         documents: [(DocumentKey::Site, document)].into(),
+        more: false,
     }
 }
 

@@ -70,7 +70,13 @@ impl Wire for wire::SpecDelta {
             let WireKey { key, provider } = WireKey::from_model(*key);
             wire::SpecEntry { key, provider, document: Some(Box::new(wire::SpecDocument::from_model(document))) }
         });
-        Self { base: delta.base.0, to: delta.to.0, snapshot: delta.snapshot, documents: entries.collect() }
+        Self {
+            base: delta.base.0,
+            to: delta.to.0,
+            snapshot: delta.snapshot,
+            documents: entries.collect(),
+            more: delta.more,
+        }
     }
 
     fn into_model(self) -> Result<SpecDelta, FieldError> {
@@ -79,6 +85,7 @@ impl Wire for wire::SpecDelta {
             to: generation("to", self.to)?,
             snapshot: self.snapshot,
             documents: BTreeMap::new(),
+            more: self.more,
         };
         let key = |key, provider| WireKey { key, provider };
         fill(delta, self.documents.into_iter().map(|entry| (key(entry.key, entry.provider), entry.document)))
@@ -93,7 +100,13 @@ impl Wire for wire::StatusDelta {
             let WireKey { key, provider } = WireKey::from_model(*key);
             wire::StatusEntry { key, provider, document: Some(Box::new(wire::StatusDocument::from_model(document))) }
         });
-        Self { base: delta.base.0, to: delta.to.0, snapshot: delta.snapshot, documents: entries.collect() }
+        Self {
+            base: delta.base.0,
+            to: delta.to.0,
+            snapshot: delta.snapshot,
+            documents: entries.collect(),
+            more: delta.more,
+        }
     }
 
     fn into_model(self) -> Result<StatusDelta, FieldError> {
@@ -102,13 +115,14 @@ impl Wire for wire::StatusDelta {
             to: generation("to", self.to)?,
             snapshot: self.snapshot,
             documents: BTreeMap::new(),
+            more: self.more,
         };
         let key = |key, provider| WireKey { key, provider };
         fill(delta, self.documents.into_iter().map(|entry| (key(entry.key, entry.provider), entry.document)))
     }
 }
 
-/// Validates a delta's generations and takes its documents.
+/// Validates the generations of a delta, or of one part, and takes its documents.
 fn fill<D, B>(
     mut delta: Delta<B>,
     entries: impl ExactSizeIterator<Item = (WireKey, Option<Box<D>>)>,
@@ -124,6 +138,10 @@ where
         return Err(FieldError::new("base", format!("a snapshot has none, not {}", delta.base)));
     }
     count("documents", entries.len(), DOCUMENTS_MAX)?;
+    if delta.more && entries.len() == 0 {
+        // Without this, a peer could send parts without end.
+        return Err(FieldError::new("documents", "are absent, and more parts follow"));
+    }
     for (index, (key, document)) in entries.enumerate() {
         add(&mut delta, &key, document).map_err(|error| error.within_element("documents", index))?;
     }

@@ -2,8 +2,10 @@
 
 use std::fmt::Debug;
 
-use linecamp_model::limits::{CLOSE_BYTES_MAX, FIRST_FRAME_BYTES_MAX};
-use linecamp_model::{FromSite, RefusalCode};
+use linecamp_model::limits::{
+    CLOSE_BYTES_MAX, DELTA_OVERHEAD_BYTES_MAX, DOCUMENT_OVERHEAD_BYTES_MAX, FIRST_FRAME_BYTES_MAX,
+};
+use linecamp_model::{FromServer, FromSite, RefusalCode};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -113,6 +115,20 @@ proptest! {
         let bytes = encode_from_server(&message);
         prop_assert!(!bytes.is_empty());
         prop_assert_eq!(decode_from_server(&bytes), Ok(message));
+    }
+
+    /// `core` splits deltas, and limits the documents of a site, by these sizes.
+    #[test]
+    fn no_document_is_larger_than_its_stated_size(spec in strategy::spec_delta(), status in strategy::status_delta()) {
+        let all = |count: usize, sizes: usize| DELTA_OVERHEAD_BYTES_MAX + count * DOCUMENT_OVERHEAD_BYTES_MAX + sizes;
+        let sizes = spec.documents.values().filter_map(|document| Some(document.body.as_ref()?.encoded_size_max()));
+        let spec_max = all(spec.documents.len(), sizes.sum());
+        let sizes = status.documents.values().filter_map(|document| Some(document.body.as_ref()?.encoded_size_max()));
+        let status_max = all(status.documents.len(), sizes.sum());
+        let bytes = encode_from_server(&FromServer::Spec(spec)).len();
+        prop_assert!(bytes <= spec_max, "a spec of {} bytes, stated as {}", bytes, spec_max);
+        let bytes = encode_from_site(&FromSite::Status(status)).len();
+        prop_assert!(bytes <= status_max, "a status of {} bytes, stated as {}", bytes, status_max);
     }
 
     #[test]

@@ -114,6 +114,7 @@ fn delta<B>(base: u64, documents: Vec<(DocumentKey, Document<B>)>) -> Delta<B> {
         to: to.unwrap_or_default(),
         snapshot: base == 0,
         documents: documents.into_iter().collect(),
+        more: false,
     }
 }
 
@@ -243,6 +244,7 @@ pub(super) fn from_server() -> Vec<(&'static str, FromServer)> {
         ),
         ("spec-snapshot", FromServer::Spec(delta(0, vec![(site, site_spec()), (host, host_spec())]))),
         ("spec-delta", FromServer::Spec(delta(19, vec![(host, tombstone(20))]))),
+        ("spec-part", FromServer::Spec(Delta { more: true, ..delta(0, vec![(site, site_spec())]) })),
         ("status-ack", FromServer::StatusAck(Generation(8))),
         ("events-ack", FromServer::EventsAck(42)),
         ("probe", FromServer::Probe),

@@ -16,8 +16,8 @@ use linecamp_model::{
     FleetChange, FleetOrigin, FromServer, FromSite, Generation, Hello, HostId, HostRegistration, HostSpec, HostStatus,
     IdentityGrant, Incarnation, JoinRequest, JoinSecret, KeyFingerprint, LabelEntry, LabelKey, LabelSet, LabelValue,
     Level, Life, LoggedEvent, Name, Origin, Phase, Refusal, RefusalCode, Registration, ReplicationCursor, RunId,
-    SecretHash, SessionId, SiteChange, SiteId, SiteOrigin, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text,
-    Token, TokenId, VersionRange, WallTime, Welcome,
+    SecretHash, SessionId, SiteChange, SiteId, SiteOrigin, SiteSpec, SiteStatus, SpecBody, SpecDelta, StatusBody,
+    StatusDelta, Target, Text, Token, TokenId, VersionRange, WallTime, Welcome,
 };
 use proptest::array::{uniform8, uniform16, uniform32};
 use proptest::collection::{btree_map, vec};
@@ -192,17 +192,28 @@ fn delta<B: std::fmt::Debug + Clone + 'static>(body: BoxedStrategy<Keyed<B>>) ->
             snapshot
         )),
     ];
-    (span, length(DOCUMENTS_MAX))
-        .prop_flat_map(move |((base, to, snapshot), count)| {
+    (span, length(DOCUMENTS_MAX), any::<bool>())
+        .prop_flat_map(move |((base, to, snapshot), count, more)| {
             let documents = vec(document(body.clone(), base + 1..=to), count);
             documents.prop_map(move |documents| Delta {
                 base: Generation(base),
                 to: Generation(to),
                 snapshot,
+                more: more && !documents.is_empty(),
                 documents: documents.into_iter().collect::<BTreeMap<_, _>>(),
             })
         })
         .boxed()
+}
+
+/// Any spec delta, or a part of one.
+pub(super) fn spec_delta() -> BoxedStrategy<SpecDelta> {
+    delta(spec_body())
+}
+
+/// Any status delta, or a part of one.
+pub(super) fn status_delta() -> BoxedStrategy<StatusDelta> {
+    delta(status_body())
 }
 
 fn versions() -> impl Strategy<Value = VersionRange> {
@@ -247,7 +258,7 @@ pub(super) fn from_site() -> impl Strategy<Value = FromSite> {
         1 => join().prop_map(FromSite::Join),
         1 => hello().prop_map(FromSite::Hello),
         1 => generation().prop_map(FromSite::SpecAck),
-        3 => delta(status_body()).prop_map(FromSite::Status),
+        3 => status_delta().prop_map(FromSite::Status),
         1 => batch().prop_map(FromSite::Events),
         1 => Just(FromSite::Renew),
         1 => Just(FromSite::Alive),
@@ -297,7 +308,7 @@ pub(super) fn from_server() -> impl Strategy<Value = FromServer> {
     prop_oneof![
         1 => grant().prop_map(FromServer::Identity),
         1 => welcome().prop_map(FromServer::Welcome),
-        3 => delta(spec_body()).prop_map(FromServer::Spec),
+        3 => spec_delta().prop_map(FromServer::Spec),
         1 => generation().prop_map(FromServer::StatusAck),
         1 => counter().prop_map(FromServer::EventsAck),
         1 => Just(FromServer::Probe),

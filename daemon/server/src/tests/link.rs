@@ -74,7 +74,8 @@ async fn sites_are_selected_by_the_requested_kind_of_labels() {
         (DocumentKey::Host(site.gateway()), document(StatusBody::Host(host))),
         (DocumentKey::Site, document(StatusBody::Site(of_site))),
     ];
-    let delta = Delta { base: Generation::ZERO, to: Generation(1), snapshot: true, documents: documents.into() };
+    let delta =
+        Delta { base: Generation::ZERO, to: Generation(1), snapshot: true, documents: documents.into(), more: false };
     linked.send(&FromSite::Status(delta)).await;
     assert!(matches!(linked.recv().await, Ok(FromServer::StatusAck(_))));
 
@@ -182,6 +183,7 @@ async fn a_peer_that_does_not_read_responses_is_closed_as_busy() {
         to: Generation(2),
         snapshot: false,
         documents: std::collections::BTreeMap::new(),
+        more: false,
     });
     let question = linecamp_proto::encode_from_site(&question);
     let end = soon(async {

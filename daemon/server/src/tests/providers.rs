@@ -273,5 +273,6 @@ fn provider_report() -> FromSite {
         to: Generation(1),
         snapshot: true,
         documents: [(DocumentKey::Provider(ProviderId::of(&name)), document)].into(),
+        more: false,
     })
 }

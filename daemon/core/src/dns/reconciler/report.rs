@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use linecamp_model::limits::{RECORDS_PER_PROVIDER_MAX, reported_record_bytes};
+use linecamp_model::limits::RECORDS_PER_PROVIDER_MAX;
 use linecamp_model::{DnsStatus, Generation, OwnedRecordKey, ProviderStatus, RecordState, RecordStatus, Text};
 
 /// Returns the status of a provider that is no longer configured: `last` is its last reported status, `notes` list the
@@ -31,7 +31,7 @@ pub(crate) fn status_of_removed<'a>(
 /// Returns as many records as fit in `bytes_max`. A record that does not fit is skipped.
 pub(super) fn within(bytes_max: usize, records: impl Iterator<Item = RecordStatus>) -> Vec<RecordStatus> {
     let mut bytes_left = bytes_max;
-    let records = records.filter(move |record| match bytes_left.checked_sub(bytes_of(record)) {
+    let records = records.filter(move |record| match bytes_left.checked_sub(record.encoded_size_max()) {
         Some(left) => {
             bytes_left = left;
             true
@@ -39,13 +39,4 @@ pub(super) fn within(bytes_max: usize, records: impl Iterator<Item = RecordStatu
         None => false,
     });
     records.take(RECORDS_PER_PROVIDER_MAX).collect()
-}
-
-/// Returns an upper bound of a record's size in a status.
-pub(crate) fn bytes_of(record: &RecordStatus) -> usize {
-    let texts = [record.zone.as_str(), record.key.name.as_str(), record.key.rtype.as_str(), record.detail.as_str()];
-    let observed = record.observed.iter().flat_map(|observed| &observed.values);
-    let values: Vec<_> = record.values.iter().chain(observed).map(|value| value.len()).collect();
-    let texts = texts.iter().map(|text| text.len()).sum::<usize>();
-    reported_record_bytes(texts + values.iter().sum::<usize>(), values.len())
 }
