@@ -126,6 +126,8 @@ pub enum ActKind {
     FloodEvents,
     /// A hostile member connects and stays silent.
     Mute,
+    /// A hostile member sends status in parts that do not belong together, that never end, or that exceed a limit.
+    LieParts,
 }
 
 impl ActKind {
@@ -186,7 +188,8 @@ impl ActKind {
             | Self::FloodDocuments
             | Self::FloodSnapshots
             | Self::FloodEvents
-            | Self::Mute => Table::Hostile,
+            | Self::Mute
+            | Self::LieParts => Table::Hostile,
         }
     }
 

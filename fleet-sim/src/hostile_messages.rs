@@ -4,6 +4,7 @@
 //! cover what the decoder rejects. Numbers are chosen where sums overflow and comparisons wrap around.
 
 mod events;
+mod parts;
 mod status;
 
 use std::collections::BTreeMap;
@@ -43,6 +44,7 @@ pub(crate) struct MemberState {
 pub(crate) fn messages(kind: ActKind, known: &MemberState, chance: &mut SimRng) -> Vec<FromSite> {
     match kind {
         ActKind::LieStatus => status::wild(known, chance),
+        ActKind::LieParts => parts::invalid(known, chance),
         ActKind::LieEvents => events::wild(known, chance),
         ActKind::LieAcks => acks(known, chance),
         ActKind::LieOrder => vec![out_of_order(known, chance)],
@@ -156,8 +158,9 @@ mod tests {
     /// A message that the decoder rejects never reaches the machine under test.
     #[test]
     fn every_lie_passes_the_wire() {
-        const KINDS: [ActKind; 7] = [
+        const KINDS: [ActKind; 8] = [
             ActKind::LieStatus,
+            ActKind::LieParts,
             ActKind::LieEvents,
             ActKind::LieAcks,
             ActKind::LieOrder,
