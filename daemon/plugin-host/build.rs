@@ -1,10 +1,10 @@
-//! Finds out which engine this is built with: it does not say so itself, and code that an older one compiled, with the
-//! older one's faults, must not outlive an upgrade.
+//! Passes wasmtime's version to the crate, which has no other way to learn it. Compiled plugins are tagged with it, so
+//! that an upgrade compiles them again.
 
 use std::error::Error;
 use std::fs;
 
-/// Where cargo writes down what it builds with.
+/// The versions that cargo builds with.
 const LOCK: &str = "../../Cargo.lock";
 
 fn main() -> Result<(), Box<dyn Error>> {

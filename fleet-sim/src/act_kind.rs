@@ -30,7 +30,7 @@ pub enum ActKind {
     /// A site's disk is slow.
     DiskSlow,
     /// A site's database is found corrupt at its next start.
-    DiskDamaged,
+    DiskCorrupt,
     /// A site's disk is restored from an earlier image.
     DiskImage,
     /// A site's clock jumps.
@@ -144,7 +144,7 @@ impl ActKind {
             | Self::Restart
             | Self::DiskFull
             | Self::DiskSlow
-            | Self::DiskDamaged
+            | Self::DiskCorrupt
             | Self::DiskImage
             | Self::ClockJump
             | Self::ClockLost

@@ -177,11 +177,11 @@ fn a_central_provider_gets_a_secret_only_where_the_site_binds_it() {
         assert!(!detail.contains(&secret.value), "{detail}");
         assert_eq!(server.query(NAME, "A"), [""; 0]);
     };
-    refused(&["binds it to nothing", "`hosts`, `use` and `providers`", "linecampd.toml"]);
+    refused(&["does not bind it", "`hosts`, `use` and `providers`", "linecampd.toml"]);
     // A secret that is missing in the configuration is rejected with the same message.
     let other_host = right.replace(&host, "127.0.0.1:1");
     let cases = [
-        (String::new(), "binds it to nothing".to_owned()),
+        (String::new(), "does not bind it".to_owned()),
         (other_host, format!("add `{host}` to `hosts`")),
         (right.replace("\"main-dns\"", "\"other-dns\""), "add `main-dns` to `providers`".to_owned()),
         (right.replace("\"header\"", "\"bearer\""), "its `use` is bearer, not header".to_owned()),

@@ -29,13 +29,13 @@ fn a_corrupt_site_database_is_moved_aside_and_resynced() {
 
     site.start();
     wait_label_at_site(&fleet, &site, "rack", Some("r7"));
-    let detail = wait_condition(&fleet, "camp", "store-damaged");
-    assert!(detail.contains("site.db.damaged-1"), "{detail}");
-    assert!(site.data().join("site.db.damaged-1").exists());
+    let detail = wait_condition(&fleet, "camp", "store-corrupt");
+    assert!(detail.contains("site.db.corrupt-1"), "{detail}");
+    assert!(site.data().join("site.db.corrupt-1").exists());
     wait_converged(&fleet, "camp");
     assert!(site.terminate().success());
     site.start();
-    wait_no_condition(&fleet, "camp", "store-damaged");
+    wait_no_condition(&fleet, "camp", "store-corrupt");
 }
 
 /// No program may replace a corrupt fleet database.

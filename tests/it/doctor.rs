@@ -308,7 +308,7 @@ fn a_port_in_use_and_a_corrupt_authority_are_reported() {
     let whole = fs::read(&key).expect("it is there");
     fs::write(&key, &whole[..whole.len() / 2]).expect("it is ours");
     let report = server_doctor(&fleet, &["-o", "json"]).exits(1).json();
-    assert_check(&report, "authority", "fail", "authority-damaged");
+    assert_check(&report, "authority", "fail", "authority-corrupt");
     assert_named(&report, "authority", "key.pem");
     assert!(!report.to_string().contains("BEGIN"), "the key is not printed");
     fs::write(&key, &whole).expect("it is ours");
@@ -316,7 +316,7 @@ fn a_port_in_use_and_a_corrupt_authority_are_reported() {
     let database = fleet.server.data().join("fleet.db");
     let sound = fs::read(&database).expect("it is there");
     fs::write(&database, [&sound[..100], &[0xff; 3000], &sound[3100..]].concat()).expect("it is ours");
-    assert_check(&server_doctor(&fleet, &["-o", "json"]).exits(1).json(), "database", "fail", "database-damaged");
+    assert_check(&server_doctor(&fleet, &["-o", "json"]).exits(1).json(), "database", "fail", "database-corrupt");
     fs::write(&database, &sound).expect("it is ours");
     assert_eq!(names(fleet.server.data()), before, "nothing remains");
     fleet.start_server();

@@ -16,7 +16,10 @@ fn text(path: &std::path::Path) -> &str {
 fn a_data_directory_has_one_daemon() {
     let fleet = Fleet::start();
     let site = connected_site(&fleet, "camp");
-    let first = format!("locked by process {}", site.id().expect("the process is running"));
+    let first = format!(
+        "locked by linecampd (pid {}). Stop it first: systemctl stop linecampd",
+        site.id().expect("the process is running")
+    );
     let data = text(site.data());
     let lines: [&[&str]; 3] = [
         &["run", "--data", data],
@@ -30,7 +33,10 @@ fn a_data_directory_has_one_daemon() {
     site.local(&["status"]).ok();
     let server = fleet.server.data().to_owned();
     let said = fleet.run("linecamp-server", &["run", "--data", text(&server)], &[]);
-    let first = format!("locked by process {}", fleet.server.id().expect("the process is running"));
+    let first = format!(
+        "locked by linecamp-server (pid {}). Stop it first",
+        fleet.server.id().expect("the process is running")
+    );
     assert!(said.code != Some(0) && said.stderr.contains(&first), "{}", said.stderr);
 }
 

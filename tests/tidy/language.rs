@@ -6,7 +6,7 @@ use crate::report::Report;
 use crate::tree::files;
 
 /// Banned words and their replacements. Matched as whole words, in code, comments and documents.
-const BANNED: [(&str, &str); 88] = [
+const BANNED: &[(&str, &str)] = &[
     ("Spot", "LocalAccess, or `local`"),
     ("serve_the_spot", "serve_local_calls"),
     ("Reread", "ConfigLoader"),
@@ -95,6 +95,9 @@ const BANNED: [(&str, &str); 88] = [
     ("plugin_disk_mood", "plugin_disk_fault"),
     ("lost_on_the_spot", "lost_local_label"),
     ("told_ms", "durable_ms"),
+    ("damaged", "corrupt"),
+    ("Damaged", "Corrupt"),
+    ("damage", "corruption"),
 ];
 
 /// Files that quote the words: this list, the changelog, and the license.

@@ -13,7 +13,7 @@
 //! | [`labels`] | the layers of the labels a site sets itself |
 //! | [`facts`] | which facts are reported, and which could not be observed |
 //! | [`status`] | the status documents, computed from all parts |
-//! | [`storage`] | retries while the store fails, and what the server learns of it |
+//! | [`store_health`] | retries while the store fails, and what the server learns of it |
 //! | [`plugins`] | transfers of centrally pushed plugins |
 //! | [`providers`] | the providers that run, and their desired records |
 //! | [`documents`], [`view`] | reading, without a decision |
@@ -32,6 +32,7 @@
 //! replication runs; whatever the link waits for ends by a timer.
 
 mod certificate;
+mod command;
 mod conditions;
 mod config;
 mod documents;
@@ -40,13 +41,14 @@ mod events;
 mod facts;
 mod handshake;
 mod labels;
+mod link_event;
 mod output;
 mod plugins;
 mod providers;
 mod replication;
 mod state;
 mod status;
-mod storage;
+mod store_health;
 #[cfg(test)]
 mod testing;
 mod text;
@@ -59,6 +61,7 @@ use linecamp_model::{
 };
 
 pub use self::certificate::UnsavedIdentity;
+pub use self::command::{SiteCommand, SiteCommandError};
 pub use self::config::{
     CLOCK_SKEW_MAX, DIAL_MAX, FACTS_PERIOD, FIRST_FACTS_MAX, GREETING_MAX, PendingJoin, REDIAL_MAX, REDIAL_MAX_SPREADS,
     REDIAL_SPREAD_DEFAULT, RENEW_RETRY_MAX, RENEW_RETRY_MIN, RETRY_SLOT_MAX, STORE_RETRY, SavedSite, SiteConfig,
@@ -66,7 +69,8 @@ pub use self::config::{
 };
 pub use self::facts::{Fact, Facts};
 pub use self::labels::{DropIns, LabelLayer};
-pub use self::output::{Dial, LinkEvent, LossReason, Purpose, SiteCommand, SiteCommandError, SiteOutput, Timer};
+pub use self::link_event::{LinkEvent, LossReason};
+pub use self::output::{Dial, Purpose, SiteOutput, Timer};
 
 pub(crate) use self::labels::describe_patch;
 pub(crate) use self::state::set;
@@ -82,7 +86,7 @@ use self::providers::{SiteProviders, note_observed_address};
 use self::replication::Replication;
 use self::state::SiteState;
 use self::status::{StatusInputs, refresh_status};
-use self::storage::Storage;
+use self::store_health::StoreHealth;
 use self::uplink::Uplink;
 use self::view::Overview;
 use crate::StoreFault;
@@ -100,7 +104,7 @@ pub struct Site {
     labels: Labels,
     providers: SiteProviders,
     plugins: PluginTransfers,
-    storage: Storage,
+    storage: StoreHealth,
     is_stopped: bool,
 }
 
@@ -117,12 +121,12 @@ impl Site {
             labels: Labels::new(config.labels.clone()),
             providers: SiteProviders::new(config.providers.clone(), config.run, saved.identity),
             plugins: PluginTransfers::default(),
-            storage: Storage::new(config.directory.clone()),
+            storage: StoreHealth::new(config.directory.clone()),
             config,
             is_stopped: false,
         };
         let effects = &mut site.effects;
-        Storage::start(saved.damaged.as_ref(), now, effects);
+        StoreHealth::start(saved.corrupt_database.as_ref(), now, effects);
         if saved.identity.is_some() {
             effects.record(EventKind::DaemonStarted, &format!("daemon {} started", site.config.daemon_version), now);
         }
@@ -163,7 +167,7 @@ impl Site {
         if let Some(releases) = self.effects.settle(write, false) {
             self.storage.handle_failed(write, fault, now, &mut self.effects);
             self.providers.handle_failed(&releases, now, &mut self.effects);
-            Storage::take_back(releases, fault, &mut self.effects);
+            StoreHealth::take_back(releases, fault, &mut self.effects);
             self.settle_down(now);
         }
     }
@@ -285,7 +289,7 @@ impl Site {
                     self.uplink.dial(now, effects);
                 }
                 Timer::Facts => FactCollection::collect(now, effects),
-                Timer::StoreRetry => Storage::retry(self.uplink.session(), &self.replication, now, effects),
+                Timer::StoreRetry => StoreHealth::retry(self.uplink.session(), &self.replication, now, effects),
                 Timer::Renew => self.certificate.renew(self.uplink.session(), now, effects),
                 Timer::Fetch(digest) => self.plugins.resume(digest, self.providers.needs(digest), now, effects),
                 Timer::SaveIdentity => self.certificate.save_again(effects),
@@ -427,7 +431,7 @@ impl Site {
             Release::Reply(command) => self.effects.reply(command, Ok(())),
             Release::Noted(provider) => self.providers.handle_noted(provider, true, now, &mut self.effects),
             Release::StoreTried => {
-                Storage::handle_recovered(now, &mut self.effects);
+                StoreHealth::handle_recovered(now, &mut self.effects);
                 self.providers.request_rounds();
                 self.effects.stage_queued_events();
             }

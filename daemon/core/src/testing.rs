@@ -87,7 +87,7 @@ pub struct Node {
     /// Why its local socket cannot be opened, if it cannot.
     pub socket_problem: Option<Text>,
     /// Where a corrupt database was moved, as reported at its next start.
-    pub damaged: Option<Text>,
+    pub corrupt_database: Option<Text>,
     /// How far its wall clock is behind the true time.
     pub clock_behind: Duration,
     /// Why the daemon stopped, if it did.
@@ -309,7 +309,7 @@ impl Pair {
         let saved = SavedSite {
             identity,
             records: disk.values().cloned().collect(),
-            damaged: None,
+            corrupt_database: None,
             drop_ins: DropIns::default(),
         };
         let site = Site::new(config.clone(), saved, Rng::new(self.seed + index as u64 + 100), self.now());
@@ -318,7 +318,7 @@ impl Pair {
             disk_fault: DiskFault::Well,
             identity_disk_fault: DiskFault::Well,
             socket_problem: None,
-            damaged: None,
+            corrupt_database: None,
             clock_behind: Duration::ZERO,
             ended: None,
             writes: 0,

@@ -5,7 +5,7 @@
 //! most. The caller stores the pieces: it appends each to a file, verifies the digest at the end, and reports how many
 //! bytes are stored. If a piece cannot be stored, the transfer resumes from the stored bytes after a delay that grows
 //! at random from [`RESUME_FIRST`] to [`RESUME_MAX`]. If the digest does not match, the stored bytes are discarded and
-//! the transfer ends: the content is most likely damaged at the other end, and fetching on at once would saturate the
+//! the transfer ends: the content is most likely corrupt at the other end, and fetching on at once would saturate the
 //! session forever.
 //!
 //! This machine does not know what it transfers, or for which use. The caller decides what is needed, and so how many

@@ -63,10 +63,10 @@ finding_codes! {
     /// The configured join token is not usable.
     TokenInvalid,
     /// The identity is incomplete or corrupt.
-    IdentityDamaged,
+    IdentityCorrupt,
 
     /// The certificate authority is incomplete or corrupt.
-    AuthorityDamaged,
+    AuthorityCorrupt,
     /// The certificate authority expires within a year.
     AuthorityExpiring,
     /// The clock is before the start of the authority's validity.
@@ -81,7 +81,7 @@ finding_codes! {
     /// The database has a format that is no longer read.
     DatabaseTooOld,
     /// The database is corrupt.
-    DatabaseDamaged,
+    DatabaseCorrupt,
     /// The database cannot be read.
     DatabaseUnreadable,
 

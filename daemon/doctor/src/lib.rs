@@ -43,7 +43,7 @@ mod render;
 mod run;
 mod secret_patterns;
 mod sensitive;
-mod server;
+mod server_probe;
 mod systemd;
 mod version;
 
@@ -64,7 +64,7 @@ pub use redact::Redactor;
 pub use render::{progress_line, table};
 pub use run::{Job, Progress, run};
 pub use sensitive::is_sensitive_name;
-pub use server::{
+pub use server_probe::{
     AddressReport, NETWORK_LIMIT, SERVER_CHECKS, ServerReport, ServerTargets, probe_servers, server_findings,
 };
 pub use systemd::{service, systemd_runs};

@@ -17,6 +17,9 @@ const DATABASE: &str = "site.db";
 /// The data directory of the installed service.
 pub const DATA_DEFAULT: &str = "/var/lib/linecamp";
 
+/// The systemd unit of the installed service.
+pub(crate) const UNIT: &str = "linecampd";
+
 /// The directory that the service manager creates for that service's socket while the service runs.
 const RUNTIME_DIRECTORY: &str = "/run/linecamp";
 
@@ -71,14 +74,14 @@ impl DataDirectory {
         self.0.join(DATABASE)
     }
 
-    /// Creates the directory if it does not exist, and locks it.
+    /// Creates the directory if it does not exist, and locks it. Waits for a process that is ending.
     pub(crate) fn lock(&self) -> Result<DirectoryLock, DaemonError> {
         DirBuilder::new()
             .recursive(true)
             .mode(DIRECTORY_MODE)
             .create(&self.0)
             .map_err(DaemonError::file("create", &self.0))?;
-        Ok(DirectoryLock::acquire(&self.0)?)
+        Ok(DirectoryLock::acquire(&self.0, UNIT)?)
     }
 
     /// Removes the database, which must be closed.

@@ -24,11 +24,8 @@ use linecamp_model::ServerAddress;
 use linecamp_transport::{SiteIdentity, Trust, error_chain};
 
 use crate::config::{Config, FILE_DEFAULT, Loaded, join_target, read_text};
-use crate::data_directory::DataDirectory;
+use crate::data_directory::{DataDirectory, UNIT};
 use crate::error::DaemonError;
-
-/// The systemd unit that the packages install.
-pub(crate) const UNIT: &str = "linecampd";
 
 /// The longest that a run takes: the server probes, at their slowest.
 pub const RUN_LIMIT: Duration = NETWORK_LIMIT;
@@ -123,7 +120,7 @@ fn network(site: &Installation) -> Vec<Finding> {
                 FindingCode::NotJoined,
                 "no server to check: this site has not joined, and the configuration names none".to_owned(),
             ),
-            Err(error) => (FindingCode::IdentityDamaged, format!("no server to check: {}", error_chain(&error))),
+            Err(error) => (FindingCode::IdentityCorrupt, format!("no server to check: {}", error_chain(&error))),
         };
         SERVER_CHECKS.iter().map(|name| CheckResult::skipped(code, words.clone()).of(name)).collect()
     } else {

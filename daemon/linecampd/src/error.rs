@@ -128,7 +128,7 @@ impl DaemonError {
             | Self::WrongServer(_)
             | Self::Removed(_)
             | Self::OtherName { .. }
-            | Self::Transport(TransportError::Missing { .. } | TransportError::Damaged { .. }) => 3,
+            | Self::Transport(TransportError::Missing { .. } | TransportError::Corrupt { .. }) => 3,
             Self::Store(error) if error.needs_operator() => 3,
             Self::File { .. }
             | Self::System { .. }
@@ -153,8 +153,8 @@ impl DaemonError {
             Self::Argument(_) | Self::Token(_) => FailureCode::BadArguments,
             Self::Store(StoreError::InUse { .. }) => FailureCode::DirectoryInUse,
             Self::Store(_) => FailureCode::DatabaseFailed,
-            Self::Transport(TransportError::Missing { .. } | TransportError::Damaged { .. }) => {
-                FailureCode::IdentityDamaged
+            Self::Transport(TransportError::Missing { .. } | TransportError::Corrupt { .. }) => {
+                FailureCode::IdentityCorrupt
             }
             Self::Transport(TransportError::Read { .. } | TransportError::Write { .. })
             | Self::File { .. }
@@ -202,7 +202,7 @@ mod tests {
             assert_eq!((error.exit_code(), error.code()), (exit_code, code.into()), "{error}");
         };
         let directory = PathBuf::from("/d");
-        let in_use = StoreError::InUse { directory: directory.clone(), pid: Some(7) };
+        let in_use = StoreError::InUse { directory: directory.clone(), service: "linecampd", pid: Some(7) };
         let too_new = StoreError::TooNew { path: directory.clone(), found: 9, supported: 1 };
         let refusal = Refusal::new(RefusalCode::TokenExpired, "the token has expired");
         check(DaemonError::Argument("no".to_owned()), 2, FailureCode::BadArguments);

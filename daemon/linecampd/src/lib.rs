@@ -54,7 +54,6 @@ mod table;
 
 pub use data_directory::{DATA_DEFAULT, DataDirectory};
 pub use error::DaemonError;
-pub use linecamp_transport::error_chain as chain;
 pub use reload::ConfigLoader;
 
 /// The link driver without the daemon around it: a simulator runs hundreds of them in one process, with an in-memory

@@ -22,7 +22,8 @@ use serde_json::{Value, json};
 
 use crate::client::exchange_within;
 use crate::config::read_text;
-use crate::doctor::{Installation, UNIT, examine};
+use crate::data_directory::UNIT;
+use crate::doctor::{Installation, examine};
 use crate::error::DaemonError;
 
 /// Time limit for each answer of the daemon: all records of a site on a slow machine.

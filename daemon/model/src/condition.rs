@@ -53,7 +53,7 @@ words! {
         StoreFailed = "store-failed",
         /// The site database was corrupt and was moved aside; the site started empty. Clears at the daemon's next
         /// start.
-        StoreDamaged = "store-damaged",
+        StoreCorrupt = "store-corrupt",
         /// A label drop-in file is invalid. Clears when it is fixed or removed.
         LabelsInvalid = "labels-invalid",
         /// A label was given twice in one input; the last value wins. Clears when it is no longer repeated.
@@ -99,7 +99,7 @@ impl ConditionKind {
         match self {
             Self::DiskFull
             | Self::StoreFailed
-            | Self::StoreDamaged
+            | Self::StoreCorrupt
             | Self::IdentityNotSaved
             | Self::LocalSocketFailed => true,
             Self::DuplicateIdentity

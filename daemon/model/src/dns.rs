@@ -8,18 +8,18 @@
 //! content: the concatenated character-strings, with backslashes and bytes outside printable ASCII written as `\DDD`.
 
 mod call;
-mod claim;
 mod name;
-mod ownership;
+mod owned_record;
+mod ownership_txt;
 mod record;
 mod settings;
 mod status;
 mod template;
 
 pub use self::call::{DnsCapabilities, DnsReply, DnsRequest};
-pub use self::claim::{Claim, OwnerId};
 pub use self::name::{DomainName, DomainNameError};
-pub use self::ownership::{OwnedRecord, OwnedRecordKey, Ownership};
+pub use self::owned_record::{OwnedRecord, OwnedRecordKey, Ownership};
+pub use self::ownership_txt::{Claim, OwnerId};
 pub use self::record::{RecordChange, RecordError, RecordKey, RecordSet, RecordType, Ttl};
 pub use self::settings::{DnsSettings, ExtraRecord};
 pub use self::status::{DnsStatus, Observed, RecordState, RecordStatus};

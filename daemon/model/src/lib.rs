@@ -21,8 +21,8 @@ mod message;
 mod name;
 mod phase;
 mod provider;
-mod record;
 mod selector;
+mod store_record;
 mod time;
 mod token;
 mod version;
@@ -57,11 +57,11 @@ pub use provider::{
     Capabilities, Endpoint, Grant, PluginRef, ProviderConfig, ProviderError, ProviderFailure, ProviderKind,
     ProviderReply, ProviderRequest, ProviderSpec, ProviderStatus, ProviderStatusKind, SecretName,
 };
-pub use record::{
+pub use selector::{Selector, SelectorError, SelectorProblem};
+pub use store_record::{
     ApiKey, Environment, FleetChange, FleetOrigin, FleetProvider, HostRegistration, Life, PluginFile, Registration,
     ReplicationCursor, Salvage, SiteChange, SiteOrigin, Token,
 };
-pub use selector::{Selector, SelectorError, SelectorProblem};
 pub use time::{Instant, Now, WallTime};
 pub use token::{JoinSecret, JoinTarget, JoinToken, ServerAddress, TokenError};
 pub use view::{

@@ -13,7 +13,7 @@ use wasmtime_wasi::I32Exit;
 use crate::contract::{Description, Invocation, Prepared, truncated};
 use crate::engine::WasmEngine;
 use crate::engine_config::WASM_STACK_BYTES;
-use crate::gate::CallGrant;
+use crate::host_calls::CallGrant;
 use crate::limits::{ERROR_REPORT_SHARE, Limits};
 use crate::outbound::Outbound;
 use crate::sandbox::{LimitReached, Sandbox};
@@ -56,7 +56,7 @@ impl CallContext {
             ProviderReply::Failed(ProviderFailure::Broken { reason })
         });
         match reply {
-            ProviderReply::Failed(failure) if store.data().gate.is_exceeded() => {
+            ProviderReply::Failed(failure) if store.data().host_calls.is_exceeded() => {
                 ProviderReply::Failed(limit_exceeded(failure))
             }
             reply => reply,

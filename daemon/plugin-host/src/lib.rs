@@ -6,13 +6,14 @@
 //! [`PluginHost::call`] puts a call into a bounded queue; [`PluginHost::event`] delivers its reply. Everything in
 //! between runs on a dedicated thread, so that a plugin stuck in an infinite loop never blocks the daemon's loop:
 //!
-//! 1. `library` finds the component, verifies its digest and signature, has a child process compile it, caches the
+//! 1. `plugin_store` finds the component, verifies its digest and signature, has a child process compile it, caches the
 //!    compiled artifact and maps it into memory.
 //! 2. `contract` creates a fresh instance, translates the request into the contract version the component was built
 //!    for, and validates everything the plugin returns before using it.
 //! 3. `sandbox` holds what an instance has: memory and CPU time with limits, a coarse clock, a buffer for its stderr.
-//! 4. `gate` is the only way out. It checks the grant against the host name and against the resolved addresses, counts
-//!    requests and bytes, inserts the secrets, and sends through [`Outbound`].
+//! 4. `host_calls` serves the requests that a plugin makes of the host, its only way out of the sandbox: it checks the
+//!    grant against the host name and against the resolved addresses, counts requests and bytes, inserts the secrets,
+//!    and sends through [`Outbound`].
 //! 5. The instance is dropped together with its memory.
 //!
 //! # Invariants
@@ -21,8 +22,8 @@
 //!   linked, and a component that imports any other is rejected at load time.
 //! - A plugin never sees a secret. It names one, and the host inserts it into the request; in responses, log lines and
 //!   error texts the secret is redacted.
-//! - A secret is sent only where the site's configuration binds it: `binding` defines which providers may use it,
-//!   for which hosts, and how.
+//! - A secret is sent only where the site's configuration binds it: `secret_binding` defines which providers may use
+//!   it, for which hosts, and how.
 //! - Every call ends within its deadline, as data: [`ProviderReply`](linecamp_model::ProviderReply). Nothing a plugin
 //!   or a service does causes a panic here or costs another call more than its share of the CPU.
 //! - Every connection goes to an address that was checked, under the host name that was checked.
@@ -39,8 +40,8 @@ mod contract;
 mod engine;
 mod engine_config;
 mod error;
-mod gate;
 mod host;
+mod host_calls;
 mod host_event;
 mod inline;
 mod inspect;
@@ -63,6 +64,7 @@ mod tests;
 pub use contract::{Description, SecretRequirement};
 pub use error::PluginHostError;
 pub use host::PluginHost;
+pub use host_calls::RESERVED_HEADERS;
 pub use host_event::{HostEvent, PluginIdentity, ProviderCall};
 pub use inline::{InlineHost, LoadedPlugin};
 pub use inspect::{PluginReport, inspect};

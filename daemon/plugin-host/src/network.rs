@@ -1,4 +1,4 @@
-//! The real network behind the gate: TCP, TLS, HTTP/1.1 and DNS messages, to addresses that the gate has checked.
+//! The network: TCP, TLS, HTTP/1.1 and DNS messages, to addresses that [`host_calls`](crate::host_calls) has checked.
 //!
 //! A connection serves one request. A call makes few requests, and TLS sessions are resumed. In return, no connection
 //! stays open, and no call inherits a connection from another.
@@ -18,7 +18,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use crate::error::PluginHostError;
-use crate::gate::{is_response, is_truncated};
+use crate::host_calls::{is_response, is_truncated};
 use crate::outbound::{Outbound, OutboundError, OutboundFuture, Target};
 
 /// Addresses tried per name. Further addresses are ignored.

@@ -1,4 +1,4 @@
-//! The interface between the gate and the network; tests and the test kit provide their own implementations.
+//! The interface between a plugin's requests and the network; tests and the test kit provide their own implementations.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -10,11 +10,11 @@ use linecamp_model::Endpoint;
 /// A pending [`Outbound`] operation. Dropped when its time is up.
 pub type OutboundFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, OutboundError>> + Send + 'a>>;
 
-/// Sends the requests that the gate has allowed. The gate has already checked the grant, charged the budget and
-/// inserted the secrets; it drops an operation that takes too long. A test kit emulates services with its own
+/// Sends the requests of plugins that the host has allowed: it has checked the grant, charged the budget and inserted
+/// the secrets. The host drops an operation that takes too long. A test kit emulates services with its own
 /// implementation.
 pub trait Outbound: Send + Sync {
-    /// Resolves a name to its addresses. The gate rejects those that the grant does not cover.
+    /// Resolves a name to its addresses. The host rejects those that the grant does not cover.
     fn resolve<'a>(&'a self, endpoint: &'a Endpoint) -> OutboundFuture<'a, Vec<IpAddr>>;
 
     /// Sends a request and returns the complete response, up to `response_bytes_max` bytes. The request's URI is its

@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_blotted_out_wherever_it_stands() {
+    fn a_secret_is_redacted_everywhere() {
         let redactor = Redactor::default();
         let name = SecretName::parse("key").unwrap();
         redactor.add_secret(&name, b"s3cret");
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_is_hardly_a_secret_stays() {
+    fn a_value_too_short_for_a_secret_is_not_redacted() {
         let redactor = Redactor::default();
         redactor.add_secret(&SecretName::parse("key").unwrap(), b"a");
         assert_eq!(redactor.redact_text("a banana"), "a banana");

@@ -1,4 +1,5 @@
-//! What an instance has: limits, a coarse clock, a stderr buffer, a gate, and lines in the daemon's log.
+//! What an instance has: limits, a coarse clock, a stderr buffer, its requests to the host, and its lines in the
+//! daemon's log.
 //!
 //! Of WASI it gets only what language standard libraries require: streams connected to nothing, an empty environment
 //! and argument list, time in steps of one tick, and randomness. No file or socket interface is even linked.
@@ -14,7 +15,7 @@ use wasmtime_wasi::random::WasiRandom;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
 use crate::engine::WasmEngine;
-use crate::gate::{CallGrant, Gate};
+use crate::host_calls::{CallGrant, HostCalls};
 use crate::limits::{Limits, RANDOM_BYTES_MAX, STDERR_BYTES_MAX, TICK};
 use crate::plugin_log::PluginLog;
 use crate::redact::Redactor;
@@ -64,7 +65,7 @@ pub(crate) struct Sandbox {
     meter: ResourceMeter,
     ticks_left: u128,
     /// The only way to the network.
-    pub(crate) gate: Gate,
+    pub(crate) host_calls: HostCalls,
     /// The only way into the daemon's log.
     pub(crate) plugin_log: PluginLog,
     /// Redacts secrets in text from the plugin.
@@ -89,7 +90,7 @@ impl Sandbox {
             meter: ResourceMeter::new(limits),
             ticks_left: limits.cpu_time.as_millis() / TICK.as_millis(),
             plugin_log: PluginLog::new(&grant.provider, limits, redactor.clone()),
-            gate: Gate::new(grant, limits, redactor.clone()),
+            host_calls: HostCalls::new(grant, limits, redactor.clone()),
             redactor,
         };
         let mut store = Store::new(engine.wasmtime(), sandbox);

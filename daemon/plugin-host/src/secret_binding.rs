@@ -2,7 +2,7 @@
 //!
 //! A provider pushed by the server refers to a site secret by a name, which anyone with write access to the server can
 //! choose. The name alone therefore grants nothing: the site's own configuration defines for each secret where it may
-//! go, and the gate calls [`SecretScope::permits`] each time before it puts a secret into a request.
+//! go, and the host calls [`SecretScope::permits`] each time before it puts a secret into a request.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -129,11 +129,11 @@ impl SecretScope {
             Self::Bound(binding) => binding,
             Self::LocalProviders if !is_local => {
                 let remedy = "write `hosts`, `use` and `providers`".to_owned();
-                return object("the site's configuration binds it to nothing", remedy);
+                return object("the site's configuration does not bind it", remedy);
             }
             Self::LocalProviders if is_plain_http => {
                 let remedy = "write a table with `plain_http`".to_owned();
-                return object("no secret goes over plain HTTP where its table does not say so", remedy);
+                return object("it may not be sent over plain HTTP", remedy);
             }
             Self::LocalProviders => return None,
         };
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_of_a_binding_refuses_by_itself_whoever_configured_the_provider() {
+    fn every_part_of_a_binding_rejects_for_local_and_central_providers() {
         use SecretUse::{Basic, Bearer, Header, SigV4, SigV4KeyId, SigV4SessionToken, Tsig};
         let words = |intent: Intent, words: &[&str]| {
             for is_local in [false, true] {
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_is_bound_to_nothing_is_for_local_providers_and_tls() {
+    fn an_unbound_secret_is_for_local_providers_over_tls() {
         for usage in SecretUse::ALL {
             let check = |is_plain_http| Intent("main-dns", usage, "10.0.0.5:8081", is_plain_http);
             assert_eq!(refusal(&SecretScope::LocalProviders, &check(false), true), "");

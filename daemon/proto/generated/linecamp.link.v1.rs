@@ -39,7 +39,7 @@ pub mod from_site {
     }
 }
 /// The conditions of a site's own storage. The list is complete: a condition that is absent has cleared. Only the kinds
-/// disk-full, store-failed, store-damaged, identity-not-saved and local-socket-failed. It is not part of the status,
+/// disk-full, store-failed, store-corrupt, identity-not-saved and local-socket-failed. It is not part of the status,
 /// because a status must be durable before it is sent.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StorageReport {
@@ -874,7 +874,7 @@ pub enum ConditionKind {
     ClockSkew = 2,
     DiskFull = 3,
     StoreFailed = 4,
-    StoreDamaged = 5,
+    StoreCorrupt = 5,
     LabelsInvalid = 6,
     LabelsRepeated = 7,
     LabelsTooMany = 8,
@@ -903,7 +903,7 @@ impl ConditionKind {
             Self::ClockSkew => "CONDITION_KIND_CLOCK_SKEW",
             Self::DiskFull => "CONDITION_KIND_DISK_FULL",
             Self::StoreFailed => "CONDITION_KIND_STORE_FAILED",
-            Self::StoreDamaged => "CONDITION_KIND_STORE_DAMAGED",
+            Self::StoreCorrupt => "CONDITION_KIND_STORE_CORRUPT",
             Self::LabelsInvalid => "CONDITION_KIND_LABELS_INVALID",
             Self::LabelsRepeated => "CONDITION_KIND_LABELS_REPEATED",
             Self::LabelsTooMany => "CONDITION_KIND_LABELS_TOO_MANY",
@@ -929,7 +929,7 @@ impl ConditionKind {
             "CONDITION_KIND_CLOCK_SKEW" => Some(Self::ClockSkew),
             "CONDITION_KIND_DISK_FULL" => Some(Self::DiskFull),
             "CONDITION_KIND_STORE_FAILED" => Some(Self::StoreFailed),
-            "CONDITION_KIND_STORE_DAMAGED" => Some(Self::StoreDamaged),
+            "CONDITION_KIND_STORE_CORRUPT" => Some(Self::StoreCorrupt),
             "CONDITION_KIND_LABELS_INVALID" => Some(Self::LabelsInvalid),
             "CONDITION_KIND_LABELS_REPEATED" => Some(Self::LabelsRepeated),
             "CONDITION_KIND_LABELS_TOO_MANY" => Some(Self::LabelsTooMany),

@@ -107,10 +107,10 @@ failure_codes! {
     PluginFailed,
     /// Another process uses the data directory.
     DirectoryInUse,
-    /// The database is missing, damaged, too new, or cannot be opened or written.
+    /// The database is missing, corrupt, too new, or cannot be opened or written.
     DatabaseFailed,
-    /// The identity or the certificate authority is missing or damaged.
-    IdentityDamaged,
+    /// The identity or the certificate authority is missing or corrupt.
+    IdentityCorrupt,
     /// The port cannot be opened.
     PortUnavailable,
     /// No daemon is running.

@@ -1,8 +1,8 @@
 //! Frames on a byte stream: length-prefixed payloads.
 //!
 //! A frame is a four-byte big-endian length and the payload. A stream carries nothing else. The decoder accepts bytes
-//! as they arrive and returns complete payloads. It buffers only bytes that really arrived, so a claimed length costs
-//! the sender, not the receiver. An incomplete frame is not an error. An invalid length is, and the decoder then
+//! as they arrive and returns complete payloads. It buffers only bytes that really arrived, so a large length in a
+//! header allocates nothing. An incomplete frame is not an error. An invalid length is, and the decoder then
 //! repeats that error forever: the stream has lost its framing.
 
 use std::fmt;
@@ -15,7 +15,7 @@ pub const FRAME_HEADER_BYTES: usize = 4;
 /// # Panics
 /// If the payload has 4 GiB or more. Messages are bounded far below (`FRAME_BYTES_MAX`).
 pub fn encode_frame(payload: &[u8]) -> Vec<u8> {
-    debug_assert!(!payload.is_empty(), "the peer refuses an empty frame");
+    debug_assert!(!payload.is_empty(), "the peer rejects an empty frame");
     let length = u32::try_from(payload.len()).expect("a message is bounded by FRAME_BYTES_MAX");
     let mut frame = Vec::with_capacity(FRAME_HEADER_BYTES + payload.len());
     frame.extend_from_slice(&length.to_be_bytes());
@@ -25,8 +25,8 @@ pub fn encode_frame(payload: &[u8]) -> Vec<u8> {
 
 /// Splits a byte stream into payloads.
 ///
-/// Push chunks of bounded size and take frames until there is none: then it never buffers more than one frame and one
-/// chunk. Between frames it holds no memory.
+/// Push chunks of bounded size, and after each take frames until `next` returns `None`: the decoder then buffers at
+/// most one frame and one chunk. Between frames it holds no memory.
 #[derive(Debug, Default)]
 pub struct FrameDecoder {
     buffer: Vec<u8>,
@@ -91,7 +91,7 @@ pub enum FrameError {
     Empty,
     /// Longer than the receiver accepts at this point.
     TooLong {
-        /// The claimed length.
+        /// The length in the header.
         bytes: usize,
         /// The length the receiver accepts.
         bytes_max: usize,
@@ -106,11 +106,11 @@ pub enum FrameError {
 impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => f.write_str("a frame is empty"),
+            Self::Empty => f.write_str("empty frame"),
             Self::TooLong { bytes, bytes_max } => {
-                write!(f, "a frame claims {bytes} bytes, and at most {bytes_max} are taken here")
+                write!(f, "frame of {bytes} bytes exceeds the limit of {bytes_max} bytes")
             }
-            Self::Truncated { bytes } => write!(f, "the stream ended inside a frame, after {bytes} bytes of it"),
+            Self::Truncated { bytes } => write!(f, "the stream ended inside a frame, after {bytes} bytes"),
         }
     }
 }
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claimed_length_allocates_nothing() {
+    fn a_length_without_a_payload_allocates_nothing() {
         let mut decoder = decoder(&[0, 16, 0, 0]);
         assert_eq!(decoder.next(1 << 20), Ok(None));
         assert!(decoder.buffer.capacity() < 64);

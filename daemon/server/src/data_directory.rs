@@ -9,6 +9,9 @@ use crate::error::ServerError;
 /// The data directory of the packaged service.
 pub const DATA_DIR_DEFAULT: &str = "/var/lib/linecamp-server";
 
+/// The systemd unit of the packaged service.
+pub(crate) const UNIT: &str = "linecamp-server";
+
 /// The data directory of one server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -46,7 +49,7 @@ impl Layout {
         self.dir.join("plugins")
     }
 
-    /// Locks the directory for this process.
+    /// Locks the directory for this process. Waits for a process that is ending.
     ///
     /// # Errors
     /// [`ServerError::NotInitialized`] if the directory contains no server; [`ServerError::Store`] if another process
@@ -55,6 +58,6 @@ impl Layout {
         if !self.ca().exists() && !self.database().exists() {
             return Err(ServerError::NotInitialized { dir: self.dir.clone() });
         }
-        Ok(DirectoryLock::acquire(&self.dir)?)
+        Ok(DirectoryLock::acquire(&self.dir, UNIT)?)
     }
 }

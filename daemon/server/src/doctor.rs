@@ -19,11 +19,8 @@ use linecamp_doctor::{Finding, Job, NETWORK_LIMIT, Progress, Report, kernel_numb
 use linecamp_store::DirectoryLock;
 
 use crate::config::{Config, FILE_DEFAULT, Overrides};
-use crate::data_directory::{DATA_DIR_DEFAULT, Layout};
+use crate::data_directory::{DATA_DIR_DEFAULT, Layout, UNIT};
 use crate::error::ServerError;
-
-/// The unit name of the packaged service.
-const UNIT: &str = "linecamp-server";
 
 /// Timeout for local checks. A database is read completely, from a disk that may be slow.
 const LOCAL_LIMIT: Duration = Duration::from_secs(12);

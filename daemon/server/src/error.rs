@@ -147,7 +147,7 @@ impl ServerError {
             Self::DatabaseMissing { .. } => true,
             Self::Store(error) => error.needs_operator(),
             Self::Transport(error) => {
-                matches!(error, TransportError::Missing { .. } | TransportError::Damaged { .. })
+                matches!(error, TransportError::Missing { .. } | TransportError::Corrupt { .. })
             }
             _ => false,
         }
@@ -170,8 +170,8 @@ impl ServerError {
             | Self::Plugin { .. }
             | Self::Transport(TransportError::Read { .. } | TransportError::Write { .. }) => FailureCode::FileFailed,
             Self::Transport(TransportError::BadName { .. }) => FailureCode::BadArguments,
-            Self::Transport(TransportError::Missing { .. } | TransportError::Damaged { .. }) => {
-                FailureCode::IdentityDamaged
+            Self::Transport(TransportError::Missing { .. } | TransportError::Corrupt { .. }) => {
+                FailureCode::IdentityCorrupt
             }
             Self::Transport(TransportError::Bind { .. }) => FailureCode::PortUnavailable,
             Self::Transport(_) | Self::LoopEnded => FailureCode::SystemFailed,
@@ -182,7 +182,6 @@ impl ServerError {
     pub fn advice(&self) -> Option<String> {
         match self {
             Self::Transport(TransportError::Bind { address, source }) => bind_advice(address.port(), source),
-            Self::Store(StoreError::InUse { .. }) => Some("Only one server can use a data directory.".into()),
             _ => None,
         }
     }

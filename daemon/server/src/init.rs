@@ -12,7 +12,7 @@ use linecamp_store::DirectoryLock;
 use linecamp_transport::{Authority, SystemClock, WallClock as _};
 
 use crate::config;
-use crate::data_directory::Layout;
+use crate::data_directory::{Layout, UNIT};
 use crate::drivers::store;
 use crate::error::ServerError;
 use crate::secret::ApiKeyText;
@@ -64,7 +64,7 @@ pub fn init(layout: &Layout, url: &ServerUrl, names: &[String]) -> Result<Initia
         |source| ServerError::Create { path, source }
     };
     DirBuilder::new().recursive(true).mode(DIR_MODE).create(layout.dir()).map_err(create_error(layout.dir()))?;
-    let _lock = DirectoryLock::acquire(layout.dir())?;
+    let _lock = DirectoryLock::acquire(layout.dir(), UNIT)?;
     // Another process may have initialized it before this one got the lock.
     check_not_initialized(layout)?;
     let now = SystemClock.now();

@@ -5,7 +5,7 @@
 //! | 0 | success, or stopped on request |
 //! | 1 | failure; a retry may help: address in use, clock earlier than the authority's certificate, directory in use |
 //! | 2 | invalid arguments or configuration |
-//! | 3 | operator action required: the authority or the database is missing, damaged or too new |
+//! | 3 | operator action required: the authority or the database is missing, corrupt or too new |
 
 #![forbid(unsafe_code)]
 

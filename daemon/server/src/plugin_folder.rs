@@ -80,7 +80,7 @@ impl PluginFolder {
     }
 
     /// Renames a complete upload to its digest. An existing file of that digest is replaced: it is identical or
-    /// damaged.
+    /// corrupt.
     pub(crate) fn keep(&self, upload: &CompleteUpload) -> Result<(), ServerError> {
         let path = self.path(upload.digest);
         fs::rename(&upload.at.0, &path).map_err(|source| plugin_error("rename to", &path, source))?;

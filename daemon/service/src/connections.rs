@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_is_evicted_hears_of_it_and_a_place_comes_back_with_its_permit() {
+    async fn an_evicted_connection_is_notified_and_a_dropped_permit_frees_its_place() {
         let limiter = ConnectionLimiter::new(LIMITS);
         let first = limiter.admit(1, Class::Unauthenticated).unwrap();
         let second = limiter.admit(1, Class::Unauthenticated).unwrap();
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_newcomer_waits_until_one_before_it_has_had_its_time_or_another_takes_its_place_to_wait_in() {
+    async fn a_waiting_connection_is_admitted_in_turn_or_evicted() {
         let one = ShareLimits { unauthenticated_max: 1, idle_grace: Duration::ZERO, ..LIMITS };
         let (limiter, lobby) = (ConnectionLimiter::new(LIMITS), ConnectionLimiter::new(one));
         let admit = || limiter.admit(1, Class::Unauthenticated).unwrap();

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_has_its_own_fields_and_those_of_the_event_and_nobody_forges_one() {
+    fn an_entry_has_its_own_fields_and_those_of_the_event_and_none_is_forged() {
         let directory = tempfile::tempdir().unwrap();
         let (socket, journal) = journal(directory.path());
         let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_cut_and_says_so() {
+    fn long_texts_are_truncated_with_a_note() {
         let directory = tempfile::tempdir().unwrap();
         let (socket, journal) = journal(directory.path());
         let fields = [("site".to_owned(), "ü".repeat(FIELD_BYTES_MAX))];
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_a_slow_journal_and_what_it_missed_is_counted() {
+    fn a_slow_journal_blocks_nothing_and_lost_entries_are_counted() {
         let directory = tempfile::tempdir().unwrap();
         let (socket, journal) = journal(directory.path());
         let mut taken = 0;

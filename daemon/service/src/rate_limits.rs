@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_takes_nothing_and_says_how_long_to_wait() {
+    fn a_rejected_request_takes_no_token_and_states_the_wait() {
         let now = Instant::now();
         let mut bucket = TokenBucket::full(now);
         assert_eq!(bucket.take(10, LIMIT, now), Ok(()));

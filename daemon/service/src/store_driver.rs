@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use linecamp_model::WriteId;
 use linecamp_store::{
-    Answer, Change, Document, FaultKind, Kind, OnDamage, Opened, QUEUE_WRITES_MAX, Store, StoreError, StoreFault,
+    Answer, Change, Document, FaultKind, Kind, OnCorruption, Opened, QUEUE_WRITES_MAX, Store, StoreError, StoreFault,
 };
 use tokio::sync::mpsc;
 
@@ -66,12 +66,13 @@ impl StoreDriver {
     ///
     /// # Errors
     /// Those of [`Store::open`].
-    pub fn open(path: &Path, kind: Kind, on_damage: OnDamage) -> Result<OpenedStore, StoreError> {
+    pub fn open(path: &Path, kind: Kind, on_corruption: OnCorruption) -> Result<OpenedStore, StoreError> {
         let (sender, answers) = mpsc::channel(ANSWERS_MAX);
-        let Opened { store, documents, quarantined, unwritable } = Store::open(path, kind, on_damage, move |answer| {
-            // The loop, which receives the answers, may have ended.
-            drop(sender.blocking_send(answer));
-        })?;
+        let Opened { store, documents, quarantined, unwritable } =
+            Store::open(path, kind, on_corruption, move |answer| {
+                // The loop, which receives the answers, may have ended.
+                drop(sender.blocking_send(answer));
+            })?;
         let mut driver = Self::new(store, kind, answers);
         driver.is_failing = unwritable.is_some();
         Ok(OpenedStore { driver, documents, quarantined, unwritable })
@@ -198,7 +199,7 @@ mod tests {
     async fn every_write_is_answered_and_a_trial_ends_a_failure() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("site.db");
-        let mut driver = StoreDriver::open(&path, Kind::Site, OnDamage::Refuse).unwrap().driver;
+        let mut driver = StoreDriver::open(&path, Kind::Site, OnCorruption::Refuse).unwrap().driver;
         driver.commit(WriteId(1), record());
         assert!(!driver.is_idle());
         assert_eq!(driver.answer().await, WriteResult { write: WriteId(1), result: Ok(()) });
@@ -230,7 +231,7 @@ mod tests {
         assert_eq!(driver.answer().await.result, Ok(()));
         assert!(!driver.is_failing());
         driver.close();
-        let again = StoreDriver::open(&path, Kind::Site, OnDamage::Refuse).unwrap();
+        let again = StoreDriver::open(&path, Kind::Site, OnCorruption::Refuse).unwrap();
         assert_eq!(again.documents.len(), 1);
     }
 }

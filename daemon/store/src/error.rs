@@ -13,10 +13,16 @@ use crate::kind::Kind;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another process uses the directory.
-    #[error("data directory {} is locked by {}; stop it first", directory.display(), Holder(*pid))]
+    #[error(
+        "data directory {} is locked by {}. Stop it first: systemctl stop {service}",
+        directory.display(),
+        Holder(service, *pid)
+    )]
     InUse {
         /// The directory.
         directory: PathBuf,
+        /// The program that uses such directories, and its systemd unit.
+        service: &'static str,
         /// The process that holds the lock; `None` if it has not written its PID yet.
         pid: Option<u32>,
     },
@@ -109,7 +115,7 @@ pub enum StoreError {
     },
     /// The file is corrupt and must not be replaced. It was not changed.
     #[error("database {} is corrupt ({detail}); restore it from a backup", path.display())]
-    Damaged {
+    Corrupt {
         /// The database file.
         path: PathBuf,
         /// The result of the check.
@@ -140,7 +146,7 @@ impl StoreError {
             Self::TooNew { .. }
             | Self::TooOld { .. }
             | Self::OtherKind { .. }
-            | Self::Damaged { .. }
+            | Self::Corrupt { .. }
             | Self::NoWriteAheadLog { .. } => true,
             Self::InUse { .. }
             | Self::ForeignDirectory { .. }
@@ -170,12 +176,12 @@ impl StoreError {
     }
 }
 
-struct Holder(Option<u32>);
+struct Holder(&'static str, Option<u32>);
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(pid) => write!(f, "process {pid}"),
+        match self.1 {
+            Some(pid) => write!(f, "{} (pid {pid})", self.0),
             None => f.write_str("another process"),
         }
     }
@@ -245,7 +251,7 @@ fn kind_of_io(error: &io::Error) -> FaultKind {
 /// Returns whether `error`, raised while a file is checked or loaded, is caused by the file's content.
 ///
 /// The SQL of this crate is known to be valid: if SQLite rejects it, or a row has another type, the schema is not ours.
-pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
+pub(crate) fn is_corruption(error: &rusqlite::Error) -> bool {
     match error.sqlite_error_code() {
         Some(code) => matches!(code, ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt | ErrorCode::Unknown),
         None => true,
@@ -259,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_tells_what_would_help() {
+    fn a_fault_has_the_kind_of_its_remedy() {
         let check = |code, kind| {
             let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
             assert_eq!(StoreFault::of_commit(&error).kind, kind, "code {code}");
@@ -298,18 +304,18 @@ mod tests {
             true,
         );
         check(
-            StoreError::Damaged { path, detail: "bad page".to_owned() },
+            StoreError::Corrupt { path, detail: "bad page".to_owned() },
             "database /d/fleet.db is corrupt (bad page); restore it from a backup",
             true,
         );
         check(
-            StoreError::InUse { directory: directory.clone(), pid: Some(7) },
-            "data directory /d is locked by process 7; stop it first",
+            StoreError::InUse { directory: directory.clone(), service: "linecampd", pid: Some(7) },
+            "data directory /d is locked by linecampd (pid 7). Stop it first: systemctl stop linecampd",
             false,
         );
         check(
-            StoreError::InUse { directory, pid: None },
-            "data directory /d is locked by another process; stop it first",
+            StoreError::InUse { directory, service: "linecamp-server", pid: None },
+            "data directory /d is locked by another process. Stop it first: systemctl stop linecamp-server",
             false,
         );
     }

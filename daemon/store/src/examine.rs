@@ -37,7 +37,7 @@ pub fn examine(path: &Path, kind: Kind) -> Result<Examined, StoreError> {
     let opened = fs::File::open(path).map_err(file_error)?;
     opened.take(MAGIC.len() as u64).read_to_end(&mut start).map_err(file_error)?;
     if start != MAGIC {
-        return Err(StoreError::Damaged { path: path.to_owned(), detail: "not an SQLite database".to_owned() });
+        return Err(StoreError::Corrupt { path: path.to_owned(), detail: "not an SQLite database".to_owned() });
     }
     let failed = |source| failed_open(path, source);
     let connection = connect(path).map_err(failed)?;
@@ -53,14 +53,15 @@ pub fn examine(path: &Path, kind: Kind) -> Result<Examined, StoreError> {
 mod tests {
     use super::*;
     use crate::migrate::LATEST;
-    use crate::{Change, OnDamage, Store};
+    use crate::{Change, OnCorruption, Store};
 
     #[test]
-    fn a_database_is_examined_without_a_trace() {
+    fn a_database_is_examined_without_changes() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a b?.db");
         let (done, answered) = std::sync::mpsc::sync_channel(1);
-        let opened = Store::open(&path, Kind::Fleet, OnDamage::Refuse, move |answer| drop(done.send(answer))).unwrap();
+        let opened =
+            Store::open(&path, Kind::Fleet, OnCorruption::Refuse, move |answer| drop(done.send(answer))).unwrap();
         opened.store.submit(1, vec![Change { key: b"k".to_vec(), body: Some(b"v".to_vec()) }]).unwrap();
         answered.recv().unwrap();
         opened.store.close();
@@ -75,12 +76,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_database_is_damaged() {
+    fn a_file_that_is_not_a_database_is_corrupt() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("fleet.db");
         assert!(matches!(examine(&path, Kind::Fleet), Err(StoreError::File { .. })));
         fs::write(&path, "garbage").unwrap();
-        assert!(matches!(examine(&path, Kind::Fleet), Err(StoreError::Damaged { .. })));
+        assert!(matches!(examine(&path, Kind::Fleet), Err(StoreError::Corrupt { .. })));
     }
 
     fn names(directory: &Path) -> Vec<std::ffi::OsString> {

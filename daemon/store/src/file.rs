@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::error::{StoreError, is_damage};
+use crate::error::{StoreError, is_corruption};
 use crate::kind::Kind;
 use crate::migrate::{self, FailedMigration, LATEST, OLDEST};
 use crate::quarantine::set_aside;
@@ -36,7 +36,7 @@ pub type Document = (Vec<u8>, Vec<u8>);
 
 /// What to do with a corrupt file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnDamage {
+pub enum OnCorruption {
     /// Move it aside and start empty: for a site, whose server sends everything again.
     Quarantine,
     /// Leave it unchanged and return an error: for a server, where an operator has to restore a backup.
@@ -52,9 +52,9 @@ pub(crate) struct OpenedFile {
 }
 
 /// Opens `path`, or creates it.
-pub(crate) fn open(path: &Path, kind: Kind, on_damage: OnDamage) -> Result<OpenedFile, StoreError> {
-    let (opened, quarantined) = match (open_checked(path, kind), on_damage) {
-        (Err(StoreError::Damaged { .. }), OnDamage::Quarantine) => {
+pub(crate) fn open(path: &Path, kind: Kind, on_corruption: OnCorruption) -> Result<OpenedFile, StoreError> {
+    let (opened, quarantined) = match (open_checked(path, kind), on_corruption) {
+        (Err(StoreError::Corrupt { .. }), OnCorruption::Quarantine) => {
             let aside = set_aside(path)?;
             (open_checked(path, kind), Some(aside))
         }
@@ -105,12 +105,12 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 /// Returns the schema version of a valid file of this kind that is not newer than this build; 0 for a new file.
 pub(crate) fn check(connection: &Connection, path: &Path, kind: Kind) -> Result<u32, StoreError> {
     let failed = |source: rusqlite::Error| failed_open(path, source);
-    let damaged = |detail: String| StoreError::Damaged { path: path.to_owned(), detail };
+    let corrupt = |detail: String| StoreError::Corrupt { path: path.to_owned(), detail };
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(failed);
 
     let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
     if verdict != "ok" {
-        return Err(damaged(verdict));
+        return Err(corrupt(verdict));
     }
     let found_id = pragma("application_id")?.cast_unsigned();
     let found_version = pragma("user_version")?;
@@ -124,7 +124,7 @@ pub(crate) fn check(connection: &Connection, path: &Path, kind: Kind) -> Result<
         return Err(StoreError::OtherKind { path: path.to_owned(), expected: kind, found: found_id });
     }
     match u32::try_from(found_version) {
-        Ok(0) | Err(_) => Err(damaged(format!("invalid schema version {found_version}"))),
+        Ok(0) | Err(_) => Err(corrupt(format!("invalid schema version {found_version}"))),
         Ok(found) if found < OLDEST => Err(StoreError::TooOld { path: path.to_owned(), found }),
         Ok(found) if LATEST < found => Err(StoreError::TooNew { path: path.to_owned(), found, supported: LATEST }),
         Ok(found) => Ok(found),
@@ -153,8 +153,8 @@ pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Vec<Document>> {
 
 pub(crate) fn failed_open(path: &Path, source: rusqlite::Error) -> StoreError {
     let path = path.to_owned();
-    if is_damage(&source) {
-        return StoreError::Damaged { path, detail: source.to_string() };
+    if is_corruption(&source) {
+        return StoreError::Corrupt { path, detail: source.to_string() };
     }
     StoreError::Open { path, source }
 }

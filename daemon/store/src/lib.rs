@@ -9,9 +9,9 @@
 //!
 //! 1. **Lock** the data directory ([`DirectoryLock`]), so that no second process uses it.
 //! 2. **Open** ([`Store::open`]): create or check the file, apply the schema migrations (`schema/*.sql`), load. A
-//!    corrupt file is moved aside or rejected, as [`OnDamage`] specifies. A file that is newer than this build, or not
-//!    a Linecamp database of the expected kind, is always rejected. A rejected file is not changed. If the file can be
-//!    read but not written ([`Opened::unwritable`]), it is loaded; its writes fail, and each of them tries the disk
+//!    corrupt file is moved aside or rejected, as [`OnCorruption`] specifies. A file that is newer than this build, or
+//!    not a Linecamp database of the expected kind, is always rejected. A rejected file is not changed. If the file can
+//!    be read but not written ([`Opened::unwritable`]), it is loaded; its writes fail, and each of them tries the disk
 //!    again.
 //! 3. **Commit**: [`Store::submit`] puts a write on a bounded queue and returns. One thread owns the database. It takes
 //!    all queued writes, commits them as one transaction, and answers each write in the order of submission. The next
@@ -55,7 +55,7 @@ mod writer;
 
 pub use error::{FaultKind, StoreError, StoreFault};
 pub use examine::{Examined, examine};
-pub use file::{Document, OnDamage};
+pub use file::{Document, OnCorruption};
 pub use kind::Kind;
 pub use lock::DirectoryLock;
 pub use quarantine::{QUARANTINED_FILES_MAX, set_aside};

@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process;
+use std::thread;
+use std::time::Duration;
 
 use rustix::process::geteuid;
 
@@ -22,6 +24,13 @@ const LOCKS_BYTES_MAX: u64 = 1024 * 1024;
 /// Maximum bytes read of a lock file: a PID and a line feed, with headroom. The rest is ignored.
 const PID_BYTES_MAX: u64 = 16;
 
+/// How long to wait for a process that holds the lock: the kernel releases the locks of a killed process only when it
+/// has freed its memory, while its service manager may already start the next one. Then [`StoreError::InUse`].
+const WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// How often a waiting process tries to take the lock.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+
 /// The exclusive lock on a data directory, held until dropped.
 ///
 /// Both locks are operating system locks, which end with the process however it ends. One is on the directory itself
@@ -35,13 +44,36 @@ pub struct DirectoryLock {
 }
 
 impl DirectoryLock {
-    /// Locks `directory`, which must exist, without waiting.
+    /// Locks `directory`, which must exist, for `service`: the name of this program and of its systemd unit. Blocks for
+    /// up to two seconds while another process holds the lock.
     ///
     /// # Errors
-    /// [`StoreError::InUse`] if this or another process holds the lock; [`StoreError::ForeignDirectory`] if this
+    /// [`StoreError::InUse`] if this or another process still holds the lock; [`StoreError::ForeignDirectory`] if this
     /// process runs as root and another user owns the directory; [`StoreError::Lock`] if it cannot be locked. A full or
     /// read-only disk is not an error.
-    pub fn acquire(directory: &Path) -> Result<Self, StoreError> {
+    pub fn acquire(directory: &Path, service: &'static str) -> Result<Self, StoreError> {
+        Self::acquire_with(directory, service, thread::sleep)
+    }
+
+    /// Waits with `pause` between two attempts.
+    fn acquire_with(
+        directory: &Path,
+        service: &'static str,
+        mut pause: impl FnMut(Duration),
+    ) -> Result<Self, StoreError> {
+        let mut waited = Duration::ZERO;
+        loop {
+            match Self::try_acquire(directory, service) {
+                Err(StoreError::InUse { .. }) if waited < WAIT_MAX => {
+                    pause(POLL_INTERVAL);
+                    waited += POLL_INTERVAL;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn try_acquire(directory: &Path, service: &'static str) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Lock { directory: directory.to_owned(), source };
         // The owner could not read what root writes here, so a service that runs as that user would fail.
         let owner = std::fs::metadata(directory).map_err(failed)?.uid();
@@ -51,7 +83,7 @@ impl DirectoryLock {
         let path = directory.join(LOCK_FILE);
         let in_use = || {
             let pid = File::open(&path).ok().and_then(|file| read_pid(&file));
-            StoreError::InUse { directory: directory.to_owned(), pid }
+            StoreError::InUse { directory: directory.to_owned(), service, pid }
         };
         let itself = File::open(directory).map_err(failed)?;
         let is_held = match itself.try_lock() {
@@ -152,33 +184,63 @@ fn read_pid(file: &File) -> Option<u32> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_second_lock_is_refused_and_names_the_process() {
-        let directory = tempfile::tempdir().unwrap();
-        let held = DirectoryLock::acquire(directory.path()).unwrap();
+    const SERVICE: &str = "linecampd";
 
-        let refused = DirectoryLock::acquire(directory.path()).unwrap_err();
-        assert!(matches!(refused, StoreError::InUse { pid, .. } if pid == Some(process::id())), "{refused}");
-
-        drop(held);
-        DirectoryLock::acquire(directory.path()).unwrap();
+    fn acquire(directory: &Path) -> Result<DirectoryLock, StoreError> {
+        DirectoryLock::acquire(directory, SERVICE)
     }
 
     #[test]
-    fn the_holder_is_known_without_trying_to_take_its_place() {
+    fn a_lock_held_for_longer_than_the_wait_is_an_error_that_names_the_process() {
+        let directory = tempfile::tempdir().unwrap();
+        let held = acquire(directory.path()).unwrap();
+
+        let mut waited = Duration::ZERO;
+        let refused =
+            DirectoryLock::acquire_with(directory.path(), SERVICE, |pause| waited += pause).unwrap_err().to_string();
+
+        assert_eq!(waited, WAIT_MAX);
+        let (path, pid) = (directory.path().display(), process::id());
+        let expected = format!(
+            "data directory {path} is locked by linecampd (pid {pid}). Stop it first: systemctl stop linecampd"
+        );
+        assert_eq!(refused, expected);
+        drop(held);
+        acquire(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn a_lock_released_after_half_a_second_is_acquired() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut held = Some(acquire(directory.path()).unwrap());
+        let (mut waited, released_after) = (Duration::ZERO, Duration::from_millis(500));
+
+        let acquired = DirectoryLock::acquire_with(directory.path(), SERVICE, |pause| {
+            waited += pause;
+            if waited >= released_after {
+                held = None;
+            }
+        });
+
+        acquired.unwrap();
+        assert_eq!(waited, released_after);
+    }
+
+    #[test]
+    fn the_holder_is_found_without_trying_to_lock() {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(DirectoryLock::holder(directory.path()), None);
-        let held = DirectoryLock::acquire(directory.path()).unwrap();
+        let held = acquire(directory.path()).unwrap();
         assert_eq!(DirectoryLock::holder(directory.path()), Some(process::id()));
         drop(held);
         assert_eq!(DirectoryLock::holder(directory.path()), None);
     }
 
     #[test]
-    fn the_holder_is_known_where_it_could_not_write_its_number() {
+    fn the_holder_is_found_although_it_could_not_write_its_pid() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(LOCK_FILE);
-        let held = DirectoryLock::acquire(directory.path()).unwrap();
+        let held = acquire(directory.path()).unwrap();
         std::fs::write(&path, "4194304\n").unwrap();
         assert_eq!(DirectoryLock::holder(directory.path()), Some(process::id()));
         std::fs::remove_file(&path).unwrap();
@@ -188,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_holder_is_found_by_its_number_and_its_file() {
+    fn a_holder_is_found_by_its_pid_and_its_file() {
         let locks = "1: POSIX  ADVISORY  WRITE 7 fe:01:22 0 EOF\n2: FLOCK  ADVISORY  WRITE 7 fe:01:23 0 EOF\n\
                      2: -> FLOCK  ADVISORY  WRITE 9 fe:01:23 0 EOF\nrubbish";
         assert!(holds(locks, 7, 23));
@@ -198,31 +260,31 @@ mod tests {
     }
 
     #[test]
-    fn root_does_not_write_into_somebody_elses_directory() {
+    fn root_does_not_write_into_a_directory_of_another_user() {
         if !geteuid().is_root() {
             return;
         }
         let directory = tempfile::tempdir().unwrap();
         std::os::unix::fs::chown(directory.path(), Some(65_534), None).unwrap();
-        let refused = DirectoryLock::acquire(directory.path()).unwrap_err();
+        let refused = acquire(directory.path()).unwrap_err();
         assert!(refused.to_string().contains("belongs to user 65534"), "{refused}");
         assert!(!directory.path().join(LOCK_FILE).exists());
     }
 
     #[test]
-    fn a_lock_file_that_a_dead_process_left_is_taken_over() {
+    fn a_lock_file_of_a_dead_process_is_taken_over() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join(LOCK_FILE), "4194304\nrubbish").unwrap();
 
-        let _held = DirectoryLock::acquire(directory.path()).unwrap();
+        let _held = acquire(directory.path()).unwrap();
 
         let text = std::fs::read_to_string(directory.path().join(LOCK_FILE)).unwrap();
         assert_eq!(text, format!("{}\n", process::id()));
     }
 
     #[test]
-    fn a_directory_that_is_not_there_is_named() {
-        let refused = DirectoryLock::acquire(Path::new("/nowhere/at-all")).unwrap_err();
+    fn a_missing_directory_is_named() {
+        let refused = acquire(Path::new("/nowhere/at-all")).unwrap_err();
         assert_eq!(refused.to_string(), "failed to lock data directory /nowhere/at-all");
     }
 }

@@ -15,16 +15,16 @@ pub const QUARANTINED_FILES_MAX: u32 = 4;
 /// new file and deletes it. In the other order an older state of the database would remain, which might pass the check.
 const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
-/// Renames a database and its logs to `<name>.damaged-<n>` and returns that path. The next open starts empty.
+/// Renames a database and its logs to `<name>.corrupt-<n>` and returns that path. The next open starts empty.
 ///
-/// [`Store::open`](crate::Store::open) does this itself with [`OnDamage::Quarantine`](crate::OnDamage::Quarantine).
-/// This function is for an owner that finds, after a successful open, that the documents are invalid. The store must be
-/// closed first.
+/// [`Store::open`](crate::Store::open) does this itself with
+/// [`OnCorruption::Quarantine`](crate::OnCorruption::Quarantine). This function is for an owner that finds, after a
+/// successful open, that the documents are invalid. The store must be closed first.
 ///
 /// # Errors
 /// [`StoreError::Quarantine`] if a file cannot be renamed.
 pub fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
-    let numbered = |number| with_suffix(path, &format!(".damaged-{number}"));
+    let numbered = |number| with_suffix(path, &format!(".corrupt-{number}"));
     let number = (1..QUARANTINED_FILES_MAX).find(|&number| !numbered(number).exists());
     let aside = numbered(number.unwrap_or(QUARANTINED_FILES_MAX));
     for suffix in SUFFIXES {
@@ -56,16 +56,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_database_goes_aside_with_its_logs() {
+    fn a_database_is_moved_aside_with_its_logs() {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         fs::write(at("site.db"), "database").unwrap();
         fs::write(at("site.db-wal"), "log").unwrap();
 
-        assert_eq!(set_aside(&at("site.db")).unwrap(), at("site.db.damaged-1"));
+        assert_eq!(set_aside(&at("site.db")).unwrap(), at("site.db.corrupt-1"));
 
-        assert_eq!(fs::read(at("site.db.damaged-1")).unwrap(), b"database");
-        assert_eq!(fs::read(at("site.db.damaged-1-wal")).unwrap(), b"log");
+        assert_eq!(fs::read(at("site.db.corrupt-1")).unwrap(), b"database");
+        assert_eq!(fs::read(at("site.db.corrupt-1-wal")).unwrap(), b"log");
         assert!(!at("site.db").exists() && !at("site.db-wal").exists());
     }
 
@@ -80,6 +80,6 @@ mod tests {
         }
         let kept = fs::read_dir(directory.path()).unwrap().count();
         assert_eq!(kept, usize::try_from(QUARANTINED_FILES_MAX).unwrap());
-        assert_eq!(fs::read_to_string(directory.path().join("site.db.damaged-1")).unwrap(), "1");
+        assert_eq!(fs::read_to_string(directory.path().join("site.db.corrupt-1")).unwrap(), "1");
     }
 }

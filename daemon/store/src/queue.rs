@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_arrives_while_a_group_fails_fails_with_it() {
+    fn writes_submitted_while_a_group_fails_fail_too() {
         let queue = Queue::default();
         queue.submit(write(1)).unwrap();
         assert_eq!(numbers(&queue.take().unwrap().writes), [1]);
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_queue_gives_what_it_has_and_then_nothing() {
+    fn a_closed_queue_returns_its_writes_and_then_none() {
         let queue = Queue::default();
         queue.submit(write(1)).unwrap();
         queue.close();

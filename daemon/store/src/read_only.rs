@@ -12,7 +12,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{FaultKind, StoreError, StoreFault};
-use crate::file::{self, Document, OnDamage, OpenedFile, check, failed_open, load};
+use crate::file::{self, Document, OnCorruption, OpenedFile, check, failed_open, load};
 use crate::kind::Kind;
 use crate::migrate::LATEST;
 
@@ -24,7 +24,7 @@ const WITHOUT_LOCKS: &str = "unix-none";
 pub(crate) struct Unwritable {
     path: PathBuf,
     kind: Kind,
-    on_damage: OnDamage,
+    on_corruption: OnCorruption,
     /// Digest of the content that the owner got. The content found on reopening must match it.
     contents: u64,
 }
@@ -34,28 +34,28 @@ impl Unwritable {
     ///
     /// # Errors
     /// `problem`, if it does not concern writing, or if the database cannot be read either. A missing or corrupt
-    /// database that [`OnDamage::Quarantine`] would replace with an empty one reads as empty.
+    /// database that [`OnCorruption::Quarantine`] would replace with an empty one reads as empty.
     pub(crate) fn read(
-        (path, kind, on_damage): (&Path, Kind, OnDamage),
+        (path, kind, on_corruption): (&Path, Kind, OnCorruption),
         problem: StoreError,
     ) -> Result<(Self, Vec<Document>, StoreError), StoreError> {
         if !problem.is_write_failure() {
             return Err(problem);
         }
-        let documents = match (read_all(path, kind), on_damage) {
+        let documents = match (read_all(path, kind), on_corruption) {
             (Ok(documents), _) => documents,
             // A missing or corrupt file would have been replaced by an empty one.
-            (Err(StoreError::Damaged { .. }), OnDamage::Quarantine) => Vec::new(),
-            (Err(_), OnDamage::Quarantine) if !path.exists() => Vec::new(),
+            (Err(StoreError::Corrupt { .. }), OnCorruption::Quarantine) => Vec::new(),
+            (Err(_), OnCorruption::Quarantine) if !path.exists() => Vec::new(),
             (Err(_), _) => return Err(problem),
         };
         let contents = digest(&documents);
-        Ok((Self { path: path.to_owned(), kind, on_damage, contents }, documents, problem))
+        Ok((Self { path: path.to_owned(), kind, on_corruption, contents }, documents, problem))
     }
 
     /// Tries to open the database for writing.
     pub(crate) fn reopen(&self) -> Result<Connection, StoreFault> {
-        match file::open(&self.path, self.kind, self.on_damage) {
+        match file::open(&self.path, self.kind, self.on_corruption) {
             Ok(OpenedFile { connection, documents, .. }) if digest(&documents) == self.contents => Ok(connection),
             Ok(_) => {
                 let path = self.path.display();

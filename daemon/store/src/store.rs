@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crate::error::{StoreError, StoreFault};
-use crate::file::{self, Document, OnDamage, OpenedFile};
+use crate::file::{self, Document, OnCorruption, OpenedFile};
 use crate::kind::Kind;
 use crate::queue::{Change, Probe, Queue, Write};
 use crate::read_only::Unwritable;
@@ -53,16 +53,16 @@ impl Store {
     pub fn open(
         path: &Path,
         kind: Kind,
-        on_damage: OnDamage,
+        on_corruption: OnCorruption,
         answer: impl FnMut(Answer) + Send + 'static,
     ) -> Result<Opened, StoreError> {
-        match file::open(path, kind, on_damage) {
+        match file::open(path, kind, on_corruption) {
             Ok(OpenedFile { connection, documents, quarantined }) => {
                 let store = Self::start(path, Database::Open(connection), answer)?;
                 Ok(Opened { store, documents, quarantined, unwritable: None })
             }
             Err(problem) => {
-                let (unwritable, documents, problem) = Unwritable::read((path, kind, on_damage), problem)?;
+                let (unwritable, documents, problem) = Unwritable::read((path, kind, on_corruption), problem)?;
                 let store = Self::start(path, Database::Unwritable(unwritable), answer)?;
                 Ok(Opened { store, documents, quarantined: None, unwritable: Some(problem) })
             }

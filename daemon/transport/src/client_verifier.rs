@@ -17,6 +17,7 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 use crate::clock::unix_time;
 use crate::error::TransportError;
 use crate::identity::{Authority, CertificateFacts, Ed25519PublicKey};
+use crate::tls::reject_tls12;
 
 /// A peer that proved in the current handshake that it holds a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,7 +127,7 @@ impl ClientCertVerifier for AnyEd25519Client {
         _certificate: &CertificateDer<'_>,
         _signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General("TLS 1.2 is not supported".to_owned()))
+        reject_tls12()
     }
 
     fn verify_tls13_signature(

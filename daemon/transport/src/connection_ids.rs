@@ -52,7 +52,7 @@ impl ConnectionIdGenerator for ConnectionIds {
     fn generate_cid(&mut self) -> ConnectionId {
         let mut nonce = [0; RANDOM_BYTES];
         // quinn's own generators also panic on a system without random numbers.
-        self.random.fill(&mut nonce).expect("the system sequence random bytes: it did for the handshake's keys");
+        self.random.fill(&mut nonce).expect("the system has random bytes: it had them for the handshake's keys");
         ConnectionId::new(&self.with_tag(nonce))
     }
 
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_of_somebody_else_is_hardly_ever_taken_for_ours() {
+    fn an_id_of_another_endpoint_is_almost_never_recognized() {
         let [mut others, ours] =
             [ConnectionIds::new(7, RandomSource::System), ConnectionIds::new(8, RandomSource::System)];
         // One in 65,536: 1.5 on average, and practically never more than 30.

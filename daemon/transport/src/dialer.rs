@@ -104,7 +104,7 @@ impl Dialer {
         self.endpoint.close(VarInt::from_u32(code), truncate_reason(reason));
     }
 
-    /// Waits until the peer of every closed session has been told, or the attempt has timed out.
+    /// Waits until the peer of every closed session has been notified, or the attempt has timed out.
     pub async fn wait_idle(&self) {
         self.endpoint.wait_idle().await;
     }

@@ -40,7 +40,7 @@ pub enum TransportError {
     },
     /// A file has invalid content.
     #[error("{path} is corrupt: {problem}; {remedy}", path = path.display())]
-    Damaged {
+    Corrupt {
         /// The path.
         path: PathBuf,
         /// The problem.

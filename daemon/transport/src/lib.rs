@@ -47,7 +47,7 @@ mod https;
 mod identity;
 mod link_settings;
 mod listener;
-mod outbound;
+mod outbound_tls;
 mod platform;
 mod probe;
 mod random;
@@ -71,7 +71,7 @@ pub use identity::{Authority, SiteCredentials, SiteIdentity, SiteKey};
 pub use linecamp_proto::frame::FrameError;
 pub use link_settings::{LinkSettings, ListenerSettings};
 pub use listener::{Incoming, Listener};
-pub use outbound::{HandshakeFault, OutboundTls};
+pub use outbound_tls::{HandshakeFault, OutboundTls};
 pub use platform::{AsyncUdpSocket, Platform, UdpPoller, udp};
 pub use probe::{LinkProbe, Probed, probe_api};
 #[cfg(feature = "simulation")]

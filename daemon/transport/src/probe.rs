@@ -31,7 +31,8 @@ use crate::tls;
 /// The close reason sent to the server, for its log.
 const FAREWELL: &[u8] = b"probe completed";
 
-/// How long to wait until the server has been told that the probe is over. Otherwise its idle timeout drops the probe.
+/// How long to wait until the server has been notified that the probe is over. Otherwise its idle timeout drops the
+/// probe.
 const FAREWELL_LIMIT: Duration = Duration::from_millis(300);
 
 /// The result of a probe.
@@ -76,7 +77,7 @@ impl LinkProbe {
         Probed { shown: verifier.shown(), took: began.elapsed(), result }
     }
 
-    /// Waits briefly until the servers have been told that the probes are over.
+    /// Waits briefly until the servers have been notified that the probes are over.
     pub async fn close(self) {
         drop(tokio::time::timeout(FAREWELL_LIMIT, self.dialer.wait_idle()).await);
     }

@@ -32,7 +32,7 @@ pub fn random_bytes<const BYTES: usize>() -> Result<[u8; BYTES], TransportError>
 /// The source of random numbers of an endpoint, an authority or a key. The default is the operating system.
 ///
 /// Clones of a seeded source continue the same sequence. A machine therefore creates one source and passes clones to
-/// everything that runs on it, and sequence of other machines do not affect its sequence.
+/// everything that runs on it, and draws of other machines do not affect its sequence.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum RandomSource {

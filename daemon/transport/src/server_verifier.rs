@@ -19,6 +19,7 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, Sign
 
 use crate::clock::{WallClock, unix_time};
 use crate::identity::{CertificateFacts, LEAF_AGE_MAX, LEAF_SLACK};
+use crate::tls::reject_tls12;
 
 /// Maximum number of certificates read from a chain. Linecamp's own chain has two; the others are ignored.
 const CHAIN_MAX: usize = 4;
@@ -226,7 +227,7 @@ impl ServerCertVerifier for ServerVerifier {
         _certificate: &CertificateDer<'_>,
         _signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General("TLS 1.2 is not supported".to_owned()))
+        reject_tls12()
     }
 
     fn verify_tls13_signature(

@@ -103,7 +103,7 @@ impl SessionCloser {
     /// Closes the session with a reason for the peer, truncated to [`CLOSE_BYTES_MAX`].
     ///
     /// Data still in flight is lost; see [`SessionSender::close_after_delivery`]. Only the first close takes effect.
-    /// Wait for the endpoint's `wait_idle` before the process exits; otherwise the peer is not told.
+    /// Wait for the endpoint's `wait_idle` before the process exits; otherwise the peer is not notified.
     pub fn close(&self, code: u32, reason: &[u8]) {
         self.connection.close(VarInt::from_u32(code), truncate_reason(reason));
     }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use rustls::client::Resumption;
-use rustls::client::danger::ServerCertVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerifier};
 use rustls::crypto::ring::cipher_suite::{TLS13_AES_128_GCM_SHA256, TLS13_CHACHA20_POLY1305_SHA256};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -48,6 +48,11 @@ fn ed25519_only(supported: WebPkiSupportedAlgorithms) -> WebPkiSupportedAlgorith
     let position =
         mapping.iter().position(|(scheme, _)| *scheme == SignatureScheme::ED25519).expect("ring verifies Ed25519");
     WebPkiSupportedAlgorithms { all: mapping[position].1, mapping: &mapping[position..=position] }
+}
+
+/// The answer of both verifiers to a TLS 1.2 signature: no configuration here offers that version.
+pub(crate) fn reject_tls12() -> Result<HandshakeSignatureValid, rustls::Error> {
+    Err(rustls::Error::General("TLS 1.2 is not supported".to_owned()))
 }
 
 /// Builds the server's configuration.

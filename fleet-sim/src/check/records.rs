@@ -46,8 +46,8 @@ pub(super) struct Records {
     foreign: Sets,
     /// Sites that may leave records behind: removed without waiting, or with a lost or restored database.
     may_leave: BTreeSet<SiteId>,
-    /// Sites that acted on outdated answers, or that were cloned: they may damage their own records.
-    may_damage: BTreeSet<SiteId>,
+    /// Sites that acted on outdated answers, or that were cloned: they may corrupt their own records.
+    may_corrupt: BTreeSet<SiteId>,
     /// Records that sites left behind without a report.
     left: BTreeMap<SiteId, BTreeSet<RecordKey>>,
 }
@@ -76,10 +76,10 @@ impl Watch {
         self.records.may_leave.insert(site);
     }
 
-    /// From now on this site may damage its own records, but no others.
-    pub(crate) fn allow_damaged_records(&mut self, site: SiteId) {
+    /// From now on this site may corrupt its own records, but no others.
+    pub(crate) fn allow_corrupt_records(&mut self, site: SiteId) {
         self.records.may_leave.insert(site);
-        self.records.may_damage.insert(site);
+        self.records.may_corrupt.insert(site);
     }
 
     /// Applies a manual change of a record.
@@ -130,8 +130,8 @@ impl Watch {
             let holder = self.records.holder(record);
             self.records.zone.contains_key(record) && holder.is_none_or(|holder| holder.site != site)
         };
-        let may_damage_records = self.records.may_damage.contains(&site);
-        if let Some(record) = touched.iter().find(lacks_claim).filter(|_| !may_damage_records) {
+        let may_corrupt_records = self.records.may_corrupt.contains(&site);
+        if let Some(record) = touched.iter().find(lacks_claim).filter(|_| !may_corrupt_records) {
             let what = format!("{record} exists after {writes:?} without a claim of the site");
             self.find("own-claims", [node], what);
         }
@@ -194,9 +194,9 @@ impl Watch {
         }
         let wanted: Sets = site_inputs.specs.iter().flat_map(|spec| wanted(site_inputs, spec)).collect();
         // Such a site may have lost the ownership of a record of its own.
-        let may_damage_records = self.records.may_damage.contains(&site_inputs.id);
+        let may_corrupt_records = self.records.may_corrupt.contains(&site_inputs.id);
         let lacks_claim = |key: &RecordKey| {
-            may_damage_records && self.records.zone.contains_key(key) && self.records.holder(key).is_none()
+            may_corrupt_records && self.records.zone.contains_key(key) && self.records.holder(key).is_none()
         };
         let is_blocked = |key: &RecordKey| self.records.is_blocked(key) || lacks_claim(key);
         let (blocked, wanted): (Sets, Sets) = wanted.into_iter().partition(|(key, _)| is_blocked(key));

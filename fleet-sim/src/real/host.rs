@@ -7,8 +7,9 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
+use linecamp_transport::error_chain;
 use linecampd::config::{Config, ConfigFile};
-use linecampd::{DataDirectory, chain, daemon, log};
+use linecampd::{DataDirectory, daemon, log};
 use tokio::task::{JoinSet, LocalSet};
 
 use super::environment::raise_descriptors;
@@ -51,7 +52,7 @@ pub fn host(directory: &Path) -> anyhow::Result<()> {
         while let Some(ended) = daemons.join_next().await {
             match ended {
                 Ok((_, Ok(()))) => {}
-                Ok((name, Err(error))) => bail!("the daemon of {name} exited: {}", chain(&error)),
+                Ok((name, Err(error))) => bail!("the daemon of {name} exited: {}", error_chain(&error)),
                 Err(error) => return Err(anyhow!(error).context("a daemon panicked")),
             }
         }

@@ -52,8 +52,8 @@ impl<C: Transport> World<C> {
             ActKind::Restart => self.restart(node, act.duration),
             ActKind::DiskFull => self.set_disk_fault(node, DiskFault::Full, act.duration),
             ActKind::DiskSlow => self.set_disk_fault(node, DiskFault::Slow, act.duration),
-            ActKind::DiskDamaged => {
-                self.nodes[node].is_damaged = true;
+            ActKind::DiskCorrupt => {
+                self.nodes[node].is_corrupt = true;
                 self.allow_leftover_records(node);
                 self.power_off(node, Duration::from_secs(5));
             }
@@ -194,7 +194,7 @@ impl<C: Transport> World<C> {
         copy.facts = facts;
         copy.providers = providers;
         if let Some(site) = self.watch.site_of_key(&key) {
-            self.watch.allow_damaged_records(site);
+            self.watch.allow_corrupt_records(site);
         }
         self.transport.copy_node(number, original, copy.clock);
         self.nodes.push(copy);

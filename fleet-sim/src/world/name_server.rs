@@ -179,7 +179,7 @@ impl<C: Transport> World<C> {
         let is_faulty = dns.outage.is_some() && dns.rng(node).happens(FAULT_PER_MILLE);
         dns.server.fault = dns.outage.filter(|_| is_faulty).unwrap_or_default();
         if dns.server.is_stale {
-            self.watch.allow_damaged_records(id);
+            self.watch.allow_corrupt_records(id);
         }
         let reply = dns.server.answer(request);
         let writes = std::mem::take(&mut dns.server.writes);

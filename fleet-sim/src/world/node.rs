@@ -54,7 +54,7 @@ pub(super) struct Node {
     pub(super) cuts_up: u32,
     pub(super) cuts_down: u32,
     /// Whether its database will be found corrupt at the next start.
-    pub(super) is_damaged: bool,
+    pub(super) is_corrupt: bool,
     /// How it ended permanently.
     pub(super) end: Option<End>,
     /// Local requests not answered yet.
@@ -95,7 +95,7 @@ impl Node {
             drop_ins: DropIns::default(),
             cuts_up: 0,
             cuts_down: 0,
-            is_damaged: false,
+            is_corrupt: false,
             end: None,
             asked: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
@@ -119,9 +119,9 @@ impl Node {
     }
 
     /// Returns the saved state that a daemon starts from.
-    pub(super) fn saved(&self, damaged: Option<Text>) -> Result<SavedSite, String> {
+    pub(super) fn saved(&self, corrupt_database: Option<Text>) -> Result<SavedSite, String> {
         let records = self.disk.records()?;
-        Ok(SavedSite { identity: self.identity, records, damaged, drop_ins: self.drop_ins.clone() })
+        Ok(SavedSite { identity: self.identity, records, corrupt_database, drop_ins: self.drop_ins.clone() })
     }
 
     pub(super) fn config(&mut self) -> SiteConfig {
@@ -149,12 +149,12 @@ impl<C: Transport> World<C> {
         if node.hostile.is_some() {
             return self.start_hostile(number);
         }
-        let damaged = std::mem::take(&mut node.is_damaged).then(|| text("site.db.damaged"));
-        if damaged.is_some() {
+        let corrupt_database = std::mem::take(&mut node.is_corrupt).then(|| text("site.db.corrupt"));
+        if corrupt_database.is_some() {
             node.disk.erase();
             node.acknowledged.clear();
         }
-        let saved = match node.saved(damaged) {
+        let saved = match node.saved(corrupt_database) {
             Ok(saved) => saved,
             Err(problem) => {
                 return self.watch.find("restarts", [number], format!("a record cannot be read: {problem}"));

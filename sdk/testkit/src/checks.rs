@@ -3,15 +3,15 @@
 mod applying;
 mod child_zone;
 mod conflict;
-mod damage;
+mod corruption;
 mod description;
 mod disabled;
 mod expect;
 mod fault;
-mod hygiene;
 mod observing;
 mod recovery;
-mod unchanged;
+mod safety;
+mod unchanged_ownership;
 
 use crate::harness::{Harness, Outcome};
 
@@ -60,7 +60,7 @@ pub(crate) const ALL: [Check; 40] = [
     with("applies many changes in one call", applying::applies_many),
     with("writes nothing when nothing changes", applying::writes_nothing_twice),
     with("applies a repeated change set once", applying::applies_a_change_set_once),
-    with("requires an unchanged ownership record to exist", unchanged::keeps_an_unchanged_claim),
+    with("requires an unchanged ownership record to exist", unchanged_ownership::keeps_an_unchanged_claim),
     with("does not overwrite others' records", conflict::respects_others),
     with("writes nothing on a conflict", conflict::writes_nothing_on_a_conflict),
     with("compares and writes atomically", conflict::compares_at_the_service),
@@ -73,10 +73,10 @@ pub(crate) const ALL: [Check; 40] = [
     with("finishes an interrupted change set", recovery::finishes_interrupted),
     with("finishes after a lost response", recovery::finishes_after_loss),
     with("applies all changes or none", recovery::is_atomic),
-    alone("fails on a damaged response", damage::fails_on_damage),
-    with("finishes after a damaged response", damage::finishes_after_damage),
-    alone("survives oversized and unexpected responses", damage::survives_unexpected_responses),
-    with("leaves foreign records unchanged, byte for byte", hygiene::leaves_foreign_records),
-    alone("calls only declared endpoints and leaks no secret", hygiene::leaks_nothing),
-    alone("neither panics nor hangs", hygiene::does_not_break),
+    alone("fails on a corrupt response", corruption::fails_on_corruption),
+    with("finishes after a corrupt response", corruption::finishes_after_corruption),
+    alone("survives oversized and unexpected responses", corruption::survives_unexpected_responses),
+    with("leaves foreign records unchanged, byte for byte", safety::leaves_foreign_records),
+    alone("calls only declared endpoints and leaks no secret", safety::leaks_nothing),
+    alone("neither panics nor hangs", safety::does_not_break),
 ];

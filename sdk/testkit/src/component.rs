@@ -1,6 +1,6 @@
-//! Tests of a built component in the real host: the same checks, behind the same gate as at a site.
+//! Tests of a built component in the real host: the same checks, with the same sandbox as at a site.
 //!
-//! The kit replaces the network ([`network`]), so that requests allowed by the gate endpoint the fake service with the
+//! The kit replaces the network ([`network`]), so that requests allowed by the host reach the fake service with the
 //! secrets in them. The clock is the machine's, and the limits are the host's own.
 
 mod check;

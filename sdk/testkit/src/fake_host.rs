@@ -1,5 +1,5 @@
-//! The kit's implementation of [`Host`]: a fake service behind a gate like the host's, with fault injection and a
-//! record of what happened.
+//! The kit's implementation of [`Host`]: it checks requests as the real host does, passes them to a fake service,
+//! injects faults, and records what happened.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,15 +9,17 @@ use linecamp_provider::{DnsError, Host, Level, Tsig};
 use serde_json::Value;
 
 use crate::endpoint::Endpoint;
+use crate::fake_service::{DnsRequest, Request, Service};
 use crate::fault::Fault;
-use crate::service::{DnsRequest, Request, Service};
 use crate::setup::Setup;
 
 /// Maximum number of requests per call, as in the host. Further requests are denied, which ends an endless loop.
 const REQUESTS_PER_CALL_MAX: usize = 64;
 
-/// Headers that only the host may set, or that are never allowed. The host denies a request with one of them.
-const RESERVED_HEADERS: [&str; 14] = [
+/// Headers that only the host may set, or that are never allowed, besides those whose name starts with `proxy-`. The
+/// host denies a request with one of them. A test compares this list with the host's own, which providers that run
+/// without a host do not link.
+const RESERVED_HEADERS: [&str; 19] = [
     "authorization",
     "connection",
     "content-length",
@@ -25,6 +27,7 @@ const RESERVED_HEADERS: [&str; 14] = [
     "expect",
     "forwarded",
     "host",
+    "http2-settings",
     "keep-alive",
     "te",
     "trailer",
@@ -32,6 +35,10 @@ const RESERVED_HEADERS: [&str; 14] = [
     "upgrade",
     "via",
     "x-amz-security-token",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
 ];
 
 /// The number of log lines per call above which the kit reports noise.
@@ -257,7 +264,6 @@ impl State {
         self.scan_request(request);
         let place = format!("{} {}", request.method, request.url);
         self.check_request(&place, Endpoint::parse_url(&request.url)).map_err(HttpError::Denied)?;
-        let is_reserved = |name: &str| RESERVED_HEADERS.iter().any(|ours| ours.eq_ignore_ascii_case(name));
         if let Some((name, _)) = request.headers.iter().find(|(name, _)| is_reserved(name)) {
             return Err(HttpError::Denied(format!("the header `{name}` is reserved for the host")));
         }
@@ -337,9 +343,33 @@ impl Host for FakeHost {
     }
 }
 
+fn is_reserved(header: &str) -> bool {
+    let name = header.to_ascii_lowercase();
+    RESERVED_HEADERS.contains(&name.as_str()) || name.starts_with("proxy-")
+}
+
 /// Returns the name of a secret whose value occurs in the config, if any.
 pub(crate) fn secret_in_config(setup: &Setup) -> Option<String> {
     let value: Value = serde_json::from_str(&setup.config).ok()?;
     let text = value.to_string();
     setup.secrets.iter().find(|(_, secret)| !secret.is_empty() && text.contains(*secret)).map(|(name, _)| name.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_of_the_host_is_reserved_in_any_case() {
+        for name in ["Host", "X-Forwarded-For", "Proxy-Authorization"] {
+            assert!(is_reserved(name), "{name}");
+        }
+        assert!(!is_reserved("X-API-Key"));
+    }
+
+    #[cfg(feature = "host")]
+    #[test]
+    fn the_fake_host_reserves_the_headers_of_the_real_one() {
+        assert_eq!(RESERVED_HEADERS, linecamp_plugin_host::RESERVED_HEADERS);
+    }
 }

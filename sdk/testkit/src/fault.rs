@@ -4,7 +4,7 @@ use linecamp_provider::http::{HttpError, HttpResponse};
 use linecamp_provider::{DnsError, TsigCode};
 use serde_json::Value;
 
-use crate::service::reply;
+use crate::fake_service::reply;
 
 /// The response size limit that the injected "too large" error reports, in bytes.
 const TOO_LARGE_BYTES: u64 = 4 * 1024 * 1024;
@@ -25,15 +25,15 @@ pub(crate) enum Fault {
     Timeout,
     /// The request is handled, and the response is lost.
     Lost,
-    /// The request is handled, and the response is damaged.
-    Damaged(Damage),
+    /// The request is handled, and the response is corrupt.
+    Corrupt(Corruption),
     /// The request is handled, and the response is larger than the host accepts.
     TooLarge,
 }
 
-/// How a response is damaged.
+/// A kind of corrupt response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Damage {
+pub(crate) enum Corruption {
     Half,
     LastByte,
     Nothing,
@@ -46,7 +46,7 @@ pub(crate) enum Damage {
     Deep,
 }
 
-impl Damage {
+impl Corruption {
     pub(crate) const ALL: [Self; 10] = [
         Self::Half,
         Self::LastByte,
@@ -60,12 +60,12 @@ impl Damage {
         Self::Deep,
     ];
 
-    /// Returns the damaged body; `None` if this damage cannot be applied to it, or would change nothing.
+    /// Returns the corrupt body; `None` if this corruption cannot be applied to it, or would change nothing.
     fn body(self, body: &[u8]) -> Option<Vec<u8>> {
         /// Nesting depth of arrays: deeper than any parser's own limit, and deep enough to break a parser without one.
         const DEPTH: usize = 20_000;
         let json = || serde_json::from_slice::<Value>(body).ok();
-        let damaged = match self {
+        let corrupt = match self {
             Self::Half => body[..body.len() / 2].to_vec(),
             Self::LastByte => body[..body.len().saturating_sub(1)].to_vec(),
             Self::Nothing => Vec::new(),
@@ -78,7 +78,7 @@ impl Damage {
             Self::OtherTypes => serde_json::to_vec(&other_types(json()?)).ok()?,
             Self::Deep => [vec![b'['; DEPTH], vec![b']'; DEPTH]].concat(),
         };
-        (damaged != body && !body.is_empty()).then_some(damaged)
+        (corrupt != body && !body.is_empty()).then_some(corrupt)
     }
 }
 
@@ -89,7 +89,7 @@ impl Fault {
 
     /// Whether the service has handled the request despite the fault.
     pub(crate) const fn is_handled(&self) -> bool {
-        matches!(self, Self::Lost | Self::Damaged(_) | Self::TooLarge)
+        matches!(self, Self::Lost | Self::Corrupt(_) | Self::TooLarge)
     }
 
     /// Applies the fault to an HTTP response; `None` if it does not apply. `response` is empty if the request was not
@@ -105,7 +105,9 @@ impl Fault {
             Self::Unreachable => Err(HttpError::Unreachable("connection refused".to_owned())),
             Self::Timeout | Self::Lost => Err(HttpError::Timeout),
             Self::TooLarge => Err(HttpError::TooLarge(TOO_LARGE_BYTES)),
-            Self::Damaged(damage) => Ok(HttpResponse { body: damage.body(&response.body)?, ..response.clone() }),
+            Self::Corrupt(corruption) => {
+                Ok(HttpResponse { body: corruption.body(&response.body)?, ..response.clone() })
+            }
         })
     }
 
@@ -123,13 +125,13 @@ impl Fault {
             Self::Unreachable => Err(DnsError::Unreachable("connection refused".to_owned())),
             Self::Timeout | Self::Lost => Err(DnsError::Timeout),
             Self::TooLarge => Err(DnsError::LimitExceeded("the response is too large".to_owned())),
-            Self::Damaged(Damage::Half) => Ok(response[..response.len() / 2].to_vec()),
-            Self::Damaged(Damage::LastByte) if 12 < response.len() => Ok(response[..response.len() - 1].to_vec()),
-            Self::Damaged(Damage::Nothing) => Ok(Vec::new()),
+            Self::Corrupt(Corruption::Half) => Ok(response[..response.len() / 2].to_vec()),
+            Self::Corrupt(Corruption::LastByte) if 12 < response.len() => Ok(response[..response.len() - 1].to_vec()),
+            Self::Corrupt(Corruption::Nothing) => Ok(Vec::new()),
             // A valid header, followed by wrong section counts.
-            Self::Damaged(Damage::OtherTypes) => Ok([&header(message, 0)[..4], &[0xff; 300]].concat()),
-            Self::Damaged(Damage::Binary) => Ok((0_u8..=255).rev().collect()),
-            Self::Damaged(_) => return None,
+            Self::Corrupt(Corruption::OtherTypes) => Ok([&header(message, 0)[..4], &[0xff; 300]].concat()),
+            Self::Corrupt(Corruption::Binary) => Ok((0_u8..=255).rev().collect()),
+            Self::Corrupt(_) => return None,
         })
     }
 
@@ -143,7 +145,7 @@ impl Fault {
             Self::Timeout => "timeout".to_owned(),
             Self::Lost => "response lost after the request was handled".to_owned(),
             Self::TooLarge => "response too large".to_owned(),
-            Self::Damaged(damage) => format!("response damaged ({damage:?})"),
+            Self::Corrupt(corruption) => format!("corrupt response ({corruption:?})"),
         }
     }
 }
@@ -178,18 +180,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_damaged_response_keeps_its_structure_and_changes_its_types() {
+    fn a_corrupt_response_keeps_its_structure_and_changes_its_types() {
         let value = serde_json::json!({"a": [{"b": 1, "c": "x"}], "next": null});
         assert_eq!(other_types(value), serde_json::json!({"a": [{"b": "not a number", "c": [17]}], "next": true}));
     }
 
     #[test]
-    fn damage_that_changes_nothing_is_omitted() {
-        assert_eq!(Damage::EmptyArray.body(b"[]"), None);
-        assert_eq!(Damage::EmptyObject.body(b"{}"), None);
-        assert_eq!(Damage::Half.body(b""), None);
-        assert_eq!(Damage::Null.body(b"<xml/>"), None);
-        assert_eq!(Damage::Half.body(b"abcd").as_deref(), Some(&b"ab"[..]));
+    fn corruption_that_changes_nothing_is_omitted() {
+        assert_eq!(Corruption::EmptyArray.body(b"[]"), None);
+        assert_eq!(Corruption::EmptyObject.body(b"{}"), None);
+        assert_eq!(Corruption::Half.body(b""), None);
+        assert_eq!(Corruption::Null.body(b"<xml/>"), None);
+        assert_eq!(Corruption::Half.body(b"abcd").as_deref(), Some(&b"ab"[..]));
     }
 
     #[test]

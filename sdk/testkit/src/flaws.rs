@@ -101,7 +101,7 @@ fn overwriting_foreign_records_is_detected() {
 #[test]
 fn wrong_handling_of_failures_is_detected() {
     finds::<IGNORES_STATUS>("finishes an interrupted change set");
-    finds::<IGNORES_THE_BODY>("finishes after a damaged response");
+    finds::<IGNORES_THE_BODY>("finishes after a corrupt response");
     finds::<RETRIES_ITSELF>("does not retry by itself");
     finds::<GIVES_UP_AT_500>("asks for a retry when the service fails");
     finds::<IGNORES_RETRY_AFTER>("honors Retry-After");
@@ -109,9 +109,9 @@ fn wrong_handling_of_failures_is_detected() {
 }
 
 #[test]
-fn acceptance_of_damaged_responses_is_detected() {
+fn acceptance_of_corrupt_responses_is_detected() {
     finds::<UNWRAPS>("neither panics nor hangs");
-    finds::<ABSENT_IS_EMPTY>("fails on a damaged response");
+    finds::<ABSENT_IS_EMPTY>("fails on a corrupt response");
 }
 
 #[test]

@@ -34,15 +34,15 @@ mod component;
 mod conformance;
 mod endpoint;
 mod fake_host;
+pub mod fake_service;
+mod fake_zone;
 mod fault;
 mod harness;
 mod report;
 mod schema;
 mod serve;
-pub mod service;
 mod setup;
 mod under_test;
-mod zone_service;
 
 #[cfg(test)]
 mod flaws;
@@ -50,8 +50,8 @@ mod flaws;
 #[cfg(feature = "host")]
 pub use component::{CheckSetup, check_component};
 pub use conformance::conformance;
+pub use fake_service::{DnsRequest, Request, Service, reply};
+pub use fake_zone::ZoneService;
 pub use report::{Report, TestResult, Verdict};
 pub use serve::{Served, serve};
-pub use service::{DnsRequest, Request, Service, reply};
 pub use setup::Setup;
-pub use zone_service::ZoneService;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use linecamp_provider::http::{HttpResponse, Method};
 
-use crate::service::{Request, Service};
+use crate::fake_service::{Request, Service};
 
 /// Maximum number of concurrent connections. Further ones are closed immediately.
 const CONNECTIONS_MAX: usize = 64;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use linecamp_provider::RecordSet;
 
-use crate::service::Service;
+use crate::fake_service::Service;
 
 /// What the kit needs to test a provider: a config, secrets, a zone, and a function that makes a fake of its service.
 pub struct Setup {

@@ -29,7 +29,7 @@ use linecamp_model::{
 use linecamp_proto::record::fleet_change;
 use linecamp_proto::{VERSIONS, decode_from_site, encode_from_server, encode_refusal, refusal_code_number};
 use linecamp_service::Clock;
-use linecamp_store::{Change, Kind, OnDamage, QUEUE_WRITES_MAX, Store};
+use linecamp_store::{Change, Kind, OnCorruption, QUEUE_WRITES_MAX, Store};
 use linecamp_transport::{
     Authority, Credential as Shown, Incoming, Listener, ListenerSettings, Peer as Proven, Platform, Session,
     SessionCloser, SystemClock, WallClock as _,
@@ -88,7 +88,7 @@ pub(crate) fn run(data: &Path) -> anyhow::Result<()> {
 async fn serve(data: &Path) -> anyhow::Result<()> {
     let authority = Arc::new(Authority::create(&data.join("ca"), &[], SystemClock.now())?);
     let (answer_sender, mut answers) = mpsc::channel(QUEUE_WRITES_MAX);
-    let opened = Store::open(&data.join("fleet.db"), Kind::Fleet, OnDamage::Refuse, move |answer| {
+    let opened = Store::open(&data.join("fleet.db"), Kind::Fleet, OnCorruption::Refuse, move |answer| {
         drop(answer_sender.blocking_send(answer));
     })?;
     let any = ([127, 0, 0, 1], 0).into();

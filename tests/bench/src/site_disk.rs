@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use linecamp_model::{SiteChange, WriteId};
 use linecamp_proto::record::site_change;
-use linecamp_store::{Change, Kind, OnDamage, QUEUE_WRITES_MAX, Store};
+use linecamp_store::{Change, Kind, OnCorruption, QUEUE_WRITES_MAX, Store};
 use tokio::sync::mpsc;
 
 /// A durable write, and when it became durable.
@@ -29,7 +29,7 @@ impl SiteDisk {
     pub(crate) fn open(folder: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let (sender, answers) = mpsc::channel(QUEUE_WRITES_MAX);
-        let opened = Store::open(&folder.join("site.db"), Kind::Site, OnDamage::Refuse, move |answer| {
+        let opened = Store::open(&folder.join("site.db"), Kind::Site, OnCorruption::Refuse, move |answer| {
             let at = Instant::now();
             answer.result.as_ref().expect("the bench's disk has room");
             let durable = Durable { write: WriteId(answer.write), at };

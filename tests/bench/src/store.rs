@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
-use linecamp_store::{Answer, Change, Kind, OnDamage, QUEUE_WRITES_MAX, Store};
+use linecamp_store::{Answer, Change, Kind, OnCorruption, QUEUE_WRITES_MAX, Store};
 use linecamp_transport::LinkSettings;
 
 use crate::environment::Bench;
@@ -85,7 +85,7 @@ fn disk_sync(folder: &Path, times: usize) -> anyhow::Result<Duration> {
 
 fn commits(bench: &Bench, table: &mut Table, folder: &Path, sync: Duration) -> anyhow::Result<()> {
     let (sender, answers) = sync_channel(QUEUE_WRITES_MAX);
-    let opened = Store::open(&folder.join("fleet.db"), Kind::Fleet, OnDamage::Refuse, move |answer| {
+    let opened = Store::open(&folder.join("fleet.db"), Kind::Fleet, OnCorruption::Refuse, move |answer| {
         // The last answers may arrive after the receiver is gone.
         drop(sender.send(answer));
     })?;

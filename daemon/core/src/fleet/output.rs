@@ -1,4 +1,4 @@
-//! Inputs and outputs of the server's state machine.
+//! Outputs of the server's state machine, and its timers.
 
 use linecamp_model::{
     CommandId, FleetChange, FromServer, HostId, Name, PluginWant, Refusal, SessionId, SiteId, WallTime, WriteId,

@@ -93,7 +93,7 @@ pub struct SavedSite {
     /// The records of the site database.
     pub records: Vec<SiteChange>,
     /// Where a corrupt database was moved, if one was.
-    pub damaged: Option<Text>,
+    pub corrupt_database: Option<Text>,
     /// The contents of the drop-in files. Read before the machine starts, so that a restart changes no label.
     pub drop_ins: DropIns,
 }

@@ -12,9 +12,10 @@ use linecamp_model::{
     ProviderId, SiteChange, Text, WallTime, WriteId,
 };
 
+use super::command::SiteCommandError;
 use super::conditions::{Conditions, Transition};
 use super::events::EventLog;
-use super::output::{SiteCommandError, SiteOutput, Timer};
+use super::output::{SiteOutput, Timer};
 use super::state::SiteState;
 use crate::rng::Rng;
 use crate::staging::StagedState;

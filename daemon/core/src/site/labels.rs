@@ -10,9 +10,9 @@ use linecamp_model::{
     SiteChange, Text, WallTime,
 };
 
+use super::command::SiteCommandError;
 use super::documents::SiteDocuments;
 use super::effects::{Effects, Release, new_event};
-use super::output::SiteCommandError;
 
 /// Labels of one layer, by level.
 pub type LabelLayer = BTreeMap<Level, BTreeMap<LabelKey, LabelValue>>;

@@ -1,12 +1,12 @@
-//! Inputs and outputs of a site's state machine.
+//! Outputs of a site's state machine, and its timers.
 
 use linecamp_model::{
-    CallId, CommandId, DialId, FromServer, FromSite, IdentityGrant, LabelError, LabelPatch, Level, OwnedRecordKey,
-    PluginDigest, PluginPiece, ProviderId, ProviderRequest, ProviderSpec, Refusal, ServerAddress, SessionId,
-    SiteChange, SiteId, Text, WallTime, WriteId,
+    CallId, CommandId, DialId, FromSite, IdentityGrant, PluginDigest, PluginPiece, ProviderId, ProviderRequest,
+    ProviderSpec, Refusal, ServerAddress, SessionId, SiteChange, SiteId, WallTime, WriteId,
 };
 
-use crate::StoreFault;
+use super::command::SiteCommandError;
+use super::link_event::LossReason;
 
 /// The timers of a site's state machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,15 +46,6 @@ pub enum Purpose {
     Link,
 }
 
-/// Why a link was lost or could not be established.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LossReason {
-    /// The server closed it and gave a reason.
-    Closed(Refusal),
-    /// The dial failed or the connection broke; the text includes the address.
-    Failed(Text),
-}
-
 /// A dial to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dial {
@@ -70,7 +61,7 @@ pub struct Dial {
 /// ([`is_notice`](Self::is_notice)), which a driver may ignore.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SiteOutput {
-    /// Dial a server. Answered by [`LinkEvent`]s that carry the dial id.
+    /// Dial a server. Answered by [`LinkEvent`](super::LinkEvent)s that carry the dial id.
     Dial(Dial),
     /// Send a message on the session of this dial.
     Send {
@@ -167,37 +158,4 @@ impl SiteOutput {
     pub const fn is_notice(&self) -> bool {
         matches!(self, Self::Joined(_) | Self::LinkUp { .. } | Self::LinkDown { .. } | Self::DialFailed { .. })
     }
-}
-
-/// A link event, as seen by the site.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LinkEvent {
-    /// The dial succeeded.
-    Dialed(DialId),
-    /// A message arrived.
-    Received(DialId, FromServer),
-    /// The dial failed, or its session ended.
-    Lost(DialId, LossReason),
-}
-
-/// Commands accepted on the local socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SiteCommand {
-    /// Change the labels set by hand.
-    PatchLabels(Level, LabelPatch),
-    /// Let every provider read its zones and plan, without changing anything. Answered when all have finished.
-    PlanRecords,
-    /// Adopt a DNS name from its current owner.
-    AdoptRecord(OwnedRecordKey),
-}
-
-/// Why a local command failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SiteCommandError {
-    /// The labels would exceed a limit.
-    Labels(LabelError),
-    /// The record does not exist, or no other owner holds it; the text explains.
-    Record(Text),
-    /// The store could not commit; nothing was changed.
-    Store(StoreFault),
 }

@@ -7,11 +7,12 @@ use linecamp_model::{
     ProviderId, ProviderReply, ProviderSpec, ProviderStatus, RunId, SiteChange, SiteId, Target, Text,
 };
 
+use super::command::SiteCommandError;
 use super::config::SiteIdentity;
 use super::config::WITHDRAW_MAX;
 use super::documents::SiteDocuments;
 use super::effects::{Effects, Release};
-use super::output::{SiteCommandError, SiteOutput, Timer};
+use super::output::{SiteOutput, Timer};
 use super::state::SiteState;
 use super::text::named;
 use crate::calls::{CALL_MAX, Effect};

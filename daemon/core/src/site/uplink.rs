@@ -26,7 +26,8 @@ use super::config::{
     DIAL_MAX, GREETING_MAX, REDIAL_MAX, REDIAL_MAX_SPREADS, REDIAL_SPREAD_DEFAULT, RETRY_SLOT_MAX, SiteConfig,
 };
 use super::effects::Effects;
-use super::output::{Dial, LossReason, Purpose, SiteOutput, Timer};
+use super::link_event::LossReason;
+use super::output::{Dial, Purpose, SiteOutput, Timer};
 use super::replication::Violation;
 use crate::DISCONNECTED_AFTER;
 use crate::backoff::Backoff;

@@ -285,11 +285,11 @@ fn a_local_socket_that_cannot_be_opened_raises_a_condition_until_it_opens() {
 fn a_corrupt_database_is_reported_while_the_disk_is_full() {
     let mut pair = Pair::linked(10);
     pair.nodes[0].disk_fault = DiskFault::Full;
-    pair.nodes[0].damaged = Some(Text::lossy("/d/site.db.damaged-1"));
+    pair.nodes[0].corrupt_database = Some(Text::lossy("/d/site.db.corrupt-1"));
     pair.crash_site();
     pair.run_for(2 * MINUTE);
     assert!(pair.is_linked());
-    assert!(seen(&pair, ConditionKind::StoreDamaged).is_some());
+    assert!(seen(&pair, ConditionKind::StoreCorrupt).is_some());
 }
 
 #[test]

@@ -45,8 +45,8 @@ impl Pair {
         node.config.run = RunId::from_bytes([u8::try_from(node.boot + 100).expect("few boots"); 8]);
         node.identity = node.saved_identity;
         let records = node.disk.values().cloned().collect();
-        let damaged = node.damaged.take();
-        let saved = SavedSite { identity: node.identity, records, damaged, drop_ins: node.drop_ins.clone() };
+        let corrupt_database = node.corrupt_database.take();
+        let saved = SavedSite { identity: node.identity, records, corrupt_database, drop_ins: node.drop_ins.clone() };
         node.site = Site::new(node.config.clone(), saved, Rng::new(seed), now);
     }
 

@@ -156,7 +156,7 @@ fn table(key: &str, instead: &str) -> String {
 }
 
 #[test]
-fn a_table_binds_a_secret_and_a_path_alone_binds_it_to_nothing() {
+fn a_table_binds_a_secret_and_a_path_alone_does_not() {
     let config = resolve(&table("", ""), &[]).unwrap();
     let secret = &config.plugins.secrets[&SecretName::parse("pdns-key").unwrap()];
     assert_eq!(secret.file.as_deref(), Some(Path::new("/f")));

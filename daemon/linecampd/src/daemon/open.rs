@@ -26,7 +26,7 @@ use crate::metrics::Counters;
 impl Daemon {
     /// Opens everything except the local socket.
     pub(crate) fn open(guard: DataDirGuard, setup: Setup) -> Result<Self, DaemonError> {
-        let OpenedDatabase { store, records, damaged } = store::open(&guard.directory.database())?;
+        let OpenedDatabase { store, records, corrupt_database } = store::open(&guard.directory.database())?;
         let clock = Clock::start();
         let config = SiteConfig {
             daemon_version: Text::lossy(env!("CARGO_PKG_VERSION")),
@@ -40,7 +40,8 @@ impl Daemon {
         };
         let mut labels_dir = LabelsDir::new(guard.directory.labels());
         let drop_ins = labels_dir.scan();
-        let saved = SavedSite { identity: guard.identity.identity(), records, damaged, drop_ins: drop_ins.clone() };
+        let saved =
+            SavedSite { identity: guard.identity.identity(), records, corrupt_database, drop_ins: drop_ins.clone() };
         let site = Site::new(config, saved, Rng::new(u64::from_le_bytes(random_bytes()?)), clock.now());
         let (sender, receiver) = mpsc::channel(1);
         let stop_signal =

@@ -101,8 +101,8 @@ pub(super) fn identity(site: &Installation) -> CheckResult {
 
 fn code_and_remedy(error: &DaemonError) -> (FindingCode, &'static str) {
     match error {
-        DaemonError::Transport(TransportError::Missing { .. } | TransportError::Damaged { .. }) => (
-            FindingCode::IdentityDamaged,
+        DaemonError::Transport(TransportError::Missing { .. } | TransportError::Corrupt { .. }) => (
+            FindingCode::IdentityCorrupt,
             "restore the directory `identity` from a backup; without one, run `linecampd forget` and join with a new token",
         ),
         _ => (FindingCode::FileUnreadable, "check the named file and the disk: `dmesg | tail`"),

@@ -8,9 +8,9 @@ use linecamp_proto::local::{LocalRequest, LocalStatus};
 use linecamp_store::DirectoryLock;
 use linecamp_transport::error_chain;
 
-use super::{Installation, UNIT};
+use super::Installation;
 use crate::client::exchange_within;
-use crate::data_directory::DataDirectory;
+use crate::data_directory::{DataDirectory, UNIT};
 use crate::error::DaemonError;
 
 /// The checks that one status request to the daemon answers.

@@ -6,7 +6,7 @@ use linecamp_core::StoreFault;
 use linecamp_model::{SiteChange, Text};
 use linecamp_proto::record;
 use linecamp_service::{OpenedStore, StoreDriver};
-use linecamp_store::{Document, FaultKind, Kind, OnDamage, StoreError, set_aside};
+use linecamp_store::{Document, FaultKind, Kind, OnCorruption, StoreError, set_aside};
 use linecamp_transport::error_chain;
 
 /// An opened database and its contents.
@@ -15,7 +15,7 @@ pub(crate) struct OpenedDatabase {
     pub(crate) store: StoreDriver,
     pub(crate) records: Vec<SiteChange>,
     /// Where a corrupt database was moved, if it was corrupt.
-    pub(crate) damaged: Option<Text>,
+    pub(crate) corrupt_database: Option<Text>,
 }
 
 /// Opens the database at `path`. A corrupt database, or one with unreadable records, is moved aside.
@@ -37,7 +37,7 @@ pub(crate) fn open(path: &Path) -> Result<OpenedDatabase, StoreError> {
 }
 
 fn open_file(path: &Path) -> Result<OpenedStore, StoreError> {
-    let opened = StoreDriver::open(path, Kind::Site, OnDamage::Quarantine)?;
+    let opened = StoreDriver::open(path, Kind::Site, OnCorruption::Quarantine)?;
     if let Some(problem) = &opened.unwritable {
         let problem = error_chain(problem);
         tracing::warn!(problem, "site database not writable; continuing with the stored state");
@@ -45,12 +45,12 @@ fn open_file(path: &Path) -> Result<OpenedStore, StoreError> {
     Ok(opened)
 }
 
-fn opened(store: StoreDriver, records: Vec<SiteChange>, damaged: Option<PathBuf>) -> OpenedDatabase {
-    let damaged = damaged.map(|path| {
+fn opened(store: StoreDriver, records: Vec<SiteChange>, corrupt_database: Option<PathBuf>) -> OpenedDatabase {
+    let corrupt_database = corrupt_database.map(|path| {
         tracing::warn!(moved_to = %path.display(), "site database corrupt: moved aside, starting empty");
         Text::lossy(&path.display().to_string())
     });
-    OpenedDatabase { store, records, damaged }
+    OpenedDatabase { store, records, corrupt_database }
 }
 
 fn read_all(documents: &[Document]) -> Result<Vec<SiteChange>, String> {
@@ -102,7 +102,7 @@ mod tests {
 
         let again = open(&path).unwrap();
         assert_eq!(again.records, [labels()]);
-        assert_eq!(again.damaged, None);
+        assert_eq!(again.corrupt_database, None);
     }
 
     #[tokio::test]
@@ -112,21 +112,21 @@ mod tests {
         std::fs::write(&path, "rubbish".repeat(1000)).unwrap();
         let opened = open(&path).unwrap();
         assert_eq!(opened.records, []);
-        let moved_to = opened.damaged.unwrap();
-        assert!(moved_to.as_str().ends_with("site.db.damaged-1"), "{moved_to}");
+        let moved_to = opened.corrupt_database.unwrap();
+        assert!(moved_to.as_str().ends_with("site.db.corrupt-1"), "{moved_to}");
     }
 
     #[test]
     fn an_invalid_record_moves_the_database_aside() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("site.db");
-        let store = Store::open(&path, Kind::Site, OnDamage::Refuse, |_| {}).unwrap().store;
+        let store = Store::open(&path, Kind::Site, OnCorruption::Refuse, |_| {}).unwrap().store;
         let change = Change { key: b"nobody/knows".to_vec(), body: Some(vec![1]) };
         store.submit(1, vec![change]).unwrap();
         store.close();
 
         let opened = open(&path).unwrap();
         assert_eq!(opened.records, []);
-        assert!(opened.damaged.is_some());
+        assert!(opened.corrupt_database.is_some());
     }
 }

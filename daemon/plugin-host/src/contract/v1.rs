@@ -12,7 +12,7 @@ use wasmtime::component::{Component, HasSelf, Linker};
 use self::linecamp::provider::{clock, dns_client, http, log, provider_types as types};
 use super::validate::{RawCapabilities, RawDescription, RawError, RawRecordSet, observed};
 use super::{Description, Invocation, Validated};
-use crate::gate::{Auth, DnsQuery, GateError, HttpRequest, HttpResponse, SigV4, TsigCode, TsigKey};
+use crate::host_calls::{Auth, DnsQuery, HostCallError, HttpRequest, HttpResponse, SigV4, TsigCode, TsigKey};
 use crate::plugin_log::LogLevel;
 use crate::redact::Redactor;
 use crate::sandbox::{Sandbox, coarse_now};
@@ -108,7 +108,7 @@ impl types::Host for Sandbox {}
 
 impl http::Host for Sandbox {
     async fn send(&mut self, request: http::Request) -> Result<http::Response, http::HttpError> {
-        Ok(self.gate.send(request.into()).await?.into())
+        Ok(self.host_calls.send(request.into()).await?.into())
     }
 }
 
@@ -120,7 +120,7 @@ impl dns_client::Host for Sandbox {
         sign: Option<dns_client::Tsig>,
     ) -> Result<Vec<u8>, dns_client::DnsError> {
         let sign = sign.map(|dns_client::Tsig { key_name, algorithm, secret }| TsigKey { key_name, algorithm, secret });
-        Ok(self.gate.send_dns(DnsQuery { server, message, sign }).await?)
+        Ok(self.host_calls.send_dns(DnsQuery { server, message, sign }).await?)
     }
 }
 
@@ -195,29 +195,29 @@ impl From<HttpResponse> for http::Response {
     }
 }
 
-impl From<GateError> for http::HttpError {
-    fn from(error: GateError) -> Self {
+impl From<HostCallError> for http::HttpError {
+    fn from(error: HostCallError) -> Self {
         match error {
-            GateError::Denied(why) | GateError::Tsig(_, why) => Self::Denied(why),
-            GateError::Unreachable(why) => Self::Unreachable(why),
-            GateError::Timeout => Self::Timeout,
-            GateError::TooLarge(bytes) => Self::TooLarge(bytes),
-            GateError::LimitExceeded(why) => Self::LimitExceeded(why),
-            GateError::Protocol(why) => Self::Protocol(why),
+            HostCallError::Denied(why) | HostCallError::Tsig(_, why) => Self::Denied(why),
+            HostCallError::Unreachable(why) => Self::Unreachable(why),
+            HostCallError::Timeout => Self::Timeout,
+            HostCallError::TooLarge(bytes) => Self::TooLarge(bytes),
+            HostCallError::LimitExceeded(why) => Self::LimitExceeded(why),
+            HostCallError::Protocol(why) => Self::Protocol(why),
         }
     }
 }
 
-impl From<GateError> for dns_client::DnsError {
-    fn from(error: GateError) -> Self {
+impl From<HostCallError> for dns_client::DnsError {
+    fn from(error: HostCallError) -> Self {
         match error {
-            GateError::Denied(why) => Self::Denied(why),
-            GateError::Unreachable(why) => Self::Unreachable(why),
-            GateError::Timeout => Self::Timeout,
-            GateError::TooLarge(bytes) => Self::Protocol(format!("the response has more than {bytes} bytes")),
-            GateError::LimitExceeded(why) => Self::LimitExceeded(why),
-            GateError::Protocol(why) => Self::Protocol(why),
-            GateError::Tsig(code, reason) => Self::Tsig(dns_client::TsigError { code: code.into(), reason }),
+            HostCallError::Denied(why) => Self::Denied(why),
+            HostCallError::Unreachable(why) => Self::Unreachable(why),
+            HostCallError::Timeout => Self::Timeout,
+            HostCallError::TooLarge(bytes) => Self::Protocol(format!("the response has more than {bytes} bytes")),
+            HostCallError::LimitExceeded(why) => Self::LimitExceeded(why),
+            HostCallError::Protocol(why) => Self::Protocol(why),
+            HostCallError::Tsig(code, reason) => Self::Tsig(dns_client::TsigError { code: code.into(), reason }),
         }
     }
 }

@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_zone_holds_besides_is_no_breach() {
+    fn other_records_of_a_zone_are_not_a_violation() {
         let check = |values, ttl, others, expected: usize| {
             assert_eq!(observed_at(&["_linecamp-a.www.zone.example"], values, ttl, others).len(), 1);
             assert_eq!(observed_at(&[], values, ttl, others).len(), expected);
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_for_and_cannot_be_read_is_there() {
+    fn a_requested_unreadable_set_is_reported() {
         let check = |values, ttl, expected: Option<&str>| {
             let sets = observed_at(&["www.zone.example"], values, ttl, 20_000);
             assert_eq!((sets.len(), sets[0].why_unreadable()), (1, expected));
@@ -291,7 +291,7 @@ mod tests {
 
     /// Secrets are redacted before truncation, so no part of a secret remains.
     #[test]
-    fn what_a_plugin_says_is_cut_after_its_secrets_were_taken_out() {
+    fn texts_of_a_plugin_are_truncated_after_redaction() {
         let (redactor, secret) = (Redactor::default(), "0123456789abcdef".repeat(8));
         redactor.add_secret(&SecretName::parse("key").unwrap(), secret.as_bytes());
         let said = |failure: RawError| failure.checked(None, &redactor).reason().to_string();

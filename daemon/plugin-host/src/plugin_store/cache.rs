@@ -70,7 +70,7 @@ impl Cache {
             Ok(Some(component)) => return Ok(component),
             Ok(None) => {}
             Err(why) => {
-                tracing::info!(path = %path.display(), why, "compiled plugin is stale or damaged; compiling it again");
+                tracing::info!(path = %path.display(), why, "compiled plugin is stale or corrupt; compiling it again");
                 remove(&beside(&path, CHECKSUM_EXTENSION));
                 remove(&path);
             }
@@ -165,7 +165,7 @@ pub(super) async fn uncached(
     let mut compiled = Vec::new();
     output.rewind().and_then(|()| output.read_to_end(&mut compiled)).map_err(error)?;
     // SAFETY: the bytes were just written by our own compiler, to an anonymous memory file.
-    #[expect(unsafe_code, reason = "native code is believed because of who wrote it")]
+    #[expect(unsafe_code, reason = "native code is trusted because our own compiler wrote it")]
     let component = unsafe { Component::deserialize(engine, &compiled) };
     component.map_err(|source| PluginHostError::Load { plugin: path.to_owned(), source: source.into() })
 }
@@ -181,12 +181,12 @@ fn map(engine: &Engine, path: &Path) -> Result<Option<Component>, String> {
         fs::read_to_string(beside(path, CHECKSUM_EXTENSION)).map_err(|error| format!("its checksum: {error}"))?;
     let found = checksum(&mut file).map_err(|error| error.to_string())?;
     if expected.trim_end() != found {
-        return Err("its checksum is another".into());
+        return Err("checksum mismatch".into());
     }
     // SAFETY: the file is in a directory that only this user can write to, which was checked, and its checksum matches
     // what our own compiler wrote. It is not modified while mapped: artifacts are replaced and deleted, never written
     // in place.
-    #[expect(unsafe_code, reason = "native code is believed because of who wrote it")]
+    #[expect(unsafe_code, reason = "native code is trusted because our own compiler wrote it")]
     let component = unsafe { Component::deserialize_file(engine, path) };
     component.map(Some).map_err(|error| format!("{error:#}"))
 }

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_the_compiler_itself_says_is_the_components_fault() {
+    fn only_a_compilers_verdict_blames_the_component() {
         let exited = |code: i32| ExitStatus::from_raw(code << 8);
         let killed = |signal: Signal| ExitStatus::from_raw(signal.as_raw());
         for lasting in [exited(1), killed(Signal::ABORT), killed(Signal::XCPU), killed(Signal::XFSZ)] {

@@ -1,4 +1,4 @@
-//! DNS messages through the gate: signatures, lost and truncated responses, forged responses.
+//! DNS messages of plugins: signatures, lost and truncated responses, forged responses.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -179,7 +179,7 @@ async fn a_secret_bound_elsewhere_signs_nothing() {
     secrets.bind("key", &place, &[SecretUse::Tsig]);
     assert_eq!(bench.attempt(&asking(&server, "key", "hmac-sha256")).await, ANSWERED);
     let cases = [
-        ("other", "", &[][..], "binds it to nothing"),
+        ("other", "", &[][..], "does not bind it"),
         ("key", "other.example:53", &[SecretUse::Tsig], "to `hosts` in [secrets.key]"),
         ("key", &place, &[SecretUse::Bearer, SecretUse::SigV4], "not tsig"),
     ];

@@ -1,4 +1,4 @@
-//! Invalid plugin files, and damaged or stale caches.
+//! Invalid plugin files, and corrupt or stale caches.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -200,7 +200,7 @@ async fn an_interrupted_compilation_is_retried() {
 
 #[tokio::test]
 async fn a_corrupt_or_stale_artifact_is_recompiled() {
-    let damages: [fn(&Path, &Path); 5] = [
+    let corruptions: [fn(&Path, &Path); 5] = [
         |form, _| {
             let mut bytes = fs::read(form).unwrap();
             let middle = bytes.len() / 2;
@@ -216,11 +216,11 @@ async fn a_corrupt_or_stale_artifact_is_recompiled() {
             fs::write(checksum, format!("{:08x}", crc32fast::hash(b"\x7fELF"))).unwrap();
         },
     ];
-    for damage in damages {
+    for corruption in corruptions {
         let directory = filled().await;
         let (form, checksum) = cached(directory.path());
         let whole = fs::read(&form).unwrap();
-        damage(&form, &checksum);
+        corruption(&form, &checksum);
         let mut bench = Setup::default().start_in(directory);
         bench.goes_on().await;
         let (form, _) = cached(bench.directory.path());

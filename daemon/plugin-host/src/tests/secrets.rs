@@ -114,7 +114,7 @@ async fn a_handle_without_a_secret_is_denied() {
     let cases = [
         (unknown, "site-key", "`other` is not assigned to the provider"),
         (odd, "site-key", "is not assigned to the provider"),
-        (known, "absent", "binds it to nothing"),
+        (known, "absent", "does not bind it"),
         (known, "empty", "is empty"),
         (known, "two-lines", "line end"),
     ];

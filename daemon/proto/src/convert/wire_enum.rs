@@ -48,7 +48,7 @@ words!(
         ClockSkew,
         DiskFull,
         StoreFailed,
-        StoreDamaged,
+        StoreCorrupt,
         LabelsInvalid,
         LabelsRepeated,
         LabelsTooMany,

@@ -19,14 +19,14 @@ use crate::{
 
 /// One way to corrupt bytes.
 #[derive(Clone, Debug)]
-enum Damage {
+enum Corruption {
     Flip(Index, u8),
     Cut(Index),
     Insert(Index, Vec<u8>),
     Repeat(Index, Index),
 }
 
-impl Damage {
+impl Corruption {
     fn apply(&self, bytes: &mut Vec<u8>) {
         let at = |index: &Index, bytes: &[u8]| index.index(bytes.len() + 1);
         match self {
@@ -50,12 +50,12 @@ impl Damage {
     }
 }
 
-fn damage() -> impl Strategy<Value = Vec<Damage>> {
+fn corruptions() -> impl Strategy<Value = Vec<Corruption>> {
     let one = prop_oneof![
-        4 => (any::<Index>(), 1..=u8::MAX).prop_map(|(index, mask)| Damage::Flip(index, mask)),
-        1 => any::<Index>().prop_map(Damage::Cut),
-        1 => (any::<Index>(), vec(any::<u8>(), 1..6)).prop_map(|(index, more)| Damage::Insert(index, more)),
-        1 => (any::<Index>(), any::<Index>()).prop_map(|(from, to)| Damage::Repeat(from, to)),
+        4 => (any::<Index>(), 1..=u8::MAX).prop_map(|(index, mask)| Corruption::Flip(index, mask)),
+        1 => any::<Index>().prop_map(Corruption::Cut),
+        1 => (any::<Index>(), vec(any::<u8>(), 1..6)).prop_map(|(index, more)| Corruption::Insert(index, more)),
+        1 => (any::<Index>(), any::<Index>()).prop_map(|(from, to)| Corruption::Repeat(from, to)),
     ];
     vec(one, 1..4)
 }
@@ -165,31 +165,35 @@ proptest! {
     }
 
     #[test]
-    fn a_corrupt_site_message_never_panics(message in strategy::from_site(), damage in damage()) {
+    fn a_corrupt_site_message_never_panics(message in strategy::from_site(), corruptions in corruptions()) {
         let mut bytes = encode_from_site(&message);
-        damage.iter().for_each(|damage| damage.apply(&mut bytes));
+        corruptions.iter().for_each(|corruption| corruption.apply(&mut bytes));
         check_bytes(&bytes)?;
     }
 
     #[test]
-    fn a_corrupt_server_message_never_panics(message in strategy::from_server(), damage in damage()) {
+    fn a_corrupt_server_message_never_panics(message in strategy::from_server(), corruptions in corruptions()) {
         let mut bytes = encode_from_server(&message);
-        damage.iter().for_each(|damage| damage.apply(&mut bytes));
+        corruptions.iter().for_each(|corruption| corruption.apply(&mut bytes));
         check_bytes(&bytes)?;
     }
 
     #[test]
-    fn a_corrupt_refusal_never_panics(refusal in strategy::refusal(), damage in damage()) {
+    fn a_corrupt_refusal_never_panics(refusal in strategy::refusal(), corruptions in corruptions()) {
         let mut bytes = encode_refusal(&refusal);
-        damage.iter().for_each(|damage| damage.apply(&mut bytes));
+        corruptions.iter().for_each(|corruption| corruption.apply(&mut bytes));
         check_bytes(&bytes)?;
     }
 
     #[test]
-    fn a_corrupt_site_record_never_panics(record in strategy::site_record(), of_key: bool, damage in damage()) {
+    fn a_corrupt_site_record_never_panics(
+        record in strategy::site_record(),
+        of_key: bool,
+        corruptions in corruptions(),
+    ) {
         let (mut key, body) = site_change(&record);
         let mut body = body.expect("a record");
-        damage.iter().for_each(|damage| damage.apply(if of_key { &mut key } else { &mut body }));
+        corruptions.iter().for_each(|corruption| corruption.apply(if of_key { &mut key } else { &mut body }));
         check_records(&key, &body)?;
     }
 
@@ -197,11 +201,11 @@ proptest! {
     fn a_corrupt_fleet_record_never_panics(
         record in strategy::fleet_record(),
         of_key: bool,
-        damage in damage(),
+        corruptions in corruptions(),
     ) {
         let (mut key, body) = fleet_change(&record);
         let mut body = body.expect("a record");
-        damage.iter().for_each(|damage| damage.apply(if of_key { &mut key } else { &mut body }));
+        corruptions.iter().for_each(|corruption| corruption.apply(if of_key { &mut key } else { &mut body }));
         check_records(&key, &body)?;
     }
 }

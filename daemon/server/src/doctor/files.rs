@@ -75,7 +75,7 @@ pub(super) fn authority(target: &Target) -> CheckResult {
             ),
         ),
         Err(error) => CheckResult::fail(
-            FindingCode::AuthorityDamaged,
+            FindingCode::AuthorityCorrupt,
             error_chain(&error),
             "restore the `ca` directory from a backup: without it, every site must join again",
         ),
@@ -159,8 +159,8 @@ fn code_and_remedy(error: &StoreError) -> (FindingCode, &'static str) {
             FindingCode::DatabaseTooOld,
             "move the data directory away and run `linecamp-server init` again; all sites must join again",
         ),
-        StoreError::Damaged { .. } | StoreError::OtherKind { .. } => (
-            FindingCode::DatabaseDamaged,
+        StoreError::Corrupt { .. } | StoreError::OtherKind { .. } => (
+            FindingCode::DatabaseCorrupt,
             "keep a copy of the file, restore the directory from a backup, and check the disk: `dmesg | tail`",
         ),
         _ => (FindingCode::DatabaseUnreadable, "check the file and the disk: `ls -l`, `dmesg | tail`"),

@@ -12,8 +12,9 @@ use linecamp_model::ServerAddress;
 use linecamp_transport::{Authority, DialError, SystemClock, Trust, WallClock as _, error_chain, probe_api};
 use tokio::time::timeout;
 
-use super::{Target, UNIT};
+use super::Target;
 use crate::config::Config;
+use crate::data_directory::UNIT;
 
 /// The checks of the two ports.
 pub(super) const PORTS: &[&str] = &["https-port", "quic-port"];

@@ -7,7 +7,7 @@ use linecamp_core::{SavedFleet, StoreFault, UnreadableRecord};
 use linecamp_model::{FleetChange, Text};
 use linecamp_proto::record::{fleet_change, fleet_record, salvage_fleet_record};
 use linecamp_service::{OpenedStore, StoreDriver};
-use linecamp_store::{Change, Document, FaultKind, Kind, OnDamage, Store, StoreError};
+use linecamp_store::{Change, Document, FaultKind, Kind, OnCorruption, Store, StoreError};
 
 use crate::error::ServerError;
 
@@ -26,7 +26,7 @@ pub(crate) fn open(path: &Path) -> Result<OpenedDatabase, ServerError> {
     if !path.exists() {
         return Err(ServerError::DatabaseMissing { path: path.to_owned() });
     }
-    let OpenedStore { driver, documents, unwritable, .. } = StoreDriver::open(path, Kind::Fleet, OnDamage::Refuse)?;
+    let OpenedStore { driver, documents, unwritable, .. } = StoreDriver::open(path, Kind::Fleet, OnCorruption::Refuse)?;
     Ok(OpenedDatabase { store: driver, saved: read(&documents), unwritable })
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn open(path: &Path) -> Result<OpenedDatabase, ServerError> {
 /// exist.
 pub(crate) fn write_once(path: &Path, changes: &[FleetChange]) -> Result<(), ServerError> {
     let (sender, answers) = sync_channel(1);
-    let opened = Store::open(path, Kind::Fleet, OnDamage::Refuse, move |answer| drop(sender.try_send(answer)))?;
+    let opened = Store::open(path, Kind::Fleet, OnCorruption::Refuse, move |answer| drop(sender.try_send(answer)))?;
     let rows = changes.iter().map(fleet_change).map(|(key, body)| Change { key, body });
     opened.store.submit(1, rows.collect()).map_err(ServerError::Write)?;
     opened.store.close();

@@ -4,7 +4,7 @@ use std::fs;
 
 use linecamp_model::limits::API_KEYS_MAX;
 use linecamp_model::{ApiKey, EventKind, FleetChange, Name, Pin, SecretHash, WallTime};
-use linecamp_store::{Change, Kind, OnDamage, Store};
+use linecamp_store::{Change, Kind, OnCorruption, Store};
 
 use super::fixture::{Running, config};
 use crate::{ApiKeyText, Layout, Overrides, Server, ServerError, ServerUrl, create_key, init, keys, remove_key};
@@ -81,7 +81,8 @@ fn a_key_beyond_the_limit_is_rejected() {
 async fn a_data_directory_has_one_process() {
     let running = Running::start().await;
     let error = Server::start(config(&running.layout)).await.unwrap_err();
-    assert!(!error.needs_operator() && !error.blames_input() && error.advice().is_some(), "{error}");
+    assert!(!error.needs_operator() && !error.blames_input(), "{error}");
+    assert!(error.to_string().ends_with("Stop it first: systemctl stop linecamp-server"), "{error}");
     assert!(keys(&running.layout).unwrap_err().to_string().contains("locked"));
     running.server.stop().await.unwrap();
     assert_eq!(keys(&running.layout).unwrap().len(), 1);
@@ -125,7 +126,7 @@ async fn a_missing_file_is_reported_and_needs_an_operator() {
 async fn unreadable_records_do_not_prevent_the_server_from_starting() {
     let (_dir, layout) = made();
     let site = "11".repeat(16);
-    let opened = Store::open(&layout.database(), Kind::Fleet, OnDamage::Refuse, drop).unwrap();
+    let opened = Store::open(&layout.database(), Kind::Fleet, OnCorruption::Refuse, drop).unwrap();
     let keys =
         ["token/zz".to_owned(), format!("site/{site}"), format!("site/{site}/status/site"), "event/1".to_owned()];
     let changes = keys.iter().map(|key| Change { key: key.clone().into_bytes(), body: Some(vec![1]) });

@@ -11,7 +11,7 @@ use linecamp_model::limits::{LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_
 use linecamp_model::{FleetChange, LabelKey, LabelPatch, LabelValue, Name, SecretHash, TokenId};
 use linecamp_proto::VERSIONS;
 use linecamp_service::{Clock, StoreDriver};
-use linecamp_store::{Kind, OnDamage, QUEUE_WRITES_MAX, Store};
+use linecamp_store::{Kind, OnCorruption, QUEUE_WRITES_MAX, Store};
 use linecamp_transport::Authority;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -114,7 +114,7 @@ fn held_up(
 ) -> (watch::Sender<bool>, mpsc::Sender<Request>, ServerLoop) {
     let (sender, answers) = mpsc::channel(QUEUE_WRITES_MAX);
     let mut is_open = false;
-    let opened = Store::open(&layout.database(), Kind::Fleet, OnDamage::Refuse, move |answer| {
+    let opened = Store::open(&layout.database(), Kind::Fleet, OnCorruption::Refuse, move |answer| {
         if !std::mem::replace(&mut is_open, true) {
             gate.recv().unwrap();
         }

@@ -116,7 +116,7 @@ fn too_much_of_anything_is_refused() {
 }
 
 #[test]
-fn a_drop_in_that_is_no_file_is_refused_and_not_waited_for() {
+fn a_drop_in_that_is_not_a_file_is_rejected_without_blocking() {
     let folder = Folder::new(&[("c.d/x.toml/y", "")]);
     assert_eq!(folder.refused(), "/c.d/x.toml is not a regular file");
 }

@@ -35,7 +35,7 @@ impl Port {
 }
 
 #[test]
-fn without_pressure_one_source_may_have_every_place() {
+fn below_the_limit_one_source_may_have_every_connection() {
     let mut port = Port::new();
     for _ in 0..LIMITS.unauthenticated_max {
         assert_eq!(port.admit("nat").unwrap().evicted, None);
@@ -51,7 +51,7 @@ fn a_flood_from_one_source_loses_its_oldest_connection_to_each_other_source() {
 }
 
 #[test]
-fn behind_one_address_what_has_been_idle_for_long_makes_room_and_what_just_came_does_not() {
+fn behind_one_address_a_long_idle_connection_is_evicted_and_a_new_one_is_not() {
     let mut port = Port::new();
     let silent = port.fill("proxy");
     assert_eq!(port.admit("proxy"), None, "a burst of honest newcomers does not evict itself");
@@ -77,7 +77,7 @@ fn a_busy_connection_keeps_its_place_longer_than_an_idle_one() {
 }
 
 #[test]
-fn a_flood_without_a_key_never_touches_who_has_shown_one() {
+fn a_flood_of_unauthenticated_connections_evicts_no_authenticated_one() {
     let mut port = Port::new();
     let operator = port.admit("nat").unwrap().id;
     assert_eq!(port.shares.authenticate(operator, "key", port.now), None);
@@ -105,7 +105,7 @@ fn one_key_does_not_hold_every_place_of_those_that_have_shown_one() {
 }
 
 #[test]
-fn what_is_busy_for_too_long_is_evicted_also_without_pressure() {
+fn a_connection_busy_for_too_long_is_evicted_below_the_limit_too() {
     let mut port = Port::new();
     let (stuck, idle) = (port.admit("a").unwrap().id, port.admit("a").unwrap().id);
     port.shares.set_busy(stuck, true, port.now);

@@ -11,7 +11,7 @@ const PAGE_BYTES: usize = 4096;
 
 /// A closed database with enough documents to fill several pages.
 fn filled(path: &Path, kind: Kind) {
-    let opened = open(path, kind, OnDamage::Refuse).unwrap();
+    let opened = open(path, kind, OnCorruption::Refuse).unwrap();
     for number in 0..100_u8 {
         opened.connection.execute("INSERT INTO documents VALUES (?1, ?2)", (vec![number], vec![number; 200])).unwrap();
     }
@@ -27,7 +27,7 @@ fn overwrite(path: &Path, offset: usize, bytes: &[u8]) {
 fn a_new_database_is_for_its_owner_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("site.db");
-    let opened = open(&path, Kind::Site, OnDamage::Refuse).unwrap();
+    let opened = open(&path, Kind::Site, OnCorruption::Refuse).unwrap();
     assert!(opened.documents.is_empty() && opened.quarantined.is_none());
     let files: Vec<_> = fs::read_dir(directory.path()).unwrap().map(Result::unwrap).collect();
     assert_eq!(files.len(), 3, "the database and its two logs");
@@ -39,7 +39,7 @@ fn a_new_database_is_for_its_owner_alone() {
 #[test]
 fn commits_wait_for_the_disk_and_memory_is_bounded() {
     let directory = tempfile::tempdir().unwrap();
-    let opened = open(&directory.path().join("site.db"), Kind::Site, OnDamage::Refuse).unwrap();
+    let opened = open(&directory.path().join("site.db"), Kind::Site, OnCorruption::Refuse).unwrap();
     let check = |pragma: &str, expected: &str| {
         let sql = format!("SELECT CAST({pragma} AS TEXT) FROM pragma_{pragma}");
         let found: String = opened.connection.query_row(&sql, [], |row| row.get(0)).unwrap();
@@ -55,22 +55,22 @@ fn commits_wait_for_the_disk_and_memory_is_bounded() {
 }
 
 #[test]
-fn a_damaged_site_database_goes_aside_and_the_site_starts_empty() {
+fn a_corrupt_site_database_is_moved_aside_and_the_site_starts_empty() {
     let check = |offset: usize, bytes: &[u8]| {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("site.db");
         filled(&path, Kind::Site);
         overwrite(&path, offset, bytes);
-        let damaged = fs::read(&path).unwrap();
+        let corrupt = fs::read(&path).unwrap();
 
-        let opened = open(&path, Kind::Site, OnDamage::Quarantine).unwrap();
+        let opened = open(&path, Kind::Site, OnCorruption::Quarantine).unwrap();
 
-        let aside = directory.path().join("site.db.damaged-1");
+        let aside = directory.path().join("site.db.corrupt-1");
         assert!(opened.documents.is_empty());
         assert_eq!(opened.quarantined.as_deref(), Some(aside.as_path()));
-        assert_eq!(fs::read(aside).unwrap(), damaged);
+        assert_eq!(fs::read(aside).unwrap(), corrupt);
         drop(opened);
-        assert_eq!(open(&path, Kind::Site, OnDamage::Refuse).unwrap().quarantined, None);
+        assert_eq!(open(&path, Kind::Site, OnCorruption::Refuse).unwrap().quarantined, None);
     };
     check(0, b"not a database at all");
     check(36, &[9]);
@@ -80,19 +80,19 @@ fn a_damaged_site_database_goes_aside_and_the_site_starts_empty() {
 }
 
 #[test]
-fn a_damaged_fleet_database_is_refused_and_left_as_it_is() {
+fn a_corrupt_fleet_database_is_rejected_unchanged() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("fleet.db");
     filled(&path, Kind::Fleet);
     overwrite(&path, PAGE_BYTES, &[0xff; 64]);
-    let damaged = fs::read(&path).unwrap();
+    let corrupt = fs::read(&path).unwrap();
 
-    let refused = open(&path, Kind::Fleet, OnDamage::Refuse).unwrap_err();
+    let refused = open(&path, Kind::Fleet, OnCorruption::Refuse).unwrap_err();
 
-    assert!(matches!(&refused, StoreError::Damaged { path: named, .. } if *named == path), "{refused}");
+    assert!(matches!(&refused, StoreError::Corrupt { path: named, .. } if *named == path), "{refused}");
     assert!(refused.to_string().contains("restore it from a backup"), "{refused}");
     assert!(refused.needs_operator());
-    assert_eq!(fs::read(&path).unwrap(), damaged);
+    assert_eq!(fs::read(&path).unwrap(), corrupt);
 }
 
 /// A build that was never released used other record keys: its databases are not converted.
@@ -104,7 +104,7 @@ fn a_database_of_an_unreleased_build_is_refused_and_left_unchanged() {
     Connection::open(&path).unwrap().pragma_update(None, "user_version", OLDEST - 1).unwrap();
     let before = fs::read(&path).unwrap();
 
-    let refused = open(&path, Kind::Site, OnDamage::Quarantine).unwrap_err();
+    let refused = open(&path, Kind::Site, OnCorruption::Quarantine).unwrap_err();
 
     assert!(matches!(refused, StoreError::TooOld { found, .. } if found == OLDEST - 1), "{refused}");
     assert!(fs::read(&path).unwrap() == before, "the file was changed");
@@ -112,9 +112,9 @@ fn a_database_of_an_unreleased_build_is_refused_and_left_unchanged() {
 
 /// Neither the database nor the log of a killed process is touched: the newer build finds both unchanged.
 #[test]
-fn a_newer_database_is_refused_and_left_as_it_is() {
+fn a_newer_database_is_rejected_unchanged() {
     let written = tempfile::tempdir().unwrap();
-    let newer = open(&written.path().join("site.db"), Kind::Site, OnDamage::Refuse).unwrap();
+    let newer = open(&written.path().join("site.db"), Kind::Site, OnCorruption::Refuse).unwrap();
     newer.connection.pragma_update(None, "user_version", LATEST + 1).unwrap();
     let killed = tempfile::tempdir().unwrap();
     let names = ["site.db", "site.db-wal"];
@@ -122,7 +122,7 @@ fn a_newer_database_is_refused_and_left_as_it_is() {
         fs::copy(written.path().join(name), killed.path().join(name)).unwrap();
     }
 
-    let refused = open(&killed.path().join("site.db"), Kind::Site, OnDamage::Quarantine).unwrap_err();
+    let refused = open(&killed.path().join("site.db"), Kind::Site, OnCorruption::Quarantine).unwrap_err();
 
     assert!(matches!(refused, StoreError::TooNew { found, .. } if found == LATEST + 1), "{refused}");
     for name in names {
@@ -132,10 +132,10 @@ fn a_newer_database_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn a_database_of_another_kind_is_refused_and_never_put_aside() {
+fn a_database_of_another_kind_is_rejected_and_never_moved_aside() {
     let directory = tempfile::tempdir().unwrap();
     let check = |path: &Path, kind, id| {
-        let refused = open(path, kind, OnDamage::Quarantine).unwrap_err();
+        let refused = open(path, kind, OnCorruption::Quarantine).unwrap_err();
         assert!(matches!(refused, StoreError::OtherKind { found, .. } if found == id), "{refused}");
     };
     let fleet = directory.path().join("fleet.db");
@@ -148,14 +148,14 @@ fn a_database_of_another_kind_is_refused_and_never_put_aside() {
 }
 
 #[test]
-fn a_database_whose_tables_are_not_ours_is_damaged() {
+fn a_database_whose_tables_are_not_ours_is_corrupt() {
     let check = |sql: &str| {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("fleet.db");
         filled(&path, Kind::Fleet);
         Connection::open(&path).unwrap().execute_batch(sql).unwrap();
-        let refused = open(&path, Kind::Fleet, OnDamage::Refuse).unwrap_err();
-        assert!(matches!(refused, StoreError::Damaged { .. }), "{refused}");
+        let refused = open(&path, Kind::Fleet, OnCorruption::Refuse).unwrap_err();
+        assert!(matches!(refused, StoreError::Corrupt { .. }), "{refused}");
     };
     check("DROP TABLE documents");
     check("PRAGMA user_version = 0");
@@ -168,32 +168,32 @@ fn a_database_whose_tables_are_not_ours_is_damaged() {
 fn a_log_without_its_database_is_not_replayed_into_a_fresh_one() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("site.db");
-    let opened = open(&path, Kind::Site, OnDamage::Refuse).unwrap();
+    let opened = open(&path, Kind::Site, OnCorruption::Refuse).unwrap();
     opened.connection.execute("INSERT INTO documents VALUES (x'01', x'02')", []).unwrap();
     let log = fs::read(directory.path().join("site.db-wal")).unwrap();
     drop(opened);
     fs::remove_file(&path).unwrap();
     fs::write(directory.path().join("site.db-wal"), log).unwrap();
 
-    assert!(open(&path, Kind::Site, OnDamage::Refuse).unwrap().documents.is_empty());
+    assert!(open(&path, Kind::Site, OnCorruption::Refuse).unwrap().documents.is_empty());
 }
 
 #[test]
 fn a_place_where_no_file_can_be_is_named() {
-    let refused = open(Path::new("/nowhere/site.db"), Kind::Site, OnDamage::Quarantine).unwrap_err();
+    let refused = open(Path::new("/nowhere/site.db"), Kind::Site, OnCorruption::Quarantine).unwrap_err();
     assert_eq!(refused.to_string(), "failed to create or open /nowhere/site.db");
     assert!(!refused.needs_operator());
 
     let directory = tempfile::tempdir().unwrap();
-    let refused = open(directory.path(), Kind::Site, OnDamage::Quarantine).unwrap_err();
+    let refused = open(directory.path(), Kind::Site, OnCorruption::Quarantine).unwrap_err();
     assert!(matches!(refused, StoreError::File { .. }), "{refused}");
 }
 
 /// `/proc` rejects new files from every user, root included, so the test needs no unprivileged user.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_directory_that_cannot_be_written_is_an_error_and_not_damage() {
-    let refused = open(Path::new("/proc/site.db"), Kind::Site, OnDamage::Quarantine).unwrap_err();
+fn a_directory_that_cannot_be_written_is_an_error_and_not_corruption() {
+    let refused = open(Path::new("/proc/site.db"), Kind::Site, OnCorruption::Quarantine).unwrap_err();
     assert!(matches!(refused, StoreError::File { .. }), "{refused}");
 }
 
@@ -202,7 +202,7 @@ proptest! {
 
     /// Whatever happened to the file, opening it succeeds, starts empty or returns an error. It never panics.
     #[test]
-    fn no_damage_makes_opening_panic(
+    fn no_corruption_makes_opening_panic(
         offset in prop_oneof![0..200_usize, 0..4 * PAGE_BYTES],
         bytes in proptest::collection::vec(any::<u8>(), 1..32),
         kept in proptest::option::of(0..6 * PAGE_BYTES),
@@ -215,7 +215,7 @@ proptest! {
             OpenOptions::new().write(true).open(&path).unwrap().set_len(kept as u64).unwrap();
         }
         for _ in 0..=QUARANTINED_FILES_MAX {
-            let _ = open(&path, Kind::Site, OnDamage::Quarantine);
+            let _ = open(&path, Kind::Site, OnCorruption::Quarantine);
         }
     }
 }

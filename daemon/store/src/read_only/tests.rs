@@ -17,7 +17,7 @@ impl Fixture {
     fn new(with_log: bool) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("site.db");
-        let (opened, answers) = open(&path, OnDamage::Refuse).unwrap();
+        let (opened, answers) = open(&path, OnCorruption::Refuse).unwrap();
         submit(&opened.store, 1, b"a");
         answers.recv_timeout(PATIENCE).unwrap().result.unwrap();
         if !with_log {
@@ -54,9 +54,9 @@ impl Fixture {
     }
 }
 
-fn open(path: &Path, on_damage: OnDamage) -> Result<(Opened, Receiver<Answer>), StoreError> {
+fn open(path: &Path, on_corruption: OnCorruption) -> Result<(Opened, Receiver<Answer>), StoreError> {
     let (sender, answers) = mpsc::channel();
-    let opened = Store::open(path, Kind::Site, on_damage, move |answer| drop(sender.send(answer)))?;
+    let opened = Store::open(path, Kind::Site, on_corruption, move |answer| drop(sender.send(answer)))?;
     Ok((opened, answers))
 }
 
@@ -77,11 +77,11 @@ fn keys(documents: &[Document]) -> Vec<&[u8]> {
 }
 
 #[test]
-fn a_database_that_cannot_be_written_is_read_and_is_written_as_soon_as_it_can_be() {
+fn a_read_only_database_is_read_and_written_once_it_is_writable() {
     for with_log in [false, true] {
         let fixture = Fixture::new(with_log);
         fixture.block();
-        let (opened, answers) = open(&fixture.path(), OnDamage::Quarantine).unwrap();
+        let (opened, answers) = open(&fixture.path(), OnCorruption::Quarantine).unwrap();
         assert_eq!(keys(&opened.documents), [b"a"], "log: {with_log}");
         assert!(opened.unwritable.is_some());
 
@@ -95,19 +95,19 @@ fn a_database_that_cannot_be_written_is_read_and_is_written_as_soon_as_it_can_be
         submit(&opened.store, 3, b"c");
         assert_eq!(answers.recv_timeout(PATIENCE).unwrap(), Answer { write: 3, result: Ok(()) });
         opened.store.close();
-        let (again, _) = open(&fixture.path(), OnDamage::Refuse).unwrap();
+        let (again, _) = open(&fixture.path(), OnCorruption::Refuse).unwrap();
         assert_eq!(keys(&again.documents), [b"a", b"c"]);
         assert!(again.unwritable.is_none());
     }
 }
 
 #[test]
-fn a_database_is_read_without_a_trace_its_log_included() {
+fn a_database_and_its_log_are_read_without_changes() {
     for with_log in [false, true] {
         let fixture = Fixture::new(with_log);
         let before = fixture.files();
         let found =
-            Unwritable::read((&fixture.path(), Kind::Site, OnDamage::Refuse), read_only(&fixture.path())).unwrap();
+            Unwritable::read((&fixture.path(), Kind::Site, OnCorruption::Refuse), read_only(&fixture.path())).unwrap();
         assert_eq!(keys(&found.1), [b"a"]);
         drop(found);
         assert_eq!(fixture.files(), before, "log: {with_log}");
@@ -118,9 +118,9 @@ fn a_database_is_read_without_a_trace_its_log_included() {
 fn another_database_in_its_place_is_not_written() {
     let fixture = Fixture::new(false);
     fixture.block();
-    let (opened, answers) = open(&fixture.path(), OnDamage::Quarantine).unwrap();
+    let (opened, answers) = open(&fixture.path(), OnCorruption::Quarantine).unwrap();
     fixture.unblock();
-    let other = open(&fixture.path(), OnDamage::Refuse).unwrap().0;
+    let other = open(&fixture.path(), OnCorruption::Refuse).unwrap().0;
     submit(&other.store, 1, b"z");
     other.store.close();
     submit(&opened.store, 1, b"b");
@@ -129,23 +129,23 @@ fn another_database_in_its_place_is_not_written() {
 }
 
 #[test]
-fn what_is_not_there_is_empty_for_a_site_and_refused_for_a_server() {
+fn a_missing_database_is_empty_for_a_site_and_an_error_for_a_server() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("site.db");
-    let read = |on_damage| Unwritable::read((&path, Kind::Site, on_damage), read_only(&path));
-    assert_eq!(read(OnDamage::Quarantine).unwrap().1, []);
-    read(OnDamage::Refuse).unwrap_err();
+    let read = |on_corruption| Unwritable::read((&path, Kind::Site, on_corruption), read_only(&path));
+    assert_eq!(read(OnCorruption::Quarantine).unwrap().1, []);
+    read(OnCorruption::Refuse).unwrap_err();
     fs::write(&path, "rubbish".repeat(1000)).unwrap();
-    assert_eq!(read(OnDamage::Quarantine).unwrap().1, []);
-    read(OnDamage::Refuse).unwrap_err();
+    assert_eq!(read(OnCorruption::Quarantine).unwrap().1, []);
+    read(OnCorruption::Refuse).unwrap_err();
 }
 
 #[test]
-fn only_what_is_about_writing_is_got_round() {
+fn only_write_failures_open_read_only() {
     let fixture = Fixture::new(false);
     let path = fixture.path();
     let check = |problem, is_read: bool| {
-        let read = Unwritable::read((&path, Kind::Site, OnDamage::Quarantine), problem);
+        let read = Unwritable::read((&path, Kind::Site, OnCorruption::Quarantine), problem);
         assert_eq!(read.is_ok(), is_read, "{read:?}");
     };
     for kind in [io::ErrorKind::ReadOnlyFilesystem, io::ErrorKind::PermissionDenied, io::ErrorKind::StorageFull] {

@@ -46,7 +46,7 @@ impl Bench {
 
     fn in_directory(directory: TempDir, setup: impl FnOnce(&Connection)) -> Self {
         let path = directory.path().join("site.db");
-        let opened = file::open(&path, Kind::Site, OnDamage::Refuse).unwrap();
+        let opened = file::open(&path, Kind::Site, OnCorruption::Refuse).unwrap();
         setup(&opened.connection);
         let (answer_tx, answers) = mpsc::channel();
         let (gate, gate_rx) = mpsc::channel::<()>();
@@ -104,7 +104,7 @@ fn large() -> Vec<u8> {
 }
 
 #[test]
-fn what_was_answered_is_there_after_a_reopen() {
+fn answered_writes_survive_a_reopen() {
     let bench = Bench::new().free_running();
     bench.store().submit(1, vec![put("b", b"1"), put("a", b"2"), put("c", b"3")]).unwrap();
     bench.store().submit(2, vec![put("b", b"4"), delete("c"), delete("never there")]).unwrap();
@@ -182,7 +182,7 @@ fn closing_commits_and_answers_what_waits() {
 
 /// A killed process leaves the files as they are, without the cleanup of a close.
 #[test]
-fn what_was_answered_survives_a_kill() {
+fn answered_writes_survive_a_kill() {
     let bench = Bench::new().free_running();
     for write in 0..20 {
         bench.submit(write, put(&format!("{write:02}"), b"body"));
@@ -196,7 +196,7 @@ fn what_was_answered_survives_a_kill() {
 }
 
 #[test]
-fn a_log_that_breaks_off_in_the_middle_keeps_whole_commits_only() {
+fn a_truncated_log_keeps_complete_commits_only() {
     let bench = Bench::new().free_running();
     let log = bench.directory.path().join("site.db-wal");
     let mut log_bytes = Vec::new();
@@ -216,7 +216,7 @@ fn a_log_that_breaks_off_in_the_middle_keeps_whole_commits_only() {
 }
 
 #[test]
-fn a_full_disk_fails_the_group_and_the_store_goes_on_once_it_is_resumed() {
+fn a_full_disk_fails_the_group_until_the_store_is_resumed() {
     let mut bench = Bench::faulty(nearly_full);
     bench.submit(0, put("before", b""));
     assert_eq!(bench.answer(), (0, None));
@@ -240,7 +240,7 @@ fn a_full_disk_fails_the_group_and_the_store_goes_on_once_it_is_resumed() {
 
 /// A failed statement leaves SQLite's transaction open, with the changes made before it.
 #[test]
-fn one_change_that_cannot_be_made_takes_its_whole_group_back() {
+fn one_failed_change_rolls_back_its_group() {
     let mut bench = Bench::faulty(|connection| {
         let trigger = "CREATE TEMP TRIGGER picky BEFORE INSERT ON main.documents WHEN new.key = CAST('bad' AS BLOB)
                        BEGIN SELECT RAISE(ABORT, 'not this one'); END";
@@ -262,7 +262,7 @@ fn one_change_that_cannot_be_made_takes_its_whole_group_back() {
 
 /// The owner submits faster than it receives answers: these writes depend on one that is about to fail.
 #[test]
-fn a_write_submitted_before_its_owner_heard_of_a_failure_fails_too() {
+fn a_write_submitted_before_a_failure_is_reported_fails_too() {
     let bench = Bench::faulty(nearly_full);
     bench.submit(1, put("large", &large()));
     assert_eq!(bench.answer(), (1, Some(FaultKind::DiskFull)));
@@ -325,14 +325,14 @@ fn a_trial_of_a_disk_that_has_hardly_any_room_fails() {
 }
 
 #[test]
-fn a_database_that_became_read_only_says_so() {
+fn a_database_that_became_read_only_reports_it() {
     let bench = Bench::faulty(|connection| connection.pragma_update(None, "query_only", true).unwrap()).free_running();
     bench.submit(1, put("a", b""));
     assert_eq!(bench.answer(), (1, Some(FaultKind::ReadOnly)));
 }
 
 #[test]
-fn a_full_queue_refuses_and_what_is_inside_is_still_committed() {
+fn a_full_queue_rejects_new_writes_and_commits_queued_ones() {
     let mut bench = Bench::new();
     bench.submit(0, put("first", b""));
     assert_eq!(bench.answer(), (0, None));
@@ -353,7 +353,7 @@ fn a_full_queue_refuses_and_what_is_inside_is_still_committed() {
 }
 
 #[test]
-fn a_document_larger_than_the_cache_comes_back_whole() {
+fn a_document_larger_than_the_cache_is_read_completely() {
     let bench = Bench::new().free_running();
     bench.submit(1, put("large", &large()));
     assert_eq!(bench.answer(), (1, None));
@@ -372,17 +372,17 @@ fn the_log_does_not_grow_without_end() {
 }
 
 #[test]
-fn the_public_door_opens_what_the_tests_open() {
+fn the_public_decoder_decodes_what_the_tests_decode() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("fleet.db");
     let (answer_tx, answers) = mpsc::channel();
     let answer = move |answer| answer_tx.send(answer).unwrap();
-    let opened = Store::open(&path, Kind::Fleet, OnDamage::Refuse, answer).unwrap();
+    let opened = Store::open(&path, Kind::Fleet, OnCorruption::Refuse, answer).unwrap();
     opened.store.submit(9, vec![put("a", b"1")]).unwrap();
     assert_eq!(answers.recv_timeout(PATIENCE).unwrap(), Answer { write: 9, result: Ok(()) });
     opened.store.close();
 
-    let opened = Store::open(&path, Kind::Fleet, OnDamage::Refuse, |_| {}).unwrap();
+    let opened = Store::open(&path, Kind::Fleet, OnCorruption::Refuse, |_| {}).unwrap();
     assert_eq!(opened.documents, [(b"a".to_vec(), b"1".to_vec())]);
     assert_eq!(opened.store.counters(), Counters::default(), "opening writes nothing");
 }

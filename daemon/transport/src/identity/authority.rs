@@ -100,31 +100,31 @@ impl Authority {
     /// Loads the authority in `dir`.
     ///
     /// # Errors
-    /// [`TransportError`] names the file that is missing or damaged.
+    /// [`TransportError`] names the file that is missing or corrupt.
     pub fn load(dir: &Path) -> Result<Self, TransportError> {
         let [key_file, certificate_file, names_file, secrets_file] =
             [KEY_FILE, CERTIFICATE_FILE, NAMES_FILE, SECRETS_FILE].map(|file| dir.join(file));
         let key = files::read_key(&key_file, REMEDY)?
             .ok_or_else(|| TransportError::Missing { path: key_file.clone(), remedy: REMEDY })?;
-        let damaged =
-            |path: &Path, problem: String| TransportError::Damaged { path: path.to_owned(), problem, remedy: REMEDY };
+        let corrupt =
+            |path: &Path, problem: String| TransportError::Corrupt { path: path.to_owned(), problem, remedy: REMEDY };
 
         let pem = files::read_required(&certificate_file, REMEDY)?;
         let certificate =
-            CertificateDer::from_pem_slice(&pem).map_err(|error| damaged(&certificate_file, error.to_string()))?;
-        let facts = CertificateFacts::read(&certificate).map_err(|problem| damaged(&certificate_file, problem))?;
+            CertificateDer::from_pem_slice(&pem).map_err(|error| corrupt(&certificate_file, error.to_string()))?;
+        let facts = CertificateFacts::read(&certificate).map_err(|problem| corrupt(&certificate_file, problem))?;
         if facts.public_key != key.subject_public_key_info() {
             let problem = format!("certificate does not match the key in {}", key_file.display());
-            return Err(damaged(&certificate_file, problem));
+            return Err(corrupt(&certificate_file, problem));
         }
 
         let text = String::from_utf8(files::read_required(&names_file, REMEDY)?)
-            .map_err(|error| damaged(&names_file, error.to_string()))?;
+            .map_err(|error| corrupt(&names_file, error.to_string()))?;
         let names = parse_names(text.lines().map(str::trim).filter(|line| !line.is_empty()))
-            .map_err(|error| damaged(&names_file, error.to_string()))?;
+            .map_err(|error| corrupt(&names_file, error.to_string()))?;
 
         let secrets = QuicSecrets::from_bytes(&files::read_required(&secrets_file, REMEDY)?)
-            .ok_or_else(|| damaged(&secrets_file, "wrong length".to_owned()))?;
+            .ok_or_else(|| corrupt(&secrets_file, "wrong length".to_owned()))?;
 
         let random = RandomSource::System;
         let mut params = x509::certificate(&facts.common_name, &facts.validity, &random)?;

@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject as _;
 use crate::error::TransportError;
 
 /// Maximum bytes of an identity file: many times what keys and a few certificates need. A longer file is reported as
-/// damaged.
+/// corrupt.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
 
 /// Bytes encoded in one line of PEM: 64 characters.
@@ -48,7 +48,7 @@ pub(super) fn read_file(path: &Path, remedy: &'static str) -> Result<Option<Vec<
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(read_error(path))?;
     if FILE_BYTES_MAX < bytes.len() as u64 {
-        return Err(TransportError::Damaged {
+        return Err(TransportError::Corrupt {
             path: path.to_owned(),
             problem: format!("too large (maximum {FILE_BYTES_MAX} bytes)"),
             remedy,
@@ -67,9 +67,9 @@ pub(super) fn read_key(path: &Path, remedy: &'static str) -> Result<Option<KeyPa
     let Some(pem) = read_file(path, remedy)? else {
         return Ok(None);
     };
-    let damaged = |problem: String| TransportError::Damaged { path: path.to_owned(), problem, remedy };
-    let der = PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(|error| damaged(error.to_string()))?;
-    KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ED25519).map(Some).map_err(|error| damaged(error.to_string()))
+    let corrupt = |problem: String| TransportError::Corrupt { path: path.to_owned(), problem, remedy };
+    let der = PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(|error| corrupt(error.to_string()))?;
+    KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ED25519).map(Some).map_err(|error| corrupt(error.to_string()))
 }
 
 /// Encodes a DER certificate as PEM (RFC 7468).

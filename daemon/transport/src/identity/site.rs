@@ -3,9 +3,8 @@
 //! `identity/` contains two files. `key.pem` is generated once, at the site, and never leaves it. `membership.pem` is
 //! the result of joining: the IDs of the site and of its gateway host and the server addresses as text, then the site's
 //! certificate, then the authorities it trusts. It is one file so that it changes atomically: a site has either joined
-//! or not. Without it the site presents a
-//! self-signed certificate. The signature in the handshake proves that the site holds the key, regardless of the issuer
-//! of the certificate.
+//! or not. Without it the site presents a self-signed certificate. The signature in the handshake proves that the site
+//! holds the key, regardless of the issuer of the certificate.
 
 use std::fmt;
 use std::ops::Range;
@@ -41,7 +40,7 @@ impl SiteKey {
     /// Loads the key in `dir`, or generates one and writes it durably before it is used.
     ///
     /// # Errors
-    /// [`TransportError`] names the file. A damaged key is never replaced: it may be all that a restore needs.
+    /// [`TransportError`] names the file. A corrupt key is never replaced: it may be all that a restore needs.
     pub fn load_or_create(dir: &Path) -> Result<Self, TransportError> {
         let path = dir.join(KEY_FILE);
         if let Some(key) = files::read_key(&path, REMEDY)? {
@@ -107,14 +106,14 @@ impl SiteIdentity {
     /// Loads the identity in `dir`; `None` if the site has not joined.
     ///
     /// # Errors
-    /// [`TransportError`] names the file that is missing or damaged.
+    /// [`TransportError`] names the file that is missing or corrupt.
     pub fn load(dir: &Path) -> Result<Option<Self>, TransportError> {
         let path = dir.join(MEMBERSHIP_FILE);
         let Some(bytes) = files::read_file(&path, REMEDY)? else {
             return Ok(None);
         };
         let key = SiteKey::load_or_create(dir)?;
-        let membership = Membership::parse(&bytes, &key).map_err(|problem| TransportError::Damaged {
+        let membership = Membership::parse(&bytes, &key).map_err(|problem| TransportError::Corrupt {
             path,
             problem,
             remedy: REMEDY,

@@ -108,7 +108,7 @@ impl fmt::Debug for SeededSequence {
 }
 
 thread_local! {
-    /// The sequence that rustls sequence from during a call.
+    /// The sequence that rustls draws from during a call.
     static LENT: RefCell<Option<SeededSequence>> = const { RefCell::new(None) };
 }
 
@@ -123,7 +123,7 @@ pub(super) fn provider(provider: CryptoProvider) -> CryptoProvider {
     CryptoProvider { secure_random: &LentRandom, kx_groups: vec![&SeededX25519], ..provider }
 }
 
-/// SeededSequence from the sequence lent to this thread.
+/// Draws from the sequence lent to this thread.
 #[derive(Debug)]
 struct LentRandom;
 

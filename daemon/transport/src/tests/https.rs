@@ -50,7 +50,7 @@ async fn ask(host: &str, port: u16, trust: &ApiTrust) -> Result<u8, DialError> {
 }
 
 #[tokio::test]
-async fn a_client_believes_the_pin_or_the_file_and_nothing_else() {
+async fn a_client_trusts_only_the_pin_or_the_file() {
     let api = api().await;
     let pin = ApiTrust::Pin(api.authority.pin());
     let file = ApiTrust::CaFile(api.dir.path().join("ca/certificate.pem"));

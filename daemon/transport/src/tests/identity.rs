@@ -1,4 +1,4 @@
-//! The identity files on disk, and the errors for damaged ones.
+//! The identity files on disk, and the errors for corrupt ones.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -57,7 +57,7 @@ async fn forgetting_leaves_an_empty_folder() {
 }
 
 #[tokio::test]
-async fn a_damaged_or_missing_file_is_named() {
+async fn a_corrupt_or_missing_file_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let ca = dir.path().join("ca");
     let site = Site::start();
@@ -78,7 +78,7 @@ async fn a_damaged_or_missing_file_is_named() {
         let good = fs::read(&path).unwrap();
         fs::write(&path, b"\xff no such thing").unwrap();
         let error = load().unwrap_err();
-        assert!(matches!(error, TransportError::Damaged { .. }), "{error:?}");
+        assert!(matches!(error, TransportError::Corrupt { .. }), "{error:?}");
         assert!(error.to_string().contains(file), "{error}");
         if file != "membership.pem" {
             fs::remove_file(&path).unwrap();
@@ -117,7 +117,7 @@ fn a_name_that_no_certificate_can_carry_is_refused() {
 }
 
 #[test]
-fn a_seed_decides_keys_secrets_and_serial_numbers() {
+fn a_seed_determines_keys_secrets_and_serial_numbers() {
     let made = |seed| {
         let random = RandomSource::seeded([seed; 32]);
         let authority = Authority::generate(&["camp.example".to_owned()], START, random.clone()).unwrap();
@@ -131,7 +131,7 @@ fn a_seed_decides_keys_secrets_and_serial_numbers() {
 }
 
 #[test]
-fn a_site_without_a_disk_is_a_member_all_the_same() {
+fn a_site_without_a_disk_can_join() {
     let random = RandomSource::System;
     let authority = Authority::generate(&[], START, random.clone()).unwrap();
     let key = Arc::new(SiteKey::generate(&random).unwrap());

@@ -69,7 +69,7 @@ async fn the_reason_of_a_close_arrives_cut_to_a_packet() {
 }
 
 #[tokio::test]
-async fn a_last_word_arrives_before_the_close() {
+async fn a_final_message_arrives_before_the_close() {
     let (mut server, site) = (Server::start(), Site::start());
     let linked = server.link(&site, site.self_made(), &server.pin()).await.unwrap();
     let ((_up, mut from_server), (mut down, _from_site)) = (linked.site, linked.server);
@@ -86,7 +86,7 @@ async fn a_last_word_arrives_before_the_close() {
 }
 
 #[tokio::test]
-async fn closing_the_listener_tells_every_site() {
+async fn closing_the_listener_notifies_every_site() {
     let (mut server, site) = (Server::start(), Site::start());
     let mut linked = server.link(&site, site.self_made(), &server.pin()).await.unwrap();
     server.listener.close(2, b"bye");
@@ -96,7 +96,7 @@ async fn closing_the_listener_tells_every_site() {
 }
 
 #[tokio::test]
-async fn a_peer_that_says_nothing_is_late() {
+async fn a_silent_peer_times_out() {
     let mut server = Server::start_with(ListenerSettings {
         handshake_limit: Duration::from_millis(300),
         ..ListenerSettings::default()

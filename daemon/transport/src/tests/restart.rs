@@ -54,7 +54,7 @@ impl Process {
 }
 
 #[tokio::test]
-async fn a_restarted_server_resets_old_sessions_at_their_next_word() {
+async fn a_restarted_server_resets_old_sessions_at_their_next_packet() {
     let dir = tempfile::tempdir().unwrap();
     let ca = dir.path().join("ca");
     let trust = Trust::Pin(authority(&ca).pin());

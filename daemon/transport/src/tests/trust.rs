@@ -49,7 +49,7 @@ async fn a_server_of_a_foreign_authority_is_refused() {
 }
 
 #[tokio::test]
-async fn an_issued_certificate_is_recognised_until_it_expires() {
+async fn an_issued_certificate_is_recognized_until_it_expires() {
     let (mut server, site) = (Server::start(), Site::start());
     let identity = site.adopt(&server.authority);
     let credentials = SiteCredentials::Issued(&identity);
@@ -76,7 +76,7 @@ async fn a_certificate_of_another_authority_is_foreign() {
 }
 
 #[tokio::test]
-async fn a_site_that_woke_up_in_1970_links() {
+async fn a_site_that_booted_in_1970_connects() {
     let (mut server, site) = (Server::start(), Site::start());
     let identity = site.adopt(&server.authority);
     site.clock.set(WallTime::EPOCH);
@@ -125,7 +125,7 @@ async fn the_server_shows_a_new_leaf_every_day() {
 
 /// A stolen or malicious site has a certificate of the right authority, but cannot act as a server.
 #[tokio::test]
-async fn a_site_cannot_pose_as_the_server() {
+async fn a_site_cannot_impersonate_the_server() {
     let (server, thief, site) = (Server::start(), Site::start(), Site::start());
     let certificate = CertificateDer::from(issue(&server.authority, &thief.key));
     let (_, key) = thief.self_made().client_chain(&RandomSource::System).unwrap();

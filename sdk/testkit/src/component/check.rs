@@ -15,9 +15,9 @@ use super::sample;
 use crate::checks;
 use crate::conformance::examine;
 use crate::fake_host::FaultPlan;
+use crate::fake_service::{DnsRequest, Request, Service, reply};
 use crate::harness::Harness;
 use crate::report::{Report, Verdict};
-use crate::service::{DnsRequest, Request, Service, reply};
 use crate::setup::Setup;
 use crate::under_test::{Call, CallResult, ProviderUnderTest};
 

@@ -1,4 +1,4 @@
-//! The replacement for the network: requests that the gate allows go to the current fixture.
+//! The replacement for the network: requests that the host allows go to the current fixture.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,7 +14,7 @@ use linecamp_provider::http::{HttpError, HttpResponse, Method};
 
 use super::signature;
 use crate::fake_host::FakeHost;
-use crate::service::{DnsRequest, Request};
+use crate::fake_service::{DnsRequest, Request};
 
 /// The address to which every name resolves: a documentation address (RFC 5737), so that a mistake reaches no real
 /// host.

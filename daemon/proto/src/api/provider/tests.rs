@@ -23,7 +23,7 @@ fn spec(json: &str) -> ProviderSpec {
 }
 
 #[test]
-fn what_is_left_out_has_the_promised_value() {
+fn a_missing_field_has_its_documented_value() {
     let least = spec(LEAST);
     let all = body(&serde_json::to_string(&ProviderBody::from(&least)).expect("serialises"));
     insta::assert_snapshot!(written(&all));
@@ -31,7 +31,7 @@ fn what_is_left_out_has_the_promised_value() {
 }
 
 #[test]
-fn settings_survive_their_words() {
+fn settings_survive_their_encoding() {
     let spec = ProviderSpec { is_withdrawing: false, ..sample::provider_spec() };
     let body = ProviderBody::from(&spec);
     insta::assert_snapshot!(written(&body));

@@ -68,7 +68,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_store_holds_what_a_map_holds_that_took_the_answered_writes(
+    fn the_store_equals_a_map_of_the_answered_writes(
         steps in proptest::collection::vec(any_step(), 1..60),
     ) {
         let reopen = |directory| Bench::in_directory(directory, nearly_full).free_running();

@@ -25,7 +25,7 @@ use linecamp_provider::{Change, RecordSet, names, remaining_changes};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::service::{Request, Service, reply};
+use crate::fake_service::{Request, Service, reply};
 
 /// Records per page, unless a smaller page size is set.
 const PAGE_RECORDS: usize = 100;

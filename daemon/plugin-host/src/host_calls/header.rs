@@ -3,13 +3,14 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::GateError;
+use super::HostCallError;
 
 /// Headers of one request from a plugin. A request with more is rejected.
 const HEADERS_MAX: usize = 64;
 
-/// Headers that only the host sets, or that are never set: framing, routing and credentials.
-const RESERVED: [&str; 19] = [
+/// Headers that only the host sets, or that are never set: framing, routing and credentials. Neither is a header whose
+/// name starts with `proxy-`.
+pub const RESERVED_HEADERS: [&str; 19] = [
     "authorization",
     "connection",
     "content-length",
@@ -33,26 +34,26 @@ const RESERVED: [&str; 19] = [
 
 /// Whether a plugin may not set this header.
 fn is_reserved(name: &HeaderName) -> bool {
-    RESERVED.contains(&name.as_str()) || name.as_str().starts_with("proxy-")
+    RESERVED_HEADERS.contains(&name.as_str()) || name.as_str().starts_with("proxy-")
 }
 
 /// Validates the headers of a plugin's request.
-pub(crate) fn checked(given: &[(String, String)]) -> Result<HeaderMap, GateError> {
+pub(crate) fn checked(given: &[(String, String)]) -> Result<HeaderMap, HostCallError> {
     if HEADERS_MAX < given.len() {
-        return Err(GateError::Denied(format!("a request has at most {HEADERS_MAX} headers, not {}", given.len())));
+        return Err(HostCallError::Denied(format!("a request has at most {HEADERS_MAX} headers, not {}", given.len())));
     }
     let mut headers = HeaderMap::with_capacity(given.len());
     for (name, value) in given {
         let shown = || name.chars().take(64).flat_map(char::escape_debug).collect::<String>();
         let Ok(parsed) = HeaderName::from_bytes(name.as_bytes()) else {
-            return Err(GateError::Denied(format!("`{}` is not a header name", shown())));
+            return Err(HostCallError::Denied(format!("`{}` is not a header name", shown())));
         };
         if is_reserved(&parsed) {
             let why = "is reserved for the host; credentials go into `auth`";
-            return Err(GateError::Denied(format!("the header `{}` {why}", shown())));
+            return Err(HostCallError::Denied(format!("the header `{}` {why}", shown())));
         }
         let Ok(value) = HeaderValue::from_str(value) else {
-            return Err(GateError::Denied(format!("the value of the header `{}` contains invalid bytes", shown())));
+            return Err(HostCallError::Denied(format!("the value of the header `{}` contains invalid bytes", shown())));
         };
         headers.append(parsed, value);
     }
@@ -60,11 +61,11 @@ pub(crate) fn checked(given: &[(String, String)]) -> Result<HeaderMap, GateError
 }
 
 /// Validates the name of a header that carries a secret: any header that a plugin may set, and `Authorization`.
-pub(crate) fn for_secret(name: &str) -> Result<HeaderName, GateError> {
+pub(crate) fn for_secret(name: &str) -> Result<HeaderName, HostCallError> {
     match HeaderName::from_bytes(name.as_bytes()) {
         Ok(parsed) if parsed == http::header::AUTHORIZATION || !is_reserved(&parsed) => Ok(parsed),
-        Ok(parsed) => Err(GateError::Denied(format!("the header `{parsed}` cannot carry a secret"))),
-        Err(_) => Err(GateError::Denied("the header for the secret has an invalid name".into())),
+        Ok(parsed) => Err(HostCallError::Denied(format!("the header `{parsed}` cannot carry a secret"))),
+        Err(_) => Err(HostCallError::Denied("the header for the secret has an invalid name".into())),
     }
 }
 
@@ -73,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plugin_cannot_say_who_it_is_or_how_the_bytes_go() {
+    fn a_plugin_cannot_set_headers_of_identity_or_framing() {
         let check = |name: &str, value: &str| checked(&[(name.to_owned(), value.to_owned())]);
         assert!(check("Accept", "application/json").is_ok());
         assert!(check("X-Custom", "").is_ok());
@@ -99,7 +100,7 @@ mod tests {
             ":path",
         ];
         for name in names {
-            assert!(matches!(check(name, "x"), Err(GateError::Denied(_))), "{name:?}");
+            assert!(matches!(check(name, "x"), Err(HostCallError::Denied(_))), "{name:?}");
         }
         assert!(check("Accept", "a\r\nHost: evil").is_err());
         assert!(checked(&vec![("a".to_owned(), String::new()); HEADERS_MAX + 1]).is_err());

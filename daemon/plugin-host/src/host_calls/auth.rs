@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::secret_handles::{Destination, Handles};
 use super::sigv4::{self, Signed, Signer};
-use super::{GateError, header};
+use super::{HostCallError, header};
 use crate::secret_binding::SecretUse;
 
 /// How a request is authenticated; secrets are handles.
@@ -50,7 +50,7 @@ impl Auth {
         request: &mut RequestToSign<'_>,
         handles: &mut Handles,
         now: WallTime,
-    ) -> Result<(), GateError> {
+    ) -> Result<(), HostCallError> {
         let destination = request.destination;
         match self {
             Self::Bearer(secret) => {
@@ -60,7 +60,7 @@ impl Auth {
             }
             Self::Basic { user, secret } => {
                 if user.contains(':') {
-                    return Err(GateError::Denied("the user name of basic auth contains `:`".into()));
+                    return Err(HostCallError::Denied("the user name of basic auth contains `:`".into()));
                 }
                 let password = handles.secret(secret, SecretUse::Basic, destination)?;
                 let pair = Zeroizing::new([user.as_bytes(), b":", password.expose()].concat());
@@ -81,13 +81,20 @@ impl Auth {
 }
 
 impl SigV4 {
-    fn apply(&self, request: &mut RequestToSign<'_>, handles: &mut Handles, now: WallTime) -> Result<(), GateError> {
+    fn apply(
+        &self,
+        request: &mut RequestToSign<'_>,
+        handles: &mut Handles,
+        now: WallTime,
+    ) -> Result<(), HostCallError> {
         let is_token = |word: &str| {
             let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
             !word.is_empty() && word.len() <= 64 && word.bytes().all(fits)
         };
         if !is_token(&self.region) || !is_token(&self.service) {
-            return Err(GateError::Denied("the signing region and service must consist of a-z, 0-9 and `-`".into()));
+            return Err(HostCallError::Denied(
+                "the signing region and service must consist of a-z, 0-9 and `-`".into(),
+            ));
         }
         if let Some(name) = &self.session_token_secret {
             let token = handles.secret(name, SecretUse::SigV4SessionToken, request.destination)?;
@@ -99,7 +106,7 @@ impl SigV4 {
         set(request.headers, HeaderName::from_static("x-amz-content-sha256"), digest.as_bytes(), "")?;
         let access_key_id = handles.secret(&self.access_key_id_secret, SecretUse::SigV4KeyId, request.destination)?;
         let Ok(access_key_id) = std::str::from_utf8(access_key_id.expose()) else {
-            return Err(GateError::Denied(format!(
+            return Err(HostCallError::Denied(format!(
                 "the secret `{}` is not an access key ID",
                 self.access_key_id_secret
             )));
@@ -119,10 +126,10 @@ impl SigV4 {
     }
 }
 
-fn set(headers: &mut HeaderMap, name: HeaderName, value: &[u8], secret: &str) -> Result<(), GateError> {
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &[u8], secret: &str) -> Result<(), HostCallError> {
     let Ok(mut value) = HeaderValue::from_bytes(value) else {
         let why = "contains bytes that a header cannot carry, such as a line end";
-        return Err(GateError::Denied(format!("the secret `{}` {why}", secret.escape_debug())));
+        return Err(HostCallError::Denied(format!("the secret `{}` {why}", secret.escape_debug())));
     };
     value.set_sensitive(true);
     headers.insert(name, value);

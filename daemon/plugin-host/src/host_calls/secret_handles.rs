@@ -1,5 +1,5 @@
 //! The secrets of one call: a plugin names a handle, the provider's spec maps it to a site secret, the site's
-//! configuration defines where that secret may go, and only the gate sees its value.
+//! configuration defines where that secret may go, and only the host sees its value.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use linecamp_model::{Endpoint, Name, SecretName};
 
-use super::{CallGrant, GateError};
+use super::{CallGrant, HostCallError};
 use crate::redact::Redactor;
 use crate::secret::{Secret, Secrets, SiteSecret};
 use crate::secret_binding::{SecretIntent, SecretUse};
@@ -49,11 +49,11 @@ impl Handles {
         name: &str,
         usage: SecretUse,
         destination: Destination<'_>,
-    ) -> Result<Secret, GateError> {
+    ) -> Result<Secret, HostCallError> {
         let shown: String = name.chars().take(64).flat_map(char::escape_debug).collect();
         let unassigned = || {
             let why = "is not assigned to the provider; add it to the provider's `secrets`";
-            GateError::Denied(format!("the secret `{shown}` {why}"))
+            HostCallError::Denied(format!("the secret `{shown}` {why}"))
         };
         let handle = SecretName::parse(name).map_err(|_| unassigned())?;
         let of_site = self.handles.get(&handle).ok_or_else(unassigned)?;
@@ -63,7 +63,7 @@ impl Handles {
         };
         let Destination { host, is_plain_http } = destination;
         let intent = SecretIntent { provider: &self.provider, is_local: self.is_local, host, is_plain_http, usage };
-        let denied = |why: &dyn Display| GateError::Denied(why.to_string());
+        let denied = |why: &dyn Display| HostCallError::Denied(why.to_string());
         found.scope.permits(of_site, &intent).map_err(|refusal| {
             // Logged here as well, because the plugin may not report it.
             if !std::mem::replace(&mut self.has_warned, true) {
@@ -74,7 +74,7 @@ impl Handles {
         })?;
         let secret = found.content.as_ref().map_err(|error| denied(error))?;
         if secret.expose().is_empty() {
-            return Err(GateError::Denied(format!("the site's secret `{of_site}` is empty")));
+            return Err(HostCallError::Denied(format!("the site's secret `{of_site}` is empty")));
         }
         self.redactor.add_secret(&handle, secret.expose());
         Ok(secret.clone())
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_was_used_once_is_checked_again_for_the_next_host() {
+    fn a_secret_is_checked_again_for_each_host() {
         let (bound, other) = (Endpoint::parse("a.example:443").unwrap(), Endpoint::parse("b.example:443").unwrap());
         let binding = SecretBinding {
             hosts: [bound.clone()].into(),
@@ -136,7 +136,7 @@ mod tests {
         };
         let (mut handles, secrets) = handles(SecretScope::Bound(binding), false);
         let destination = |host, is_plain_http| Destination { host, is_plain_http };
-        let is_denied = |result: Result<Secret, GateError>| matches!(result, Err(GateError::Denied(_)));
+        let is_denied = |result: Result<Secret, HostCallError>| matches!(result, Err(HostCallError::Denied(_)));
         assert!(is_denied(handles.secret("key", SecretUse::Bearer, destination(&other, false))));
         assert!(handles.secret("key", SecretUse::Bearer, destination(&bound, false)).is_ok());
         assert!(is_denied(handles.secret("key", SecretUse::Bearer, destination(&other, false))));
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn who_may_not_use_a_secret_does_not_hear_whether_it_is_there() {
+    fn a_provider_without_access_cannot_tell_whether_a_secret_exists() {
         struct Nothing;
         impl Secrets for Nothing {
             fn find(&self, name: &SecretName) -> SiteSecret {
@@ -157,7 +157,7 @@ mod tests {
         let host = Endpoint::parse("a.example:443").unwrap();
         let destination = Destination { host: &host, is_plain_http: false };
         let said = |mut handles: Handles| match handles.secret("key", SecretUse::Bearer, destination) {
-            Err(GateError::Denied(said)) => said,
+            Err(HostCallError::Denied(said)) => said,
             other => panic!("{other:?}"),
         };
         let (mut absent, _) = handles(SecretScope::LocalProviders, false);

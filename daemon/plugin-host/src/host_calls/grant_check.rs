@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use linecamp_model::{Endpoint, Grant};
 
-use super::GateError;
+use super::HostCallError;
 use super::address::is_public;
 
 /// How an endpoint is granted.
@@ -17,13 +17,13 @@ pub(crate) enum GrantKind {
 }
 
 /// Returns how `endpoint` is granted.
-pub(crate) fn granted(grant: &Grant, endpoint: &Endpoint) -> Result<GrantKind, GateError> {
+pub(crate) fn granted(grant: &Grant, endpoint: &Endpoint) -> Result<GrantKind, HostCallError> {
     if grant.reach_private.contains(endpoint) {
         Ok(GrantKind::Anywhere)
     } else if grant.reach.contains(endpoint) {
         Ok(GrantKind::Public)
     } else {
-        Err(GateError::Denied(format!("the provider is not granted {endpoint}; add it to the provider's `reach`")))
+        Err(HostCallError::Denied(format!("the provider is not granted {endpoint}; add it to the provider's `reach`")))
     }
 }
 
@@ -33,15 +33,15 @@ pub(crate) fn allowed_addresses(
     endpoint: &Endpoint,
     kind: GrantKind,
     found: Vec<IpAddr>,
-) -> Result<Vec<SocketAddr>, GateError> {
+) -> Result<Vec<SocketAddr>, HostCallError> {
     if let Some(inside) = found.iter().find(|address| kind == GrantKind::Public && !is_public(**address)) {
-        return Err(GateError::Denied(format!(
+        return Err(HostCallError::Denied(format!(
             "{endpoint} resolves to {inside}, which is not a public address; to allow that, add it to the provider's \
              `reach_private`"
         )));
     }
     if found.is_empty() {
-        return Err(GateError::Unreachable(format!("{} has no address", endpoint.host())));
+        return Err(HostCallError::Unreachable(format!("{} has no address", endpoint.host())));
     }
     Ok(found.into_iter().map(|address| SocketAddr::new(address, endpoint.port())).collect())
 }
@@ -74,15 +74,15 @@ mod tests {
     }
 
     #[test]
-    fn one_private_address_spoils_a_public_name() {
+    fn a_public_name_with_a_private_address_is_rejected() {
         let check = |addresses: &[&str], reach| {
             let found = addresses.iter().map(|text| text.parse().unwrap()).collect();
             allowed_addresses(&endpoint("api.example.org:443"), reach, found)
         };
         assert_eq!(check(&["1.1.1.1"], GrantKind::Public).unwrap(), ["1.1.1.1:443".parse().unwrap()]);
-        assert!(matches!(check(&["1.1.1.1", "127.0.0.1"], GrantKind::Public), Err(GateError::Denied(_))));
-        assert!(matches!(check(&["::ffff:192.168.0.1"], GrantKind::Public), Err(GateError::Denied(_))));
+        assert!(matches!(check(&["1.1.1.1", "127.0.0.1"], GrantKind::Public), Err(HostCallError::Denied(_))));
+        assert!(matches!(check(&["::ffff:192.168.0.1"], GrantKind::Public), Err(HostCallError::Denied(_))));
         assert!(check(&["1.1.1.1", "127.0.0.1"], GrantKind::Anywhere).is_ok());
-        assert!(matches!(check(&[], GrantKind::Public), Err(GateError::Unreachable(_))));
+        assert!(matches!(check(&[], GrantKind::Public), Err(HostCallError::Unreachable(_))));
     }
 }

@@ -8,7 +8,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use super::dns::{is_question, is_response};
 use super::secret_handles::Destination;
 use super::tsig::{self, TsigCredentials};
-use super::{Gate, GateError, in_time, url};
+use super::{HostCallError, HostCalls, in_time, url};
 use crate::secret_binding::SecretUse;
 
 /// A message as the plugin sent it.
@@ -28,17 +28,17 @@ pub(crate) struct TsigKey {
     pub(crate) secret: String,
 }
 
-impl Gate {
+impl HostCalls {
     /// Sends a message if it is allowed, and returns its response. The response to a signed message must be signed too.
-    pub(crate) async fn send_dns(&mut self, query: DnsQuery) -> Result<Vec<u8>, GateError> {
+    pub(crate) async fn send_dns(&mut self, query: DnsQuery) -> Result<Vec<u8>, HostCallError> {
         let DnsQuery { server, mut message, sign } = query;
         // The port is required; port 0 is invalid.
         let Some(endpoint) = url::endpoint(&server, 0) else {
             let shown: String = server.chars().take(300).flat_map(char::escape_debug).collect();
-            return Err(GateError::Denied(format!("the server `{shown}` is not HOST:PORT")));
+            return Err(HostCallError::Denied(format!("the server `{shown}` is not HOST:PORT")));
         };
         if !is_question(&message) {
-            return Err(GateError::Protocol(
+            return Err(HostCallError::Protocol(
                 "the message is not a DNS query or update with exactly one question".into(),
             ));
         }
@@ -65,7 +65,7 @@ impl Gate {
         };
         self.budget.take_response(response.len());
         if !is_response(&question, &response) {
-            return Err(GateError::Protocol(format!("{server} sent a response that does not match the query")));
+            return Err(HostCallError::Protocol(format!("{server} sent a response that does not match the query")));
         }
         let mut response = match signing {
             Some(signing) => signing.verify(&response, SystemTime::now())?,
@@ -76,11 +76,11 @@ impl Gate {
     }
 }
 
-fn random_id() -> Result<[u8; 2], GateError> {
+fn random_id() -> Result<[u8; 2], HostCallError> {
     let mut id = [0; 2];
     match SystemRandom::new().fill(&mut id) {
         Ok(()) => Ok(id),
-        Err(_) => Err(GateError::Protocol("no random bytes available".into())),
+        Err(_) => Err(HostCallError::Protocol("no random bytes available".into())),
     }
 }
 

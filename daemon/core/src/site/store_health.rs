@@ -17,9 +17,10 @@ use linecamp_model::{
     Condition, ConditionKind, DialId, FromSite, Incarnation, Now, SiteChange, SiteOrigin, Text, WriteId,
 };
 
+use super::command::SiteCommandError;
 use super::config::STORE_RETRY;
 use super::effects::{Effects, Release};
-use super::output::{SiteCommandError, SiteOutput, Timer};
+use super::output::{SiteOutput, Timer};
 use super::replication::Replication;
 use crate::StoreFault;
 
@@ -28,28 +29,28 @@ const NOT_KEPT: &str = "label changes, DNS changes, events, status and what the 
 
 /// The storage of a site, as far as it fails.
 #[derive(Clone, Debug)]
-pub(super) struct Storage {
+pub(super) struct StoreHealth {
     /// The path of the data directory, for messages.
     directory: Text,
     /// The conditions sent to the server, and on which dial.
     told: Option<(DialId, Vec<Condition>)>,
 }
 
-impl Storage {
+impl StoreHealth {
     /// Starts without a failure.
     pub(super) const fn new(directory: Text) -> Self {
         Self { directory, told: None }
     }
 
-    /// Creates the incarnation of a database that is new, and raises the condition of one that was `damaged` and put
-    /// aside there.
-    pub(super) fn start(damaged: Option<&Text>, now: Now, effects: &mut Effects) {
+    /// Creates the incarnation of a new database. `moved_to` is where a corrupt database was moved; it raises
+    /// `store-corrupt`.
+    pub(super) fn start(moved_to: Option<&Text>, now: Now, effects: &mut Effects) {
         if effects.state().origin.is_none() {
             Self::begin_origin(effects);
         }
-        if let Some(place) = damaged {
+        if let Some(place) = moved_to {
             let detail = format!("the site database was corrupt: moved to {place}, started empty");
-            effects.raise(ConditionKind::StoreDamaged, Text::lossy(&detail), now);
+            effects.raise(ConditionKind::StoreCorrupt, Text::lossy(&detail), now);
         }
     }
 
@@ -169,8 +170,8 @@ mod tests {
 
     const WRITE: WriteId = WriteId(1);
 
-    fn failed() -> (Storage, Effects) {
-        let (storage, mut effects) = (Storage::new(Text::lossy("/d")), effects());
+    fn failed() -> (StoreHealth, Effects) {
+        let (storage, mut effects) = (StoreHealth::new(Text::lossy("/d")), effects());
         storage.handle_failed(WRITE, StoreFault::DiskFull, NOW, &mut effects);
         (storage, effects)
     }
@@ -182,10 +183,10 @@ mod tests {
         assert_eq!(effects.deadline(Timer::StoreRetry), Some(NOW.instant + STORE_RETRY));
         effects.record(EventKind::DaemonStarted, "meanwhile", NOW);
         assert_eq!(outputs(&mut effects), [], "the event waits in memory");
-        Storage::retry(None, &Replication::default(), NOW, &mut effects);
+        StoreHealth::retry(None, &Replication::default(), NOW, &mut effects);
         let retried = outputs(&mut effects);
         assert!(matches!(retried[..], [SiteOutput::Persist { .. }, SiteOutput::TryStore(_)]), "{retried:?}");
-        Storage::handle_recovered(NOW, &mut effects);
+        StoreHealth::handle_recovered(NOW, &mut effects);
         assert!(!effects.is_store_failing() && effects.deadline(Timer::StoreRetry).is_none());
     }
 
@@ -202,7 +203,7 @@ mod tests {
         let (_, mut effects) = failed();
         let event = new_event(EventKind::DaemonStarted, "started", NOW);
         let releases = vec![Release::CountedLost(2), Release::Recorded(event.clone())];
-        Storage::take_back(releases, StoreFault::DiskFull, &mut effects);
+        StoreHealth::take_back(releases, StoreFault::DiskFull, &mut effects);
         assert_eq!(effects.events_mut().take_queue(), (2, [event].into()));
     }
 
@@ -218,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_local_socket_that_does_not_open_is_retried() {
-        let (storage, mut effects) = (Storage::new(Text::lossy("/d")), effects());
+        let (storage, mut effects) = (StoreHealth::new(Text::lossy("/d")), effects());
         storage.handle_local_socket(Err(Text::lossy("no space")), NOW, &mut effects);
         assert!(effects.conditions().has(ConditionKind::LocalSocketFailed));
         assert_eq!(effects.deadline(Timer::LocalSocket), Some(NOW.instant + STORE_RETRY));

@@ -1,14 +1,14 @@
-//! Checks of what a provider does with damaged responses.
+//! Checks of what a provider does with corrupt responses.
 
 use super::fault::{is_right, sweep};
 use super::recovery::finishes_a_lifecycle;
-use crate::fault::{Damage, Fault};
+use crate::fault::{Corruption, Fault};
 use crate::harness::{Harness, NotPassed, Outcome, describe, ensure};
 use crate::under_test::{Call, CallResult};
 
-pub(super) fn fails_on_damage(harness: &Harness<'_>) -> Outcome {
+pub(super) fn fails_on_corruption(harness: &Harness<'_>) -> Outcome {
     let mut count = 0;
-    for fault in Damage::ALL.map(Fault::Damaged).into_iter().chain([Fault::Intermediary]) {
+    for fault in Corruption::ALL.map(Fault::Corrupt).into_iter().chain([Fault::Intermediary]) {
         sweep(harness, &fault, |call, result, _, fixture| {
             count += 1;
             let message = || format!("{}, {}: {result:?}", describe(call), fault.describe());
@@ -16,15 +16,15 @@ pub(super) fn fails_on_damage(harness: &Harness<'_>) -> Outcome {
             ensure(is_right(call, result, fixture), message)
         })?;
     }
-    Ok(format!("{count} responses damaged in {} ways", Damage::ALL.len() + 1))
+    Ok(format!("{count} corrupt responses, of {} kinds", Corruption::ALL.len() + 1))
 }
 
-pub(super) fn finishes_after_damage(harness: &Harness<'_>) -> Outcome {
+pub(super) fn finishes_after_corruption(harness: &Harness<'_>) -> Outcome {
     let mut count = 0;
-    for fault in Damage::ALL.map(Fault::Damaged).into_iter().chain([Fault::Intermediary]) {
+    for fault in Corruption::ALL.map(Fault::Corrupt).into_iter().chain([Fault::Intermediary]) {
         count += finishes_a_lifecycle(harness, &fault)?;
     }
-    Ok(format!("{count} responses damaged"))
+    Ok(format!("{count} corrupt responses"))
 }
 
 pub(super) fn survives_unexpected_responses(harness: &Harness<'_>) -> Outcome {

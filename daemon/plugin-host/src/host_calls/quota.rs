@@ -1,6 +1,6 @@
 //! The requests and bytes that a call has left.
 
-use super::GateError;
+use super::HostCallError;
 use crate::limits::Limits;
 
 /// The remaining budget of one call.
@@ -30,11 +30,11 @@ impl Budget {
     }
 
     /// Charges one request of `bytes` bytes.
-    pub(crate) fn take_request(&mut self, bytes: usize) -> Result<(), GateError> {
+    pub(crate) fn take_request(&mut self, bytes: usize) -> Result<(), HostCallError> {
         let is_exceeded = &mut self.is_exceeded;
         let mut exceeded_limit = |what| {
             *is_exceeded = true;
-            Err(GateError::LimitExceeded(format!("the call has exceeded its limit on {what}")))
+            Err(HostCallError::LimitExceeded(format!("the call has exceeded its limit on {what}")))
         };
         let Some(requests) = self.requests.checked_sub(1) else {
             return exceeded_limit("requests");
@@ -71,14 +71,14 @@ impl Budget {
     }
 
     /// Returns which limit an oversized response exceeded, and charges the bytes that were read of it.
-    pub(crate) fn charge_oversized(&mut self) -> GateError {
+    pub(crate) fn charge_oversized(&mut self) -> HostCallError {
         let allowed = self.response_bytes_left();
         let is_last = allowed < self.response_bytes;
         self.received_bytes -= allowed;
         self.is_exceeded = true;
         match is_last {
-            true => GateError::LimitExceeded("the call has exceeded its limit on bytes to receive".into()),
-            false => GateError::TooLarge(allowed),
+            true => HostCallError::LimitExceeded("the call has exceeded its limit on bytes to receive".into()),
+            false => HostCallError::TooLarge(allowed),
         }
     }
 }
@@ -88,20 +88,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_budget_ends_with_what_is_exceeded() {
+    fn an_exceeded_budget_names_its_limit() {
         let limits = Limits { requests: 3, sent_bytes: 10, response_bytes: 6, received_bytes: 10, ..Limits::default() };
-        let reason = |result: Result<(), GateError>| match result {
-            Err(GateError::LimitExceeded(reason)) => reason,
+        let reason = |result: Result<(), HostCallError>| match result {
+            Err(HostCallError::LimitExceeded(reason)) => reason,
             other => panic!("{other:?}"),
         };
         let mut budget = Budget::new(&limits);
         assert!(reason(budget.take_request(11)).contains("bytes to send"));
         budget.take_request(4).unwrap();
         assert_eq!(budget.response_bytes_left(), 6);
-        assert_eq!(budget.charge_oversized(), GateError::TooLarge(6));
+        assert_eq!(budget.charge_oversized(), HostCallError::TooLarge(6));
         budget.take_request(4).unwrap();
         assert_eq!(budget.response_bytes_left(), 4);
-        assert!(matches!(budget.charge_oversized(), GateError::LimitExceeded(_)));
+        assert!(matches!(budget.charge_oversized(), HostCallError::LimitExceeded(_)));
         assert!(reason(budget.take_request(0)).contains("bytes to receive"));
 
         let mut budget = Budget::new(&limits);

@@ -10,7 +10,7 @@ use linecamp_transport::{SystemClock, WallClock as _};
 use super::auth::{Auth, RequestToSign};
 use super::secret_handles::Destination;
 use super::url::Url;
-use super::{Gate, GateError, header, in_time};
+use super::{HostCallError, HostCalls, header, in_time};
 
 /// A request as the plugin sent it.
 #[derive(Clone, Debug)]
@@ -32,14 +32,14 @@ pub(crate) struct HttpResponse {
     pub(crate) body: Vec<u8>,
 }
 
-impl Gate {
+impl HostCalls {
     /// Sends a request if it is allowed, and returns the response, whatever its status. Redirects are not followed.
-    pub(crate) async fn send(&mut self, request: HttpRequest) -> Result<HttpResponse, GateError> {
+    pub(crate) async fn send(&mut self, request: HttpRequest) -> Result<HttpResponse, HostCallError> {
         let url = Url::parse(&request.url)?;
         if !url.is_tls && !self.grant.plain_http {
             let why =
                 "is plain HTTP, which the provider is not granted; use `https`, or set `plain_http` for the provider";
-            return Err(GateError::Denied(format!("the URL of {} {why}", url.endpoint)));
+            return Err(HostCallError::Denied(format!("the URL of {} {why}", url.endpoint)));
         }
         let mut headers = header::checked(&request.headers)?;
         let header_bytes: usize = request.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
@@ -59,7 +59,8 @@ impl Gate {
 
         let mut message = Request::new(Bytes::from(request.body));
         *message.method_mut() = request.method;
-        *message.uri_mut() = url.path.parse().map_err(|_| GateError::Denied("the URL has an invalid path".into()))?;
+        *message.uri_mut() =
+            url.path.parse().map_err(|_| HostCallError::Denied("the URL has an invalid path".into()))?;
         *message.headers_mut() = headers;
         let response = in_time(until, self.outbound.send(&target, message, self.budget.response_bytes_left())).await?;
         match response {

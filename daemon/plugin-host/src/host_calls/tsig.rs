@@ -15,7 +15,7 @@ use domain::rdata::tsig::{Time48, Tsig};
 use domain::tsig::{Algorithm, ClientTransaction, Key, KeyName, ValidationError};
 use zeroize::Zeroizing;
 
-use super::GateError;
+use super::HostCallError;
 use crate::secret::Secret;
 
 /// The largest accepted difference between the two clocks (RFC 8945, 10).
@@ -58,29 +58,30 @@ pub(crate) fn sign(
     message: &[u8],
     credentials: &TsigCredentials<'_>,
     now: SystemTime,
-) -> Result<(Bytes, Signing), GateError> {
+) -> Result<(Bytes, Signing), HostCallError> {
     let key = key(credentials)?;
     let complete = CompleteMessage { message: message.to_vec(), is_begun: false };
     let Ok(builder) = MessageBuilder::from_target(complete);
     let mut builder = builder.additional();
     let transaction =
         ClientTransaction::request_with_fudge(std::sync::Arc::new(key), &mut builder, time(now), FUDGE_SECONDS)
-            .map_err(|_| GateError::Protocol("the message is too long to be signed".into()))?;
+            .map_err(|_| HostCallError::Protocol("the message is too long to be signed".into()))?;
     let signed = builder.finish().message;
     Ok((signed.into(), Signing { key_name: credentials.key_name.to_owned(), transaction }))
 }
 
 impl Signing {
     /// Verifies the signature of a response and removes it.
-    pub(crate) fn verify(&self, response: &[u8], now: SystemTime) -> Result<Vec<u8>, GateError> {
+    pub(crate) fn verify(&self, response: &[u8], now: SystemTime) -> Result<Vec<u8>, HostCallError> {
         let mut response = Message::from_octets(response.to_vec())
-            .map_err(|_| GateError::Protocol("the response is not a DNS message".into()))?;
+            .map_err(|_| HostCallError::Protocol("the response is not a DNS message".into()))?;
         if let Err(error) = self.transaction.answer(&mut response, time(now)) {
             let error = bad_time(&response).unwrap_or(error);
             let (code, reason) = self.describe(&error, now);
-            return Err(GateError::Tsig(code, reason));
+            return Err(HostCallError::Tsig(code, reason));
         }
-        let end = end_of_records(&response).map_err(|_| GateError::Protocol("the response is incomplete".into()))?;
+        let end =
+            end_of_records(&response).map_err(|_| HostCallError::Protocol("the response is incomplete".into()))?;
         let mut response = response.into_octets();
         response.truncate(end);
         Ok(response)
@@ -133,9 +134,9 @@ fn bad_time(response: &Message<Vec<u8>>) -> Option<ValidationError> {
     Some(ValidationError::ServerBadTime { client: data.time_signed(), server })
 }
 
-fn key(credentials: &TsigCredentials<'_>) -> Result<Key, GateError> {
+fn key(credentials: &TsigCredentials<'_>) -> Result<Key, HostCallError> {
     let shown = |text: &str| text.chars().take(300).flat_map(char::escape_debug).collect::<String>();
-    let invalid = |reason: String| Err(GateError::Tsig(TsigCode::InvalidKey, reason));
+    let invalid = |reason: String| Err(HostCallError::Tsig(TsigCode::InvalidKey, reason));
     let algorithm = match credentials.algorithm.trim_end_matches('.').to_ascii_lowercase().as_str() {
         "hmac-sha256" => Algorithm::Sha256,
         "hmac-sha384" => Algorithm::Sha384,

@@ -1,8 +1,10 @@
-//! The only way out of a sandbox. Every outgoing request passes four checks, in this order, and each can reject it: it
-//! is parsed strictly, its host is looked up in the grant, it is charged against the budget, and the addresses its host
-//! resolves to are checked. Then the secrets are inserted, each only if the site's configuration lets this provider
-//! send it to this host in this way, and the request goes to one of those addresses and nowhere else. The response is
-//! bounded while it arrives, and secrets in it are redacted.
+//! The HTTP requests and DNS messages that a plugin asks the host to send: the only way out of the sandbox.
+//!
+//! Every request passes four checks, in this order, and each can reject it: it is parsed strictly, its host is looked
+//! up in the grant, it is charged against the budget, and the addresses its host resolves to are checked. Then the
+//! secrets are inserted, each only if the site's configuration lets this provider send it to this host in this way, and
+//! the request goes to one of those addresses and nowhere else. The response is bounded while it arrives, and secrets
+//! in it are redacted.
 //!
 //! None of this needs WebAssembly, and it is tested without it.
 
@@ -14,7 +16,7 @@ use std::time::Duration;
 use linecamp_model::{Endpoint, Grant, Name, SecretName};
 use tokio::time::{Instant, timeout_at};
 
-use self::granted::{allowed_addresses, granted};
+use self::grant_check::{allowed_addresses, granted};
 use self::quota::Budget;
 use self::secret_handles::Handles;
 use crate::limits::Limits;
@@ -26,7 +28,7 @@ mod address;
 mod auth;
 mod dns;
 mod dns_client;
-mod granted;
+mod grant_check;
 mod header;
 mod http;
 mod quota;
@@ -38,12 +40,13 @@ mod url;
 pub(crate) use self::auth::{Auth, SigV4};
 pub(crate) use self::dns::{is_response, is_truncated};
 pub(crate) use self::dns_client::{DnsQuery, TsigKey};
+pub use self::header::RESERVED_HEADERS;
 pub(crate) use self::http::{HttpRequest, HttpResponse};
 pub(crate) use self::tsig::TsigCode;
 
 /// Why a request was not sent, or got no response. The texts go to the plugin, and from there to users.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum GateError {
+pub(crate) enum HostCallError {
     /// Not granted, no such secret, or not allowed for plugins.
     #[error("{0}")]
     Denied(String),
@@ -67,8 +70,8 @@ pub(crate) enum GateError {
     Tsig(TsigCode, String),
 }
 
-/// What a call may send, and what remains of its budget.
-pub(crate) struct Gate {
+/// The requests of one call: what it may send, and what remains of its budget.
+pub(crate) struct HostCalls {
     grant: Grant,
     handles: Handles,
     redactor: Redactor,
@@ -78,7 +81,7 @@ pub(crate) struct Gate {
     until: Instant,
 }
 
-/// What a gate is opened with.
+/// What one call is granted.
 pub(crate) struct CallGrant {
     /// The provider that the call is made for.
     pub(crate) provider: Name,
@@ -92,8 +95,8 @@ pub(crate) struct CallGrant {
     pub(crate) until: Instant,
 }
 
-impl Gate {
-    /// Opens a gate for one call.
+impl HostCalls {
+    /// Starts with the full budget of one call.
     pub(crate) fn new(call_grant: CallGrant, limits: &Limits, redactor: Redactor) -> Self {
         let handles = Handles::new(&call_grant, redactor.clone());
         let CallGrant { grant, outbound, until, .. } = call_grant;
@@ -107,7 +110,7 @@ impl Gate {
     }
 
     /// Resolves `endpoint`, if the grant covers it.
-    async fn target(&self, endpoint: Endpoint, is_tls: bool, until: Instant) -> Result<Target, GateError> {
+    async fn target(&self, endpoint: Endpoint, is_tls: bool, until: Instant) -> Result<Target, HostCallError> {
         let kind = granted(&self.grant, &endpoint)?;
         let found: Vec<IpAddr> = match endpoint.address() {
             Some(address) => vec![address],
@@ -123,7 +126,7 @@ impl Gate {
     }
 
     /// Converts a send error, charging the budget for a response that was too large.
-    fn failed(&mut self, error: OutboundError) -> GateError {
+    fn failed(&mut self, error: OutboundError) -> HostCallError {
         match error {
             OutboundError::TooLarge => self.budget.charge_oversized(),
             other => other.into(),
@@ -132,11 +135,11 @@ impl Gate {
 }
 
 /// Waits for a response until the deadline.
-async fn in_time<T>(until: Instant, future: OutboundFuture<'_, T>) -> Result<Result<T, OutboundError>, GateError> {
-    timeout_at(until, future).await.map_err(|_| GateError::Timeout)
+async fn in_time<T>(until: Instant, future: OutboundFuture<'_, T>) -> Result<Result<T, OutboundError>, HostCallError> {
+    timeout_at(until, future).await.map_err(|_| HostCallError::Timeout)
 }
 
-impl From<OutboundError> for GateError {
+impl From<OutboundError> for HostCallError {
     fn from(error: OutboundError) -> Self {
         match error {
             OutboundError::Unreachable(why) => Self::Unreachable(why),

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use linecamp_model::Endpoint;
 
-use super::GateError;
+use super::HostCallError;
 
 /// Bytes of a URL: the most that servers accept. A longer one is rejected.
 const URL_BYTES_MAX: usize = 8 * 1024;
@@ -25,13 +25,13 @@ pub(crate) struct Url {
 
 impl Url {
     /// Parses `https://HOST[:PORT][/PATH][?QUERY]`, or the same with `http`.
-    pub(crate) fn parse(text: &str) -> Result<Self, GateError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, HostCallError> {
         let refuse = |why: &str| {
             // The text before an `@` may contain a password, even if the URL is malformed.
             let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
             let text = rest.rsplit_once('@').map_or_else(|| text.into(), |(_, host)| format!("{scheme}://…@{host}"));
             let shown: String = text.chars().take(200).flat_map(char::escape_debug).collect();
-            Err(GateError::Denied(format!("the URL `{shown}` {why}")))
+            Err(HostCallError::Denied(format!("the URL `{shown}` {why}")))
         };
         if URL_BYTES_MAX < text.len() {
             return refuse("is too long");
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_read_in_two_ways_is_refused() {
+    fn ambiguous_urls_are_rejected() {
         let refused = [
             "api.example.org",
             "ftp://api.example.org/",
@@ -168,7 +168,7 @@ mod tests {
             "https://::1/",
         ];
         for text in refused {
-            assert!(matches!(Url::parse(text), Err(GateError::Denied(_))), "{text}");
+            assert!(matches!(Url::parse(text), Err(HostCallError::Denied(_))), "{text}");
         }
         for text in ["http://u:PASSWORD@host", "http://u:PASSWORD@host/ä", "u:PASSWORD@host", "http://u:PASS/WORD@host"]
         {
