@@ -1,4 +1,4 @@
-//! Lies: what a hostile member sends, as a function of randomness and of what the server told it.
+//! Messages of a hostile member, derived from randomness and from what the server sent to it.
 //!
 //! Every message is one that the decoder accepts, so that only the state machine behind it is tested; the fuzz targets
 //! cover what the decoder rejects. Numbers are chosen where sums overflow and comparisons wrap around.

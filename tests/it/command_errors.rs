@@ -47,7 +47,7 @@ fn every_program_prints_its_errors_as_json() {
     // `linecamp-server`: a directory in use, and a server that exists already.
     let keys = ["key", "ls", "--data", &data, "-o", "json"];
     let error = assert_error(fleet.run("linecamp-server", &keys, &[]), 1, "directory-in-use");
-    assert!(error["hint"].is_string(), "{error:#}");
+    assert!(error["message"].as_str().is_some_and(|text| text.contains("systemctl stop linecamp-server")), "{error:#}");
     let init = ["init", "--data", &data, "--server-url", "https://camp.example:8443", "-o", "json"];
     assert_error(fleet.run("linecamp-server", &init, &[]), 2, "already-initialized");
     assert!(fleet.server.terminate().success());

@@ -60,7 +60,7 @@ words! {
         LabelsRepeated = "labels-repeated",
         /// More labels than allowed for one owner; the previous set stays in effect. Clears when they fit.
         LabelsTooMany = "labels-too-many",
-        /// Events were dropped because the outbox was full. Clears when the server has been told how many.
+        /// Events were dropped because the outbox was full. Clears when the server has received their number.
         EventsDropped = "events-dropped",
         /// A transitional phase is past its deadline. Clears when the phase ends.
         PhaseLate = "phase-late",

@@ -33,13 +33,13 @@ pub(super) struct StoreHealth {
     /// The path of the data directory, for messages.
     directory: Text,
     /// The conditions sent to the server, and on which dial.
-    told: Option<(DialId, Vec<Condition>)>,
+    reported: Option<(DialId, Vec<Condition>)>,
 }
 
 impl StoreHealth {
     /// Starts without a failure.
     pub(super) const fn new(directory: Text) -> Self {
-        Self { directory, told: None }
+        Self { directory, reported: None }
     }
 
     /// Creates the incarnation of a new database. `moved_to` is where a corrupt database was moved; it raises
@@ -132,10 +132,10 @@ impl StoreHealth {
 
     /// Sends the storage conditions to the server if they changed. Does not wait for the disk.
     pub(super) fn tell(&mut self, dial: DialId, effects: &mut Effects) {
-        let told = (dial, effects.storage_conditions());
-        if self.told.as_ref() != Some(&told) {
-            effects.send(dial, FromSite::Storage(told.1.clone()));
-            self.told = Some(told);
+        let report = (dial, effects.storage_conditions());
+        if self.reported.as_ref() != Some(&report) {
+            effects.send(dial, FromSite::Storage(report.1.clone()));
+            self.reported = Some(report);
         }
     }
 }

@@ -104,7 +104,7 @@ fn host_status() -> Document<StatusBody> {
 }
 
 fn event(site: Option<SiteId>) -> Event {
-    Event { at: WALL, kind: EventKind::LabelsSetLocally, site, text: text("rack=r7 was set on the spot") }
+    Event { at: WALL, kind: EventKind::LabelsSetLocally, site, text: text("rack=r7 was set locally") }
 }
 
 fn delta<B>(base: u64, documents: Vec<(DocumentKey, Document<B>)>) -> Delta<B> {

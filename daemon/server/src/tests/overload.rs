@@ -26,8 +26,8 @@ use crate::server::{Inbox, PendingReplies, REQUESTS_MAX, Request, ServerLoop};
 use crate::session_stats::SessionStats;
 use crate::{Layout, ServerUrl, init};
 
-/// Each token has the maximum of labels, 25 KB, so that together they exceed the store's queue of 4 MB.
-const TOKENS: u64 = 300;
+/// Each token has the maximum of labels, 25 KB, so that together they exceed the store's queue of 16 MiB.
+const TOKENS: u64 = 800;
 
 fn create(id: TokenId) -> FleetCommand {
     let label = |index| {

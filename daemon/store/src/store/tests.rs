@@ -158,13 +158,13 @@ fn a_probe_is_answered_after_what_waits_and_not_while_the_writer_hangs() {
     let mut bench = Bench::new();
     bench.submit(1, put("a", b"1"));
     bench.answer();
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let opened = Arc::new(AtomicBool::new(false));
     let is_open = Arc::clone(&opened);
-    bench.store().probe(move || tell.send(is_open.load(Ordering::SeqCst)).unwrap());
+    bench.store().probe(move || sender.send(is_open.load(Ordering::SeqCst)).unwrap());
     opened.store(true, Ordering::SeqCst);
     bench.open_gate();
-    assert!(told.recv_timeout(PATIENCE).unwrap(), "the writer stood at the gate");
+    assert!(receiver.recv_timeout(PATIENCE).unwrap(), "the writer stood at the gate");
     assert_eq!(bench.store().counters().commits, 1, "and it costs the disk nothing");
 }
 

@@ -1,4 +1,4 @@
-//! Which servers and sites are accepted, and what the others are told.
+//! Which servers and sites are accepted, and the errors that the others get.
 
 use std::sync::Arc;
 
