@@ -26,7 +26,7 @@ pub(crate) fn plugins(passed_on: &[String]) -> anyhow::Result<()> {
     let (daemon, server) = (release::program("linecampd")?, release::program("linecamp-server")?);
     let compiler = release::program("linecamp-plugin-compiler")?;
     let mut bench = cargo(["run", "--release", "--package", "linecamp-bench"]);
-    release::as_released(&mut bench, Arch::native()?)?;
+    release::as_released(&mut bench, Arch::native()?, "release")?;
     bench.args(["--", "plugins"]).args(passed_on);
     bench.env("LINECAMP_BENCH_DAEMON", daemon).env("LINECAMP_BENCH_SERVER", server);
     bench.env("LINECAMP_BENCH_COMPILER", compiler);

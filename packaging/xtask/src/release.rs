@@ -33,8 +33,14 @@ const LINK: [&str; 5] = [
     "-Clink-arg=--icf=all",
 ];
 
+/// The profile whose programs abort on a panic.
+const ABORTING_PROFILE: &str = "release";
+
 /// The linker script that places rarely used code last, so that less of a program is resident in memory.
 const COLD_CODE_SCRIPT: &str = "packaging/link/seldom.ld";
+
+/// The linker script that leaves out what unwinding needs, for programs that abort on a panic.
+const NO_UNWIND_SCRIPT: &str = "packaging/link/no-unwind.ld";
 
 /// Returns the directory of all release builds.
 pub(crate) fn work() -> anyhow::Result<PathBuf> {
@@ -60,8 +66,8 @@ pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
     built.into_iter().find(|path| path.ends_with(name)).with_context(|| format!("{name} was not built"))
 }
 
-/// Configures `cargo` for a release build of one architecture.
-pub(crate) fn as_released(cargo: &mut Command, arch: Arch) -> anyhow::Result<()> {
+/// Configures `cargo` for a release build of one architecture with this profile.
+pub(crate) fn as_released(cargo: &mut Command, arch: Arch, profile: &str) -> anyhow::Result<()> {
     let target = arch.target();
     add_target(target)?;
     let compiler = c_compiler(target)?;
@@ -70,14 +76,19 @@ pub(crate) fn as_released(cargo: &mut Command, arch: Arch) -> anyhow::Result<()>
         .args(["--target", target])
         .env(format!("CC_{suffix}"), &compiler.cc)
         .env(format!("AR_{suffix}"), &compiler.ar);
-    let script = format!("-Clink-arg=-T{}", root().join(COLD_CODE_SCRIPT).display());
-    make_reproducible(cargo, &work()?, &[&LINK[..], &[&script]].concat())
+    let script = |path: &str| format!("-Clink-arg=-T{}", root().join(path).display());
+    let mut flags: Vec<String> = LINK.map(String::from).into();
+    flags.push(script(COLD_CODE_SCRIPT));
+    if profile == ABORTING_PROFILE {
+        flags.extend([script(NO_UNWIND_SCRIPT), "-Clink-arg=--no-eh-frame-hdr".to_owned()]);
+    }
+    make_reproducible(cargo, &work()?, &flags)
 }
 
 fn build(arch: Arch, profile: &str, packages: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
     let mut build = cargo(["build", "--locked", "--profile", profile]);
     build.args(packages.iter().flat_map(|package| ["--package", package]));
-    as_released(&mut build, arch)?;
+    as_released(&mut build, arch, profile)?;
     step(&format!("building {} for {}", packages.join(", "), arch.target()), build)?;
     let work = work()?;
     let built: Vec<_> = packages.iter().map(|package| work.join(arch.target()).join(profile).join(package)).collect();

@@ -22,11 +22,11 @@ pub(crate) fn epoch() -> anyhow::Result<String> {
 }
 
 /// Configures a reproducible cargo build in `work`, without this machine's paths. `flags` are passed to the compiler.
-pub(crate) fn make_reproducible(build: &mut Command, work: &Path, flags: &[&str]) -> anyhow::Result<()> {
+pub(crate) fn make_reproducible(build: &mut Command, work: &Path, flags: &[String]) -> anyhow::Result<()> {
     // The last matching prefix wins: the build directory may be inside the project's.
     let prefixes = [(root(), "/linecamp"), (cargo_home()?, "/cargo"), (work.to_owned(), "/build")];
     let remap = |(from, to): &(PathBuf, &str)| format!("--remap-path-prefix={}={to}", from.display());
-    let flags: Vec<_> = flags.iter().map(|flag| (*flag).to_owned()).chain(prefixes.iter().map(remap)).collect();
+    let flags: Vec<_> = flags.iter().cloned().chain(prefixes.iter().map(remap)).collect();
     build.env("RUSTFLAGS", flags.join(" "));
     // C compilers record source paths, too.
     build.env("CFLAGS", format!("-ffile-prefix-map={}=/linecamp", root().display()));
