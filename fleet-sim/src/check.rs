@@ -28,7 +28,6 @@
 //! | `quiet` | once converged, nothing is written, and DNS is still checked |
 //! | `storm`, `byte-budget` | a scenario's bounds on reconnect times and on bytes |
 
-mod bounded;
 mod convergence;
 mod documents;
 mod durability;
@@ -36,8 +35,9 @@ mod lifecycle;
 mod limits;
 mod origin;
 mod records;
+mod response_time;
 mod restarts;
-mod served;
+mod storage_per_site;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -72,9 +72,9 @@ pub(crate) struct Watch {
     acknowledged: BTreeMap<Slot, durability::Acknowledged>,
     requests: BTreeMap<CommandId, (Slot, Promise)>,
     records: records::Records,
-    holdings: bounded::Holdings,
+    holdings: storage_per_site::Holdings,
     own_events: origin::OwnEvents,
-    served: served::Served,
+    served: response_time::Served,
 }
 
 /// A machine that may become a site, registered or not.

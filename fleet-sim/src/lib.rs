@@ -28,7 +28,7 @@
 #![forbid(unsafe_code)]
 
 pub mod act_kind;
-pub mod line;
+pub mod line_profile;
 pub mod outcome;
 pub mod plan;
 #[cfg(feature = "transport")]
@@ -44,12 +44,12 @@ mod check;
 mod clock;
 mod counters;
 mod disk;
-mod execution;
 mod hostile_messages;
 mod net;
 mod queue;
 #[cfg(feature = "transport")]
 mod quic;
+mod run_progress;
 mod sim_rng;
 mod trace;
 mod transport;

@@ -8,7 +8,7 @@
 //! | 130 | interrupted by Ctrl-C before any violation was found |
 
 mod args;
-mod show;
+mod console;
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +27,7 @@ use fleet_sim::shrink::shrink;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::args::{Args, Command, ReplayArgs, ReportArgs, RunArgs, SearchArgs};
-use self::show::{Terminal, print_line, print_outcomes, say, write_reports};
+use self::console::{Terminal, print_line, print_outcomes, say, write_reports};
 
 /// Every seed that has ever failed.
 const SEEDS: &str = include_str!("../seeds.txt");

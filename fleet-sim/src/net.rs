@@ -23,7 +23,7 @@ use linecamp_model::{
 };
 
 use crate::clock::Clock;
-use crate::line::Profile;
+use crate::line_profile::Profile;
 use crate::queue::Queue;
 use crate::sim_rng::{Purpose, SimRng};
 use crate::transport::{Arrival, NodeId, Traffic, Transport};

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::act_kind::{ActKind, Table};
-use crate::line::Profile;
+use crate::line_profile::Profile;
 use crate::scenario::{Scenario, ScheduledAct};
 use crate::sim_rng::{Purpose, SimRng};
 

@@ -18,9 +18,9 @@ use std::future::Future;
 use tokio::time::{Instant, sleep_until};
 
 use self::links::Links;
-use crate::execution::{Execution, Observer, finish, is_stopped};
 use crate::plan::Plan;
 use crate::recipe::Mode;
+use crate::run_progress::{Execution, Observer, finish, is_stopped};
 use crate::scenario::Scenario;
 use crate::trace::Trace;
 use crate::world::World;

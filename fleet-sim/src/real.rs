@@ -19,15 +19,15 @@
 //! and not identical.
 
 mod api;
-mod environment;
+mod daemon_group;
 mod fleet;
-mod host;
-mod links;
-mod measure;
+mod measurements;
 mod memory;
-mod outcome;
 mod process;
+mod run_directory;
 mod server;
+mod steps;
+mod udp_relay;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -35,11 +35,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use self::environment::Environment;
+pub use self::daemon_group::host;
 pub use self::fleet::SEPARATE_MAX;
-pub use self::host::host;
-use self::measure::World;
-pub use self::outcome::{Cut, Join, LabelRound, Memory, RealOutcome, Spread, Stop, Storm};
+pub use self::measurements::{Cut, Join, LabelRound, Memory, RealOutcome, Spread, Stop, Storm};
+use self::run_directory::Environment;
+use self::steps::World;
 
 /// Maximum number of sites in a run: file descriptors (two of this process and ten of a daemon for each) and threads
 /// (three for each) run out at about this number on an ordinary machine. Larger runs are rejected.
@@ -72,7 +72,7 @@ pub struct RealOptions {
 pub fn run(options: &RealOptions, say: &dyn Fn(&str)) -> anyhow::Result<RealOutcome> {
     ensure!((1..=SITES_MAX).contains(&options.sites), "{} sites: must be 1 to {SITES_MAX}", options.sites);
     let began = Instant::now();
-    environment::raise_descriptors();
+    run_directory::raise_descriptors();
     process::kill_all_on_panic();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("failed to start the runtime")?;
@@ -104,9 +104,9 @@ async fn measure(options: &RealOptions, environment: &Environment, say: &dyn Fn(
     let join = world.join().await?;
     let label = world.label().await?;
     let memory = world.memory()?;
-    let mut storms = vec![world.storm(&links::LinkConditions::default()).await?];
+    let mut storms = vec![world.storm(&udp_relay::LinkConditions::default()).await?];
     if !options.quick {
-        storms.push(world.storm(&measure::BAD_LINK).await?);
+        storms.push(world.storm(&steps::BAD_LINK).await?);
     }
     let cut = world.cut().await?;
     let stop = world.stop().await?;

@@ -8,17 +8,17 @@
 //! HTML and XML are written with `maud`, which escapes every value. Numbers may be missing or invalid (no samples,
 //! NaN): they are shown as `-`, and nothing panics.
 
-mod figures;
+#[cfg(test)]
+mod fixtures;
 mod html;
 mod junit;
-mod plain;
 mod progress;
-#[cfg(test)]
-mod sample;
+mod sanitize;
+mod summary;
 mod terminal;
 mod units;
 #[cfg(test)]
-mod xml;
+mod xml_check;
 
 pub use html::page;
 pub use junit::junit;

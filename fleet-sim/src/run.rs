@@ -3,12 +3,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crate::execution::{Execution, finish, is_stopped};
-pub use crate::execution::{Observer, RunProgress};
 use crate::net::Net;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::recipe::{Mode, Recipe};
+use crate::run_progress::{Execution, finish, is_stopped};
+pub use crate::run_progress::{Observer, RunProgress};
 use crate::scenario::{Scenario, ScenarioError};
 use crate::trace::Trace;
 use crate::transport::NodeId;

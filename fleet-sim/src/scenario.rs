@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::act_kind::{ActKind, Table};
-use crate::line::Profile;
+use crate::line_profile::Profile;
 
 /// Maximum sites in one run: more exceed the memory of a test machine.
 pub const SITES_MAX: u32 = 20_000;

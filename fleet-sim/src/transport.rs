@@ -10,7 +10,7 @@ use linecamp_core::{Dial, IssueRequest, LinkEvent, SessionEvent, SiteIdentity};
 use linecamp_model::{DialId, FromServer, FromSite, IdentityGrant, KeyFingerprint, Pin, Refusal, SessionId, Text};
 
 use crate::clock::Clock;
-use crate::line::Profile;
+use crate::line_profile::Profile;
 
 /// Index of a machine that runs a daemon. Each clone of a site has its own index.
 pub(crate) type NodeId = usize;

@@ -5,12 +5,12 @@
 //! actions; then, without faults, all sites have to converge in time; then, for an hour, nothing may be written.
 
 mod acts;
+mod dns_acts;
 mod final_phase;
 mod hostile;
 mod name_server;
 mod node;
 mod operators;
-mod records;
 mod server;
 
 use std::collections::BTreeSet;

@@ -2,7 +2,7 @@
 
 use crate::dig::TsigKey;
 use crate::name_server::ServerInstance;
-use crate::update_server::{PLUGIN_TYPES, Product, ServedZone, UpdateServer};
+use crate::rfc2136_server::{PLUGIN_TYPES, Product, ServedZone, UpdateServer};
 
 impl UpdateServer {
     /// Starts Knot DNS without zones; `None` if it is not installed.

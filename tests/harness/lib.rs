@@ -43,8 +43,8 @@ mod ports;
 mod powerdns;
 mod process;
 mod proxy;
+mod rfc2136_server;
 mod skip;
-mod update_server;
 mod wait;
 
 pub use binaries::{plugin, program, target_directory};
@@ -59,6 +59,6 @@ pub use ports::Port;
 pub use powerdns::PowerDns;
 pub use process::Process;
 pub use proxy::{Traffic, UdpProxy};
+pub use rfc2136_server::UpdateServer;
 pub use skip::skip;
-pub use update_server::UpdateServer;
 pub use wait::{PATIENCE, wait_until};

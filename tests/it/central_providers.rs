@@ -8,7 +8,7 @@ use linecamp_tests::{Fleet, NameServer, PATIENCE, PowerDns, ProviderSetup, Site,
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::site_view::{condition, entry, show, wait_no_condition};
+use crate::cli_json::{condition, entry, show, wait_no_condition};
 
 const ZONE: &str = "example.org";
 const NAME: &str = "camp.camp.default.example.org";

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use linecamp_tests::Fleet;
 
-use crate::site_view::{connected_site, events, show, wait_facts, wait_label_at_server};
+use crate::cli_json::{connected_site, events, show, wait_facts, wait_label_at_server};
 
 /// The shortest certificate lifetime of a server.
 const LIFE: Duration = Duration::from_secs(60);

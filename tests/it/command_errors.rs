@@ -3,7 +3,7 @@
 use linecamp_tests::{CommandOutput, Fleet};
 use serde_json::Value;
 
-use crate::site_view::connected_site;
+use crate::cli_json::connected_site;
 
 /// Checks that a command printed this error, and nothing else, and returns it.
 #[track_caller]

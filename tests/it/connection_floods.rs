@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use linecamp_tests::{Fleet, skip};
 use rustix::process::geteuid;
 
-use crate::site_view::connected_site;
+use crate::cli_json::connected_site;
 
 /// Less than the timeout of an idle connection (10 s): a request served within it did not wait for the others to
 /// disconnect.

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use linecamp_tests::{Fleet, PATIENCE};
 
-use crate::disk::SmallDisk;
-use crate::site_view::{
+use crate::cli_json::{
     connected_site, wait_condition, wait_converged, wait_label_at_server, wait_label_at_site, wait_no_condition,
 };
+use crate::mounted_disk::SmallDisk;
 
 /// A corrupt site database is moved aside, and the site is restored from what the server knows.
 #[test]

@@ -6,7 +6,7 @@ use std::thread;
 use linecamp_tests::{Fleet, PATIENCE, Process, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::site_view::{
+use crate::cli_json::{
     connected_site, events, label, show, wait_converged, wait_facts, wait_label_at_server, wait_label_at_site,
 };
 

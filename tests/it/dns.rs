@@ -5,7 +5,7 @@
 
 use linecamp_tests::{Fleet, Moto, NameServer, PATIENCE, PowerDns, SecretSetup, Site, UpdateServer, ZoneDump, plugin};
 
-use crate::site_view::show;
+use crate::cli_json::show;
 
 const ZONE: &str = "example.org";
 const NAME: &str = "camp.camp.default.example.org";

@@ -9,7 +9,7 @@ use std::process::Command;
 use linecamp_tests::{CommandOutput, Fleet, PATIENCE, Site, UdpProxy, program, skip};
 use serde_json::Value;
 
-use crate::site_view::{connected_site, events, show};
+use crate::cli_json::{connected_site, events, show};
 
 /// The finding of one check in a report.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use linecamp_tests::Fleet;
 
-use crate::site_view::{connected_site, label, wait_facts};
+use crate::cli_json::{connected_site, label, wait_facts};
 
 /// The gateway keeps its first name when its site gets another one, and another site may then join by that name.
 #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use linecamp_tests::{Fleet, PATIENCE, Traffic, UdpProxy};
 
-use crate::site_view::{entry, wait_converged, wait_facts};
+use crate::cli_json::{entry, wait_converged, wait_facts};
 
 /// The time between two keep-alives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);

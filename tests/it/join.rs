@@ -2,7 +2,7 @@
 
 use linecamp_tests::{Fleet, PATIENCE, wait_until};
 
-use crate::site_view::{entry, label, show, wait_facts};
+use crate::cli_json::{entry, label, show, wait_facts};
 
 /// A token, a join, a start, and the operator sees the site with all its names and labels.
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 
 use linecamp_tests::{CommandOutput, Fleet, PATIENCE};
 
-use crate::site_view::{
+use crate::cli_json::{
     connected_site, entry, label, show, wait_condition, wait_converged, wait_label_at_server, wait_label_at_site,
     wait_no_condition,
 };
@@ -101,7 +101,7 @@ fn a_selector_matches_sites_and_a_syntax_error_is_located() {
         [fleet.join_by("camp-eu", &eu, quic, &["--label", "ssd=yes"]), fleet.join_by("camp-us", &us, quic, &[])];
     for site in &mut sites {
         site.start();
-        crate::site_view::wait_facts(&fleet, site.name());
+        crate::cli_json::wait_facts(&fleet, site.name());
     }
     let check = |selector: &str, expected: &[&str]| {
         let listed = fleet.json(&["site", "ls", "-l", selector]);

@@ -2,44 +2,44 @@
 //!
 //! There are few of them, because most behavior is tested at a lower level: decisions in `core`, encoding in `proto`,
 //! disk crashes in `store`, the wire in `transport`. The end-to-end tests check that the programs combine these parts
-//! correctly. `linecamp_tests` documents how to write one; [`site_view`] parses what the programs print; [`shell`] runs
+//! correctly. `linecamp_tests` documents how to write one; [`cli_json`] parses what the programs print; [`shell`] runs
 //! the commands of a documentation page.
 
 mod central_providers;
 mod certificate;
+mod cli_json;
 mod command_errors;
 mod connection_floods;
 mod corruption;
 mod crash;
-mod disk;
 mod dns;
 mod doctor;
-mod duplicate;
+mod duplicate_identity;
+mod facts;
 mod hosts;
 mod idle;
 mod join;
 mod labels;
 mod malformed_traffic;
+mod markdown_page;
 mod metrics;
+mod mounted_disk;
 mod network;
-mod observation;
 mod offline;
+mod operator_docs;
 mod packages;
-mod page;
-mod pages;
 mod partition;
 mod plugin_authors;
 mod readme;
 mod rejections;
 mod removal;
 mod restart;
+mod sd_notify;
 mod secrets;
-mod service;
 mod shell;
 mod sim;
 mod sim_real;
-mod site_view;
-mod start;
+mod startup_errors;
 mod storage;
-mod support;
+mod support_bundle;
 mod systemd;

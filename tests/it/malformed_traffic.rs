@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use linecamp_tests::Fleet;
 
-use crate::site_view::{connected_site, wait_label_at_server, wait_label_at_site};
+use crate::cli_json::{connected_site, wait_label_at_server, wait_label_at_site};
 
 /// Random bytes, the same in every run (Marsaglia's xorshift).
 fn random_bytes(seed: u64, bytes: usize) -> Vec<u8> {

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use linecamp_tests::{Fleet, Site, skip};
 
-use crate::site_view::connected_site;
+use crate::cli_json::connected_site;
 
 /// Parses text in the exposition format: every series belongs to a family whose HELP and TYPE came before, once; names
 /// are valid; no series is duplicated. Returns the series with their values.

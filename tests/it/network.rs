@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use linecamp_tests::{Fleet, Network, PATIENCE, Site};
 use serde_json::Value;
 
+use crate::cli_json::{connected_site, show, wait_converged, wait_label_at_server, wait_label_at_site};
 use crate::doctor::{assert_check, assert_named, doctor_report};
-use crate::site_view::{connected_site, show, wait_converged, wait_label_at_server, wait_label_at_site};
 
 /// How many labels are set, one after another, on a lossy network: some 250 packets.
 const LABELS: usize = 30;

@@ -2,7 +2,7 @@
 
 use linecamp_tests::{Fleet, PATIENCE};
 
-use crate::site_view::{
+use crate::cli_json::{
     connected_site, entry, events, label, show, wait_converged, wait_label_at_server, wait_label_at_site,
 };
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use linecamp_tests::{Fleet, PATIENCE, Site, UdpProxy};
 
-use crate::site_view::{events, label, show, wait_converged, wait_facts, wait_label_at_server, wait_label_at_site};
+use crate::cli_json::{events, label, show, wait_converged, wait_facts, wait_label_at_server, wait_label_at_site};
 
 /// A site behind a proxy that can cut the link.
 fn behind_a_wire(fleet: &Fleet) -> (UdpProxy, Site) {

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use linecamp_tests::{Fleet, Machine, NameServer as _, Port, PowerDns, plugin, program};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::page::{Block, Page};
+use crate::markdown_page::{Block, Page};
 use crate::shell::Shell;
 
 /// The port in the tour by hand; the test uses a free one.

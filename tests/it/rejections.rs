@@ -3,7 +3,7 @@
 use linecamp_model::{JoinSecret, JoinToken, Pin};
 use linecamp_tests::{CommandOutput, Fleet, PATIENCE};
 
-use crate::site_view::{connected_site, entry};
+use crate::cli_json::{connected_site, entry};
 
 #[track_caller]
 fn check(said: CommandOutput, sentence: &str) {

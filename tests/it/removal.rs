@@ -2,7 +2,7 @@
 
 use linecamp_tests::{Fleet, PATIENCE, Site};
 
-use crate::site_view::{connected_site, show};
+use crate::cli_json::{connected_site, show};
 
 #[track_caller]
 fn wait_state(fleet: &Fleet, name: &str, state: &str) {
@@ -26,7 +26,7 @@ fn a_site_is_deactivated_and_removed() {
     let mut site = fleet.join("camp", &[]);
     let mut copy = fleet.clone_disk(&site, "copy");
     site.start();
-    crate::site_view::wait_facts(&fleet, "camp");
+    crate::cli_json::wait_facts(&fleet, "camp");
     std::fs::write(site.data().join("labels.d/a.toml"), "rack = \"r7\"").expect("a file");
 
     let said = fleet.cli(&["site", "rm", "camp"]).exits(1);

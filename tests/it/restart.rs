@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use linecamp_tests::{Fleet, PATIENCE};
 
-use crate::site_view::{connected_site, entry, wait_label_at_server};
+use crate::cli_json::{connected_site, entry, wait_label_at_server};
 
 /// Returns the second of the day from the start of a log line.
 fn second_of_day(line: &str) -> u64 {

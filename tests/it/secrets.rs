@@ -5,7 +5,7 @@ use std::path::Path;
 
 use linecamp_tests::Fleet;
 
-use crate::site_view::{connected_site, wait_facts, wait_label_at_server, wait_label_at_site};
+use crate::cli_json::{connected_site, wait_facts, wait_label_at_server, wait_label_at_site};
 
 /// Returns the longest line of a PEM file: the key itself.
 fn private_key(path: &Path) -> String {

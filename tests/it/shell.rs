@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use linecamp_tests::{PATIENCE, program, wait_until};
 
-use crate::page::{Block, matches};
+use crate::markdown_page::{Block, matches};
 
 /// How long all commands of a page may take, in seconds: on an idle machine, the slowest page takes twenty.
 const PAGE_SECONDS_MAX: &str = "180";

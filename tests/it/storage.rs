@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use linecamp_tests::{Fleet, PATIENCE, Site, skip};
 
+use crate::cli_json::{condition, connected_site, events, show, wait_condition, wait_label_at_site};
 use crate::corruption::fill;
-use crate::disk::{ReadOnly, SmallDisk};
 use crate::doctor::{assert_check, doctor_report};
-use crate::site_view::{condition, connected_site, events, show, wait_condition, wait_label_at_site};
+use crate::mounted_disk::{ReadOnly, SmallDisk};
 
 /// How long a retry may take: a failed store is retried every half minute.
 const RETRIED: Duration = Duration::from_secs(90);

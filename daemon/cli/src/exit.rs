@@ -10,7 +10,7 @@
 use std::process::ExitCode;
 
 use linecamp_proto::api::ErrorCode;
-use linecamp_proto::command::{CommandError, CommandErrorCode, FailureCode};
+use linecamp_proto::command_error::{CommandError, CommandErrorCode, FailureCode};
 use linecamp_table::OutputFormat;
 use linecamp_transport::DialError;
 

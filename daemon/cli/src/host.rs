@@ -7,7 +7,7 @@ use linecamp_proto::api::{Host, LabelChange, List};
 use crate::argument;
 use crate::client::ApiRequest;
 use crate::context::Context;
-use crate::edit::EditArgs;
+use crate::edit_args::EditArgs;
 use crate::host_arg::HostArg;
 use crate::labels::{label_patch, labels_table};
 use crate::site_state::{self, State};

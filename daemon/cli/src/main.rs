@@ -22,7 +22,7 @@ mod conditions;
 mod context;
 mod credentials;
 mod dns;
-mod edit;
+mod edit_args;
 mod environment;
 mod event;
 mod exit;

@@ -7,7 +7,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::SystemTime;
 
-use linecamp_proto::command::CommandError;
+use linecamp_proto::command_error::CommandError;
 use linecamp_table::{OutputFormat, clean};
 use serde::Serialize;
 

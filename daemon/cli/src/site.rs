@@ -11,7 +11,7 @@ use self::bulk::{Action, SelectorArgs, Targets};
 use crate::argument;
 use crate::client::ApiRequest;
 use crate::context::Context;
-use crate::edit::EditArgs;
+use crate::edit_args::EditArgs;
 use crate::labels::{self, label_patch};
 
 #[derive(Debug, clap::Subcommand)]

@@ -3,7 +3,8 @@
 //! - [`desired`]: the desired records, computed from a provider's settings and the site's hosts.
 //! - [`plan`](mod@plan): the changes that bring a zone to its desired state. Both are pure functions of the full state.
 //! - [`reconciler`]: the state machine of one provider, which observes, plans, and applies changes. It makes its calls
-//!   through [`calls`](crate::calls), which knows nothing of DNS: a provider of another kind uses it in the same way.
+//!   through [`provider_calls`](crate::provider_calls), which knows nothing of DNS: a provider of another kind uses it
+//!   in the same way.
 //!
 //! The plan has all the rules that protect other owners:
 //! - A record set belongs to the owner named by the ownership TXT record ("claim") next to it.

@@ -26,6 +26,7 @@
 mod admission;
 mod conditions;
 mod config;
+mod established_session;
 mod handshake;
 mod link;
 mod members;
@@ -37,7 +38,6 @@ mod sessions;
 mod slots;
 #[cfg(test)]
 mod tests;
-mod uploads;
 
 use std::time::Duration;
 

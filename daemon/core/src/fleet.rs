@@ -8,9 +8,9 @@
 //! | [`registry`] | join, membership, recovery, certificates |
 //! | [`operator`] | operator commands |
 //! | [`lifecycle`] | phases that a site's reports confirm |
-//! | [`placement`] | which sites have which providers |
-//! | [`quarantine`] | records that cannot be read |
-//! | [`status_limits`], [`transfers`] | what a site may report and read |
+//! | [`provider_assignment`] | which sites have which providers |
+//! | [`unreadable_records`] | records that cannot be read |
+//! | [`status_limits`], [`transfer_access`] | what a site may report and read |
 //! | [`store_health`], [`sweep`] | the server's own store; expired records |
 //! | [`view`], [`conditions`] | what operators see |
 //! | [`lookup`] | which site or host an operator means |
@@ -29,7 +29,7 @@ mod command;
 mod conditions;
 mod config;
 mod decision;
-mod directory;
+mod downlink_members;
 mod effects;
 mod event_log;
 mod labels;
@@ -40,8 +40,7 @@ mod lookup;
 mod names;
 mod operator;
 mod output;
-mod placement;
-mod quarantine;
+mod provider_assignment;
 mod registry;
 mod site_record;
 mod state;
@@ -51,7 +50,8 @@ mod subject;
 mod sweep;
 #[cfg(test)]
 mod testing;
-mod transfers;
+mod transfer_access;
+mod unreadable_records;
 mod view;
 
 use linecamp_model::{
@@ -70,14 +70,14 @@ pub use self::view::{EventFilter, FleetView, LinkCounts, ProviderSummary, SeenLa
 
 use self::config::STORE_RETRY;
 use self::decision::Decision;
-use self::directory::{Directory, fleet_change};
+use self::downlink_members::{Directory, fleet_change};
 use self::effects::{Effects, Release};
 use self::operator::{Forced, decide};
-use self::quarantine::Quarantine;
 use self::registry::{Joining, Membership};
 use self::state::FleetState;
 use self::store_health::StoreHealth;
 use self::subject::Subject;
+use self::unreadable_records::Quarantine;
 use crate::StoreFault;
 use crate::downlink::{self, Downlink, Link, Members, SessionEvent};
 use crate::rng::Rng;
@@ -414,7 +414,7 @@ impl Fleet {
     /// Updates the specs of changed sites to match the providers that select them.
     fn assign_providers(&mut self, now: Now) {
         for site in self.effects.unassigned().take() {
-            let changes = placement::assignment(self.effects.state(), site);
+            let changes = provider_assignment::assignment(self.effects.state(), site);
             if !changes.is_empty() {
                 self.carry_out(Decision { changes, event: None, site: Some(site) }, Vec::new(), now);
             }

@@ -19,11 +19,11 @@
 #![forbid(unsafe_code)]
 
 mod backoff;
-mod calls;
 mod dns;
 mod document_sync;
 mod downlink;
 mod fleet;
+mod provider_calls;
 mod providers;
 mod rng;
 mod site;
@@ -37,7 +37,6 @@ pub mod testing;
 #[cfg(test)]
 mod stories;
 
-pub use calls::{CALL_MAX, RECHECK_DELAY, RECONCILE_INTERVAL, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX};
 pub use dns::{CONFLICT_RETRY_FIRST, DELETES_PER_ROUND_MAX, OWN_ADDRESS_LABEL, QUARANTINE};
 pub use downlink::{
     Credential, DUPLICATE_CLEARS_AFTER, DUPLICATE_RETRY, DownlinkTimer, FIRST_MESSAGE_MAX, PACE_BURST,
@@ -49,6 +48,7 @@ pub use fleet::{
     PHASE_DEADLINE, ProviderSummary, RECOVERIES_PER_DAY_DEFAULT, REMOVED_KEEP_DEFAULT, SWEEP_PERIOD, SavedFleet,
     SeenLabels, SiteFilter, SiteRef, SubjectRef, UnreadableRecord,
 };
+pub use provider_calls::{CALL_MAX, RECHECK_DELAY, RECONCILE_INTERVAL, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX};
 pub use rng::Rng;
 pub use site::{
     CLOCK_SKEW_MAX, DIAL_MAX, Dial, DropIns, FACTS_PERIOD, FIRST_FACTS_MAX, Fact, Facts, GREETING_MAX, LabelLayer,

@@ -5,7 +5,7 @@
 //! and are recomputed whenever one of these may have changed.
 //!
 //! Every machine is a DNS [`Reconciler`] so far. A second kind gets a module beside [`dns`](crate::dns) and makes its
-//! calls through [`calls`](crate::calls) too.
+//! calls through [`provider_calls`](crate::provider_calls) too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,9 +16,9 @@ use linecamp_model::{
     ProviderStatus, RecordState, RunId, SiteId, SpecBody, StatusBody, Text,
 };
 
-use crate::calls::Failure;
 use crate::dns::{Context, DesiredRecords, HostInput, Location, Reconciler, desired_records, status_of_removed};
 use crate::document_sync::Documents;
+use crate::provider_calls::Failure;
 use crate::rng::Rng;
 
 /// The ownership notes of a site.

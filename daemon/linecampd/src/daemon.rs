@@ -9,7 +9,7 @@
 
 mod handoff;
 mod local_access;
-mod open;
+mod open_drivers;
 mod outputs;
 mod setup;
 mod shutdown;
@@ -35,7 +35,7 @@ use crate::drivers::store::fault_of;
 use crate::error::DaemonError;
 use crate::label_files::LabelsDir;
 use crate::link_log::LinkLog;
-use crate::local::{LocalCall, PendingReplies};
+use crate::local_api::{LocalCall, PendingReplies};
 use crate::log;
 use crate::metrics::Counters;
 use crate::reload::{ConfigLoader, Reload};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use linecamp_model::{Refusal, TokenError};
 use linecamp_plugin_host::PluginHostError;
 use linecamp_proto::api::Error;
-use linecamp_proto::command::{CommandErrorCode, FailureCode};
+use linecamp_proto::command_error::{CommandErrorCode, FailureCode};
 use linecamp_store::StoreError;
 use linecamp_transport::TransportError;
 

@@ -18,7 +18,7 @@ use crate::drivers::link::LinkReport;
 use crate::error::DaemonError;
 use crate::facts::FactSources;
 use crate::link_log::describe_loss;
-use crate::local::describe;
+use crate::local_api::describe;
 
 /// How long to wait for the first spec after the certificate. The site has joined even if the spec does not arrive.
 const CONFIRM_LIMIT: Duration = Duration::from_secs(5);

@@ -31,7 +31,6 @@
 
 #![forbid(unsafe_code)]
 
-pub mod client;
 pub mod config;
 pub mod daemon;
 pub mod doctor;
@@ -39,6 +38,7 @@ pub mod facts;
 pub mod forget;
 pub mod join;
 pub mod label_files;
+pub mod local_client;
 pub mod log;
 pub mod plugin;
 pub mod support_bundle;
@@ -47,7 +47,7 @@ mod data_directory;
 mod drivers;
 mod error;
 mod link_log;
-mod local;
+mod local_api;
 mod metrics;
 mod reload;
 mod table;

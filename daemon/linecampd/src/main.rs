@@ -22,11 +22,10 @@ use linecamp_core::LabelLayer;
 use linecamp_doctor::Progress;
 use linecamp_model::{JoinTarget, LabelInput, LabelPatch, Level, Name, ServerAddress};
 use linecamp_proto::api::LabelChange;
-use linecamp_proto::command::CommandError;
+use linecamp_proto::command_error::CommandError;
 use linecamp_proto::local::{LocalRequest, RecordAdoption};
 use linecamp_table::OutputFormat;
 use linecamp_transport::error_chain;
-use linecampd::client;
 use linecampd::config::{
     DOCKER_SOCKET_DEFAULT, FILE_BYTES_MAX, LOG_VARIABLE, Loaded, environment_labels, join_target, log_level, read_text,
     repeated_warning,
@@ -34,6 +33,7 @@ use linecampd::config::{
 use linecampd::doctor::{self, Installation};
 use linecampd::facts::FactSources;
 use linecampd::join::{JoinCommand, Joined};
+use linecampd::local_client;
 use linecampd::{DaemonError, DataDirectory, daemon, forget, join, log, plugin, support_bundle};
 use serde_json::{Value, json};
 use tracing::level_filters::LevelFilter;
@@ -304,7 +304,7 @@ fn do_check(file: &Path, output: OutputFormat) -> Result<(), DaemonError> {
 }
 
 fn ask(args: &AskArgs, request: &LocalRequest, output: OutputFormat) -> Result<(), DaemonError> {
-    print(&client::ask(&DataDirectory::new(&args.data), request, output)?)
+    print(&local_client::ask(&DataDirectory::new(&args.data), request, output)?)
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, DaemonError> {

@@ -20,11 +20,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::client::exchange_within;
 use crate::config::read_text;
 use crate::data_directory::UNIT;
 use crate::doctor::{Installation, examine};
 use crate::error::DaemonError;
+use crate::local_client::exchange_within;
 
 /// Time limit for each answer of the daemon: all records of a site on a slow machine.
 const ANSWER_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);

@@ -8,9 +8,9 @@ use linecamp_model::{ProviderFailure, ProviderReply, Text};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::call::CallContext;
+use crate::call_and_event::{HostEvent, ProviderCall};
 use crate::engine::WasmEngine;
 use crate::error::PluginHostError;
-use crate::host_event::{HostEvent, ProviderCall};
 use crate::limits::{CALLS_WAITING_MAX, EVENTS_MAX};
 use crate::network::Network;
 use crate::outbound::Outbound;

@@ -36,14 +36,14 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod call;
+mod call_and_event;
 mod contract;
+mod direct_call;
 mod engine;
 mod engine_config;
 mod error;
 mod host;
 mod host_calls;
-mod host_event;
-mod inline;
 mod inspect;
 mod limits;
 mod network;
@@ -61,12 +61,12 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use call_and_event::{HostEvent, PluginIdentity, ProviderCall};
 pub use contract::{Description, SecretRequirement};
+pub use direct_call::{InlineHost, LoadedPlugin};
 pub use error::PluginHostError;
 pub use host::PluginHost;
 pub use host_calls::RESERVED_HEADERS;
-pub use host_event::{HostEvent, PluginIdentity, ProviderCall};
-pub use inline::{InlineHost, LoadedPlugin};
 pub use inspect::{PluginReport, inspect};
 pub use limits::Limits;
 pub use linecamp_transport::error_chain;

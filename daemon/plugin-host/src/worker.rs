@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::call::CallContext;
-use crate::host_event::{HostEvent, PluginIdentity, ProviderCall};
+use crate::call_and_event::{HostEvent, PluginIdentity, ProviderCall};
 use crate::limits::CALLS_AT_ONCE_MAX;
 use crate::plugin_store::{Library, Stamp};
 use crate::watch::{Changes, Watch};

@@ -59,7 +59,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
-pub mod command;
+pub mod command_error;
 pub mod frame;
 pub mod local;
 pub mod record;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use linecamp_model::limits::API_KEYS_MAX;
 use linecamp_model::{Name, TokenError};
 use linecamp_proto::api::ErrorCode;
-use linecamp_proto::command::{CommandErrorCode, FailureCode};
+use linecamp_proto::command_error::{CommandErrorCode, FailureCode};
 use linecamp_service::LayersError;
 use linecamp_store::{StoreError, StoreFault};
 use linecamp_transport::TransportError;

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
 use linecamp_model::Name;
-use linecamp_proto::command::{CommandError, CommandErrorCode, FailureCode};
+use linecamp_proto::command_error::{CommandError, CommandErrorCode, FailureCode};
 use linecamp_server::log::{Log, LogError};
 use linecamp_server::{
     Config, DATA_DIR_DEFAULT, FILE_DEFAULT, KeyView, Layout, Overrides, SAMPLE, ServerError, ServerUrl, create_key,

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::error::{StoreError, is_corruption};
 use crate::kind::Kind;
 use crate::migrate::{self, FailedMigration, LATEST, OLDEST};
-use crate::quarantine::set_aside;
+use crate::move_aside::set_aside;
 
 /// Permissions of a new database: only the daemon may read it. SQLite gives its logs the same permissions.
 const FILE_MODE: u32 = 0o600;

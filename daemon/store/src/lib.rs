@@ -44,21 +44,21 @@
 mod error;
 mod examine;
 mod file;
+mod handle;
 mod kind;
 mod lock;
 mod migrate;
-mod quarantine;
+mod move_aside;
 mod queue;
 mod read_only;
-mod store;
 mod writer;
 
 pub use error::{FaultKind, StoreError, StoreFault};
 pub use examine::{Examined, examine};
 pub use file::{Document, OnCorruption};
+pub use handle::{Opened, Store};
 pub use kind::Kind;
 pub use lock::DirectoryLock;
-pub use quarantine::{QUARANTINED_FILES_MAX, set_aside};
+pub use move_aside::{QUARANTINED_FILES_MAX, set_aside};
 pub use queue::{Change, QUEUE_BYTES_MAX, QUEUE_WRITES_MAX};
-pub use store::{Opened, Store};
 pub use writer::{Answer, Counters};

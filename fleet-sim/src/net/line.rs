@@ -6,7 +6,7 @@ use std::time::Duration;
 use linecamp_model::{DialId, KeyFingerprint, SessionId, Text, WallTime};
 
 use crate::clock::Clock;
-use crate::line::{Line, Profile};
+use crate::line_profile::{Line, Profile};
 use crate::sim_rng::{Purpose, SimRng};
 use crate::transport::{NodeId, Traffic};
 

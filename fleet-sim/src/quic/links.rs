@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use super::network::{Path, SimNetwork};
 use crate::clock::Clock;
-use crate::line::Profile;
+use crate::line_profile::Profile;
 use crate::sim_rng::{Purpose, SimRng};
 use crate::transport::{Arrival, NodeId, Traffic, Transport};
 

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 
-use super::environment::Environment;
-use super::host;
-use super::links::Links;
+use super::daemon_group;
 use super::process::Process;
+use super::run_directory::Environment;
+use super::udp_relay::Links;
 
 /// Number of sites with their own process: enough to see how much memory a real daemon uses, and how much that varies.
 /// The remaining sites share processes.
@@ -92,14 +92,18 @@ impl<'a> Daemons<'a> {
 
     fn start_separate(&mut self, name: &str, folder: &Path) -> anyhow::Result<()> {
         let mut run = self.environment.command("linecampd")?;
-        run.arg("run").arg("--data").arg(folder.join(host::DATA)).arg("--config").arg(folder.join(host::CONFIG));
+        run.arg("run")
+            .arg("--data")
+            .arg(folder.join(daemon_group::DATA))
+            .arg("--config")
+            .arg(folder.join(daemon_group::CONFIG));
         self.separate.push(Process::spawn(name, &self.environment.log(name), run)?);
         Ok(())
     }
 
     fn start_hosting(&mut self, folder: &Path) -> anyhow::Result<()> {
         let mut run = self.environment.own_command();
-        run.arg(host::COMMAND).arg("--dir").arg(folder);
+        run.arg(daemon_group::COMMAND).arg("--dir").arg(folder);
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
         self.hosting.push(Process::spawn(&name, &self.environment.log(&name), run)?);
         Ok(())
@@ -177,7 +181,7 @@ fn configure(
     environment.make_directory(folder)?;
     let file = ConfigFile { servers: [server.to_string()], join: JoinSection { token_file, name } };
     let text = toml::to_string(&file).context("failed to write a daemon's configuration")?;
-    environment.write(&folder.join(host::CONFIG), &text)
+    environment.write(&folder.join(daemon_group::CONFIG), &text)
 }
 
 #[cfg(test)]
@@ -191,7 +195,7 @@ mod tests {
         let folder = environment.path("camp-001");
         configure(&environment, &folder, "camp-001", ([127, 0, 0, 1], 7).into(), Path::new("/a \"b\"/token")).unwrap();
 
-        let file = linecampd::config::ConfigFile::read(&folder.join(host::CONFIG)).unwrap();
+        let file = linecampd::config::ConfigFile::read(&folder.join(daemon_group::CONFIG)).unwrap();
         let config = linecampd::config::Config::resolve(file, &|_| None).unwrap();
         assert_eq!(config.servers[0].to_string(), "127.0.0.1:7");
         let join = config.join.unwrap();

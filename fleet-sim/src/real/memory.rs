@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::Context as _;
 
-use super::outcome::Spread;
+use super::measurements::Spread;
 
 /// Memory of one process, in KiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use linecamp_model::Pin;
 use linecamp_proto::api::{TokenCreated, TokenRequest, path};
 
 use super::api::Api;
-use super::environment::{Environment, free_address};
 use super::process::{self, Process, read_log};
+use super::run_directory::{Environment, free_address};
 
 /// Time limit for a start, an exit or one operator command. All of them take less than a second on an idle machine; a
 /// command that labels a thousand sites takes somewhat longer.

@@ -14,8 +14,8 @@ mod violations;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::outcome::{Outcome, Verdict};
-use crate::report::figures::verdict;
-use crate::report::plain::plain;
+use crate::report::sanitize::plain;
+use crate::report::summary::verdict;
 use crate::report::units::{bytes, count, counted, duration, ratio, short};
 
 /// The style sheet.
@@ -136,8 +136,8 @@ fn tiles(outcome: &Outcome) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::sample;
-    use crate::report::xml::elements;
+    use crate::report::fixtures;
+    use crate::report::xml_check::elements;
 
     /// Checks the page's body, and returns the names of its elements: the head has tags without an end, which is HTML
     /// but not XML.
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_page_is_well_formed_and_loads_nothing() {
-        for outcomes in [vec![], vec![sample::passed()], vec![sample::failed(), sample::passed()]] {
+        for outcomes in [vec![], vec![fixtures::passed()], vec![fixtures::failed(), fixtures::passed()]] {
             let page = page(&outcomes);
             body_elements(&page);
             check_loads_nothing(&page);
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn hostile_text_is_escaped() {
-        let page = page(&[sample::malicious(), sample::malicious()]);
+        let page = page(&[fixtures::malicious(), fixtures::malicious()]);
         assert!(!body_elements(&page).iter().any(|element| element == "script"));
         check_loads_nothing(&page);
         assert!(page.chars().all(|letter| letter == '\n' || plain(&letter.to_string()) == letter.to_string()));
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn violations_come_first_with_their_replay() {
-        let page = page(&[sample::failed()]);
+        let page = page(&[fixtures::failed()]);
         let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is missing"));
         assert!(at("acknowledged-writes-survive") < at("Over time"));
         assert!(at("linecamp-sim run scenarios/storms-and-partitions.toml --seed 42") < at("Over time"));
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn the_page_of_a_long_run_is_bounded() {
-        let mut outcome = sample::failed();
+        let mut outcome = fixtures::failed();
         outcome.samples = outcome.samples.repeat(5);
         for (sample, second) in outcome.samples.iter_mut().zip(0_u32..) {
             sample.at_seconds = f64::from(second);
@@ -221,8 +221,8 @@ mod tests {
     fn a_page_can_be_written_for_viewing() {
         let is_several = std::env::var_os("LINECAMP_SIM_PAGE_RUNS").is_some_and(|runs| runs == "several");
         let outcomes = match is_several {
-            true => vec![sample::failed(), sample::passed(), sample::malicious(), Outcome::default()],
-            false => vec![sample::failed()],
+            true => vec![fixtures::failed(), fixtures::passed(), fixtures::malicious(), Outcome::default()],
+            false => vec![fixtures::failed()],
         };
         let page = page(&outcomes);
         if let Some(file) = std::env::var_os("LINECAMP_SIM_PAGE") {

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use maud::{Markup, PreEscaped, html};
 
 use crate::outcome::{Outcome, Verdict, Violation};
-use crate::report::figures::{lines, sites, verdict};
-use crate::report::plain::plain;
+use crate::report::sanitize::plain;
+use crate::report::summary::{lines, sites, verdict};
 use crate::report::units::{count, duration, moment};
 
 /// Maximum failures per case, since no reader shows more; the rest are counted.
@@ -121,13 +121,13 @@ fn seconds(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::sample;
-    use crate::report::xml::elements;
+    use crate::report::fixtures;
+    use crate::report::xml_check::elements;
 
     #[test]
     fn each_run_is_a_case_and_each_violation_a_failure() {
-        let stopped = Outcome { outcome: Verdict::Interrupted, virtual_seconds: 7_200.0, ..sample::passed() };
-        let text = junit(&[sample::failed(), sample::passed(), stopped]);
+        let stopped = Outcome { outcome: Verdict::Interrupted, virtual_seconds: 7_200.0, ..fixtures::passed() };
+        let text = junit(&[fixtures::failed(), fixtures::passed(), stopped]);
         let elements = elements(&text);
         let of = |name: &str| elements.iter().filter(|element| element.as_str() == name).count();
         assert_eq!((of("testsuites"), of("testsuite"), of("testcase"), of("failure"), of("skipped")), (1, 2, 3, 2, 1));
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn hostile_text_is_escaped_and_invalid_numbers_are_omitted() {
-        let text = junit(&[sample::malicious(), Outcome::default()]);
+        let text = junit(&[fixtures::malicious(), Outcome::default()]);
         let elements = elements(&text);
         assert!(!elements.iter().any(|element| element == "script"), "{text}");
         assert!(!text.contains("NaN") && !text.contains("time=\"inf") && !text.contains("time=\"-"), "{text}");

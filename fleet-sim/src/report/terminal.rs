@@ -3,8 +3,8 @@
 //! The verdict is the first line; violations come last, where the reader looks when a run ends.
 
 use crate::outcome::{Outcome, SlowSite, Storm, Verdict, Violation};
-use crate::report::figures::{lines, sites, verdict};
-use crate::report::plain::plain;
+use crate::report::sanitize::plain;
+use crate::report::summary::{lines, sites, verdict};
 use crate::report::units::{count, counted, duration, duration_or_nothing, moment, ratio};
 
 /// Maximum violations listed: more would hide the first, which matters most; the rest are counted.
@@ -178,11 +178,11 @@ impl Brush {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::sample;
+    use crate::report::fixtures;
 
     #[test]
     fn a_failed_run_starts_with_the_verdict_and_ends_with_the_replay() {
-        let text = summary(&sample::failed(), false);
+        let text = summary(&fixtures::failed(), false);
         assert!(
             text.starts_with("FAILED  storms-and-partitions  quic, seed 42, 500 sites: 30 d in 41.2 s, "),
             "{text}"
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn colors_are_optional_and_do_not_change_the_text() {
-        let outcome = sample::failed();
+        let outcome = fixtures::failed();
         let (plain, painted) = (summary(&outcome, false), summary(&outcome, true));
         assert!(!plain.contains('\u{1b}'));
         let stripped: String = painted
@@ -213,14 +213,14 @@ mod tests {
         assert!(
             summary(&Outcome::default(), false).starts_with("passed    , seed 0, 0 sites: 0 s in 0 s, 0 events (-)\n")
         );
-        let text = summary(&sample::malicious(), true);
+        let text = summary(&fixtures::malicious(), true);
         assert!(text.contains("FAILED"));
         assert!(!text.contains("\u{1b}[2J") && !text.contains("NaN") && !text.contains("inf"), "{text}");
     }
 
     #[test]
     fn many_violations_do_not_hide_the_first() {
-        let mut outcome = sample::failed();
+        let mut outcome = fixtures::failed();
         outcome.violations = vec![outcome.violations[0].clone(); 1_000];
         let text = summary(&outcome, false);
         assert!(text.contains("Violation 10 of 1000") && !text.contains("Violation 11 of"));

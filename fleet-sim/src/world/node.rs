@@ -19,7 +19,7 @@ use super::{End, FaultEnd, SERVER, SimEvent, World, name, text};
 use crate::check::{Watch, stored_local_label};
 use crate::clock::Clock;
 use crate::disk::Disk;
-use crate::line::Profile;
+use crate::line_profile::Profile;
 use crate::sim_rng::{Purpose, SimRng};
 use crate::transport::{NodeId, Transport};
 

@@ -5,7 +5,7 @@
 //! `LINECAMP_BENCH_SERVER`, `LINECAMP_BENCH_DAEMON`, `LINECAMP_BENCH_COMPILER` and `LINECAMP_PLUGINS`.
 
 use crate::arguments::Arch;
-use crate::run::{cargo, step};
+use crate::commands::{cargo, step};
 use crate::{plugins, release, toolchain};
 
 /// Benchmarks the link, compared with two brokers.

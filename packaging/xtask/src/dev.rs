@@ -7,7 +7,7 @@
 //!
 //! Tests set [`BINARIES`] and the directory of the plugins: then nothing is built, and these programs are started.
 
-mod names;
+mod dns;
 
 use std::env;
 use std::fs;
@@ -22,9 +22,9 @@ use anyhow::{Context, bail};
 
 use crate::arguments::DevOptions;
 use crate::child::Child;
+use crate::commands::{binaries, cargo, read, say, step};
 use crate::plugins;
-use crate::run::{binaries, cargo, read, say, step};
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::test::BINARIES;
 
 /// How long a start or a first connection may take: both take less than a second, and a loaded machine gets a minute.
@@ -73,14 +73,14 @@ pub(crate) fn run(options: &DevOptions) -> anyhow::Result<()> {
 fn programs(steps: &mut Steps) -> anyhow::Result<(PathBuf, PathBuf)> {
     if let (Some(built), Some(plugins)) = (env::var_os(BINARIES), env::var_os(plugins::VARIABLE)) {
         steps.done += 2;
-        return Ok((built.into(), Path::new(&plugins).join(plugins::file(names::PLUGIN))));
+        return Ok((built.into(), Path::new(&plugins).join(plugins::file(dns::PLUGIN))));
     }
     let is_first = !binaries()?.join(PACKAGES[0]).exists();
     let patience = if is_first { " (the first build takes about 6 minutes of CPU time)" } else { "" };
     let mut build = cargo(["build"]);
     build.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
     step(&steps.next(&format!("building the programs{patience}")), build)?;
-    let component = plugins::build_only(names::PLUGIN, &steps.next("building the DNS plugin"))?;
+    let component = plugins::build_only(dns::PLUGIN, &steps.next("building the DNS plugin"))?;
     Ok((binaries()?, component))
 }
 
@@ -194,7 +194,7 @@ impl Camp {
             read(join)?;
         }
         let mut run = self.command("linecampd");
-        run.arg("run").arg("--data").arg(&directory).arg("--config").arg(names::site_config(&self.data));
+        run.arg("run").arg("--data").arg(&directory).arg("--config").arg(dns::site_config(&self.data));
         self.spawn(name, run)?;
         self.wait(&format!("{name} to connect"), stop, |camp| {
             let shown = camp.linecamp(&["site", "show", name, "-o", "json"])?;
@@ -283,7 +283,7 @@ impl Camp {
         println!("  linecamp event tail");
         println!("  linecampd why --data $DEV/camp-001");
         println!("  touch $DEV/{OFFLINE_FILE}    # stops the server; remove the file to start it again");
-        let (zone, token) = (format!("http://{zone}/zones/{}/records", names::ZONE), names::TOKEN);
+        let (zone, token) = (format!("http://{zone}/zones/{}/records", dns::ZONE), dns::TOKEN);
         println!("  curl -H 'Authorization: Bearer {token}' {zone}\n");
     }
 

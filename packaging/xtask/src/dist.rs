@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::arguments::{Arch, DistOptions};
+use crate::commands::{program, read, say, step};
 use crate::package::{self, PLUGINS, PROGRAMS, Stage};
 use crate::reproducible::check_reproducible;
-use crate::run::{program, read, say, step};
 use crate::toolchain::{EMULATOR, add_emulator, add_lintian};
 use crate::{plugins, release, sbom};
 

@@ -17,16 +17,16 @@
 mod arguments;
 mod bench;
 mod child;
+mod commands;
 mod dev;
 mod dist;
 mod package;
 mod plugins;
 mod release;
 mod reproducible;
-mod run;
 mod sbom;
+mod signals;
 mod sim;
-mod stop;
 mod test;
 mod toolchain;
 

@@ -21,9 +21,9 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
+use crate::commands::{cargo, program, read, root, step};
 use crate::plugins::file;
 use crate::reproducible::{EPOCH, epoch};
-use crate::run::{cargo, program, read, root, step};
 use crate::toolchain::cargo_tool;
 
 /// The packaging tools, with pinned versions.

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use anyhow::Context;
 
-use crate::run::{binaries, cargo, program, root, step};
+use crate::commands::{binaries, cargo, program, root, step};
 use crate::{reproducible, toolchain};
 
 /// The variable with the directory of the built components.

@@ -11,8 +11,8 @@ use std::process::Command;
 use anyhow::{Context, bail};
 
 use crate::arguments::Arch;
+use crate::commands::{cargo, root, step};
 use crate::reproducible::{check_reproducible, make_reproducible};
-use crate::run::{cargo, root, step};
 use crate::toolchain::{add_target, c_compiler, target_directory};
 
 /// Packages built together, and their profile: for size, or for speed, since the server serves thousands of sites on

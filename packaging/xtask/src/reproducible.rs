@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use crate::run::{program, read, root};
+use crate::commands::{program, read, root};
 
 /// The variable that sets the timestamps of a build, in seconds since 1970.
 pub(crate) const EPOCH: &str = "SOURCE_DATE_EPOCH";

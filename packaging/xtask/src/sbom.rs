@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use crate::run::{cargo, read, root};
+use crate::commands::{cargo, read, root};
 
 /// A crate's name and version. No program links two crates with the same name and version from different sources.
 type Id = (String, String);

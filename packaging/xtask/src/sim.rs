@@ -4,7 +4,7 @@ use anyhow::{Context, ensure};
 use linecamp_table::{Align, Table};
 use serde_json::Value;
 
-use crate::run::{cargo, read, say, step};
+use crate::commands::{cargo, read, say, step};
 
 /// Runs the simulator; without arguments, every built-in scenario.
 pub(crate) fn run(passed_on: &[String]) -> anyhow::Result<()> {

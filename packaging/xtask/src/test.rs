@@ -11,11 +11,11 @@
 //! Skipped tests are listed last, with the promises of SPECIFICATION.md that are therefore unverified. With `--strict`
 //! they fail the run, except for those that `tests/may-skip.toml` lists.
 
-mod ledger;
 mod skips;
 mod slow;
 #[path = "../../../tests/tidy/specification.rs"]
 mod specification;
+mod timings;
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -26,11 +26,11 @@ use std::{env, fs, iter};
 
 use anyhow::{Context, anyhow, bail};
 
-use self::ledger::Ledger;
 use self::skips::{SKIPPED, Skip};
 use self::specification::{LIST, SPECIFICATION, Tests, promises};
+use self::timings::Ledger;
 use crate::arguments::TestOptions;
-use crate::run::{binaries, cargo, program, read, root, say, step, succeeds};
+use crate::commands::{binaries, cargo, program, read, root, say, step, succeeds};
 use crate::toolchain::{cargo_tool, target_directory};
 use crate::{package, plugins, toolchain};
 

@@ -9,7 +9,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, bail};
 
-use crate::run::{binaries, cargo, program, read, root, say, step, succeeds};
+use crate::commands::{binaries, cargo, program, read, root, say, step, succeeds};
 
 /// The target of plugins.
 const WASM: &str = "wasm32-wasip2";

@@ -14,15 +14,15 @@ use linecamp_proto::{VERSIONS, decode_from_server, encode_from_site};
 use linecamp_transport::{Dialer, LinkSettings, Platform, SystemClock, WallClock as _};
 use tokio::task::JoinSet;
 
+use crate::bench_site::MemberCredentials;
 use crate::crypto::handshake_floor;
-use crate::environment::Bench;
-use crate::fleet_client::{FleetPlan, SiteFleet};
+use crate::load_generator::{FleetPlan, SiteFleet};
 use crate::machine::{self, Burst};
-use crate::member::MemberCredentials;
 use crate::memory::quiet;
 use crate::numbers::{count, median_of, micros};
-use crate::serving::{Process, Server};
-use crate::table::{Bound, Figure, Table};
+use crate::paths::Bench;
+use crate::results::{Bound, Figure, Table};
+use crate::server_process::{Process, Server};
 
 /// The budget: the product's rate divided by the bare one.
 const RATIO_MIN: f64 = 0.8;

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use linecamp_model::JoinTarget;
 
-use crate::environment::Bench;
+use crate::counting_relay::CountingWire;
 use crate::machine;
 use crate::numbers::{count, median, millis};
-use crate::serving::{PATIENCE, Process, Server};
-use crate::table::{Bound, Figure, Table};
-use crate::wire::CountingWire;
+use crate::paths::Bench;
+use crate::results::{Bound, Figure, Table};
+use crate::server_process::{PATIENCE, Process, Server};
 
 /// The budgets.
 const RESIDENT_MIB_MAX: f64 = 6.0;

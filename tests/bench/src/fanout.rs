@@ -14,16 +14,16 @@ use linecamp_transport::LinkSettings;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::environment::Bench;
-use crate::fleet_client::{FleetPlan, SiteFleet, site_name};
+use crate::brokers::Pushed;
+use crate::brokers::mqtt::Mosquitto;
+use crate::brokers::nats::Nats;
+use crate::load_generator::{FleetPlan, SiteFleet, site_name};
 use crate::machine::{self, Burst};
 use crate::memory::quiet;
 use crate::numbers::{median, median_of, millis, percentile};
-use crate::peers::Pushed;
-use crate::peers::mqtt::Mosquitto;
-use crate::peers::nats::Nats;
-use crate::serving::{Process, Server};
-use crate::table::{Bound, Figure, Table};
+use crate::paths::Bench;
+use crate::results::{Bound, Figure, Table};
+use crate::server_process::{Process, Server};
 
 /// The budget: our time divided by theirs.
 const RATIO_MAX: f64 = 1.0;

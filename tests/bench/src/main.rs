@@ -17,36 +17,36 @@
 
 mod admission;
 mod api_client;
+mod bench_site;
+mod brokers;
+mod counting_relay;
 mod crypto;
 mod daemon;
-mod environment;
 mod fanout;
-mod fleet_client;
-mod label;
+mod label_latency;
+mod load_generator;
 mod machine;
-mod member;
 mod memory;
 mod numbers;
-mod peers;
+mod paths;
 #[cfg(feature = "plugins")]
 mod plugins;
 mod progress;
+mod results;
 mod serve_bare;
 mod serve_fleet;
-mod serving;
+mod server_process;
 mod site_disk;
 mod store;
 mod storm;
-mod table;
-mod wire;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::environment::Bench;
-use crate::table::Table;
+use crate::paths::Bench;
+use crate::results::Table;
 
 /// Run benchmarks
 #[derive(Debug, Parser)]
@@ -161,7 +161,7 @@ impl Line {
         match self {
             Self::Memory => memory::measure(bench, table).await,
             Self::Admission => admission::measure(bench, table).await,
-            Self::Label => label::measure(bench, table).await,
+            Self::Label => label_latency::measure(bench, table).await,
             Self::Fanout => fanout::measure(bench, table).await,
             Self::Storm => storm::measure(bench, table).await,
             Self::Daemon => daemon::measure(bench, table).await,

@@ -5,12 +5,12 @@ use std::time::Duration;
 use linecamp_proto::api::{Server as Counts, path};
 use linecamp_transport::LinkSettings;
 
-use crate::environment::Bench;
-use crate::fleet_client::{FleetPlan, SiteFleet};
+use crate::load_generator::{FleetPlan, SiteFleet};
 use crate::machine;
 use crate::numbers::count;
-use crate::serving::Server;
-use crate::table::{Bound, Figure, Table};
+use crate::paths::Bench;
+use crate::results::{Bound, Figure, Table};
+use crate::server_process::Server;
 
 /// The budgets.
 const SITE_KB_MAX: f64 = 40.0;

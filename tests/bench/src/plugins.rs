@@ -14,9 +14,9 @@ use clap::ValueEnum as _;
 use linecamp_plugin_host::{HostConfig, Limits};
 
 use crate::PluginLine;
-use crate::environment::Bench;
 use crate::numbers::count;
-use crate::table::{Bound, Figure, Table};
+use crate::paths::Bench;
+use crate::results::{Bound, Figure, Table};
 
 /// The size budget of a component.
 const COMPONENT_KB_MAX: f64 = 300.0;

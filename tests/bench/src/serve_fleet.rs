@@ -36,7 +36,7 @@ use linecamp_transport::{
 };
 use tokio::sync::mpsc;
 
-use crate::fleet_client::site_name;
+use crate::load_generator::site_name;
 use crate::numbers::{micros, percentile};
 
 /// Queue length of the server's own loop.

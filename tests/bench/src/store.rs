@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use linecamp_store::{Answer, Change, Kind, OnCorruption, QUEUE_WRITES_MAX, Store};
 use linecamp_transport::LinkSettings;
 
-use crate::environment::Bench;
 use crate::fanout::ServerParts;
-use crate::fleet_client::{FleetPlan, SiteFleet};
+use crate::load_generator::{FleetPlan, SiteFleet};
 use crate::numbers::{count, median, micros};
-use crate::table::{Bound, Figure, Table};
+use crate::paths::Bench;
+use crate::results::{Bound, Figure, Table};
 
 /// The budget: without grouping there would be three or more commits per join.
 const COMMITS_PER_JOIN_MAX: f64 = 1.0;

@@ -9,12 +9,12 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use crate::api_client::ApiClient;
-use crate::environment::Bench;
-use crate::fleet_client::{FleetPlan, SiteFleet, site_name};
+use crate::load_generator::{FleetPlan, SiteFleet, site_name};
 use crate::memory::quiet;
 use crate::numbers::{millis, percentile};
-use crate::serving::Server;
-use crate::table::{Bound, Figure, Table};
+use crate::paths::Bench;
+use crate::results::{Bound, Figure, Table};
+use crate::server_process::Server;
 
 /// The budgets.
 const RECONNECT_SECONDS_MAX: f64 = 5.0;

@@ -9,8 +9,8 @@
 //! lost, applied twice or applied in part is therefore detected by the next observation, and a zone counts as settled
 //! only when it was *observed* in its desired state.
 //!
-//! [`calls`](crate::calls) runs the calls: when a round starts, retries, deadlines, and the validation of the settings.
-//! This module has what concerns records. A rejected record is quarantined for [`QUARANTINE`], and the others continue.
+//! [`provider_calls`](crate::provider_calls) runs the calls: when a round starts, retries, deadlines, and the
+//! validation of the settings. This module has what concerns records. A rejected record is quarantined for [`QUARANTINE`], and the others continue.
 //! So is a record whose name cannot even be observed; what was written of it before is deleted according to its
 //! ownership note. [`observe`] observes a zone in calls of bounded size. After a conflict the changes are tried one
 //! record set per call; the one that conflicts again is quarantined, starting with [`CONFLICT_RETRY_FIRST`]. A zone
@@ -39,7 +39,7 @@ use self::observe::{NAMES_PER_CALL_MAX, Observation};
 pub(crate) use self::report::status_of_removed;
 use self::zone::Zone;
 use super::DesiredRecords;
-use crate::calls::{Answered, CallRunner, Effect, Failure, RECHECK_DELAY};
+use crate::provider_calls::{Answered, CallRunner, Effect, Failure, RECHECK_DELAY};
 
 /// How long a rejected record is left alone before a retry, unless its desired values change first.
 pub const QUARANTINE: Duration = Duration::from_secs(3600);

@@ -12,7 +12,7 @@ use super::command::FleetCommandError;
 use super::decision::Note;
 use super::event_log::event;
 use super::output::FleetOutput;
-use super::placement::Unassigned;
+use super::provider_assignment::Unassigned;
 use super::state::FleetState;
 use crate::downlink;
 use crate::staging::StagedState;

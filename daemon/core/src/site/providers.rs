@@ -15,8 +15,8 @@ use super::effects::{Effects, Release};
 use super::output::{SiteOutput, Timer};
 use super::state::SiteState;
 use super::text::named;
-use crate::calls::{CALL_MAX, Effect};
 use crate::dns::{Context, DnsEffect, HostInput, Reconciler};
+use crate::provider_calls::{CALL_MAX, Effect};
 use crate::providers::{Configured, Environment, Providers, SiteInput, WithdrawDeadline, configured};
 
 /// The providers of a site.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tokio::sync::mpsc;
 
 use crate::error::DaemonError;
-use crate::local::{LocalCall, LocalServer};
+use crate::local_api::{LocalCall, LocalServer};
 
 /// Local requests queued for the loop. Further requests wait at their connections, whose number is bounded.
 const CALLS_MAX: usize = 8;

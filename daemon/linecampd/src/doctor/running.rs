@@ -9,9 +9,9 @@ use linecamp_store::DirectoryLock;
 use linecamp_transport::error_chain;
 
 use super::Installation;
-use crate::client::exchange_within;
 use crate::data_directory::{DataDirectory, UNIT};
 use crate::error::DaemonError;
+use crate::local_client::exchange_within;
 
 /// The checks that one status request to the daemon answers.
 pub(super) const CHECKS: &[&str] = &["daemon", "link", "conditions"];

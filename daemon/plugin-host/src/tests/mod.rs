@@ -7,6 +7,6 @@ mod floods;
 mod hot_reload;
 mod invalid_answers;
 mod loading;
-mod outgoing;
+mod network;
 mod secrets;
 mod service;

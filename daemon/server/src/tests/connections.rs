@@ -8,8 +8,8 @@ use linecamp_transport::{ApiTrust, ClientTlsStream, connect};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use super::api_fixture::Bare;
 use super::fixture::{Running, soon};
-use super::without_store::Bare;
 use crate::drivers::https::{HEAD_LIMIT, OVERDUE_PERIOD, REQUEST_LIMIT, SHARES};
 
 impl Running {

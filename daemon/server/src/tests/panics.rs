@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use linecamp_model::SecretHash;
 
-use super::without_store::Bare;
+use super::api_fixture::Bare;
 use crate::api::CHANGE_RATE;
 
 /// The workspace manifest, which contains the release profile of the server.

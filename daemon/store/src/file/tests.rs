@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use proptest::prelude::*;
 
 use super::*;
-use crate::quarantine::QUARANTINED_FILES_MAX;
+use crate::move_aside::QUARANTINED_FILES_MAX;
 
 const PAGE_BYTES: usize = 4096;
 

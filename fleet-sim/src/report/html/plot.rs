@@ -14,7 +14,7 @@ pub(crate) use downsample::{buckets, keep_shape};
 
 use maud::{Markup, html};
 
-use crate::report::plain::plain;
+use crate::report::sanitize::plain;
 
 /// The side of the square in which shapes are drawn. With one decimal, that is a tenth of a pixel on any screen.
 const SIDE: f64 = 1_000.0;
@@ -186,7 +186,7 @@ fn brief(place: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::xml::elements;
+    use crate::report::xml_check::elements;
 
     fn plot() -> Plot {
         Plot::new(Axis::time(100.0), Axis::count(10.0), "a & b")

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use crate::outcome::Storm;
 use crate::report::html::over_time::figure;
 use crate::report::html::plot::{Axis, Plot, Point};
-use crate::report::plain::plain;
+use crate::report::sanitize::plain;
 use crate::report::units::{count, duration, duration_or_nothing};
 
 /// Maximum storms with a plot: the worst ones.

@@ -3,9 +3,9 @@
 use maud::{Markup, html};
 
 use crate::outcome::{Outcome, SlowSite};
-use crate::report::figures::{Line, lines};
 use crate::report::html::chip;
-use crate::report::plain::plain;
+use crate::report::sanitize::plain;
+use crate::report::summary::{Line, lines};
 use crate::report::units::{bytes, count, duration};
 
 /// Enough to see a pattern; the rest are counted.

@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use crate::outcome::{Outcome, Violation};
-use crate::report::figures::sites;
-use crate::report::plain::plain;
+use crate::report::sanitize::plain;
+use crate::report::summary::sites;
 use crate::report::units::{count, counted, moment};
 
 /// Maximum violations listed: more would hide the first, which matters most; the rest are counted.

@@ -11,7 +11,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::specification::{Promise, Tests};
-use crate::run::{program, root, succeeds};
+use crate::commands::{program, root, succeeds};
 
 /// The variable with the file to which tests append what they skipped, and why.
 pub(super) const SKIPPED: &str = "LINECAMP_SKIPPED";

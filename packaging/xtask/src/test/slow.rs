@@ -12,15 +12,15 @@ use std::time::SystemTime;
 use anyhow::Context;
 
 use super::Runner;
-use super::ledger::Ledger;
+use super::timings::Ledger;
 use crate::arguments::Arch;
-use crate::run::{binaries, cargo, step};
+use crate::commands::{binaries, cargo, step};
 use crate::{package, release};
 
 /// The journeys that set a program's clock with a preloaded library, which a static program does not load. All others
 /// run.
 const OTHER_CLOCK: [&str; 2] = [
-    "start::a_site_that_booted_in_1970_connects_and_reports_its_clock",
+    "startup_errors::a_site_that_booted_in_1970_connects_and_reports_its_clock",
     "doctor::a_wrong_clock_is_reported_in_both_directions",
 ];
 

@@ -18,10 +18,10 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::environment::Bench;
 use crate::machine::Burst;
 use crate::numbers::{median, micros, percentile};
-use crate::table::{Figure, Table};
+use crate::paths::Bench;
+use crate::results::{Figure, Table};
 
 /// The size of the smallest call's answer: a plugin's description of itself is some hundreds of bytes.
 const ANSWER: &str =

@@ -12,10 +12,10 @@ use linecamp_model::{
 use linecamp_plugin_host::{HostEvent, InlineHost, PluginHost, ProviderCall, Secrets, SiteSecret};
 
 use super::{PLUGINS, Parts};
-use crate::environment::Bench;
 use crate::machine::Burst;
 use crate::numbers::{median, micros, millis, percentile};
-use crate::table::{Bound, Figure, Table};
+use crate::paths::Bench;
+use crate::results::{Bound, Figure, Table};
 
 /// The budgets, for medians.
 const LOAD_MS_MAX: f64 = 1.0;

@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use super::Parts;
 use crate::daemon::Daemon;
-use crate::environment::Bench;
 use crate::machine;
 use crate::numbers::count;
-use crate::serving::Server;
-use crate::table::{Bound, Figure, Table};
+use crate::paths::Bench;
+use crate::results::{Bound, Figure, Table};
+use crate::server_process::Server;
 
 /// The budget.
 const RESIDENT_MIB_MAX: f64 = 10.0;

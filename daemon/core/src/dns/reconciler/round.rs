@@ -10,8 +10,8 @@ use linecamp_model::{
 use super::failure::records_of;
 use super::zone::Zone;
 use super::{Context, DnsEffect, Reconciler, Work, is_claim};
-use crate::calls::Effect;
 use crate::dns::{DELETES_PER_ROUND_MAX, Plan, PlanInput, plan};
+use crate::provider_calls::Effect;
 
 /// How often a zone is observed in one round. A service that does not keep changes is then left alone for a while.
 const PASSES_MAX: u32 = 4;

@@ -7,7 +7,7 @@ use linecamp_model::{
 };
 
 use super::{FleetView, SiteFilter};
-use crate::fleet::placement::{is_placed, provider_specs, room_for_providers};
+use crate::fleet::provider_assignment::{is_placed, provider_specs, room_for_providers};
 use crate::fleet::site_record::SiteRecord;
 
 impl<'a> FleetView<'a> {

@@ -11,7 +11,7 @@ use anyhow::Context;
 use linecamp_table::{Align, Table};
 use rustix::param::clock_ticks_per_second;
 
-use crate::run::say;
+use crate::commands::say;
 
 /// One line.
 #[derive(Debug)]

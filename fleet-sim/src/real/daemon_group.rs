@@ -12,7 +12,7 @@ use linecampd::config::{Config, ConfigFile};
 use linecampd::{DataDirectory, daemon, log};
 use tokio::task::{JoinSet, LocalSet};
 
-use super::environment::raise_descriptors;
+use super::run_directory::raise_descriptors;
 
 /// The subcommand of this program that calls [`host`].
 pub(super) const COMMAND: &str = "real-host";

@@ -15,8 +15,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::oneshot;
 
 use crate::api_client::ApiClient;
-use crate::environment::{Bench, free_address};
 use crate::machine;
+use crate::paths::{Bench, free_address};
 
 /// Time limit for a process to start or to exit. Nothing here takes a second.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

@@ -5,9 +5,9 @@ use std::fs;
 
 use linecamp_tests::{Fleet, Site, plugin, skip};
 
-use crate::page::{Block, Page};
+use crate::cli_json::connected_site;
+use crate::markdown_page::{Block, Page};
 use crate::shell::Shell;
-use crate::site_view::connected_site;
 
 /// The site in the pages' examples.
 const SITE: &str = "camp-042";

@@ -2,7 +2,7 @@
 
 use linecamp_tests::{Fleet, PATIENCE};
 
-use crate::site_view::{events, show, wait_condition, wait_facts, wait_label_at_server};
+use crate::cli_json::{events, show, wait_condition, wait_facts, wait_label_at_server};
 
 /// A cloned disk is rejected; the first machine keeps its link; the operator is notified of both.
 #[test]
@@ -35,12 +35,12 @@ fn a_cloned_disk_is_rejected_and_both_machines_are_reported() {
 #[test]
 fn a_reset_machine_is_not_a_duplicate() {
     let fleet = Fleet::start();
-    let mut site = crate::site_view::connected_site(&fleet, "camp");
+    let mut site = crate::cli_json::connected_site(&fleet, "camp");
     site.kill();
     site.start();
     fleet.wait_for("the link in the log, twice", PATIENCE, || {
         (site.log().matches("link up").count() == 2).then_some(())
     });
     assert_eq!(show(&fleet, "camp")["link"]["state"], "connected");
-    assert_eq!(crate::site_view::condition(&show(&fleet, "camp"), "duplicate-identity"), None);
+    assert_eq!(crate::cli_json::condition(&show(&fleet, "camp"), "duplicate-identity"), None);
 }

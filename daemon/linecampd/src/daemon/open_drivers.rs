@@ -20,7 +20,7 @@ use crate::drivers::store::{self, OpenedDatabase};
 use crate::error::DaemonError;
 use crate::label_files::LabelsDir;
 use crate::link_log::LinkLog;
-use crate::local::PendingReplies;
+use crate::local_api::PendingReplies;
 use crate::metrics::Counters;
 
 impl Daemon {

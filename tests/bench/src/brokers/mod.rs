@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::serving::PATIENCE;
+use crate::server_process::PATIENCE;
 
 /// Bytes of a message: the size of a label's document.
 pub(crate) const MESSAGE_BYTES: usize = 300;

@@ -14,9 +14,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::{MESSAGE_BYTES, MemberCredentials, Pushed, wait_for};
-use crate::environment::free_address;
 use crate::machine;
-use crate::serving::{PATIENCE, Process};
+use crate::paths::free_address;
+use crate::server_process::{PATIENCE, Process};
 
 /// The subject of all subscribers, and the subject for answers.
 const SUBJECT: &str = "d";

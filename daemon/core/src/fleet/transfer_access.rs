@@ -2,7 +2,7 @@
 
 use linecamp_model::{PluginDigest, SiteId};
 
-use super::placement::provider_specs;
+use super::provider_assignment::provider_specs;
 use super::state::FleetState;
 
 /// Whether a site may read the file with this digest: its spec names the file, and the server has it.

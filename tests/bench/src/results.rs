@@ -9,8 +9,8 @@ use anyhow::Context as _;
 use linecamp_table::{Align, Cell};
 use serde::Serialize;
 
-use crate::environment::Bench;
 use crate::machine;
+use crate::paths::Bench;
 
 /// The bound of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -7,13 +7,13 @@ use linecamp_model::Generation;
 use linecamp_proto::api::{LabelChange, Site, path};
 use linecamp_transport::LinkSettings;
 
-use crate::environment::Bench;
-use crate::fleet_client::{FleetPlan, SiteFleet, site_name};
+use crate::load_generator::{FleetPlan, SiteFleet, site_name};
 use crate::machine::Burst;
 use crate::memory::quiet;
 use crate::numbers::{millis, percentile};
-use crate::serving::Server;
-use crate::table::{Bound, Figure, Table};
+use crate::paths::Bench;
+use crate::results::{Bound, Figure, Table};
+use crate::server_process::Server;
 
 /// The budget at the 99th percentile.
 const P99_MS_MAX: f64 = 20.0;

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use linecamp_tests::{Fleet, PATIENCE, program, skip};
 
-use crate::site_view::connected_site;
+use crate::cli_json::connected_site;
 
 fn text(path: &std::path::Path) -> &str {
     path.to_str().expect("text")
@@ -161,8 +161,8 @@ fn a_site_that_booted_in_1970_connects_and_reports_its_clock() {
     }
     site.start();
     fleet.wait_for("the link", PATIENCE, || {
-        (crate::site_view::show(&fleet, "camp")["link"]["state"] == "connected").then_some(())
+        (crate::cli_json::show(&fleet, "camp")["link"]["state"] == "connected").then_some(())
     });
-    let detail = crate::site_view::wait_condition(&fleet, "camp", "clock-skew");
+    let detail = crate::cli_json::wait_condition(&fleet, "camp", "clock-skew");
     assert!(detail.contains("behind"), "{detail}");
 }

@@ -20,9 +20,9 @@ use tokio::task::JoinSet;
 use tokio_util::codec::Framed;
 
 use super::{MESSAGE_BYTES, MemberCredentials, Pushed, Stream, connect, wait_for};
-use crate::environment::free_address;
 use crate::machine;
-use crate::serving::Process;
+use crate::paths::free_address;
+use crate::server_process::Process;
 
 /// The topic of all subscribers, and the topic for answers.
 const TOPIC: &str = "d";

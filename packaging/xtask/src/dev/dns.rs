@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::{Camp, address_after};
-use crate::stop::Stop;
+use crate::signals::Stop;
 
 /// The zone. Its domain is reserved for tests (RFC 2606), so nothing outside resolves names in it.
 pub(super) const ZONE: &str = "camps.test";

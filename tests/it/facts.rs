@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use linecamp_tests::Fleet;
 
-use crate::site_view::{wait_condition, wait_label_at_server, wait_no_condition};
+use crate::cli_json::{wait_condition, wait_label_at_server, wait_no_condition};
 
 const DOCKER: &str = "io.linecamp.host.docker_version";
 

@@ -101,7 +101,7 @@ const BANNED: &[(&str, &str)] = &[
 ];
 
 /// Files that quote the words: this list, the changelog, and the license.
-const EXCEPT: [&str; 3] = ["tests/tidy/language.rs", "CHANGELOG.md", "LICENSE"];
+const EXCEPT: [&str; 3] = ["tests/tidy/banned_terms.rs", "CHANGELOG.md", "LICENSE"];
 
 #[test]
 fn no_banned_word_is_written() {

@@ -5,10 +5,10 @@ use linecamp_model::{
 };
 
 use super::effects::Effects;
-use super::quarantine::Quarantine;
 use super::registry::member;
 use super::state::FleetState;
-use super::{status_limits, transfers};
+use super::unreadable_records::Quarantine;
+use super::{status_limits, transfer_access};
 use crate::document_sync::Changed;
 use crate::downlink::{Member, MemberChange, Members, Standing};
 
@@ -78,7 +78,7 @@ impl Members for Directory<'_> {
     }
 
     fn may_read(&self, id: SiteId, digest: &PluginDigest) -> bool {
-        transfers::may_read(self.effects.state(), id, digest)
+        transfer_access::may_read(self.effects.state(), id, digest)
     }
 }
 

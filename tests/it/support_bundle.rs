@@ -9,7 +9,7 @@ use std::process::Command;
 
 use linecamp_tests::{Fleet, PATIENCE};
 
-use crate::site_view::{connected_site, wait_facts, wait_label_at_site};
+use crate::cli_json::{connected_site, wait_facts, wait_label_at_site};
 
 /// Unpacks a bundle with `tar`, and returns its files by name.
 fn unpack(fleet: &Fleet, bundle: &Path) -> BTreeMap<String, String> {

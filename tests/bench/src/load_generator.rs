@@ -14,7 +14,7 @@ use linecamp_transport::{Dialer, LinkSettings, Platform};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::member::{Member, MemberCredentials, Start};
+use crate::bench_site::{Member, MemberCredentials, Start};
 use crate::progress::{Record, SiteProgress};
 use crate::site_disk::SiteDisk;
 

@@ -10,13 +10,13 @@ use linecamp_proto::api::Site;
 
 use super::RealOptions;
 use super::api::Api;
-use super::environment::Environment;
 use super::fleet::{Daemons, site_name};
-use super::links::{Directions, LinkConditions, Links};
+use super::measurements::{Cut, Join, LabelRound, Memory, Stop, Storm};
 use super::memory::{memory_of, spread};
-use super::outcome::{Cut, Join, LabelRound, Memory, Stop, Storm};
 use super::process::Process;
+use super::run_directory::Environment;
 use super::server::Server;
+use super::udp_relay::{Directions, LinkConditions, Links};
 
 /// Bad links at remote sites: half of a satellite's delay, and the loss at which operators start to complain.
 pub(super) const BAD_LINK: LinkConditions = LinkConditions {
