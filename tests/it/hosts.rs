@@ -39,6 +39,9 @@ fn hosts_of_the_same_name_at_two_sites_are_addressed_with_their_site() {
     for (host, site) in [("camp", "camp"), ("gateway", "moved")] {
         assert_eq!(fleet.json(&["host", "show", host])["site"], site, "the name alone works again");
     }
+    // The new name may be ambiguous where the old one was not.
+    let said = fleet.cli(&["host", "edit", "gateway", "--name", "camp"]).ok();
+    assert!(said.stdout.starts_with("moved/camp  "), "{}", said.stdout);
     let said = fleet.cli(&["host", "show", "camp/gateway"]).exits(1);
     assert!(said.stderr.contains("there is no host camp/gateway"), "{}", said.stderr);
 }

@@ -96,9 +96,9 @@ pub enum DaemonError {
     /// Stopped by a signal before completion.
     #[error("interrupted before the join finished")]
     Interrupted,
-    /// No daemon answers on the local socket.
-    #[error("{0}")]
-    NoDaemon(String),
+    /// No daemon answers on the local socket: with the code for programs, and the message.
+    #[error("{1}")]
+    NoDaemon(FailureCode, String),
     /// A daemon is running, but its local socket cannot be reached.
     #[error("{0}")]
     NoSocket(String),
@@ -139,7 +139,7 @@ impl DaemonError {
             | Self::Unreachable { .. }
             | Self::Labels(_)
             | Self::Interrupted
-            | Self::NoDaemon(_)
+            | Self::NoDaemon(..)
             | Self::NoSocket(_)
             | Self::Refused(_) => 1,
         }
@@ -170,7 +170,7 @@ impl DaemonError {
             Self::Unreachable { .. } => FailureCode::CannotConnect,
             Self::Labels(_) => FailureCode::DatabaseFailed,
             Self::Interrupted => FailureCode::Interrupted,
-            Self::NoDaemon(_) => FailureCode::NotRunning,
+            Self::NoDaemon(code, _) => *code,
             Self::NoSocket(_) => FailureCode::SocketUnavailable,
         })
     }
@@ -210,7 +210,7 @@ mod tests {
         check(DaemonError::Store(too_new), 3, FailureCode::DatabaseFailed);
         check(DaemonError::NotJoined { directory }, 3, FailureCode::NotJoined);
         check(DaemonError::JoinRefused(refusal), 3, FailureCode::JoinRejected);
-        check(DaemonError::NoDaemon("none".to_owned()), 1, FailureCode::NotRunning);
+        check(DaemonError::NoDaemon(FailureCode::TimedOut, "none".to_owned()), 1, FailureCode::TimedOut);
     }
 
     #[test]

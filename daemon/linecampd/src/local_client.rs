@@ -9,6 +9,7 @@ use hyper::Request;
 use hyper::header::{CONTENT_TYPE, HOST};
 use linecamp_doctor::http_exchange;
 use linecamp_proto::api::{DnsRecord, ErrorBody};
+use linecamp_proto::command_error::FailureCode;
 use linecamp_proto::local::{LocalHost, LocalProvider, LocalRequest, RESPONSE_BYTES_MAX, WhyLine};
 use linecamp_store::DirectoryLock;
 use linecamp_table::OutputFormat;
@@ -99,6 +100,10 @@ fn send(directory: &DataDirectory, request: &LocalRequest, limit: Duration) -> R
     };
     let response = runtime.block_on(async { timeout(limit, exchange).await });
     match response.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        Ok(response) if RESPONSE_BYTES_MAX <= response.body().len() => Err(DaemonError::NoDaemon(
+            FailureCode::InvalidAnswer,
+            format!("the response from {} has more than {} MiB", path.display(), RESPONSE_BYTES_MAX >> 20),
+        )),
         Ok(response) if response.status().is_success() => Ok(response.into_body()),
         Ok(response) => match serde_json::from_slice::<ErrorBody>(response.body()) {
             Ok(body) => Err(DaemonError::Refused(body.error)),
@@ -106,18 +111,20 @@ fn send(directory: &DataDirectory, request: &LocalRequest, limit: Duration) -> R
         },
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(other_version(directory, &error)),
         Err(error) => {
+            let code = match error.kind() {
+                io::ErrorKind::TimedOut => FailureCode::TimedOut,
+                _ => FailureCode::ConnectionLost,
+            };
             let problem = error_chain(&error);
-            Err(DaemonError::NoDaemon(format!("the daemon at {} does not answer: {problem}", path.display())))
+            Err(DaemonError::NoDaemon(code, format!("the daemon at {} does not answer: {problem}", path.display())))
         }
     }
 }
 
 fn other_version(directory: &DataDirectory, error: &dyn std::error::Error) -> DaemonError {
     let path = directory.socket();
-    DaemonError::NoDaemon(format!(
-        "invalid response from {}; the daemon there has another version: {error}",
-        path.display()
-    ))
+    let problem = format!("invalid response from {}; the daemon there has another version: {error}", path.display());
+    DaemonError::NoDaemon(FailureCode::InvalidAnswer, problem)
 }
 
 /// The lock tells whether a daemon runs: if the disk could not hold a socket, the socket alone cannot tell.
@@ -133,18 +140,21 @@ fn connect_error(directory: &DataDirectory, path: &Path, error: &io::Error) -> D
         ));
     }
     let directory = directory.path().display();
-    DaemonError::NoDaemon(match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            format!("no daemon is running in {directory}. Start it with: linecampd run --data {directory}")
-        }
-        io::ErrorKind::PermissionDenied => {
+    let (code, problem) = match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => (
+            FailureCode::NotRunning,
+            format!("no daemon is running in {directory}. Start it with: linecampd run --data {directory}"),
+        ),
+        io::ErrorKind::PermissionDenied => (
+            FailureCode::SocketUnavailable,
             format!(
                 "permission denied: {} is open to root and the daemon's user and group. Retry with sudo",
                 path.display()
-            )
-        }
-        _ => format!("cannot open {}: {error}", path.display()),
-    })
+            ),
+        ),
+        _ => (FailureCode::SocketUnavailable, format!("cannot open {}: {error}", path.display())),
+    };
+    DaemonError::NoDaemon(code, problem)
 }
 
 /// Explains, as far as can be determined, why no socket could be created on the disk of `directory`.
@@ -195,6 +205,7 @@ mod tests {
             let error = ask(&data, &LocalRequest::Status, OutputFormat::Table).unwrap_err();
             assert_eq!(error.exit_code(), 1);
             assert!(error.to_string().contains("Start it with: linecampd run --data"), "{error}");
+            assert_eq!(error.code(), FailureCode::NotRunning.into());
         };
         check();
         drop(std::os::unix::net::UnixListener::bind(data.socket()).unwrap());
@@ -202,7 +213,7 @@ mod tests {
     }
 
     /// A daemon that answers one request with `answer`. Returns the client's error and the request.
-    fn error_after(request: &LocalRequest, answer: &'static str) -> (String, String) {
+    fn error_after(request: &LocalRequest, answer: &'static str) -> (DaemonError, String) {
         let directory = tempfile::tempdir().unwrap();
         let data = DataDirectory::new(directory.path());
         let listener = std::os::unix::net::UnixListener::bind(data.socket()).unwrap();
@@ -215,7 +226,7 @@ mod tests {
         });
         let error = ask(&data, request, OutputFormat::Json).unwrap_err();
         assert_eq!(error.exit_code(), 1);
-        (error.to_string(), server.join().unwrap())
+        (error, server.join().unwrap())
     }
 
     #[test]
@@ -223,21 +234,23 @@ mod tests {
         let body = r#"{"error":{"code":"limit","message":"too many"}}"#;
         let answer = format!("HTTP/1.1 409 Conflict\r\ncontent-length: {}\r\n\r\n{body}", body.len());
         let (error, request) = error_after(&LocalRequest::Why, answer.leak());
-        assert_eq!(error, "too many");
+        assert_eq!(error.to_string(), "too many");
         assert!(request.starts_with("GET /v1/why HTTP/1.1\r\n"), "{request}");
     }
 
     #[test]
-    fn an_invalid_response_is_told_from_an_incomplete_one() {
-        for (answer, expected) in [
-            ("{\"ok\":{}}\n", "the daemon there has another version"),
-            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", "the daemon there has another version"),
-            ("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "the daemon there has another version"),
-            ("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n{}", "does not answer"),
-            ("", "does not answer"),
+    fn an_invalid_response_differs_from_an_incomplete_one() {
+        let (version, silent) = ("the daemon there has another version", "does not answer");
+        for (answer, expected, code) in [
+            ("{\"ok\":{}}\n", version, FailureCode::InvalidAnswer),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", version, FailureCode::InvalidAnswer),
+            ("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", version, FailureCode::InvalidAnswer),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n{}", silent, FailureCode::ConnectionLost),
+            ("", silent, FailureCode::ConnectionLost),
         ] {
             let (error, _) = error_after(&LocalRequest::Status, answer);
-            assert!(error.contains(expected), "{answer}: {error}");
+            assert!(error.to_string().contains(expected), "{answer}: {error}");
+            assert_eq!(error.code(), code.into(), "{answer}: {error}");
         }
     }
 }

@@ -29,7 +29,9 @@ impl CommandError {
     /// the usage.
     pub fn bad_arguments(text: &str) -> Self {
         let problem = text.split("\n\n").next().unwrap_or(text);
-        Self::new(FailureCode::BadArguments, problem.strip_prefix("error: ").unwrap_or(problem).trim_end(), None)
+        // Without a subcommand, the parser's text is the help.
+        let message = problem.strip_prefix("error: ").map_or("a command is missing; see --help", str::trim_end);
+        Self::new(FailureCode::BadArguments, message, None)
     }
 
     /// Formats it as one line of JSON: `{"error":{"code":…,"message":…}}`.
@@ -152,6 +154,8 @@ mod tests {
         let error =
             CommandError::bad_arguments("error: missing:\n  <NAME>\n\nUsage: x <NAME>\n\nFor more, try '--help'.\n");
         assert_eq!((error.code, &*error.message), (FailureCode::BadArguments.into(), "missing:\n  <NAME>"));
+        let error = CommandError::bad_arguments("Manage sites\n\nUsage: linecamp site <COMMAND>\n");
+        assert_eq!(&*error.message, "a command is missing; see --help");
     }
 
     #[test]

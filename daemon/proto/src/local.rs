@@ -62,10 +62,10 @@ pub const METRICS: &str = "/metrics";
 /// with [`TooLarge`](crate::api::ErrorCode::TooLarge).
 pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
 
-/// Bytes of a response's body: a site with everything at its limit (every host with three owners' labels at both
-/// levels) stays below 10 MiB, as do all its providers with their settings, and all its reported records. Clients abort
-/// on a longer one.
-pub const RESPONSE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of a response's body: a site with everything at its limit (256 hosts, each with 64 labels of three owners and
+/// with those of the site that it inherits, of some 480 bytes as JSON) stays below 48 MiB; all its providers with their
+/// settings, and all its reported records, are far below. Clients abort on a longer one.
+pub const RESPONSE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A site's status, as its daemon reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

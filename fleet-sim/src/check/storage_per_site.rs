@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::limits::{
-    DOCUMENTS_BYTES_MAX, DOCUMENTS_PER_DELTA_MAX, SERVER_EVENTS_PER_SITE_MAX, TEXT_BYTES_MAX,
+    DOCUMENTS_BYTES_MAX, DOCUMENTS_PER_DELTA_MAX, HOSTS_PER_SITE_MAX, SERVER_EVENTS_PER_SITE_MAX, TEXT_BYTES_MAX,
 };
 use linecamp_model::{FleetChange, SiteId};
 
@@ -25,8 +25,11 @@ pub(crate) const SITE_BYTES_MAX: usize =
     2 * DOCUMENTS_BYTES_MAX + EVENTS_MAX * (TEXT_BYTES_MAX + EVENT_BYTES) + 128 * 1024;
 
 /// Maximum records that the server stores for one site: documents of both directions including tombstones, its events,
-/// its registration, its key, its gateway host and its replication cursor.
-pub(crate) const SITE_RECORDS_MAX: usize = 2 * DOCUMENTS_PER_DELTA_MAX + EVENTS_MAX + 4;
+/// its registration, its key, its replication cursor and its hosts.
+pub(crate) const SITE_RECORDS_MAX: usize = 2 * DOCUMENTS_PER_DELTA_MAX + EVENTS_MAX + 3 + HOSTS_PER_SITE_MAX;
+
+// SPECIFICATION.md states both.
+const _: () = assert!(SITE_RECORDS_MAX == 1_333 && SITE_BYTES_MAX == 8_775_680);
 
 /// What the server's disk holds, by site.
 #[derive(Debug, Default)]

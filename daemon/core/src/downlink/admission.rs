@@ -46,11 +46,14 @@ impl Downlink {
         Ok(())
     }
 
-    /// Acknowledges the status and events held: after a failed commit, or when the rate limit allows.
+    /// Acknowledges the status and events held that the member waits for: after a failed commit, or when the rate
+    /// limit allows. An acknowledgement that it does not wait for would make it send the status in transit again.
     pub(super) fn acknowledge_held(&mut self, id: SessionId, members: &dyn Members) {
         let (status, events) = self.held_of(id, members);
         for held in [Held::Status(status), Held::Events(events)] {
-            self.acknowledge_when_durable(id, held);
+            if self.sessions.waits_for(id, held) {
+                self.acknowledge_when_durable(id, held);
+            }
         }
     }
 

@@ -196,6 +196,14 @@ impl Sessions {
         session.is_some_and(|session| !std::mem::replace(&mut session.waits.events, true))
     }
 
+    /// Whether the member waits for the acknowledgement `held`.
+    pub(crate) fn waits_for(&self, id: SessionId, held: Held) -> bool {
+        self.sessions.get(&id).is_some_and(|session| match held {
+            Held::Status(_) => session.waits.status,
+            Held::Events(_) => session.waits.events,
+        })
+    }
+
     /// Ends the upload that `held` acknowledges.
     pub(crate) fn end_upload(&mut self, id: SessionId, held: Held) {
         let Some(waits) = self.sessions.get_mut(&id).map(|session| &mut session.waits) else { return };

@@ -258,6 +258,18 @@ fn status_is_acknowledged_when_it_is_durable_and_one_delta_is_in_flight() {
 }
 
 #[test]
+fn only_what_a_member_waits_for_is_acknowledged() {
+    let (mut downlink, table) = (downlink(), table(Standing::Accepted));
+    connect(&mut downlink, &table, 1, 1);
+    downlink.acknowledge_held(SessionId(1), &table);
+    assert_eq!(drain(&mut downlink, &table, START), [], "a status may be in transit");
+    session(&mut downlink, &table, 1, SessionEvent::Received(status()), START);
+    downlink.acknowledge_held(SessionId(1), &table);
+    let message = FromServer::StatusAck(Generation::ZERO);
+    assert_eq!(drain(&mut downlink, &table, START), [Output::Send { session: SessionId(1), message }]);
+}
+
+#[test]
 fn a_member_reads_only_permitted_files() {
     let (mut downlink, mut table) = (downlink(), table(Standing::Accepted));
     let want = |number| PluginWant { digest: PluginDigest::from_bytes([number; 32]), offset: 0 };

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use linecamp_core::{FleetCommand, HostRef};
+use linecamp_model::HostView;
 use linecamp_proto::api::path::{self, HostNameQuery, HostQuery};
 use linecamp_proto::api::{self, Host, LabelChange, List};
 
@@ -39,6 +40,7 @@ async fn show(
     answer(&api, host).await
 }
 
+/// Changes a host. Its new name may be ambiguous where the old one was not, so the answer is looked up by site.
 async fn edit(
     State(api): State<Api>,
     Named(name): Named,
@@ -47,7 +49,12 @@ async fn edit(
 ) -> Result<Json<Host>, ApiError> {
     let host = host_ref(name, &query)?;
     let edit = parse_edit(&edit)?;
-    let after = HostRef { name: edit.name.clone().unwrap_or_else(|| host.name.clone()), ..host.clone() };
+    let before = view(&api, host.clone()).await?;
+    let after = HostRef {
+        environment: Some(before.environment),
+        site: Some(before.site),
+        name: edit.name.clone().unwrap_or(before.name),
+    };
     api.command(FleetCommand::Edit(host.into(), edit)).await?;
     answer(&api, after).await
 }
@@ -91,6 +98,9 @@ async fn order(
 }
 
 async fn answer(api: &Api, host: HostRef) -> Result<Json<Host>, ApiError> {
-    let view = api.query(move |fleet, _| fleet.view().host(&host)).await??;
-    Ok(Json((&view).into()))
+    Ok(Json((&view(api, host).await?).into()))
+}
+
+async fn view(api: &Api, host: HostRef) -> Result<HostView, ApiError> {
+    Ok(api.query(move |fleet, _| fleet.view().host(&host)).await??)
 }

@@ -45,6 +45,7 @@ async fn show(
     answer(&api, site).await
 }
 
+/// Changes a site. Its new name may be ambiguous where the old one was not, so the answer is looked up by environment.
 async fn edit(
     State(api): State<Api>,
     Named(name): Named,
@@ -53,7 +54,8 @@ async fn edit(
 ) -> Result<Json<Site>, ApiError> {
     let site = site_ref(name, query.environment.as_deref())?;
     let edit = parse_edit(&edit)?;
-    let after = SiteRef { name: edit.name.clone().unwrap_or_else(|| site.name.clone()), ..site.clone() };
+    let before = view(&api, site.clone()).await?;
+    let after = SiteRef { environment: Some(before.environment), name: edit.name.clone().unwrap_or(before.name) };
     api.command(FleetCommand::Edit(site.into(), edit)).await?;
     answer(&api, after).await
 }

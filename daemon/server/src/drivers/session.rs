@@ -38,8 +38,8 @@ const NEWCOMERS: ShareLimits = ShareLimits {
 
 /// Maximum number of frames queued for one session. The state machine sends one spec at a time and answers what the
 /// site sends, so only a peer that sends requests and does not read the answers reaches this limit; its session is
-/// closed as busy. The queued frames are small: at most one of them is a spec, the only large kind.
-const OUTGOING_FRAMES_MAX: usize = 24;
+/// closed as busy. A spec of 4 MiB is 5 frames, and a site may wait for 16 plugin pieces; the other kinds are small.
+const OUTGOING_FRAMES_MAX: usize = 32;
 
 /// Maximum number of plugin pieces that one session may have outstanding. A site requests one piece of each missing
 /// plugin and has at most 16 providers. A session that requests more is closed as busy.

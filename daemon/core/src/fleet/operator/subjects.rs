@@ -1,6 +1,11 @@
 //! Commands on sites and hosts: labels, names, and the requests of their lifecycle.
 
-use linecamp_model::{EventKind, LabelPatch, LabelSet, Life, Name, Now, Phase, PhaseEvent, SiteId, SpecBody, Target};
+use linecamp_model::limits::{
+    DOCUMENT_OVERHEAD_BYTES_MAX, DOCUMENTS_BYTES_MAX, PROVIDER_SPEC_BYTES_MAX, PROVIDERS_PER_SITE_MAX,
+};
+use linecamp_model::{
+    DocumentKey, EventKind, LabelPatch, LabelSet, Life, Name, Now, Phase, PhaseEvent, SiteId, SpecBody, Target,
+};
 
 use crate::fleet::command::{Edit, FleetCommandError};
 use crate::fleet::decision::{Decided, Decision, spec_change};
@@ -10,6 +15,10 @@ use crate::fleet::site_record::SiteRecord;
 use crate::fleet::state::FleetState;
 use crate::fleet::subject::{Subject, SubjectRef};
 use crate::site::describe_patch;
+
+/// Maximum bytes of the spec of a site and its hosts: what the specs of all providers leave.
+const SITE_AND_HOSTS_BYTES_MAX: usize =
+    DOCUMENTS_BYTES_MAX - PROVIDERS_PER_SITE_MAX * (PROVIDER_SPEC_BYTES_MAX + DOCUMENT_OVERHEAD_BYTES_MAX);
 
 /// Changes assigned labels.
 pub(super) fn patch_labels(state: &FleetState, subject: &SubjectRef, patch: &LabelPatch, now: Now) -> Decided {
@@ -22,6 +31,7 @@ pub(super) fn patch_labels(state: &FleetState, subject: &SubjectRef, patch: &Lab
         SpecBody::Host(spec) => SpecBody::Host(linecamp_model::HostSpec { assigned: patched(&spec.assigned)?, ..spec }),
         provider @ SpecBody::Provider(_) => provider,
     };
+    check_size(record, subject, &after)?;
     let event = (EventKind::LabelsAssigned, format!("{}: {}", subject.noun(), describe_patch(patch)));
     Ok(spec_change(record, subject.site(), subject.document(), (body, after), event))
 }
@@ -47,8 +57,24 @@ pub(super) fn edit_subject(state: &FleetState, subject: &SubjectRef, edit: Edit)
         }
         provider @ SpecBody::Provider(_) => provider,
     };
+    check_size(record, subject, &after)?;
     let event = (EventKind::Edited, format!("{}: name and description edited", subject.noun()));
     Ok(spec_change(record, subject.site(), subject.document(), (body, after), event))
+}
+
+/// Checks that the spec of a site and its hosts leaves room for the specs of providers: together they reach the site.
+fn check_size(record: &SiteRecord, subject: Subject, after: &SpecBody) -> Result<(), FleetCommandError> {
+    let is_other =
+        |(key, _): &(DocumentKey, &SpecBody)| *key != subject.document() && !matches!(key, DocumentKey::Provider(_));
+    let others = record.spec.live().filter(is_other).map(|(_, body)| body);
+    let bytes: usize = others.chain([after]).map(|body| DOCUMENT_OVERHEAD_BYTES_MAX + body.encoded_size_max()).sum();
+    match bytes <= SITE_AND_HOSTS_BYTES_MAX {
+        true => Ok(()),
+        false => Err(FleetCommandError::Limit(format!(
+            "the labels and descriptions of a site and its hosts may have {SITE_AND_HOSTS_BYTES_MAX} bytes together; with \
+             this change they would have {bytes}"
+        ))),
+    }
 }
 
 /// Checks that no other site of the environment, or no other host of the site, has a name.
@@ -163,12 +189,45 @@ fn cannot(record: &SiteRecord, subject: Subject, phase: Phase, asked: PhaseEvent
 
 #[cfg(test)]
 mod tests {
+    use linecamp_model::limits::{
+        HOSTS_PER_SITE_MAX, LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_OWNER_MAX,
+    };
+    use linecamp_model::{LabelKey, LabelValue};
+
     use super::*;
     use crate::fleet::testing::{NOW, add_host, apply, join, state_with_site};
     use crate::testing::{host_ref, name, patch, site_ref};
 
     fn rename(state: &FleetState, subject: impl Into<SubjectRef>, to: &str) -> Decided {
         edit_subject(state, &subject.into(), Edit { name: Some(name(to)), description: None })
+    }
+
+    #[test]
+    fn the_labels_of_a_site_and_its_hosts_leave_room_for_its_providers() {
+        let (mut state, site) = state_with_site();
+        let full = LabelPatch {
+            set: (0..LABELS_PER_OWNER_MAX)
+                .map(|index| {
+                    let key = LabelKey::parse(&format!("{index:0LABEL_KEY_BYTES_MAX$}")).unwrap();
+                    (key, LabelValue::parse(&"v".repeat(LABEL_VALUE_BYTES_MAX)).unwrap())
+                })
+                .collect(),
+            ..LabelPatch::default()
+        };
+        let refused = (1..HOSTS_PER_SITE_MAX).find_map(|number| {
+            let host = format!("box-{number}");
+            add_host(&mut state, site, &host);
+            match patch_labels(&state, &host_ref(&host).into(), &full, NOW) {
+                Ok(decision) => {
+                    apply(&mut state, |_| decision.changes);
+                    None
+                }
+                Err(error) => Some(error),
+            }
+        });
+        let Some(FleetCommandError::Limit(text)) = refused else { panic!("{refused:?}") };
+        assert!(text.contains(&SITE_AND_HOSTS_BYTES_MAX.to_string()), "{text}");
+        patch_labels(&state, &site_ref("s1").into(), &patch(&["a=b"]), NOW).expect("a small change fits");
     }
 
     #[test]
