@@ -47,7 +47,7 @@ pub use self::config::{
     DUPLICATE_CLEARS_AFTER, DUPLICATE_RETRY, FIRST_MESSAGE_MAX, PROBE_MAX, REDIALS_PER_SECOND, START_GRACE,
 };
 pub use self::output::{Credential, DownlinkTimer, Peer, SessionEvent};
-pub use self::rate_limit::{PACE_BURST, PACE_OVERDRAFT_MAX, PACE_PER_SECOND};
+pub use self::rate_limit::{MEMBER_BURST, MEMBER_OVERDRAFT_MAX, MEMBER_RATE_PER_SECOND};
 
 pub(crate) use self::config::OPENING_SESSIONS_MAX;
 pub(crate) use self::link::{Link, Links};

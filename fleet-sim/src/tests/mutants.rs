@@ -82,7 +82,7 @@ mutants! {
     a_record_forgotten_too_early_is_detected: "forgotten-too-early",
     an_unchecked_generation_is_detected: "unchecked-claim",
     unbounded_status_is_detected: "unbounded-status",
-    a_rate_limit_shared_by_sites_is_detected: "shared-pace",
+    a_rate_limit_shared_by_sites_is_detected: "shared-rate-limit",
     an_accepted_report_of_a_pending_site_is_detected: "pending-speaks",
     an_event_forged_in_the_servers_name_is_detected: "forged-origin",
 }

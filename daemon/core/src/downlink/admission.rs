@@ -10,7 +10,7 @@ use linecamp_model::{FromServer, FromSite, Now, PluginPiece, PluginWant, Refusal
 
 use super::members::{Members, Standing};
 use super::output::{DownlinkTimer, Held, Output, Release};
-use super::rate_limit::{PACE_OVERDRAFT_MAX, cost_of};
+use super::rate_limit::{MEMBER_OVERDRAFT_MAX, cost_of};
 use super::{Downlink, MemberId};
 
 impl Downlink {
@@ -38,8 +38,8 @@ impl Downlink {
             matches!(message, FromSite::SpecAck(_)) && self.sessions.up(id).is_some_and(|up| up.spec.is_waiting());
         let Some(link) = self.links.get_mut(member) else { return Ok(()) };
         let cost = if is_expected { 0 } else { cost_of(message) };
-        let delay = link.pace.charge(cost, now.instant);
-        if PACE_OVERDRAFT_MAX < delay {
+        let delay = link.rate_limit.charge(cost, now.instant);
+        if MEMBER_OVERDRAFT_MAX < delay {
             let text = "this site sends more than the server takes, and does not wait for acknowledgements";
             return Err(Refusal::new(RefusalCode::Busy, text).retry_after(delay));
         }
@@ -102,7 +102,7 @@ impl Downlink {
 
     fn delay_of(&self, session: SessionId, now: Now) -> Duration {
         let link = self.sessions.member(session).and_then(|member| self.links.get(member));
-        link.map_or(Duration::ZERO, |link| link.pace.delay(now.instant))
+        link.map_or(Duration::ZERO, |link| link.rate_limit.delay(now.instant))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The links of the members: presence, in memory only.
+//! The link of each member: its state, since when, and its session. In memory only.
 //!
 //! A link that drops and reconnects causes no write. Only a member that is away for longer is recorded as offline, and
 //! recorded again when it returns.
@@ -9,7 +9,7 @@ use linecamp_model::{LabelSet, LinkState, SessionId, Text, WallTime};
 
 use super::MemberId;
 use super::conditions::LinkConditions;
-use super::rate_limit::Pace;
+use super::rate_limit::MemberRateLimit;
 
 /// The current state of a member's link. Not durable.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct Link {
     probing: Option<SessionId>,
     address: Text,
     /// The member's rate limit.
-    pub(super) pace: Pace,
+    pub(super) rate_limit: MemberRateLimit,
     /// The facts a pending member reported in its handshake.
     facts: LabelSet,
     /// Spec writes that are not durable yet.
@@ -39,7 +39,7 @@ impl Link {
             session: None,
             probing: None,
             address,
-            pace: Pace::default(),
+            rate_limit: MemberRateLimit::default(),
             facts: LabelSet::default(),
             specs_in_flight: 0,
             conditions: LinkConditions::default(),

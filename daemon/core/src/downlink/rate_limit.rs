@@ -1,4 +1,4 @@
-//! Pace: the rate limit on the work and writes one member can cause.
+//! Rate limit: how much work and how many writes one member can cause.
 //!
 //! A token bucket per site, stored as the one instant at which the bucket will be full again (the generic cell rate
 //! algorithm of ATM, ITU-T I.371). It outlives sessions, so that reconnecting gains nothing. Every message is charged.
@@ -10,17 +10,17 @@ use std::time::Duration;
 use linecamp_model::{EventBatch, FromSite, Instant, StatusBody, StatusDelta};
 
 /// The burst a site may send at once: an outbox of a thousand events, plus a dozen full statuses.
-pub const PACE_BURST: u32 = 2_048;
+pub const MEMBER_BURST: u32 = 2_048;
 
 /// The sustained rate: 64 events, or a dozen status changes, per second. Hundreds of sites at this rate are within what
 /// the server's disk can commit.
-pub const PACE_PER_SECOND: u32 = 64;
+pub const MEMBER_RATE_PER_SECOND: u32 = 64;
 
 /// How far a site may overdraw before it is disconnected: a minute's worth.
-pub const PACE_OVERDRAFT_MAX: Duration = Duration::from_secs(60);
+pub const MEMBER_OVERDRAFT_MAX: Duration = Duration::from_secs(60);
 
 /// The cost of a handshake: it may cause a commit and a snapshot.
-const GREETING_COST: u32 = 16;
+const HANDSHAKE_COST: u32 = 16;
 
 /// The cost of a message that causes no write.
 const MESSAGE_COST: u32 = 1;
@@ -39,21 +39,21 @@ const BYTES_PER_COST: usize = 2_048;
 
 /// The bucket of one member.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Pace {
+pub(crate) struct MemberRateLimit {
     /// When the bucket is full again; it is full if this is in the past.
     full_at: Instant,
 }
 
-impl Pace {
+impl MemberRateLimit {
     /// Charges `cost` and returns how long the site has to wait for an answer.
     pub(crate) fn charge(&mut self, cost: u32, now: Instant) -> Duration {
-        self.full_at = self.full_at.max(now) + Duration::from_secs(1) * cost / PACE_PER_SECOND;
+        self.full_at = self.full_at.max(now) + Duration::from_secs(1) * cost / MEMBER_RATE_PER_SECOND;
         self.delay(now)
     }
 
     /// Returns how long the bucket stays overdrawn.
     pub(crate) fn delay(&self, now: Instant) -> Duration {
-        let burst = Duration::from_secs(1) * PACE_BURST / PACE_PER_SECOND;
+        let burst = Duration::from_secs(1) * MEMBER_BURST / MEMBER_RATE_PER_SECOND;
         self.full_at.saturating_since(now).saturating_sub(burst)
     }
 }
@@ -61,7 +61,7 @@ impl Pace {
 /// Returns the cost of a message.
 pub(super) fn cost_of(message: &FromSite) -> u32 {
     match message {
-        FromSite::Join(_) | FromSite::Hello(_) => GREETING_COST,
+        FromSite::Join(_) | FromSite::Hello(_) => HANDSHAKE_COST,
         FromSite::Status(delta) => status_cost(delta),
         FromSite::Events(batch) => events_cost(batch),
         FromSite::SpecAck(_) | FromSite::Renew | FromSite::Alive | FromSite::WantPlugin(_) => MESSAGE_COST,
@@ -92,19 +92,19 @@ mod tests {
         let documents = u32::try_from(DOCUMENTS_PER_DELTA_MAX).expect("small") * DOCUMENT_COST;
         // A part is at least half full.
         let messages = u32::try_from(2 * DOCUMENTS_BYTES_MAX / FRAME_BYTES_MAX).expect("small") * MESSAGE_COST;
-        let (mut pace, start) = (Pace::default(), Instant::ORIGIN);
-        pace.charge(PACE_BURST, start);
-        assert!(pace.charge(bytes + documents + messages, start) < PACE_OVERDRAFT_MAX);
+        let (mut limit, start) = (MemberRateLimit::default(), Instant::ORIGIN);
+        limit.charge(MEMBER_BURST, start);
+        assert!(limit.charge(bytes + documents + messages, start) < MEMBER_OVERDRAFT_MAX);
     }
 
     #[test]
     fn a_burst_passes_and_the_excess_waits() {
-        let (mut pace, start) = (Pace::default(), Instant::ORIGIN + Duration::from_secs(1_000));
-        assert_eq!(pace.charge(PACE_BURST, start), Duration::ZERO);
-        assert_eq!(pace.charge(PACE_PER_SECOND, start), Duration::from_secs(1));
+        let (mut limit, start) = (MemberRateLimit::default(), Instant::ORIGIN + Duration::from_secs(1_000));
+        assert_eq!(limit.charge(MEMBER_BURST, start), Duration::ZERO);
+        assert_eq!(limit.charge(MEMBER_RATE_PER_SECOND, start), Duration::from_secs(1));
         let later = start + Duration::from_secs(1);
-        assert_eq!(pace.delay(later), Duration::ZERO);
-        assert_eq!(pace.charge(PACE_PER_SECOND * 3, later), Duration::from_secs(3));
-        assert_eq!(pace.charge(PACE_BURST, start + Duration::from_secs(3_600)), Duration::ZERO, "an hour fills it");
+        assert_eq!(limit.delay(later), Duration::ZERO);
+        assert_eq!(limit.charge(MEMBER_RATE_PER_SECOND * 3, later), Duration::from_secs(3));
+        assert_eq!(limit.charge(MEMBER_BURST, start + Duration::from_secs(3_600)), Duration::ZERO, "an hour fills it");
     }
 }
