@@ -1,4 +1,4 @@
-//! GlobalOptions options, and the context that every command runs in.
+//! The global options, and the context that every command runs in.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,9 +18,9 @@ const ENVIRONMENT_DEFAULT: &str = "default";
 
 /// The global options.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "GlobalOptions options")]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalOptions {
-    /// Output format: table or json
+    /// Output format of results and errors: table or json
     #[arg(short, long, global = true, default_value_t, hide_possible_values = true, value_name = "FORMAT")]
     #[arg(value_parser = PossibleValuesParser::new(OutputFormat::NAMES).try_map(|name| name.parse::<OutputFormat>()))]
     output: OutputFormat,

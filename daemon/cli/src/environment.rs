@@ -68,7 +68,7 @@ struct Rules {
     /// Require an operator to accept new sites: on or off
     #[arg(long, value_name = "SWITCH", value_parser = argument::switch)]
     approval: Option<bool>,
-    /// Maximum reconnects per site in 24 hours with an expired certificate
+    /// Maximum recoveries (reconnects with an expired certificate) per site in 24 hours
     #[arg(long, value_name = "N")]
     recoveries_per_day: Option<u32>,
     /// Time to keep the data of a removed site

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | 0 | done; also when the reader of stdout closed the pipe, or Ctrl-C ended `event tail` |
 //! | 1 | failed: the server was unreachable or rejected the request, or a component failed its conformance checks |
-//! | 2 | bad arguments or config: no request was sent, or the server rejected it as malformed |
+//! | 2 | bad arguments or configuration: no request was sent, or the server rejected it as malformed |
 //! | 3 | needs an operator: the API key was rejected, or the server could not be authenticated |
 
 use std::process::ExitCode;

@@ -39,7 +39,9 @@ Examples:
   linecamp host edit box-1 --description 'the left one'
   linecamp host edit camp-042/box-1 --name gateway")]
     Edit(Edit),
-    /// Deactivate a host: schedule nothing new there, keep running workloads
+    /// Deactivate a host: take it out of service
+    ///
+    /// The machine keeps running. Providers with --withdraw-inactive delete its records.
     #[command(after_help = "\
 Examples:
   linecamp host deactivate box-1

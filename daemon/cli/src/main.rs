@@ -60,7 +60,7 @@ Examples:
   linecamp site show camp-042
   linecamp event tail
 
-Exit codes: 0 done, 1 failed, 2 bad arguments or config, 3 needs an operator.
+Exit codes: 0 done, 1 failed, 2 bad arguments or configuration, 3 needs an operator.
 With -o json, errors are JSON with a code.";
 
 /// Manage a fleet of edge sites

@@ -29,8 +29,8 @@ Examples:
     Show(ProviderArg),
     /// Remove a provider
     ///
-    /// Each site first deletes the provider's records and then removes the provider. If the provider was added without
-    /// --allow-deletes, the records stay in DNS and an event lists them. --force removes the provider immediately and
+    /// If the provider was added with --allow-deletes, each site first deletes its records. Otherwise, the records stay
+    /// in DNS and an event names them. --force removes the provider immediately and
     /// leaves its records in DNS, for example if the name server is down. It also finishes a removal in progress.
     #[command(after_help = "\
 Examples:
@@ -75,7 +75,7 @@ impl ProviderCommand {
     }
 }
 
-/// Creates a provider. With `--replace`, updates an existing arg.
+/// Creates a provider. With `--replace`, updates an existing provider.
 async fn run_add(add: settings::Add, context: &Context<'_>) -> anyhow::Result<()> {
     let (replace, is_preview) = (add.replaces(), add.previews());
     let request = add.request(context.environment_or_default())?;

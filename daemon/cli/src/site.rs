@@ -39,7 +39,10 @@ Examples:
   linecamp site edit camp-042 --description 'behind the shop, ask for Ana'
   linecamp site edit camp-042 --name harbour-1")]
     Edit(Edit),
-    /// Deactivate sites: schedule nothing new there, keep running workloads
+    /// Deactivate sites: take them out of service
+    ///
+    /// Their machines keep running. Providers with --withdraw-inactive delete their records. A site must be inactive
+    /// before it can be removed with `linecamp site rm`.
     #[command(after_help = "\
 Examples:
   linecamp site deactivate camp-042
@@ -109,9 +112,10 @@ pub(crate) struct Label {
 
 /// Remove sites
 ///
-/// A site must be inactive or pending: deactivate it first, or use --force. The server keeps the data of a removed
-/// site for the time set with `linecamp environment edit --removed-keep`. Nothing is changed on the site's machines. A
-/// removed site cannot reconnect with its key; its machine can join again as a new site.
+/// A site must be inactive or pending: deactivate it first, or use --force. The site deletes its DNS records, if its
+/// providers may delete, and then its identity and its database. Nothing else on its machines is changed. With
+/// --force, its DNS records stay. A removed site cannot reconnect with its key; its machine can join again as a new
+/// site. The server keeps the data of a removed site for the time set with `linecamp environment edit --removed-keep`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

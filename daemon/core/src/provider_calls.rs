@@ -1,4 +1,5 @@
-//! Calls: runs the calls of one provider, whatever kind of provider it is.
+//! The state machine of one provider's calls: rounds, deadlines, retries and the circuit breaker, for every kind of
+//! provider.
 //!
 //! ```text
 //! idle ─► validating ─► calling, noting … ─► idle

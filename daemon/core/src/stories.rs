@@ -1,4 +1,4 @@
-//! End-to-end tests of a site and its server, as scenarios on a [`Pair`](crate::testing::Pair).
+//! End-to-end tests of a site and its server, as stories on a [`Pair`](crate::testing::Pair).
 
 mod chaos;
 mod faults;

@@ -1,7 +1,7 @@
 //! Pair: one Fleet, one or more Sites, one clock, and a network and disks controlled by the test.
 //!
-//! For scenario tests. Time advances only when a test runs it; a year takes milliseconds. Events are ordered by (time,
-//! number), so a scenario is the same on every run.
+//! For stories. Time advances only when a test runs it; a year takes milliseconds. Events are ordered by (time,
+//! number), so a story is the same on every run.
 
 mod builders;
 mod crashes;
@@ -38,7 +38,7 @@ const TRACE_MAX: usize = 200;
 const LATENCY: Duration = Duration::from_millis(20);
 const COMMIT: Duration = Duration::from_millis(2);
 const CALL: Duration = Duration::from_millis(50);
-/// Bytes of a plugin in one message of a scenario.
+/// Bytes of a plugin in one message of a story.
 const PIECE: usize = 4;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 const STARTED_AT: WallTime = WallTime::from_unix_millis(1_795_300_000_000);
@@ -125,7 +125,7 @@ pub struct Node {
     sessions: BTreeMap<DialId, SessionId>,
     boot: u32,
     is_cut: bool,
-    /// Whether the scenario sends in its name: it then receives no acknowledgements.
+    /// Whether the story sends in its name: it then receives no acknowledgements.
     is_impersonated: bool,
     /// Modifies the next hello in transit.
     forged_greeting: Option<fn(&mut linecamp_model::Hello)>,
@@ -244,7 +244,7 @@ impl Pair {
         pair
     }
 
-    /// Recreates the scenario's join token.
+    /// Recreates the story's join token.
     pub fn create_token(&mut self, environment: &Name, uses: u32, labels: &[&str]) {
         let new = NewToken {
             replaces: None,
@@ -258,7 +258,7 @@ impl Pair {
         self.operator(FleetCommand::CreateToken(new));
     }
 
-    /// Recreates the scenario's join token as one that replaces the machine of a site.
+    /// Recreates the story's join token as one that replaces the machine of a site.
     pub fn create_replacement_token(&mut self, site: SiteRef) {
         self.token.id = TokenId::from_bytes([0x77; 8]);
         let new = NewToken {

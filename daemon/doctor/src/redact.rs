@@ -5,8 +5,8 @@
 //! - *Known* secrets, which the caller has read from where they are stored, are redacted wherever they occur, also
 //!   inside other words and in the usual encodings.
 //! - *Names* (`sensitive`): the value of a key that sounds like a secret is redacted, whatever it is.
-//! - *Shapes* (`shape`): join tokens, API keys, private keys in PEM, the user information and the query of a URL, what
-//!   follows `Bearer` or `Basic`, and what follows a sensitive name and `=` or `:`.
+//! - *Shapes* (`secret_patterns`): join tokens, API keys, private keys in PEM, the user information and the query of
+//!   a URL, what follows `Bearer` or `Basic`, and what follows a sensitive name and `=` or `:`.
 //!
 //! Redacting too much costs a question; a leaked secret cannot be taken back.
 

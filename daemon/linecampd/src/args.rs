@@ -16,8 +16,8 @@ use linecampd::config::{FILE_DEFAULT, SAMPLE};
                   With -o json, errors are JSON with a code."
 )]
 pub(crate) struct Args {
-    /// Output format, of results and of errors
-    #[arg(short, long, global = true, default_value_t, value_name = "FORMAT")]
+    /// Output format of results and errors: table or json
+    #[arg(short, long, global = true, default_value_t, hide_possible_values = true, value_name = "FORMAT")]
     #[arg(value_parser = PossibleValuesParser::new(OutputFormat::NAMES).try_map(|name| name.parse::<OutputFormat>()))]
     pub(crate) output: OutputFormat,
     #[command(subcommand)]
@@ -215,7 +215,7 @@ pub(crate) struct ProviderArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProviderCommand {
-    /// List providers, the endpoints each may reach, and its failure
+    /// List providers, with the endpoints that each may reach and its current error
     Ls(AskArgs),
 }
 

@@ -1,6 +1,6 @@
-//! What a reloaded configuration changes, and when the changes take effect.
+//! Reloads the daemon's configuration on SIGHUP, and compares it with the active one.
 //!
-//! A pure comparison of two configurations, key by key. Some keys take effect at once. Others are fixed when the state
+//! The comparison is pure, key by key. Some keys take effect at once. Others are fixed when the state
 //! machine starts, so the state machine restarts within the process: the link is dialed again, and everything else
 //! resumes from the database, as after a restart. Changes that need a restart of the process are reported. An invalid
 //! configuration changes nothing.

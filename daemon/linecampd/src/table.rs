@@ -69,7 +69,7 @@ pub(crate) fn hosts(hosts: &[LocalHost]) -> String {
     Table::new(["HOST", "ORIGIN", "TARGET", "LABELS"]).with(rows).render(false)
 }
 
-/// Formats the site's providers, the endpoints each may reach, and its errors.
+/// Formats the site's providers, with the endpoints that each may reach and its current error.
 pub(crate) fn providers(providers: &[LocalProvider]) -> String {
     let rows = providers.iter().map(|provider| {
         let settings = provider.settings.as_ref();

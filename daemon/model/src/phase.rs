@@ -20,7 +20,7 @@ pub enum Phase {
     Active,
     /// Deactivation requested; not confirmed yet.
     Deactivating,
-    /// Out of service: nothing new is placed there, existing workloads continue to run.
+    /// Out of service: its machines keep running. Providers can withdraw its records, and a site can be removed.
     Inactive,
     /// Activation requested; not confirmed yet.
     Activating,

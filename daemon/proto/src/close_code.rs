@@ -1,4 +1,4 @@
-//! Refusals: the error code and reason of a QUIC close frame.
+//! QUIC close codes: the encoding of a refusal as the error code and the reason of a close frame.
 //!
 //! The error code is for programs. It is in the frame itself, so it survives even where the reason is truncated. The
 //! reason holds the message for people and the slot in which to reconnect.

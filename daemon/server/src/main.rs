@@ -51,8 +51,8 @@ With -o json, errors are JSON with a code.";
 #[derive(Debug, Parser)]
 #[command(name = "linecamp-server", version, after_help = EXAMPLES, disable_help_subcommand = true)]
 struct Cli {
-    /// Output format, of results and of errors
-    #[arg(short, long, global = true, default_value_t, value_name = "FORMAT")]
+    /// Output format of results and errors: table or json
+    #[arg(short, long, global = true, default_value_t, hide_possible_values = true, value_name = "FORMAT")]
     #[arg(value_parser = PossibleValuesParser::new(OutputFormat::NAMES).try_map(|name| name.parse::<OutputFormat>()))]
     output: OutputFormat,
     #[command(subcommand)]

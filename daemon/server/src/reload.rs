@@ -1,6 +1,6 @@
-//! The changes that a configuration reload makes, and when they apply.
+//! Compares the server's reloaded configuration with the active one.
 //!
-//! A pure comparison, key by key. What the API shows to operators and what is logged applies immediately. Listen
+//! The comparison is pure, key by key. What the API shows to operators and what is logged applies immediately. Listen
 //! addresses, and settings that sites agreed to when they connected, apply after a restart; sites reconnect within
 //! seconds.
 

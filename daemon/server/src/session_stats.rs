@@ -1,5 +1,5 @@
-//! Open sessions for the log and the metrics. A session counts from the site's welcome. A session that ends before that
-//! was rejected, or was complete without one.
+//! Open sessions, for the log and the metrics. A session is accepted when the server welcomes the site. A session that
+//! ends before its welcome was either rejected or a completed join.
 
 use std::collections::BTreeMap;
 
@@ -58,7 +58,7 @@ impl SessionStats {
 
     /// Writes the metrics.
     pub(crate) fn write(&self, metrics: &mut Metrics) {
-        metrics.one("linecamp_sessions_total", Kind::Counter, "Sessions opened by sites and accepted.", self.accepted);
+        metrics.one("linecamp_sessions_total", Kind::Counter, "Sessions that the server accepted.", self.accepted);
         metrics.one("linecamp_sessions_open", Kind::Gauge, "Open sessions, accepted or not.", self.open.len());
         let labels = ["by", "reason"];
         let help = "Accepted sessions that ended, by who ended them and why.";

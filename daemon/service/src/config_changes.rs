@@ -1,4 +1,5 @@
-//! What a reloaded configuration changes, and when the changes take effect.
+//! A list of changed configuration keys, by when each takes effect: its collection, and its text for the log and for
+//! `systemctl status`.
 
 use linecamp_transport::error_chain;
 

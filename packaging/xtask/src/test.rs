@@ -5,8 +5,8 @@
 //! one; a failed build ends the run.
 //!
 //! That is the fast tier: everything once, against programs that are quick to build. `--all` adds the slow tier: every
-//! journey again, against the released programs ([`slow`]), and a simulator search with new seeds. A ledger at the end
-//! shows the time each part took.
+//! end-to-end test again, against the released programs ([`slow`]), and a simulator search with new seeds. A ledger at
+//! the end shows the time each part took.
 //!
 //! Skipped tests are listed last, with the promises of SPECIFICATION.md that are therefore unverified. With `--strict`
 //! they fail the run, except for those that `tests/may-skip.toml` lists.
@@ -72,7 +72,7 @@ pub(crate) fn run(options: &TestOptions) -> anyhow::Result<()> {
     let missing = |why: String| Skip::of_xtask("target", why);
     let mut skipped: BTreeSet<Skip> = toolchain::add_targets().into_iter().map(missing).collect();
     let path = ledger.part("installing tools", || {
-        toolchain::add_journey_tools();
+        toolchain::add_test_tools();
         runner_path()
     })?;
     let notes = tempfile::NamedTempFile::new().context("failed to create a temporary file")?;

@@ -1,5 +1,5 @@
-//! Rust targets, a C compiler for musl, and the third-party programs of the journeys: installed if missing; a failed
-//! installation is reported.
+//! Rust targets, a C compiler for musl, and the third-party programs of the end-to-end tests: installed if missing; a
+//! failed installation is reported.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -158,9 +158,9 @@ pub(crate) fn c_compiler(target: &str) -> anyhow::Result<CCompiler> {
     Ok(CCompiler { cc: script(format!("cc-{target}"), cc)?, ar: script("ar".to_owned(), ar)? })
 }
 
-/// Installs the tools of the journeys where available and possible; a journey without its tool reports that it is
+/// Installs the tools of the end-to-end tests where available and possible; a test without its tool reports that it is
 /// skipped.
-pub(crate) fn add_journey_tools() {
+pub(crate) fn add_test_tools() {
     let faketime = format!("/usr/lib/{}-linux-gnu/faketime/libfaketime.so.1", std::env::consts::ARCH);
     let steps = [
         ("libfaketime", add_packages(&[(&faketime, "libfaketime")])),

@@ -1,4 +1,4 @@
-//! The kit's input.
+//! What a provider's author passes to the kit: a config, secrets, a zone, and a fake of the service.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! The door to the durable state: what a downlink reads of its members, and how it changes that.
+//! The interface to the members' records: what the downlink reads, and the changes that it requests.
 //!
 //! The owner of the downlink implements [`Members`] over its own records. The downlink never learns how members are
 //! grouped, who manages them, or what their documents mean.

@@ -1,4 +1,4 @@
-//! Presence: which members are connected, and the rules of lost links.
+//! Transitions of links: connected, reconnecting, disconnected.
 //!
 //! A lost link counts as reconnecting for [`DISCONNECTED_AFTER`], and no link is reported as disconnected within
 //! [`START_GRACE`] of the start.

@@ -1,10 +1,10 @@
-//! Retry slots: when the members that are told to come back may do so.
+//! Assigns reconnect times, at a steady rate, to members that are told to reconnect later.
 
 use std::time::Duration;
 
 use linecamp_model::Instant;
 
-/// Retry slots, assigned at a steady rate.
+/// Reconnect slots, assigned at a steady rate.
 #[derive(Clone, Debug)]
 pub(crate) struct Slots {
     per_second: u32,

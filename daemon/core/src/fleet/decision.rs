@@ -1,4 +1,4 @@
-//! Decisions: changes that belong together.
+//! A decision: the changes and the event that one command or report causes, committed in one write.
 
 use linecamp_model::{Document, DocumentKey, EventKind, FleetChange, Name, SiteId, SpecBody};
 

@@ -1,4 +1,4 @@
-//! What the documents of a site say: reading its spec and its status, by what is asked and not by key.
+//! Typed reads of a site's spec and status, so that callers need no document keys.
 
 use linecamp_model::{
     DocumentKey, EffectiveLabels, Generation, HostId, HostSpec, LabelSet, Level, LocalHostView, Origin, OwnedLabels,

@@ -18,7 +18,7 @@ fn settled(pair: &Pair) -> bool {
     view.spec_generation == view.converged_generation && pair.is_linked()
 }
 
-/// The basic scenario: from the operator to the site, durable on both sides, and confirmed.
+/// The basic story: from the operator to the site, durable on both sides, and confirmed.
 #[test]
 fn a_centrally_assigned_label_reaches_the_site() {
     let mut pair = Pair::linked(1);

@@ -1,4 +1,4 @@
-//! The disk of a scenario: the last record under each key.
+//! The disk of a story: the last record under each key.
 
 use std::collections::BTreeMap;
 

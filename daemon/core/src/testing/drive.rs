@@ -1,4 +1,4 @@
-//! The driver of a scenario: executes the outputs of the machines and feeds in events.
+//! The driver of a story: executes the outputs of the machines and feeds in events.
 
 use std::time::Duration;
 

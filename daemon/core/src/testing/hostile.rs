@@ -1,4 +1,4 @@
-//! Forged messages in a scenario, and checks of their effects.
+//! Forged messages in a story, and checks of their effects.
 
 use linecamp_model::limits::COUNTER_MAX;
 use linecamp_model::{
@@ -12,7 +12,7 @@ use crate::{EventFilter, LinkEvent, LossReason, SavedFleet, SessionEvent, Unread
 use std::time::Duration;
 
 impl Pair {
-    /// Takes over a site's sessions for the scenario: the site no longer receives acknowledgements.
+    /// Takes over a site's sessions for the story: the site no longer receives acknowledgements.
     pub fn impersonate(&mut self, index: usize) {
         self.nodes[index].is_impersonated = true;
     }

@@ -23,7 +23,7 @@ pub struct DnsSettings {
     pub observed_address: bool,
     /// Whether records may be deleted. If not, a record that is no longer desired is retained and reported.
     pub allow_deletes: bool,
-    /// Whether an inactive host loses its records. The default is to keep them, because its workloads continue to run.
+    /// Whether the records of inactive hosts are withdrawn. By default they stay, because the machines keep running.
     pub withdraw_inactive: bool,
     /// Records in addition to those of the hosts.
     pub extra: Vec<ExtraRecord>,

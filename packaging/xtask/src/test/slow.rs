@@ -1,8 +1,8 @@
-//! The slow tier: every journey against the released programs, and a long search with the simulator.
+//! The slow tier: every end-to-end test against the released programs, and a long search with the simulator.
 //!
-//! In the fast tier, the journeys start programs of the workspace's one build, with the features of all packages and a
-//! dynamic C library. Here each program is built alone, static and optimized, like `cargo xtask dist` builds it, and
-//! machines install packages of these.
+//! In the fast tier, the end-to-end tests start programs of the workspace's one build, with the features of all
+//! packages and a dynamic C library. Here each program is built alone, static and optimized, like `cargo xtask dist`
+//! builds it, and machines install packages of these.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -17,14 +17,14 @@ use crate::arguments::Arch;
 use crate::commands::{binaries, cargo, step};
 use crate::{package, release};
 
-/// The journeys that set a program's clock with a preloaded library, which a static program does not load. All others
-/// run.
+/// The end-to-end tests that set a program's clock with a preloaded library, which a static program does not load. All
+/// others run.
 const OTHER_CLOCK: [&str; 2] = [
     "startup_errors::a_site_that_booted_in_1970_connects_and_reports_its_clock",
     "doctor::a_wrong_clock_is_reported_in_both_directions",
 ];
 
-/// Programs of the workspace that journeys start beside the released ones.
+/// Programs of the workspace that end-to-end tests start beside the released ones.
 const TEST_PROGRAMS: [&str; 4] = ["linecamp-sim", "linecamp-zone", "hold-packets", "xtask"];
 
 /// How long new seeds are tried, in minutes.
@@ -35,10 +35,10 @@ const SEEDS_PER_DAY: u64 = 100_000;
 
 /// Runs the slow tier, and returns the result of each part.
 pub(super) fn run(runner: &Runner, ledger: &mut Ledger) -> Vec<anyhow::Result<()>> {
-    vec![journeys(runner, ledger), search(ledger)]
+    vec![end_to_end_tests(runner, ledger), search(ledger)]
 }
 
-fn journeys(runner: &Runner, ledger: &mut Ledger) -> anyhow::Result<()> {
+fn end_to_end_tests(runner: &Runner, ledger: &mut Ledger) -> anyhow::Result<()> {
     let arch = Arch::native()?;
     let programs = ledger.part("building released programs", || release::programs(arch))?;
     let packages = release::work()?.join("tested");

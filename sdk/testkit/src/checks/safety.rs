@@ -1,4 +1,4 @@
-//! Checks of the observations from all fixtures.
+//! Checks over the whole test run: foreign records unchanged, only declared endpoints called, no secret leaked.
 
 use crate::fake_host::secret_in_config;
 use crate::harness::{Harness, NotPassed, Outcome, ensure};

@@ -1,4 +1,5 @@
-//! What an input of a reconciler needs from the site: its ownership notes, its other providers, and chance and time.
+//! What an input of a reconciler needs from the site: its ownership notes, its other providers, randomness and the
+//! time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
