@@ -11,10 +11,10 @@
 //!
 //! [`provider_calls`](crate::provider_calls) runs the calls: when a round starts, retries, deadlines, and the
 //! validation of the settings. This module has what concerns records. A rejected record is quarantined for
-//! [`QUARANTINE`], and the others continue. So is a record whose name cannot even be observed; what was written of it before is deleted according to its
-//! ownership note. [`observe`] observes a zone in calls of bounded size. After a conflict the changes are tried one
-//! record set per call; the one that conflicts again is quarantined, starting with [`CONFLICT_RETRY_FIRST`]. A zone
-//! that failed comes last in the next round.
+//! [`QUARANTINE`], and the others continue. So is a record whose name cannot even be observed; what was written of it
+//! before is deleted according to its ownership note. [`observe`] observes a zone in calls of bounded size. After a
+//! conflict the changes are tried one record set per call; the one that conflicts again is quarantined, starting with
+//! [`CONFLICT_RETRY_FIRST`]. A zone that failed comes last in the next round.
 //!
 //! The machine requests work through [`DnsEffect`]s.
 
