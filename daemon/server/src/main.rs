@@ -47,7 +47,7 @@ Examples:
 Exit codes: 0 done, 1 failed, 2 bad arguments or configuration, 3 needs an operator.
 With -o json, errors are JSON with a code.";
 
-/// Manage a fleet of edge sites
+/// Run and administer the server of a fleet of edge sites
 #[derive(Debug, Parser)]
 #[command(name = "linecamp-server", version, after_help = EXAMPLES, disable_help_subcommand = true)]
 struct Cli {
