@@ -30,6 +30,8 @@ const BANNED: &[(&str, &str)] = &[
     ("SECOND_LOOK", "RECHECK_DELAY"),
     ("LAPS_MAX", "PASSES_MAX"),
     ("DeactivateAsked", "DeactivateRequested"),
+    ("ActivateAsked", "ActivateRequested"),
+    ("RemoveAsked", "RemoveRequested"),
     ("asked_at", "requested_at"),
     ("JoinErrand", "JoinCommand"),
     ("Remark", "CheckResult"),

@@ -42,11 +42,11 @@ pub enum PhaseEvent {
     /// An operator requested deactivation.
     DeactivateRequested,
     /// An operator requested activation.
-    ActivateAsked,
+    ActivateRequested,
     /// It confirmed the last request.
     Confirmed,
     /// An operator requested removal.
-    RemoveAsked,
+    RemoveRequested,
     /// An operator forced removal, whatever phase it is in.
     RemoveForced,
     /// The time to keep it after removal has passed.
@@ -59,9 +59,9 @@ impl PhaseEvent {
         Self::Accepted,
         Self::Reported,
         Self::DeactivateRequested,
-        Self::ActivateAsked,
+        Self::ActivateRequested,
         Self::Confirmed,
-        Self::RemoveAsked,
+        Self::RemoveRequested,
         Self::RemoveForced,
         Self::KeepOver,
     ];
@@ -92,9 +92,9 @@ impl Phase {
                 Some(Self::Deactivating)
             }
             (Self::Deactivating, Event::Confirmed) => Some(Self::Inactive),
-            (Self::Deactivating | Self::Inactive, Event::ActivateAsked) => Some(Self::Activating),
+            (Self::Deactivating | Self::Inactive, Event::ActivateRequested) => Some(Self::Activating),
             (Self::Activating, Event::Confirmed) => Some(Self::Active),
-            (Self::Pending | Self::Inactive, Event::RemoveAsked) => Some(Self::Removing),
+            (Self::Pending | Self::Inactive, Event::RemoveRequested) => Some(Self::Removing),
             (Self::Removing, Event::Confirmed) => Some(Self::Removed),
             (
                 Self::Pending
@@ -153,10 +153,10 @@ impl fmt::Display for PhaseEvent {
         f.pad(match self {
             Self::Accepted => "accepted",
             Self::Reported => "reported",
-            Self::DeactivateRequested => "deactivate asked",
-            Self::ActivateAsked => "activate asked",
+            Self::DeactivateRequested => "deactivate requested",
+            Self::ActivateRequested => "activate requested",
             Self::Confirmed => "confirmed",
-            Self::RemoveAsked => "remove asked",
+            Self::RemoveRequested => "remove requested",
             Self::RemoveForced => "remove forced",
             Self::KeepOver => "keep over",
         })
@@ -174,7 +174,7 @@ mod tests {
         for phase in Phase::ALL {
             for event in PhaseEvent::ALL {
                 let after = phase.after(event).map_or("-", Phase::as_str);
-                table += &format!("{phase:<13}{event:<18}{after}\n");
+                table += &format!("{phase:<13}{event:<22}{after}\n");
             }
         }
         insta::assert_snapshot!(table);

@@ -42,14 +42,14 @@ pub(crate) fn decide(state: &FleetState, command: FleetCommand, now: Now) -> Dec
         FleetCommand::Edit(subject, edit) => edit_subject(state, &subject, edit),
         FleetCommand::Accept(site) => transition(state, &site.into(), PhaseEvent::Accepted, now),
         FleetCommand::Deactivate(subject) => transition(state, &subject, PhaseEvent::DeactivateRequested, now),
-        FleetCommand::Activate(subject) => transition(state, &subject, PhaseEvent::ActivateAsked, now),
+        FleetCommand::Activate(subject) => transition(state, &subject, PhaseEvent::ActivateRequested, now),
         FleetCommand::SetProvider(environment, provider, replace) => {
             set_provider(state, environment, *provider, replace)
         }
         FleetCommand::RemoveProvider(environment, name, force) => remove_provider(state, environment, name, force),
         FleetCommand::AddPlugin(digest, file) => add_plugin(state, digest, file),
         FleetCommand::RemovePlugin(digest) => remove_plugin(state, digest),
-        FleetCommand::Remove(site, Force::No) => transition(state, &site.into(), PhaseEvent::RemoveAsked, now),
+        FleetCommand::Remove(site, Force::No) => transition(state, &site.into(), PhaseEvent::RemoveRequested, now),
         FleetCommand::Remove(site, Force::Yes) => transition(state, &site.into(), PhaseEvent::RemoveForced, now),
     }
 }

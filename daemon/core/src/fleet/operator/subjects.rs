@@ -98,17 +98,17 @@ fn check_name_free(
 }
 
 /// Moves a site or a host to another phase and updates its spec.
-pub(super) fn transition(state: &FleetState, subject: &SubjectRef, asked: PhaseEvent, now: Now) -> Decided {
+pub(super) fn transition(state: &FleetState, subject: &SubjectRef, event: PhaseEvent, now: Now) -> Decided {
     let subject = find(state, subject)?;
     let id = subject.site();
     let not_found = || FleetCommandError::NotFound(format!("the {} is not registered", subject.noun()));
     let record = state.sites.get(&id).ok_or_else(not_found)?;
     let life = subject.life(record).ok_or_else(not_found)?;
-    let Some(phase) = life.phase.after(asked) else {
-        return if is_noop(life.phase, asked) {
+    let Some(phase) = life.phase.after(event) else {
+        return if is_noop(life.phase, event) {
             Ok(Decision::default())
         } else {
-            Err(cannot(record, subject, life.phase, asked))
+            Err(invalid_transition(record, subject, life.phase, event))
         };
     };
     let body = spec_of(record, subject)?;
@@ -130,7 +130,7 @@ pub(super) fn transition(state: &FleetState, subject: &SubjectRef, asked: PhaseE
     let life = Life { phase, since: now.wall, requested_at };
     decision.changes.extend(life_changes(record, subject, life, now));
     decision.site = Some(id);
-    let kind = if asked == PhaseEvent::Accepted { EventKind::SiteAccepted } else { EventKind::PhaseChanged };
+    let kind = if event == PhaseEvent::Accepted { EventKind::SiteAccepted } else { EventKind::PhaseChanged };
     decision.event = Some((kind, Some(id), format!("{} is {phase}", subject.noun())));
     Ok(decision)
 }
@@ -152,35 +152,35 @@ fn spec_of(record: &SiteRecord, subject: Subject) -> Result<&SpecBody, FleetComm
 }
 
 /// Whether the requested transition has already happened or is in progress.
-const fn is_noop(phase: Phase, asked: PhaseEvent) -> bool {
-    match asked {
+const fn is_noop(phase: Phase, event: PhaseEvent) -> bool {
+    match event {
         PhaseEvent::Accepted => matches!(phase, Phase::Registering | Phase::Active),
         PhaseEvent::DeactivateRequested => matches!(phase, Phase::Deactivating | Phase::Inactive),
-        PhaseEvent::ActivateAsked => matches!(phase, Phase::Registering | Phase::Activating | Phase::Active),
-        PhaseEvent::RemoveAsked => matches!(phase, Phase::Removing | Phase::Removed),
+        PhaseEvent::ActivateRequested => matches!(phase, Phase::Registering | Phase::Activating | Phase::Active),
+        PhaseEvent::RemoveRequested => matches!(phase, Phase::Removing | Phase::Removed),
         PhaseEvent::RemoveForced => phase.is_gone(),
         PhaseEvent::Reported | PhaseEvent::Confirmed | PhaseEvent::KeepOver => false,
     }
 }
 
-fn cannot(record: &SiteRecord, subject: Subject, phase: Phase, asked: PhaseEvent) -> FleetCommandError {
+fn invalid_transition(record: &SiteRecord, subject: Subject, phase: Phase, event: PhaseEvent) -> FleetCommandError {
     let site = record.site_spec().map_or("SITE", |spec| spec.name.as_str());
-    let way_out = match (asked, phase) {
-        (PhaseEvent::RemoveAsked, Phase::Active | Phase::Registering | Phase::Activating) => {
+    let way_out = match (event, phase) {
+        (PhaseEvent::RemoveRequested, Phase::Active | Phase::Registering | Phase::Activating) => {
             format!(": deactivate it first (`linecamp site deactivate {site}`), or remove it with --force")
         }
-        (PhaseEvent::RemoveAsked, Phase::Deactivating) => {
+        (PhaseEvent::RemoveRequested, Phase::Deactivating) => {
             ": wait until it is inactive, or remove it with --force".to_owned()
         }
         (_, Phase::Pending) => format!(": accept it first (`linecamp site accept {site}`)"),
         (_, Phase::Removing | Phase::Removed) => ": it is being removed".to_owned(),
         (_, _) => String::new(),
     };
-    let what = match asked {
+    let what = match event {
         PhaseEvent::Accepted => "accepted",
         PhaseEvent::DeactivateRequested => "deactivated",
-        PhaseEvent::ActivateAsked => "activated",
-        PhaseEvent::RemoveAsked | PhaseEvent::RemoveForced => "removed",
+        PhaseEvent::ActivateRequested => "activated",
+        PhaseEvent::RemoveRequested | PhaseEvent::RemoveForced => "removed",
         PhaseEvent::Reported | PhaseEvent::Confirmed | PhaseEvent::KeepOver => "changed",
     };
     let subject = subject.describe(record);
@@ -256,7 +256,7 @@ mod tests {
         let record = &state.sites[&site];
         let tiers: Vec<_> = record.host_specs().map(|(id, spec)| (id == host, spec.assigned.value("tier"))).collect();
         assert!(tiers.contains(&(true, Some("gold"))) && tiers.contains(&(false, None)), "{tiers:?}");
-        let refused = transition(&state, &host_ref("s1/box").into(), PhaseEvent::RemoveAsked, NOW);
+        let refused = transition(&state, &host_ref("s1/box").into(), PhaseEvent::RemoveRequested, NOW);
         let Err(FleetCommandError::NotPossible(text)) = refused else { panic!("not refused: {refused:?}") };
         assert!(text.starts_with("host s1/box is registering and cannot be removed"), "{text}");
     }
