@@ -20,7 +20,7 @@ fn a_cloned_disk_is_rejected_and_both_machines_are_reported() {
     let detail = wait_condition(&fleet, "camp", "duplicate-identity");
     assert!(detail.contains(&format!("{address} is linked")), "{address}: {detail}");
     assert!(detail.contains("was refused") && detail.matches("127.0.0.1:").count() == 2, "{detail}");
-    let sentence = format!("another machine, at {address}, is linked with this identity");
+    let sentence = format!("another machine, at {address}, is connected with this identity");
     fleet.wait_for("the copy to report it", PATIENCE, || copy.log().contains(&sentence).then_some(()));
     let said = copy.local(&["why"]).ok();
     assert!(said.stdout.contains(&sentence), "{}", said.stdout);

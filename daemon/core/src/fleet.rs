@@ -316,7 +316,7 @@ impl Fleet {
         match registry::recover(self.effects.state(), site, now) {
             Ok(change) => {
                 let issue = vec![Release::Output(self.issue(session, member, now))];
-                let text = "let in with an expired certificate, given a new one".to_owned();
+                let text = "connected with an expired certificate and received a new one".to_owned();
                 let note = (EventKind::SiteRecovered, Some(site), text);
                 self.effects.stage_noted(change.into_iter().collect(), note, issue, now);
                 self.downlink.recovered(site);

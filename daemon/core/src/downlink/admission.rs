@@ -28,7 +28,7 @@ impl Downlink {
             FromSite::Status(_) | FromSite::Events(_) | FromSite::WantPlugin(_) | FromSite::Storage(_)
         );
         if reports && up.is_some_and(|member| is_pending(members, member)) {
-            let text = "a pending site has nothing to say before an operator accepts it";
+            let text = "a pending site may send no status or events until an operator accepts it";
             return Err(Refusal::new(RefusalCode::Protocol, text));
         }
         let Some(peer) = self.sessions.peer(id) else { return Ok(()) };
@@ -40,7 +40,7 @@ impl Downlink {
         let cost = if is_expected { 0 } else { cost_of(message) };
         let delay = link.rate_limit.charge(cost, now.instant);
         if MEMBER_OVERDRAFT_MAX < delay {
-            let text = "this site sends more than the server takes, and does not wait for acknowledgements";
+            let text = "rate limit exceeded: this site sends without waiting for acknowledgements";
             return Err(Refusal::new(RefusalCode::Busy, text).retry_after(delay));
         }
         Ok(())

@@ -50,7 +50,7 @@ impl Downlink {
             // The member could not persist the delta. Re-sending at once would loop.
             Ack::NotMore => self.timers.set(DownlinkTimer::Resend(id), now.instant + RESEND_AFTER),
             Ack::NeverSent => {
-                let text = format!("the site acknowledged spec {held}, which it was never sent");
+                let text = format!("the site acknowledged spec generation {held}, which was never sent");
                 self.refuse(id, Refusal::new(RefusalCode::Protocol, &text), members, now);
             }
         }

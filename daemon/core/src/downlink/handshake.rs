@@ -69,7 +69,7 @@ impl Downlink {
             return self.welcome(id, member, &hello, members, now);
         }
         if link.probing().is_some() {
-            let text = "another session of this site is being looked into; try again in a moment";
+            let text = "the server is checking whether another session of this site is alive; retry in a few seconds";
             let refusal = Refusal::new(RefusalCode::Busy, text).retry_after(PROBE_MAX);
             return self.refuse(id, refusal, members, now);
         }
@@ -90,7 +90,7 @@ impl Downlink {
             "two machines have this site's identity: {established} is linked, {address} was refused; one is a copy of the other: join it again under a name of its own"
         );
         let text = format!(
-            "another machine, at {established}, is linked with this identity; if this one is a copy of its disk, remove its identity and join it under a name of its own"
+            "another machine, at {established}, is connected with this identity; if this machine is a copy of its disk, run `linecampd forget` here and join it with a name of its own"
         );
         let is_new = link.conditions.raise(ConditionKind::DuplicateIdentity, Text::lossy(&detail), now.wall);
         self.timers.set(DownlinkTimer::DuplicateClears(member), now.instant + DUPLICATE_CLEARS_AFTER);

@@ -139,9 +139,9 @@ impl Downlink {
     /// Handles a session that missed its deadline to send its first message or to close.
     pub(super) fn too_late(&mut self, id: SessionId, members: &dyn Members, now: Now) {
         let refusal = match self.sessions.stage(id) {
-            Some(Stage::Closing) => Refusal::new(RefusalCode::Done, "there is nothing more to say on this session"),
+            Some(Stage::Closing) => Refusal::new(RefusalCode::Done, "the session is complete"),
             Some(Stage::Opened | Stage::Probing { .. } | Stage::Up(_)) | None => {
-                Refusal::new(RefusalCode::Protocol, "no greeting in time")
+                Refusal::new(RefusalCode::Protocol, "no first message in time")
             }
         };
         self.refuse(id, refusal, members, now);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use linecamp_model::{EventBatch, FromSite, Instant, StatusBody, StatusDelta};
 
-/// The burst a site may send at once: an outbox of a thousand events, plus a dozen full statuses.
+/// The burst a site may send at once: an outbox of a thousand events, plus several full statuses.
 pub const MEMBER_BURST: u32 = 2_048;
 
 /// The sustained rate: 64 events, or a dozen status changes, per second. Hundreds of sites at this rate are within what

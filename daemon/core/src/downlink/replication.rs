@@ -103,10 +103,10 @@ pub(super) fn receive_events(
 /// The batch contains an event that only the server records, or its numbers are out of range.
 pub(super) fn check_events(batch: &EventBatch) -> Result<u64, Refusal> {
     if let Some(event) = batch.events.iter().find(|event| !event.kind.is_a_sites()) {
-        let text = format!("an event {}, which only the server says", event.kind);
+        let text = format!("an event {}, which only the server may record", event.kind);
         return Err(Refusal::new(RefusalCode::Protocol, &text));
     }
-    let text = format!("event number {} leaves no numbers for the events, which count from 1", batch.first);
+    let text = format!("event number {} is out of range", batch.first);
     batch.last().ok_or_else(|| Refusal::new(RefusalCode::Protocol, &text))
 }
 

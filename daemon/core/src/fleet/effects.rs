@@ -102,7 +102,7 @@ impl Effects {
     /// Adds an event for each provider about the records that a removed site has left behind.
     pub(super) fn record_left_records(&mut self, site: SiteId, left: &[String], now: Now) {
         for records in left {
-            let text = format!("the site could not take these records along: {records}");
+            let text = format!("the removed site left DNS records behind: {records}");
             self.stage_noted(Vec::new(), (EventKind::RecordsLeft, Some(site), text), Vec::new(), now);
         }
     }

@@ -31,7 +31,7 @@ pub(crate) fn decide(state: &FleetState, command: FleetCommand, now: Now) -> Dec
         FleetCommand::CreateEnvironment(name, edit) => create_environment(state, name, &edit),
         FleetCommand::EditEnvironment(name, edit) => edit_environment(state, name, &edit),
         FleetCommand::AddApiKey(..) if API_KEYS_MAX <= state.api_keys.len() => {
-            let text = format!("there are {API_KEYS_MAX} API keys, as many as may be: remove some");
+            let text = format!("the limit of {API_KEYS_MAX} API keys is reached: remove some");
             Err(FleetCommandError::Limit(text))
         }
         FleetCommand::AddApiKey(hash, name) => {

@@ -67,7 +67,7 @@ pub(crate) fn join(
         return Err(Refusal::new(RefusalCode::NameTaken, &text));
     }
     if SITES_PER_ENVIRONMENT_MAX <= state.sites_in(&environment) {
-        let text = format!("environment {environment} holds {SITES_PER_ENVIRONMENT_MAX} sites, as many as it may");
+        let text = format!("environment {environment} has {SITES_PER_ENVIRONMENT_MAX} sites, the maximum");
         return Err(Refusal::new(RefusalCode::EnvironmentFull, &text));
     }
     let (site, gateway) = (SiteId::from_bytes(rng.bytes()), HostId::from_bytes(rng.bytes()));

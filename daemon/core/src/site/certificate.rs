@@ -87,7 +87,7 @@ impl Certificate {
         match self.identity.replace(identity) {
             None => effects.output(SiteOutput::Joined(identity.site)),
             Some(before) if before != identity => {
-                let text = format!("the new certificate holds until {}", identity.not_after);
+                let text = format!("the new certificate is valid until {}", identity.not_after);
                 effects.record(EventKind::CertificateRenewed, &text, now);
             }
             Some(_) => {}
@@ -131,7 +131,7 @@ impl Certificate {
     pub(super) fn describe(&self) -> String {
         self.identity.map_or_else(
             || "none".to_owned(),
-            |identity| format!("holds until {}, renewed from {}", identity.not_after, identity.renew_at()),
+            |identity| format!("valid until {}, renewed from {}", identity.not_after, identity.renew_at()),
         )
     }
 

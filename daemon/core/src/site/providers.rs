@@ -75,7 +75,7 @@ impl SiteProviders {
         effects: &mut Effects,
     ) {
         let text = match &result {
-            Ok(version) => format!("plugin {plugin} is used from here on: {version}"),
+            Ok(version) => format!("plugin {plugin} is used from now on: {version}"),
             Err(reason) => format!("plugin {plugin} was changed and is not used: {reason}"),
         };
         effects.record(EventKind::PluginChanged, &text, now);

@@ -140,7 +140,7 @@ impl Replication {
     /// Handles the server's acknowledgement of events.
     pub(super) fn handle_events_ack(&self, held: u64, effects: &mut Effects) -> Result<(), Violation> {
         if effects.state().origin.unwrap_or_default().events_made < held {
-            return Err(Violation(format!("an acknowledgement of event {held}, which was never made")));
+            return Err(Violation(format!("an acknowledgement of event {held}, which does not exist")));
         }
         effects.events_mut().handle_ack(held);
         effects.forget_events();

@@ -219,7 +219,7 @@ impl Uplink {
     /// Repeats the handshake if the session of `dial` is up: it began under another incarnation.
     pub(super) fn greet_again(&mut self, dial: DialId, now: Now, effects: &mut Effects) {
         if self.current() == Some(dial) {
-            let refusal = Refusal::new(RefusalCode::Done, "greeting again under a new history");
+            let refusal = Refusal::new(RefusalCode::Done, "reconnecting with a new incarnation");
             let reason = LossReason::Failed(refusal.text.clone());
             self.hang_up(refusal, &reason, now, effects);
         }
@@ -335,7 +335,7 @@ impl Uplink {
 
 /// Returns the refusal a site sends when its daemon stops.
 fn stopping() -> Refusal {
-    Refusal::new(RefusalCode::SiteStopping, "the site's daemon stops")
+    Refusal::new(RefusalCode::SiteStopping, "the site's daemon is stopping")
 }
 
 #[cfg(test)]

@@ -281,7 +281,7 @@ impl Wire for wire::EventBatch {
         match batch.last() {
             Some(_) => Ok(batch),
             None if batch.first == 0 => Err(FieldError::new("first", "events are numbered from 1")),
-            None => Err(FieldError::new("first", format!("{} leaves no numbers for the events", batch.first))),
+            None => Err(FieldError::new("first", format!("{} is out of range", batch.first))),
         }
     }
 }

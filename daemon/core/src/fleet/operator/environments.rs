@@ -14,7 +14,9 @@ pub(super) fn create_environment(state: &FleetState, name: Name, edit: &Environm
         return Err(FleetCommandError::NameTaken(format!("environment {name} exists already")));
     }
     if ENVIRONMENTS_MAX <= state.environments.len() {
-        return Err(FleetCommandError::Limit(format!("there are {ENVIRONMENTS_MAX} environments, as many as may be")));
+        return Err(FleetCommandError::Limit(format!(
+            "the limit of {ENVIRONMENTS_MAX} environments is reached: remove some"
+        )));
     }
     Ok(change_environment(name, ENVIRONMENT_DEFAULT, edit))
 }

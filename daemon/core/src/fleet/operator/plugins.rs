@@ -17,7 +17,7 @@ pub(super) fn add_plugin(state: &FleetState, digest: PluginDigest, file: PluginF
         return Err(FleetCommandError::Invalid(text));
     }
     if PLUGINS_MAX <= state.plugins.len() {
-        let text = format!("there are {PLUGINS_MAX} plugins, as many as may be: take some away");
+        let text = format!("the limit of {PLUGINS_MAX} plugins is reached: remove some");
         return Err(FleetCommandError::Limit(text));
     }
     let text = format!("plugin {} {digest}, {} bytes", file.name, file.bytes);
@@ -36,7 +36,7 @@ pub(super) fn remove_plugin(state: &FleetState, digest: PluginDigest) -> Decided
         let text = format!("provider {name} of environment {environment} uses it: change or remove that one first");
         return Err(FleetCommandError::NotPossible(text));
     }
-    let text = format!("plugin {} {digest} was taken away", file.name);
+    let text = format!("plugin {} {digest} was removed", file.name);
     let changes = vec![FleetChange::Plugin(digest, None)];
     Ok(Decision { changes, event: Some((EventKind::PluginPushed, None, text)), site: None })
 }

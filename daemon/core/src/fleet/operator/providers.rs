@@ -23,8 +23,9 @@ pub(super) fn set_provider(state: &FleetState, environment: Name, provider: Flee
             return Err(FleetCommandError::NameTaken(text));
         }
         (false, _) if PROVIDERS_PER_ENVIRONMENT_MAX <= state.providers_of(&environment).count() => {
-            let text =
-                format!("there are {PROVIDERS_PER_ENVIRONMENT_MAX} providers in {environment}, as many as may be");
+            let text = format!(
+                "the limit of {PROVIDERS_PER_ENVIRONMENT_MAX} providers in environment {environment} is reached: remove some"
+            );
             return Err(FleetCommandError::Limit(text));
         }
         _ => {}

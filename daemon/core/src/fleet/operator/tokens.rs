@@ -21,9 +21,7 @@ pub(super) fn create_token(state: &FleetState, new: NewToken, now: Now) -> Decid
         return Err(FleetCommandError::Invalid(format!("a token has 1 to {TOKEN_USES_MAX} uses, not {}", new.uses)));
     }
     if TOKENS_MAX <= state.tokens.len() {
-        return Err(FleetCommandError::Limit(format!(
-            "there are {TOKENS_MAX} join tokens, as many as may be: revoke some"
-        )));
+        return Err(FleetCommandError::Limit(format!("the limit of {TOKENS_MAX} join tokens is reached: revoke some")));
     }
     let token = Token {
         secret: new.secret,
