@@ -15,7 +15,7 @@
 //! has no netfilter queues, only [`Network::delay`] is skipped. Reordering, duplicates and IPv6 are not supported.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -24,6 +24,7 @@ use std::time::Duration;
 use crate::binaries::program;
 use crate::namespace::NetworkNamespace;
 use crate::skip::skip;
+use crate::wait::{PATIENCE, wait_until};
 
 /// Third-party tools this needs.
 const TOOLS: [&str; 6] = ["ip", "nft", "iptables", "conntrack", "nsenter", "unshare"];
@@ -91,6 +92,19 @@ impl Network {
     pub fn change_site_address(&mut self) {
         self.lan += 1;
         self.address_lan();
+    }
+
+    /// Gives the site a stable IPv6 address, and lets its kernel prefer a temporary one (RFC 8981) beside it. The route
+    /// leads nowhere.
+    pub fn use_temporary_ipv6_addresses(&self, stable: Ipv6Addr) {
+        self.site.run("sh", &["-c", "echo 2 > /proc/sys/net/ipv6/conf/eth0/use_tempaddr"], "");
+        self.site.ip(&format!(
+            "address add {stable}/64 dev eth0 valid_lft 86400 preferred_lft 80000 mngtmpaddr nodad\n\
+             route add default via fe80::99 dev eth0\n"
+        ));
+        let listed = || self.site.run("ip", &["-6", "address", "show", "dev", "eth0", "temporary", "-tentative"], "");
+        let made = wait_until(PATIENCE, || listed().contains("inet6").then_some(()));
+        made.expect("the kernel makes a temporary address");
     }
 
     /// Clears the router's NAT mappings, like a restart: from here on the server sees the site at another port, and

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use linecamp_tests::Fleet;
+use linecamp_tests::{Fleet, Network};
 
-use crate::cli_json::{wait_condition, wait_label_at_server, wait_no_condition};
+use crate::cli_json::{connected_site, wait_condition, wait_label_at_server, wait_no_condition};
 
 const DOCKER: &str = "io.linecamp.host.docker_version";
 
@@ -73,4 +73,14 @@ fn a_slow_docker_keeps_its_label_and_a_removed_one_loses_it() {
     site.terminate();
     site.start();
     wait_label_at_server(&fleet, "camp", DOCKER, None);
+}
+
+/// The kernel prefers a temporary address for outbound packets and replaces it daily; a DNS record needs the stable one.
+#[test]
+fn a_temporary_address_is_not_reported() {
+    let Some(network) = Network::start() else { return };
+    network.use_temporary_ipv6_addresses("2001:db8::5".parse().expect("an address"));
+    let fleet = Fleet::start_in(&network);
+    let _site = connected_site(&fleet, "camp");
+    wait_label_at_server(&fleet, "camp", "io.linecamp.host.address", Some("10.1.0.2,2001:db8::5"));
 }

@@ -34,7 +34,7 @@ pub use digest::{KeyFingerprint, Pin, PinError, PluginDigest, SecretHash};
 pub use dns::{
     Claim, DnsCapabilities, DnsReply, DnsRequest, DnsSettings, DnsStatus, DomainName, DomainNameError, ExtraRecord,
     NameTemplate, Observed, OwnedRecord, OwnedRecordKey, OwnerId, Ownership, Place, RecordChange, RecordError,
-    RecordKey, RecordSet, RecordState, RecordStatus, RecordType, TemplateError, Ttl,
+    RecordKey, RecordSet, RecordState, RecordStatus, RecordType, TemplateError, Ttl, service_address_problem,
 };
 pub use document::{
     Delta, Document, DocumentKey, HostSpec, HostStatus, Origin, SiteSpec, SiteStatus, SpecBody, SpecDelta, StatusBody,

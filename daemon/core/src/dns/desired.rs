@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use linecamp_model::limits::RECORDS_PER_PROVIDER_MAX;
 use linecamp_model::{
     DnsSettings, DomainName, EffectiveLabels, ExtraRecord, Name, Place, RecordKey, RecordSet, RecordType, Target, Text,
+    service_address_problem,
 };
 
 /// The labels with the address for DNS; Linecamp's own takes precedence over the one of hosts migrated from Rancher.
@@ -82,25 +83,35 @@ fn nameless(host: &HostInput, template: &str, error: &linecamp_model::DomainName
 }
 
 /// Returns the addresses of a host: from its label; otherwise, for a gateway with `observed_address` enabled, the
-/// address the server observes; otherwise its own.
+/// address the server observes; otherwise its own. All are service addresses.
 fn addresses(spec: &DnsSettings, host: &HostInput) -> Result<Vec<IpAddr>, String> {
     if let Some((key, value)) = ADDRESS_LABELS.iter().find_map(|key| Some((key, label(host, key)?))) {
-        return parse_addresses(value).ok_or_else(|| {
-            format!("label {key} is `{}`, not an IP address: correct or remove the label", value.escape_debug())
-        });
+        return parse_addresses(value)
+            .map_err(|problem| format!("label {key} is {problem}: correct or remove the label"));
     }
-    let observed = host.observed.filter(|_| spec.observed_address).map(|address| vec![address]);
-    let own = || label(host, OWN_ADDRESS_LABEL).and_then(parse_addresses);
+    let is_service = |address: &IpAddr| service_address_problem(*address).is_none();
+    let observed = host.observed.filter(|_| spec.observed_address).filter(is_service).map(|address| vec![address]);
+    let own = || {
+        let reported = label(host, OWN_ADDRESS_LABEL)?.split(',').filter_map(|part| part.trim().parse().ok());
+        Some(reported.filter(is_service).collect()).filter(|addresses: &Vec<_>| !addresses.is_empty())
+    };
     observed.or_else(own).ok_or_else(|| {
         let hint = if spec.observed_address { "; the server has not seen one yet" } else { "" };
         format!("no address is known{hint}: set label {}", ADDRESS_LABELS[0])
     })
 }
 
-fn parse_addresses(text: &str) -> Option<Vec<IpAddr>> {
-    let addresses: Option<Vec<IpAddr>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
-    let is_usable = |address: &IpAddr| !address.is_unspecified() && !address.is_multicast();
-    addresses.filter(|addresses| addresses.iter().all(is_usable))
+/// Parses the addresses in a label. The error is what the label is instead.
+fn parse_addresses(text: &str) -> Result<Vec<IpAddr>, String> {
+    let parse = |part: &str| {
+        let part = part.trim();
+        let address = part.parse().map_err(|_| format!("`{}`, not an IP address", text.escape_debug()))?;
+        match service_address_problem(address) {
+            Some(problem) => Err(format!("`{part}`, which {problem}")),
+            None => Ok(address),
+        }
+    };
+    text.split(',').map(parse).collect()
 }
 
 impl DesiredRecords {

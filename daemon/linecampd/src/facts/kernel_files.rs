@@ -88,7 +88,7 @@ fn count_of_range(range: &str) -> Option<u64> {
 }
 
 /// Reads a small file; none if it does not exist.
-fn read(path: &Path) -> Observed<String> {
+pub(super) fn read(path: &Path) -> Observed<String> {
     let mut bytes = Vec::new();
     match File::open(path).and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut bytes)) {
         Ok(_) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),

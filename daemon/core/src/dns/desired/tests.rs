@@ -115,3 +115,20 @@ fn hosts_with_one_name_share_a_record_set_and_templates_are_expanded() {
     let aside: Vec<_> = desired.rejected.keys().map(RecordKey::to_string).collect();
     assert_eq!(aside, ["camp.example.org CNAME", "i.camp.example.org A"]);
 }
+
+#[test]
+fn an_address_that_other_machines_cannot_rely_on_is_never_published() {
+    let spec = DnsSettings { observed_address: true, ..dns_spec() };
+    for address in ["127.0.0.1", "::1", "169.254.7.7", "fe80::1", "::ffff:127.0.0.1", "255.255.255.255", "0.0.0.0"] {
+        let text = format!("192.0.2.1,{address}");
+        let desired = desired_of(&spec, &[host(&[("io.linecamp.host.external_dns_ip", &text)])]);
+        assert_eq!(shown(&desired), Vec::<String>::new(), "label {text}");
+        let reason = desired.rejected.first_key_value().expect("rejected").1;
+        assert!(reason.as_str().contains(&format!("`{address}`, which ")), "{reason}");
+
+        let text = format!("10.0.0.5,{address}");
+        let own = host(&[("io.linecamp.host.address", &text)]);
+        let seen = HostInput { observed: Some(address.parse().unwrap()), ..own };
+        assert_eq!(shown(&desired_of(&spec, &[seen])), ["gw.camp.retail.example.org A 300 10.0.0.5"], "own {text}");
+    }
+}
