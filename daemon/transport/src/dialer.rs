@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use linecamp_model::ServerAddress;
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connecting, ConnectionError, Endpoint, VarInt};
+use quinn::{ClientConfig, Connecting, ConnectionError, Endpoint, TokenMemoryCache, VarInt};
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{DnsName, ServerName};
@@ -36,6 +36,8 @@ pub struct Dialer {
     clock: Arc<dyn WallClock>,
     random: RandomSource,
     provider: Arc<CryptoProvider>,
+    /// Proofs of this address from earlier sessions: with one, a handshake needs no additional round trip.
+    tokens: Arc<TokenMemoryCache>,
 }
 
 impl Dialer {
@@ -59,7 +61,14 @@ impl Dialer {
         let runtime = Arc::new(quinn::TokioRuntime);
         let endpoint = Endpoint::new_with_abstract_socket(config, None, socket, runtime).map_err(bind_error)?;
         let provider = tls::link_provider(&platform.random);
-        Ok(Self { endpoint, settings, clock: platform.clock, random: platform.random, provider })
+        Ok(Self {
+            endpoint,
+            settings,
+            clock: platform.clock,
+            random: platform.random,
+            provider,
+            tokens: Arc::default(),
+        })
     }
 
     /// Connects to `server`, verifies it, and opens the message stream.
@@ -135,7 +144,7 @@ impl Dialer {
         crypto.alpn_protocols = vec![tls::LINK_PROTOCOL.to_vec()];
         let crypto = QuicClientConfig::try_from(crypto).map_err(|error| tls_error(error.into()))?;
         let mut config = self.random.client(crypto);
-        config.transport_config(self.settings.transport());
+        config.transport_config(self.settings.transport()).token_store(Arc::<TokenMemoryCache>::clone(&self.tokens));
         Ok(config)
     }
 }

@@ -24,7 +24,7 @@ use tracing::Instrument as _;
 /// Limits for newcomers: connections between their first packet and their first complete message. At 30 KB each they
 /// use 30 MB, and 10,000 reconnecting sites pass through in a few seconds.
 ///
-/// - Above half of the limit, a newcomer must prove its address first (QUIC Retry).
+/// - A newcomer has proved its address.
 /// - At the limit, a newcomer of the network with the most newcomers is evicted. Within one network (hundreds of sites
 ///   behind one NAT) this happens only after three seconds, three round trips of a satellite link; otherwise the new
 ///   connection is ignored, and its peer retries.
@@ -111,8 +111,6 @@ impl SessionHandle {
 pub(crate) struct HandshakeStats {
     /// Peers that have not sent their first message yet.
     newcomers: ConnectionLimiter<Newcomer>,
-    /// The number of newcomers from which a new one must prove its address.
-    half: usize,
     /// The number of sessions so far; also the source of session IDs.
     sessions: AtomicU64,
     /// Handshakes that failed.
@@ -143,7 +141,6 @@ impl HandshakeStats {
     /// Creates statistics and a limiter for newcomers.
     pub(crate) fn with_limits(newcomers: ShareLimits) -> Self {
         Self {
-            half: newcomers.unauthenticated_max / 2,
             newcomers: ConnectionLimiter::new(newcomers),
             sessions: AtomicU64::default(),
             failed: AtomicU64::default(),
@@ -151,15 +148,9 @@ impl HandshakeStats {
         }
     }
 
-    /// Admits a newcomer, or makes it retry.
+    /// Admits a newcomer, or ignores it.
     pub(crate) fn admit(&self, incoming: Incoming) -> Option<(Incoming, NewcomerPermit)> {
         let remote = incoming.remote_address();
-        let is_busy = self.half <= self.newcomers.counts().unauthenticated;
-        if is_busy && !incoming.is_address_validated() {
-            tracing::debug!(%remote, "busy: requiring address validation (QUIC Retry)");
-            incoming.require_address_validation();
-            return None;
-        }
         let Some(permit) = self.newcomers.admit(Newcomer::Network(Network::of(remote.ip())), Class::Unauthenticated)
         else {
             tracing::debug!(%remote, "too many handshakes in progress: ignoring the connection");

@@ -1,5 +1,6 @@
 //! Tests of the public API over loopback.
 
+mod amplification;
 mod fixture;
 mod https;
 mod identity;
