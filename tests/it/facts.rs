@@ -75,7 +75,7 @@ fn a_slow_docker_keeps_its_label_and_a_removed_one_loses_it() {
     wait_label_at_server(&fleet, "camp", DOCKER, None);
 }
 
-/// The kernel prefers a temporary address for outbound packets and replaces it daily; a DNS record needs the stable one.
+/// The kernel prefers a temporary address for outbound packets and replaces it daily. A DNS record needs a stable one.
 #[test]
 fn a_temporary_address_is_not_reported() {
     let Some(network) = Network::start() else { return };

@@ -1,4 +1,4 @@
-//! The machine's own addresses, from the routing table: those at which other machines reach it for as long as it exists.
+//! The machine's own addresses, from the routing table: those at which other machines reach it permanently.
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, UdpSocket};
