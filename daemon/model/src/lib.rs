@@ -13,6 +13,7 @@ mod condition;
 mod digest;
 mod dns;
 mod document;
+mod endpoint_host;
 mod event;
 mod generation;
 mod id;
@@ -21,6 +22,7 @@ mod message;
 mod name;
 mod phase;
 mod provider;
+mod public_address;
 mod selector;
 mod store_record;
 mod time;
@@ -40,6 +42,7 @@ pub use document::{
     Delta, Document, DocumentKey, HostSpec, HostStatus, Origin, SiteSpec, SiteStatus, SpecBody, SpecDelta, StatusBody,
     StatusDelta, Target,
 };
+pub use endpoint_host::HostError;
 pub use event::{Event, EventKind, LoggedEvent};
 pub use generation::{Generation, Incarnation};
 pub use id::{CallId, CommandId, DialId, HostId, ProviderId, RunId, SessionId, SiteId, TokenId, WriteId};
@@ -57,6 +60,7 @@ pub use provider::{
     Capabilities, Endpoint, Grant, PluginRef, ProviderConfig, ProviderError, ProviderFailure, ProviderKind,
     ProviderReply, ProviderRequest, ProviderSpec, ProviderStatus, ProviderStatusKind, SecretName,
 };
+pub use public_address::is_public_address;
 pub use selector::{Selector, SelectorError, SelectorProblem};
 pub use store_record::{
     ApiKey, Environment, FleetChange, FleetOrigin, FleetProvider, HostRegistration, Life, PluginFile, Registration,

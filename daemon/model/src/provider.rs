@@ -15,6 +15,7 @@ pub use self::status::{ProviderStatus, ProviderStatusKind};
 
 use crate::digest::PluginDigest;
 use crate::dns::DnsSettings;
+use crate::endpoint_host::HostError;
 use crate::limits::{PROVIDER_CONFIG_BYTES_MAX, SECRET_NAME_BYTES_MAX};
 use crate::name::{Name, NameError};
 
@@ -162,6 +163,14 @@ pub enum ProviderError {
     Endpoint {
         /// The rejected text.
         found: String,
+    },
+    /// An endpoint whose host is written in a form that programs read differently.
+    #[error("`{found}` is not HOST:PORT: {source}")]
+    EndpointHost {
+        /// The rejected text.
+        found: String,
+        /// What to write instead.
+        source: HostError,
     },
     /// An invalid name.
     #[error(transparent)]

@@ -5,6 +5,7 @@ use std::fmt;
 use data_encoding::BASE64URL_NOPAD;
 
 use crate::digest::{Pin, SecretHash};
+use crate::endpoint_host::{HostError, canonical_host};
 use crate::id::TokenId;
 use crate::limits::{SERVER_ADDRESS_BYTES_MAX, SERVERS_PER_SITE_MAX};
 
@@ -82,7 +83,7 @@ impl JoinToken {
 }
 
 /// `host:port` of a server that a site connects to. The host is a DNS name, an IPv4 address, or an IPv6 address in
-/// brackets.
+/// brackets, in canonical form.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ServerAddress {
     host: Box<str>,
@@ -93,7 +94,8 @@ impl ServerAddress {
     /// Parses `host:port`.
     ///
     /// # Errors
-    /// [`TokenError::Address`] includes the text. [`TokenError::Malformed`] does not, because it may contain a token.
+    /// [`TokenError::Address`] and [`TokenError::Host`] include the text. [`TokenError::Malformed`] does not: it may
+    /// contain a token.
     pub fn parse(text: &str) -> Result<Self, TokenError> {
         if text.contains(PREFIX) {
             return Err(TokenError::Malformed);
@@ -104,16 +106,11 @@ impl ServerAddress {
         }
         let (host, port) = text.rsplit_once(':').ok_or_else(bad)?;
         let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(bad)?;
-        let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-            Some(ipv6) => ipv6.parse::<std::net::Ipv6Addr>().map_err(|_| bad())?.to_string(),
-            None => host.to_owned(),
-        };
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-        let is_ipv6 = host.parse::<std::net::Ipv6Addr>().is_ok() && text.starts_with('[');
-        if host.is_empty() || !(is_ipv6 || host.chars().all(fits)) {
-            return Err(bad());
+        match canonical_host(host) {
+            Ok(host) => Ok(Self { host, port }),
+            Err(HostError::Invalid) => Err(bad()),
+            Err(source) => Err(TokenError::Host { text: text.into(), source }),
         }
-        Ok(Self { host: host.into(), port })
     }
 
     /// Parses `host:port[,host:port…]` with one to [`SERVERS_PER_SITE_MAX`] addresses.
@@ -183,6 +180,14 @@ pub enum TokenError {
         /// The text, truncated to 80 characters.
         text: String,
     },
+    /// A host in a form that programs read differently.
+    #[error("`{text}` is not a server address: {source}")]
+    Host {
+        /// The text.
+        text: String,
+        /// What to write instead.
+        source: HostError,
+    },
     /// Too many addresses.
     #[error("a site has at most {SERVERS_PER_SITE_MAX} server addresses, not {count}")]
     Addresses {
@@ -215,6 +220,23 @@ mod tests {
             assert_eq!(error, TokenError::Malformed);
         }
         assert!(!format!("{:?}", token()).contains(&text[10..20]));
+    }
+
+    #[test]
+    fn a_server_address_has_one_form() {
+        for bad in
+            ["127.1:443", "0x7f.1:443", "2130706433:443", "127.0.0.01:443", "[127.0.0.1]:1", "[::ffff:1.2.3.4]:1"]
+        {
+            assert!(ServerAddress::parse(bad).is_err(), "{bad}");
+        }
+        let said = ServerAddress::parse("127.1:443").unwrap_err().to_string();
+        let expected =
+            "`127.1:443` is not a server address: write an IPv4 address as four decimal numbers, such as 192.0.2.1";
+        assert_eq!(said, expected);
+        let check = |text: &str, form: &str| assert_eq!(ServerAddress::parse(text).unwrap().to_string(), form);
+        check("Camp.Example.:443", "camp.example:443");
+        check("[2001:DB8:0::1]:443", "[2001:db8::1]:443");
+        check("192.0.2.1:443", "192.0.2.1:443");
     }
 
     #[test]

@@ -24,7 +24,6 @@ use crate::outbound::{Outbound, OutboundError, OutboundFuture, Target};
 use crate::redact::Redactor;
 use crate::secret::Secrets;
 
-mod address;
 mod auth;
 mod dns;
 mod dns_client;

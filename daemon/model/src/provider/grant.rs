@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::ProviderError;
-use crate::dns::DomainName;
+use crate::endpoint_host::{HostError, canonical_host};
 
 /// The endpoints a plugin may reach. Everything else is denied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,20 +33,21 @@ impl Endpoint {
     /// # Errors
     /// [`ProviderError::Endpoint`] describes the expected format.
     pub fn parse(text: &str) -> Result<Self, ProviderError> {
-        let bad = || ProviderError::Endpoint { found: text.escape_debug().to_string() };
+        let found = || text.escape_debug().to_string();
+        let bad = || ProviderError::Endpoint { found: found() };
         let (host, port) = text.rsplit_once(':').ok_or_else(bad)?;
-        Self::new(host, port.parse().map_err(|_| bad())?).ok_or_else(bad)
+        let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(bad)?;
+        match canonical_host(host) {
+            Ok(host) => Ok(Self { host, port }),
+            Err(HostError::Invalid) => Err(bad()),
+            Err(source) => Err(ProviderError::EndpointHost { found: found(), source }),
+        }
     }
 
-    /// Creates an endpoint from a host and a port; `None` if either is invalid. An IPv6 address may be in brackets.
+    /// Creates an endpoint from a host and a port; `None` if either is invalid. An IPv6 address is in brackets.
     pub fn new(host: &str, port: u16) -> Option<Self> {
-        let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        let host = match (bracketed, bracketed.unwrap_or(host).parse::<IpAddr>()) {
-            (_, Ok(address)) => address.to_string(),
-            (Some(_), Err(_)) => return None,
-            (None, Err(_)) => DomainName::parse(host).ok()?.as_str().to_owned(),
-        };
-        (port != 0 && !host.starts_with('*')).then(|| Self { host: host.into(), port })
+        let host = canonical_host(host).ok()?;
+        (port != 0).then_some(Self { host, port })
     }
 
     /// Returns the name, or the address without brackets.
@@ -77,6 +78,42 @@ impl fmt::Display for Endpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Resolvers and other programs read these hosts as an address, or as different addresses.
+    #[test]
+    fn a_host_in_an_ambiguous_form_is_rejected() {
+        let hosts = [
+            "127.1",
+            "0x7f.1",
+            "0X7F.0.0.1",
+            "2130706433",
+            "0x7f000001",
+            "0177.0.0.1",
+            "127.0.0.01",
+            "1.2.3.4.",
+            "1.2.3.4.5",
+            "a.1",
+            "a.0x",
+            "::1",
+            "[127.0.0.1]",
+            "[::ffff:127.0.0.1]",
+            "[fe80::1%25eth0]",
+            "[fe80::1%eth0]",
+            "[::1",
+            "::1]",
+            "a..b",
+            ".a",
+            "bücher.example",
+        ];
+        for host in hosts {
+            assert!(Endpoint::parse(&format!("{host}:80")).is_err(), "{host}");
+        }
+        assert!(Endpoint::parse(&format!("{}.a:80", "a".repeat(64))).is_err());
+        assert!(Endpoint::parse(&format!("{}a:80", "a.".repeat(127))).is_err());
+        for host in ["3com.example", "a_b", "10.example", "0x7f.example", "x1", "1.2.3.4"] {
+            assert_eq!(Endpoint::parse(&format!("{host}:80")).unwrap().host(), host);
+        }
+    }
 
     #[test]
     fn an_endpoint_has_one_canonical_form() {

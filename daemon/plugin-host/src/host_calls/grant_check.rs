@@ -2,10 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use linecamp_model::{Endpoint, Grant};
+use linecamp_model::{Endpoint, Grant, is_public_address};
 
 use super::HostCallError;
-use super::address::is_public;
 
 /// How an endpoint is granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +33,7 @@ pub(crate) fn allowed_addresses(
     kind: GrantKind,
     found: Vec<IpAddr>,
 ) -> Result<Vec<SocketAddr>, HostCallError> {
-    if let Some(inside) = found.iter().find(|address| kind == GrantKind::Public && !is_public(**address)) {
+    if let Some(inside) = found.iter().find(|address| kind == GrantKind::Public && !is_public_address(**address)) {
         return Err(HostCallError::Denied(format!(
             "{endpoint} resolves to {inside}, which is not a public address; to allow that, add it to the provider's \
              `reach_private`"
@@ -81,6 +80,8 @@ mod tests {
         };
         assert_eq!(check(&["1.1.1.1"], GrantKind::Public).unwrap(), ["1.1.1.1:443".parse().unwrap()]);
         assert!(matches!(check(&["1.1.1.1", "127.0.0.1"], GrantKind::Public), Err(HostCallError::Denied(_))));
+        assert!(matches!(check(&["4000::1"], GrantKind::Public), Err(HostCallError::Denied(_))));
+        assert!(matches!(check(&["::ffff:0:127.0.0.1"], GrantKind::Public), Err(HostCallError::Denied(_))));
         assert!(matches!(check(&["::ffff:192.168.0.1"], GrantKind::Public), Err(HostCallError::Denied(_))));
         assert!(check(&["1.1.1.1", "127.0.0.1"], GrantKind::Anywhere).is_ok());
         assert!(matches!(check(&[], GrantKind::Public), Err(HostCallError::Unreachable(_))));

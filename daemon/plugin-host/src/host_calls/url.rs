@@ -1,9 +1,8 @@
 //! Strict parsing of plugins' URLs: a URL that two parsers could read differently is rejected, not guessed at.
 //!
-//! A host is a DNS name, or an address in its canonical form. A host that a resolver would read as an address in
-//! another form (`2130706433`, `0x7f.1`, `127.1`) is neither. Everything after the host is sent unchanged.
-
-use std::net::{Ipv4Addr, Ipv6Addr};
+//! A host is what a grant may name ([`Endpoint`]): a DNS name, or an address in its canonical form. A host that a
+//! resolver would read as an address in another form (`2130706433`, `0x7f.1`, `127.1`) is neither. Everything after the
+//! host is sent unchanged.
 
 use linecamp_model::Endpoint;
 
@@ -86,21 +85,7 @@ pub(crate) fn endpoint(authority: &str, port_default: u16) -> Option<Endpoint> {
         None if port.is_empty() => port_default,
         None => return None,
     };
-    let is_valid = match host.strip_prefix('[') {
-        Some(inner) => inner.strip_suffix(']').is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok()),
-        // Canonical form only: `127.0.0.1` without leading zeros, which Rust's parser rejects.
-        None if ends_in_number(host) => host.parse::<Ipv4Addr>().is_ok(),
-        None => true,
-    };
-    if is_valid { Endpoint::new(host, port) } else { None }
-}
-
-/// Whether resolvers may read the host as an IPv4 address: its last label is a decimal or hexadecimal number.
-fn ends_in_number(host: &str) -> bool {
-    let last = host.strip_suffix('.').unwrap_or(host).rsplit('.').next().unwrap_or_default();
-    let hexadecimal = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
-    let is_decimal = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
-    is_decimal || hexadecimal.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    Endpoint::new(host, port)
 }
 
 /// Whether a character is allowed in a URL (RFC 3986), including the percent sign.
@@ -164,6 +149,7 @@ mod tests {
             "https://[::1/",
             "https://[::1]x/",
             "https://[127.0.0.1]/",
+            "https://[::ffff:127.0.0.1]/",
             "https://[fe80::1%25eth0]/",
             "https://::1/",
         ];

@@ -132,6 +132,11 @@ fn an_invalid_setting_is_rejected_with_its_key() {
         "reach[1]: `https://a` is not HOST:PORT, such as dns.example.org:443 or [2001:db8::1]:53",
     );
     check(
+        "reach_private",
+        serde_json::json!(["127.1:80"]),
+        "reach_private[0]: `127.1:80` is not HOST:PORT: write an IPv4 address as four decimal numbers, such as 192.0.2.1",
+    );
+    check(
         "secrets",
         serde_json::json!({"key": "/etc/shadow"}),
         "secrets.key: `/etc/shadow` is not a secret name: at most 64 of a-z, 0-9, `-`, `_` and `.`, starting with a \
