@@ -3,15 +3,14 @@
 //! Three filters, one after the other:
 //!
 //! - *Known* secrets, which the caller has read from where they are stored, are redacted wherever they occur, also
-//!   inside other words and in the usual encodings.
+//!   inside other words, in parts, and in the usual encodings ([`SecretFinder`]).
 //! - *Names* (`sensitive`): the value of a key that sounds like a secret is redacted, whatever it is.
 //! - *Shapes* (`secret_patterns`): join tokens, API keys, private keys in PEM, the user information and the query of
 //!   a URL, what follows `Bearer` or `Basic`, and what follows a sensitive name and `=` or `:`.
 //!
 //! Redacting too much costs a question; a leaked secret cannot be taken back.
 
-use data_encoding::BASE64;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use linecamp_model::SecretFinder;
 use serde_json::Value;
 
 use crate::secret_patterns::{shapes, without_pem};
@@ -24,42 +23,45 @@ const SECRET_BYTES_MIN: usize = 6;
 /// The most known secrets. A site has a dozen files of them; more are ignored.
 const SECRETS_MAX: usize = 512;
 
-/// The characters that are percent-encoded: all but the unreserved characters of RFC 3986.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// What a join token starts with, and what separates it from the addresses of its servers, which are not secret.
+const TOKEN: (&str, char) = ("lct_", '@');
 
 /// Redacts secrets in texts.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Redactor {
-    /// The longest first, so that a secret containing another one is redacted as a whole.
-    secrets: Vec<String>,
-}
-
-impl std::fmt::Debug for Redactor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Redactor").field("secrets", &self.secrets.len()).finish()
-    }
+    secrets: SecretFinder<String>,
+    count: usize,
 }
 
 impl Redactor {
-    /// Adds a secret, as its file contains it: each of its lines, and the whole without its last line feed.
+    /// Adds a secret, as its file contains it: each of its lines, which are also found in parts.
     pub fn add_secret(&mut self, secret: &[u8]) {
         let text = String::from_utf8_lossy(secret);
-        let whole = text.trim();
-        for part in std::iter::once(whole).chain(whole.lines().map(str::trim)) {
-            let is_marker = part.starts_with("-----");
-            if SECRET_BYTES_MIN <= part.len() && !is_marker && self.secrets.len() < SECRETS_MAX {
-                let forms = [part.to_owned(), base64(part.as_bytes()), percent(part), escaped(part)];
-                self.secrets.extend(forms);
-            }
+        for line in text.lines().map(str::trim).filter(|line| !line.starts_with("-----")) {
+            let line = if line.starts_with(TOKEN.0) { line.split(TOKEN.1).next().unwrap_or(line) } else { line };
+            self.add(line, SecretFinder::add);
         }
-        self.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        self.secrets.dedup();
+    }
+
+    /// Adds a value that may be a secret or contain one, such as a path: it is found only as a whole.
+    pub fn add_value(&mut self, value: &[u8]) {
+        for line in String::from_utf8_lossy(value).lines().map(str::trim) {
+            self.add(line, SecretFinder::add_whole);
+        }
+    }
+
+    fn add(&mut self, secret: &str, add: fn(&mut SecretFinder<String>, String) -> usize) {
+        if SECRET_BYTES_MIN <= secret.len() && self.count < SECRETS_MAX && !self.secrets.contains(secret.as_bytes()) {
+            self.count += 1;
+            add(&mut self.secrets, secret.to_owned());
+        }
     }
 
     /// Redacts a text of several lines.
     pub fn text(&self, text: &str) -> String {
-        let mut out = self.replace_known(text);
-        out = without_pem(&out);
+        // Line by line, which bounds the memory.
+        let known: Vec<_> = text.split('\n').map(|line| self.replace_known(line)).collect();
+        let out = without_pem(&known.join("\n"));
         let lines: Vec<_> = out.split('\n').map(shapes).collect();
         lines.join("\n")
     }
@@ -84,13 +86,7 @@ impl Redactor {
     }
 
     fn replace_known(&self, text: &str) -> String {
-        let mut out = text.to_owned();
-        for secret in &self.secrets {
-            if out.contains(secret) {
-                out = out.replace(secret, REDACTED);
-            }
-        }
-        out
+        self.secrets.redact(text, |_| REDACTED.to_owned())
     }
 }
 
@@ -104,20 +100,6 @@ fn redact_all(value: Value) -> Value {
         }
         Value::String(_) | Value::Number(_) => Value::String(REDACTED.to_owned()),
     }
-}
-
-/// The last incomplete group depends on the bytes that follow it, so it is left out; the ones before it are enough.
-fn base64(bytes: &[u8]) -> String {
-    BASE64.encode(&bytes[..bytes.len() / 3 * 3])
-}
-
-fn percent(text: &str) -> String {
-    utf8_percent_encode(text, RESERVED).to_string()
-}
-
-fn escaped(text: &str) -> String {
-    let quoted = Value::String(text.to_owned()).to_string();
-    quoted.trim_matches('"').to_owned()
 }
 
 #[cfg(test)]
@@ -137,9 +119,30 @@ mod tests {
         check("x=correct%20horse%2Fbattery&y", "x=[redacted]&y");
         check("MC4CAQAwBQYDK2VwBCIEI leaked", "[redacted] leaked");
         check("abc", "abc");
-        let encoded = base64(b"correct horse/battery");
-        assert!(!redactor.text(&format!("<{encoded}>")).contains(&encoded));
+        check("<Y29ycmVjdCBob3JzZS9iYXR0ZXJ5>", "<[redacted]>");
         assert!(!format!("{redactor:?}").contains("horse"));
+    }
+
+    #[test]
+    fn parts_and_encodings_of_secrets_are_redacted() {
+        let mut redactor = Redactor::default();
+        redactor.add_secret(b"correct horse/battery\n");
+        let gone = |text: &str| assert_eq!(redactor.text(text), "[redacted]", "{text}");
+        gone("horse/battery");
+        gone("636f727265637420686f727365");
+        gone("correct%20horse/batt%65ry");
+        gone("99, 111, 114, 114, 101, 99, 116, 32, 104");
+        assert_eq!(redactor.text("dXNlcjpjb3JyZWN0IGhvcnNlL2JhdHRlcnk="), "dXNlcj[redacted]=");
+    }
+
+    #[test]
+    fn a_value_and_the_servers_of_a_token_are_not_redacted_in_parts() {
+        let mut redactor = Redactor::default();
+        redactor.add_value(b"/etc/linecamp/secrets/none");
+        redactor.add_secret(b"lct_0123456789abcdefghij@camp.example:8443\n");
+        let kept = "/etc/linecamp/secrets/other of camp.example:8443";
+        assert_eq!(redactor.text(kept), kept);
+        assert_eq!(redactor.text("/etc/linecamp/secrets/none: 456789abcde"), "[redacted]: [redacted]");
     }
 
     #[test]

@@ -130,12 +130,12 @@ fn redactor(site: &Installation) -> Redactor {
         match read(&file, SECRET_BYTES_MAX) {
             Ok(bytes) => redactor.add_secret(&bytes),
             // The value may be a secret that was entered instead of a path.
-            Err(_) if !file.exists() => redactor.add_secret(file.as_os_str().as_encoded_bytes()),
+            Err(_) if !file.exists() => redactor.add_value(file.as_os_str().as_encoded_bytes()),
             Err(_) => {}
         }
     }
     for (_, value) in std::env::vars().filter(|(name, _)| linecamp_doctor::is_sensitive_name(name)) {
-        redactor.add_secret(value.as_bytes());
+        redactor.add_value(value.as_bytes());
     }
     redactor
 }

@@ -23,6 +23,7 @@ mod name;
 mod phase;
 mod provider;
 mod public_address;
+mod redaction;
 mod selector;
 mod store_record;
 mod time;
@@ -61,6 +62,7 @@ pub use provider::{
     ProviderReply, ProviderRequest, ProviderSpec, ProviderStatus, ProviderStatusKind, SecretName,
 };
 pub use public_address::is_public_address;
+pub use redaction::{PART_BYTES, SecretFinder};
 pub use selector::{Selector, SelectorError, SelectorProblem};
 pub use store_record::{
     ApiKey, Environment, FleetChange, FleetOrigin, FleetProvider, HostRegistration, Life, PluginFile, Registration,

@@ -10,11 +10,11 @@ use wasmtime::component::ResourceTableError;
 use wasmtime::{Store, Trap};
 use wasmtime_wasi::I32Exit;
 
-use crate::contract::{Description, Invocation, Prepared, truncated};
+use crate::contract::{Description, Invocation, Prepared};
 use crate::engine::WasmEngine;
 use crate::engine_config::WASM_STACK_BYTES;
 use crate::host_calls::CallGrant;
-use crate::limits::{ERROR_REPORT_SHARE, Limits};
+use crate::limits::{ERROR_REPORT_SHARE, Limits, PLUGIN_TEXT_BYTES_MAX};
 use crate::outbound::Outbound;
 use crate::sandbox::{LimitReached, Sandbox};
 use crate::secret::{Secrets, SiteSecret};
@@ -92,10 +92,9 @@ impl CallContext {
             Err(Elapsed { .. }) => format!("did not finish within {}", seconds(self.limits.call_time)),
         };
         let sandbox = store.data();
-        let text = sandbox.redactor.redact_text(&sandbox.stderr_text());
-        let text = truncated(&text[..text.floor_char_boundary(text.len() - sandbox.redactor.head_at_end(&text))]);
+        let text = sandbox.stderr_text();
         let stderr = if text.is_empty() { String::new() } else { format!("; stderr: {text}") };
-        Err(format!("{}{stderr}", sandbox.redactor.redact_text(&why)))
+        Err(sandbox.redactor.redact_text(&format!("{why}{stderr}"), PLUGIN_TEXT_BYTES_MAX))
     }
 }
 

@@ -17,7 +17,6 @@ mod v1;
 mod validate;
 
 pub(crate) use self::names::imports;
-pub(crate) use self::validate::truncated;
 
 /// A plugin's description of itself, after validation.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,7 +21,7 @@ use self::quota::Budget;
 use self::secret_handles::Handles;
 use crate::limits::Limits;
 use crate::outbound::{Outbound, OutboundError, OutboundFuture, Target};
-use crate::redact::Redactor;
+use crate::redact::{AssignedSecrets, Redactor};
 use crate::secret::Secrets;
 
 mod auth;
@@ -92,6 +92,18 @@ pub(crate) struct CallGrant {
     pub(crate) secrets: Arc<dyn Secrets>,
     pub(crate) outbound: Arc<dyn Outbound>,
     pub(crate) until: Instant,
+}
+
+impl CallGrant {
+    /// Returns where the secrets of the provider are.
+    pub(crate) fn assigned_secrets(&self) -> AssignedSecrets {
+        AssignedSecrets {
+            provider: self.provider.clone(),
+            is_local: self.is_local,
+            handles: self.handles.clone(),
+            secrets: Arc::clone(&self.secrets),
+        }
+    }
 }
 
 impl HostCalls {

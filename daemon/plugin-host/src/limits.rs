@@ -54,9 +54,9 @@ pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Bytes of a config schema in a description. A plugin with a longer one is rejected.
 pub(crate) const SCHEMA_BYTES_MAX: usize = 64 * 1024;
 
-/// Bytes of plugin text sent to the server: the reason a call failed, and what an instance wrote to stderr. There
-/// is room for the host's own reason with its hint, which a plugin passes on (up to 340 bytes), and little beyond that.
-pub(crate) const PLUGIN_TEXT_BYTES_MAX: usize = 384;
+/// Bytes of plugin text sent to the server: the reason a call failed, and what an instance wrote to stderr. The rest is
+/// cut. There is room for the host's own reason with its hint, which a plugin passes on, and little beyond that.
+pub(crate) const PLUGIN_TEXT_BYTES_MAX: usize = 256;
 
 /// Secrets, endpoints and extra entries of a description, each. A plugin with more is rejected.
 pub(crate) const DESCRIBED_MAX: usize = 32;

@@ -1,126 +1,118 @@
 //! Redacts secrets in plugin output and service responses.
 //!
-//! Each secret is matched literally and in the usual encodings of the whole secret: base64, hexadecimal,
-//! percent-encoding, JSON escapes. User information in quoted URLs is removed as well.
+//! Two filters, because a response is data that must not be changed without need:
+//!
+//! - In *texts* that leave the sandbox, every secret that the provider may use is redacted, in parts and in the usual
+//!   encodings ([`SecretFinder`]), whether or not the call has used it: a service may have it from an earlier call.
+//!   User information in quoted URLs is removed as well.
+//! - In *responses* to the plugin, which are data, each secret that the call has sent is redacted as a whole, literally
+//!   and in its encodings.
 //!
 //! A plugin never sees a secret, but a service may echo it, and the echo could end up in a log line or an error text. A
 //! malicious plugin can still re-encode an echoed secret; what it can obtain is limited to what services echo, and
 //! where it can send that is limited by its grant.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
-use linecamp_model::SecretName;
+use linecamp_model::{Name, SecretFinder, SecretName};
 use zeroize::Zeroizing;
+
+use crate::secret::Secrets;
+
+mod forms;
+
+use self::forms::Forms;
 
 /// The shortest secret that is redacted in text for users. Redacting a shorter one would make text unreadable, and a
 /// value that short is no secret.
 const WORDS_BYTES_MIN: usize = 4;
 
-/// The shortest secret that is redacted in responses before a plugin sees them. A shorter one may well be a word that
-/// belongs to the response (`secret`, `testing`); randomly generated secrets are longer.
-const ANSWER_BYTES_MIN: usize = 16;
+/// Bytes of a text that are read. The rest is dropped, so that a text of megabytes costs nothing.
+const READ_BYTES_MAX: usize = 4 * 1024;
 
-/// The secrets that a call has used so far, in every form in which they were sent.
+/// The secrets of a call.
 #[derive(Clone, Default)]
-pub(crate) struct Redactor(Arc<Mutex<Vec<Form>>>);
+pub(crate) struct Redactor(Arc<Mutex<Known>>);
 
-/// One form of a secret, and its replacement.
-struct Form {
-    bytes: Zeroizing<Vec<u8>>,
-    instead: String,
+/// The known secrets, and where the others are.
+#[derive(Default)]
+struct Known {
+    assigned: Option<AssignedSecrets>,
+    finder: SecretFinder<Zeroizing<Vec<u8>>>,
+    /// The name of each secret in `finder`.
+    names: Vec<SecretName>,
+    sent: Forms,
+}
+
+/// The secrets that a provider may use. They are read when the first text is redacted.
+pub(crate) struct AssignedSecrets {
+    pub(crate) provider: Name,
+    pub(crate) is_local: bool,
+    /// The plugin's handles, mapped to the names of the site's secrets.
+    pub(crate) handles: BTreeMap<SecretName, SecretName>,
+    pub(crate) secrets: Arc<dyn Secrets>,
 }
 
 impl Redactor {
-    /// Adds a form of the secret `name`, and its usual encodings.
-    pub(crate) fn add_secret(&self, name: &SecretName, form: &[u8]) {
-        let mut forms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if forms.iter().any(|known| *known.bytes == form) {
-            return;
-        }
-        // An encoding of a value too short to be a secret is no secret either.
-        let encodings = if WORDS_BYTES_MIN <= form.len() { encodings(form) } else { Vec::new() };
-        for bytes in [Zeroizing::new(form.to_vec())].into_iter().chain(encodings) {
-            if forms.iter().all(|known| known.bytes != bytes) {
-                forms.push(Form { bytes, instead: format!("[secret {name}]") });
-            }
-        }
-        // A secret may be contained in another form, so the longest forms are replaced first.
-        forms.sort_by_key(|form| std::cmp::Reverse(form.bytes.len()));
+    /// Redacts all secrets that a provider may use. One that it may not use is left alone: it can never have got it,
+    /// and a redaction would confirm a guess.
+    pub(crate) fn new(assigned: AssignedSecrets) -> Self {
+        Self(Arc::new(Mutex::new(Known { assigned: Some(assigned), ..Known::default() })))
     }
 
-    /// Returns a text with secrets redacted.
-    pub(crate) fn redact_text(&self, text: &str) -> String {
-        let words = self.without(text.as_bytes(), WORDS_BYTES_MIN);
-        without_user_info(&String::from_utf8_lossy(&words))
+    /// Adds the secret `name`, which is about to be sent.
+    pub(crate) fn add_secret(&self, name: &SecretName, secret: &[u8]) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.sent.add_secret(name, secret);
+        known.add(name, secret);
+    }
+
+    /// Adds another form in which the secret `name` is about to be sent, such as the base64 of a user and a password.
+    pub(crate) fn add_form(&self, name: &SecretName, form: &[u8]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).sent.add_secret(name, form);
+    }
+
+    /// Returns the beginning of a text with secrets redacted, at most `bytes_max` bytes of it.
+    pub(crate) fn redact_text(&self, text: &str, bytes_max: usize) -> String {
+        let redacted = without_user_info(&self.redact_start(text));
+        match redacted.len() <= bytes_max && text.len() <= READ_BYTES_MAX {
+            true => redacted,
+            false => format!("{}…", &redacted[..redacted.floor_char_boundary(bytes_max.saturating_sub("…".len()))]),
+        }
     }
 
     /// Returns the bytes of a response with secrets redacted.
     pub(crate) fn redact_response(&self, bytes: &[u8]) -> Vec<u8> {
-        self.without(bytes, ANSWER_BYTES_MIN)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).sent.redact(bytes)
     }
 
-    /// Returns how many bytes at the end of `text` may be the beginning of a secret that was truncated there. A match
-    /// shorter than a redactable secret does not count.
-    pub(crate) fn head_at_end(&self, text: &str) -> usize {
-        let forms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let head = |form: &Form| {
-            let heads = (WORDS_BYTES_MIN..form.bytes.len()).rev();
-            heads.map(|bytes| &form.bytes[..bytes]).find(|head| text.as_bytes().ends_with(head)).map_or(0, <[u8]>::len)
-        };
-        forms.iter().map(head).max().unwrap_or(0)
-    }
-
-    fn without(&self, bytes: &[u8], bytes_min: usize) -> Vec<u8> {
-        let mut bytes = bytes.to_vec();
-        let forms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for form in forms.iter().filter(|form| bytes_min <= form.bytes.len()) {
-            bytes = replaced(bytes, &form.bytes, form.instead.as_bytes());
+    fn redact_start(&self, text: &str) -> String {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if text.is_empty() {
+            return String::new();
         }
-        bytes
+        if let Some(assigned) = known.assigned.take() {
+            for (handle, of_site) in &assigned.handles {
+                let found = assigned.secrets.find(of_site);
+                if let Ok(secret) = &found.content
+                    && found.scope.includes(&assigned.provider, assigned.is_local)
+                {
+                    known.add(handle, secret.expose());
+                }
+            }
+        }
+        known.finder.redact_start(text, READ_BYTES_MAX, |secret| format!("[secret {}]", known.names[secret]))
     }
 }
 
-fn encodings(secret: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
-    let texts = [
-        BASE64_NOPAD.encode(secret),
-        BASE64URL_NOPAD.encode(secret),
-        HEXLOWER.encode(secret),
-        HEXUPPER.encode(secret),
-        percent_encoded(secret, &HEXUPPER, is_unreserved),
-        percent_encoded(secret, &HEXLOWER, is_unreserved),
-        percent_encoded(secret, &HEXUPPER, |_| false),
-        percent_encoded(secret, &HEXLOWER, |_| false),
-    ];
-    let texts = texts.into_iter().map(String::into_bytes).chain([json_escaped(secret)]);
-    texts.map(Zeroizing::new).collect()
-}
-
-/// Percent-encodes, as in a URL, all bytes for which `stays` is false.
-fn percent_encoded(secret: &[u8], hex: &data_encoding::Encoding, stays: fn(u8) -> bool) -> String {
-    let one = |byte: &u8| match *byte {
-        byte if stays(byte) => char::from(byte).to_string(),
-        byte => format!("%{}", hex.encode(&[byte])),
-    };
-    secret.iter().map(one).collect()
-}
-
-/// Whether a byte needs no encoding in a URL (RFC 3986, 2.3).
-fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
-}
-
-/// Escapes the characters that JSON requires to be escaped (RFC 8259, 7).
-fn json_escaped(secret: &[u8]) -> Vec<u8> {
-    let one = |byte: &u8| match byte {
-        b'"' | b'\\' => vec![b'\\', *byte],
-        b'\n' => b"\\n".to_vec(),
-        b'\r' => b"\\r".to_vec(),
-        b'\t' => b"\\t".to_vec(),
-        0..0x20 => format!("\\u{byte:04x}").into_bytes(),
-        byte => vec![*byte],
-    };
-    secret.iter().flat_map(one).collect()
+impl Known {
+    fn add(&mut self, name: &SecretName, secret: &[u8]) {
+        if WORDS_BYTES_MIN <= secret.len() && !self.finder.contains(secret) {
+            self.names.push(name.clone());
+            self.finder.add(Zeroizing::new(secret.to_vec()));
+        }
+    }
 }
 
 /// Returns a text with the user information removed from all URLs.
@@ -142,37 +134,11 @@ pub(crate) fn without_user_info(text: &str) -> String {
     kept + rest
 }
 
-fn replaced(bytes: Vec<u8>, what: &[u8], instead: &[u8]) -> Vec<u8> {
-    let mut kept = Vec::new();
-    let mut rest = bytes.as_slice();
-    while let Some(at) = position(rest, what) {
-        kept.extend_from_slice(&rest[..at]);
-        kept.extend_from_slice(instead);
-        rest = &rest[at + what.len()..];
-    }
-    if kept.is_empty() && rest.len() == bytes.len() {
-        return bytes;
-    }
-    kept.extend_from_slice(rest);
-    kept
-}
-
-/// Returns the position of the first occurrence of `what`; `None` if `what` is empty.
-fn position(bytes: &[u8], what: &[u8]) -> Option<usize> {
-    let (first, last_start) = (*what.first()?, bytes.len().checked_sub(what.len())?);
-    let mut from = 0;
-    while let Some(at) = bytes.get(from..=last_start)?.iter().position(|byte| *byte == first) {
-        if bytes[from + at..].starts_with(what) {
-            return Some(from + at);
-        }
-        from += at + 1;
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::{Secret, SiteSecret};
+    use crate::secret_binding::SecretScope;
 
     #[test]
     fn a_secret_is_redacted_everywhere() {
@@ -180,13 +146,12 @@ mod tests {
         let name = SecretName::parse("key").unwrap();
         redactor.add_secret(&name, b"s3cret");
         redactor.add_secret(&name, b"xs3cretx");
-        let check = |text: &str, expected: &str| assert_eq!(redactor.redact_text(text), expected);
+        let check = |text: &str, expected: &str| assert_eq!(redactor.redact_text(text, 999), expected);
         check("", "");
         check("nothing", "nothing");
         check("s3cret", "[secret key]");
         check("a s3cret, ss3crets3cre", "a [secret key], s[secret key]s3cre");
         check("xs3cretx", "[secret key]");
-        assert_eq!(redactor.redact_response(b"s3cret"), b"s3cret", "it may be a word");
         redactor.add_secret(&name, b"0123456789abcdef");
         assert_eq!(redactor.redact_response(b"\xff0123456789abcdef"), b"\xff[secret key]");
     }
@@ -195,8 +160,9 @@ mod tests {
     fn the_usual_encodings_of_a_secret_are_redacted() {
         let redactor = Redactor::default();
         redactor.add_secret(&SecretName::parse("key").unwrap(), br#"Zx9/Qw+e=r%T y&u\i"o'p{as}d?>~"#);
-        let gone =
-            |text: &str| assert_eq!(redactor.redact_text(&format!("it is {text}.")), "it is [secret key].", "{text}");
+        let gone = |text: &str| {
+            assert_eq!(redactor.redact_text(&format!("it is {text}."), 999), "it is [secret key].", "{text}")
+        };
         gone("Wng5L1F3K2U9ciVUIHkmdVxpIm8ncHthc31kPz5+");
         gone("Wng5L1F3K2U9ciVUIHkmdVxpIm8ncHthc31kPz5-");
         gone("5a78392f51772b653d722554207926755c69226f27707b61737d643f3e7e");
@@ -209,8 +175,22 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_a_secret_and_an_encoding_at_any_offset_are_redacted() {
+        let redactor = Redactor::default();
+        redactor.add_secret(&SecretName::parse("key").unwrap(), b"an-api-key-drawn-at-random");
+        let gone = |text: &str| assert_eq!(redactor.redact_text(text, 999), "[secret key]", "{text}");
+        gone("api-key-d");
+        gone("YW4tYXBpLWtleS1kcmF3bi1hdC1yYW5kb20");
+        gone(r"\u0061n-api\u002dkey-drawn-at-random");
+        gone("an-api%2Dkey%2ddrawn-at-random");
+        let text = redactor.redact_text("dXNlcjphbi1hcGkta2V5LWRyYXduLWF0LXJhbmRvbQ==", 999);
+        assert_eq!(text, "dXNlcj[secret key]==");
+        assert_eq!(redactor.redact_text("61:6e:2d:61:70:69:2d:6b:65:79:2d:64", 999), "[secret key]");
+    }
+
+    #[test]
     fn a_url_is_quoted_without_user_information() {
-        let check = |text: &str, expected: &str| assert_eq!(Redactor::default().redact_text(text), expected);
+        let check = |text: &str, expected: &str| assert_eq!(Redactor::default().redact_text(text, 999), expected);
         check("GET http://u:PASSWORD@host/x: refused", "GET http://…@host/x: refused");
         check("`https://u@a.example` and https://b:c@d@e", "`https://…@a.example` and https://…@e");
         check("https://a.example/x@y, ftp:// and a@b", "https://a.example/x@y, ftp:// and a@b");
@@ -220,6 +200,49 @@ mod tests {
     fn a_value_too_short_for_a_secret_is_not_redacted() {
         let redactor = Redactor::default();
         redactor.add_secret(&SecretName::parse("key").unwrap(), b"a");
-        assert_eq!(redactor.redact_text("a banana"), "a banana");
+        assert_eq!(redactor.redact_text("a banana", 999), "a banana");
+    }
+
+    /// A text is redacted before it is cut, and what is read of a long one has no beginning of a secret at its end.
+    #[test]
+    fn a_cut_text_shows_no_beginning_of_a_secret() {
+        let redactor = Redactor::default();
+        let secret = "0123456789abcdef".repeat(8);
+        redactor.add_secret(&SecretName::parse("key").unwrap(), secret.as_bytes());
+        let before = "x".repeat(250);
+        for text in [secret.clone(), data_encoding::BASE64.encode(secret.as_bytes())] {
+            assert_eq!(redactor.redact_text(&format!("{before}{text}{before}"), 256), format!("{before}[se…"));
+        }
+        let long = redactor.redact_text(&secret.repeat(99), 256);
+        assert_eq!(long, "[secret key]…");
+        assert_eq!(redactor.redact_text(&"é".repeat(1_000_000), 20), format!("{}…", "é".repeat(8)));
+    }
+
+    #[test]
+    fn the_secrets_that_a_provider_may_use_are_redacted_before_they_are_used() {
+        let name = |text: &str| SecretName::parse(text).unwrap();
+        let redactor = |is_local| {
+            Redactor::new(AssignedSecrets {
+                provider: Name::parse("main-dns").unwrap(),
+                is_local,
+                handles: [(name("key"), name("pdns-key"))].into(),
+                secrets: Arc::new(One),
+            })
+        };
+        assert_eq!(redactor(true).redact_text("it is s3cret", 99), "it is [secret key]");
+        assert_eq!(
+            redactor(false).redact_text("it is s3cret", 99),
+            "it is s3cret",
+            "a redaction would confirm a guess"
+        );
+    }
+
+    /// One secret without a binding.
+    struct One;
+
+    impl Secrets for One {
+        fn find(&self, _name: &SecretName) -> SiteSecret {
+            SiteSecret { scope: SecretScope::LocalProviders, content: Ok(Secret::new(b"s3cret".to_vec())) }
+        }
     }
 }

@@ -82,7 +82,7 @@ impl Sandbox {
         wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.resources);
-        let redactor = Redactor::default();
+        let redactor = Redactor::new(grant.assigned_secrets());
         let sandbox = Self {
             wasi: wasi.build(),
             table,
@@ -113,9 +113,9 @@ impl Sandbox {
         store
     }
 
-    /// Returns what the plugin wrote to stderr.
+    /// Returns the beginning of what the plugin wrote to stderr, redacted, in one line.
     pub(crate) fn stderr_text(&self) -> String {
-        let text = String::from_utf8_lossy(&self.stderr.contents()).into_owned();
+        let text = self.redactor.redact_text(&String::from_utf8_lossy(&self.stderr.contents()), STDERR_BYTES_MAX);
         text.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
     }
 }

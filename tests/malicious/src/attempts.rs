@@ -8,6 +8,7 @@ use crate::bindings::linecamp::provider::http::{
 };
 use crate::bindings::linecamp::provider::log::{self, Level};
 use crate::bindings::linecamp::provider::provider_types::{Error, Retry};
+use crate::disguises::disguised;
 use crate::{Config, outcome_error};
 
 /// Makes the selected attempt, and returns its outcome as an error.
@@ -29,6 +30,7 @@ pub(crate) fn attempt(config: &Config<'_>) -> Result<(), Error> {
             describe(&http::send(&Request { headers, ..request(url) }))
         }
         "echo-secret" | "print-secret" => return leak_secret(config),
+        "disguise-secret" => return leak_disguised(config),
         "send-dns" => send_dns(config),
         "spin" => spin(),
         "sleep" => {
@@ -142,6 +144,19 @@ fn leak_secret(config: &Config<'_>) -> Result<(), Error> {
     if config.get("do") == "print-secret" {
         panic!("{text}");
     }
+    Err(outcome_error(text))
+}
+
+/// Receives the secret from a service that sends it reversed, so that the host does not recognize it, and leaks it in
+/// another form.
+fn leak_disguised(config: &Config<'_>) -> Result<(), Error> {
+    let answer = http::send(&request(config.get("url")));
+    let secret: String = match &answer {
+        Ok(answer) => String::from_utf8_lossy(&answer.body).chars().rev().collect(),
+        Err(_) => return Err(outcome_error(describe(&answer))),
+    };
+    let text = disguised(&secret, config.get("form"));
+    log::write(Level::Error, &text);
     Err(outcome_error(text))
 }
 

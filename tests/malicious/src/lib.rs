@@ -10,6 +10,7 @@
 #![cfg(target_arch = "wasm32")]
 
 mod attempts;
+mod disguises;
 mod results;
 
 mod bindings {

@@ -207,7 +207,8 @@ impl RawError {
     /// Validates an error and redacts its secrets. A name that is invalid or outside of `zone` is only quoted in the
     /// reason. The reason of a conflict always quotes the name.
     pub(crate) fn checked(self, zone: Option<&DomainName>, redactor: &Redactor) -> ProviderFailure {
-        let safe = |text: &str| Text::lossy(&truncated(&redactor.redact_text(text)));
+        let safe = |text: &str| Text::lossy(&redactor.redact_text(text, PLUGIN_TEXT_BYTES_MAX));
+        let quoted = |text: &str| shown(&redactor.redact_text(text, PLUGIN_TEXT_BYTES_MAX));
         match self {
             Self::Retry { after_millis, reason } => {
                 let after = after_millis.map(|millis| Duration::from_millis(millis).min(RETRY_AFTER_MAX));
@@ -215,35 +216,28 @@ impl RawError {
             }
             Self::Invalid { mut reason, field, name } => {
                 if let Some(field) = field {
-                    reason = format!("setting `{}`: {reason}", shown(&redactor.redact_text(&field)));
+                    reason = format!("setting `{}`: {reason}", quoted(&field));
                 }
-                let part = name.as_deref().and_then(|name| part_of(zone, name));
+                let part = name.as_deref().and_then(|name| part_of(zone, name, redactor));
                 if let (Some(name), None) = (&name, &part) {
-                    reason = format!("{}: {reason}", shown(&redactor.redact_text(name)));
+                    reason = format!("{}: {reason}", quoted(name));
                 }
                 ProviderFailure::Refused { reason: safe(&reason), part }
             }
             Self::Conflict { name, found } => ProviderFailure::Conflict {
-                reason: safe(&format!("{}: {found}", shown(&redactor.redact_text(&name)))),
-                part: part_of(zone, &name),
+                reason: safe(&format!("{}: {found}", quoted(&name))),
+                part: part_of(zone, &name, redactor),
             },
             Self::Unauthorized(reason) => ProviderFailure::Unauthorized { reason: safe(&reason) },
         }
     }
 }
 
-/// Returns a name that a plugin reported, if it is valid and belongs to `zone`.
-fn part_of(zone: Option<&DomainName>, name: &str) -> Option<Text> {
+/// Returns a name that a plugin reported, if it is valid, belongs to `zone`, and has no part of a secret in it.
+fn part_of(zone: Option<&DomainName>, name: &str, redactor: &Redactor) -> Option<Text> {
     let name = DomainName::parse(name).ok().filter(|name| zone.is_some_and(|zone| name.is_within(zone)))?;
-    Some(Text::lossy(name.as_str()))
-}
-
-/// Truncates redacted plugin text to the length that is sent to the server.
-pub(crate) fn truncated(text: &str) -> String {
-    match text.len() <= PLUGIN_TEXT_BYTES_MAX {
-        true => text.to_owned(),
-        false => format!("{}…", &text[..text.floor_char_boundary(PLUGIN_TEXT_BYTES_MAX)]),
-    }
+    let is_safe = redactor.redact_text(name.as_str(), name.as_str().len()) == name.as_str();
+    is_safe.then(|| Text::lossy(name.as_str()))
 }
 
 /// Returns the beginning of a plugin's text, escaped for quoting.
@@ -294,15 +288,24 @@ mod tests {
     fn texts_of_a_plugin_are_truncated_after_redaction() {
         let (redactor, secret) = (Redactor::default(), "0123456789abcdef".repeat(8));
         redactor.add_secret(&SecretName::parse("key").unwrap(), secret.as_bytes());
-        let said = |failure: RawError| failure.checked(None, &redactor).reason().to_string();
-        let before = "x".repeat(PLUGIN_TEXT_BYTES_MAX - 5);
+        let zone = DomainName::parse("zone.example").unwrap();
+        let checked = |failure: RawError| failure.checked(Some(&zone), &redactor);
+        let before = "x".repeat(PLUGIN_TEXT_BYTES_MAX - 6);
         for text in [secret.clone(), data_encoding::BASE64.encode(secret.as_bytes())] {
-            let reason = said(RawError::Unauthorized(format!("{before}{text}{before}")));
-            assert_eq!(reason, format!("{before}[secr…"));
-            let reason = said(RawError::Conflict { name: format!("x{text}"), found: "o".into() });
+            let failure = checked(RawError::Unauthorized(format!("{before}{text}{before}")));
+            assert_eq!(failure.reason().as_str(), format!("{before}[se…"));
+            let failure = checked(RawError::Conflict { name: format!("x{text}"), found: "o".into() });
+            let reason = failure.reason().to_string();
             assert!(!reason.contains("0123") && reason.contains("[secret key]"), "{reason}");
         }
-        assert_eq!(said(RawError::Unauthorized("a\u{202e}b\u{1b}c".into())), "a b c");
+        let hidden = data_encoding::HEXLOWER.encode(&secret.as_bytes()[..20]);
+        for (name, is_part) in [(format!("{hidden}.zone.example"), false), ("www.zone.example".into(), true)] {
+            let failure = checked(RawError::Invalid { reason: "no".into(), field: None, name: Some(name) });
+            let ProviderFailure::Refused { part, reason } = failure else { panic!("{failure:?}") };
+            assert_eq!((part.is_some(), reason.as_str().contains("[secret key].zone")), (is_part, !is_part));
+        }
+        let reason = checked(RawError::Unauthorized("a\u{202e}b\u{1b}c".into())).reason().to_string();
+        assert_eq!(reason, "a b c");
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl Handles {
     /// Redacts another form of a secret, such as the base64 of a user name and password.
     pub(crate) fn redact_form(&self, name: &str, form: &[u8]) {
         if let Ok(name) = SecretName::parse(name) {
-            self.redactor.add_secret(&name, form);
+            self.redactor.add_form(&name, form);
         }
     }
 }

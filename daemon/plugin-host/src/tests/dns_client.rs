@@ -149,7 +149,7 @@ fn own_bench() -> Bench {
 fn bench() -> (Bench, Arc<StaticSecrets>) {
     let secret = BASE64.encode(SECRET);
     let other = BASE64.encode(b"another secret of the same kind!");
-    let secrets = StaticSecrets::new(&[("key", &format!("{secret}\n")), ("other", &other), ("plain", "not base64!")]);
+    let secrets = StaticSecrets::new(&[("key", &format!("{secret}\n")), ("other", &other), ("plain", "plain text!")]);
     let outbound = Names::new(&[("ns.example", &["127.0.0.1"])], None);
     (Setup { secrets: Arc::clone(&secrets), outbound, ..Setup::default() }.start(), secrets)
 }

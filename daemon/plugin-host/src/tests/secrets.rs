@@ -9,7 +9,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, span};
 
 use super::fixture::{Bench, Names, Setup, StaticSecrets, endpoint, spec_of};
-use super::service::{Say, Service};
+use super::service::{Say, Service, response};
 use crate::SecretUse::{self, Basic, Bearer, Header, SigV4, SigV4KeyId, SigV4SessionToken, Tsig};
 
 const SECRET: &str = "an-api-key-drawn-at-random";
@@ -86,6 +86,28 @@ async fn a_secret_that_the_plugin_prints_is_redacted() {
     let of_plugin: Vec<_> = written.iter().filter(|line| line.contains("the-provider")).collect();
     assert!(of_plugin.iter().any(|line| line.contains("Bearer [secret key]")), "{of_plugin:?}");
     assert!(!written.iter().any(|line| line.contains("hunter2")), "{written:?}");
+}
+
+/// The service sends the secret in a form that the host does not recognize. The call itself does not use the secret.
+#[tokio::test]
+async fn a_disguised_secret_does_not_leave_the_sandbox() {
+    let (mut bench, _) = bench();
+    bench.is_local = true;
+    let reversed: String = SECRET.chars().rev().collect();
+    let service = Service::start(response("200 OK", &[], reversed.as_bytes())).await;
+    let mut said = async |form: &str| {
+        let config = format!(r#""do":"disguise-secret","form":"{form}""#);
+        bench.attempt(&with_handle(&service, &config, "site-key")).await
+    };
+    for form in ["base64", "base64-of-more", "hex", "hex-pairs", "percent", "json", "bytes", "half"] {
+        let outcome = said(form).await;
+        let rest = outcome.replace("[secret key]", "");
+        assert!(rest.len() + 8 < outcome.len() && rest.len() <= 12, "{form}: {outcome}");
+    }
+    assert_eq!(said("parts-of-9").await, "[secret key] | [secret key] | t-random");
+    assert_eq!(said("parts-of-8").await, "an-api-k | ey-drawn | -at-rand | om", "too short to be recognized");
+    let long = said("long").await;
+    assert!(long.starts_with("xxx") && long.len() <= 256 + "…".len() && !long.contains("an"), "{long}");
 }
 
 #[tokio::test]
