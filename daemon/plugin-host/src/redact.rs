@@ -43,6 +43,8 @@ struct Known {
     /// The name of each secret in `finder`.
     names: Vec<SecretName>,
     sent: Forms,
+    /// Why the host did not use a secret. A plugin passes it on, and it says what to change, so it is not cut.
+    refusal: Option<String>,
 }
 
 /// The secrets that a provider may use. They are read when the first text is redacted.
@@ -73,12 +75,25 @@ impl Redactor {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).sent.add_secret(name, form);
     }
 
-    /// Returns the beginning of a text with secrets redacted, at most `bytes_max` bytes of it.
+    /// Sets the words with which the host refuses a secret.
+    pub(crate) fn set_refusal(&self, refusal: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).refusal = Some(refusal.to_owned());
+    }
+
+    /// Returns the beginning of a text with secrets redacted: at most `bytes_max` bytes of it, besides the host's
+    /// refusal of a secret.
     pub(crate) fn redact_text(&self, text: &str, bytes_max: usize) -> String {
-        let redacted = without_user_info(&self.redact_start(text));
-        match redacted.len() <= bytes_max && text.len() <= READ_BYTES_MAX {
-            true => redacted,
-            false => format!("{}…", &redacted[..redacted.floor_char_boundary(bytes_max.saturating_sub("…".len()))]),
+        let mut redacted = without_user_info(&self.redact_start(text));
+        if READ_BYTES_MAX < text.len() {
+            redacted.push('…');
+        }
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.refusal.as_deref().and_then(|refusal| Some((redacted.split_once(refusal)?, refusal))) {
+            Some(((before, after), refusal)) => {
+                let before = cut(before, bytes_max);
+                format!("{before}{refusal}{}", cut(after, bytes_max - before.len()))
+            }
+            None => cut(&redacted, bytes_max),
         }
     }
 
@@ -112,6 +127,15 @@ impl Known {
             self.names.push(name.clone());
             self.finder.add(Zeroizing::new(secret.to_vec()));
         }
+    }
+}
+
+/// Returns the beginning of a text, in at most `bytes_max` bytes.
+fn cut(text: &str, bytes_max: usize) -> String {
+    match bytes_max.checked_sub("…".len()) {
+        _ if text.len() <= bytes_max => text.to_owned(),
+        Some(bytes) => format!("{}…", &text[..text.floor_char_boundary(bytes)]),
+        None => String::new(),
     }
 }
 
@@ -216,6 +240,18 @@ mod tests {
         let long = redactor.redact_text(&secret.repeat(99), 256);
         assert_eq!(long, "[secret key]…");
         assert_eq!(redactor.redact_text(&"é".repeat(1_000_000), 20), format!("{}…", "é".repeat(8)));
+    }
+
+    #[test]
+    fn the_hosts_refusal_of_a_secret_is_not_cut() {
+        let redactor = Redactor::default();
+        let refusal = format!("provider main-dns may not use it; {}", "what to do ".repeat(15));
+        redactor.set_refusal(&refusal);
+        let said = |before: &str, after: &str| redactor.redact_text(&format!("{before}{refusal}{after}"), 40);
+        assert_eq!(said("GET http://pdns/: ", "."), format!("GET http://pdns/: {refusal}."));
+        let long = "x".repeat(99);
+        assert_eq!(said(&long, &long), format!("{}…{refusal}", "x".repeat(37)));
+        assert_eq!(said("", &long), format!("{refusal}{}…", "x".repeat(37)));
     }
 
     #[test]

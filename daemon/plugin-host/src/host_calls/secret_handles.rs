@@ -70,6 +70,7 @@ impl Handles {
                 let provider = self.provider.as_str();
                 tracing::warn!(provider, reason = %refusal, "provider may not use this secret");
             }
+            self.redactor.set_refusal(&refusal.to_string());
             denied(&refusal)
         })?;
         let secret = found.content.as_ref().map_err(|error| denied(error))?;
