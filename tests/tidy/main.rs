@@ -11,6 +11,7 @@ mod banned_terms;
 mod crates;
 mod daemon_without_compiler;
 mod documents;
+mod errors;
 mod frozen_formats;
 mod import_cycles;
 mod licenses;
