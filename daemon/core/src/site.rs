@@ -46,6 +46,7 @@ mod output;
 mod plugins;
 mod providers;
 mod replication;
+mod server_clock;
 mod state;
 mod status;
 mod store_health;
@@ -63,9 +64,9 @@ use linecamp_model::{
 pub use self::certificate::UnsavedIdentity;
 pub use self::command::{SiteCommand, SiteCommandError};
 pub use self::config::{
-    CLOCK_SKEW_MAX, DIAL_MAX, FACTS_PERIOD, FIRST_FACTS_MAX, GREETING_MAX, PendingJoin, REDIAL_MAX, REDIAL_MAX_SPREADS,
-    REDIAL_SPREAD_DEFAULT, RENEW_RETRY_MAX, RENEW_RETRY_MIN, RETRY_SLOT_MAX, STORE_RETRY, SavedSite, SiteConfig,
-    SiteIdentity, WITHDRAW_MAX,
+    CLOCK_SKEW_MAX, CLOCK_STEP_MIN, DIAL_MAX, FACTS_PERIOD, FIRST_FACTS_MAX, GREETING_MAX, PendingJoin, REDIAL_MAX,
+    REDIAL_MAX_SPREADS, REDIAL_SPREAD_DEFAULT, RENEW_RETRY_MAX, RENEW_RETRY_MIN, RETRY_SLOT_MAX, STORE_RETRY,
+    SavedSite, SiteConfig, SiteIdentity, WITHDRAW_MAX,
 };
 pub use self::facts::{Fact, Facts};
 pub use self::labels::{DropIns, LabelLayer};
@@ -288,7 +289,10 @@ impl Site {
                     self.facts.handle_dial();
                     self.uplink.dial(now, effects);
                 }
-                Timer::Facts => FactCollection::collect(now, effects),
+                Timer::Facts => {
+                    self.certificate.clock_mut().handle_tick(now, effects);
+                    FactCollection::collect(now, effects);
+                }
                 Timer::StoreRetry => StoreHealth::retry(self.uplink.session(), &self.replication, now, effects),
                 Timer::Renew => self.certificate.renew(self.uplink.session(), now, effects),
                 Timer::Fetch(digest) => self.plugins.resume(digest, self.providers.needs(digest), now, effects),
@@ -373,7 +377,7 @@ impl Site {
         let effects = &mut self.effects;
         self.uplink.handle_welcome(welcome, now, effects);
         let is_behind = self.replication.open(welcome, effects);
-        self.certificate.handle_server_time(welcome.wall, now, effects);
+        self.certificate.clock_mut().handle_welcome(welcome.wall, now, effects);
         if is_behind {
             self.replication.begin_incarnation(dial, effects);
         } else {

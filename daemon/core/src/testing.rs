@@ -4,6 +4,7 @@
 //! number), so a story is the same on every run.
 
 mod builders;
+mod clocks;
 mod crashes;
 mod disk;
 mod drive;
@@ -90,6 +91,8 @@ pub struct Node {
     pub corrupt_database: Option<Text>,
     /// How far its wall clock is behind the true time.
     pub clock_behind: Duration,
+    /// How far its wall clock is ahead of the true time.
+    pub clock_ahead: Duration,
     /// Why the daemon stopped, if it did.
     pub ended: Option<Refusal>,
     /// The number of write requests.
@@ -146,6 +149,10 @@ pub struct Pair {
     pub nodes: Vec<Node>,
     /// Components that were pushed to the server.
     pub plugins: BTreeMap<PluginDigest, Vec<u8>>,
+    /// How far the server's wall clock is behind the true time.
+    pub fleet_clock_behind: Duration,
+    /// How far the server's wall clock is ahead of the true time.
+    pub fleet_clock_ahead: Duration,
     /// How long a round of facts takes.
     pub facts_take: Duration,
     /// The number of plugin pieces sent to sites.
@@ -209,6 +216,8 @@ impl Pair {
             nodes: Vec::new(),
             plugins: BTreeMap::new(),
             facts_take: COMMIT,
+            fleet_clock_behind: Duration::ZERO,
+            fleet_clock_ahead: Duration::ZERO,
             pieces_sent: 0,
             name_server: NameServer::new(&["example.org"]),
             fleet_disk_fault: DiskFault::Well,
@@ -320,6 +329,7 @@ impl Pair {
             socket_problem: None,
             corrupt_database: None,
             clock_behind: Duration::ZERO,
+            clock_ahead: Duration::ZERO,
             ended: None,
             writes: 0,
             replies: Vec::new(),
@@ -350,17 +360,11 @@ impl Pair {
         index
     }
 
-    fn now_at(&self, index: usize) -> Now {
-        let now = self.now();
-        let behind = u64::try_from(self.nodes[index].clock_behind.as_millis()).unwrap_or(u64::MAX);
-        Now { wall: WallTime::from_unix_millis(now.wall.unix_millis().saturating_sub(behind)), ..now }
-    }
-
     /// Sends an operator command to the server and returns its id.
     pub fn operator(&mut self, command: FleetCommand) -> CommandId {
         let id = self.next_command;
         self.next_command = id.next();
-        self.fleet.handle_command(id, Actor::Operator, command, self.now());
+        self.fleet.handle_command(id, Actor::Operator, command, self.server_now());
         id
     }
 
@@ -435,7 +439,7 @@ impl Pair {
                 return;
             }
         }
-        self.fleet.handle_timeout(self.now());
+        self.fleet.handle_timeout(self.server_now());
     }
 
     fn after(&mut self, delay: Duration, happening: PairEvent) {

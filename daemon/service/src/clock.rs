@@ -4,28 +4,34 @@ use std::time::Duration;
 
 use linecamp_model::{Instant, Now};
 use linecamp_transport::{SystemClock, WallClock as _};
+use rustix::time::{ClockId, clock_gettime};
 
 /// The longest sleep: waking early only rechecks the deadline, and no clock overflows.
 const SLEEP_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// A monotonic clock that starts with the process, and the wall clock.
+///
+/// The monotonic clock also counts the time that the machine is suspended, like the wall clock: so a suspended machine
+/// does not look like one whose clock was set.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
-    started: tokio::time::Instant,
+    started: Duration,
 }
 
 impl Clock {
     /// Starts the monotonic clock.
     pub fn start() -> Self {
-        Self { started: tokio::time::Instant::now() }
+        Self { started: since_boot() }
     }
 
     /// Reads both clocks.
     pub fn now(self) -> Now {
-        Now { instant: Instant::after_origin(self.started.elapsed()), wall: SystemClock.now() }
+        let elapsed = since_boot().saturating_sub(self.started);
+        Now { instant: Instant::after_origin(elapsed), wall: SystemClock.now() }
     }
 
-    /// Sleeps until `deadline`, but at most a day; forever without a deadline.
+    /// Sleeps until `deadline`, but at most a day; forever without a deadline. While the machine is suspended the sleep
+    /// pauses, so it may end late.
     pub async fn wait_until(self, deadline: Option<Instant>) {
         match deadline {
             Some(deadline) => {
@@ -37,4 +43,9 @@ impl Clock {
             None => std::future::pending().await,
         }
     }
+}
+
+/// Returns the time since the machine was started.
+fn since_boot() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default()
 }

@@ -4,12 +4,12 @@
 //! certificate that could not be saved is used from memory, and saving is retried; the condition clears only when the
 //! certificate was saved.
 
-use linecamp_model::{ConditionKind, DialId, EventKind, FromSite, HostId, IdentityGrant, Now, SiteId, Text, WallTime};
+use linecamp_model::{ConditionKind, DialId, EventKind, FromSite, HostId, IdentityGrant, Now, SiteId, Text};
 
-use super::config::{CLOCK_SKEW_MAX, RENEW_RETRY_MAX, RENEW_RETRY_MIN, STORE_RETRY, SiteIdentity};
+use super::config::{RENEW_RETRY_MAX, RENEW_RETRY_MIN, STORE_RETRY, SiteIdentity};
 use super::effects::Effects;
 use super::output::{SiteOutput, Timer};
-use super::text::coarse;
+use super::server_clock::ServerClock;
 
 /// A certificate that is in use but could not be saved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,14 +28,13 @@ pub(super) struct Certificate {
     identity: Option<SiteIdentity>,
     /// A certificate in use that is not saved.
     unsaved: Option<IdentityGrant>,
-    /// Our clock and the server's at the last handshake.
-    clocks: Option<(WallTime, WallTime)>,
+    clock: ServerClock,
 }
 
 impl Certificate {
     /// Starts with the saved identity, if there is one.
     pub(super) const fn new(identity: Option<SiteIdentity>) -> Self {
-        Self { identity, unsaved: None, clocks: None }
+        Self { identity, unsaved: None, clock: ServerClock::new() }
     }
 
     /// Returns the identity; `None` before the site has joined.
@@ -96,24 +95,15 @@ impl Certificate {
         effects.touch_status();
     }
 
-    /// Notes the server's clock at the handshake, and whether ours is wrong.
-    pub(super) fn handle_server_time(&mut self, server: WallTime, now: Now, effects: &mut Effects) {
-        self.clocks = Some((now.wall, server));
-        let skew = now.wall.distance(server);
-        let detail = (CLOCK_SKEW_MAX < skew).then(|| {
-            let side = if now.wall < server { "behind" } else { "ahead of" };
-            Text::lossy(&format!(
-                "the site's clock is {} {side} the server's: set it, or enable time sync",
-                coarse(skew)
-            ))
-        });
-        effects.set_condition(ConditionKind::ClockSkew, detail, now);
+    /// Returns the server's clock.
+    pub(super) const fn clock_mut(&mut self) -> &mut ServerClock {
+        &mut self.clock
     }
 
     /// Sets the timer of the renewal.
     pub(super) fn plan_renewal(&self, now: Now, effects: &mut Effects) {
         if let Some(identity) = self.identity {
-            let delay = identity.renew_at().saturating_since(self.server_wall(now));
+            let delay = identity.renew_at().saturating_since(self.clock.now(now));
             effects.set_timer(Timer::Renew, now, delay);
         }
     }
@@ -122,7 +112,7 @@ impl Certificate {
     pub(super) fn renew(&self, dial: Option<DialId>, now: Now, effects: &mut Effects) {
         let Some(dial) = dial else { return };
         effects.send(dial, FromSite::Renew);
-        let left = self.identity.map(|identity| identity.not_after.saturating_since(self.server_wall(now)));
+        let left = self.identity.map(|identity| identity.not_after.saturating_since(self.clock.now(now)));
         let retry = left.map_or(RENEW_RETRY_MAX, |left| (left / 3).clamp(RENEW_RETRY_MIN, RENEW_RETRY_MAX));
         effects.set_timer(Timer::Renew, now, retry);
     }
@@ -134,14 +124,6 @@ impl Certificate {
             |identity| format!("valid until {}, renewed from {}", identity.not_after, identity.renew_at()),
         )
     }
-
-    /// Returns the server's wall clock, estimated from the last handshake.
-    fn server_wall(&self, now: Now) -> WallTime {
-        match self.clocks {
-            Some((ours, theirs)) if ours != WallTime::EPOCH => theirs + now.wall.saturating_since(ours),
-            Some(_) | None => now.wall,
-        }
-    }
 }
 
 fn not_saved(problem: &Text) -> Text {
@@ -151,6 +133,8 @@ fn not_saved(problem: &Text) -> Text {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use linecamp_model::WallTime;
 
     use super::*;
     use crate::site::testing::{GATEWAY, NOW, SITE, effects, outputs};
@@ -176,7 +160,7 @@ mod tests {
         let (mut certificate, mut effects) = (Certificate::new(Some(identity(NOW.wall))), effects());
         certificate.plan_renewal(NOW, &mut effects);
         assert_eq!(effects.deadline(Timer::Renew), Some(NOW.instant + DAY * 2));
-        certificate.handle_server_time(NOW.wall + DAY, NOW, &mut effects);
+        certificate.clock_mut().handle_welcome(NOW.wall + DAY, NOW, &mut effects);
         certificate.plan_renewal(NOW, &mut effects);
         assert_eq!(effects.deadline(Timer::Renew), Some(NOW.instant + DAY));
         assert!(effects.conditions().has(ConditionKind::ClockSkew));

@@ -55,6 +55,10 @@ pub const WITHDRAW_MAX: Duration = Duration::from_secs(600);
 /// The largest clock difference between site and server that raises no condition.
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(90);
 
+/// The smallest change of the wall clock against the monotonic clock, between two collections of facts, that counts as
+/// a step. Clocks drift by milliseconds a minute.
+pub const CLOCK_STEP_MIN: Duration = Duration::from_secs(10);
+
 /// The fixed configuration of a site's state machine.
 #[derive(Clone, Debug)]
 pub struct SiteConfig {

@@ -91,10 +91,53 @@ fn a_site_that_booted_in_1970_connects_and_reports_clock_skew() {
     pair.crash_site();
     pair.run_for(5 * MINUTE);
     assert!(pair.is_linked());
-    let conditions = pair.view().conditions;
-    assert!(conditions.iter().any(|one| one.kind == ConditionKind::ClockSkew), "{conditions:?}");
+    assert!(has_clock_skew(&pair));
     pair.run_for(60 * DAY);
     assert_eq!(pair.view().recoveries, 0, "renewal uses the server's clock");
+}
+
+fn has_clock_skew(pair: &Pair) -> bool {
+    pair.view().conditions.iter().any(|condition| condition.kind == ConditionKind::ClockSkew)
+}
+
+#[test]
+fn a_clock_step_while_linked_raises_clock_skew_and_its_correction_clears_it() {
+    let mut pair = Pair::linked(8);
+    let since = pair.view().link.since;
+    for step in [3 * MINUTE, 100 * DAY, 20 * 365 * DAY] {
+        for (behind, ahead) in [(step, Duration::ZERO), (Duration::ZERO, step)] {
+            (pair.nodes[0].clock_behind, pair.nodes[0].clock_ahead) = (behind, ahead);
+            pair.run_for(MINUTE + Duration::from_secs(1));
+            assert!(has_clock_skew(&pair), "within a minute of a step by {step:?}");
+            (pair.nodes[0].clock_behind, pair.nodes[0].clock_ahead) = Default::default();
+            pair.run_for(MINUTE + Duration::from_secs(1));
+            assert!(!has_clock_skew(&pair), "the clock is right again");
+        }
+    }
+    assert_eq!(pair.view().link.since, since, "all on one link");
+    pair.run_for(60 * DAY);
+    assert_eq!((pair.is_linked(), pair.view().recoveries), (true, 0));
+}
+
+#[test]
+fn the_fleet_survives_a_jump_of_the_servers_clock() {
+    let years = 20 * 365 * DAY;
+    for (behind, ahead, recoveries) in [(years, Duration::ZERO, 0), (Duration::ZERO, years, 1)] {
+        let mut pair = Pair::linked(9);
+        (pair.fleet_clock_behind, pair.fleet_clock_ahead) = (behind, ahead);
+        pair.crash_site();
+        pair.run_for(10 * MINUTE);
+        assert!(pair.is_linked() && has_clock_skew(&pair));
+        (pair.fleet_clock_behind, pair.fleet_clock_ahead) = Default::default();
+        pair.crash_site();
+        pair.run_for(10 * MINUTE);
+        assert!(pair.is_linked() && !has_clock_skew(&pair));
+        pair.ask(assign(&["rack=r7"])).expect("assigned");
+        pair.run_for(60 * DAY);
+        assert!(pair.is_linked());
+        assert_eq!(pair.label_entry("rack").as_deref(), Some("r7"));
+        assert_eq!(pair.view().recoveries, recoveries);
+    }
 }
 
 #[test]

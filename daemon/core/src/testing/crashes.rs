@@ -78,7 +78,7 @@ impl Pair {
     pub(super) fn start_fleet_from(&mut self, saved: SavedFleet) {
         self.is_fleet_down = false;
         let config = FleetConfig { versions: VERSIONS, certificate_life: self.certificate_life };
-        self.fleet = Fleet::new(config, saved, Rng::new(self.seed), self.now());
+        self.fleet = Fleet::new(config, saved, Rng::new(self.seed), self.server_now());
     }
 
     /// Restores the server's disk from a backup.

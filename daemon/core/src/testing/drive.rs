@@ -200,7 +200,7 @@ impl Pair {
     }
 
     pub(super) fn happen(&mut self, happening: PairEvent) {
-        let now = self.now();
+        let now = self.server_now();
         match happening {
             PairEvent::DialArrives { site, dial, boot } if boot == self.nodes[site].boot => self.connect(site, dial),
             PairEvent::AtSite(index, event) => self.at_site(index, event),
@@ -302,7 +302,7 @@ impl Pair {
     }
 
     fn fleet_committed(&mut self, write: WriteId) {
-        let now = self.now();
+        let now = self.server_now();
         let Some(changes) = self.fleet_pending.remove(&write) else {
             return;
         };
@@ -322,7 +322,7 @@ impl Pair {
     }
 
     fn connect(&mut self, index: usize, dial: DialId) {
-        let now = self.now();
+        let now = self.server_now();
         let node = &self.nodes[index];
         if node.is_cut || self.is_fleet_down {
             let reason = LossReason::Failed(Text::lossy("server:443 did not answer"));
