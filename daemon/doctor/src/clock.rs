@@ -16,16 +16,38 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// Bytes of its output: two lines.
 const BYTES_MAX: u64 = 4 * 1024;
 
+/// How old a reported time may be when it is sent: it is in whole seconds, and a server may format it once a second.
+const DATE_AGE_MAX: Duration = Duration::from_secs(2);
+
+/// A time that a server reported, and what the local clock showed around that moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerDate {
+    /// The time it reported.
+    pub date: WallTime,
+    /// The local clock before the request and after the response.
+    pub local: Range<WallTime>,
+}
+
+impl ServerDate {
+    /// Returns the smallest difference of the two clocks that explains this reading, and whether the local clock is
+    /// behind.
+    pub fn skew(&self) -> (Duration, bool) {
+        let behind = self.date.saturating_since(self.local.end);
+        let ahead = self.local.start.saturating_since(self.date + DATE_AGE_MAX);
+        (behind.max(ahead), ahead < behind)
+    }
+}
+
 /// What is known about the server's clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerTime {
-    /// The time it reported, to the second.
-    Reported(WallTime),
+    /// The time it reported.
+    Reported(ServerDate),
     /// The range it must be in, from the validity of its certificate.
     Within(Range<WallTime>),
 }
 
-/// Compares `ours` with the server's clock. A difference of more than `skew_max` is wrong.
+/// Compares the local clock, which shows `ours` now, with the server's. A difference of more than `skew_max` is wrong.
 pub fn clock(ours: WallTime, theirs: Option<&ServerTime>, skew_max: Duration) -> CheckResult {
     let remedy = "check which of the two clocks is wrong; on this machine, `timedatectl set-ntp true` (or chrony) keeps \
                   it correct, and `date -s` sets it once";
@@ -35,17 +57,17 @@ pub fn clock(ours: WallTime, theirs: Option<&ServerTime>, skew_max: Duration) ->
             format!("no server reported its time; the local clock shows {ours}"),
         ),
         Some(ServerTime::Reported(reported)) => {
-            let apart = ours.distance(*reported);
-            let (code, way) = match ours < *reported {
+            let ServerDate { date, local } = reported;
+            let (apart, is_behind) = reported.skew();
+            let (code, way) = match is_behind {
                 true => (FindingCode::ClockBehind, "behind"),
                 false => (FindingCode::ClockAhead, "ahead of"),
             };
-            // The server reports whole seconds, and its response was in transit.
-            if apart <= Duration::from_secs(2) {
-                return CheckResult::ok(format!("the local clock agrees with the server's, {reported}"));
+            if apart.is_zero() {
+                return CheckResult::ok(format!("the local clock agrees with the server's, {date}"));
             }
             let evidence =
-                format!("the local clock shows {ours}, {} {way} the server's ({reported})", format_span(apart));
+                format!("the local clock showed {}, {} {way} the server's ({date})", local.end, format_span(apart));
             match skew_max < apart {
                 true => CheckResult::fail(code, evidence, remedy),
                 false => CheckResult::ok(evidence),
@@ -139,12 +161,28 @@ mod tests {
 
     #[test]
     fn the_clock_is_compared_with_the_servers() {
-        let reported = ServerTime::Reported(NOW);
-        check(NOW + Duration::from_secs(1), &reported, Verdict::Ok, FindingCode::Ok);
-        check(NOW + Duration::from_secs(80), &reported, Verdict::Ok, FindingCode::Ok);
-        check(NOW + DAY, &reported, Verdict::Fail, FindingCode::ClockAhead);
-        check(WallTime::EPOCH, &reported, Verdict::Fail, FindingCode::ClockBehind);
+        let check = |local, expected, code| {
+            let reported = ServerTime::Reported(ServerDate { date: NOW, local: local..local });
+            check(local, &reported, expected, code);
+        };
+        check(NOW + Duration::from_secs(1), Verdict::Ok, FindingCode::Ok);
+        check(NOW + Duration::from_secs(80), Verdict::Ok, FindingCode::Ok);
+        check(NOW + DAY, Verdict::Fail, FindingCode::ClockAhead);
+        check(WallTime::EPOCH, Verdict::Fail, FindingCode::ClockBehind);
         assert_eq!(clock(NOW, None, SKEW).verdict, Verdict::Skipped);
+    }
+
+    /// A slow response, or a result that is evaluated later, does not look like another clock.
+    #[test]
+    fn clocks_are_compared_as_read_at_the_same_moment() {
+        let seconds = Duration::from_secs;
+        let skew = |from: WallTime, to: WallTime| ServerDate { date: NOW, local: from..to }.skew();
+        assert_eq!(skew(NOW, NOW + seconds(100)), (Duration::ZERO, false));
+        assert_eq!(skew(NOW.earlier(seconds(100)), NOW), (Duration::ZERO, false));
+        assert_eq!(skew(NOW + seconds(10), NOW + seconds(20)), (seconds(8), false));
+        assert_eq!(skew(NOW.earlier(seconds(20)), NOW.earlier(seconds(10))), (seconds(10), true));
+        let reported = ServerTime::Reported(ServerDate { date: NOW, local: NOW.earlier(DAY)..NOW + DAY });
+        check(NOW + DAY, &reported, Verdict::Ok, FindingCode::Ok);
     }
 
     #[test]

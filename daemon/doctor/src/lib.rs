@@ -48,7 +48,7 @@ mod systemd;
 mod version;
 
 pub use bundle::{Bundle, BundleError, FILE_BYTES_MAX, FILES_MAX, SavedBundle};
-pub use clock::{ServerTime, clock, synchronized};
+pub use clock::{ServerDate, ServerTime, clock, synchronized};
 pub use code::FindingCode;
 pub use command::{CommandOutput, run_command};
 pub use disk::disk;
@@ -59,7 +59,7 @@ pub use journal::{JOURNAL_LINES, journal};
 pub use kernel_limits::{file_limit, kernel_number, udp_buffers};
 pub use path_mtu::mtu;
 pub use permissions::{Owned, Private, is_forbidden, permissions};
-pub use reach::{PathProbe, TcpAnswer, UdpAnswer, tcp_answer, udp, udp_answer};
+pub use reach::{Fragments, PathProbe, TcpAnswer, UdpAnswer, tcp_answer, udp, udp_answer};
 pub use redact::Redactor;
 pub use render::{progress_line, table};
 pub use run::{Job, Progress, run};

@@ -20,7 +20,7 @@ const ORDINARY: u32 = 1280;
 /// Evaluates the largest packet to `server` that the kernel knows of: from the interface, the route, and what routers
 /// on the path reported.
 pub fn mtu(server: SocketAddr) -> CheckResult {
-    match path_mtu(server) {
+    match own_path(server) {
         Ok((own, mtu)) => evaluate(server.ip(), own, mtu),
         Err(error) => CheckResult::fail(
             FindingCode::NoRoute,
@@ -30,8 +30,18 @@ pub fn mtu(server: SocketAddr) -> CheckResult {
     }
 }
 
+/// Returns the largest packet to `server` that the kernel knows of.
+pub(crate) fn path_mtu(server: SocketAddr) -> std::io::Result<u32> {
+    own_path(server).map(|(_, mtu)| mtu)
+}
+
+/// Returns the MTU that a link to `server` needs.
+pub(crate) const fn needed_mtu(server: IpAddr) -> u32 {
+    QUIC_BYTES + if server.is_ipv4() { HEADERS_V4 } else { HEADERS_V6 }
+}
+
 /// Connecting a UDP socket sends nothing.
-fn path_mtu(server: SocketAddr) -> std::io::Result<(IpAddr, u32)> {
+fn own_path(server: SocketAddr) -> std::io::Result<(IpAddr, u32)> {
     let unspecified: IpAddr = match server {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -46,8 +56,7 @@ fn path_mtu(server: SocketAddr) -> std::io::Result<(IpAddr, u32)> {
 }
 
 fn evaluate(server: IpAddr, own: IpAddr, mtu: u32) -> CheckResult {
-    let headers = if server.is_ipv4() { HEADERS_V4 } else { HEADERS_V6 };
-    let needed = QUIC_BYTES + headers;
+    let needed = needed_mtu(server);
     let evidence = format!("MTU to {server} from {own}: {mtu} bytes; a link needs {needed}");
     let remedy = format!(
         "find the interface with `ip route get {server}` and `ip link`, and raise its MTU, such as \

@@ -10,11 +10,14 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+use rustix::net::sockopt::{self, Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use crate::code::FindingCode;
 use crate::finding::CheckResult;
+use crate::path_mtu::needed_mtu;
 
 /// When the probe is retried, counted from the last one: packets get lost.
 const TRIES: [Duration; 4] =
@@ -29,6 +32,15 @@ const PROBE_BYTES: usize = 1200;
 /// A version reserved to force version negotiation (RFC 9000, 15).
 const NO_VERSION: [u8; 4] = [0x1a, 0x2a, 0x3a, 0x4a];
 
+/// Whether a probe may be split into fragments on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fragments {
+    /// Like a QUIC packet: it arrives whole, or not at all.
+    Forbidden,
+    /// It also passes a path whose MTU is too small. Only with IPv4: an IPv6 router never splits a packet.
+    Allowed,
+}
+
 /// The result of the UDP probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UdpAnswer {
@@ -38,6 +50,8 @@ pub enum UdpAnswer {
     Refused,
     /// There was no reply.
     Silent,
+    /// The probe is larger than the path's MTU, as the interface or a router reported.
+    TooLarge,
     /// The probe could not be sent.
     Unsent(String),
 }
@@ -58,8 +72,12 @@ pub enum TcpAnswer {
 /// All results for one address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathProbe {
-    /// The UDP probe.
+    /// The UDP probe, as whole as a QUIC packet.
     pub udp: UdpAnswer,
+    /// Whether the UDP probe got a reply when it could be split into fragments.
+    pub fragments_pass: bool,
+    /// The path's MTU, as far as the kernel knows after the probes.
+    pub mtu: Option<u32>,
     /// Whether a QUIC handshake got a reply, trusted or not.
     pub has_handshake: bool,
     /// The TCP probe at the same port number.
@@ -83,6 +101,8 @@ pub fn udp(address: SocketAddr, seen: &PathProbe) -> CheckResult {
             "packets of 1,200 bytes are lost on the way back (see the check `mtu`), or the server is overloaded: see its \
              log",
         ),
+        (UdpAnswer::TooLarge, false, _) => small_mtu(ip, seen.mtu),
+        (UdpAnswer::Silent, false, _) if seen.fragments_pass => small_mtu(ip, seen.mtu),
         (UdpAnswer::Unsent(error), false, _) => CheckResult::fail(
             FindingCode::NotSent,
             format!("cannot send UDP to {ip}: {error}"),
@@ -117,6 +137,23 @@ pub fn udp(address: SocketAddr, seen: &PathProbe) -> CheckResult {
     }
 }
 
+/// A path that passes UDP, but no packet of the size that a link needs.
+fn small_mtu(ip: IpAddr, known: Option<u32>) -> CheckResult {
+    let needed = needed_mtu(ip);
+    let evidence = match known.filter(|mtu| *mtu < needed) {
+        Some(mtu) => format!("the MTU of the path to {ip} is {mtu} bytes; a link needs {needed}"),
+        None => format!(
+            "packets reach {ip} only in fragments: the MTU of the path is below the {needed} bytes that a link needs, \
+             and no router reports it"
+        ),
+    };
+    let remedy = format!(
+        "find the section with the small MTU with `tracepath -n {ip}`, and raise its MTU to {needed} bytes or more; a \
+         VPN inside a VPN is the usual cause"
+    );
+    CheckResult::fail(FindingCode::MtuTooSmall, evidence, remedy)
+}
+
 fn described(tcp: &TcpAnswer, port: u16) -> String {
     match tcp {
         TcpAnswer::Connected(took) => format!("TCP {port} answers after {took:.1?}"),
@@ -127,21 +164,29 @@ fn described(tcp: &TcpAnswer, port: u16) -> String {
 }
 
 /// Probes UDP.
-pub async fn udp_answer(address: SocketAddr) -> UdpAnswer {
-    match probe_udp(address).await {
+pub async fn udp_answer(address: SocketAddr, fragments: Fragments) -> UdpAnswer {
+    match probe_udp(address, fragments).await {
         Ok(Some(took)) => UdpAnswer::Answered(took),
         Ok(None) => UdpAnswer::Silent,
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => UdpAnswer::Refused,
+        Err(error) if error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error()) => UdpAnswer::TooLarge,
         Err(error) => UdpAnswer::Unsent(error.to_string()),
     }
 }
 
-async fn probe_udp(address: SocketAddr) -> io::Result<Option<Duration>> {
+async fn probe_udp(address: SocketAddr, fragments: Fragments) -> io::Result<Option<Duration>> {
     let own = match address.ip() {
         IpAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
         IpAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
     };
     let socket = UdpSocket::bind(own).await?;
+    let is_whole = fragments == Fragments::Forbidden;
+    match address {
+        SocketAddr::V4(_) if is_whole => sockopt::set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::DO)?,
+        SocketAddr::V4(_) => sockopt::set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::DONT)?,
+        SocketAddr::V6(_) if is_whole => sockopt::set_ipv6_mtu_discover(&socket, Ipv6PathMtuDiscovery::DO)?,
+        SocketAddr::V6(_) => {}
+    }
     socket.connect(address).await?;
     let probe_packet = probe_packet(address);
     for wait in TRIES {
@@ -191,7 +236,8 @@ mod tests {
 
     #[track_caller]
     fn check(udp_answer: UdpAnswer, has_handshake: bool, tcp: TcpAnswer, expected: Verdict, code: FindingCode) {
-        let result = udp("192.0.2.1:8443".parse().unwrap(), &PathProbe { udp: udp_answer, has_handshake, tcp });
+        let seen = PathProbe { udp: udp_answer, fragments_pass: false, mtu: Some(1500), has_handshake, tcp };
+        let result = udp("192.0.2.1:8443".parse().unwrap(), &seen);
         assert_eq!((result.verdict, result.code), (expected, code), "{result:?}");
         assert_eq!(result.remedy.is_some(), expected != Verdict::Ok, "{result:?}");
     }
@@ -212,13 +258,29 @@ mod tests {
         check(UdpAnswer::Silent, true, TcpAnswer::Silent, Verdict::Ok, FindingCode::Ok);
     }
 
+    #[test]
+    fn a_small_mtu_is_named_and_not_called_a_blocked_path() {
+        let check = |udp_answer, fragments_pass, mtu, has_handshake, expected: &str| {
+            let tcp = TcpAnswer::Connected(MS);
+            let seen = PathProbe { udp: udp_answer, fragments_pass, mtu, has_handshake, tcp };
+            let result = udp("192.0.2.1:8443".parse().unwrap(), &seen);
+            let code = if has_handshake { FindingCode::Ok } else { FindingCode::MtuTooSmall };
+            assert_eq!(result.code, code, "{result:?}");
+            assert!(result.evidence.contains(expected), "{result:?}");
+        };
+        check(UdpAnswer::TooLarge, true, Some(1200), false, "is 1200 bytes; a link needs 1228");
+        check(UdpAnswer::TooLarge, false, Some(1227), false, "is 1227 bytes; a link needs 1228");
+        check(UdpAnswer::Silent, true, Some(1500), false, "below the 1228 bytes that a link needs");
+        check(UdpAnswer::Silent, true, Some(1500), true, "answers a QUIC handshake");
+    }
+
     #[tokio::test]
     async fn closed_and_open_ports_are_distinguished() {
         let closed = {
             let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
             socket.local_addr().unwrap()
         };
-        assert_eq!(udp_answer(closed).await, UdpAnswer::Refused);
+        assert_eq!(udp_answer(closed, Fragments::Forbidden).await, UdpAnswer::Refused);
         let open = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = open.local_addr().unwrap();
         let echo = tokio::spawn(async move {
@@ -227,7 +289,7 @@ mod tests {
             open.send_to(b"x", from).await.unwrap();
             bytes
         });
-        assert!(matches!(udp_answer(address).await, UdpAnswer::Answered(_)));
+        assert!(matches!(udp_answer(address, Fragments::Allowed).await, UdpAnswer::Answered(_)));
         assert_eq!(echo.await.unwrap(), PROBE_BYTES);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

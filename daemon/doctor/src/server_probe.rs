@@ -12,11 +12,11 @@ use crate::clock::{ServerTime, clock};
 use crate::code::FindingCode;
 use crate::finding::{CheckResult, Finding, Verdict};
 use crate::health::{Health, fetch_health};
-use crate::path_mtu::mtu;
-use crate::reach::{PathProbe, tcp_answer, udp, udp_answer};
-use linecamp_model::{Pin, ServerAddress, WallTime};
+use crate::path_mtu::{mtu, path_mtu};
+use crate::reach::{Fragments, PathProbe, UdpAnswer, tcp_answer, udp, udp_answer};
+use linecamp_model::{Pin, ServerAddress};
 use linecamp_transport::{
-    DialError, LinkProbe, Probed, SystemClock, Trust, WallClock as _, error_chain, probe_api, resolve,
+    DialError, ExpiryFloor, LinkProbe, Probed, SystemClock, Trust, WallClock as _, error_chain, probe_api, resolve,
 };
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -43,6 +43,8 @@ pub struct ServerTargets {
     pub servers: Vec<ServerAddress>,
     /// The servers' certificate authority; `None` if it is not known yet.
     pub trust: Option<Trust>,
+    /// The floor for the dates of their certificates.
+    pub floor: ExpiryFloor,
 }
 
 /// What was observed of one address.
@@ -54,8 +56,8 @@ pub struct AddressReport {
     pub paths: PathProbe,
     /// The handshake of the link.
     pub link: Probed<()>,
-    /// The API at the same port number, and what our own clock showed when it responded.
-    pub api: Option<(Health, WallTime)>,
+    /// The API at the same port number.
+    pub api: Option<Health>,
 }
 
 /// What was observed of one server.
@@ -86,10 +88,11 @@ async fn probe_all(targets: &ServerTargets) -> Result<Vec<ServerReport>, String>
     let probe = LinkProbe::bind(HANDSHAKE_LIMIT).map_err(|error| error_chain(&error))?;
     let probe = Arc::new(probe);
     let trust = Arc::new(targets.trust.clone().unwrap_or(Trust::Authorities(Vec::new())));
+    let floor = targets.floor;
     let mut tasks = JoinSet::new();
     for (place, server) in targets.servers.iter().cloned().enumerate() {
         let (probe, trust) = (Arc::clone(&probe), Arc::clone(&trust));
-        tasks.spawn(async move { (place, probe_server(server, &probe, &trust).await) });
+        tasks.spawn(async move { (place, probe_server(server, &probe, (&trust, floor)).await) });
     }
     let mut probed = tasks.join_all().await;
     probed.sort_by_key(|(place, _)| *place);
@@ -99,7 +102,11 @@ async fn probe_all(targets: &ServerTargets) -> Result<Vec<ServerReport>, String>
     Ok(probed.into_iter().map(|(_, probed)| probed).collect())
 }
 
-async fn probe_server(server: ServerAddress, probe: &Arc<LinkProbe>, trust: &Arc<Trust>) -> ServerReport {
+async fn probe_server(
+    server: ServerAddress,
+    probe: &Arc<LinkProbe>,
+    (trust, floor): (&Arc<Trust>, ExpiryFloor),
+) -> ServerReport {
     let began = Instant::now();
     let resolution = match timeout(NAME_LIMIT, resolve(&server)).await {
         Ok(addresses) => addresses.map_err(|error| error_chain(&error)),
@@ -113,28 +120,30 @@ async fn probe_server(server: ServerAddress, probe: &Arc<LinkProbe>, trust: &Arc
     let mut tasks = JoinSet::new();
     for address in addresses.into_iter().take(ADDRESSES_MAX) {
         let (probe, trust) = (Arc::clone(probe), Arc::clone(trust));
-        tasks.spawn(async move { probe_address(address, &probe, &trust).await });
+        tasks.spawn(async move { probe_address(address, &probe, (&trust, floor)).await });
     }
     let mut addresses = tasks.join_all().await;
     addresses.sort_by_key(|report| report.address);
     ServerReport { server, resolved, addresses }
 }
 
-async fn probe_address(address: SocketAddr, probe: &LinkProbe, trust: &Trust) -> AddressReport {
-    let (udp, link, tcp, api) = tokio::join!(
-        udp_answer(address),
-        probe.probe(address, trust),
+async fn probe_address(address: SocketAddr, probe: &LinkProbe, (trust, floor): (&Trust, ExpiryFloor)) -> AddressReport {
+    let (udp, fragmented, link, tcp, api) = tokio::join!(
+        udp_answer(address, Fragments::Forbidden),
+        udp_answer(address, Fragments::Allowed),
+        probe.probe(address, trust, floor),
         tcp_answer(address),
         timeout(HANDSHAKE_LIMIT, health(address, trust)),
     );
-    let paths = PathProbe { udp, has_handshake: has_answered(&link), tcp };
+    let fragments_pass = matches!(fragmented, UdpAnswer::Answered(_));
+    let mtu = path_mtu(address).ok();
+    let paths = PathProbe { udp, fragments_pass, mtu, has_handshake: has_answered(&link), tcp };
     AddressReport { address, paths, link, api: api.ok().flatten() }
 }
 
-async fn health(address: SocketAddr, trust: &Trust) -> Option<(Health, WallTime)> {
+async fn health(address: SocketAddr, trust: &Trust) -> Option<Health> {
     let stream = probe_api(address, None, trust).await.result.ok()?;
-    let health = fetch_health(stream).await.ok()?;
-    Some((health, SystemClock.now()))
+    fetch_health(stream).await.ok()
 }
 
 /// Whether the handshake got a reply, trusted or not.
@@ -162,8 +171,7 @@ pub fn server_findings(probed: &[ServerReport], trust: Option<&Trust>, skew_max:
     }
     let groups = [("name-resolution", names), ("mtu", mtus), ("udp", paths), ("tls", handshakes)];
     let mut found: Vec<_> = groups.into_iter().flat_map(|(name, results)| group(name, results)).collect();
-    let (ours, theirs) = server_time(probed);
-    found.push(clock(ours, theirs.as_ref(), skew_max).of("clock"));
+    found.push(clock(SystemClock.now(), server_time(probed).as_ref(), skew_max).of("clock"));
     found
 }
 
@@ -255,25 +263,24 @@ fn pins(pins: &[Pin]) -> String {
     if words.is_empty() { "none".to_owned() } else { words.join(", ") }
 }
 
-/// Returns the best available reading of the server's clock, and what ours showed at that time.
-fn server_time(probed: &[ServerReport]) -> (WallTime, Option<ServerTime>) {
+/// Returns the best available reading of the server's clock.
+fn server_time(probed: &[ServerReport]) -> Option<ServerTime> {
     let all = || probed.iter().flat_map(|one| &one.addresses);
-    let reported = all().find_map(|report| {
-        let (health, ours) = report.api.as_ref()?;
-        Some((*ours, Some(ServerTime::Reported(health.date?))))
-    });
+    let reported = all().find_map(|report| report.api.as_ref()?.date.clone().map(ServerTime::Reported));
     let within = || {
         all().find_map(|report| {
             let is_trusted = matches!(report.link.result, Ok(()) | Err(DialError::Expired { .. }));
             let shown = report.link.shown.as_ref().filter(|_| is_trusted)?;
-            Some((SystemClock.now(), Some(ServerTime::Within(shown.server_time()))))
+            Some(ServerTime::Within(shown.server_time()))
         })
     };
-    reported.or_else(within).unwrap_or_else(|| (SystemClock.now(), None))
+    reported.or_else(within)
 }
 
 #[cfg(test)]
 mod tests {
+    use linecamp_model::WallTime;
+
     use super::*;
 
     fn probed(result: Result<(), DialError>) -> Probed<()> {

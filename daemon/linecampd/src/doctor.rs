@@ -21,7 +21,7 @@ use linecamp_doctor::{
     probe_servers, run, server_findings, versions,
 };
 use linecamp_model::ServerAddress;
-use linecamp_transport::{SiteIdentity, Trust, error_chain};
+use linecamp_transport::{ExpiryFloor, SiteIdentity, Trust, error_chain};
 
 use crate::config::{Config, FILE_DEFAULT, Loaded, join_target, read_text};
 use crate::data_directory::{DataDirectory, UNIT};
@@ -75,9 +75,11 @@ impl Installation {
         let joined: Vec<ServerAddress> =
             identity.as_ref().map_or_else(Vec::new, |identity| identity.servers().to_vec());
         let configured = config.map_or_else(Vec::new, |config| config.servers);
+        let floor = identity.as_ref().map_or(ExpiryFloor::Unknown, SiteIdentity::expiry_floor);
         let trust = identity.map(|identity| identity.trust()).or_else(|| pin.map(Trust::Pin));
         let lists = [configured, joined, token_servers];
-        ServerTargets { servers: lists.into_iter().find(|servers| !servers.is_empty()).unwrap_or_default(), trust }
+        let servers = lists.into_iter().find(|servers| !servers.is_empty()).unwrap_or_default();
+        ServerTargets { servers, trust, floor }
     }
 }
 
@@ -128,7 +130,7 @@ fn network(site: &Installation) -> Vec<Finding> {
             Ok(probed) => {
                 let mut responses =
                     probed.iter().flat_map(|one| &one.addresses).filter_map(|report| report.api.as_ref());
-                known.server = responses.find_map(|(health, _)| health.version.clone());
+                known.server = responses.find_map(|health| health.version.clone());
                 server_findings(&probed, server_targets.trust.as_ref(), CLOCK_SKEW_MAX)
             }
             Err(words) => {

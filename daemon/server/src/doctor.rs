@@ -39,6 +39,8 @@ pub struct Target {
     pub layout: Layout,
     /// Its configuration file, if specified.
     pub config: Option<PathBuf>,
+    /// Flags that override the files, as the server was or will be started with.
+    pub overrides: Overrides,
 }
 
 impl Target {
@@ -54,11 +56,11 @@ impl Target {
     }
 
     fn read_config(&self) -> Result<Config, ServerError> {
-        Config::load(self.layout.clone(), self.config_file().as_deref(), Overrides::default())
+        Config::load(self.layout.clone(), self.config_file().as_deref(), self.overrides.clone())
     }
 
     /// Returns the process ID of the running server, if any.
-    fn running(&self) -> Option<u32> {
+    pub fn running(&self) -> Option<u32> {
         DirectoryLock::holder(self.layout.dir())
     }
 }

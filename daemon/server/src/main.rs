@@ -11,8 +11,11 @@
 
 mod run;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -37,6 +40,9 @@ const EXIT_OPERATOR: u8 = 3;
 
 /// The environment variable that overrides the key `log`.
 const LOG_VARIABLE: &str = "LINECAMP_LOG";
+
+/// Bytes of a running server's command line.
+const COMMAND_LINE_BYTES_MAX: u64 = 64 * 1024;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -121,9 +127,15 @@ struct Run {
 struct Doctor {
     #[command(flatten)]
     data: Data,
-    /// Configuration file [default: that of the installed service, for its data directory]
+    /// Configuration file [default: that of the running server or of the installed service]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Listen address for operators (TCP) [default: that of the running server or of the configuration]
+    #[arg(long, value_name = "ADDR")]
+    https: Option<SocketAddr>,
+    /// Listen address for sites (UDP) [default: that of the running server or of the configuration]
+    #[arg(long, value_name = "ADDR")]
+    quic: Option<SocketAddr>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -271,7 +283,7 @@ fn run_init(arguments: &Init, output: OutputFormat) -> Result<(), Failure> {
 
 /// Runs the doctor. Exits with code 1 if a check fails, which is a result and not an error of the command.
 fn run_doctor(arguments: Doctor, output: OutputFormat) -> ExitCode {
-    let target = doctor::Target { layout: Layout::new(arguments.data.dir), config: arguments.config };
+    let target = doctor_target(arguments);
     let is_terminal = io::stderr().is_terminal();
     let show_progress = |text: &str| {
         if is_terminal {
@@ -289,6 +301,32 @@ fn run_doctor(arguments: Doctor, output: OutputFormat) -> ExitCode {
         Ok(()) if !report.has_failed() => ExitCode::SUCCESS,
         Ok(()) => ExitCode::FAILURE,
         Err(failure) => self::report(&failure, output),
+    }
+}
+
+/// Returns what the doctor examines: with the flags that it was given, then those of the running server.
+fn doctor_target(arguments: Doctor) -> doctor::Target {
+    let Doctor { data, config, https, quic } = arguments;
+    let mut target = doctor::Target { layout: Layout::new(data.dir), config, overrides: Overrides::default() };
+    let running = target.running().and_then(run_arguments);
+    let known = |address: &SocketAddr| address.port() != 0;
+    if let Some(Run { config, https, quic, .. }) = running {
+        target.config = target.config.or(config.filter(|path| path.is_absolute()));
+        target.overrides = Overrides { https: https.filter(known), quic: quic.filter(known), log: None };
+    }
+    target.overrides.https = https.or(target.overrides.https);
+    target.overrides.quic = quic.or(target.overrides.quic);
+    target
+}
+
+/// Returns the arguments of the server that runs as process `pid`, as far as this user may read them.
+fn run_arguments(pid: u32) -> Option<Run> {
+    let mut line = Vec::new();
+    File::open(format!("/proc/{pid}/cmdline")).ok()?.take(COMMAND_LINE_BYTES_MAX).read_to_end(&mut line).ok()?;
+    let words = line.strip_suffix(&[0])?.split(|byte| *byte == 0).map(OsStr::from_bytes);
+    match Cli::try_parse_from(words).ok()?.command {
+        Command::Run(arguments) => Some(arguments),
+        _ => None,
     }
 }
 

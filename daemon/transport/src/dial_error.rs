@@ -58,8 +58,8 @@ pub enum DialError {
         /// The address that was tried.
         server: String,
     },
-    /// The server's certificate has expired.
-    #[error("the certificate of {server} expired at {not_after} (local time: {now}); check both clocks")]
+    /// The server's certificate has expired, by the local clock and by the time that the server last certified.
+    #[error("the certificate of {server} expired at {not_after} (local time: {now}); check the server's clock")]
     Expired {
         /// The address that was tried.
         server: String,

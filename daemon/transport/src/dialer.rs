@@ -88,6 +88,7 @@ impl Dialer {
         let verifier = Arc::new(ServerVerifier::new(
             Roots::of(trust),
             ServerName::DnsName(name),
+            credentials.expiry_floor(),
             Arc::clone(&self.clock),
             Arc::clone(&self.provider),
         ));
@@ -155,11 +156,16 @@ impl Dialer {
 /// # Errors
 /// [`DialError::Resolve`] if there is no address.
 pub async fn resolve(server: &ServerAddress) -> Result<Vec<SocketAddr>, DialError> {
-    if let Ok(address) = server.host().parse() {
-        return Ok(vec![SocketAddr::new(address, server.port())]);
+    resolve_host(server.host(), server.port()).await
+}
+
+/// Resolves the addresses of `host`, like [`resolve`].
+pub(crate) async fn resolve_host(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
+    if let Ok(address) = host.parse() {
+        return Ok(vec![SocketAddr::new(address, port)]);
     }
-    let failed = |source| DialError::Resolve { server: server.to_string(), source };
-    let lookup = tokio::net::lookup_host((server.host(), server.port()));
+    let failed = |source| DialError::Resolve { server: format!("{host}:{port}"), source };
+    let lookup = tokio::net::lookup_host((host, port));
     let addresses: Vec<_> = match tokio::time::timeout(RESOLVE_LIMIT, lookup).await {
         Ok(found) => found.map_err(failed)?.collect(),
         Err(_) => return Err(failed(io::ErrorKind::TimedOut.into())),

@@ -14,9 +14,10 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::clock::{SystemClock, TlsClock, WallClock};
 use crate::dial_error::DialError;
+use crate::dialer::resolve_host;
 use crate::error::{Cause, TransportError};
 use crate::identity::{Authority, LeafResolver, SERVER_NAME};
-use crate::server_verifier::{ApiTrust, Roots, ServerVerifier};
+use crate::server_verifier::{ApiTrust, ExpiryFloor, Roots, ServerVerifier};
 use crate::session::canonical;
 use crate::tls;
 
@@ -122,35 +123,42 @@ impl TlsIncoming {
 /// [`DialError`] describes what was tried and what to do.
 pub async fn connect(host: &str, port: u16, trust: &ApiTrust) -> Result<ClientTlsStream, DialError> {
     let server = format!("{host}:{port}");
-    match tokio::time::timeout(HANDSHAKE_LIMIT, connect_in_time(host, port, trust)).await {
+    // Not within the limit: a name server that does not answer is not a server that does not answer.
+    let addresses = resolve_host(host, port).await?;
+    match tokio::time::timeout(HANDSHAKE_LIMIT, connect_in_time((host, port), &addresses, trust)).await {
         Ok(connected) => connected,
         Err(_) => Err(DialError::Silent { server, limit: HANDSHAKE_LIMIT, transport: "TCP" }),
     }
 }
 
-async fn connect_in_time(host: &str, port: u16, trust: &ApiTrust) -> Result<ClientTlsStream, DialError> {
+async fn connect_in_time(
+    (host, port): (&str, u16),
+    addresses: &[SocketAddr],
+    trust: &ApiTrust,
+) -> Result<ClientTlsStream, DialError> {
     let server = format!("{host}:{port}");
     let provider = Arc::new(tls::api_provider());
     let clock: Arc<dyn WallClock> = Arc::new(SystemClock);
     let local_error = |source: Cause| DialError::Local { server: server.clone(), source };
-    let (roots, name) = match trust {
+    let (roots, name, floor) = match trust {
         ApiTrust::Pin(pin) => {
             let name = DnsName::try_from(SERVER_NAME).expect("a constant that is a DNS name");
-            (Roots::Pin(*pin), ServerName::DnsName(name))
+            (Roots::Pin(*pin), ServerName::DnsName(name), ExpiryFloor::Unknown)
         }
         ApiTrust::CaFile(path) => {
             let store = read_ca_file(path).map_err(|source| DialError::CaFile { path: path.clone(), source })?;
             let name = ServerName::try_from(host.to_owned()).map_err(|error| local_error(error.into()))?;
-            (Roots::Store(store), name)
+            (Roots::Store(store), name, ExpiryFloor::LocalClock)
         }
     };
-    let verifier = Arc::new(ServerVerifier::new(roots, name.clone(), Arc::clone(&clock), Arc::clone(&provider)));
+    let verifier = ServerVerifier::new(roots, name.clone(), floor, Arc::clone(&clock), Arc::clone(&provider));
+    let verifier = Arc::new(verifier);
     let mut config = tls::client_config(provider, TlsClock(clock), Arc::<ServerVerifier>::clone(&verifier), None)
         .map_err(|error| local_error(error.into()))?;
     config.alpn_protocols = vec![tls::HTTPS_PROTOCOL.to_vec()];
 
     let handshake = async {
-        let stream = TcpStream::connect((host, port)).await?;
+        let stream = TcpStream::connect(addresses).await?;
         stream.set_nodelay(true)?;
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     };

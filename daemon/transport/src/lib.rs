@@ -13,11 +13,12 @@
 //! server's own certificate is a leaf below the authority. It is generated in memory, renewed every day, and always has
 //! the name `server.linecamp.internal`: sites trust an authority, not an address.
 //!
-//! Clocks may be wrong, so they decide little. A site takes the start of validity of a leaf signed by its authority as
-//! proof that the present is not earlier, so a machine that booted in 1970 can connect; it still rejects an expired
-//! leaf. A server accepts a site with an expired certificate and marks it as [`Credential::Expired`]: the key
-//! identifies the site, and `core` decides what an expired, self-signed or foreign certificate permits. A server whose
-//! clock is before the start of its own authority refuses to start, because the certificates it issues would be wrong.
+//! Clocks may be wrong, so they decide little. A site accepts a leaf whose validity starts in the future, and rejects
+//! one as expired only if it ended before the site's own certificate started, and before the site's clock
+//! ([`ExpiryFloor`]). So a machine that booted in 1970 connects, and one whose clock is years ahead too. A server
+//! accepts a site with an expired certificate and marks it as [`Credential::Expired`]: the key identifies the site, and
+//! `core` decides what an expired, self-signed or foreign certificate permits. A server whose clock is before the start
+//! of its own authority refuses to start, because the certificates it issues would be wrong.
 //!
 //! # Invariants
 //!
@@ -77,5 +78,5 @@ pub use probe::{LinkProbe, Probed, probe_api};
 #[cfg(feature = "simulation")]
 pub use random::SeededSequence;
 pub use random::{RandomSource, random_bytes};
-pub use server_verifier::{ApiTrust, PresentedChain, Trust};
+pub use server_verifier::{ApiTrust, ExpiryFloor, PresentedChain, Trust};
 pub use session::{Session, SessionCloser, SessionEnd, SessionReceiver, SessionSender};

@@ -25,7 +25,7 @@ use crate::identity::{SERVER_NAME, SiteCredentials, SiteKey};
 use crate::link_settings::LinkSettings;
 use crate::platform::Platform;
 use crate::random::RandomSource;
-use crate::server_verifier::{PresentedChain, Roots, ServerVerifier, Trust};
+use crate::server_verifier::{ExpiryFloor, PresentedChain, Roots, ServerVerifier, Trust};
 use crate::tls;
 
 /// The close reason sent to the server, for its log.
@@ -69,10 +69,10 @@ impl LinkProbe {
         })
     }
 
-    /// Performs a handshake with `server`, verifies it, and disconnects.
-    pub async fn probe(&self, server: SocketAddr, trust: &Trust) -> Probed<()> {
+    /// Performs a handshake with `server`, verifies it as a site with this trust and floor does, and disconnects.
+    pub async fn probe(&self, server: SocketAddr, trust: &Trust, floor: ExpiryFloor) -> Probed<()> {
         let began = Instant::now();
-        let verifier = verifier_for(trust, server_name());
+        let verifier = verifier_for(trust, server_name(), floor);
         let result = self.handshake(server, &verifier).await;
         Probed { shown: verifier.shown(), took: began.elapsed(), result }
     }
@@ -112,7 +112,7 @@ pub async fn probe_api(server: SocketAddr, host: Option<&str>, trust: &Trust) ->
             return Probed { shown: None, took: began.elapsed(), result: Err(local(error.into())) };
         }
     };
-    let verifier = verifier_for(trust, name.clone());
+    let verifier = verifier_for(trust, name.clone(), ExpiryFloor::Unknown);
     let result = match api_config(&verifier) {
         Ok(config) => tls_handshake(server, name, config).await.map_err(|source| match verifier.refusal() {
             Some(refusal) => DialError::from_refusal(server.to_string(), refusal),
@@ -143,7 +143,7 @@ fn server_name() -> ServerName<'static> {
     ServerName::try_from(SERVER_NAME).expect("a constant that is a DNS name")
 }
 
-fn verifier_for(trust: &Trust, name: ServerName<'static>) -> Arc<ServerVerifier> {
+fn verifier_for(trust: &Trust, name: ServerName<'static>, floor: ExpiryFloor) -> Arc<ServerVerifier> {
     let provider = Arc::new(tls::api_provider());
-    Arc::new(ServerVerifier::new(Roots::of(trust), name, Arc::new(SystemClock), provider))
+    Arc::new(ServerVerifier::new(Roots::of(trust), name, floor, Arc::new(SystemClock), provider))
 }

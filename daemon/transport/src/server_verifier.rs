@@ -1,9 +1,16 @@
 //! Verification of the server by a site.
 //!
 //! A site trusts an authority: by its pin before it has joined, by its certificate afterwards. The leaf must also be a
-//! server certificate, have the expected name, and not be expired. Its validity may start in the future of the local
-//! clock: a certificate signed by a trusted authority proves that the present is not earlier, which lets a machine that
-//! booted in 1970 connect.
+//! server certificate and have the expected name.
+//!
+//! The local clock alone rejects no server: it may say 1970, or be months ahead. The validity of a leaf may start in
+//! the future, and its end is compared with the earlier of two times: the local clock, and the [`floor`](ExpiryFloor),
+//! a time that has certainly passed. A site that has joined takes the start of its own certificate, which its server
+//! wrote. Before that, and for a client of the API that has only a pin, nothing is known to have passed, so a leaf does
+//! not expire. For the certificates of a CA file the local clock decides, as in a browser.
+//!
+//! Little is lost: the key of a leaf exists only in the memory of the server, beside the key of the authority, and
+//! whoever reads one reads the other.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -56,6 +63,28 @@ pub enum ApiTrust {
     CaFile(PathBuf),
 }
 
+/// A time that has certainly passed: a server certificate that ended earlier has expired, if the local clock agrees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExpiryFloor {
+    /// No time is known to have passed, so a certificate does not expire.
+    Unknown,
+    /// The server itself wrote this time: the start of the site's certificate.
+    Certified(WallTime),
+    /// The local clock is trusted.
+    LocalClock,
+}
+
+impl ExpiryFloor {
+    /// Returns whether a certificate that ends at `not_after` has expired, if the local clock shows `now`.
+    fn has_expired(self, not_after: WallTime, now: WallTime) -> bool {
+        match self {
+            Self::Unknown => false,
+            Self::Certified(passed) => not_after < passed.min(now),
+            Self::LocalClock => not_after < now,
+        }
+    }
+}
+
 /// Why a server was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -63,7 +92,7 @@ pub(crate) enum Refusal {
     WrongPin { expected: Pin, found: Vec<Pin> },
     /// The certificate is not signed by a trusted authority.
     ForeignAuthority,
-    /// The certificate has expired.
+    /// The certificate ended before the floor and before the local clock.
     Expired { not_after: WallTime, now: WallTime },
     /// The certificate is for another name or purpose.
     WrongName { expected: String },
@@ -100,6 +129,7 @@ impl PresentedChain {
 pub(crate) struct ServerVerifier {
     pub(crate) trust: Roots,
     pub(crate) name: ServerName<'static>,
+    pub(crate) floor: ExpiryFloor,
     pub(crate) clock: Arc<dyn WallClock>,
     pub(crate) provider: Arc<CryptoProvider>,
     shown: OnceLock<PresentedChain>,
@@ -131,10 +161,11 @@ impl ServerVerifier {
     pub(crate) fn new(
         trust: Roots,
         name: ServerName<'static>,
+        floor: ExpiryFloor,
         clock: Arc<dyn WallClock>,
         provider: Arc<CryptoProvider>,
     ) -> Self {
-        Self { trust, name, clock, provider, shown: OnceLock::new(), refusal: OnceLock::new() }
+        Self { trust, name, floor, clock, provider, shown: OnceLock::new(), refusal: OnceLock::new() }
     }
 
     /// Returns what the server presented, accepted or not, if the handshake got that far.
@@ -165,7 +196,7 @@ impl ServerVerifier {
         .map_err(|error| self.refusal_for(error))?;
         verify_server_name(&parsed, &self.name).map_err(|error| self.refusal_for(error))?;
         let now = self.clock.now();
-        if validity.end < now {
+        if self.floor.has_expired(validity.end, now) {
             return Err(Refusal::Expired { not_after: validity.end, now });
         }
         Ok(())

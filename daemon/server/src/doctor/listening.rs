@@ -9,7 +9,7 @@ use linecamp_doctor::{
     probe_servers, udp, versions,
 };
 use linecamp_model::ServerAddress;
-use linecamp_transport::{Authority, DialError, SystemClock, Trust, WallClock as _, error_chain, probe_api};
+use linecamp_transport::{Authority, DialError, ExpiryFloor, Trust, error_chain, probe_api};
 use tokio::time::timeout;
 
 use super::Target;
@@ -83,10 +83,12 @@ pub(super) fn answers(target: &Target) -> Vec<Finding> {
     let trust = Trust::Pin(pin);
     let is_running = target.running().is_some();
     let link_addresses = link_addresses(&config);
-    let targets = ServerTargets { servers: link_addresses.clone(), trust: Some(trust.clone()) };
+    let floor = ExpiryFloor::Unknown;
+    let targets = ServerTargets { servers: link_addresses.clone(), trust: Some(trust.clone()), floor };
     let urls = ServerTargets {
         servers: config.server_url.with_port(config.server_url.port()).into_iter().collect(),
         trust: None,
+        floor,
     };
     // One thread for each: sequentially they would take too long.
     let (probed, (resolved, api)) = std::thread::scope(|scope| {
@@ -202,7 +204,7 @@ fn https(config: &Config, api: Result<Health, ApiFailure>, is_running: bool) -> 
     let host = config.server_url.host();
     match api {
         Ok(health) if health.status == 200 => {
-            let skew = health.date.map_or(Duration::ZERO, |date| date.distance(SystemClock.now()));
+            let (skew, _) = health.date.map_or((Duration::ZERO, false), |date| date.skew());
             let evidence = format!("{address} serves, with a certificate of this authority for {host}");
             match SAME_CLOCK < skew {
                 true => CheckResult::warn(
@@ -240,8 +242,8 @@ fn unanswered(address: SocketAddr, problem: &str) -> CheckResult {
     CheckResult::fail(
         FindingCode::NotAnswering,
         format!("the server is running but does not answer at {address}: {problem}"),
-        "it may listen elsewhere (the flags --https and --quic override the configuration) or hang; see `journalctl -u \
-         linecamp-server -n 50`",
+        "it may hang, or listen elsewhere: if it was started with other flags, give the doctor the same --https and \
+         --quic; see `journalctl -u linecamp-server -n 50`",
     )
 }
 
@@ -321,7 +323,12 @@ fn unreachable_link(udp_check: CheckResult, config: &Config, error: &str) -> Che
 
 #[cfg(test)]
 mod tests {
+    use linecamp_doctor::ServerDate;
+    use linecamp_model::WallTime;
+
     use super::*;
+    use crate::config::Overrides;
+    use crate::data_directory::Layout;
 
     #[test]
     fn a_port_is_free_ours_or_taken() {
@@ -338,6 +345,24 @@ mod tests {
         check(None, failed(io::ErrorKind::PermissionDenied), Verdict::Warn, FindingCode::PortDenied);
         check(None, failed(io::ErrorKind::AddrNotAvailable), Verdict::Fail, FindingCode::AddressUnavailable);
         check(None, failed(io::ErrorKind::Other), Verdict::Fail, FindingCode::PortUnavailable);
+    }
+
+    /// The two clocks are the same one, but their readings are taken apart when another check is slow.
+    #[test]
+    fn the_clock_of_the_server_is_compared_with_the_moment_of_its_answer() {
+        let data = tempfile::tempdir().unwrap();
+        std::fs::write(data.path().join("server.toml"), "server_url = \"https://camp.example:8443\"\n").unwrap();
+        let config = Config::load(Layout::new(data.path()), None, Overrides::default()).unwrap();
+        let date = WallTime::from_unix_millis(1_795_314_424_000);
+        let check = |seconds: std::ops::Range<u64>, expected| {
+            let at = |seconds| date + Duration::from_secs(seconds);
+            let date = Some(ServerDate { date, local: at(seconds.start)..at(seconds.end) });
+            let answer = Ok(Health { status: 200, date, version: None });
+            assert_eq!(https(&config, answer, true).code, expected);
+        };
+        check(0..0, FindingCode::Ok);
+        check(0..12, FindingCode::Ok);
+        check(20..21, FindingCode::ClockDiffers);
     }
 
     #[test]

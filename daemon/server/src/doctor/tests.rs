@@ -1,3 +1,5 @@
+use std::net::{TcpListener, UdpSocket};
+
 use linecamp_doctor::{FindingCode, Verdict};
 
 use super::*;
@@ -24,7 +26,8 @@ const NAMES: [&str; 15] = [
 #[test]
 fn an_empty_place_is_examined_and_every_check_has_its_name() {
     let data = tempfile::tempdir().unwrap();
-    let target = Target { layout: Layout::new(data.path().join("absent")), config: None };
+    let target =
+        Target { layout: Layout::new(data.path().join("absent")), config: None, overrides: Overrides::default() };
     let report = examine(&target, |_| {});
     let names: Vec<_> = report.checks.iter().map(|finding| finding.name).collect();
     assert_eq!(names, NAMES);
@@ -33,4 +36,19 @@ fn an_empty_place_is_examined_and_every_check_has_its_name() {
     assert_eq!(authority.code, FindingCode::NotInitialized, "{authority:?}");
     assert!(authority.remedy.as_ref().is_some_and(|remedy| remedy.contains("linecamp-server init")), "{authority:?}");
     assert!(!target.layout.dir().exists(), "nothing is made");
+}
+
+#[test]
+fn ports_given_by_flags_are_examined_instead_of_those_of_the_file() {
+    let data = tempfile::tempdir().unwrap();
+    let file = "server_url = \"https://camp.example:8443\"\nhttps = \"127.0.0.1:1\"\nquic = \"127.0.0.1:1\"\n";
+    std::fs::write(data.path().join("server.toml"), file).unwrap();
+    let (tcp, udp) = (TcpListener::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+    let (https, quic) = (tcp.local_addr().unwrap(), udp.local_addr().unwrap());
+    let overrides = Overrides { https: Some(https), quic: Some(quic), log: None };
+    let target = Target { layout: Layout::new(data.path()), config: None, overrides };
+    for (finding, address) in listening::ports(&target).iter().zip([https, quic]) {
+        assert_eq!(finding.code, FindingCode::PortInUse, "{finding:?}");
+        assert!(finding.evidence.contains(&address.to_string()), "{finding:?}");
+    }
 }

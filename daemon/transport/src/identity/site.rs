@@ -20,7 +20,7 @@ use super::files;
 use super::x509::{self, CertificateFacts, make_error};
 use crate::error::TransportError;
 use crate::random::RandomSource;
-use crate::server_verifier::Trust;
+use crate::server_verifier::{ExpiryFloor, Trust};
 use crate::tls::ClientChain;
 
 const KEY_FILE: &str = "key.pem";
@@ -191,6 +191,11 @@ impl SiteIdentity {
         self.membership.validity.clone()
     }
 
+    /// Returns the floor for the date of a server certificate: the start of this site's own certificate.
+    pub fn expiry_floor(&self) -> ExpiryFloor {
+        ExpiryFloor::Certified(self.membership.validity.start)
+    }
+
     /// Returns the servers to connect to, in order.
     pub fn servers(&self) -> &[ServerAddress] {
         &self.membership.servers
@@ -212,6 +217,14 @@ pub enum SiteCredentials<'a> {
 }
 
 impl SiteCredentials<'_> {
+    /// Returns the time that has certainly passed: the server wrote it into the site's certificate.
+    pub(crate) fn expiry_floor(self) -> ExpiryFloor {
+        match self {
+            Self::SelfMade(_) => ExpiryFloor::Unknown,
+            Self::Issued(identity) => identity.expiry_floor(),
+        }
+    }
+
     pub(crate) fn client_chain(self, random: &RandomSource) -> Result<ClientChain, TransportError> {
         let (key, certificate) = match self {
             Self::SelfMade(key) => (key, key.self_made_certificate(random)?),

@@ -6,12 +6,17 @@ use linecamp_model::{Pin, WallTime};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::pki_types::{CertificateDer, DnsName, ServerName};
 
-use super::fixture::{DAY, ManualClock, START, Server, Site, authority, issue, loopback, platform, soon};
+use super::fixture::{
+    DAY, ManualClock, SITE, START, Server, Site, authority, grant, issue, loopback, platform, servers, soon,
+};
 use crate::clock::TlsClock;
 use crate::identity::SERVER_NAME;
 use crate::random::RandomSource;
 use crate::server_verifier::{Roots, ServerVerifier};
-use crate::{Credential, DialError, Listener, ListenerSettings, SiteCredentials, TransportError, Trust, tls};
+use crate::{
+    Credential, DialError, ExpiryFloor, Listener, ListenerSettings, SiteCredentials, SiteIdentity, TransportError,
+    Trust, tls,
+};
 
 #[tokio::test]
 async fn a_site_that_joins_by_the_pin_arrives_as_self_made() {
@@ -106,12 +111,64 @@ async fn a_server_in_1970_refuses_to_start_and_one_that_falls_back_goes_on() {
 }
 
 #[tokio::test]
-async fn an_expired_server_is_refused() {
-    let (server, site) = (Server::start(), Site::start());
-    site.clock.set(START + 91 * DAY);
-    let error = soon(site.dialer.dial(server.address(), site.self_made(), &server.pin())).await.unwrap_err();
+async fn a_clock_past_the_end_of_the_servers_certificate_connects() {
+    let (mut server, site) = (Server::start(), Site::start());
+    let identity = site.adopt(&server.authority);
+    for days in [91, 100, 20 * 365] {
+        site.clock.set(START + days * DAY);
+        for (credentials, trust) in
+            [(site.self_made(), server.pin()), (SiteCredentials::Issued(&identity), identity.trust())]
+        {
+            server.link(&site, credentials, &trust).await.unwrap();
+        }
+    }
+}
+
+/// The leaf is a replay from before the site's own certificate was issued, and the site's clock agrees.
+#[tokio::test]
+async fn a_server_certificate_that_ended_before_the_sites_own_started_is_refused() {
+    let (mut server, site) = (Server::start(), Site::start());
+    let renewed = START + 91 * DAY;
+    let certificate = server.authority.issue_site(site.key.public_key(), SITE, renewed..renewed + 30 * DAY).unwrap();
+    let identity = SiteIdentity::adopt(&site.dir, &grant(&server.authority, certificate), &servers()).unwrap();
+    let credentials = SiteCredentials::Issued(&identity);
+    site.clock.set(renewed);
+    let error = soon(site.dialer.dial(server.address(), credentials, &identity.trust())).await.unwrap_err();
     assert!(matches!(error, DialError::Expired { .. }), "{error:?}");
     assert!(!error.needs_operator());
+    server.arrival().await.unwrap_err();
+    // A certificate from the future of the site's clock was written by a server whose clock was ahead.
+    site.clock.set(START);
+    server.link(&site, credentials, &identity.trust()).await.unwrap();
+}
+
+/// The certificates that a server wrote while its clock was wrong lock out no site when it is right again.
+#[tokio::test]
+async fn sites_connect_before_during_and_after_a_jump_of_the_servers_clock() {
+    let (mut server, site) = (Server::start(), Site::start());
+    let years = 20 * 365 * DAY;
+    let identity_from = |server: &Server, start| {
+        let certificate = server.authority.issue_site(site.key.public_key(), SITE, start..start + 30 * DAY).unwrap();
+        SiteIdentity::adopt(&site.dir, &grant(&server.authority, certificate), &servers()).unwrap()
+    };
+    let identity = identity_from(&server, START);
+    server.clock.set(START + years);
+    let linked = server.link(&site, SiteCredentials::Issued(&identity), &identity.trust()).await.unwrap();
+    assert!(matches!(linked.peer.credential, Credential::Expired { .. }));
+    let recovered = identity_from(&server, START + years);
+    server.clock.set(START);
+    let linked = server.link(&site, SiteCredentials::Issued(&recovered), &recovered.trust()).await.unwrap();
+    assert!(matches!(linked.peer.credential, Credential::Issued { .. }));
+
+    // Twenty years back, the leaf looks like a replay until the clock is right again.
+    let before = WallTime::from_unix_millis(START.unix_millis() - u64::try_from(years.as_millis()).unwrap());
+    let credentials = SiteCredentials::Issued(&identity);
+    server.clock.set(before);
+    let error = soon(site.dialer.dial(server.address(), credentials, &identity.trust())).await.unwrap_err();
+    assert!(matches!(error, DialError::Expired { .. }), "{error:?}");
+    server.arrival().await.unwrap_err();
+    server.clock.set(START);
+    server.link(&site, credentials, &identity.trust()).await.unwrap();
 }
 
 #[tokio::test]
@@ -159,6 +216,7 @@ async fn a_client_without_a_certificate_is_refused_in_the_handshake() {
     let verifier = Arc::new(ServerVerifier::new(
         Roots::of(&server.pin()),
         ServerName::DnsName(DnsName::try_from(SERVER_NAME).unwrap()),
+        ExpiryFloor::Unknown,
         Arc::clone(&clock),
         tls::link_provider(&RandomSource::System),
     ));
