@@ -42,6 +42,7 @@ table ip router {
     chain out { type nat hook postrouting priority 100 ; }
     chain in { type filter hook input priority 0 ; iifname "wan" ct state new drop ; }
     chain through { type filter hook forward priority 0 ; }
+    chain reports { type filter hook output priority 0 ; }
 }
 "#;
 
@@ -135,6 +136,17 @@ impl Network {
     /// Drops all UDP packets. TCP passes.
     pub fn block_udp(&self) {
         self.filter("meta l4proto udp counter drop");
+    }
+
+    /// Limits packets between the router and the server to this size. The router tells senders the size, unless it is
+    /// silent; the site forgets what it was told before.
+    pub fn narrow(&self, mtu: u16, is_silent: bool) {
+        self.router.ip(&format!("link set wan mtu {mtu}\n"));
+        self.server.ip(&format!("link set eth0 mtu {mtu}\n"));
+        self.site.ip("route flush cache\n");
+        let rule = "add rule ip router reports icmp type destination-unreachable drop\n";
+        let rule = if is_silent { rule } else { "" };
+        self.router.nft(&format!("flush chain ip router reports\n{rule}"));
     }
 
     /// Removes all packet loss and blocking.

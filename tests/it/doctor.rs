@@ -289,6 +289,30 @@ fn a_healthy_server_fails_no_check() {
 }
 
 #[test]
+fn the_ports_of_a_server_that_was_started_with_flags_are_examined() {
+    let mut fleet = Fleet::start();
+    assert!(fleet.server.terminate().success());
+    let drop_ins = fleet.server.data().join("server.d");
+    fs::create_dir_all(&drop_ins).expect("it is ours");
+    let other_ports = "https = \"127.0.0.1:1\"\nquic = \"127.0.0.1:1\"\n";
+    fs::write(drop_ins.join("ports.toml"), other_ports).expect("it is ours");
+    fleet.start_server();
+    let report = server_doctor(&fleet, &["-o", "json"]).ok().json();
+    for (name, address) in [("https-port", fleet.server.https()), ("quic-port", fleet.server.quic())] {
+        assert_check(&report, name, "ok", "ok");
+        assert_named(&report, name, &address.to_string());
+    }
+    assert_check(&report, "https", "ok", "ok");
+
+    assert!(fleet.server.terminate().success());
+    let address = fleet.server.https().to_string();
+    let report = server_doctor(&fleet, &["-o", "json", "--https", &address, "--quic", &address]).json();
+    assert_named(&report, "https-port", &address);
+    assert_named(&report, "quic-port", &address);
+    fleet.start_server();
+}
+
+#[test]
 fn a_port_in_use_and_a_corrupt_authority_are_reported() {
     let mut fleet = Fleet::start();
     assert!(fleet.server.terminate().success());

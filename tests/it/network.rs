@@ -182,3 +182,28 @@ fn a_path_that_drops_udp_is_reported_and_the_link_recovers() {
     change_both_sides(&fleet, &site, "r1");
     assert_check(&doctor_report(&site), "udp", "ok", "ok");
 }
+
+#[test]
+fn a_small_mtu_is_named_by_the_doctor_and_the_link_works_from_1228_bytes() {
+    let Some((network, fleet, mut site)) = behind_a_router() else { return };
+    assert!(site.terminate().success());
+    for (mtu, is_silent, named) in [
+        (1227, true, "below the 1228 bytes"),
+        (1200, true, "below the 1228 bytes"),
+        (1227, false, "is 1227 bytes; a link needs 1228"),
+        (1200, false, "is 1200 bytes; a link needs 1228"),
+    ] {
+        network.narrow(mtu, is_silent);
+        let report = doctor_report(&site);
+        assert_check(&report, "udp", "fail", "mtu-too-small");
+        assert_named(&report, "udp", named);
+    }
+    for mtu in [1228, 1280] {
+        network.narrow(mtu, true);
+        assert_check(&doctor_report(&site), "udp", "ok", "ok");
+    }
+    network.narrow(1228, true);
+    site.start();
+    fleet.wait_for("the link", REDIAL, || (show(&fleet, "camp")["link"]["state"] == "connected").then_some(()));
+    change_both_sides(&fleet, &site, "r1");
+}

@@ -166,3 +166,22 @@ fn a_site_that_booted_in_1970_connects_and_reports_its_clock() {
     let detail = crate::cli_json::wait_condition(&fleet, "camp", "clock-skew");
     assert!(detail.contains("behind"), "{detail}");
 }
+
+/// Neither a clock past the end of the server's certificate, which is valid for 90 days, nor one that is 20 years ahead
+/// locks a site out.
+#[test]
+fn a_site_whose_clock_is_far_ahead_connects_and_reports_its_clock() {
+    let fleet = Fleet::start();
+    for (name, time) in [("days", "+100d"), ("years", "+20y")] {
+        let mut site = fleet.join(name, &[]);
+        if !site.set_clock(time) {
+            return;
+        }
+        site.start();
+        fleet.wait_for("the link", PATIENCE, || {
+            (crate::cli_json::show(&fleet, name)["link"]["state"] == "connected").then_some(())
+        });
+        let detail = crate::cli_json::wait_condition(&fleet, name, "clock-skew");
+        assert!(detail.contains("ahead of"), "{detail}");
+    }
+}
