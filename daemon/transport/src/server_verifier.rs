@@ -9,8 +9,8 @@
 //! wrote. Before that, and for a client of the API that has only a pin, nothing is known to have passed, so a leaf does
 //! not expire. For the certificates of a CA file the local clock decides, as in a browser.
 //!
-//! Little is lost: the key of a leaf exists only in the memory of the server, beside the key of the authority, and
-//! whoever reads one reads the other.
+//! Little is lost: the key of a leaf exists only in the memory of the server, beside the key of the authority, and a
+//! thief who can read one can read the other.
 
 use std::ops::Range;
 use std::path::PathBuf;
