@@ -311,7 +311,7 @@ fn doctor_target(arguments: Doctor) -> doctor::Target {
     let running = target.running().and_then(run_arguments);
     let known = |address: &SocketAddr| address.port() != 0;
     if let Some(Run { config, https, quic, .. }) = running {
-        target.config = target.config.or(config.filter(|path| path.is_absolute()));
+        target.config = target.config.or_else(|| config.filter(|path| path.is_absolute()));
         target.overrides = Overrides { https: https.filter(known), quic: quic.filter(known), log: None };
     }
     target.overrides.https = https.or(target.overrides.https);
