@@ -1,14 +1,21 @@
 //! Why a connection to a server failed, in messages for the person who has to fix it.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use linecamp_model::{Pin, WallTime};
 
 use crate::error::{Cause, TransportError};
+use crate::error_chain::error_chain;
 use crate::server_verifier::Refusal;
+
+/// Addresses that an error lists per cause.
+const LISTED_MAX: usize = 8;
+
+/// Different causes that an error lists.
+const CAUSES_MAX: usize = 4;
 
 /// Why connecting to a server failed. `server` is the address that was tried.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +99,14 @@ pub enum DialError {
         /// The cause.
         source: Cause,
     },
+    /// Connecting failed at each address of the server, for different reasons.
+    #[error("{text}")]
+    Addresses {
+        /// The reasons, each with its addresses.
+        text: String,
+        /// Whether another server answered at every address.
+        is_wrong_server: bool,
+    },
     /// A local error; no connection was attempted.
     #[error("cannot start a connection to {server}")]
     Local {
@@ -109,11 +124,66 @@ impl DialError {
             Self::WrongPin { .. } | Self::ForeignAuthority { .. } | Self::WrongName { .. } | Self::CaFile { .. } => {
                 true
             }
+            Self::Addresses { is_wrong_server, .. } => *is_wrong_server,
             Self::Resolve { .. }
             | Self::Silent { .. }
             | Self::Expired { .. }
             | Self::Handshake { .. }
             | Self::Local { .. } => false,
+        }
+    }
+
+    /// Returns why connecting to the server failed, given why it failed at each address that was tried. Each address is
+    /// named once, with its cause; addresses with the same cause are listed together, eight at most.
+    pub fn of_addresses(host: &str, port: u16, mut failures: Vec<(SocketAddr, Self)>) -> Self {
+        let server = server_text(host, port);
+        failures.sort_by_key(|(address, _)| *address);
+        let is_wrong_server = failures.iter().all(|(_, error)| error.needs_operator());
+        let mut groups: Vec<(Self, Vec<IpAddr>)> = Vec::new();
+        for (address, mut error) in failures {
+            error.set_server(String::new());
+            let text = error_chain(&error);
+            match groups.iter_mut().find(|(known, _)| error_chain(known) == text) {
+                Some((_, addresses)) => addresses.push(address.ip()),
+                None => groups.push((error, vec![address.ip()])),
+            }
+        }
+        if groups.len() == 1 {
+            let (mut error, addresses) = groups.remove(0);
+            let is_literal = host.parse::<IpAddr>().is_ok();
+            error.set_server(if is_literal { server } else { format!("{server} ({})", listed(&addresses)) });
+            return error;
+        }
+        if groups.is_empty() {
+            return Self::Resolve { server, source: io::ErrorKind::NotFound.into() };
+        }
+        let omitted: usize = groups.iter().skip(CAUSES_MAX).map(|(_, addresses)| addresses.len()).sum();
+        let mut causes: Vec<_> = groups
+            .iter_mut()
+            .take(CAUSES_MAX)
+            .map(|(error, addresses)| {
+                error.set_server(listed(addresses));
+                error_chain(error)
+            })
+            .collect();
+        if 0 < omitted {
+            causes.push(format!("{omitted} more addresses failed for other reasons"));
+        }
+        Self::Addresses { text: format!("{server}: {}", causes.join("; ")), is_wrong_server }
+    }
+
+    /// Replaces the address that was tried.
+    fn set_server(&mut self, name: String) {
+        match self {
+            Self::Resolve { server, .. }
+            | Self::Silent { server, .. }
+            | Self::WrongPin { server, .. }
+            | Self::ForeignAuthority { server }
+            | Self::Expired { server, .. }
+            | Self::WrongName { server, .. }
+            | Self::Handshake { server, .. }
+            | Self::Local { server, .. } => *server = name,
+            Self::CaFile { .. } | Self::Addresses { .. } => {}
         }
     }
 
@@ -132,6 +202,23 @@ impl DialError {
     }
 }
 
+/// Returns the host and port as in a URL.
+pub(crate) fn server_text(host: &str, port: u16) -> String {
+    match host.parse() {
+        Ok(address) => SocketAddr::new(address, port).to_string(),
+        Err(_) => format!("{host}:{port}"),
+    }
+}
+
+/// Lists [`LISTED_MAX`] addresses and counts the rest.
+fn listed(addresses: &[IpAddr]) -> String {
+    let names: Vec<_> = addresses.iter().take(LISTED_MAX).map(IpAddr::to_string).collect();
+    match addresses.len().saturating_sub(LISTED_MAX) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
+}
+
 struct PresentedAuthority<'a>(&'a [Pin]);
 
 impl std::fmt::Display for PresentedAuthority<'_> {
@@ -142,3 +229,6 @@ impl std::fmt::Display for PresentedAuthority<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

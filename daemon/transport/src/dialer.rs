@@ -1,11 +1,10 @@
 //! The site's endpoint: one UDP socket for the lifetime of the daemon, and client handshakes with servers.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
-use linecamp_model::ServerAddress;
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connecting, ConnectionError, Endpoint, TokenMemoryCache, VarInt};
 use rustls::client::danger::ServerCertVerifier;
@@ -25,9 +24,6 @@ use crate::session::{Session, truncate_reason};
 use crate::socket::open_socket;
 use crate::tls;
 
-/// Time limit for DNS. The libc resolver gives up after 5 s per server, and most machines have two.
-const RESOLVE_LIMIT: Duration = Duration::from_secs(10);
-
 /// Connects one site to servers.
 #[derive(Debug)]
 pub struct Dialer {
@@ -38,6 +34,8 @@ pub struct Dialer {
     provider: Arc<CryptoProvider>,
     /// Proofs of this address from earlier sessions: with one, a handshake needs no additional round trip.
     tokens: Arc<TokenMemoryCache>,
+    /// Whether the socket is one of this machine, and its routes apply.
+    uses_routes: bool,
 }
 
 impl Dialer {
@@ -51,6 +49,7 @@ impl Dialer {
     pub fn bind(settings: LinkSettings, platform: Platform) -> Result<Self, TransportError> {
         let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
         let bind_error = |source| TransportError::Bind { address, source };
+        let uses_routes = platform.socket.is_none();
         let socket = match platform.socket {
             Some(socket) => socket,
             None => open_socket(address, None)
@@ -68,6 +67,7 @@ impl Dialer {
             random: platform.random,
             provider,
             tokens: Arc::default(),
+            uses_routes,
         })
     }
 
@@ -121,9 +121,12 @@ impl Dialer {
 
     /// Starts a handshake.
     pub(crate) fn connecting(&self, config: ClientConfig, server: SocketAddr) -> Result<Connecting, DialError> {
-        self.endpoint
-            .connect_with(config, server, SERVER_NAME)
-            .map_err(|error| DialError::Local { server: server.to_string(), source: error.into() })
+        let failed = |source| DialError::Local { server: server.to_string(), source };
+        // QUIC ignores send errors, so an address without a route would look silent.
+        if self.uses_routes {
+            check_route(server).map_err(|error| failed(error.into()))?;
+        }
+        self.endpoint.connect_with(config, server, SERVER_NAME).map_err(|error| failed(error.into()))
     }
 
     /// Returns the time limit for a handshake.
@@ -150,30 +153,10 @@ impl Dialer {
     }
 }
 
-/// Resolves the addresses of `server`, in order of preference. A literal address needs no lookup and is returned
-/// immediately.
-///
-/// # Errors
-/// [`DialError::Resolve`] if there is no address.
-pub async fn resolve(server: &ServerAddress) -> Result<Vec<SocketAddr>, DialError> {
-    resolve_host(server.host(), server.port()).await
-}
-
-/// Resolves the addresses of `host`, like [`resolve`].
-pub(crate) async fn resolve_host(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
-    if let Ok(address) = host.parse() {
-        return Ok(vec![SocketAddr::new(address, port)]);
-    }
-    let failed = |source| DialError::Resolve { server: format!("{host}:{port}"), source };
-    let lookup = tokio::net::lookup_host((host, port));
-    let addresses: Vec<_> = match tokio::time::timeout(RESOLVE_LIMIT, lookup).await {
-        Ok(found) => found.map_err(failed)?.collect(),
-        Err(_) => return Err(failed(io::ErrorKind::TimedOut.into())),
-    };
-    if addresses.is_empty() {
-        return Err(failed(io::ErrorKind::NotFound.into()));
-    }
-    Ok(addresses)
+/// Fails if this machine has no route to `server`. Sends nothing.
+fn check_route(server: SocketAddr) -> io::Result<()> {
+    let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    UdpSocket::bind((any, 0))?.connect(server)
 }
 
 /// Returns why a handshake failed.

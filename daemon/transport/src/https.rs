@@ -12,11 +12,13 @@ use rustls::{RootCertStore, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use crate::address_schedule::{Pace, dial_order};
 use crate::clock::{SystemClock, TlsClock, WallClock};
+use crate::connect_first::connect_first;
 use crate::dial_error::DialError;
-use crate::dialer::resolve_host;
 use crate::error::{Cause, TransportError};
 use crate::identity::{Authority, LeafResolver, SERVER_NAME};
+use crate::resolve::resolve_host;
 use crate::server_verifier::{ApiTrust, ExpiryFloor, Roots, ServerVerifier};
 use crate::session::canonical;
 use crate::tls;
@@ -117,54 +119,74 @@ impl TlsIncoming {
     }
 }
 
-/// Connects to the API at `host`, a DNS name or an address, and verifies the server.
+/// Connects to the API at `host`, a DNS name or an address, and verifies the server. Tries the addresses of the name at
+/// the pace [`Pace::TCP`], each for 10 s at most.
 ///
 /// # Errors
 /// [`DialError`] describes what was tried and what to do.
 pub async fn connect(host: &str, port: u16, trust: &ApiTrust) -> Result<ClientTlsStream, DialError> {
-    let server = format!("{host}:{port}");
-    // Not within the limit: a name server that does not answer is not a server that does not answer.
-    let addresses = resolve_host(host, port).await?;
-    match tokio::time::timeout(HANDSHAKE_LIMIT, connect_in_time((host, port), &addresses, trust)).await {
-        Ok(connected) => connected,
-        Err(_) => Err(DialError::Silent { server, limit: HANDSHAKE_LIMIT, transport: "TCP" }),
+    let (store, name, floor) = trusted_roots(host, port, trust)?;
+    let order = dial_order(&resolve_host(host, port).await?, None);
+    let attempt = |address: SocketAddr| {
+        let (name, roots) = (name.clone(), store.clone());
+        async move {
+            match tokio::time::timeout(HANDSHAKE_LIMIT, connect_to(address, name, roots, floor)).await {
+                Ok(connected) => connected,
+                Err(_) => {
+                    let server = address.to_string();
+                    Err(DialError::Silent { server, limit: HANDSHAKE_LIMIT, transport: "TCP" })
+                }
+            }
+        }
+    };
+    match connect_first(order, Pace::TCP, attempt).await {
+        Ok((_, stream)) => Ok(stream),
+        Err(failures) => Err(DialError::of_addresses(host, port, failures)),
     }
 }
 
-async fn connect_in_time(
-    (host, port): (&str, u16),
-    addresses: &[SocketAddr],
+/// Returns the trust anchors, the name that the certificate must have, and what judges its end.
+fn trusted_roots(
+    host: &str,
+    port: u16,
     trust: &ApiTrust,
-) -> Result<ClientTlsStream, DialError> {
-    let server = format!("{host}:{port}");
-    let provider = Arc::new(tls::api_provider());
-    let clock: Arc<dyn WallClock> = Arc::new(SystemClock);
-    let local_error = |source: Cause| DialError::Local { server: server.clone(), source };
-    let (roots, name, floor) = match trust {
+) -> Result<(Roots, ServerName<'static>, ExpiryFloor), DialError> {
+    match trust {
         ApiTrust::Pin(pin) => {
             let name = DnsName::try_from(SERVER_NAME).expect("a constant that is a DNS name");
-            (Roots::Pin(*pin), ServerName::DnsName(name), ExpiryFloor::Unknown)
+            Ok((Roots::Pin(*pin), ServerName::DnsName(name), ExpiryFloor::Unknown))
         }
         ApiTrust::CaFile(path) => {
             let store = read_ca_file(path).map_err(|source| DialError::CaFile { path: path.clone(), source })?;
-            let name = ServerName::try_from(host.to_owned()).map_err(|error| local_error(error.into()))?;
-            (Roots::Store(store), name, ExpiryFloor::LocalClock)
+            let name = ServerName::try_from(host.to_owned())
+                .map_err(|error| DialError::Local { server: format!("{host}:{port}"), source: error.into() })?;
+            Ok((Roots::Store(store), name, ExpiryFloor::LocalClock))
         }
-    };
+    }
+}
+
+async fn connect_to(
+    address: SocketAddr,
+    name: ServerName<'static>,
+    roots: Roots,
+    floor: ExpiryFloor,
+) -> Result<ClientTlsStream, DialError> {
+    let provider = Arc::new(tls::api_provider());
+    let clock: Arc<dyn WallClock> = Arc::new(SystemClock);
     let verifier = ServerVerifier::new(roots, name.clone(), floor, Arc::clone(&clock), Arc::clone(&provider));
     let verifier = Arc::new(verifier);
     let mut config = tls::client_config(provider, TlsClock(clock), Arc::<ServerVerifier>::clone(&verifier), None)
-        .map_err(|error| local_error(error.into()))?;
+        .map_err(|error| DialError::Local { server: address.to_string(), source: error.into() })?;
     config.alpn_protocols = vec![tls::HTTPS_PROTOCOL.to_vec()];
 
     let handshake = async {
-        let stream = TcpStream::connect(addresses).await?;
+        let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     };
     handshake.await.map_err(|source: io::Error| match verifier.refusal() {
-        Some(refusal) => DialError::from_refusal(server.clone(), refusal),
-        None => DialError::Handshake { server: server.clone(), source: source.into() },
+        Some(refusal) => DialError::from_refusal(address.to_string(), refusal),
+        None => DialError::Handshake { server: address.to_string(), source: source.into() },
     })
 }
 

@@ -35,10 +35,13 @@
 
 #![forbid(unsafe_code)]
 
+mod address_schedule;
 mod client_verifier;
 mod clock;
+mod connect_first;
 mod connection_ids;
 mod dial_error;
+mod dial_history;
 mod dialer;
 mod endpoint;
 mod error;
@@ -52,6 +55,7 @@ mod outbound_tls;
 mod platform;
 mod probe;
 mod random;
+mod resolve;
 mod server_verifier;
 mod session;
 mod socket;
@@ -60,10 +64,13 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
+pub use address_schedule::{ADDRESSES_MAX, AddressSchedule, Pace, ScheduleStep, dial_order};
 pub use client_verifier::{Credential, Peer};
 pub use clock::{SystemClock, WallClock};
+pub use connect_first::connect_first;
 pub use dial_error::DialError;
-pub use dialer::{Dialer, resolve};
+pub use dial_history::DialHistory;
+pub use dialer::Dialer;
 pub use error::{Cause, TransportError};
 pub use error_chain::error_chain;
 pub use http::{HttpConnection, http_connection};
@@ -78,5 +85,6 @@ pub use probe::{LinkProbe, Probed, probe_api};
 #[cfg(feature = "simulation")]
 pub use random::SeededSequence;
 pub use random::{RandomSource, random_bytes};
+pub use resolve::resolve;
 pub use server_verifier::{ApiTrust, ExpiryFloor, PresentedChain, Trust};
 pub use session::{Session, SessionCloser, SessionEnd, SessionReceiver, SessionSender};

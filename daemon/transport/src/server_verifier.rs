@@ -137,7 +137,7 @@ pub(crate) struct ServerVerifier {
 }
 
 /// The trust anchors of the chain.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Roots {
     Pin(Pin),
     Store(RootCertStore),
