@@ -4,22 +4,23 @@
 //! Its reports reach the loop through one bounded channel, so a busy loop makes QUIC apply backpressure to the server.
 //! Outgoing messages wait in a bounded queue per dial; a full queue means that the link cannot keep up, and the link is
 //! dropped. A dial that was hung up sends no further reports.
+//!
+//! A dial tries the addresses of the server's name at the pace [`Pace::LINK`]. If it cannot try all of them, the next
+//! dial to this server continues with the rest.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use linecamp_core::{Dial, LinkEvent, LossReason};
-use linecamp_model::limits::FRAME_BYTES_MAX;
+use linecamp_model::limits::{FRAME_BYTES_MAX, SERVERS_PER_SITE_MAX};
 use linecamp_model::{DialId, FromServer, FromSite, Refusal, RefusalCode, ServerAddress, Text};
 use linecamp_proto::{decode_from_server, decode_refusal, encode_from_site, encode_refusal, refusal_code_number};
 use linecamp_transport::{
-    DialError, Dialer, LinkSettings, Platform, Session, SessionCloser, SessionEnd, SessionReceiver, SessionSender,
-    TransportError, error_chain, resolve,
+    DialError, DialHistory, Dialer, LinkSettings, Pace, Platform, Session, SessionCloser, SessionEnd, SessionReceiver,
+    SessionSender, TransportError, connect_first, error_chain, resolve,
 };
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
 
 use super::identity::Credentials;
 
@@ -30,13 +31,8 @@ const REPORTS_MAX: usize = 64;
 /// keep up, and it is dropped.
 const OUTGOING_MAX: usize = 64;
 
-/// Addresses of one server that a dial tries. A name with more is a pool of machines, and the next dial resolves it
-/// again.
-const ADDRESSES_MAX: usize = 4;
-
-/// Delay before a dial also tries the next address in parallel (RFC 8305 allows up to 2 s): longer than a satellite
-/// round trip, so that a working link costs one handshake.
-const ADDRESS_DELAY: Duration = Duration::from_secs(1);
+/// Servers whose dial history is kept. The history of another one is dropped for a new server.
+const HISTORIES_MAX: usize = SERVERS_PER_SITE_MAX;
 
 /// How long to keep reading after a send failed, to receive the server's close reason if it has arrived.
 const CLOSE_REASON_LIMIT: Duration = Duration::from_secs(1);
@@ -48,7 +44,7 @@ pub struct LinkReport {
     pub event: LinkEvent,
     /// The server concerned.
     pub server: ServerAddress,
-    /// Whether retries will fail until an operator intervenes.
+    /// Whether retries will fail until an operator intervenes: another server answers at every address of this one.
     pub needs_operator: bool,
 }
 
@@ -57,9 +53,13 @@ pub struct LinkReport {
 pub struct LinkDriver {
     dialer: Arc<Dialer>,
     dials: BTreeMap<DialId, Handle>,
+    histories: BTreeMap<ServerAddress, SharedHistory>,
     reports: mpsc::Receiver<LinkReport>,
     reporter: mpsc::Sender<LinkReport>,
 }
+
+/// What earlier dials to a server found. The dial's task updates it, because a report says less.
+type SharedHistory = Arc<Mutex<DialHistory>>;
 
 #[derive(Debug)]
 struct Handle {
@@ -78,7 +78,8 @@ impl LinkDriver {
     /// Outside a tokio runtime.
     pub fn bind(settings: LinkSettings, platform: Platform) -> Result<Self, TransportError> {
         let (reporter, reports) = mpsc::channel(REPORTS_MAX);
-        Ok(Self { dialer: Arc::new(Dialer::bind(settings, platform)?), dials: BTreeMap::new(), reports, reporter })
+        let dialer = Arc::new(Dialer::bind(settings, platform)?);
+        Ok(Self { dialer, dials: BTreeMap::new(), histories: BTreeMap::new(), reports, reporter })
     }
 
     /// Starts a dial in its own task.
@@ -87,8 +88,16 @@ impl LinkDriver {
         let (hang_up, hung_up) = oneshot::channel();
         let handle = Handle { server: dial.server.clone(), outgoing, hang_up };
         self.dials.insert(dial.dial, handle);
-        let task = DialTask { dialer: Arc::clone(&self.dialer), dial, credentials, reporter: self.reporter.clone() };
-        tokio::spawn(task.run(to_send, hung_up));
+        let history = self.history(&dial.server);
+        let (dialer, reporter) = (Arc::clone(&self.dialer), self.reporter.clone());
+        tokio::spawn(DialTask { dialer, dial, credentials, history, reporter }.run(to_send, hung_up));
+    }
+
+    fn history(&mut self, server: &ServerAddress) -> SharedHistory {
+        if !self.histories.contains_key(server) && HISTORIES_MAX <= self.histories.len() {
+            self.histories.pop_first();
+        }
+        Arc::clone(self.histories.entry(server.clone()).or_default())
     }
 
     /// Queues a message for sending. Returns the loss report if the queue is full and the link is therefore dropped.
@@ -144,6 +153,7 @@ struct DialTask {
     dialer: Arc<Dialer>,
     dial: Dial,
     credentials: Credentials,
+    history: SharedHistory,
     reporter: mpsc::Sender<LinkReport>,
 }
 
@@ -192,38 +202,34 @@ impl DialTask {
         let _ = self.reporter.send(report).await;
     }
 
-    /// Connects to the server: tries the first address, and each further one in parallel after another
-    /// [`ADDRESS_DELAY`].
+    /// Connects to the server at the first address that works.
     async fn connect(&self) -> Result<Session, Loss> {
         let server = &self.dial.server;
-        let addresses = resolve(server).await.map_err(|error| self.dial_failed(&[error]))?;
-        let mut tries = JoinSet::new();
-        for (place, address) in (0..).zip(addresses.into_iter().take(ADDRESSES_MAX)) {
-            let (dialer, credentials) = (Arc::clone(&self.dialer), self.credentials.clone());
-            tries.spawn(async move {
-                tokio::time::sleep(ADDRESS_DELAY * place).await;
-                try_address(&dialer, address, &credentials).await
-            });
-        }
-        let mut errors = Vec::new();
-        while let Some(tried) = tries.join_next().await {
-            match tried {
-                Ok(Ok(session)) => return Ok(session),
-                Ok(Err(error)) => errors.push(error),
-                Err(error) => return Err(Loss::failed(&format!("{server}: {error}"))),
+        let resolved = resolve(server).await.map_err(|error| Loss::failed(&error_chain(&error)))?;
+        let order = self.history().remaining(&resolved);
+        let trust = self.credentials.trust();
+        let attempt = |address| {
+            self.history().attempt_started(address);
+            self.dialer.dial(address, self.credentials.credentials(), &trust)
+        };
+        let failures = match connect_first(order, Pace::LINK, attempt).await {
+            Ok((address, session)) => {
+                self.history().connected(address);
+                return Ok(session);
             }
+            Err(failures) => failures,
+        };
+        let mut history = self.history();
+        for (address, error) in &failures {
+            history.attempt_failed(*address, error.needs_operator());
         }
-        Err(self.dial_failed(&errors))
+        let needs_operator = history.is_wrong_server_everywhere(&resolved);
+        let error = DialError::of_addresses(server.host(), server.port(), failures);
+        Err(Loss { needs_operator, ..Loss::failed(&error_chain(&error)) })
     }
 
-    fn dial_failed(&self, errors: &[DialError]) -> Loss {
-        let server = self.dial.server.to_string();
-        let causes: Vec<_> = errors.iter().map(|error| error_chain(error)).collect();
-        let text = causes.join("; ");
-        Loss {
-            needs_operator: errors.iter().any(DialError::needs_operator),
-            ..Loss::failed(&with_server_name(&server, &text))
-        }
+    fn history(&self) -> MutexGuard<'_, DialHistory> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn run_session(&self, session: Session, to_send: mpsc::Receiver<Vec<u8>>) -> Loss {
@@ -280,10 +286,6 @@ impl DialTask {
     }
 }
 
-async fn try_address(dialer: &Dialer, address: SocketAddr, credentials: &Credentials) -> Result<Session, DialError> {
-    dialer.dial(address, credentials.credentials(), &credentials.trust()).await
-}
-
 /// Sends until the session or the daemon ends. Each message is sent in full: a partial frame would break the session.
 async fn send_all(mut sender: SessionSender, mut to_send: mpsc::Receiver<Vec<u8>>) -> SessionEnd {
     while let Some(payload) = to_send.recv().await {
@@ -301,21 +303,4 @@ fn close(closer: &SessionCloser, refusal: &Refusal) {
 
 fn stopping() -> Refusal {
     Refusal::new(RefusalCode::SiteStopping, "the site is closing this link")
-}
-
-/// Prefixes the server's name unless the text already contains it.
-fn with_server_name(server: &str, text: &str) -> String {
-    if text.contains(server) { text.to_owned() } else { format!("{server}: {text}") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failure_names_the_server_once() {
-        let check = |server, text, expected| assert_eq!(with_server_name(server, text), expected);
-        check("10.0.0.1:443", "10.0.0.1:443 timed out", "10.0.0.1:443 timed out");
-        check("camp:443", "10.0.0.1:443 timed out", "camp:443: 10.0.0.1:443 timed out");
-    }
 }
