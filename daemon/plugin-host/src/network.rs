@@ -12,7 +12,9 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use linecamp_model::Endpoint;
-use linecamp_transport::{HandshakeFault, OutboundTls, error_chain, http_connection};
+use linecamp_transport::{
+    ADDRESSES_MAX, HandshakeFault, OutboundTls, Pace, connect_first, dial_order, error_chain, http_connection,
+};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
@@ -21,17 +23,18 @@ use crate::error::PluginHostError;
 use crate::host_calls::{is_response, is_truncated};
 use crate::outbound::{Outbound, OutboundError, OutboundFuture, Target};
 
-/// Addresses tried per name. Further addresses are ignored.
-const ADDRESSES_MAX: usize = 8;
-
-/// Time limit for connecting to one address; then the next one is tried.
+/// Time limit for connecting to one address.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// Bytes of the header section of a response. A longer one is a protocol error.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// How long each attempt over UDP waits for its response. After the last one, the exchange times out.
+/// How long each attempt over UDP waits for its response. If the name has more addresses, the attempts after the last
+/// one wait [`UDP_WAIT`], so that each address is tried. Then the exchange times out.
 const UDP_WAITS: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
+
+/// How long an attempt over UDP waits that tries the fourth address or a later one.
+const UDP_WAIT: Duration = Duration::from_secs(1);
 
 /// Bytes of a DNS message that every server accepts over UDP (RFC 1035, 4.2.1). A longer message is sent over TCP right
 /// away.
@@ -105,20 +108,25 @@ impl Outbound for Network {
     }
 }
 
-/// Connects to the first address that accepts the connection.
+/// Connects to the first address that accepts the connection, at the pace [`Pace::TCP`].
 async fn connect(target: &Target) -> Result<TcpStream, OutboundError> {
-    let mut problems = Vec::new();
-    for address in &target.addresses {
+    let attempt = |address: SocketAddr| async move {
         match timeout(CONNECT_LIMIT, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                stream.set_nodelay(true).map_err(|error| unreachable(target, &error))?;
-                return Ok(stream);
-            }
-            Ok(Err(error)) => problems.push(format!("{address}: {error}")),
-            Err(_) => problems.push(format!("{address}: no response within {} s", CONNECT_LIMIT.as_secs())),
+            Ok(connected) => connected.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("no response within {} s", CONNECT_LIMIT.as_secs())),
+        }
+    };
+    match connect_first(dial_order(&target.addresses, None), Pace::TCP, attempt).await {
+        Ok((_, stream)) => {
+            stream.set_nodelay(true).map_err(|error| unreachable(target, &error))?;
+            Ok(stream)
+        }
+        Err(failures) => {
+            let problems: Vec<_> = failures.iter().map(|(address, problem)| format!("{address}: {problem}")).collect();
+            let problems = problems.join("; ");
+            Err(OutboundError::Unreachable(format!("failed to connect to {}: {problems}", target.endpoint)))
         }
     }
-    Err(OutboundError::Unreachable(format!("failed to connect to {}: {}", target.endpoint, problems.join("; "))))
 }
 
 fn unreachable(target: &Target, error: &io::Error) -> OutboundError {
@@ -179,7 +187,10 @@ async fn bounded(mut body: Incoming, bytes_max: u64) -> Result<Bytes, OutboundEr
 
 async fn query_udp(target: &Target, message: &[u8]) -> Result<Bytes, OutboundError> {
     let mut problem = OutboundError::Timeout;
-    for (wait, address) in UDP_WAITS.into_iter().zip(target.addresses.iter().cycle()) {
+    let order = dial_order(&target.addresses, None);
+    let attempts = order.len().max(UDP_WAITS.len());
+    let waits = UDP_WAITS.into_iter().chain(std::iter::repeat(UDP_WAIT)).take(attempts);
+    for (wait, address) in waits.zip(order.iter().cycle()) {
         match timeout(wait, receive_udp(*address, message)).await {
             Ok(Ok(response)) => return Ok(response),
             // Nothing is listening there; the server may be starting.

@@ -3,13 +3,15 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use linecamp_model::Grant;
 use linecamp_transport::{Authority, SystemClock, TlsListener, WallClock as _, error_chain};
 use tempfile::TempDir;
+use tokio::net::UdpSocket;
 
 use super::fixture::{Names, Setup, endpoint, soon, spec_of};
 use super::service::{response, serve};
-use crate::{Network, Outbound as _};
+use crate::{Network, Outbound as _, Target};
 
 /// Starts a TLS service whose certificate is for `localhost` and issued by a private CA. Returns its port and the
 /// directory of the CA file.
@@ -72,4 +74,24 @@ async fn names_of_the_local_machine_are_resolved() {
     assert!(found.iter().all(|address| address.is_loopback()) && !found.is_empty(), "{found:?}");
     let error = soon(network.resolve(&endpoint("no-such-name.invalid:80"))).await.unwrap_err();
     assert!(error.to_string().contains("no-such-name.invalid"), "{error}");
+}
+
+#[tokio::test]
+async fn the_fourth_address_of_a_name_server_is_queried() {
+    let server = UdpSocket::bind("127.0.0.4:0").await.unwrap();
+    let port = server.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let mut message = [0; 512];
+        let (bytes, from) = server.recv_from(&mut message).await.unwrap();
+        // The bit that makes it a response.
+        message[2] |= 0x80;
+        server.send_to(&message[..bytes], from).await.unwrap();
+    });
+    let addresses = (1..=4).map(|number| SocketAddr::from(([127, 0, 0, number], port))).collect();
+    let target = Target { endpoint: endpoint(&format!("ns.example:{port}")), addresses, is_tls: false };
+    let query = Bytes::from_static(b"\x12\x34\0\0\0\x01\0\0\0\0\0\0\x01a\0\0\x01\0\x01");
+
+    let response = soon(Network::new(None).unwrap().send_dns(&target, query.clone())).await.unwrap();
+
+    assert_eq!((&response[..2], &response[3..]), (&query[..2], &query[3..]));
 }
