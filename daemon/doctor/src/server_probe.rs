@@ -16,7 +16,8 @@ use crate::path_mtu::{mtu, path_mtu};
 use crate::reach::{Fragments, PathProbe, UdpAnswer, tcp_answer, udp, udp_answer};
 use linecamp_model::{Pin, ServerAddress};
 use linecamp_transport::{
-    DialError, ExpiryFloor, LinkProbe, Probed, SystemClock, Trust, WallClock as _, error_chain, probe_api, resolve,
+    ADDRESSES_MAX, DialError, ExpiryFloor, LinkProbe, Probed, SystemClock, Trust, WallClock as _, dial_order,
+    error_chain, probe_api, resolve,
 };
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -33,8 +34,9 @@ const NAME_LIMIT: Duration = Duration::from_secs(5);
 /// Time for a handshake: of two round trips over a satellite, one may be lost.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 
-/// Addresses per name that are probed: as many as a daemon dials.
-const ADDRESSES_MAX: usize = 4;
+/// Addresses that are probed, of all servers together: each takes four sockets of the usual 1,024. Of one or two
+/// servers these are all addresses that a daemon uses.
+const PROBES_MAX: usize = 2 * ADDRESSES_MAX;
 
 /// Servers to probe, and the authority to trust.
 #[derive(Clone, Debug)]
@@ -69,6 +71,8 @@ pub struct ServerReport {
     pub resolved: Result<Duration, String>,
     /// Its addresses, as many as are probed.
     pub addresses: Vec<AddressReport>,
+    /// The number of its addresses that are not probed, because there are too many.
+    pub omitted: usize,
 }
 
 /// Probes all servers at once, on a runtime of its own.
@@ -90,9 +94,10 @@ async fn probe_all(targets: &ServerTargets) -> Result<Vec<ServerReport>, String>
     let trust = Arc::new(targets.trust.clone().unwrap_or(Trust::Authorities(Vec::new())));
     let floor = targets.floor;
     let mut tasks = JoinSet::new();
+    let share = PROBES_MAX / targets.servers.len().max(1);
     for (place, server) in targets.servers.iter().cloned().enumerate() {
         let (probe, trust) = (Arc::clone(&probe), Arc::clone(&trust));
-        tasks.spawn(async move { (place, probe_server(server, &probe, (&trust, floor)).await) });
+        tasks.spawn(async move { (place, probe_server(server, share, &probe, (&trust, floor)).await) });
     }
     let mut probed = tasks.join_all().await;
     probed.sort_by_key(|(place, _)| *place);
@@ -102,8 +107,10 @@ async fn probe_all(targets: &ServerTargets) -> Result<Vec<ServerReport>, String>
     Ok(probed.into_iter().map(|(_, probed)| probed).collect())
 }
 
+/// Probes the first addresses in the order of a dial, at most `addresses_max`.
 async fn probe_server(
     server: ServerAddress,
+    addresses_max: usize,
     probe: &Arc<LinkProbe>,
     (trust, floor): (&Arc<Trust>, ExpiryFloor),
 ) -> ServerReport {
@@ -113,18 +120,18 @@ async fn probe_server(
         Err(_) => Err(format!("no name server answered within {} s", NAME_LIMIT.as_secs())),
     };
     let addresses = match resolution {
-        Ok(addresses) => addresses,
-        Err(words) => return ServerReport { server, resolved: Err(words), addresses: Vec::new() },
+        Ok(addresses) => dial_order(&addresses, None),
+        Err(words) => return ServerReport { server, resolved: Err(words), addresses: Vec::new(), omitted: 0 },
     };
-    let resolved = Ok(began.elapsed());
+    let (resolved, omitted) = (Ok(began.elapsed()), addresses.len().saturating_sub(addresses_max));
     let mut tasks = JoinSet::new();
-    for address in addresses.into_iter().take(ADDRESSES_MAX) {
+    for address in addresses.into_iter().take(addresses_max) {
         let (probe, trust) = (Arc::clone(probe), Arc::clone(trust));
         tasks.spawn(async move { probe_address(address, &probe, (&trust, floor)).await });
     }
     let mut addresses = tasks.join_all().await;
     addresses.sort_by_key(|report| report.address);
-    ServerReport { server, resolved, addresses }
+    ServerReport { server, resolved, addresses, omitted }
 }
 
 async fn probe_address(address: SocketAddr, probe: &LinkProbe, (trust, floor): (&Trust, ExpiryFloor)) -> AddressReport {
@@ -194,7 +201,11 @@ fn name(probed: &ServerReport) -> CheckResult {
         }
         Ok(took) => {
             let ips: Vec<_> = probed.addresses.iter().map(|report| report.address.ip().to_string()).collect();
-            CheckResult::ok(format!("{host} resolves to {} in {took:.1?}", ips.join(", ")))
+            let more = match probed.omitted {
+                0 => String::new(),
+                omitted => format!(" and {omitted} more, which are not checked,"),
+            };
+            CheckResult::ok(format!("{host} resolves to {}{more} in {took:.1?}", ips.join(", ")))
         }
         Err(words) => CheckResult::fail(
             FindingCode::NameNotResolved,
@@ -233,7 +244,7 @@ fn tls(link: &Probed<()>, trust: Option<&Trust>) -> CheckResult {
     let restored = "if the server was reinstalled, restore its `ca` directory from a backup, or create a new token there \
                     and join again: `linecampd forget`, then `linecampd join`";
     match error {
-        DialError::Silent { .. } => {
+        DialError::Silent { .. } | DialError::Local { .. } => {
             CheckResult::skipped(FindingCode::NoHandshake, "the handshake did not complete; see the check `udp`")
         }
         DialError::ForeignAuthority { .. } => CheckResult::fail(
