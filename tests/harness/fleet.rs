@@ -46,6 +46,7 @@ impl Fleet {
         let port = Port::take();
         let topology = Topology {
             address: port.address(),
+            listen: port.address(),
             server_side: NetworkNamespace::default(),
             site_side: NetworkNamespace::default(),
         };
@@ -55,7 +56,8 @@ impl Fleet {
     /// Like [`Fleet::start`], across a router: the server and its operators on one side, every site on the other.
     pub fn start_in(network: &Network) -> Self {
         let (server_side, site_side) = (network.server().clone(), network.site().clone());
-        Self::start_on(Topology { address: network.server_address(), server_side, site_side }, None, &[])
+        let (address, listen) = (network.server_address(), network.listen_address());
+        Self::start_on(Topology { address, listen, server_side, site_side }, None, &[])
     }
 
     fn start_on(topology: Topology, port: Option<Port>, arguments: &[&str]) -> Self {
@@ -88,6 +90,12 @@ impl Fleet {
     pub fn cli(&self, arguments: &[&str]) -> CommandOutput {
         let login = [("LINECAMP_URL", &*self.url), ("LINECAMP_PIN", &*self.pin), ("LINECAMP_KEY", &*self.key)];
         self.topology.server_side.run("linecamp", arguments, &login, self.directory.path())
+    }
+
+    /// Runs `linecamp` as the admin where the sites are, with the server at this URL.
+    pub fn cli_at_site(&self, url: &str, arguments: &[&str]) -> CommandOutput {
+        let login = [("LINECAMP_URL", url), ("LINECAMP_PIN", &*self.pin), ("LINECAMP_KEY", &*self.key)];
+        self.topology.site_side.run("linecamp", arguments, &login, self.directory.path())
     }
 
     /// Runs any of the programs with these environment variables, and without a login.
@@ -131,6 +139,11 @@ impl Fleet {
 
     /// Runs `linecampd join`, which may fail.
     pub fn try_join(&self, name: &str, token: &str, server: SocketAddr, arguments: &[&str]) -> CommandOutput {
+        self.try_join_at(name, token, &server.to_string(), arguments)
+    }
+
+    /// Like [`Fleet::try_join`], with the server's address as it stands in a token, such as `camp.example:8443`.
+    pub fn try_join_at(&self, name: &str, token: &str, server: &str, arguments: &[&str]) -> CommandOutput {
         let data = self.directory.path().join(name);
         let (target, data) = (format!("{token}@{server}"), data.to_str().expect("the path is text"));
         let line = [&["join", &*target, "--data", data, "--name", name], arguments].concat();
@@ -211,16 +224,17 @@ impl Drop for Fleet {
     }
 }
 
-/// The server's address, the network of the server and its operators, and the network of the sites.
+/// The server's address, where it listens, the network of the server and its operators, and the network of the sites.
 #[derive(Debug)]
 struct Topology {
     address: SocketAddr,
+    listen: SocketAddr,
     server_side: NetworkNamespace,
     site_side: NetworkNamespace,
 }
 
 fn server_process(topology: &Topology, data: &Path, more: &[&str], home: &Path, logs: &Logs) -> Process {
-    let address = topology.address.to_string();
+    let address = topology.listen.to_string();
     let mut arguments: Vec<OsString> = vec!["run".into(), "--data".into(), data.into()];
     arguments.extend(["--https", &*address, "--quic", &*address].map(OsString::from));
     arguments.extend(more.iter().map(OsString::from));

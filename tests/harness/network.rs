@@ -11,8 +11,13 @@
 //! Invariants: a namespace lives as long as a process in it, a `cat` whose input the test holds. So nothing is left
 //! behind, however the test ends, and the networks of several tests have the same addresses without interfering.
 //!
+//! [`Network::start_with_ipv6`] gives each host a second address: 2001:db8:1::2, 2001:db8:2::200. IPv6 is forwarded as
+//! it is, without NAT, and a host that changes its address loses it. Behind the router are ranges of dead addresses:
+//! packets to them are dropped without an answer.
+//!
 //! If the user is not root, or a tool is missing, a test that needs a network is skipped with a message. If the kernel
-//! has no netfilter queues, only [`Network::delay`] is skipped. Reordering, duplicates and IPv6 are not supported.
+//! has no netfilter queues, only [`Network::delay`] is skipped. Reordering and duplicates are not supported, and loss
+//! and blocking do not affect IPv6.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -20,6 +25,8 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+
+use tempfile::NamedTempFile;
 
 use crate::binaries::program;
 use crate::namespace::NetworkNamespace;
@@ -32,6 +39,12 @@ const TOOLS: [&str; 6] = ["ip", "nft", "iptables", "conntrack", "nsenter", "unsh
 /// The server's address: from a range reserved for documentation (RFC 5737), so that no real host is reached by
 /// mistake.
 const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 200)), 8443);
+
+/// The server's IPv6 address, from a range reserved for documentation (RFC 3849).
+const SERVER_IPV6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 0x200);
+
+/// The ranges of dead addresses, which are reserved for documentation (RFC 5737 and RFC 3849).
+const DEAD: [&str; 2] = ["203.0.113.0/24", "2001:db8:dead::/48"];
 
 /// The queue of delayed packets. The namespace has no other.
 const QUEUE: &str = "1";
@@ -56,6 +69,8 @@ pub struct Network {
     lan: u8,
     wan: u8,
     thousand: u8,
+    has_ipv6: bool,
+    hosts: NamedTempFile,
     delay: Option<NamespaceHolder>,
 }
 
@@ -70,9 +85,45 @@ impl Network {
             return None;
         }
         let (site, router, server) = (Host::start(), Host::start(), Host::start());
-        let mut network = Self { site, router, server, lan: 1, wan: 1, thousand: 20, delay: None };
+        let hosts = NamedTempFile::new().expect("a file can be made");
+        let mut network =
+            Self { site, router, server, lan: 1, wan: 1, thousand: 20, has_ipv6: false, hosts, delay: None };
         network.connect();
         Some(network)
+    }
+
+    /// Like [`Network::start`], with IPv6 too. At the site, `name` resolves to these addresses, in this order before
+    /// the resolver sorts them.
+    pub fn start_with_ipv6(name: &str, addresses: &[IpAddr]) -> Option<Self> {
+        let mut network = Self::start()?;
+        network.has_ipv6 = true;
+        network.connect_ipv6();
+        let lines: String = addresses.iter().map(|address| format!("{address} {name}\n")).collect();
+        network.hosts.write_all(lines.as_bytes()).expect("a file can be written");
+        let hosts = network.hosts.path().to_owned();
+        network.site.namespace = network.site.namespace.with_hosts(hosts);
+        Some(network)
+    }
+
+    /// Returns the server's addresses: IPv4, IPv6.
+    pub fn server_addresses() -> (IpAddr, IpAddr) {
+        (SERVER.ip(), SERVER_IPV6.into())
+    }
+
+    /// Returns dead addresses, by number: IPv4, IPv6.
+    pub fn dead_addresses(number: u8) -> (IpAddr, IpAddr) {
+        let ipv6 = Ipv6Addr::new(0x2001, 0xdb8, 0xdead, 0, 0, 0, 0, number.into());
+        (Ipv4Addr::new(203, 0, 113, number).into(), ipv6.into())
+    }
+
+    /// Removes IPv4 from the site's network.
+    pub fn remove_ipv4_of_site(&self) {
+        self.site.run("ip", &["-4", "address", "flush", "dev", "eth0"], "");
+    }
+
+    /// Returns where the server listens.
+    pub(crate) fn listen_address(&self) -> SocketAddr {
+        if self.has_ipv6 { SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), SERVER.port()) } else { SERVER }
     }
 
     /// Returns the server's address, for sites and for operators.
@@ -195,9 +246,19 @@ impl Network {
         self.hide_site();
     }
 
+    fn connect_ipv6(&self) {
+        self.router.run("sh", &["-c", "echo 1 > /proc/sys/net/ipv6/conf/all/forwarding"], "");
+        // Without duplicate address detection, which would take a second.
+        self.router.ip("address add 2001:db8:1::1/64 dev lan nodad\naddress add 2001:db8:2::1/64 dev wan nodad\n");
+        self.site.ip("address add 2001:db8:1::2/64 dev eth0 nodad\nroute add ::/0 via 2001:db8:1::1\n");
+        self.server.ip(&format!("address add {SERVER_IPV6}/64 dev eth0 nodad\nroute add ::/0 via 2001:db8:2::1\n"));
+        let routes: String = DEAD.iter().map(|range| format!("route add blackhole {range}\n")).collect();
+        self.router.ip(&routes);
+    }
+
     fn address_lan(&self) {
         let net = format!("10.{}.0", self.lan);
-        self.router.ip(&format!("address flush dev lan\naddress add {net}.1/24 dev lan\n"));
+        self.router.ip(&format!("address flush dev lan scope global\naddress add {net}.1/24 dev lan\n"));
         self.site.ip(&format!(
             "address flush dev eth0 scope global\naddress add {net}.2/24 dev eth0\nroute add default via {net}.1\n"
         ));
@@ -205,7 +266,7 @@ impl Network {
 
     fn address_wan(&self) {
         let (address, _) = self.seen_from_outside();
-        self.router.ip(&format!("address flush dev wan\naddress add {address}/24 dev wan\n"));
+        self.router.ip(&format!("address flush dev wan scope global\naddress add {address}/24 dev wan\n"));
     }
 
     /// Sets the NAT rule and clears all existing mappings.

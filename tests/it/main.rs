@@ -5,6 +5,7 @@
 //! correctly. `linecamp_tests` documents how to write one; [`cli_json`] parses what the programs print; [`shell`] runs
 //! the commands of a documentation page.
 
+mod addresses;
 mod central_providers;
 mod certificate;
 mod cli_json;
