@@ -24,8 +24,8 @@ pub struct Pace {
 
 impl Pace {
     /// The link. The delay is longer than a satellite round trip (RFC 8305, 8 allows up to 2 s), so that a working link
-    /// usually costs one handshake. With a handshake limit of 10 s a dial takes 18 s after the name lookup, which takes 10 s at
-    /// most: less than the 30 s that the state machine allows. If no address answers, one dial tries eight of them.
+    /// usually costs one handshake. With a handshake limit of 10 s a dial takes 18 s after the name lookup, which takes
+    /// 10 s at most: less than the 30 s that the state machine allows. If no address answers, one dial tries eight.
     pub const LINK: Self = Self { delay: Duration::from_secs(1), parallel_max: 8, start_max: Duration::from_secs(8) };
 
     /// TCP: the delay that RFC 8305, 8 recommends. An attempt costs a few small packets, so many may be in progress:
