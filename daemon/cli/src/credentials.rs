@@ -14,7 +14,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use linecamp_model::{Pin, PinError};
+use linecamp_model::{Pin, PinError, shell_quoted};
 use linecamp_transport::ApiTrust;
 use serde::{Deserialize, Serialize};
 
@@ -276,7 +276,8 @@ pub(crate) enum ConfigError {
     #[error("invalid API key ({origin})")]
     Key { origin: String, source: KeyError },
     #[error(
-        "{path} contains an API key and is readable by other users (mode {mode:o}). Run: chmod 600 {path}",
+        "{path} contains an API key and is readable by other users (mode {mode:o}). Run: chmod 600 {}",
+        shell_quoted(path),
         path = path.display()
     )]
     InsecurePermissions { path: PathBuf, mode: u32 },

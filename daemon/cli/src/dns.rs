@@ -1,6 +1,6 @@
 //! `linecamp dns`: DNS records and planned changes, as last reported by the sites.
 
-use linecamp_model::{ConditionKind, Name, RecordState, Selector};
+use linecamp_model::{ConditionKind, Name, RecordState, Selector, printable};
 use linecamp_proto::api::path::{self, RecordQuery, at};
 use linecamp_proto::api::{Condition, DnsRecord, Link, List, RecordView, Site};
 use serde::Serialize;
@@ -10,7 +10,7 @@ use crate::client::ApiRequest;
 use crate::conditions::conditions_table;
 use crate::context::Context;
 use crate::text_style::TextStyle;
-use linecamp_table::{Cell, Color, Table, clean};
+use linecamp_table::{Cell, Color, Table};
 
 /// Conditions that explain why records are not in sync.
 const CONDITIONS: [ConditionKind; 5] = [
@@ -145,12 +145,12 @@ impl SitePlan {
 
     fn text(&self, style: &TextStyle) -> String {
         let mut text = match self.records.len() {
-            0 if self.in_sync == 0 => format!("{}: no records\n", clean(&self.site)),
-            0 => format!("{}: all records in sync ({})\n", clean(&self.site), self.in_sync),
-            count => format!("{}: {count} not in sync, {} in sync\n", clean(&self.site), self.in_sync),
+            0 if self.in_sync == 0 => format!("{}: no records\n", printable(&self.site)),
+            0 => format!("{}: all records in sync ({})\n", printable(&self.site), self.in_sync),
+            count => format!("{}: {count} not in sync, {} in sync\n", printable(&self.site), self.in_sync),
         };
         if !self.link.is_connected() {
-            let (since, age) = (clean(&self.link.since), style.age(&self.link.since));
+            let (since, age) = (printable(&self.link.since), style.age(&self.link.since));
             text += &format!("the site is offline since {since} ({age} ago); showing its last report\n");
         }
         let row = |RecordView { record, .. }: &RecordView| {

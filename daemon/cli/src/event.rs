@@ -5,7 +5,7 @@
 
 mod follow;
 
-use linecamp_model::Name;
+use linecamp_model::{Name, printable};
 use linecamp_proto::api::path::{self, EventQuery};
 use linecamp_proto::api::{EVENTS_PER_ANSWER_MAX, Event, EventSource, List};
 
@@ -13,7 +13,7 @@ use crate::argument;
 use crate::client::ApiRequest;
 use crate::context::Context;
 use crate::text_style::TextStyle;
-use linecamp_table::{Cell, Table, clean};
+use linecamp_table::{Cell, Table};
 
 /// Default `--limit` of `ls`.
 const LS_DEFAULT: usize = 100;
@@ -132,8 +132,8 @@ const fn source(event: &Event) -> &'static str {
 
 /// Renders one event as a line, padded to typical column widths.
 fn line(event: &Event) -> String {
-    let site = clean(event.site.as_deref().unwrap_or("-"));
-    let (at, kind, text) = (clean(&event.at), clean(&event.kind), clean(&event.text));
+    let site = printable(event.site.as_deref().unwrap_or("-"));
+    let (at, kind, text) = (printable(&event.at), printable(&event.kind), printable(&event.text));
     format!("{at}  {site:<16}  {kind:<19}  {:<6}  {text}", source(event))
 }
 

@@ -1,6 +1,6 @@
 //! `linecamp host`.
 
-use linecamp_model::{Name, Selector};
+use linecamp_model::{Name, Selector, printable};
 use linecamp_proto::api::path::{self, HostQuery, at};
 use linecamp_proto::api::{Host, LabelChange, List};
 
@@ -12,7 +12,7 @@ use crate::host_arg::HostArg;
 use crate::labels::{label_patch, labels_table};
 use crate::site_state::{self, State};
 use crate::text_style::TextStyle;
-use linecamp_table::{Cell, Table, clean};
+use linecamp_table::{Cell, Table};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum HostCommand {
@@ -200,7 +200,7 @@ fn show(host: &Host, style: &TextStyle) -> String {
 fn changed(host: &Host, style: &TextStyle) -> String {
     let state = State::from(host);
     let state_text = style.paint(state.name(), site_state::color(state.name()));
-    let mut text = format!("{}/{}  {state_text}\n", clean(&host.site), clean(&host.name));
+    let mut text = format!("{}/{}  {state_text}\n", printable(&host.site), printable(&host.name));
     if !host.link.is_connected() {
         text += "the site is offline; it applies this when it reconnects\n";
     }

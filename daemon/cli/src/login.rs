@@ -4,7 +4,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use linecamp_model::Pin;
+use linecamp_model::{Pin, printable};
 use linecamp_proto::api::Server;
 use linecamp_proto::api::path::SERVER;
 use serde_json::json;
@@ -12,7 +12,6 @@ use serde_json::json;
 use crate::client::{ApiRequest, Client};
 use crate::context::Context;
 use crate::credentials::{ApiKey, Config, ConfigError, ConfigFile, ServerUrl, config_path};
-use linecamp_table::clean;
 
 /// Bytes read of a key file. A longer file is not a key file, and its beginning is rejected as a key.
 const KEY_FILE_BYTES_MAX: u64 = 4096;
@@ -72,7 +71,7 @@ impl Login {
         let line = format!(
             "logged in to {} (linecamp-server {}); login stored in {}\n",
             client.server(),
-            clean(&server.version),
+            printable(&server.version),
             path.display()
         );
         Ok(context.out.show(&shown, |_| line)?)

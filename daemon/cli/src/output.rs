@@ -1,14 +1,14 @@
 //! Output: tables or JSON on stdout, notes on stderr.
 //!
 //! Only this module writes to them. It uses `write_all`, not `println!`, so that a closed pipe is an [`OutputError`]
-//! and not a panic. Control characters in text from the network are replaced, so that a site cannot send terminal
-//! escape sequences. Colors are used on a terminal only, and never with `NO_COLOR` (<https://no-color.org>).
+//! and not a panic. Invisible characters are replaced ([`OutputFormat::safe_output`]), so that a site cannot send
+//! terminal escape sequences. Colors are used on a terminal only, and never with `NO_COLOR` (<https://no-color.org>).
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::SystemTime;
 
 use linecamp_proto::command_error::CommandError;
-use linecamp_table::{OutputFormat, clean};
+use linecamp_table::OutputFormat;
 use serde::Serialize;
 
 use crate::credentials::{Env, disables_colors};
@@ -52,22 +52,22 @@ impl Output {
         table: impl FnOnce(&TextStyle) -> String,
     ) -> Result<(), OutputError> {
         match self.format {
-            OutputFormat::Table => write_out(&table(&self.style)),
-            OutputFormat::Json => write_out(&(json_text(value, serde_json::to_string_pretty)? + "\n")),
+            OutputFormat::Table => self.print(&table(&self.style)),
+            OutputFormat::Json => self.print(&(json_text(value, serde_json::to_string_pretty)? + "\n")),
         }
     }
 
     /// Prints one item of a stream: `value` as JSON on one line, or the text returned by `line`.
     pub(crate) fn show_line(&self, value: &impl Serialize, line: impl FnOnce() -> String) -> Result<(), OutputError> {
         match self.format {
-            OutputFormat::Table => write_out(&(line() + "\n")),
-            OutputFormat::Json => write_out(&(json_text(value, serde_json::to_string)? + "\n")),
+            OutputFormat::Table => self.print(&(line() + "\n")),
+            OutputFormat::Json => self.print(&(json_text(value, serde_json::to_string)? + "\n")),
         }
     }
 
     /// Prints `text` in any format.
     pub(crate) fn print(&self, text: &str) -> Result<(), OutputError> {
-        write_out(text)
+        write_out(&self.format.safe_output(text))
     }
 
     /// Prints the error of a command to stderr: as one line of JSON, or as text with its hint below. Write errors are
@@ -80,15 +80,18 @@ impl Output {
                     self.note(&format!("  {hint}"));
                 }
             }
-            OutputFormat::Json => self.note(&error.json()),
+            OutputFormat::Json => write_note(&self.format.safe_output(&error.json())),
         }
     }
 
     /// Prints a note to stderr. Write errors are ignored.
     pub(crate) fn note(&self, text: &str) {
-        let lines: Vec<_> = text.lines().map(clean).collect();
-        _ = writeln!(io::stderr().lock(), "{}", lines.join("\n"));
+        write_note(&OutputFormat::Table.safe_output(text));
     }
+}
+
+fn write_note(text: &str) {
+    _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 fn json_text<T: Serialize>(
@@ -105,4 +108,27 @@ fn write_out(text: &str) -> Result<(), OutputError> {
         io::ErrorKind::BrokenPipe => OutputError::Closed,
         _ => OutputError::Write(error),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use linecamp_proto::api::ErrorCode;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// A text that reorders and hides parts of itself on a terminal.
+    const HOSTILE: &str = "a\u{202e}b\u{1b}[2J\u{e0041}";
+
+    #[test]
+    fn json_output_keeps_every_value_and_has_no_invisible_character() {
+        let text = json_text(&[HOSTILE], serde_json::to_string).expect("it serializes");
+        let error = CommandError::new(ErrorCode::NotFound, HOSTILE, None).json();
+        for json in [text, error] {
+            let shown = OutputFormat::Json.safe_output(&json);
+            assert!(!shown.contains(linecamp_model::is_invisible), "{shown:?}");
+            let read = |json: &str| serde_json::from_str::<Value>(json).expect("it is JSON");
+            assert_eq!(read(&shown), read(&json));
+        }
+    }
 }

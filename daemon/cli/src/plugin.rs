@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use linecamp_model::limits::PLUGIN_BYTES_MAX;
-use linecamp_model::{Name, PluginDigest};
+use linecamp_model::{Name, PluginDigest, printable};
 use linecamp_proto::api::path::{self, PluginQuery, at};
 use linecamp_proto::api::{List, PluginView, plugin_digest};
 
@@ -16,7 +16,7 @@ use crate::client::ApiRequest;
 use crate::context::Context;
 use crate::input_file;
 use crate::text_style::TextStyle;
-use linecamp_table::{Cell, Table, clean};
+use linecamp_table::{Cell, Table};
 
 /// Header of a component: WebAssembly magic, version 13, layer 1.
 const COMPONENT_HEAD: [u8; 8] = *b"\0asm\x0d\0\x01\0";
@@ -86,7 +86,7 @@ impl PluginCommand {
             Self::Rm(Rm { digest: argument }) => {
                 let digest = plugin_digest(&argument).ok_or(ArgumentError::InvalidDigest { argument })?;
                 let plugin: PluginView = context.client()?.send(ApiRequest::delete(at(path::PLUGIN, &digest))).await?;
-                let line = format!("{}  {}  removed\n", clean(&plugin.name), clean(&plugin.digest));
+                let line = format!("{}  {}  removed\n", printable(&plugin.name), printable(&plugin.digest));
                 Ok(context.out.show(&plugin, |_| line)?)
             }
         }
@@ -138,7 +138,7 @@ fn read(path: &Path) -> Result<Vec<u8>, ArgumentError> {
 }
 
 fn pushed(plugin: &PluginView) -> String {
-    let (name, digest) = (clean(&plugin.name), clean(&plugin.digest));
+    let (name, digest) = (printable(&plugin.name), printable(&plugin.digest));
     format!("{name}  {digest}\n\nTo use it in a provider, add:\n\n  --plugin {name} --digest {digest}\n")
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::SystemTime;
 
-use linecamp_table::{Color, clean};
+use linecamp_model::printable;
+use linecamp_table::Color;
 
 /// How to render text.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +38,7 @@ impl TextStyle {
 
     /// Returns `text` in a color if colors are enabled. Control characters are replaced.
     pub(crate) fn paint(&self, text: &str, color: Color) -> String {
-        color.paint(&clean(text), self.colors)
+        color.paint(&printable(text), self.colors)
     }
 }
 

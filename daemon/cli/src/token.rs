@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use linecamp_model::limits::TOKEN_USES_MAX;
-use linecamp_model::{Label, Name, TokenState};
+use linecamp_model::{Label, Name, TokenState, printable, shell_quoted};
 use linecamp_proto::api::path::{self, at};
 use linecamp_proto::api::{List, Token, TokenCreated, TokenRequest};
 
@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::installer;
 use crate::labels;
 use crate::text_style::TextStyle;
-use linecamp_table::{Cell, Color, Table, clean};
+use linecamp_table::{Cell, Color, Table};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum TokenCommand {
@@ -37,6 +37,9 @@ Example:
 /// Prints the token and the command to run at a site. The token is shown only once: the server stores only its hash. It
 /// contains the pin of the server's key, so that a site authenticates the server on its first connection. Sites join
 /// the environment given with --environment [default: default].
+///
+/// All users of a machine can see the arguments of its processes, so the printed commands pass the token on stdin.
+/// Paste them with their leading spaces: most shells then keep them out of their history.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -44,7 +47,7 @@ Examples:
   linecamp token create --file camp.tar
   linecamp token create --environment production --ttl 7days --uses 50 --label region=eu
   linecamp token create --replace camp-042
-  ssh camp-042 sudo linecampd join $(linecamp token create -q) \\
+  linecamp token create -q | ssh camp-042 sudo linecampd join - \\
       --data /var/lib/linecamp --name camp-042")]
 pub(crate) struct Create {
     /// Lifetime of the token
@@ -83,7 +86,7 @@ impl TokenCommand {
             Self::Revoke(revoke) => {
                 let request = ApiRequest::delete(at(path::TOKEN, &argument::token_id(&revoke.id)?));
                 let token: Token = context.client()?.send(request).await?;
-                let line = format!("{}  {}\n", clean(&token.id), clean(&token.state));
+                let line = format!("{}  {}\n", printable(&token.id), printable(&token.state));
                 Ok(context.out.show(&token, |_| line)?)
             }
         }
@@ -103,17 +106,18 @@ impl Create {
         let created: TokenCreated = client.send(ApiRequest::post(path::TOKENS).body(&request)).await?;
         if let Some(file) = &self.file {
             let bytes = installer::write(&mut client, &created, file).await?;
-            let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
+            let name = file.file_name().unwrap_or(file.as_os_str());
             context.out.note(&format!(
                 "wrote {} ({:.1} MB). It contains a join token. To install a site, copy it there and run as root:\n\n  \
-                 tar -xf {name} && sh linecamp-site/install",
+                 tar -xf {} && sh linecamp-site/install",
                 file.display(),
                 bytes as f64 / 1e6,
+                shell_quoted(name)
             ));
             return Ok(context.out.show(&created.token, |_| String::new())?);
         }
         if self.quiet {
-            context.out.print(&(clean(&created.join) + "\n"))?;
+            context.out.print(&(printable(&created.join) + "\n"))?;
         } else {
             context.out.show(&created, |style| created_text(&created, style))?;
         }
@@ -136,21 +140,21 @@ async fn list(context: &Context<'_>) -> anyhow::Result<()> {
 fn created_text(created: &TokenCreated, style: &TextStyle) -> String {
     let token = &created.token;
     let install = created.install.as_ref().map_or_else(String::new, |line| {
-        let line = clean(line);
+        let line = printable(line);
         format!("To install linecampd on Debian, join and start it, run as root:\n\n  {line}\n\n")
     });
     let purpose = match &token.replaces {
-        Some(site) => format!("replaces the machine of site {}", clean(site)),
+        Some(site) => format!("replaces the machine of site {}", printable(site)),
         None => format!("uses {}", token.uses_max),
     };
     format!(
         "token {}  environment {}  expires in {}  {purpose}\n\n\
          The token is shown only once. Anyone who has it can join a site.\n\n{install}\
          If linecampd is already installed:\n\n  {}\n",
-        clean(&token.id),
-        clean(&token.environment),
+        printable(&token.id),
+        printable(&token.environment),
         style.until(&token.expires_at),
-        clean(&created.command),
+        printable(&created.command),
     )
 }
 
@@ -202,7 +206,7 @@ mod tests {
         let created = TokenCreated {
             token: token("valid"),
             join: "lct_x@camp.example:8443".into(),
-            command: "sudo linecampd join lct_x@camp.example:8443".into(),
+            command: "printf '%s\\n' lct_x@camp.example:8443 | sudo linecampd join -".into(),
             install: Some("f=$(mktemp) && fetch $f && sh $f".into()),
             packages: Vec::new(),
         };

@@ -1,5 +1,6 @@
 //! `linecamp version`.
 
+use linecamp_model::printable;
 use linecamp_proto::api::Server;
 use linecamp_proto::api::path::SERVER;
 use serde_json::json;
@@ -8,7 +9,6 @@ use crate::client::ApiRequest;
 use crate::context::Context;
 use crate::credentials::ConfigError;
 use crate::text_style::in_largest_unit;
-use linecamp_table::clean;
 
 /// The version of this program.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -43,9 +43,9 @@ fn text(url: &str, server: &Server) -> String {
         "linecamp {VERSION}\n\
          linecamp-server {} at {url}, up {}, {}\n\
          sites: {} connected, {} reconnecting, {} disconnected\n",
-        clean(&server.version),
+        printable(&server.version),
         in_largest_unit(server.uptime_seconds),
-        clean(&server.pin),
+        printable(&server.pin),
         server.connected,
         server.reconnecting,
         server.disconnected,

@@ -1,5 +1,6 @@
 //! What a doctor reports: one finding per check, and the report they make up.
 
+use linecamp_model::printable;
 use serde::Serialize;
 
 use crate::code::FindingCode;
@@ -86,16 +87,16 @@ impl CheckResult {
     pub fn about(self, name: &'static str, subject: &str) -> Finding {
         Finding {
             name,
-            subject: printable(subject),
+            subject: shortened(subject),
             verdict: self.verdict,
             code: self.code,
-            evidence: printable(&self.evidence),
-            remedy: self.remedy.map(|remedy| printable(&remedy)),
+            evidence: shortened(&self.evidence),
+            remedy: self.remedy.map(|remedy| shortened(&remedy)),
         }
     }
 }
 
-/// The finding of one check. Its texts contain no control characters.
+/// The finding of one check. Its texts contain no invisible characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The name of the check. Stable.
@@ -148,14 +149,13 @@ impl Report {
     }
 }
 
-/// Makes an external text safe for a terminal.
-fn printable(text: &str) -> String {
-    let out = text.chars().take(TEXT_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c });
-    let mut out: String = out.collect();
-    if TEXT_CHARS_MAX < text.chars().count() {
-        out += "…";
+/// Makes an external text safe for a terminal, and truncates it.
+fn shortened(text: &str) -> String {
+    let text = printable(text);
+    match text.char_indices().nth(TEXT_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into_owned(),
     }
-    out
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@
 //!   failed, and its finding says so.
 //! - **Names and codes are stable.** Scripts match on the name of a check and the [`FindingCode`] of what it found,
 //!   never on text. Names and codes are added, never changed.
-//! - **External input is not trusted**: responses are limited in size, [`Finding`] keeps control characters from the
+//! - **External input is not trusted**: responses are limited in size, [`Finding`] keeps invisible characters from the
 //!   terminal, and no evidence repeats a secret.
 //!
 //! A support bundle ([`Bundle`]) is a `.tar.gz` of such findings and of what the programs display anyway. All contents

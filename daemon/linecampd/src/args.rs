@@ -67,7 +67,8 @@ pub(crate) struct JoinArgs {
     /// Join token and servers, as printed by `linecamp token create`: TOKEN@HOST:PORT[,HOST:PORT...]
     ///
     /// All users of this machine can see the arguments of its processes. To keep the token from them, pass `-` to read
-    /// the whole argument from stdin, `-@HOST:PORT` to read only the token from stdin, or use --token-file.
+    /// the whole argument from the first line of stdin, `-@HOST:PORT` to read only the token from there, or use
+    /// --token-file. A token in the arguments is accepted with a warning.
     #[arg(value_name = "TOKEN@HOST:PORT")]
     pub(crate) target: Option<String>,
     /// Read TOKEN@HOST:PORT from a file; if HOST:PORT is given as the argument, the file contains only the token

@@ -13,14 +13,14 @@ mod args;
 mod config_check;
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use linecamp_core::LabelLayer;
 use linecamp_doctor::Progress;
-use linecamp_model::{JoinTarget, LabelInput, LabelPatch, Level, Name, ServerAddress};
+use linecamp_model::{JoinTarget, LabelInput, LabelPatch, Level, Name, ServerAddress, shell_quoted};
 use linecamp_proto::api::LabelChange;
 use linecamp_proto::command_error::CommandError;
 use linecamp_proto::local::{LocalRequest, RecordAdoption};
@@ -85,10 +85,11 @@ fn main() -> ExitCode {
 /// Prints an error, for people or for programs. Returns the exit code.
 fn report(error: &DaemonError, output: OutputFormat) -> ExitCode {
     let message = error_chain(error);
-    print_error(&match output {
+    let text = match output {
         OutputFormat::Table => format!("linecampd: {message}"),
         OutputFormat::Json => CommandError::new(error.code(), message, None).json(),
-    });
+    };
+    write_error(&text, output);
     ExitCode::from(error.exit_code())
 }
 
@@ -96,7 +97,7 @@ fn report(error: &DaemonError, output: OutputFormat) -> ExitCode {
 fn report_usage(error: &clap::Error) -> ExitCode {
     match OutputFormat::of_arguments(std::env::args_os()) {
         OutputFormat::Json if error.use_stderr() => {
-            print_error(&CommandError::bad_arguments(&error.to_string()).json());
+            write_error(&CommandError::bad_arguments(&error.to_string()).json(), OutputFormat::Json);
         }
         // Write errors are ignored, as in `print_error`.
         OutputFormat::Json | OutputFormat::Table => drop(error.print()),
@@ -121,6 +122,7 @@ fn do_run(args: &RunArgs) -> Result<(), DaemonError> {
 
 fn do_join(args: JoinArgs, output: OutputFormat) -> Result<(), DaemonError> {
     // Failed attempts are printed to stderr anyway, in plain language.
+    warn_of_visible_token(&args, output);
     let quiet = variable(LOG_VARIABLE).is_none();
     log::init(if quiet { LevelFilter::ERROR } else { log_level(None, &variable)? });
     let name = Name::parse(&args.name).map_err(|error| DaemonError::Argument(format!("--name: {error}")))?;
@@ -149,7 +151,7 @@ fn describe_joined(joined: &Joined, data: &Path) -> String {
         "{already}joined as {} in environment {}{pending}; start the daemon: linecampd run --data {}\n",
         joined.name,
         joined.environment,
-        data.display()
+        shell_quoted(data)
     )
 }
 
@@ -165,22 +167,36 @@ fn read_target(argument: Option<&str>, token_file: Option<&Path>) -> Result<Join
             None => (argument.to_owned(), Vec::new()),
         },
         (None, None) => {
-            let problem =
-                "a join token is required: pass TOKEN@HOST:PORT, `-` to read it from stdin, or --token-file FILE";
+            let problem = "a join token is required: pass `-` to read TOKEN@HOST:PORT from stdin, or --token-file FILE";
             return Err(DaemonError::Argument(problem.to_owned()));
         }
     };
     Ok(join_target(&text, &servers)?)
 }
 
+/// Reads the first line of stdin.
 fn read_stdin() -> Result<String, DaemonError> {
+    if io::stdin().is_terminal() {
+        print_error("Enter the join token, as printed by `linecamp token create -q`:");
+    }
     let mut text = String::new();
     io::stdin()
         .lock()
         .take(FILE_BYTES_MAX)
-        .read_to_string(&mut text)
+        .read_line(&mut text)
         .map_err(|error| DaemonError::Argument(format!("cannot read the join token from stdin: {error}")))?;
     Ok(text)
+}
+
+/// Warns about a token in the arguments. Programs, which request JSON, know how they call this one.
+fn warn_of_visible_token(args: &JoinArgs, output: OutputFormat) {
+    let has_token = args.token_file.is_none() && args.target.as_ref().is_some_and(|target| !target.starts_with('-'));
+    if has_token && output == OutputFormat::Table {
+        print_error(
+            "warning: all users of this machine can see the join token in the arguments of this process; write it to \
+             stdin instead: linecampd join -",
+        );
+    }
 }
 
 /// Collects the labels to join with. Arguments override the environment.
@@ -234,7 +250,7 @@ fn do_dns(command: DnsCommand, ask: &Ask<'_>) -> Result<(), DaemonError> {
 
 fn do_show_plugin(file: &Path, config: Option<&Path>, output: OutputFormat) -> Result<(), DaemonError> {
     let config = Loaded::load(config, &variable)?.config;
-    print(&plugin::show(file, &config.plugins, output)?)
+    print(&plugin::show(file, &config.plugins, output)?, output)
 }
 
 /// Exit code 1 means that a check failed.
@@ -246,7 +262,7 @@ fn do_doctor(args: DoctorArgs, output: OutputFormat) -> ExitCode {
         OutputFormat::Table => linecamp_doctor::table(&report),
         OutputFormat::Json => report.json(),
     };
-    match print(&text) {
+    match print(&text, output) {
         Ok(()) if !report.has_failed() => ExitCode::SUCCESS,
         Ok(()) => ExitCode::FAILURE,
         Err(error) => self::report(&error, output),
@@ -291,7 +307,7 @@ fn do_check(file: &Path, output: OutputFormat) -> Result<(), DaemonError> {
     let loaded = Loaded::load(Some(file), &variable);
     let is_json = output == OutputFormat::Json;
     if is_json {
-        print(&config_check::json(&loaded))?;
+        print(&config_check::json(&loaded), output)?;
     }
     let loaded = loaded?;
     if is_json {
@@ -300,11 +316,11 @@ fn do_check(file: &Path, output: OutputFormat) -> Result<(), DaemonError> {
     for warning in &loaded.config.warnings {
         print_error(&format!("warning: {warning}"));
     }
-    print(&config_check::text(file, &loaded))
+    print(&config_check::text(file, &loaded), output)
 }
 
 fn ask(args: &AskArgs, request: &LocalRequest, output: OutputFormat) -> Result<(), DaemonError> {
-    print(&local_client::ask(&DataDirectory::new(&args.data), request, output)?)
+    print(&local_client::ask(&DataDirectory::new(&args.data), request, output)?, output)
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, DaemonError> {
@@ -322,15 +338,15 @@ fn variable(name: &str) -> Option<String> {
 /// Writes a result to stdout: `value` as JSON, or `text`.
 fn show(output: OutputFormat, value: &Value, text: &str) -> Result<(), DaemonError> {
     match output {
-        OutputFormat::Table => print(text),
-        OutputFormat::Json => print(&format!("{value:#}\n")),
+        OutputFormat::Table => print(text, output),
+        OutputFormat::Json => print(&format!("{value:#}\n"), output),
     }
 }
 
-/// Writes a result to stdout. A broken pipe is not an error: the reader has what it needs.
-fn print(text: &str) -> Result<(), DaemonError> {
+/// Writes a result in `format` to stdout. A broken pipe is not an error: the reader has what it needs.
+fn print(text: &str, format: OutputFormat) -> Result<(), DaemonError> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(format.safe_output(text).as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(DaemonError::System { what: "write to stdout", source: error })
         }
@@ -338,7 +354,12 @@ fn print(text: &str) -> Result<(), DaemonError> {
     }
 }
 
-/// Writes a message to stderr. Write errors are ignored.
+/// Writes a message for people to stderr.
 fn print_error(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    write_error(text, OutputFormat::Table);
+}
+
+/// Writes a message in `format` to stderr. Write errors are ignored.
+fn write_error(text: &str, format: OutputFormat) {
+    let _ = writeln!(io::stderr().lock(), "{}", format.safe_output(text));
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::limits::{LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_OWNER_MAX};
+use crate::printable::{character_name, is_invisible, printable};
 use crate::time::WallTime;
 
 /// A label key, such as `rack` or `io.linecamp.host.os`.
@@ -43,12 +44,13 @@ impl LabelKey {
     }
 }
 
-/// A label value: text without control characters, possibly empty.
+/// A label value: text without invisible characters, possibly empty.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LabelValue(Box<str>);
 
 impl LabelValue {
-    /// Parses at most [`LABEL_VALUE_BYTES_MAX`] bytes without control characters; surrounding spaces are trimmed.
+    /// Parses at most [`LABEL_VALUE_BYTES_MAX`] bytes without [invisible](is_invisible) characters; surrounding spaces
+    /// are trimmed.
     ///
     /// # Errors
     /// [`LabelError`] describes the problem.
@@ -57,8 +59,8 @@ impl LabelValue {
         if LABEL_VALUE_BYTES_MAX < text.len() {
             return Err(LabelError::ValueTooLong { bytes: text.len() });
         }
-        match text.chars().position(char::is_control) {
-            Some(index) => Err(LabelError::ControlCharacter { column: index + 1 }),
+        match text.chars().enumerate().find(|(_, c)| is_invisible(*c)) {
+            Some((index, found)) => Err(LabelError::InvisibleCharacter { found, column: index + 1 }),
             None => Ok(Self(text.into())),
         }
     }
@@ -122,7 +124,7 @@ pub enum LabelError {
         bytes: usize,
     },
     /// The key has a character that is not allowed at its position.
-    #[error("label key `{key}`: column {column} is `{}`; a key has letters, digits and . _ / : -, with a letter or digit at both ends", found.escape_default())]
+    #[error("label key `{}`: column {column} is {}; a key has letters, digits and . _ / : -, with a letter or digit at both ends", printable(key), character_name(*found))]
     BadKeyCharacter {
         /// The key as given.
         key: Box<str>,
@@ -137,14 +139,16 @@ pub enum LabelError {
         /// The actual length.
         bytes: usize,
     },
-    /// The value has a control character, such as a line feed or an escape.
-    #[error("a label's value has no control characters: column {column} of the value is one")]
-    ControlCharacter {
+    /// The value has an invisible character, such as a line feed or a zero-width joiner.
+    #[error("a label's value has no control or format characters: column {column} of the value is {}", character_name(*found))]
+    InvisibleCharacter {
+        /// The first one.
+        found: char,
         /// Its position, starting at 1.
         column: usize,
     },
     /// The text is not of the form `key=value`.
-    #[error("`{text}` is not a label; write KEY=VALUE")]
+    #[error("`{}` is not a label; write KEY=VALUE", printable(text))]
     NoEquals {
         /// The text, truncated to 80 characters.
         text: String,

@@ -21,6 +21,7 @@ mod label;
 mod message;
 mod name;
 mod phase;
+mod printable;
 mod provider;
 mod public_address;
 mod redaction;
@@ -55,8 +56,9 @@ pub use message::{
     EventBatch, FromServer, FromSite, Hello, IdentityGrant, JoinRequest, PluginPiece, PluginWant, Refusal, RefusalCode,
     VersionRange, Welcome,
 };
-pub use name::{Name, NameError, Text, TextError, is_invisible};
+pub use name::{Name, NameError, Text, TextError};
 pub use phase::{Phase, PhaseEvent};
+pub use printable::{character_name, excerpt, is_invisible, printable, shell_quoted};
 pub use provider::{
     Capabilities, Endpoint, Grant, PluginRef, ProviderConfig, ProviderError, ProviderFailure, ProviderKind,
     ProviderReply, ProviderRequest, ProviderSpec, ProviderStatus, ProviderStatusKind, SecretName,

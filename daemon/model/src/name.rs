@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX};
+use crate::printable::{character_name, is_invisible, printable};
 
 /// The name of a site, host or environment: a DNS label, because it becomes part of a DNS name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,7 +62,7 @@ pub enum NameError {
         bytes: usize,
     },
     /// A character that is not allowed in a DNS label.
-    #[error("a name has only a-z, 0-9 and `-`: column {column} is `{}`", found.escape_default())]
+    #[error("a name has only a-z, 0-9 and `-`: column {column} is {}", character_name(*found))]
     BadCharacter {
         /// The first invalid character.
         found: char,
@@ -73,20 +74,12 @@ pub enum NameError {
     HyphenAtEnd,
 }
 
-/// Free text for people, such as a description: limited in length, and without control characters.
+/// Free text for people, such as a description: limited in length, and without invisible characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Text(Box<str>);
 
-/// Returns whether a character is invisible and may change how others are displayed: control characters, and format
-/// characters that reorder, join or hide text (U+202E switches to right-to-left).
-pub fn is_invisible(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-        || matches!(letter, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
 impl Text {
-    /// Parses at most [`TEXT_BYTES_MAX`] bytes without control characters.
+    /// Parses at most [`TEXT_BYTES_MAX`] bytes without [invisible](is_invisible) characters.
     ///
     /// # Errors
     /// [`TextError`] describes the problem.
@@ -94,20 +87,17 @@ impl Text {
         if TEXT_BYTES_MAX < text.len() {
             return Err(TextError::TooLong { bytes: text.len() });
         }
-        if let Some((index, _)) = text.char_indices().find(|(_, c)| c.is_control()) {
-            return Err(TextError::ControlCharacter { byte: index });
+        if let Some((index, found)) = text.chars().enumerate().find(|(_, c)| is_invisible(*c)) {
+            return Err(TextError::InvisibleCharacter { found, column: index + 1 });
         }
         Ok(Self(text.into()))
     }
 
-    /// Converts `text` without failing: control and format characters become spaces, and the result is truncated at a
-    /// character boundary. For generated messages that quote text from elsewhere.
+    /// Converts `text` without failing: it is made [`printable`] and truncated at a character boundary. For generated
+    /// messages that quote text from elsewhere.
     pub fn lossy(text: &str) -> Self {
-        let mut kept: String = text.chars().map(|c| if is_invisible(c) { ' ' } else { c }).collect();
-        while TEXT_BYTES_MAX < kept.len() {
-            kept.pop();
-        }
-        Self(kept.into())
+        let shown = printable(text);
+        Self(shown[..shown.floor_char_boundary(TEXT_BYTES_MAX)].into())
     }
 
     /// Returns the text.
@@ -131,11 +121,13 @@ pub enum TextError {
         /// The actual length.
         bytes: usize,
     },
-    /// A control character, such as a line feed or an escape.
-    #[error("a text has no control characters: byte {byte} is one")]
-    ControlCharacter {
-        /// Its position, starting at 0.
-        byte: usize,
+    /// An invisible character, such as a line feed or a change of the writing direction.
+    #[error("a text has no control or format characters: column {column} is {}", character_name(*found))]
+    InvisibleCharacter {
+        /// The first one.
+        found: char,
+        /// Its position, starting at 1.
+        column: usize,
     },
 }
 
@@ -159,6 +151,18 @@ mod tests {
         let long = "é\n".repeat(TEXT_BYTES_MAX);
         assert!(Text::lossy(&long).as_str().len() <= TEXT_BYTES_MAX);
         assert_eq!(Text::lossy("a\tb").as_str(), "a b");
-        assert_eq!(Text::lossy("a\u{202e}b\u{2066}c\u{feff}é").as_str(), "a b c é");
+        assert_eq!(Text::lossy("a\u{202e}b\u{2066}c\u{feff}é").as_str(), "a\u{fffd}b\u{fffd}c\u{fffd}é");
+        assert!(Text::parse(Text::lossy(&"\u{1b}\u{2028}".repeat(TEXT_BYTES_MAX)).as_str()).is_ok());
+    }
+
+    #[test]
+    fn an_invisible_character_is_rejected_with_its_code_point_and_column() {
+        let error = |text: &str| Text::parse(text).unwrap_err().to_string();
+        assert_eq!(error("né\u{202e}x"), "a text has no control or format characters: column 3 is U+202E");
+        assert_eq!(error("a\nb"), "a text has no control or format characters: column 2 is U+000A");
+        let error = Name::parse("camp\u{200b}").unwrap_err().to_string();
+        assert_eq!(error, "a name has only a-z, 0-9 and `-`: column 5 is U+200B");
+        let error = Name::parse("cаmp").unwrap_err().to_string();
+        assert_eq!(error, "a name has only a-z, 0-9 and `-`: column 2 is `а` (U+0430)");
     }
 }

@@ -10,7 +10,7 @@
 //! value    = word | '"' text '"'              in quotes, \" and \\ are escapes for " and \
 //! ```
 //!
-//! Spaces between tokens are optional. A word has no spaces, no control characters, none of
+//! Spaces between tokens are optional. A word has no spaces, no invisible characters, none of
 //! `, ( ) " ' \ = ! < > & | *`, and does not start with `~`: text that might be meant as syntax is rejected, not
 //! compared. The empty value is written `""`, so that an unset shell variable is an error.
 //!
@@ -27,12 +27,13 @@ use std::fmt;
 
 use crate::label::{EffectiveLabels, LabelError, LabelKey, LabelValue};
 use crate::limits::{SELECTOR_BYTES_MAX, SELECTOR_TERMS_MAX};
+use crate::printable::{character_name, is_invisible};
 use crate::version::compare_versions;
 
 const KEY: &str = "a key of letters, digits and . _ / : - with a letter or digit at both ends";
 const OPERATOR: &str = "one of = == != < <= > >= in notin, or `,`, or the end";
 const VALUE: &str = "a value (an empty or unusual one in double quotes)";
-const QUOTE: &str = "a closing `\"` (and no control character before it)";
+const QUOTE: &str = "a closing `\"` (and no control or format character before it)";
 const ESCAPED: &str = "`\"` or `\\` after `\\`";
 const AFTER_TERM: &str = "`,` or the end (other characters of a value need double quotes around it)";
 const IN_LIST: &str = "`,` or `)` (other characters of a value need double quotes around it)";
@@ -131,7 +132,10 @@ const FOUND_CHARS_MAX: usize = 24;
 fn shown(found: &str) -> String {
     match found {
         "" => "the end".into(),
-        found => format!("`{}`", found.escape_debug()),
+        found => match found.chars().find(|c| is_invisible(*c)) {
+            Some(invisible) => character_name(invisible),
+            None => format!("`{found}`"),
+        },
     }
 }
 
@@ -230,7 +234,7 @@ fn written(value: &LabelValue) -> String {
 }
 
 fn is_word(c: char) -> bool {
-    !c.is_whitespace() && !c.is_control() && !",()\"'\\=!<>&|*".contains(c)
+    !c.is_whitespace() && !is_invisible(c) && !",()\"'\\=!<>&|*".contains(c)
 }
 
 fn begins_word(text: &str) -> bool {
@@ -315,7 +319,7 @@ impl<'a> Tokens<'a> {
                     return Ok(text);
                 }
                 '\\' => is_escaped = true,
-                _ if c.is_control() => return Err(unexpected(column, QUOTE, c.encode_utf8(&mut [0; 4]))),
+                _ if is_invisible(c) => return Err(unexpected(column, QUOTE, c.encode_utf8(&mut [0; 4]))),
                 _ => text.push(c),
             }
         }

@@ -1,6 +1,6 @@
 //! A plugin's lines in the daemon's log: bounded, and with secrets redacted.
 
-use linecamp_model::{Name, is_invisible};
+use linecamp_model::{Name, printable};
 
 use crate::limits::Limits;
 use crate::redact::Redactor;
@@ -50,8 +50,7 @@ impl PluginLog {
     }
 
     fn line(&self, message: &str) -> String {
-        let redacted = self.redactor.redact_text(message, self.line_bytes_max);
-        redacted.chars().map(|letter| if is_invisible(letter) { ' ' } else { letter }).collect()
+        printable(&self.redactor.redact_text(message, self.line_bytes_max)).into_owned()
     }
 }
 

@@ -236,11 +236,12 @@ fn report(failure: &Failure, output: OutputFormat) -> ExitCode {
         Failure::Print(_) | Failure::Runtime(_) => (EXIT_FAILED, None),
     };
     let message = error_chain(failure);
-    print_error(&match (output, advice) {
+    let text = match (output, advice) {
         (OutputFormat::Json, advice) => CommandError::new(failure.code(), message, advice).json(),
         (OutputFormat::Table, Some(advice)) => format!("linecamp-server: {message}\n  {advice}"),
         (OutputFormat::Table, None) => format!("linecamp-server: {message}"),
-    });
+    };
+    print_error(&text, output);
     code.into()
 }
 
@@ -248,7 +249,7 @@ fn report(failure: &Failure, output: OutputFormat) -> ExitCode {
 fn report_usage(error: &clap::Error) -> ExitCode {
     match OutputFormat::of_arguments(std::env::args_os()) {
         OutputFormat::Json if error.use_stderr() => {
-            print_error(&CommandError::bad_arguments(&error.to_string()).json());
+            print_error(&CommandError::bad_arguments(&error.to_string()).json(), OutputFormat::Json);
         }
         // Write errors are ignored, as in `print_error`.
         OutputFormat::Json | OutputFormat::Table => drop(error.print()),
@@ -256,16 +257,16 @@ fn report_usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE))
 }
 
-/// Writes a message to stderr. If stderr is closed, nobody reads it.
-fn print_error(text: &str) {
-    drop(writeln!(io::stderr().lock(), "{text}"));
+/// Writes a message in `format` to stderr. If stderr is closed, nobody reads it.
+fn print_error(text: &str, format: OutputFormat) {
+    drop(writeln!(io::stderr().lock(), "{}", format.safe_output(text)));
 }
 
 /// Writes a result to stdout: `value` as JSON, or `lines`.
 fn show(output: OutputFormat, value: &Value, lines: &[String]) -> Result<(), Failure> {
     match output {
-        OutputFormat::Table => print_lines(lines),
-        OutputFormat::Json => print_lines(&[format!("{value:#}")]),
+        OutputFormat::Table => print_lines(lines, output),
+        OutputFormat::Json => print_lines(&[format!("{value:#}")], output),
     }
 }
 
@@ -297,7 +298,7 @@ fn run_doctor(arguments: Doctor, output: OutputFormat) -> ExitCode {
         OutputFormat::Table => linecamp_doctor::table(&report),
         OutputFormat::Json => report.json(),
     };
-    match print_lines(&[text.trim_end().to_owned()]) {
+    match print_lines(&[text.trim_end().to_owned()], output) {
         Ok(()) if !report.has_failed() => ExitCode::SUCCESS,
         Ok(()) => ExitCode::FAILURE,
         Err(failure) => self::report(&failure, output),
@@ -359,7 +360,7 @@ fn check_config(arguments: &Check, output: OutputFormat) -> Result<(), Failure> 
             Ok((files, variables)) => json!({"ok": true, "files": files, "variables": variables, "warnings": []}),
             Err(failure) => json!({"ok": false, "problem": error_chain(failure)}),
         };
-        print_lines(&[format!("{answer:#}")])?;
+        print_lines(&[format!("{answer:#}")], output)?;
         return checked.map(|_| ());
     }
     let (files, variables) = checked?;
@@ -367,7 +368,7 @@ fn check_config(arguments: &Check, output: OutputFormat) -> Result<(), Failure> 
     let files = files.iter().map(|file| format!("  file      {}", file.display()));
     let variables = variables.iter().map(|variable| format!("  variable  {variable}"));
     let all: Vec<_> = [format!("{}: ok", path.display())].into_iter().chain(files).chain(variables).collect();
-    print_lines(&all)
+    print_lines(&all, output)
 }
 
 /// Validates a configuration and returns the files and variables read.
@@ -393,9 +394,9 @@ fn run_server(arguments: Run) -> Result<(), Failure> {
     run::run(&Source { layout: Layout::new(arguments.data.dir), path: arguments.config, overrides })
 }
 
-fn print_lines(lines: &[String]) -> Result<(), Failure> {
+fn print_lines(lines: &[String], format: OutputFormat) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    let print = |line| writeln!(stdout, "{line}");
+    let print = |line: &String| writeln!(stdout, "{}", format.safe_output(line));
     lines.iter().try_for_each(print).map_err(Failure::Print)
 }
 

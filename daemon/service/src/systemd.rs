@@ -9,6 +9,7 @@
 
 use std::time::Duration;
 
+use linecamp_model::printable;
 use sd_notify::NotifyState;
 use tokio::time::Instant;
 
@@ -74,8 +75,7 @@ impl ServiceManager {
         let summary = Some(&self.summary).filter(|summary| !summary.is_empty());
         let parts = [summary, self.degraded.as_ref(), self.note.as_ref()];
         let text = parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join("; ");
-        let text = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
-        let text: String = text.take(STATUS_CHARACTERS_MAX).collect();
+        let text: String = printable(&text).chars().take(STATUS_CHARACTERS_MAX).collect();
         if text != self.status {
             notify(&[NotifyState::Status(&text)]);
             self.status = text;

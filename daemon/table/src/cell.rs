@@ -1,5 +1,7 @@
 //! The cells of a table.
 
+use linecamp_model::printable;
+
 use crate::color::Color;
 
 /// One cell of a table.
@@ -10,9 +12,9 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// Creates a colored cell. Control characters in `text` are replaced.
+    /// Creates a colored cell. `text` is made [`printable`].
     pub fn colored(text: &str, color: Color) -> Self {
-        Self { text: clean(text), color }
+        Self { text: printable(text).into(), color }
     }
 
     /// Returns the text as it is printed.
@@ -31,18 +33,12 @@ impl<T: AsRef<str>> From<T> for Cell {
     }
 }
 
-/// Replaces each control character in `text` by U+FFFD.
-pub fn clean(text: &str) -> String {
-    let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    text.chars().map(shown).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn control_characters_are_replaced() {
-        assert_eq!(Cell::from("a\u{1b}[2Jb\nc").text(), "a\u{fffd}[2Jb\u{fffd}c");
+    fn invisible_characters_are_replaced() {
+        assert_eq!(Cell::from("a\u{1b}[2Jb\nc\u{202e}d").text(), "a\u{fffd}[2Jb c\u{fffd}d");
     }
 }

@@ -26,6 +26,11 @@ impl Color {
         }
     }
 
+    /// Returns the escape sequences that [`paint`](Self::paint) writes.
+    pub(crate) fn sequences(self) -> Vec<String> {
+        self.paint("\n", true).split('\n').map(str::to_owned).collect()
+    }
+
     const fn code(self) -> Option<u8> {
         match self {
             Self::Plain => None,

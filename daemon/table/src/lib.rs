@@ -5,16 +5,18 @@
 //! spaces, and `-` in an empty cell, so that scripts can count columns. Widths are counted in characters, not in
 //! terminal columns: names, addresses and states have no wide characters.
 //!
-//! [`Cell`] replaces control characters, so that text from the network cannot contain terminal escape sequences. The
-//! only escape sequences printed are the colors of [`Color`], and only if the caller enables them.
+//! [`Cell`] replaces invisible characters, so that text from the network cannot contain terminal escape sequences. The
+//! only escape sequences printed are the colors of [`Color`], and only if the caller enables them. What a program
+//! writes passes [`OutputFormat::safe_output`] last, whether it is a table or not.
 //!
-//! This crate does not write anywhere, does not detect terminals, and depends on no other crate.
+//! This crate does not write anywhere and does not detect terminals.
 
 mod cell;
 mod color;
 mod format;
+mod safe_output;
 
-pub use cell::{Cell, clean};
+pub use cell::Cell;
 pub use color::Color;
 pub use format::{OutputFormat, OutputFormatError};
 

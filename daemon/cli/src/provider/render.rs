@@ -1,9 +1,10 @@
 //! Renders providers as text.
 
+use linecamp_model::printable;
 use linecamp_proto::api::{ProviderBody, ProviderView};
 
 use crate::text_style::TextStyle;
-use linecamp_table::{Cell, Color, Table, clean};
+use linecamp_table::{Cell, Color, Table};
 
 /// Renders a list of providers.
 pub(super) fn list(providers: &[ProviderView], style: &TextStyle) -> String {
@@ -66,7 +67,7 @@ pub(super) fn show(provider: &ProviderView, style: &TextStyle) -> String {
 
 /// Renders a removed provider.
 pub(super) fn removed(provider: &ProviderView, force: bool) -> String {
-    let name = clean(&provider.name);
+    let name = printable(&provider.name);
     let rest = match (provider.site_count, provider.settings.allow_deletes && !force) {
         (0, _) => "it was not placed at any site",
         (_, true) => "sites are deleting its records; see `linecamp dns ls`",

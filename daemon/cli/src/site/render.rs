@@ -1,13 +1,13 @@
 //! Renders sites as text.
 
-use linecamp_model::Phase;
+use linecamp_model::{Phase, printable};
 use linecamp_proto::api::{Host, Site};
 
 use crate::conditions::conditions_table;
 use crate::labels::labels_table;
 use crate::site_state::{self, State};
 use crate::text_style::TextStyle;
-use linecamp_table::{Cell, Color, Table, clean};
+use linecamp_table::{Cell, Color, Table};
 
 /// Renders a list of sites.
 pub(crate) fn list(sites: &[Site], style: &TextStyle) -> String {
@@ -70,7 +70,7 @@ pub(crate) fn show(site: &Site, style: &TextStyle) -> String {
 pub(crate) fn changed(site: &Site, style: &TextStyle) -> String {
     let state = State::from(site);
     let state_text = style.paint(state.name(), site_state::color(state.name()));
-    let mut text = format!("{}  {state_text}  {}\n", clean(&site.name), sync_line(site, style));
+    let mut text = format!("{}  {state_text}  {}\n", printable(&site.name), sync_line(site, style));
     let is_removed = site.state == Phase::Removed.as_str();
     if !is_removed && !site.link.is_connected() && site.converged_generation < site.spec_generation {
         text += "the site is offline; it applies this when it reconnects\n";

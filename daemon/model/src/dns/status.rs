@@ -7,6 +7,7 @@ use super::{DomainName, RecordKey, RecordSet};
 use crate::condition::words;
 use crate::limits::{RECORD_VALUE_BYTES_MAX, RECORD_VALUES_MAX};
 use crate::name::Text;
+use crate::printable::printable;
 use crate::time::WallTime;
 
 /// The status of what a DNS provider provides.
@@ -46,7 +47,7 @@ pub struct Observed {
 
 impl Observed {
     /// Creates the result of an observation at `at`. Values that others wrote are truncated to what a status may hold
-    /// ([`RECORD_VALUES_MAX`], [`RECORD_VALUE_BYTES_MAX`]), with control characters replaced.
+    /// ([`RECORD_VALUES_MAX`], [`RECORD_VALUE_BYTES_MAX`]), and made [`printable`].
     pub fn new(at: WallTime, set: Option<&RecordSet>) -> Self {
         let values = set.into_iter().flat_map(|set| &set.values).take(RECORD_VALUES_MAX);
         Self { at, values: values.map(|value| shown(value)).collect() }
@@ -54,7 +55,7 @@ impl Observed {
 }
 
 fn shown(value: &str) -> Box<str> {
-    let value: String = value.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect();
+    let value = printable(value);
     value[..value.floor_char_boundary(RECORD_VALUE_BYTES_MAX)].into()
 }
 

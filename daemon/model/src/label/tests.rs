@@ -24,7 +24,7 @@ fn a_label_query_is_percent_decoded() {
     check("a=%C3%A9", Ok("é"));
     check("x=1&a=%2", Err(LabelError::BadEscape { column: 7 }));
     check("a=%ff", Err(LabelError::NotText { column: 3 }));
-    check("a=%0a%00x", Err(LabelError::ControlCharacter { column: 1 }));
+    check("a=%0a%00x", Err(LabelError::InvisibleCharacter { found: '\0', column: 1 }));
     check("a b=c", Err(LabelError::BadKeyCharacter { key: "a b".into(), found: ' ', column: 2 }));
 }
 
@@ -58,4 +58,16 @@ fn a_patch_keeps_labels_it_does_not_name() {
 fn too_many_labels_are_rejected_as_a_whole() {
     let many: Vec<_> = (0..=LABELS_PER_OWNER_MAX).map(|index| format!("k{index}=v")).collect();
     assert_eq!(LabelInput::parse_list(many), Err(LabelError::TooMany { count: LABELS_PER_OWNER_MAX + 1 }));
+}
+
+#[test]
+fn a_label_value_has_no_invisible_character() {
+    for (text, column, name) in [("a\u{202e}b", 2, "U+202E"), ("\u{200b}", 1, "U+200B"), ("é\u{e0041}", 2, "U+E0041")] {
+        let error = LabelValue::parse(text).unwrap_err().to_string();
+        let expected = format!("a label's value has no control or format characters: column {column} of the value is {name}");
+        assert_eq!(error, expected);
+    }
+    for text in ["", "Köln 東京", "❤\u{fe0f}", "a\u{a0}b"] {
+        assert_eq!(LabelValue::parse(text).unwrap().as_str(), text);
+    }
 }

@@ -70,7 +70,7 @@ fn a_syntax_error_is_rejected_with_its_column() {
         a in () ⇒ column 7: expected a value
         a in (b ⇒ column 8: expected `,` or `)` (other characters of a value need double quotes around it)
         a in (b,) ⇒ column 9: expected a value
-        a="b ⇒ column 5: expected a closing `"` (and no control character before it), found the end
+        a="b ⇒ column 5: expected a closing `"` (and no control or format character before it), found the end
         a="b\n" ⇒ column 6: expected `"` or `\` after `\`, found `n`
     "#;
     for line in table.trim().lines() {

@@ -114,7 +114,11 @@ impl TokenCreated {
         let join = format!("{}@{}", target.token.reveal(), servers.join(","));
         Self {
             token: token.into(),
-            command: format!("sudo linecampd join {join} --data /var/lib/linecamp --name {name}"),
+            // `printf` is a builtin of the shell, so the token is in no process's arguments.
+            command: format!(
+                "printf '%s\\n' {} | sudo linecampd join - --data /var/lib/linecamp --name {name}",
+                model::shell_quoted(&join)
+            ),
             install: None,
             packages: Vec::new(),
             join,

@@ -126,7 +126,9 @@ fn a_new_token_serializes_its_secret_and_omits_it_from_logs() {
     };
     let created = TokenCreated::new(&token(), &target);
     assert_eq!(created.join, format!("{}@camp.example:8443,[::1]:8444", secret.reveal()));
-    assert_eq!(created.command, format!("sudo linecampd join {} --data /var/lib/linecamp --name NAME", created.join));
+    let command =
+        format!("printf '%s\\n' '{}' | sudo linecampd join - --data /var/lib/linecamp --name NAME", created.join);
+    assert_eq!(created.command, command);
     assert!(!format!("{created:?}").contains(&secret.reveal()));
     written(&created);
 }

@@ -152,7 +152,7 @@ fn invalid_dns_settings_are_rejected_with_their_location() {
     );
     check_dns(
         |dns| dns.extra[0].values.push("a\nb".to_owned()),
-        "extra[0].values[1]: a text has no control characters: byte 1 is one",
+        "extra[0].values[1]: a text has no control or format characters: column 2 is U+000A",
     );
 }
 
@@ -191,7 +191,7 @@ fn invalid_records_of_a_status_are_rejected_with_their_location() {
     );
     check_records(
         |provider| provider.records[0].values[0] = "a\u{1b}".to_owned(),
-        "records[0].values[0]: has a control character",
+        "records[0].values[0]: has a control or format character",
     );
     check_records(
         |provider| provider.records[0].values[0] = "a".repeat(4097),
