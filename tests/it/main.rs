@@ -21,6 +21,7 @@ mod hosts;
 mod idle;
 mod join;
 mod labels;
+mod log_floods;
 mod malformed_traffic;
 mod markdown_page;
 mod metrics;

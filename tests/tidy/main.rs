@@ -17,6 +17,7 @@ mod import_cycles;
 mod licenses;
 mod module_docs;
 mod modules;
+mod peer_log_lines;
 mod promises;
 mod purity;
 mod report;

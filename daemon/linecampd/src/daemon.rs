@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 
 use linecamp_core::{DropIns, Facts, Site, SiteCommandError};
 use linecamp_model::{CommandId, Name, Now, ProviderReply, Refusal, Text};
-use linecamp_service::{Clock, ServiceManager, StoreDriver, WriteResult};
+use linecamp_service::{Clock, ServiceManager, StoreDriver, WriteResult, report_unlogged};
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 
@@ -202,6 +202,7 @@ impl Daemon {
 
     /// Feeds an event to the state machine.
     pub(crate) fn handle_event(&mut self, event: Event) {
+        report_unlogged();
         let now = self.clock.now();
         match event {
             Event::Stop => self.site.handle_stop(),

@@ -5,8 +5,9 @@
 //! ```
 //! It is deliberately small. The usual subscriber brings a filter language and a regular-expression engine, a tenth of
 //! the daemon's size, to do what one level does. Spans are ignored. Linecamp's own events are logged from the
-//! configured level; those of libraries from `WARN`, or at the configured level if it is `DEBUG` or finer. Control
-//! characters in a line are shown as `?`, so that no text can forge a line.
+//! configured level; those of libraries from `WARN`, or at the configured level if it is `DEBUG` or finer. Invisible
+//! characters in a line are replaced, so that no text can forge a line. The lines that local users can cause without
+//! access are limited (`linecamp_service::admits_line`).
 //!
 //! In the journal, an event's fields become the entry's fields, and every entry has `SITE` once the site's name is
 //! known.
@@ -15,7 +16,7 @@ use std::io::Write as _;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-use linecamp_service::{Journal, LogLine};
+use linecamp_service::{Journal, LineLimit, LogLine, admits_line};
 use linecamp_transport::{SystemClock, WallClock as _};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Metadata, Subscriber, span};
@@ -94,14 +95,15 @@ impl Subscriber for Log {
     }
 
     fn event(&self, event: &Event<'_>) {
+        if !admits_line(event.metadata()) {
+            return;
+        }
         let line = LogLine::of(event);
-        let text = line.text();
+        let text = LineLimit::of(event.metadata()).apply(&line.text());
         if self.write_to_journal(event.metadata(), line) {
             return;
         }
-        let mut text = format!("{} {:5} {text}", SystemClock.now(), label(*event.metadata().level()));
-        text = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-        text.push('\n');
+        let text = format!("{} {:5} {text}\n", SystemClock.now(), label(*event.metadata().level()));
         // A failed write to stderr cannot be reported.
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
     }

@@ -1,14 +1,16 @@
 //! The server's log: lines on stderr, or journal entries if systemd started the process.
 //!
 //! In the journal, the fields of an event and of its enclosing spans become fields of the entry: `journalctl SITE=…`
-//! finds the log of a site's sessions. The log filter can be replaced at run time.
+//! finds the log of a site's sessions. The log filter can be replaced at run time. The lines that clients without a
+//! credential can cause are limited ([`linecamp_service::admits_line`]).
 
-use std::io;
+use std::io::{self, Write as _};
 
-use linecamp_service::{Journal, LogLine};
+use linecamp_service::{Journal, LineLimit, LogLine, admits_line};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -38,10 +40,10 @@ impl Log {
     /// [`LogError`] if the filter is invalid.
     pub fn init(filter: &str) -> Result<Self, LogError> {
         let (layer, handle) = reload::Layer::new(parse(filter)?);
-        let registry = tracing_subscriber::registry().with(layer);
+        let registry = tracing_subscriber::registry().with(layer).with(LimitLayer);
         match Journal::from_environment(IDENTIFIER) {
             Some(journal) => registry.with(JournalLayer { journal }).init(),
-            None => registry.with(tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false)).init(),
+            None => registry.with(tracing_subscriber::fmt::layer().with_writer(Stderr).with_ansi(false)).init(),
         }
         Ok(Self { filter: handle })
     }
@@ -66,6 +68,45 @@ impl Log {
 
 fn parse(filter: &str) -> Result<Targets, LogError> {
     filter.parse().map_err(|error| LogError { filter: filter.to_owned(), problem: format!("{error}") })
+}
+
+/// A layer that drops the lines over the limit.
+struct LimitLayer;
+
+impl<S: Subscriber> Layer<S> for LimitLayer {
+    fn event_enabled(&self, event: &Event<'_>, _context: Context<'_, S>) -> bool {
+        admits_line(event.metadata())
+    }
+}
+
+/// Writes whole lines to stderr, each bounded and without invisible characters.
+struct Stderr;
+
+impl MakeWriter<'_> for Stderr {
+    type Writer = LineWriter;
+
+    fn make_writer(&self) -> LineWriter {
+        LineWriter(None)
+    }
+
+    fn make_writer_for(&self, metadata: &Metadata<'_>) -> LineWriter {
+        LineWriter(Some(LineLimit::of(metadata)))
+    }
+}
+
+/// The writer of one event, which is written at once.
+struct LineWriter(Option<LineLimit>);
+
+impl io::Write for LineWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        let shown = self.0.map_or_else(|| text.to_string(), |limit| limit.apply(text.trim_end_matches('\n')) + "\n");
+        io::stderr().lock().write_all(shown.as_bytes()).map(|()| line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A layer that writes events to the journal.
@@ -108,8 +149,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for JournalLayer {
         let metadata = event.metadata();
         if !line.send(&self.journal, metadata) {
             // If the journal is unavailable, write the line to stderr; there is nobody to report an error of that to.
-            let line = line.text().replace(char::is_control, "?");
-            drop(io::Write::write_all(&mut io::stderr().lock(), format!("{} {line}\n", metadata.level()).as_bytes()));
+            let line = format!("{} {}\n", metadata.level(), LineLimit::of(metadata).apply(&line.text()));
+            drop(io::stderr().lock().write_all(line.as_bytes()));
         }
     }
 }

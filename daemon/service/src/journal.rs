@@ -4,8 +4,8 @@
 //! socket is used only then: a program run by hand or with redirected output writes lines to stderr.
 //!
 //! An entry has `MESSAGE`, `PRIORITY`, `SYSLOG_IDENTIFIER`, `TARGET` and the event's own fields in upper case, so that
-//! `journalctl SITE=camp-042` finds the entries of one site. Control characters are replaced by `?`, so that no field
-//! can be forged. Everything is truncated to its limit, with a note. A slow journal does not block the program: an
+//! `journalctl SITE=camp-042` finds the entries of one site. Invisible characters are replaced, so that no field can be
+//! forged. Everything is truncated to its limit, with a note. A slow journal does not block the program: an
 //! entry it does not accept immediately is lost, and the next accepted entry reports how many were.
 
 use std::fmt::Write as _;
@@ -17,6 +17,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use linecamp_model::printable;
 use tracing::Level;
 
 /// The path of the journal's socket on every distribution.
@@ -165,7 +166,7 @@ fn field_name(name: &str) -> Option<String> {
 fn put(text: &mut String, name: &str, value: &str, bytes_max: usize) {
     let end = value.floor_char_boundary(bytes_max.min(value.len()));
     let _ = write!(text, "{name}=");
-    text.extend(value[..end].chars().map(|letter| if letter.is_control() { '?' } else { letter }));
+    text.push_str(&printable(&value[..end]));
     if end < value.len() {
         let _ = write!(text, " (truncated: {} more bytes)", value.len() - end);
     }
@@ -201,8 +202,8 @@ mod tests {
         assert!(journal.send(&entry("link up\nPRIORITY=0", &fields)));
         assert_eq!(
             received(&socket),
-            "MESSAGE=link up?PRIORITY=0\nPRIORITY=6\nSYSLOG_IDENTIFIER=camp\nTARGET=linecamp::link\nSITE=camp-1\n\
-             TOOK_MS=3\nX=a?MESSAGE=b\n"
+            "MESSAGE=link up PRIORITY=0\nPRIORITY=6\nSYSLOG_IDENTIFIER=camp\nTARGET=linecamp::link\nSITE=camp-1\n\
+             TOOK_MS=3\nX=a MESSAGE=b\n"
         );
     }
 

@@ -6,6 +6,7 @@
 //! | [`ServiceManager`] | notifications to systemd |
 //! | [`StoreDriver`], [`Commits`] | a store as a loop uses it, and counters of its writes |
 //! | [`Journal`], [`LogLine`] | the systemd journal, over its native protocol, and an event as one line or entry |
+//! | [`admits_line`], [`LineLimit`] | the limit on log lines that a peer without a credential can cause |
 //! | [`ConnectionLimiter`] | fair shares of the connections of a port or a socket |
 //! | [`TokenBuckets`] | rate limits per source |
 //! | [`Metrics`] | metrics in the Prometheus text format |
@@ -22,6 +23,7 @@ mod config_layers;
 mod connection_shares;
 mod connections;
 mod journal;
+mod log_limit;
 mod log_line;
 mod metrics;
 mod rate_limits;
@@ -35,6 +37,7 @@ pub use config_layers::{DROP_INS_MAX, FILE_BYTES_MAX, LayeredConfig, LayersError
 pub use connection_shares::{Admission, Class, ConnectionId, ConnectionShares, ShareLimits};
 pub use connections::{ConnectionCounts, ConnectionLimiter, ConnectionPermit, Network};
 pub use journal::Journal;
+pub use log_limit::{LineLimit, PEER, PEER_LINE_BYTES_MAX, PEER_TEXT_BYTES_MAX, admits_line, report_unlogged};
 pub use log_line::LogLine;
 pub use metrics::{Family, Kind, METRICS_CONTENT_TYPE, Metrics};
 pub use rate_limits::{RateLimit, TokenBucket, TokenBuckets};

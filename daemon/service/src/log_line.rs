@@ -6,6 +6,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata};
 
 use crate::journal::{Entry, Journal, Priority};
+use crate::log_limit::LineLimit;
 
 /// The message and the fields of an event, or the fields of a span.
 #[derive(Debug, Default)]
@@ -33,7 +34,8 @@ impl LogLine {
     /// Writes the event to the journal, with all of `fields`. Returns false if the journal no longer exists.
     pub fn send(&self, journal: &Journal, metadata: &Metadata<'_>) -> bool {
         let (priority, target) = (Priority::of(*metadata.level()), metadata.target());
-        journal.send(&Entry { priority, target, message: &self.text(), fields: &self.fields })
+        let message = LineLimit::of(metadata).apply(&self.text());
+        journal.send(&Entry { priority, target, message: &message, fields: &self.fields })
     }
 
     fn add(&mut self, name: &str, shown: &str, value: &str) {

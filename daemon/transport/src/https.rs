@@ -79,7 +79,7 @@ impl TlsListener {
                     return TlsIncoming { stream, remote: canonical(remote), config: Arc::clone(&self.config) };
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "failed to accept a connection");
+                    tracing::warn!(name: "peer: accept failed", %error, "failed to accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }

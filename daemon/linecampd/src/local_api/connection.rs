@@ -11,9 +11,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use linecamp_model::excerpt;
 use linecamp_proto::api::{Error, ErrorBody, ErrorCode};
 use linecamp_proto::local::{LocalRequest, LocalRequestError, REQUEST_BYTES_MAX};
-use linecamp_service::{ConnectionPermit, METRICS_CONTENT_TYPE};
+use linecamp_service::{ConnectionPermit, METRICS_CONTENT_TYPE, PEER_TEXT_BYTES_MAX};
 use linecamp_transport::error_chain;
 use tokio::net::UnixStream;
 use tokio::sync::{oneshot, watch};
@@ -54,10 +55,13 @@ pub(super) async fn serve(stream: UnixStream, user: u32, permit: &ConnectionPerm
         biased;
         ended = builder.serve_connection(TokioIo::new(stream), service) => {
             if let Err(error) = ended {
-                tracing::debug!(user, problem = error_chain(&error), "local connection failed");
+                let problem = excerpt(&error_chain(&error), PEER_TEXT_BYTES_MAX);
+                tracing::debug!(name: "peer: local connection failed", user, problem, "local connection failed");
             }
         }
-        () = overdue(is_answering) => tracing::debug!(user, "a local client was too slow: disconnected"),
+        () = overdue(is_answering) => {
+            tracing::debug!(name: "peer: local connection failed", user, "a local client was too slow: disconnected");
+        }
     }
 }
 

@@ -30,7 +30,11 @@ pub(super) async fn accept(listener: UnixListener, admission: Arc<Admission>, mu
                     connections.spawn(admit(stream, Arc::clone(&admission)));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection on the local socket");
+                    tracing::warn!(
+                        name: "peer: accept failed on the local socket",
+                        %error,
+                        "cannot accept a connection on the local socket"
+                    );
                     tokio::time::sleep(ACCEPT_RETRY).await;
                 }
             },
@@ -49,7 +53,10 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 pub(super) async fn admit(stream: UnixStream, admission: Arc<Admission>) {
     let user = match (admission.peer_uid)(&stream) {
         Ok(user) => user,
-        Err(error) => return tracing::debug!(%error, "cannot get the user of a local connection"),
+        Err(error) => {
+            tracing::debug!(name: "peer: local connection refused", %error, "cannot get the user of a local connection");
+            return;
+        }
     };
     let class = match user == 0 || user == rustix::process::geteuid().as_raw() {
         true => Class::Authenticated,
@@ -57,11 +64,14 @@ pub(super) async fn admit(stream: UnixStream, admission: Arc<Admission>) {
     };
     let Some(waiting) = admission.waiting.admit(user, class) else { return };
     let Some(permit) = admission.connections.admit_within(WAITING_LIMIT, (user, class), waiting).await else {
-        return tracing::debug!(user, "connection limit reached on the local socket");
+        tracing::debug!(name: "peer: local connection refused", user, "connection limit reached on the local socket");
+        return;
     };
     tokio::select! {
         biased;
-        () = permit.evicted() => tracing::debug!(user, "local connection closed to make room for another"),
+        () = permit.evicted() => {
+            tracing::debug!(name: "peer: local connection refused", user, "local connection closed to make room for another");
+        }
         () = serve(stream, user, &permit, &admission) => {}
     }
 }

@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use axum::extract::{Request, State};
+use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use linecamp_model::SecretHash;
+use linecamp_model::{SecretHash, excerpt};
+use linecamp_service::PEER_TEXT_BYTES_MAX;
 
 use super::Api;
 use super::error::ApiError;
@@ -32,8 +33,14 @@ pub(super) async fn require_key(State(api): State<Api>, request: Request, next: 
     {
         return ApiError::too_many_requests(wait).into_response();
     }
-    next.run(request).await
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(Authenticated);
+    response
 }
+
+/// Marks the response to a request with a valid API key.
+#[derive(Clone, Copy, Debug)]
+struct Authenticated;
 
 async fn check(api: &Api, headers: &HeaderMap) -> Result<SecretHash, ApiError> {
     let unauthorized = |problem| ApiError::unauthorized(problem, &api.info().addresses().server_url);
@@ -52,29 +59,31 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
 }
 
-/// Counts and logs each request; requests that may change something are logged at info level, for every operator to
-/// see. Neither the query nor the headers are logged, because they may contain private data.
+/// Counts and logs each request. Requests with an API key that may change something are logged at info level, every one
+/// of them, for every operator to see. Other requests change nothing: they are logged at debug level, and those without
+/// a key only up to the limit for peers. Neither the query nor the headers are logged, because they may contain private
+/// data.
 pub(super) async fn log(State(api): State<Api>, request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let began = Instant::now();
     let response = next.run(request).await;
     let (status, took) = (response.status().as_u16(), began.elapsed());
     api.responses().note(status);
-    let call = format!("{method} {path}");
-    // A request that was rejected here changed nothing, and logging it at info level would flood the log.
-    let is_rejected = [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS].contains(&response.status());
-    match method.is_safe() || is_rejected {
-        true => tracing::debug!(call, status, ?took, "request"),
-        false => tracing::info!(call, status, ?took, "request"),
+    let call = excerpt(&format!("{method} {path}"), PEER_TEXT_BYTES_MAX);
+    let has_key = response.extensions().get::<Authenticated>().is_some();
+    match has_key {
+        true if method.is_safe() => tracing::debug!(call, status, ?took, "request"),
+        true => tracing::info!(call, status, ?took, "request"),
+        false => tracing::debug!(name: "peer: request", call, status, ?took, "request"),
     }
     response
 }
 
 /// Answers a request whose handler panicked with an internal error. Other requests are not affected.
 pub(super) async fn catch_panics(request: Request, next: Next) -> Response {
-    let call = format!("{} {}", request.method(), request.uri().path());
+    let call = excerpt(&format!("{} {}", request.method(), request.uri().path()), PEER_TEXT_BYTES_MAX);
     panics::caught(next.run(request)).await.unwrap_or_else(|panic| {
-        tracing::error!(call, panic, "API request failed: its handler panicked");
+        tracing::error!(name: "peer: panic of a request", call, panic, "API request failed: its handler panicked");
         ApiError::internal().into_response()
     })
 }

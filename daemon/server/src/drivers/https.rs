@@ -17,8 +17,10 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use linecamp_model::SecretHash;
-use linecamp_service::{Class, ConnectionLimiter, ConnectionPermit, Network, ShareLimits};
+use linecamp_model::{SecretHash, excerpt};
+use linecamp_service::{
+    Class, ConnectionLimiter, ConnectionPermit, Network, PEER_TEXT_BYTES_MAX, ShareLimits, report_unlogged,
+};
 use linecamp_transport::{TlsIncoming, TlsListener, error_chain};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
@@ -96,7 +98,10 @@ pub(crate) async fn serve(
             biased;
             () = stopped(&mut stop) => break,
             Some(ended) = connections.join_next() => note_end(ended),
-            _ = overdue.tick() => limiter.evict_overdue(REQUEST_LIMIT),
+            _ = overdue.tick() => {
+                limiter.evict_overdue(REQUEST_LIMIT);
+                report_unlogged();
+            }
             incoming = listener.accept() => {
                 let network = Client::Network(Network::of(incoming.remote_address().ip()));
                 if let Some(waiting) = waiting_limiter.admit(network, Class::Unauthenticated) {
@@ -135,7 +140,7 @@ async fn serve_connection(newcomer: Newcomer, limiter: ApiConnections, router: R
     let remote = incoming.remote_address();
     let admitted = limiter.admit_within(WAITING_LIMIT, (network, Class::Unauthenticated), waiting).await;
     let Some(permit) = admitted.map(Arc::new) else {
-        return tracing::debug!(%remote, "too many API connections: closing");
+        return tracing::debug!(name: "peer: API connection refused", %remote, "too many API connections: closing");
     };
     let ended = tokio::select! {
         biased;
@@ -143,7 +148,8 @@ async fn serve_connection(newcomer: Newcomer, limiter: ApiConnections, router: R
         ended = serve_http(incoming, &permit, router, stop) => ended,
     };
     if let Err(problem) = ended {
-        tracing::debug!(%remote, problem, "API connection failed");
+        let problem = excerpt(&problem, PEER_TEXT_BYTES_MAX);
+        tracing::debug!(name: "peer: API connection failed", %remote, problem, "API connection failed");
     }
 }
 

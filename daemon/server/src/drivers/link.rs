@@ -118,7 +118,7 @@ impl LinkDriver {
 
     /// Closes a session with a reason.
     pub fn hang_up(&self, id: SessionId, refusal: &Refusal) {
-        tracing::debug!(session = %id, code = %refusal.code, text = %refusal.text, "closing session");
+        tracing::debug!(name: "peer: session closed", session = %id, code = %refusal.code, text = %refusal.text, "closing session");
         if let Some(open) = self.sessions.get(&id) {
             open.handle.hang_up(refusal);
         }

@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use crate::panics;
 use linecamp_model::limits::{FIRST_FRAME_BYTES_MAX, FRAME_BYTES_MAX};
-use linecamp_model::{FromServer, FromSite, KeyFingerprint, Refusal, RefusalCode, SessionId};
+use linecamp_model::{FromServer, FromSite, KeyFingerprint, Refusal, RefusalCode, SessionId, excerpt};
 use linecamp_proto::{decode_from_site, encode_from_server, encode_refusal, refusal_code_number};
-use linecamp_service::{Class, ConnectionLimiter, ConnectionPermit, Kind, Metrics, Network, ShareLimits};
+use linecamp_service::{
+    Class, ConnectionLimiter, ConnectionPermit, Kind, Metrics, Network, PEER_TEXT_BYTES_MAX, ShareLimits,
+};
 use linecamp_transport::{
     Credential, Incoming, Peer, Session, SessionCloser, SessionEnd, SessionReceiver, SessionSender, TransportError,
     error_chain,
@@ -84,7 +86,8 @@ impl SessionHandle {
     /// Queues a message. Closes the session as busy if the queue is full, because the peer does not read its answers.
     pub fn send(&self, message: &FromServer) {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.outgoing.try_send(encode_from_server(message)) {
-            tracing::debug!(remote = %self.closer.remote_address(), "closing session: too many unread answers");
+            let remote = self.closer.remote_address();
+            tracing::debug!(name: "peer: session closed", %remote, "closing session: too many unread answers");
             let text = "too many unread answers";
             self.hang_up(&Refusal::new(RefusalCode::Busy, text));
         }
@@ -153,7 +156,7 @@ impl HandshakeStats {
         let remote = incoming.remote_address();
         let Some(permit) = self.newcomers.admit(Newcomer::Network(Network::of(remote.ip())), Class::Unauthenticated)
         else {
-            tracing::debug!(%remote, "too many handshakes in progress: ignoring the connection");
+            tracing::debug!(name: "peer: handshake refused", %remote, "too many handshakes in progress: ignoring the connection");
             incoming.ignore();
             return None;
         };
@@ -185,7 +188,10 @@ pub(crate) async fn serve(
     let remote = incoming.remote_address();
     let established = tokio::select! {
         biased;
-        () = permit.evicted() => return tracing::debug!(%remote, "handshake evicted to make room for another"),
+        () = permit.evicted() => {
+            tracing::debug!(name: "peer: handshake refused", %remote, "handshake evicted to make room for another");
+            return;
+        }
         established = incoming.establish() => established,
     };
     match established {
@@ -203,7 +209,8 @@ pub(crate) async fn serve(
                 _ => &handshakes.failed,
             };
             count.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!(%remote, error = error_chain(&error), "handshake failed");
+            let error = excerpt(&error_chain(&error), PEER_TEXT_BYTES_MAX);
+            tracing::debug!(name: "peer: handshake failed", %remote, error, "handshake failed");
         }
     }
 }
@@ -212,7 +219,7 @@ async fn run_session(id: SessionId, peer: Peer, session: Session, (permit, notes
     let address = session.remote_address();
     let (outgoing, queue) = mpsc::channel(OUTGOING_FRAMES_MAX);
     let closer = session.closer();
-    tracing::debug!(remote = %address, credential = ?peer.credential, "session opened");
+    tracing::debug!(name: "peer: session opened", remote = %address, credential = ?peer.credential, "session opened");
     let plugin_reads = Arc::new(Semaphore::new(PLUGIN_READS_MAX));
     let handle = SessionHandle { outgoing, closer: closer.clone(), plugin_reads };
     let opened = SessionNote::Opened { peer, address, handle };
@@ -231,11 +238,12 @@ async fn run_session(id: SessionId, peer: Peer, session: Session, (permit, notes
     };
     // Even after a panic, the loop is told that the session ended.
     let end = panics::caught(run).await.unwrap_or_else(|panic| {
-        tracing::error!(panic, "session closed: its task panicked");
+        tracing::error!(name: "peer: panic of a session", panic, "session closed: its task panicked");
         SessionEnd::ClosedHere
     });
-    // The close reason comes from the peer and may contain anything, so it is logged escaped.
-    tracing::debug!(end = ?end.to_string(), "session closed");
+    // The close reason comes from the peer and may contain anything.
+    let reason = excerpt(&end.to_string(), PEER_TEXT_BYTES_MAX);
+    tracing::debug!(name: "peer: session closed", end = reason, "session closed");
     // The loop may have ended before its sessions.
     drop(notes.send((id, SessionNote::Closed(end))).await);
 }
@@ -300,7 +308,8 @@ impl Reader<'_> {
 
     /// Closes the session of a peer that violates the protocol.
     fn refuse(&self, problem: &str) -> SessionEnd {
-        tracing::debug!(remote = %self.closer.remote_address(), problem, "closing session: invalid message");
+        let (remote, shown) = (self.closer.remote_address(), excerpt(problem, PEER_TEXT_BYTES_MAX));
+        tracing::debug!(name: "peer: invalid message", %remote, problem = shown, "closing session: invalid message");
         close(&self.closer, &Refusal::new(RefusalCode::Protocol, problem));
         SessionEnd::ClosedHere
     }

@@ -21,7 +21,12 @@ impl ResolvesServerCert for LeafResolver {
         self.authority
             .server_leaf(self.clock.now())
             .inspect_err(|error| {
-                tracing::error!(error = error_chain(error), "cannot issue the server certificate: the handshake fails")
+                let error = error_chain(error);
+                tracing::error!(
+                    name: "peer: no server certificate",
+                    error,
+                    "cannot issue the server certificate: the handshake fails"
+                );
             })
             .ok()
     }
