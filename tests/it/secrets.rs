@@ -6,6 +6,7 @@ use std::path::Path;
 use linecamp_tests::Fleet;
 
 use crate::cli_json::{connected_site, wait_facts, wait_label_at_server, wait_label_at_site};
+use crate::shell::Shell;
 
 /// Returns the longest line of a PEM file: the key itself.
 fn private_key(path: &Path) -> String {
@@ -77,6 +78,36 @@ fn no_secret_is_in_a_log_response_command_line_or_database() {
         }
     }
     assert!(100 < site.log().lines().count(), "the log has debug lines");
+}
+
+/// The command that `token create` prints is pasted into a shell, in which `sudo` records what all users can see.
+#[test]
+fn the_printed_join_command_shows_the_token_to_no_process() {
+    let fleet = Fleet::start();
+    let created = fleet.cli(&["token", "create"]).ok().stdout;
+    let data = fleet.directory().join("camp");
+    let command = created.lines().find(|line| line.contains("linecampd join")).expect("it prints the command");
+    let command =
+        command.replace("/var/lib/linecamp", data.to_str().expect("text")).replace("--name NAME", "--name camp");
+    let (_, token) = command.split_once("lct_").expect("it has a token");
+    let mut shell = Shell::start(fleet.directory(), &[]);
+    let sudo = r#"sudo() { cat /proc/[0-9]*/cmdline 2> /dev/null | tr '\0' ' ' > seen; echo "$*" >> seen; "$@"; }"#;
+    shell.run(&format!("{sudo}\n"));
+    let said = shell.run(&format!("{command}\n"));
+    assert!(said.contains("joined as camp in environment default"), "{said}");
+    let seen = fs::read_to_string(fleet.directory().join("seen")).expect("it was called");
+    assert!(seen.contains("linecampd join - --data"), "{seen}");
+    assert!(!seen.contains(&token[12..][..20]), "the secret is in a process's arguments:\n{seen}");
+}
+
+/// A token in the arguments is accepted, with a warning.
+#[test]
+fn a_token_in_the_arguments_of_a_join_is_reported() {
+    let fleet = Fleet::start();
+    let (target, data) = (format!("{}@{}", fleet.token(&[]), fleet.server.quic()), fleet.directory().join("camp"));
+    let line = ["join", &*target, "--name", "camp", "--data", data.to_str().expect("text")];
+    let said = fleet.run("linecampd", &line, &[]).ok();
+    assert!(said.stderr.starts_with("warning: all users of this machine can see the join token"), "{}", said.stderr);
 }
 
 /// Files that contain a secret are accessible to their owner only.

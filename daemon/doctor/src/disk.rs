@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use linecamp_model::shell_quoted;
 use rustix::fs::statvfs;
 
 use crate::code::FindingCode;
@@ -56,16 +57,16 @@ pub fn disk(directory: &Path) -> CheckResult {
         Err(error) => CheckResult::fail(
             FindingCode::DiskFailing,
             format!("cannot get the free space of {}: {error}", directory.display()),
-            format!("check the disk: `df -h {0}`, `dmesg | tail`", directory.display()),
+            format!("check the disk: `df -h {}`, `dmesg | tail`", shell_quoted(directory)),
         ),
     }
 }
 
 fn evaluate(directory: &Path, state: &DiskState) -> CheckResult {
-    let place = directory.display();
-    let free_space = format!("free space: `df -h {place}` and `du -xsh {place}/*` show what uses it");
+    let (place, quoted) = (directory.display(), shell_quoted(directory));
+    let free_space = format!("free space: `df -h {quoted}` and `du -xsh {quoted}/*` show what uses it");
     let free_inodes_remedy =
-        format!("remove files: `df -i {place}` and `du --inodes -x {place}` show what uses the inodes");
+        format!("remove files: `df -i {quoted}` and `du --inodes -x {quoted}` show what uses the inodes");
     let room = format!("{} MiB free in {place}", state.free_bytes / MIB);
     if state.free_inodes == Some(0) {
         return CheckResult::fail(
@@ -81,7 +82,7 @@ fn evaluate(directory: &Path, state: &DiskState) -> CheckResult {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => (FindingCode::DiskFull, free_space),
                 io::ErrorKind::PermissionDenied => (
                     FindingCode::DiskNotWritable,
-                    format!("find the owner with `ls -ld {place}`, and run this as that user or with sudo"),
+                    format!("find the owner with `ls -ld {quoted}`, and run this as that user or with sudo"),
                 ),
                 io::ErrorKind::ReadOnlyFilesystem => (
                     FindingCode::DiskReadOnly,
@@ -91,7 +92,7 @@ fn evaluate(directory: &Path, state: &DiskState) -> CheckResult {
                 ),
                 _ => (
                     FindingCode::DiskFailing,
-                    format!("check the disk: `dmesg | tail`, `smartctl -a` on the device of `df {place}`"),
+                    format!("check the disk: `dmesg | tail`, `smartctl -a` on the device of `df {quoted}`"),
                 ),
             };
             return CheckResult::fail(code, format!("cannot write a file there: {error} ({room})"), remedy);
@@ -138,6 +139,16 @@ mod tests {
         assert!(matches!(result.verdict, Verdict::Ok | Verdict::Warn), "{result:?}");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
         assert_eq!(disk(&directory.path().join("absent")).verdict, Verdict::Skipped);
+    }
+
+    #[test]
+    fn commands_quote_the_directory() {
+        let state = DiskState { free_bytes: 0, free_inodes: None, write: Ok(Duration::ZERO) };
+        let result = evaluate(Path::new("/my data"), &state);
+        assert_eq!(
+            result.remedy.unwrap(),
+            "free space: `df -h '/my data'` and `du -xsh '/my data'/*` show what uses it"
+        );
     }
 
     #[test]

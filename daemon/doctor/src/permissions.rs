@@ -6,6 +6,8 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use linecamp_model::shell_quoted;
+
 use crate::code::FindingCode;
 use crate::finding::CheckResult;
 
@@ -113,23 +115,27 @@ fn evaluate(seen: &[Owned], missing: &[&Path], program: &str, process_uid: Optio
     // Root's processes can read any file.
     if let Some(process_uid) = process_uid.filter(|process_uid| *process_uid != 0 && *process_uid != top.uid) {
         let problem = format!("{program} runs as {}, and {place} belongs to {owner}", name(process_uid));
-        problems.add(FindingCode::WrongOwner, problem, format!("chown -R {}: {place}", name(process_uid)));
+        problems.add(
+            FindingCode::WrongOwner,
+            problem,
+            format!("chown -R {}: {}", name(process_uid), shell_quoted(&top.path)),
+        );
     }
     for one in seen {
-        let path = one.path.display();
+        let (path, quoted) = (one.path.display(), shell_quoted(&one.path));
         if one.uid != top.uid {
             let problem = format!("{path} belongs to {}, and {place} to {owner}", name(one.uid));
-            problems.add(FindingCode::WrongOwner, problem, format!("chown -R {owner}: {path}"));
+            problems.add(FindingCode::WrongOwner, problem, format!("chown -R {owner}: {quoted}"));
         }
         if one.mode & OTHERS != 0 {
             let problem = format!("{path} has mode {:03o}: users other than its owner have access", one.mode);
             let mode = if one.is_directory { "700" } else { "600" };
-            problems.add(FindingCode::WrongMode, problem, format!("chmod {mode} {path}"));
+            problems.add(FindingCode::WrongMode, problem, format!("chmod {mode} {quoted}"));
         }
         let needed = if one.is_directory { OWNER_OF_DIRECTORY } else { OWNER_OF_FILE };
         if one.mode & needed != needed {
             let problem = format!("{path} has mode {:03o}: its owner cannot use it", one.mode);
-            problems.add(FindingCode::WrongMode, problem, format!("chmod u+rwX {path}"));
+            problems.add(FindingCode::WrongMode, problem, format!("chmod u+rwX {quoted}"));
         }
     }
     let all_right = || CheckResult::ok(format!("{place} belongs to {owner}, and only its owner has access"));
@@ -190,8 +196,11 @@ pub fn is_forbidden(error: &(dyn Error + 'static)) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::Verdict;
+    use crate::command::run_command;
 
     const USERS: &str = "root:x:0:0:root:/root:/bin/sh\nlinecamp:x:990:990::/var/lib/linecamp:/bin/false\n";
 
@@ -206,6 +215,18 @@ mod tests {
         assert_eq!((result.verdict, result.code), (expected, code), "{result:?}");
         let remedy = result.remedy.unwrap_or_default();
         assert!(commands.iter().all(|command| remedy.contains(command)), "{remedy}");
+    }
+
+    #[test]
+    fn a_shell_reads_the_commands_for_hostile_paths_as_they_are_meant() {
+        let path = "/d/it's; $(reboot) `x` \"é\" * & \\ #";
+        let result = evaluate(&[owned("/d", 990, 0o700), owned(path, 0, 0o644)], &[], "linecampd", Some(990), USERS);
+        let remedy = result.remedy.unwrap();
+        let commands = remedy.strip_prefix("as root: ").unwrap();
+        // The commands print their arguments.
+        let script = format!("chown() {{ printf '%s\\n' \"$@\"; }}; chmod() {{ printf '%s\\n' \"$@\"; }}; {commands}");
+        let said = run_command("sh", &["-c", &script], Duration::from_secs(30), 10_000).unwrap();
+        assert_eq!(said.stdout, format!("-R\nlinecamp:\n{path}\n600\n{path}\n"), "{commands}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use linecamp_model::{Refusal, TokenError};
+use linecamp_model::{Refusal, TokenError, shell_quoted};
 use linecamp_plugin_host::PluginHostError;
 use linecamp_proto::api::Error;
 use linecamp_proto::command_error::{CommandErrorCode, FailureCode};
@@ -50,8 +50,9 @@ pub enum DaemonError {
     Transport(#[from] TransportError),
     /// The directory has no identity, and no join is configured.
     #[error(
-        "the data directory {directory} has not joined a server. Create a join token with `linecamp token create`, then run: linecampd join TOKEN@HOST:PORT --data {directory} --name NAME",
-        directory = directory.display()
+        "the data directory {directory} has not joined a server. Create a join token with `linecamp token create`, then run: linecampd join - --data {data} --name NAME, and enter the token",
+        directory = directory.display(),
+        data = shell_quoted(directory)
     )]
     NotJoined {
         /// The data directory.
@@ -211,6 +212,12 @@ mod tests {
         check(DaemonError::NotJoined { directory }, 3, FailureCode::NotJoined);
         check(DaemonError::JoinRefused(refusal), 3, FailureCode::JoinRejected);
         check(DaemonError::NoDaemon(FailureCode::TimedOut, "none".to_owned()), 1, FailureCode::TimedOut);
+    }
+
+    #[test]
+    fn a_command_quotes_the_directory_and_contains_no_token() {
+        let error = DaemonError::NotJoined { directory: "/my data".into() }.to_string();
+        assert!(error.contains("run: linecampd join - --data '/my data' --name NAME, and enter the token"), "{error}");
     }
 
     #[test]

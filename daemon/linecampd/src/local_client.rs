@@ -8,6 +8,7 @@ use std::time::Duration;
 use hyper::Request;
 use hyper::header::{CONTENT_TYPE, HOST};
 use linecamp_doctor::http_exchange;
+use linecamp_model::shell_quoted;
 use linecamp_proto::api::{DnsRecord, ErrorBody};
 use linecamp_proto::command_error::FailureCode;
 use linecamp_proto::local::{LocalHost, LocalProvider, LocalRequest, RESPONSE_BYTES_MAX, WhyLine};
@@ -139,11 +140,11 @@ fn connect_error(directory: &DataDirectory, path: &Path, error: &io::Error) -> D
             disk_problem(path.parent().unwrap_or(path))
         ));
     }
-    let directory = directory.path().display();
+    let (data, directory) = (shell_quoted(directory.path()), directory.path().display());
     let (code, problem) = match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => (
             FailureCode::NotRunning,
-            format!("no daemon is running in {directory}. Start it with: linecampd run --data {directory}"),
+            format!("no daemon is running in {directory}. Start it with: linecampd run --data {data}"),
         ),
         io::ErrorKind::PermissionDenied => (
             FailureCode::SocketUnavailable,
@@ -159,15 +160,15 @@ fn connect_error(directory: &DataDirectory, path: &Path, error: &io::Error) -> D
 
 /// Explains, as far as can be determined, why no socket could be created on the disk of `directory`.
 fn disk_problem(directory: &Path) -> String {
-    let place = directory.display();
+    let (place, quoted) = (directory.display(), shell_quoted(directory));
     match rustix::fs::statvfs(directory) {
         Ok(disk) if disk.f_flag.contains(StatVfsMountFlags::RDONLY) => {
             format!("{place} is on a read-only disk (check dmesg, then mount -o remount,rw)")
         }
         Ok(disk) if disk.f_files != 0 && disk.f_favail == 0 => {
-            format!("the disk of {place} has no free inodes; remove files there (df -i {place})")
+            format!("the disk of {place} has no free inodes; remove files there (df -i {quoted})")
         }
-        Ok(disk) if disk.f_bavail == 0 => format!("the disk of {place} is full; free space there (df -h {place})"),
+        Ok(disk) if disk.f_bavail == 0 => format!("the disk of {place} is full; free space there (df -h {quoted})"),
         Ok(_) | Err(_) => "the daemon is starting, or could not open the socket when it started".to_owned(),
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use linecamp_model::limits::API_KEYS_MAX;
-use linecamp_model::{Name, TokenError};
+use linecamp_model::{Name, TokenError, shell_quoted};
 use linecamp_proto::api::ErrorCode;
 use linecamp_proto::command_error::{CommandErrorCode, FailureCode};
 use linecamp_service::LayersError;
@@ -29,9 +29,10 @@ pub enum ServerError {
     },
     /// The directory already contains a server.
     #[error(
-        "{} already contains a server. Start it with `linecamp-server run --data {0}`, create another API key with \
-         `linecamp-server key create --data {0} --name NAME`, or use another directory",
-        dir.display()
+        "{} already contains a server. Start it with `linecamp-server run --data {1}`, create another API key with \
+         `linecamp-server key create --data {1} --name NAME`, or use another directory",
+        dir.display(),
+        shell_quoted(dir)
     )]
     Initialized {
         /// The directory.
@@ -51,8 +52,9 @@ pub enum ServerError {
     },
     /// The directory contains no server.
     #[error(
-        "no server in {}. Create one with `linecamp-server init --data {0} --server-url https://HOST:PORT`",
-        dir.display()
+        "no server in {}. Create one with `linecamp-server init --data {} --server-url https://HOST:PORT`",
+        dir.display(),
+        shell_quoted(dir)
     )]
     NotInitialized {
         /// The directory.
@@ -199,5 +201,20 @@ fn bind_advice(port: u16, source: &io::Error) -> Option<String> {
             Some("This machine does not have that address; list its addresses with: ip address".into())
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_quote_the_directory() {
+        let dir = || PathBuf::from("/my data");
+        let error = ServerError::Initialized { dir: dir() }.to_string();
+        assert!(error.contains("`linecamp-server run --data '/my data'`"), "{error}");
+        assert!(error.contains("`linecamp-server key create --data '/my data' --name NAME`"), "{error}");
+        let error = ServerError::NotInitialized { dir: dir() }.to_string();
+        assert!(error.contains("`linecamp-server init --data '/my data' --server-url https://HOST:PORT`"), "{error}");
     }
 }

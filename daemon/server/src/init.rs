@@ -7,7 +7,7 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 
-use linecamp_model::{ApiKey, FleetChange, Name, Pin};
+use linecamp_model::{ApiKey, FleetChange, Name, Pin, shell_quoted};
 use linecamp_store::DirectoryLock;
 use linecamp_transport::{Authority, SystemClock, WallClock as _};
 
@@ -40,14 +40,14 @@ pub struct Initialized {
 impl Initialized {
     /// Returns the lines to print, once: the key and the pin on separate lines, and the next steps.
     pub fn report(&self, layout: &Layout, url: &ServerUrl) -> Vec<String> {
-        let (dir, pin) = (layout.dir().display(), self.pin);
+        let (dir, pin, url) = (layout.dir().display(), self.pin, shell_quoted(url.to_string()));
         vec![
             format!("admin key: {}", self.admin_key.reveal()),
             format!("pin: {pin}"),
             String::new(),
             "The key is shown only once: store it in a file that only you can read.".to_owned(),
             format!("Back up {dir}: without its `ca` directory, every site must join again."),
-            format!("Start the server:  linecamp-server run --data {dir}"),
+            format!("Start the server:  linecamp-server run --data {}", shell_quoted(layout.dir())),
             format!("Then log in:       linecamp login {url} --pin {pin} --key-file FILE"),
         ]
     }

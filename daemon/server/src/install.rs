@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::server_url::ServerUrl;
 use data_encoding::HEXLOWER;
-use linecamp_model::JoinTarget;
+use linecamp_model::{JoinTarget, shell_quoted};
 use linecamp_transport::error_chain;
 use sha2::{Digest as _, Sha256};
 
@@ -80,12 +80,14 @@ impl SitePackages {
         let digest = digest(self.script(url)?.as_bytes());
         let servers: Vec<_> = target.servers.iter().map(ToString::to_string).collect();
         let join = format!("{}@{}", target.token.reveal(), servers.join(","));
+        let script = shell_quoted(format!("{url}/install"));
+        let join = shell_quoted(join);
         // A private directory, because the script trusts the files beside it, and anyone may create files in /tmp.
         // `echo` is a shell builtin, so the token is in no process's arguments.
         Some(format!(
             "d=$(mktemp -d) && /usr/lib/apt/apt-helper -qq -o APT::Sandbox::User=root -o Acquire::https::Verify-Peer=false \
-             -o Acquire::https::Verify-Host=false download-file {url}/install $d/install SHA256:{digest} && \
-             echo '{join}' | sh $d/install"
+             -o Acquire::https::Verify-Host=false download-file {script} $d/install SHA256:{digest} && \
+             echo {join} | sh $d/install"
         ))
     }
 }

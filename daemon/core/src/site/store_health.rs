@@ -14,7 +14,7 @@
 //! A local socket that could not be opened is retried until it opens; the link does not wait for it.
 
 use linecamp_model::{
-    Condition, ConditionKind, DialId, FromSite, Incarnation, Now, SiteChange, SiteOrigin, Text, WriteId,
+    Condition, ConditionKind, DialId, FromSite, Incarnation, Now, SiteChange, SiteOrigin, Text, WriteId, shell_quoted,
 };
 
 use super::command::SiteCommandError;
@@ -121,7 +121,7 @@ impl StoreHealth {
     pub(super) fn handle_local_socket(&self, opened: Result<(), Text>, now: Now, effects: &mut Effects) {
         let detail = opened.err().map(|problem| {
             effects.set_timer(Timer::LocalSocket, now, STORE_RETRY);
-            let directory = &self.directory;
+            let directory = shell_quoted(self.directory.as_str());
             Text::lossy(&format!(
                 "local commands do not reach the daemon: {problem}; free space or inodes there, or make the disk \
                  writable (df -h {directory}, df -i {directory}, dmesg), and the daemon opens its socket by itself"
@@ -141,12 +141,11 @@ impl StoreHealth {
 }
 
 fn describe_fault(fault: StoreFault, directory: &Text) -> (ConditionKind, Text) {
+    let quoted = shell_quoted(directory.as_str());
     let (kind, words) = match fault {
         StoreFault::DiskFull => (
             ConditionKind::DiskFull,
-            format!(
-                "the disk of {directory} is full: {NOT_KEPT}; free space there (df -h {directory}, df -i {directory})"
-            ),
+            format!("the disk of {directory} is full: {NOT_KEPT}; free space there (df -h {quoted}, df -i {quoted})"),
         ),
         StoreFault::ReadOnly => (
             ConditionKind::StoreFailed,

@@ -18,7 +18,7 @@ fn a_directory_without_a_site_names_the_join_command() {
     let directory = tempfile::tempdir().unwrap();
     let error = run_in(directory.path());
     assert_eq!(error.exit_code(), 3);
-    assert!(error.to_string().contains("linecampd join TOKEN@HOST:PORT"), "{error}");
+    assert!(error.to_string().contains("linecampd join - --data"), "{error}");
 }
 
 #[test]

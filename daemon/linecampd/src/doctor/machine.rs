@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use linecamp_doctor::{CheckResult, FindingCode, Private, is_forbidden, permissions};
-use linecamp_model::WallTime;
+use linecamp_model::{WallTime, shell_quoted};
 use linecamp_transport::{SystemClock, TransportError, WallClock as _, error_chain};
 
 use super::{Installation, running};
@@ -126,7 +126,9 @@ fn not_joined(site: &Installation) -> CheckResult {
     let evidence = format!("{data} has not joined a server");
     let Some(join) = site.read_config().ok().and_then(|config| Some((config.join?, config.servers))) else {
         let remedy = format!(
-            "run `linecamp token create` as an operator, then here: `linecampd join TOKEN@HOST:PORT --data {data} --name NAME`"
+            "run `linecamp token create` as an operator, then here: `linecampd join - --data {} --name NAME`, and enter the \
+             token",
+            shell_quoted(site.directory.path())
         );
         return CheckResult::warn(FindingCode::NotJoined, evidence, remedy);
     };
@@ -213,7 +215,7 @@ fn evaluate_plugins(directory: &Path, compiler: &Path, observed: &Plugins) -> Ch
     let (dir, compiler) = (directory.display(), compiler.display());
     let evidence = format!("{} plugins in {dir}, {} compiled", observed.components, observed.compiled);
     if observed.is_exposed {
-        let remedy = format!("as root: chmod -R go-w {dir}");
+        let remedy = format!("as root: chmod -R go-w {}", shell_quoted(directory));
         return CheckResult::fail(
             FindingCode::PluginsExposed,
             format!("{evidence}; users other than its owner may write there, so plugins are not loaded"),

@@ -7,7 +7,7 @@ use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use linecamp_core::{FleetCommandError, StoreFault};
-use linecamp_model::LabelError;
+use linecamp_model::{LabelError, shell_quoted};
 use linecamp_proto::api::{Error, ErrorBody, ErrorCode};
 use linecamp_transport::error_chain;
 
@@ -40,8 +40,9 @@ impl ApiError {
 
     pub(super) fn unauthorized(problem: &str, server: &ServerUrl) -> Self {
         let remedy = format!(
-            "Log in: linecamp login {server} --pin PIN --key-file FILE. `linecamp-server init` printed the pin and the \
-             first key; create another key with `linecamp-server key create`"
+            "Log in: linecamp login {} --pin PIN --key-file FILE. `linecamp-server init` printed the pin and the first key; \
+             create another key with `linecamp-server key create`",
+            shell_quoted(server.to_string())
         );
         Self::new(ErrorCode::Unauthorized, format!("{problem}. {remedy}"))
     }

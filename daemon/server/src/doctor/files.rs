@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use linecamp_doctor::{CheckResult, FindingCode, Private, is_forbidden, permissions};
-use linecamp_model::WallTime;
+use linecamp_model::{WallTime, shell_quoted};
 use linecamp_store::{Kind, StoreError, examine};
 use linecamp_transport::{Authority, SystemClock, WallClock as _, error_chain};
 
@@ -36,7 +36,7 @@ pub(super) fn configuration(target: &Target) -> CheckResult {
         Err(error) => CheckResult::fail(
             FindingCode::ConfigInvalid,
             error_chain(&error),
-            format!("correct the configuration and verify it: linecamp-server config check {}", file.display()),
+            format!("correct the configuration and verify it: linecamp-server config check {}", shell_quoted(file)),
         ),
     }
 }
@@ -71,7 +71,7 @@ pub(super) fn authority(target: &Target) -> CheckResult {
             format!(
                 "run `linecamp-server init --data {} --server-url https://HOST:PORT`, or restore the directory from a \
                  backup",
-                target.layout.dir().display()
+                shell_quoted(target.layout.dir())
             ),
         ),
         Err(error) => CheckResult::fail(
