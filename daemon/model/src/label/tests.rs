@@ -62,9 +62,11 @@ fn too_many_labels_are_rejected_as_a_whole() {
 
 #[test]
 fn a_label_value_has_no_invisible_character() {
-    for (text, column, name) in [("a\u{202e}b", 2, "U+202E"), ("\u{200b}", 1, "U+200B"), ("é\u{e0041}", 2, "U+E0041")] {
+    for (text, column, name) in [("a\u{202e}b", 2, "U+202E"), ("\u{200b}", 1, "U+200B"), ("é\u{e0041}", 2, "U+E0041")]
+    {
         let error = LabelValue::parse(text).unwrap_err().to_string();
-        let expected = format!("a label's value has no control or format characters: column {column} of the value is {name}");
+        let expected =
+            format!("a label's value has no control or format characters: column {column} of the value is {name}");
         assert_eq!(error, expected);
     }
     for text in ["", "Köln 東京", "❤\u{fe0f}", "a\u{a0}b"] {
