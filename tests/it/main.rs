@@ -17,6 +17,7 @@ mod dns;
 mod doctor;
 mod duplicate_identity;
 mod facts;
+mod file_kinds;
 mod hosts;
 mod idle;
 mod join;

@@ -9,16 +9,17 @@ use crate::report::Report;
 use crate::tree::{file, files, root};
 
 /// Our packages, and the ones of ours that each may depend on, in code or in tests.
-const OURS: [(&str, &[&str]); 26] = [
+const OURS: [(&str, &[&str]); 27] = [
     ("linecamp-model", &[]),
     ("linecamp-proto", &["linecamp-model"]),
     ("linecamp-core", &["linecamp-model"]),
-    ("linecamp-service", &["linecamp-model", "linecamp-store", "linecamp-transport"]),
+    ("linecamp-files", &[]),
+    ("linecamp-service", &["linecamp-files", "linecamp-model", "linecamp-store", "linecamp-transport"]),
     ("linecamp-table", &["linecamp-model"]),
-    ("linecamp-doctor", &["linecamp-model", "linecamp-table", "linecamp-transport"]),
+    ("linecamp-doctor", &["linecamp-files", "linecamp-model", "linecamp-table", "linecamp-transport"]),
     ("linecamp-store", &["linecamp-model"]),
-    ("linecamp-transport", &["linecamp-proto", "linecamp-model"]),
-    ("linecamp-plugin-host", &["linecamp-model", "linecamp-transport"]),
+    ("linecamp-transport", &["linecamp-files", "linecamp-proto", "linecamp-model"]),
+    ("linecamp-plugin-host", &["linecamp-files", "linecamp-model", "linecamp-transport"]),
     ("linecamp-plugin-compiler", &[]),
     ("linecampd", &BELOW_DAEMON),
     ("linecamp-server", &BELOW_SERVER),
@@ -40,8 +41,9 @@ const OURS: [(&str, &[&str]); 26] = [
     ("linecamp-bench", &BELOW_BENCH),
 ];
 
-const BELOW_CLI: [&str; 7] = [
+const BELOW_CLI: [&str; 8] = [
     "linecamp-doctor",
+    "linecamp-files",
     "linecamp-model",
     "linecamp-pages",
     "linecamp-proto",
@@ -49,9 +51,10 @@ const BELOW_CLI: [&str; 7] = [
     "linecamp-testkit",
     "linecamp-transport",
 ];
-const BELOW_SERVER: [&str; 9] = [
+const BELOW_SERVER: [&str; 10] = [
     "linecamp-core",
     "linecamp-doctor",
+    "linecamp-files",
     "linecamp-model",
     "linecamp-pages",
     "linecamp-proto",
@@ -72,9 +75,10 @@ const BELOW_BENCH: [&str; 8] = [
     "linecamp-transport",
 ];
 const BELOW_PLUGIN: [&str; 2] = ["linecamp-provider", "linecamp-testkit"];
-const BELOW_DAEMON: [&str; 10] = [
+const BELOW_DAEMON: [&str; 11] = [
     "linecamp-core",
     "linecamp-doctor",
+    "linecamp-files",
     "linecamp-model",
     "linecamp-pages",
     "linecamp-plugin-host",

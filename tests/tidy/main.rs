@@ -12,6 +12,7 @@ mod crates;
 mod daemon_without_compiler;
 mod documents;
 mod errors;
+mod file_reads;
 mod frozen_formats;
 mod import_cycles;
 mod licenses;

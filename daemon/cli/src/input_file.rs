@@ -1,10 +1,11 @@
 //! Files given on the command line.
 //!
-//! Only the login has its own reader: it is a configuration file with its own errors.
+//! They may be pipes, such as `<(generate)`: the person who named it waits for its writer, or presses Ctrl-C. Only the
+//! login has its own reader: it is a configuration file with its own errors.
 
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::Path;
+
+use linecamp_files::ReadError;
 
 use crate::argument::ArgumentError;
 
@@ -13,17 +14,16 @@ const MIB: u64 = 1024 * KIB;
 
 /// Reads a file of at most `bytes_max` bytes. A larger file is an error.
 pub(crate) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, ArgumentError> {
-    let read = || -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        File::open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = read().map_err(|error| invalid(path, error.to_string()))?;
-    if bytes_max < bytes.len() as u64 {
-        let max = if bytes_max < MIB { format!("{} KiB", bytes_max / KIB) } else { format!("{} MiB", bytes_max / MIB) };
-        return Err(invalid(path, format!("file too large: at most {max} are accepted")));
-    }
-    Ok(bytes)
+    linecamp_files::read_given(path, bytes_max).map_err(|error| match error {
+        ReadError::TooLarge { .. } => {
+            let max = match bytes_max < MIB {
+                true => format!("{} KiB", bytes_max / KIB),
+                false => format!("{} MiB", bytes_max / MIB),
+            };
+            invalid(path, format!("file too large: at most {max} are accepted"))
+        }
+        error => invalid(path, error.to_string()),
+    })
 }
 
 /// Reads a UTF-8 text file of at most `bytes_max` bytes.
@@ -39,6 +39,20 @@ pub(crate) fn invalid(path: &Path, problem: String) -> ArgumentError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As in `--file <(generate)`.
+    #[test]
+    fn a_file_given_as_an_argument_may_be_a_pipe() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().expect("runs").success());
+        let writer = {
+            let path = path.clone();
+            std::thread::spawn(move || std::fs::write(path, "text"))
+        };
+        assert_eq!(read_text(&path, 4).expect("reads"), "text");
+        writer.join().expect("ends").expect("writes");
+    }
 
     #[test]
     fn a_file_that_is_too_large_is_rejected() {

@@ -4,6 +4,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use linecamp_files::ReadError;
 use linecamp_model::{Pin, printable};
 use linecamp_proto::api::Server;
 use linecamp_proto::api::path::SERVER;
@@ -13,7 +14,7 @@ use crate::client::{ApiRequest, Client};
 use crate::context::Context;
 use crate::credentials::{ApiKey, Config, ConfigError, ConfigFile, ServerUrl, config_path};
 
-/// Bytes read of a key file. A longer file is not a key file, and its beginning is rejected as a key.
+/// The largest key file, in bytes. A larger file is not a key.
 const KEY_FILE_BYTES_MAX: u64 = 4096;
 
 /// Log in to a server
@@ -107,12 +108,9 @@ fn absolute(path: &Path) -> Result<PathBuf, ConfigError> {
 }
 
 fn read_file(path: &Path) -> Result<String, ConfigError> {
-    let open = || -> io::Result<String> {
-        let mut text = String::new();
-        std::fs::File::open(path)?.take(KEY_FILE_BYTES_MAX).read_to_string(&mut text)?;
-        Ok(text)
-    };
-    open().map_err(|source| ConfigError::Read { path: path.into(), source })
+    let read = linecamp_files::read_given(path, KEY_FILE_BYTES_MAX);
+    let text = read.and_then(|bytes| String::from_utf8(bytes).map_err(|_| ReadError::NotText));
+    text.map_err(|error| ConfigError::Read { path: path.into(), source: error.into() })
 }
 
 fn read_stdin() -> anyhow::Result<String> {

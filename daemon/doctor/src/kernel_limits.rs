@@ -1,7 +1,6 @@
 //! Kernel limits of a process: open files, and socket buffers.
 
-use std::fs::File;
-use std::io::Read as _;
+use std::path::Path;
 
 use rustix::process::{Resource, getrlimit};
 
@@ -73,9 +72,7 @@ pub fn kernel_number(path: &str) -> Option<u64> {
 }
 
 fn read(path: &str) -> Option<String> {
-    let mut text = String::new();
-    File::open(path).ok()?.take(FILE_BYTES_MAX).read_to_string(&mut text).ok()?;
-    Some(text)
+    String::from_utf8(linecamp_files::read_prefix(Path::new(path), FILE_BYTES_MAX).ok()?).ok()
 }
 
 #[cfg(test)]

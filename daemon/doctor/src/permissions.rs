@@ -1,8 +1,8 @@
 //! Ownership and permissions of private files.
 
 use std::error::Error;
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -167,10 +167,9 @@ impl Problems {
 
 /// Returns the contents of `/etc/passwd`; users missing from it are shown by their uid.
 fn users() -> String {
-    let mut text = String::new();
     // If it cannot be read, users are shown by their uid.
-    let _ = File::open("/etc/passwd").and_then(|file| file.take(USERS_BYTES_MAX).read_to_string(&mut text));
-    text
+    let read = linecamp_files::read_prefix(Path::new("/etc/passwd"), USERS_BYTES_MAX);
+    read.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
 
 fn user(users: &str, uid: u32) -> String {

@@ -7,15 +7,16 @@
 //! gpu = true
 //! ```
 //!
-//! Files are read in name order; if several set one key at one level, the last file wins. A file that cannot be parsed
-//! keeps its previous labels, and the daemon reports the problem. If no previous labels are known, because the daemon
-//! has just started, the scan is partial and the site keeps the labels it had. The kernel reports changes ([`notify`]);
-//! in addition the directory is scanned every [`SCAN_INTERVAL`], because some file systems never report changes. A scan
-//! depends only on the directory and the previous labels, not on what triggered it.
+//! Files are read in name order; if several set one key at one level, the last file wins. An entry that is not a valid
+//! label is skipped, and the daemon reports it; the others apply. A file that cannot be read, or is not TOML, keeps its
+//! previous labels. If no previous labels are known, because the daemon has just started, the scan is partial and the
+//! site keeps the labels it had. The kernel reports changes ([`notify`]); in addition the directory is scanned every
+//! [`SCAN_INTERVAL`], because some file systems never report changes. A scan depends only on the directory and the
+//! previous labels, not on what triggered it.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -34,6 +35,9 @@ pub const FILES_MAX: usize = 64;
 /// The largest file, in bytes: twice the labels that one owner may have. A longer file is invalid.
 pub const FILE_BYTES_MAX: u64 = 64 * 1024;
 
+/// How many invalid entries of a file are described. The others are counted.
+const INVALID_SHOWN_MAX: usize = 8;
+
 /// How long the directory must be unchanged before a scan: editors write a file in several steps. During continuous
 /// writes it is scanned after [`SETTLE_MAX`] anyway.
 const SETTLE: Duration = Duration::from_millis(150);
@@ -51,6 +55,9 @@ const SCAN_RATE: RateLimit = RateLimit { burst: 10, interval: Duration::from_sec
 
 /// Level, key, value, and byte offset in the file.
 type ParsedLabels = Vec<(Level, LabelKey, LabelValue, usize)>;
+
+/// An invalid entry: its byte offset in the file, and the problem.
+type InvalidEntry = (usize, String);
 
 /// The directory, and the labels last read from each file.
 #[derive(Debug)]
@@ -90,7 +97,8 @@ impl LabelsDir {
         }
         for name in files {
             match read(&self.path.join(&name)) {
-                Ok(found) => {
+                Ok((found, invalid)) => {
+                    problems.extend(invalid.iter().map(|problem| format!("{name}: {problem}")));
                     self.last_good.insert(name, found);
                 }
                 Err(problem) => {
@@ -211,75 +219,81 @@ fn list(path: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-fn read(path: &Path) -> Result<ParsedLabels, String> {
-    let mut text = String::new();
-    // A pipe would block forever.
-    if !fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
-        return Err("not a regular file".to_owned());
-    }
-    File::open(path)
-        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
-        .map_err(|error| error.to_string())?;
-    if FILE_BYTES_MAX < text.len() as u64 {
-        return Err(format!("larger than {FILE_BYTES_MAX} bytes"));
-    }
-    parse(&text)
+/// Reads a file's labels, and what is wrong with its invalid entries.
+fn read(path: &Path) -> Result<(ParsedLabels, Vec<String>), String> {
+    parse(&linecamp_files::read_text(path, FILE_BYTES_MAX).map_err(|error| error.to_string())?)
 }
 
-/// Parses a file's labels, in the order they appear.
-fn parse(text: &str) -> Result<ParsedLabels, String> {
+/// Parses a file's labels, in the order they appear, and describes its invalid entries.
+fn parse(text: &str) -> Result<(ParsedLabels, Vec<String>), String> {
     let at = |offset: usize, problem: &str| format!("line {}: {problem}", line_of(text, offset));
     let table = DeTable::parse(text).map_err(|error| {
         let offset = error.span().map_or(0, |span| span.start);
         at(offset, &error.message().trim_end().replace('\n', "; "))
     })?;
-    let mut found = ParsedLabels::new();
+    let (mut found, mut invalid) = (ParsedLabels::new(), Vec::new());
     for (key, value) in table.get_ref() {
         let level = match (key.get_ref().as_ref(), value.get_ref()) {
             ("site", DeValue::Table(table)) => Some((Level::Site, table)),
             ("host", DeValue::Table(table)) => Some((Level::Host, table)),
             _ => None,
         };
-        let flattened = match level {
-            Some((level, table)) => table
-                .iter()
-                .try_for_each(|(key, value)| flatten(&mut found, level, key.get_ref(), key.span().start, value)),
-            None => flatten(&mut found, Level::Site, key.get_ref(), key.span().start, value),
-        };
-        flattened.map_err(|(offset, problem)| at(offset, &problem))?;
+        let mut entries = Vec::new();
+        match level {
+            Some((level, table)) => {
+                for (key, value) in table {
+                    flatten(&mut entries, level, key.get_ref(), key.span().start, value);
+                }
+            }
+            None => flatten(&mut entries, Level::Site, key.get_ref(), key.span().start, value),
+        }
+        for entry in entries {
+            match entry {
+                Ok(label) => found.push(label),
+                Err(entry) => invalid.push(entry),
+            }
+        }
     }
     found.sort_by_key(|(.., offset)| *offset);
-    Ok(found)
+    invalid.sort();
+    let more = invalid.len().saturating_sub(INVALID_SHOWN_MAX);
+    let shown = invalid.iter().take(INVALID_SHOWN_MAX).map(|(offset, problem)| at(*offset, problem));
+    let rest = (0 < more).then(|| format!("{more} more invalid entries"));
+    Ok((found, shown.chain(rest).collect()))
 }
 
+/// Adds the labels of one key, in a table those of each key inside it.
 fn flatten(
-    found: &mut ParsedLabels,
+    entries: &mut Vec<Result<(Level, LabelKey, LabelValue, usize), InvalidEntry>>,
     level: Level,
     key: &str,
     offset: usize,
     value: &toml::Spanned<DeValue<'_>>,
-) -> Result<(), (usize, String)> {
-    let failed = |problem: String| (offset, problem);
-    let text = match value.get_ref() {
-        DeValue::Table(table) => {
-            return table.iter().try_for_each(|(inner, value)| {
-                let key = format!("{key}.{}", inner.get_ref());
-                flatten(found, level, &key, inner.span().start, value)
-            });
+) {
+    if let DeValue::Table(table) = value.get_ref() {
+        for (inner, value) in table {
+            flatten(entries, level, &format!("{key}.{}", inner.get_ref()), inner.span().start, value);
         }
+        return;
+    }
+    let label = label(key, value.get_ref());
+    entries.push(label.map(|(key, value)| (level, key, value, offset)).map_err(|problem| (offset, problem)));
+}
+
+fn label(key: &str, value: &DeValue<'_>) -> Result<(LabelKey, LabelValue), String> {
+    let text = match value {
         DeValue::String(text) => text.to_string(),
         DeValue::Boolean(flag) => flag.to_string(),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-            .map_err(|error| failed(format!("`{key}`: {error}")))?
+            .map_err(|error| format!("`{key}`: {error}"))?
             .to_string(),
-        DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Array(_) => {
-            return Err(failed(format!("`{key}` must be a string, an integer or a boolean")));
+        DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
+            return Err(format!("`{key}` must be a string, an integer or a boolean"));
         }
     };
-    let label_key = LabelKey::parse(key).map_err(|error| failed(error.to_string()))?;
-    let label_value = LabelValue::parse(&text).map_err(|error| failed(format!("`{key}`: {error}")))?;
-    found.push((level, label_key, label_value, offset));
-    Ok(())
+    let label_key = LabelKey::parse(key).map_err(|error| error.to_string())?;
+    let label_value = LabelValue::parse(&text).map_err(|error| format!("`{key}`: {error}"))?;
+    Ok((label_key, label_value))
 }
 
 /// Merges the files, and reports duplicate keys.

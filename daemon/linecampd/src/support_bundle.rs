@@ -5,8 +5,7 @@
 //! appears.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -127,7 +126,7 @@ fn redactor(site: &Installation) -> Redactor {
     }
     for file in files {
         // A secret that cannot be read here can only appear in collected data if another process wrote it there.
-        match read(&file, SECRET_BYTES_MAX) {
+        match linecamp_files::read_prefix(&file, SECRET_BYTES_MAX) {
             Ok(bytes) => redactor.add_secret(&bytes),
             // The value may be a secret that was entered instead of a path.
             Err(_) if !file.exists() => redactor.add_value(file.as_os_str().as_encoded_bytes()),
@@ -190,7 +189,7 @@ struct System {
 fn system(now: WallTime) -> System {
     let is_of_interest = |name: &String| VARIABLES.iter().any(|start| name.starts_with(start));
     let fact = |path: &'static str| {
-        let text = read(Path::new(path), FACT_BYTES_MAX);
+        let text = linecamp_files::read_prefix(Path::new(path), FACT_BYTES_MAX);
         let text = text.map_or_else(|error| error.to_string(), |bytes| String::from_utf8_lossy(&bytes).into_owned());
         (path, text)
     };
@@ -237,14 +236,4 @@ fn listing(top: &Path) -> Vec<Listed> {
     }
     listed.sort_by(|a, b| a.path.cmp(&b.path));
     listed
-}
-
-fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    // A pipe or a device would block forever.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    File::open(path)?.take(bytes_max).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }

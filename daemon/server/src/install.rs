@@ -5,7 +5,7 @@
 //! of the script, and the script contains the digests of the packages. The server's name and certificate are not
 //! checked, and anything modified in transit is not run.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -100,7 +100,7 @@ fn read(directory: &Path) -> io::Result<Vec<SitePackage>> {
         let is_ours = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(SUFFIX)).is_some_and(is_architecture);
         if is_ours && packages.len() < PACKAGES_MAX {
             let mut hash = Sha256::new();
-            io::copy(&mut File::open(entry.path())?, &mut Hashing(&mut hash))?;
+            io::copy(&mut linecamp_files::open(&entry.path())?, &mut Hashing(&mut hash))?;
             packages.push(SitePackage { name, path: entry.path(), digest: HEXLOWER.encode(&hash.finalize()) });
         }
     }
@@ -148,6 +148,14 @@ mod tests {
         let script = packages.script(&ServerUrl::parse("https://camp.example:8443").unwrap()).unwrap();
         assert!(script.contains(&format!("    arm64) echo {arm} {} ;;", digest(b"x"))), "{script}");
         assert!(!script.contains('@') || !script.contains("@URL@"), "{script}");
+    }
+
+    #[test]
+    fn a_pipe_among_the_packages_does_not_block_the_server() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join(format!("{PREFIX}arm64.deb"));
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(SitePackages::find(directory.path()).all().is_empty());
     }
 
     #[test]

@@ -101,7 +101,7 @@ impl PluginFolder {
     pub(crate) fn read(&self, want: PluginWant) -> Result<PluginPiece, ServerError> {
         let path = self.path(want.digest);
         let read = || -> io::Result<PluginPiece> {
-            let mut file = File::open(&path)?;
+            let mut file = linecamp_files::open(&path)?;
             let total = file.metadata()?.len();
             let mut bytes = Vec::new();
             if want.offset < total {

@@ -10,10 +10,10 @@
 //! leave such files behind.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use linecamp_files::{FileKind, ReadError};
 use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
@@ -57,11 +57,13 @@ pub enum LayersError {
         /// The directory of its drop-ins.
         folder: PathBuf,
     },
-    /// A drop-in is not a regular file, but for example a directory, a pipe or a device.
-    #[error("{path} is not a regular file", path = path.display())]
+    /// A path names something that is not a regular file: such a path could block forever.
+    #[error("{path} is not a regular file but a {kind}", path = path.display())]
     NotAFile {
         /// The path.
         path: PathBuf,
+        /// What it names.
+        kind: FileKind,
     },
     /// A file is too long for a configuration.
     #[error("{path} is too large for a configuration file (maximum {FILE_BYTES_MAX} bytes)", path = path.display())]
@@ -237,30 +239,22 @@ fn drop_ins(folder: &Path) -> Result<Option<Vec<PathBuf>>, LayersError> {
         }
     }
     files.sort();
-    for path in &files {
-        let kind = std::fs::metadata(path).map_err(|source| LayersError::Read { path: path.clone(), source })?;
-        if !kind.is_file() {
-            return Err(LayersError::NotAFile { path: path.clone() });
-        }
-    }
     Ok(Some(files))
 }
 
 /// Reads a complete small text file.
 ///
 /// # Errors
-/// [`LayersError::Read`] or [`LayersError::TooLong`] name the file.
+/// [`LayersError::Read`], [`LayersError::NotAFile`] or [`LayersError::TooLong`] name the file.
 pub fn read_text(path: &Path) -> Result<String, LayersError> {
-    use std::io::Read as _;
-
-    let mut text = String::new();
-    File::open(path)
-        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
-        .map_err(|source| LayersError::Read { path: path.to_owned(), source })?;
-    if FILE_BYTES_MAX < text.len() as u64 {
-        return Err(LayersError::TooLong { path: path.to_owned() });
-    }
-    Ok(text)
+    linecamp_files::read_text(path, FILE_BYTES_MAX).map_err(|error| {
+        let path = path.to_owned();
+        match error {
+            ReadError::NotRegular(kind) => LayersError::NotAFile { path, kind },
+            ReadError::TooLarge { .. } => LayersError::TooLong { path },
+            error @ (ReadError::Io(_) | ReadError::NotText) => LayersError::Read { path, source: error.into() },
+        }
+    })
 }
 
 /// Returns the line of the byte at `offset` in `text`, starting at 1.

@@ -6,6 +6,7 @@
 //! the metrics collector.
 
 use std::fmt::{Display, Write as _};
+use std::path::Path;
 
 /// The type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,9 +104,12 @@ fn is_name(name: &str) -> bool {
     name.starts_with(|letter: char| letter.is_ascii_lowercase()) && name.chars().all(is_letter)
 }
 
+/// Bytes of the kernel's description of this process, with ample headroom.
+const STATUS_BYTES_MAX: u64 = 64 * 1024;
+
 /// Returns `VmRSS` in bytes.
 fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let status = linecamp_files::read_text(Path::new("/proc/self/status"), STATUS_BYTES_MAX).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)

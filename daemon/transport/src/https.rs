@@ -36,6 +36,9 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// busy-loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// The largest file of authorities, in bytes: ten times what operating systems ship. A larger file is not read.
+const CA_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
 /// Accepts TLS connections.
 #[derive(Debug)]
 pub struct TlsListener {
@@ -190,8 +193,9 @@ async fn connect_to(
     })
 }
 
+/// Reads the authorities in the PEM file at `path`.
 pub(crate) fn read_ca_file(path: &std::path::Path) -> Result<RootCertStore, Cause> {
-    let pem = std::fs::read(path)?;
+    let pem = linecamp_files::read(path, CA_FILE_BYTES_MAX)?;
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         store.add(certificate?)?;

@@ -12,6 +12,9 @@ use super::{ApiKey, ConfigError};
 /// File mode: owner only.
 const FILE_MODE: u32 = 0o600;
 
+/// The largest login file, in bytes. A larger file is not a login.
+const FILE_BYTES_MAX: u64 = 64 * 1024;
+
 /// Mode of a created directory: owner only.
 const DIR_MODE: u32 = 0o700;
 
@@ -33,10 +36,10 @@ impl ConfigFile {
     /// Reads the file. Returns `None` if it does not exist.
     pub(crate) fn load(path: &Path) -> Result<Option<Self>, ConfigError> {
         let failed = |source| ConfigError::Read { path: path.into(), source };
-        let text = match fs::read_to_string(path) {
+        let text = match linecamp_files::read_text(path, FILE_BYTES_MAX) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed(error)),
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(failed(error.into())),
         };
         let file: Self = toml::from_str(&text)
             .map_err(|error| ConfigError::Parse { path: path.into(), problem: error.message().into() })?;
@@ -118,6 +121,15 @@ mod tests {
         sample().save(&path).expect("writes");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("changes");
         assert!(matches!(ConfigFile::load(&path), Err(ConfigError::InsecurePermissions { mode: 0o644, .. })));
+    }
+
+    #[test]
+    fn a_pipe_instead_of_a_login_is_rejected_without_waiting() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("config.toml");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().expect("runs").success());
+        let Err(ConfigError::Read { source, .. }) = ConfigFile::load(&path) else { panic!("it is not read") };
+        assert_eq!(source.to_string(), "not a regular file but a pipe");
     }
 
     #[test]

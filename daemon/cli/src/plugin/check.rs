@@ -1,6 +1,5 @@
 //! `linecamp plugin check`: runs the conformance tests on a component in the plugin host.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -52,7 +51,7 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
-        fs::File::open(&self.file).map_err(|error| invalid(&self.file, error.to_string()))?;
+        linecamp_files::open(&self.file).map_err(|error| invalid(&self.file, error.to_string()))?;
         let (compiler, config) = (compiler(self.compiler)?, config(self.config, self.config_file.as_deref())?);
         let run_checks = || {
             let mut check = CheckSetup::new(compiler);
@@ -120,7 +119,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("config.json");
         let check = |text: &str, expected: &str| {
-            fs::write(&path, text).expect("written");
+            std::fs::write(&path, text).expect("written");
             for found in [config(Some(text.to_owned()), None), config(None, Some(&path))] {
                 let found = format!("{:?}", found.map_err(|error| error.to_string()));
                 assert!(found.contains(expected), "{text}: {found}");

@@ -67,7 +67,7 @@ impl PushedPlugins {
         if stored < piece.total {
             return Ok(Some(stored));
         }
-        if stored != piece.total || PluginDigest::of(&fs::read(&part)?) != piece.digest {
+        if stored != piece.total || PluginDigest::of(&linecamp_files::read(&part, PLUGIN_BYTES_MAX)?) != piece.digest {
             tracing::warn!(digest = %piece.digest, "downloaded plugin does not match its digest; downloading again");
             fs::remove_file(&part)?;
             return Ok(Some(0));

@@ -1,9 +1,7 @@
 //! The site's secrets: files, and systemd credentials.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock};
 
 use linecamp_model::SecretName;
@@ -63,7 +61,7 @@ impl Secrets for SecretFiles {
             return SiteSecret::missing(name, format!("a table [secrets.{name}] of linecampd.toml"));
         };
         let content = match self.path(name, &declared) {
-            Ok(path) => read_bounded(&path, SECRET_BYTES_MAX).map(Secret::new).map_err(|error| {
+            Ok(path) => linecamp_files::read(&path, SECRET_BYTES_MAX).map(Secret::new).map_err(|error| {
                 SecretError::Unreadable { name: name.clone(), problem: format!("{}: {error}", path.display()) }
             }),
             Err(place) => Err(SecretError::Missing { name: name.clone(), place }),
@@ -72,25 +70,10 @@ impl Secrets for SecretFiles {
     }
 }
 
-/// Reads a file of at most `bytes_max` bytes.
-///
-/// # Errors
-/// The I/O error. Also if the path is not a regular file, because a pipe or device would block forever, or if the file
-/// is longer.
-pub(crate) fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
-    if bytes_max < bytes.len() as u64 {
-        return Err(io::Error::other(format!("larger than {bytes_max} bytes; check that this is the right file")));
-    }
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use linecamp_plugin_host::SecretScope;
 
     use super::*;

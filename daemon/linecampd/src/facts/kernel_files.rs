@@ -1,7 +1,6 @@
 //! Facts from the kernel's files in `/proc`, `/sys` and `/dev`.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::fmt::Display;
 use std::path::Path;
 
 use super::observed::Observed;
@@ -89,15 +88,14 @@ fn count_of_range(range: &str) -> Option<u64> {
 
 /// Reads a small file; none if it does not exist.
 pub(super) fn read(path: &Path) -> Observed<String> {
-    let mut bytes = Vec::new();
-    match File::open(path).and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut bytes)) {
-        Ok(_) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+    match linecamp_files::read_prefix(path, FILE_BYTES_MAX) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
+        Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(cannot_read(path, &error)),
     }
 }
 
-fn cannot_read(path: &Path, error: &io::Error) -> String {
+fn cannot_read(path: &Path, error: &impl Display) -> String {
     format!("cannot read {}: {error}", path.display())
 }
 

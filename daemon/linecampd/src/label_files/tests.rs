@@ -81,23 +81,45 @@ fn an_invalid_file_is_reported_with_its_line_and_keeps_its_labels() {
     };
     check("rack = \"r8\"\nrack = ", "a.toml: line 2: ");
     check("rack = \"r8\"\n\nrack = \"r9\"", "a.toml: line 3: ");
-    check("x = 1\ny = 1.5", "a.toml: line 2: `y` must be a string");
-    check("x = [1]", "a.toml: line 1: `x` must be a string");
-    check("\n\"-x\" = 1", "a.toml: line 2: label key `-x`");
-    check("x = \"a\\nb\"", "a.toml: line 1: `x`: a label's value has no control");
-    check("x = 99999999999999999999", "a.toml: line 1: `x`: ");
     check(&"#".repeat(70_000), "a.toml: larger than 65536 bytes");
 
     fs::remove_file(dir.path.join("a.toml")).unwrap();
     rustix::fs::mkfifoat(rustix::fs::CWD, dir.path.join("a.toml"), rustix::fs::Mode::RUSR).unwrap();
     let drop_ins = dir.scan();
-    assert_eq!(words(&drop_ins.invalid), "a.toml: not a regular file");
+    assert_eq!(words(&drop_ins.invalid), "a.toml: not a regular file but a pipe");
     fs::remove_file(dir.path.join("a.toml")).unwrap();
 
     write(&dir, "a.toml", "rack = \"r8\"");
     let drop_ins = dir.scan();
     assert_eq!(drop_ins.invalid, None);
     assert_eq!(shown(&drop_ins), ["site rack=r8", "site tier=lab"]);
+}
+
+/// As in the environment: one bad entry does not affect the others.
+#[test]
+fn an_invalid_entry_of_a_file_is_skipped_and_named_with_its_line() {
+    let (_directory, mut dir) = dir();
+    write(&dir, "a.toml", "rack = \"r7\"");
+    dir.scan();
+    let mut check = |line: &str, expected: &str| {
+        write(&dir, "a.toml", &format!("rack = \"r8\"\n{line}\nz = 1\n"));
+        let drop_ins = dir.scan();
+        assert!(words(&drop_ins.invalid).starts_with(expected), "{:?}", drop_ins.invalid);
+        assert_eq!((shown(&drop_ins), drop_ins.is_partial), (vec!["site rack=r8".into(), "site z=1".into()], false));
+    };
+    check("y = 1.5", "a.toml: line 2: `y` must be a string");
+    check("x = [1]", "a.toml: line 2: `x` must be a string");
+    check("\"-x\" = 1", "a.toml: line 2: label key `-x`");
+    check("x = \"a\\nb\"", "a.toml: line 2: `x`: a label's value has no control");
+    check("x = 99999999999999999999", "a.toml: line 2: `x`: ");
+    write(&dir, "a.toml", "[host]\nx = 1.5\nd.y = 1.5\nok = 1");
+    let drop_ins = dir.scan();
+    assert_eq!(shown(&drop_ins), ["host ok=1"]);
+    let expected =
+        "a.toml: line 2: `x` must be a string, an integer or a boolean; a.toml: line 3: `d.y` must be a string";
+    assert!(words(&drop_ins.invalid).starts_with(expected), "{:?}", drop_ins.invalid);
+    let (_, invalid) = parse(&(0..1000).map(|number| format!("k{number} = 1.5\n")).collect::<String>()).unwrap();
+    assert_eq!((invalid.len(), &*invalid[INVALID_SHOWN_MAX]), (INVALID_SHOWN_MAX + 1, "992 more invalid entries"));
 }
 
 #[test]

@@ -1,16 +1,16 @@
 //! Component files: their paths, their identity, their signatures.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
-use std::io::{self, Read as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::fs::{self, DirBuilder, Metadata};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
+use linecamp_files::ReadError;
 use linecamp_model::limits::PLUGIN_BYTES_MAX;
 use linecamp_model::{Name, PluginRef};
 use minisign_verify::Signature;
-use rustix::fs::OFlags;
 
 use crate::error::PluginHostError;
 use crate::limits::PLUGINS_KNOWN_MAX;
@@ -113,18 +113,10 @@ pub(super) fn list(directory: &Path) -> Result<BTreeMap<Name, Stamp>, PluginHost
 
 /// Reads a component file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, PluginHostError> {
-    let error = |source| read_error(path, source);
-    let file = open(path).map_err(error)?;
-    let metadata = file.metadata().map_err(error)?;
-    if !metadata.is_file() {
-        return Err(error(io::Error::other("not a regular file")));
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(PLUGIN_BYTES_MAX)).unwrap_or_default());
-    file.take(PLUGIN_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(error)?;
-    if PLUGIN_BYTES_MAX < bytes.len() as u64 {
-        return Err(PluginHostError::TooLarge { plugin: path.to_owned(), limit: PLUGIN_BYTES_MAX });
-    }
-    Ok(bytes)
+    linecamp_files::read(path, PLUGIN_BYTES_MAX).map_err(|error| match error {
+        ReadError::TooLarge { bytes_max } => PluginHostError::TooLarge { plugin: path.to_owned(), limit: bytes_max },
+        error => read_error(path, error.into()),
+    })
 }
 
 /// Checks that one of the publishers signed the component, if there are any publishers.
@@ -134,9 +126,8 @@ pub(super) fn verify(path: &Path, bytes: &[u8], publishers: &[PublisherKey]) -> 
     }
     let unsigned = |problem: String| PluginHostError::Unsigned { plugin: path.to_owned(), problem };
     let place = signature_path(path);
-    let mut text = String::new();
-    let read = open(&place).and_then(|file| file.take(SIGNATURE_BYTES_MAX).read_to_string(&mut text));
-    read.map_err(|error| unsigned(format!("{}: {error}", place.display())))?;
+    let text = linecamp_files::read_text(&place, SIGNATURE_BYTES_MAX);
+    let text = text.map_err(|error| unsigned(format!("{}: {error}", place.display())))?;
     let signature = Signature::decode(&text).map_err(|error| unsigned(format!("{}: {error}", place.display())))?;
     match publishers.iter().any(|PublisherKey(key)| key.verify(bytes, &signature, false).is_ok()) {
         true => Ok(()),
@@ -145,12 +136,6 @@ pub(super) fn verify(path: &Path, bytes: &[u8], publishers: &[PublisherKey]) -> 
             place.display()
         ))),
     }
-}
-
-/// Opens a file of unknown type, without blocking if it is a pipe.
-fn open(path: &Path) -> io::Result<File> {
-    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-    OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
 fn signature_path(path: &Path) -> PathBuf {

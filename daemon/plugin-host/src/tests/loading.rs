@@ -284,6 +284,9 @@ async fn a_component_without_a_publishers_signature_is_rejected() {
     };
     check("malicious.wasm.minisig");
     let signature = directory.path().join("malicious.wasm.minisig");
+    assert!(std::process::Command::new("mkfifo").arg(&signature).status().unwrap().success());
+    check("malicious.wasm.minisig: not a regular file but a pipe");
+    fs::remove_file(&signature).unwrap();
     fs::write(&signature, "not a signature").unwrap();
     check("malicious.wasm.minisig");
     fs::write(&signature, SIGNATURE_OF_TEST).unwrap();

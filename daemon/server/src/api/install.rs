@@ -44,7 +44,7 @@ async fn package(State(api): State<Api>, Path(name): Path<String>) -> Result<Res
 /// Sends a file piece by piece, as fast as the client reads it, until the client disconnects. No thread waits for a
 /// slow client: each piece is read by a separate blocking task.
 async fn send(path: PathBuf, mut sender: Sender<Bytes, io::Error>) {
-    let mut next = tokio::task::spawn_blocking(move || File::open(&path).and_then(read));
+    let mut next = tokio::task::spawn_blocking(move || read(linecamp_files::open(&path)?));
     loop {
         match next.await.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into())) {
             Ok((_, piece)) if piece.is_empty() => return,

@@ -116,7 +116,9 @@ fn too_much_of_anything_is_refused() {
 }
 
 #[test]
-fn a_drop_in_that_is_not_a_file_is_rejected_without_blocking() {
+fn a_path_that_is_not_a_regular_file_is_rejected_without_blocking() {
     let folder = Folder::new(&[("c.d/x.toml/y", "")]);
-    assert_eq!(folder.refused(), "/c.d/x.toml is not a regular file");
+    assert_eq!(folder.refused(), "/c.d/x.toml is not a regular file but a directory");
+    let folder = Folder::new(&[("c.toml/x", "")]);
+    assert_eq!(folder.refused(), "/c.toml is not a regular file but a directory");
 }

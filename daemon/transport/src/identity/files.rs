@@ -1,11 +1,12 @@
 //! Small private files that are always either complete or absent, even after a power failure.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
+use linecamp_files::ReadError;
 use rcgen::{KeyPair, PKCS_ED25519};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -40,21 +41,16 @@ pub(super) fn rename(from: &Path, to: &Path) -> Result<(), TransportError> {
 
 /// Reads a complete file; `None` if it does not exist.
 pub(super) fn read_file(path: &Path, remedy: &'static str) -> Result<Option<Vec<u8>>, TransportError> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(read_error(path)(source)),
-    };
-    let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(read_error(path))?;
-    if FILE_BYTES_MAX < bytes.len() as u64 {
-        return Err(TransportError::Corrupt {
+    match linecamp_files::read(path, FILE_BYTES_MAX) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(ReadError::TooLarge { bytes_max }) => Err(TransportError::Corrupt {
             path: path.to_owned(),
-            problem: format!("too large (maximum {FILE_BYTES_MAX} bytes)"),
+            problem: format!("too large (maximum {bytes_max} bytes)"),
             remedy,
-        });
+        }),
+        Err(error) => Err(read_error(path)(error.into())),
     }
-    Ok(Some(bytes))
 }
 
 /// Reads a file that must exist.

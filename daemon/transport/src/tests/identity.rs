@@ -147,3 +147,19 @@ fn a_site_without_a_disk_can_join() {
     let error = SiteIdentity::in_memory(key, &grant(&authority, of_another), &servers()).unwrap_err();
     assert!(matches!(error, TransportError::BadCertificate { .. }), "{error:?}");
 }
+
+/// A pipe instead of a file of an identity must not keep a program from starting without a word.
+#[test]
+fn a_pipe_instead_of_an_identity_file_or_a_ca_file_is_rejected_without_waiting() {
+    let dir = tempfile::tempdir().unwrap();
+    let [key, membership] = ["key.pem", "membership.pem"].map(|name| dir.path().join(name));
+    assert!(std::process::Command::new("mkfifo").args([&key, &membership]).status().unwrap().success());
+    let of_key = SiteKey::load_or_create(dir.path()).unwrap_err();
+    let of_membership = SiteIdentity::load(dir.path()).unwrap_err();
+    for (error, file) in [(of_key, &key), (of_membership, &membership)] {
+        let TransportError::Read { path, source } = &error else { panic!("{error:?}") };
+        assert_eq!((path, source.to_string().as_str()), (file, "not a regular file but a pipe"));
+    }
+    let error = crate::https::read_ca_file(&key).unwrap_err();
+    assert_eq!(error.to_string(), "not a regular file but a pipe");
+}
