@@ -17,6 +17,9 @@ fn a_site_joins_with_a_token_and_connects() {
     assert!(said.stdout.starts_with("joined as camp-001 in environment default;"), "{}", said.stdout);
 
     let mut site = fleet.site("camp-001");
+    for (name, value) in variables {
+        site.env(name, value);
+    }
     site.start();
     wait_facts(&fleet, "camp-001");
 

@@ -79,6 +79,38 @@ fn label_files_are_reloaded_while_the_daemon_runs() {
     wait_no_condition(&fleet, "camp", "labels-repeated");
 }
 
+/// The environment is a layer of its own: an invalid entry is skipped and named, and what it no longer has is gone.
+#[test]
+fn labels_of_the_environment_last_as_long_as_the_environment_has_them() {
+    let fleet = Fleet::start();
+    let token = fleet.token(&[]);
+    let (target, data) = (format!("{token}@{}", fleet.server.quic()), fleet.directory().join("camp"));
+    let line = ["join", &*target, "--name", "camp", "--host-label", "door=3", "--data", data.to_str().expect("text")];
+    let said = fleet.run("linecampd", &line, &[("LINECAMP_HOST_LABELS", "rack=r7&-x=1")]).ok();
+    assert!(said.stderr.contains("warning: variable LINECAMP_HOST_LABELS: label key `-x`"), "{}", said.stderr);
+    let said = fleet.run("linecampd", &[&line[..], &["--label=-x=1"]].concat(), &[]).exits(2);
+    assert!(said.stderr.contains("--label: label key `-x`"), "{}", said.stderr);
+
+    let mut site = fleet.site("camp");
+    site.env("LINECAMP_HOST_LABELS", "rack=r8&-x=1");
+    site.start();
+    let host_label = |key: &str| {
+        let shown = show(&fleet, "camp");
+        label(&shown["hosts"][0]["labels"], key).map(str::to_owned)
+    };
+    fleet.wait_for("the label of the environment", PATIENCE, || (host_label("rack")? == "r8").then_some(()));
+    assert_eq!(host_label("door").as_deref(), Some("3"));
+    let detail = wait_condition(&fleet, "camp", "labels-invalid");
+    assert!(detail.contains("variable LINECAMP_HOST_LABELS: label key `-x`"), "{detail}");
+
+    assert!(site.terminate().success());
+    site.env("LINECAMP_HOST_LABELS", "");
+    site.start();
+    wait_no_condition(&fleet, "camp", "labels-invalid");
+    fleet.wait_for("the label to go", PATIENCE, || host_label("rack").is_none().then_some(()));
+    assert_eq!(host_label("door").as_deref(), Some("3"), "what was set by hand stays");
+}
+
 /// How soon a file takes effect is promised: one second, on this machine.
 #[test]
 fn a_changed_label_file_applies_within_about_a_second() {

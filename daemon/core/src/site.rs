@@ -69,7 +69,7 @@ pub use self::config::{
     SavedSite, SiteConfig, SiteIdentity, WITHDRAW_MAX,
 };
 pub use self::facts::{Fact, Facts};
-pub use self::labels::{DropIns, LabelLayer};
+pub use self::labels::{DropIns, EnvironmentLabels, LabelLayer};
 pub use self::link_event::{LinkEvent, LossReason};
 pub use self::output::{Dial, Purpose, SiteOutput, Timer};
 

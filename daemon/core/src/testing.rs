@@ -22,9 +22,9 @@ use linecamp_model::{
 };
 
 use crate::{
-    CERTIFICATE_LIFE, DropIns, EventFilter, Fact, Facts, Fleet, FleetCommand, FleetCommandError, FleetConfig,
-    LinkEvent, LossReason, NewToken, PendingJoin, Rng, SavedFleet, SavedSite, SessionEvent, Site, SiteCommand,
-    SiteCommandError, SiteConfig, SiteIdentity, SiteRef,
+    CERTIFICATE_LIFE, DropIns, EnvironmentLabels, EventFilter, Fact, Facts, Fleet, FleetCommand, FleetCommandError,
+    FleetConfig, LinkEvent, LossReason, NewToken, PendingJoin, Rng, SavedFleet, SavedSite, SessionEvent, Site,
+    SiteCommand, SiteCommandError, SiteConfig, SiteIdentity, SiteRef,
 };
 
 pub use self::builders::{host_ref, key, name, patch, site_ref};
@@ -311,7 +311,7 @@ impl Pair {
             versions: VERSIONS,
             run: RunId::from_bytes([u8::try_from(index).expect("few nodes"); 8]),
             servers: vec![ServerAddress::parse("server:443").expect("valid")],
-            labels: BTreeMap::new(),
+            labels: EnvironmentLabels::default(),
             join,
             providers: Vec::new(),
         };

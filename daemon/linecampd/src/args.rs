@@ -83,7 +83,7 @@ pub(crate) struct JoinArgs {
     /// Label of the site; may be repeated, the last value of a key wins
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub(crate) labels: Vec<String>,
-    /// Label of the gateway host, in addition to those in LINECAMP_HOST_LABELS (foo=bar&hello=world)
+    /// Label of the gateway host; may be repeated, the last value of a key wins
     #[arg(long = "host-label", value_name = "KEY=VALUE")]
     pub(crate) host_labels: Vec<String>,
     /// How long to keep trying, such as 90s or 5m

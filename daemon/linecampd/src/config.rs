@@ -11,10 +11,10 @@ mod secrets;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use linecamp_core::LabelLayer;
+use linecamp_core::{EnvironmentLabels, LabelLayer};
 use linecamp_model::limits::{PROVIDERS_PER_SITE_MAX, SERVERS_PER_SITE_MAX};
 use linecamp_model::{
-    JoinTarget, JoinToken, LabelInput, Level, Name, ProviderSpec, SecretName, ServerAddress, TokenError,
+    JoinTarget, JoinToken, LabelInput, Level, Name, ProviderSpec, SecretName, ServerAddress, Text, TokenError,
 };
 use linecamp_plugin_host::PublisherKey;
 use linecamp_proto::api::ProviderBody;
@@ -73,7 +73,7 @@ pub struct Config {
     /// How to join, if the configuration asks for it.
     pub join: Option<JoinConfig>,
     /// Labels from the environment.
-    pub labels: LabelLayer,
+    pub labels: EnvironmentLabels,
     /// Providers from the site's own configuration.
     pub providers: Vec<ProviderSpec>,
     /// Plugin settings.
@@ -126,8 +126,8 @@ impl Config {
         let providers = providers(&file.provider)?;
         let (secrets, mut warnings) = secrets::resolve(file.secrets, &providers)?;
         let plugins = plugins(file.plugins, secrets, env)?;
-        let (labels, repeated) = environment_labels(env)?;
-        warnings.extend(repeated);
+        let labels = environment_labels(env);
+        warnings.extend([&labels.invalid, &labels.repeated].into_iter().flatten().map(ToString::to_string));
         Ok(Self {
             servers,
             rancher_labels: file.rancher_labels.unwrap_or(true),
@@ -135,7 +135,7 @@ impl Config {
             log: log_level(file.log.as_deref(), env)?,
             is_metered: file.link.metered.unwrap_or(false),
             join: join(file.join)?,
-            labels: LabelLayer::from([(Level::Host, labels.labels)]),
+            labels,
             providers,
             plugins,
             warnings,
@@ -187,20 +187,21 @@ fn plugins(
     })
 }
 
-/// Reads the gateway host's labels from the environment. Also returns warnings about duplicate keys.
-///
-/// # Errors
-/// [`ConfigError::Labels`] names the variable.
-pub fn environment_labels(env: Env<'_>) -> Result<(LabelInput, Vec<String>), ConfigError> {
-    let mut all = LabelInput::default();
-    let mut warnings = Vec::new();
+/// Reads the gateway host's labels from the environment. Invalid entries are skipped and reported.
+pub fn environment_labels(env: Env<'_>) -> EnvironmentLabels {
+    let (mut labels, mut invalid, mut repeated) = (BTreeMap::new(), Vec::new(), Vec::new());
     for variable in LABEL_VARIABLES {
-        let text = env(variable).unwrap_or_default();
-        let input = LabelInput::parse_query(&text).map_err(|source| ConfigError::Labels { variable, source })?;
-        warnings.extend(repeated_warning(&format!("variable {variable}"), &input));
-        all.labels.extend(input.labels);
+        let (input, skipped) = LabelInput::parse_query(&env(variable).unwrap_or_default());
+        repeated.extend(repeated_warning(&format!("variable {variable}"), &input));
+        invalid.extend(skipped.iter().map(|skipped| format!("variable {variable}: {skipped}")));
+        labels.extend(input.labels);
     }
-    Ok((all, warnings))
+    let joined = |texts: &[String]| (!texts.is_empty()).then(|| Text::lossy(&texts.join("; ")));
+    EnvironmentLabels {
+        labels: LabelLayer::from([(Level::Host, labels)]),
+        invalid: joined(&invalid),
+        repeated: joined(&repeated),
+    }
 }
 
 /// Returns a warning that names the keys `input` repeats, if any.

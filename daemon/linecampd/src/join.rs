@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use linecamp_core::{LabelLayer, LinkEvent, PendingJoin, SiteCommand};
+use linecamp_core::{EnvironmentLabels, LabelLayer, LinkEvent, PendingJoin, SiteCommand};
 use linecamp_model::{Actor, CommandId, JoinTarget, LabelPatch, LinkState, LocalView, Name, ServerAddress, Target};
 use linecamp_transport::LinkSettings;
 use tokio::time::Instant;
@@ -30,8 +30,10 @@ pub struct JoinCommand {
     pub target: JoinTarget,
     /// The requested site name.
     pub name: Name,
-    /// Labels to set locally.
+    /// Labels to set by hand: they are stored.
     pub labels: LabelLayer,
+    /// Labels of the environment: they last as long as the environment of the program that runs has them.
+    pub environment: EnvironmentLabels,
     /// The timeout.
     pub limit: Duration,
     /// Where facts come from.
@@ -70,7 +72,7 @@ pub async fn join(
     let setup = Setup {
         servers: servers.clone(),
         join: (!was_member).then_some(join_request),
-        labels: LabelLayer::new(),
+        labels: request.environment,
         link: LinkSettings::default(),
         facts: request.facts,
         providers: Vec::new(),

@@ -130,9 +130,13 @@ fn do_join(args: JoinArgs, output: OutputFormat) -> Result<(), DaemonError> {
         target: read_target(args.target.as_deref(), args.token_file.as_deref())?,
         name,
         labels: join_labels(&args)?,
+        environment: environment_labels(&variable),
         limit: args.timeout.into(),
         facts: FactSources::of_this_machine(Path::new(DOCKER_SOCKET_DEFAULT), true),
     };
+    for warning in [&command.environment.invalid, &command.environment.repeated].into_iter().flatten() {
+        print_error(&format!("warning: {warning}"));
+    }
     let directory = DataDirectory::new(&args.data);
     let joined = runtime()?.block_on(join::join(directory, command, &mut print_error))?;
     let value = json!({
@@ -199,13 +203,11 @@ fn warn_of_visible_token(args: &JoinArgs, output: OutputFormat) {
     }
 }
 
-/// Collects the labels to join with. Arguments override the environment.
+/// Returns the labels that a person sets with the join.
 fn join_labels(args: &JoinArgs) -> Result<LabelLayer, DaemonError> {
-    let (mut host, warnings) = environment_labels(&variable)?;
-    warnings.iter().for_each(|warning| print_error(&format!("warning: {warning}")));
     let site = label_arguments("--label", &args.labels)?;
-    host.labels.extend(label_arguments("--host-label", &args.host_labels)?);
-    Ok(LabelLayer::from([(Level::Site, site), (Level::Host, host.labels)]))
+    let host = label_arguments("--host-label", &args.host_labels)?;
+    Ok(LabelLayer::from([(Level::Site, site), (Level::Host, host)]))
 }
 
 fn label_arguments(

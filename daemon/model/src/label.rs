@@ -4,12 +4,17 @@
 //! itself (`reported`) and what was set locally (`local`). The server writes what was set centrally (`assigned`). There
 //! is therefore nothing to merge: the [`effective`] view is computed from the three and never stored.
 
+mod query;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::limits::{LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_OWNER_MAX};
 use crate::printable::{character_name, is_invisible, printable};
 use crate::time::WallTime;
+
+pub use self::query::InvalidLabel;
+use self::query::query_label;
 
 /// A label key, such as `rack` or `io.linecamp.host.os`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -196,24 +201,22 @@ impl LabelInput {
     }
 
     /// Parses the format of `LINECAMP_HOST_LABELS`: `foo=bar&hello=world`, percent-encoded, with `+` for a space. A key
-    /// without `=` has an empty value.
-    ///
-    /// # Errors
-    /// [`LabelError`] for the first invalid label.
-    pub fn parse_query(text: &str) -> Result<Self, LabelError> {
-        let mut input = Self::default();
+    /// without `=` has an empty value. Invalid entries are skipped; they are returned with the reason.
+    pub fn parse_query(text: &str) -> (Self, Vec<InvalidLabel>) {
+        let (mut input, mut invalid) = (Self::default(), Vec::new());
         let mut column = 1;
-        for part in text.split('&') {
-            if !part.trim().is_empty() {
-                let (key, value) = part.split_once('=').unwrap_or((part, ""));
-                let value_column = column + key.chars().count() + 1;
-                let key = percent_decode(key, column)?;
-                let value = percent_decode(value, value_column)?;
-                input.add(Label { key: LabelKey::parse(key.trim())?, value: LabelValue::parse(&value)? });
+        for entry in text.split('&') {
+            if !entry.trim().is_empty() {
+                match query_label(entry, column) {
+                    Ok(label) => input.add(label),
+                    Err(error) => {
+                        invalid.push(InvalidLabel::of(entry, error));
+                    }
+                }
             }
-            column += part.chars().count() + 1;
+            column += entry.chars().count() + 1;
         }
-        input.check_count()
+        (input, invalid)
     }
 
     /// Adds a label, replacing an earlier one with the same key.
@@ -229,23 +232,6 @@ impl LabelInput {
             _ => Ok(self),
         }
     }
-}
-
-fn percent_decode(text: &str, column: usize) -> Result<String, LabelError> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes().iter().copied().enumerate();
-    while let Some((index, byte)) = rest.next() {
-        match byte {
-            b'+' => bytes.push(b' '),
-            b'%' => {
-                let mut digit = || rest.next().and_then(|(_, byte)| char::from(byte).to_digit(16));
-                let decoded = digit().zip(digit()).and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
-                bytes.push(decoded.ok_or(LabelError::BadEscape { column: column + index })?);
-            }
-            byte => bytes.push(byte),
-        }
-    }
-    String::from_utf8(bytes).map_err(|_| LabelError::NotText { column })
 }
 
 /// A change to one owner's labels. Keys that are not listed are unchanged.

@@ -49,8 +49,8 @@ pub use event::{Event, EventKind, LoggedEvent};
 pub use generation::{Generation, Incarnation};
 pub use id::{CallId, CommandId, DialId, HostId, ProviderId, RunId, SessionId, SiteId, TokenId, WriteId};
 pub use label::{
-    EffectiveLabel, EffectiveLabels, Label, LabelEntry, LabelError, LabelInput, LabelKey, LabelPatch, LabelSet,
-    LabelValue, Level, OwnedLabels, Owner, effective, effective_of_site,
+    EffectiveLabel, EffectiveLabels, InvalidLabel, Label, LabelEntry, LabelError, LabelInput, LabelKey, LabelPatch,
+    LabelSet, LabelValue, Level, OwnedLabels, Owner, effective, effective_of_site,
 };
 pub use message::{
     EventBatch, FromServer, FromSite, Hello, IdentityGrant, JoinRequest, PluginPiece, PluginWant, Refusal, RefusalCode,

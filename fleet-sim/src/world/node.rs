@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use linecamp_core::{
-    DropIns, Fact, LinkEvent, LossReason, PendingJoin, SavedSite, Site, SiteConfig, SiteIdentity, SiteOutput,
+    DropIns, EnvironmentLabels, Fact, LinkEvent, LossReason, PendingJoin, SavedSite, Site, SiteConfig, SiteIdentity,
+    SiteOutput,
 };
 use linecamp_model::{
     CommandId, DialId, FromSite, IdentityGrant, JoinToken, KeyFingerprint, LabelKey, LabelValue, Level, Name, Now,
@@ -131,7 +132,7 @@ impl Node {
             versions: VERSIONS,
             run: RunId::from_bytes(self.rng.bytes()),
             servers: vec![ServerAddress::parse(SERVER).expect("an address")],
-            labels: BTreeMap::new(),
+            labels: EnvironmentLabels::default(),
             join: self.join.clone().filter(|_| self.identity.is_none()),
             providers: self.providers.clone(),
         }

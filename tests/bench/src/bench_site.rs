@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use linecamp_core::{
-    Dial, Fact, Facts, LinkEvent, LossReason, PendingJoin, Purpose, Rng, SavedSite, Site, SiteConfig,
-    SiteIdentity as CoreIdentity, SiteOutput,
+    Dial, EnvironmentLabels, Fact, Facts, LinkEvent, LossReason, PendingJoin, Purpose, Rng, SavedSite, Site,
+    SiteConfig, SiteIdentity as CoreIdentity, SiteOutput,
 };
 use linecamp_model::limits::FRAME_BYTES_MAX;
 use linecamp_model::{
@@ -114,7 +114,7 @@ impl Member {
             versions: VERSIONS,
             run: RunId::from_bytes(rng.next_u64().to_le_bytes()),
             servers: start.target.servers.clone(),
-            labels: BTreeMap::new(),
+            labels: EnvironmentLabels::default(),
             join: Some(PendingJoin { token: start.target.token.clone(), name: Name::parse(&start.name)? }),
             providers: Vec::new(),
         };

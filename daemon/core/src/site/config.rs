@@ -1,14 +1,12 @@
 //! Configuration and saved state of a site's state machine, and its constants.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use linecamp_model::{
-    HostId, JoinToken, LabelKey, LabelValue, Level, Name, ProviderSpec, RunId, ServerAddress, SiteChange, SiteId, Text,
-    VersionRange, WallTime,
+    HostId, JoinToken, Name, ProviderSpec, RunId, ServerAddress, SiteChange, SiteId, Text, VersionRange, WallTime,
 };
 
-use super::labels::DropIns;
+use super::labels::{DropIns, EnvironmentLabels};
 
 /// How long a dial may take. A driver gives up earlier; this covers a driver that never answers.
 pub const DIAL_MAX: Duration = Duration::from_secs(30);
@@ -73,7 +71,7 @@ pub struct SiteConfig {
     /// The server addresses, tried in rotation. At least one, unless there is nothing to dial.
     pub servers: Vec<ServerAddress>,
     /// Labels from the environment: overridden by drop-in files and by labels set by hand.
-    pub labels: BTreeMap<Level, BTreeMap<LabelKey, LabelValue>>,
+    pub labels: EnvironmentLabels,
     /// The join request, if the site has no identity yet.
     pub join: Option<PendingJoin>,
     /// Providers from the site's own configuration. They override providers of the same name from the server.

@@ -2,6 +2,10 @@
 //!
 //! The layers are the environment, drop-in files, and labels set by hand (at the join or later). For each key the later
 //! layer wins, because it is the more deliberate one. Merged, they are the site's `local` labels.
+//!
+//! Only labels set by hand are stored. The other layers are what their source has now: a label that is gone from the
+//! environment is gone from the site with the next start. One rule holds for both sources: an invalid entry is skipped,
+//! and a condition names it; the other entries apply.
 
 use std::collections::BTreeMap;
 
@@ -17,12 +21,23 @@ use super::effects::{Effects, Release, new_event};
 /// Labels of one layer, by level.
 pub type LabelLayer = BTreeMap<Level, BTreeMap<LabelKey, LabelValue>>;
 
+/// The labels of the environment: read once, when the program starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EnvironmentLabels {
+    /// The labels; invalid entries are skipped.
+    pub labels: LabelLayer,
+    /// Which entry is invalid, and why.
+    pub invalid: Option<Text>,
+    /// Which label is set more than once, and where.
+    pub repeated: Option<Text>,
+}
+
 /// The contents of the drop-in files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DropIns {
-    /// The labels; an invalid file keeps its last valid contents.
+    /// The labels; invalid entries are skipped, and a file that cannot be parsed keeps its last contents.
     pub labels: LabelLayer,
-    /// Which file is invalid, and why.
+    /// Which file or entry is invalid, and why.
     pub invalid: Option<Text>,
     /// Which label is set more than once, and where.
     pub repeated: Option<Text>,
@@ -36,14 +51,14 @@ pub struct DropIns {
 pub(super) struct Labels {
     /// Labels from drop-in files of an earlier run, kept while one of these files cannot be read.
     kept: LabelLayer,
-    configured: LabelLayer,
+    environment: EnvironmentLabels,
     drop_ins: DropIns,
 }
 
 impl Labels {
-    /// Starts with the labels from the configuration.
-    pub(super) fn new(configured: LabelLayer) -> Self {
-        Self { kept: LabelLayer::new(), configured, drop_ins: DropIns::default() }
+    /// Starts with the labels from the environment.
+    pub(super) fn new(environment: EnvironmentLabels) -> Self {
+        Self { kept: LabelLayer::new(), environment, drop_ins: DropIns::default() }
     }
 
     /// Takes the contents of the drop-in files at the start of the daemon.
@@ -69,8 +84,10 @@ impl Labels {
 
     /// Takes new contents of the drop-in files.
     pub(super) fn handle_drop_ins(&mut self, drop_ins: DropIns, now: Now, effects: &mut Effects) {
-        effects.set_condition(ConditionKind::LabelsInvalid, drop_ins.invalid.clone(), now);
-        effects.set_condition(ConditionKind::LabelsRepeated, drop_ins.repeated.clone(), now);
+        let invalid = both(self.environment.invalid.as_ref(), drop_ins.invalid.as_ref());
+        let repeated = both(self.environment.repeated.as_ref(), drop_ins.repeated.as_ref());
+        effects.set_condition(ConditionKind::LabelsInvalid, invalid, now);
+        effects.set_condition(ConditionKind::LabelsRepeated, repeated, now);
         if !drop_ins.is_partial {
             self.kept.clear();
         }
@@ -129,7 +146,7 @@ impl Labels {
 
     fn merged(&self, level: Level, by_hand: Option<&LabelSet>) -> Result<BTreeMap<LabelKey, LabelValue>, LabelError> {
         let mut labels = BTreeMap::new();
-        for layer in [&self.kept, &self.configured, &self.drop_ins.labels] {
+        for layer in [&self.kept, &self.environment.labels, &self.drop_ins.labels] {
             labels.extend(layer.get(&level).cloned().unwrap_or_default());
         }
         let by_hand = by_hand.into_iter().flat_map(LabelSet::iter);
@@ -138,6 +155,14 @@ impl Labels {
             count if linecamp_model::limits::LABELS_PER_OWNER_MAX < count => Err(LabelError::TooMany { count }),
             _ => Ok(labels),
         }
+    }
+}
+
+/// Joins what two sources report.
+fn both(environment: Option<&Text>, drop_ins: Option<&Text>) -> Option<Text> {
+    match (environment, drop_ins) {
+        (Some(environment), Some(drop_ins)) => Some(Text::lossy(&format!("{environment}; {drop_ins}"))),
+        (one, other) => one.or(other).cloned(),
     }
 }
 
@@ -160,6 +185,10 @@ mod tests {
         LabelLayer::from([(Level::Site, labels.iter().map(parsed).collect())])
     }
 
+    fn environment(labels: &[(&str, &str)]) -> EnvironmentLabels {
+        EnvironmentLabels { labels: layer(labels), ..EnvironmentLabels::default() }
+    }
+
     fn patch(key: &str, value: &str) -> LabelPatch {
         let set = layer(&[(key, value)]).remove(&Level::Site).unwrap();
         LabelPatch { set, ..LabelPatch::default() }
@@ -167,7 +196,8 @@ mod tests {
 
     #[test]
     fn labels_set_by_hand_override_files_and_files_the_environment() {
-        let (mut labels, mut effects) = (Labels::new(layer(&[("a", "env"), ("b", "env"), ("c", "env")])), effects());
+        let (mut labels, mut effects) =
+            (Labels::new(environment(&[("a", "env"), ("b", "env"), ("c", "env")])), effects());
         let drop_ins = DropIns { labels: layer(&[("b", "file"), ("c", "file")]), ..DropIns::default() };
         labels.handle_drop_ins(drop_ins, NOW, &mut effects);
         let by_hand = labels.patched(None, (Level::Site, &patch("c", "hand")), NOW.wall).unwrap();
@@ -178,18 +208,34 @@ mod tests {
     #[test]
     fn a_patch_that_exceeds_the_limit_with_the_other_layers_is_rejected() {
         let keys: Vec<_> = (0..LABELS_PER_OWNER_MAX).map(|number| format!("k{number}")).collect();
-        let labels = Labels::new(layer(&keys.iter().map(|key| (key.as_str(), "v")).collect::<Vec<_>>()));
+        let labels = Labels::new(environment(&keys.iter().map(|key| (key.as_str(), "v")).collect::<Vec<_>>()));
         assert!(labels.patched(None, (Level::Site, &patch("k0", "w")), NOW.wall).is_ok());
         assert!(labels.patched(None, (Level::Site, &patch("one-more", "w")), NOW.wall).is_err());
     }
 
     #[test]
     fn an_invalid_file_raises_a_condition_until_it_is_valid() {
-        let (mut labels, mut effects) = (Labels::new(LabelLayer::new()), effects());
+        let (mut labels, mut effects) = (Labels::new(EnvironmentLabels::default()), effects());
         let invalid = DropIns { invalid: Some(Text::lossy("line 3")), ..DropIns::default() };
         labels.handle_drop_ins(invalid, NOW, &mut effects);
         assert!(effects.conditions().has(ConditionKind::LabelsInvalid));
         labels.handle_drop_ins(DropIns::default(), NOW, &mut effects);
         assert!(!effects.conditions().has(ConditionKind::LabelsInvalid));
+    }
+
+    #[test]
+    fn an_invalid_label_in_the_environment_is_a_condition_like_one_in_a_file() {
+        let text = |text: &str| Some(Text::lossy(text));
+        let environment = EnvironmentLabels { invalid: text("variable"), repeated: text("twice"), ..environment(&[]) };
+        let (mut labels, mut effects) = (Labels::new(environment), effects());
+        let detail = |effects: &Effects, kind| {
+            let conditions = effects.conditions().of_status();
+            conditions.iter().find(|condition| condition.kind == kind).map(|condition| condition.detail.to_string())
+        };
+        labels.start(DropIns { invalid: text("file"), ..DropIns::default() }, None, NOW, &mut effects);
+        assert_eq!(detail(&effects, ConditionKind::LabelsInvalid).as_deref(), Some("variable; file"));
+        labels.handle_drop_ins(DropIns::default(), NOW, &mut effects);
+        assert_eq!(detail(&effects, ConditionKind::LabelsInvalid).as_deref(), Some("variable"));
+        assert_eq!(detail(&effects, ConditionKind::LabelsRepeated).as_deref(), Some("twice"));
     }
 }

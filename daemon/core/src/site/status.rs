@@ -120,11 +120,11 @@ fn is_news(before: Option<&StatusBody>, after: Option<&StatusBody>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::site::labels::LabelLayer;
+    use crate::site::labels::EnvironmentLabels;
     use crate::site::testing::{GATEWAY, NOW, effects};
 
     fn refresh(effects: &mut Effects, providers: Vec<ProviderStatus>) {
-        let labels = Labels::new(LabelLayer::new());
+        let labels = Labels::new(EnvironmentLabels::default());
         let inputs = StatusInputs {
             gateway: GATEWAY,
             daemon_version: &Text::lossy("1.0.0"),

@@ -9,7 +9,7 @@ use linecamp_model::{
 
 use super::config::{PendingJoin, SiteConfig};
 use super::effects::Effects;
-use super::labels::LabelLayer;
+use super::labels::EnvironmentLabels;
 use super::output::SiteOutput;
 use super::state::SiteState;
 use crate::rng::Rng;
@@ -39,7 +39,7 @@ pub(super) fn config(servers: Vec<ServerAddress>, can_join: bool) -> SiteConfig 
         versions: VersionRange { min: 1, max: 1 },
         run: RunId::from_bytes([4; 8]),
         servers,
-        labels: LabelLayer::new(),
+        labels: EnvironmentLabels::default(),
         join: can_join.then(|| PendingJoin { token, name: Name::parse("site").expect("a name") }),
         providers: Vec::new(),
     }

@@ -169,3 +169,18 @@ fn a_restart_keeps_drop_in_labels_and_their_timestamps() {
     pair.run_for(5 * MINUTE);
     assert_eq!(pair.view().labels[&key("shelf")], before);
 }
+
+/// Only labels set by hand are stored: what the environment no longer has is gone with the next start.
+#[test]
+fn a_label_that_leaves_the_environment_leaves_the_site() {
+    let mut pair = Pair::linked(13);
+    let mut start_with = |labels: &[&str]| {
+        pair.nodes[0].config.labels.labels = [(Level::Site, patch(labels).set)].into();
+        pair.crash_site();
+        pair.run_for(5 * MINUTE);
+        ["rack", "shelf"].map(|label| pair.view().labels.get(&key(label)).map(|label| label.value.to_string()))
+    };
+    assert_eq!(start_with(&["rack=r7", "shelf=4"]), [Some("r7".into()), Some("4".into())]);
+    assert_eq!(start_with(&["rack=r7"]), [Some("r7".into()), None]);
+    assert_eq!(start_with(&[]), [None, None]);
+}

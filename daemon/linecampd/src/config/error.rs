@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use linecamp_model::limits::{PROVIDERS_PER_SITE_MAX, SERVERS_PER_SITE_MAX};
-use linecamp_model::{LabelError, Name, NameError, TokenError};
+use linecamp_model::{Name, NameError, TokenError};
 use linecamp_plugin_host::PluginHostError;
 use linecamp_proto::api::SettingError;
 use linecamp_service::LayersError;
@@ -95,14 +95,6 @@ pub enum ConfigError {
         /// The value found.
         found: u32,
     },
-    /// The labels in the environment are invalid.
-    #[error("variable {variable}")]
-    Labels {
-        /// The variable.
-        variable: &'static str,
-        /// The cause.
-        source: LabelError,
-    },
 }
 
 impl ConfigError {
@@ -118,7 +110,7 @@ impl ConfigError {
             Self::Secrets(error) => format!("secrets.{}", error.secret()),
             Self::Publisher(_) => "plugins.publishers".to_owned(),
             Self::Memory { .. } => "plugins.memory_mib".to_owned(),
-            Self::LayeredConfig(_) | Self::At { .. } | Self::LogVariable { .. } | Self::Labels { .. } => return None,
+            Self::LayeredConfig(_) | Self::At { .. } | Self::LogVariable { .. } => return None,
         })
     }
 }

@@ -128,14 +128,28 @@ fn the_environment_overrides_the_file() {
 
 #[test]
 fn labels_from_the_environment_belong_to_the_gateway_and_ours_win() {
-    let config = resolve("", &[("CATTLE_HOST_LABELS", "rack=r1&old=1"), ("LINECAMP_HOST_LABELS", "rack=r7&a%20b=x")]);
-    assert_eq!(config.unwrap_err().to_string(), "variable LINECAMP_HOST_LABELS");
-
     let config =
         resolve("", &[("CATTLE_HOST_LABELS", "rack=r1&old=1"), ("LINECAMP_HOST_LABELS", "rack=r6&rack=r7")]).unwrap();
-    let labels: Vec<_> = config.labels[&Level::Host].iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let labels: Vec<_> =
+        config.labels.labels[&Level::Host].iter().map(|(key, value)| format!("{key}={value}")).collect();
     assert_eq!(labels, ["old=1", "rack=r7"]);
-    assert_eq!(config.warnings, ["variable LINECAMP_HOST_LABELS sets rack more than once; the last value wins"]);
+    let repeated = "variable LINECAMP_HOST_LABELS sets rack more than once; the last value wins";
+    assert_eq!(config.labels.repeated.unwrap().as_str(), repeated);
+    assert_eq!(config.warnings, [repeated]);
+}
+
+#[test]
+fn an_invalid_label_in_the_environment_is_skipped_and_named() {
+    let variables = [("CATTLE_HOST_LABELS", "rack=r1&-x=1"), ("LINECAMP_HOST_LABELS", "tier=lab&a%20b=x")];
+    let config = resolve("", &variables).unwrap();
+    let labels: Vec<_> =
+        config.labels.labels[&Level::Host].iter().map(|(key, value)| format!("{key}={value}")).collect();
+    assert_eq!(labels, ["rack=r1", "tier=lab"]);
+    let invalid = config.labels.invalid.unwrap();
+    let (first, second) = invalid.as_str().split_once("; variable ").unwrap();
+    assert!(first.starts_with("variable CATTLE_HOST_LABELS: label key `-x`: column 1"), "{invalid}");
+    assert!(second.starts_with("LINECAMP_HOST_LABELS: label key `a b`: column 2"), "{invalid}");
+    assert_eq!(config.warnings, [invalid.to_string()], "`config check` and the log show it as well");
 }
 
 /// A table that binds a secret, with one key replaced or left out.

@@ -1,6 +1,6 @@
 //! The daemon's starting state: its lock on the data directory, and its settings.
 
-use linecamp_core::{LabelLayer, PendingJoin};
+use linecamp_core::{EnvironmentLabels, PendingJoin};
 use linecamp_model::{ProviderSpec, ServerAddress};
 use linecamp_store::DirectoryLock;
 use linecamp_transport::LinkSettings;
@@ -35,7 +35,7 @@ pub(crate) struct Setup {
     /// The join to perform, if any.
     pub(crate) join: Option<PendingJoin>,
     /// Labels from the environment.
-    pub(crate) labels: LabelLayer,
+    pub(crate) labels: EnvironmentLabels,
     /// Keep-alive settings of the link.
     pub(crate) link: LinkSettings,
     /// Where facts come from.

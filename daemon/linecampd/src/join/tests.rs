@@ -133,6 +133,7 @@ fn join_command(server: &str) -> JoinCommand {
         },
         name: Name::parse("camp-042").unwrap(),
         labels: LabelLayer::from([(Level::Site, labels)]),
+        environment: EnvironmentLabels::default(),
         limit: Duration::from_secs(1),
         facts: FactSources::of_this_machine("/nowhere".as_ref(), false),
     }

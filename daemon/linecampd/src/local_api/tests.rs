@@ -1,9 +1,8 @@
 mod http;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use linecamp_core::{Rng, SavedSite, Site, SiteConfig, SiteIdentity, SiteOutput, StoreFault};
+use linecamp_core::{EnvironmentLabels, Rng, SavedSite, Site, SiteConfig, SiteIdentity, SiteOutput, StoreFault};
 use linecamp_model::{Level, Now, RunId, SiteId, Text, WallTime, WriteId};
 use linecamp_proto::VERSIONS;
 use linecamp_proto::api::LabelChange;
@@ -46,7 +45,7 @@ impl Camp {
             versions: VERSIONS,
             run: RunId::from_bytes([7; 8]),
             servers: Vec::new(),
-            labels: BTreeMap::new(),
+            labels: EnvironmentLabels::default(),
             join: None,
             providers: Vec::new(),
         };

@@ -7,7 +7,8 @@ fn set(labels: &[(&str, &str)]) -> LabelSet {
 
 #[test]
 fn the_last_value_of_a_repeated_key_wins_and_the_key_is_reported() {
-    let input = LabelInput::parse_query("foo=bar&test=1&foo=pick&novalue").expect("valid");
+    let (input, invalid) = LabelInput::parse_query("foo=bar&test=1&foo=pick&novalue");
+    assert_eq!(invalid, []);
     let held: Vec<_> = input.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     assert_eq!(held, ["foo=pick", "novalue=", "test=1"]);
     assert_eq!(input.repeated.iter().map(LabelKey::as_str).collect::<Vec<_>>(), ["foo"]);
@@ -16,9 +17,10 @@ fn the_last_value_of_a_repeated_key_wins_and_the_key_is_reported() {
 #[test]
 fn a_label_query_is_percent_decoded() {
     let check = |text, expected: Result<&str, LabelError>| {
-        let value =
-            LabelInput::parse_query(text).map(|input| input.labels.values().next().cloned().unwrap_or_default());
-        assert_eq!(value.as_ref().map(LabelValue::as_str).map_err(Clone::clone), expected, "{text}");
+        let (input, mut invalid) = LabelInput::parse_query(text);
+        let value = input.labels.values().next().map_or("", LabelValue::as_str);
+        let value = invalid.pop().map_or(Ok(value), |invalid| Err(invalid.error));
+        assert_eq!(value, expected, "{text}");
     };
     check("a=b%26c+d", Ok("b&c d"));
     check("a=%C3%A9", Ok("é"));
@@ -26,6 +28,16 @@ fn a_label_query_is_percent_decoded() {
     check("a=%ff", Err(LabelError::NotText { column: 3 }));
     check("a=%0a%00x", Err(LabelError::InvisibleCharacter { found: '\0', column: 1 }));
     check("a b=c", Err(LabelError::BadKeyCharacter { key: "a b".into(), found: ' ', column: 2 }));
+}
+
+#[test]
+fn an_invalid_entry_of_a_label_query_is_skipped_and_named() {
+    let (input, invalid) = LabelInput::parse_query("rack=r7&-x=1&tier=%zz&door=3&note=a%0ab");
+    assert_eq!(input.labels.keys().map(LabelKey::as_str).collect::<Vec<_>>(), ["door", "rack"]);
+    let named: Vec<_> = invalid.iter().map(ToString::to_string).collect();
+    assert!(named[0].starts_with("label key `-x`: column 1"), "{named:?}");
+    assert_eq!(named[1], "`%` at column 19 is not followed by two hexadecimal digits");
+    assert!(named[2].starts_with("`note`: a label's value has no control characters"), "{named:?}");
 }
 
 #[test]
