@@ -23,6 +23,7 @@ mod idle;
 mod join;
 mod labels;
 mod log_floods;
+mod long_paths;
 mod malformed_traffic;
 mod markdown_page;
 mod metrics;

@@ -123,7 +123,9 @@ impl DaemonError {
             Self::Config(_)
             | Self::Argument(_)
             | Self::Token(_)
-            | Self::Store(StoreError::InUse { .. } | StoreError::ForeignDirectory { .. }) => 2,
+            | Self::Store(
+                StoreError::InUse { .. } | StoreError::ForeignDirectory { .. } | StoreError::LongPath { .. },
+            ) => 2,
             Self::NotJoined { .. }
             | Self::JoinRefused(_)
             | Self::WrongServer(_)
@@ -151,7 +153,7 @@ impl DaemonError {
         CommandErrorCode::Failure(match self {
             Self::Refused(error) => return CommandErrorCode::Answer(error.code),
             Self::Config(_) => FailureCode::ConfigInvalid,
-            Self::Argument(_) | Self::Token(_) => FailureCode::BadArguments,
+            Self::Argument(_) | Self::Token(_) | Self::Store(StoreError::LongPath { .. }) => FailureCode::BadArguments,
             Self::Store(StoreError::InUse { .. }) => FailureCode::DirectoryInUse,
             Self::Store(_) => FailureCode::DatabaseFailed,
             Self::Transport(TransportError::Missing { .. } | TransportError::Corrupt { .. }) => {

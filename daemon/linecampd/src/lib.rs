@@ -50,6 +50,7 @@ mod link_log;
 mod local_api;
 mod metrics;
 mod reload;
+mod socket_path;
 mod table;
 
 pub use data_directory::{DATA_DEFAULT, DataDirectory};

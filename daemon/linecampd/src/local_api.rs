@@ -29,6 +29,7 @@ pub(crate) use self::pending_replies::{PendingReplies, describe};
 use self::admission::{Admission, PeerUid};
 use self::listener::accept;
 use crate::error::DaemonError;
+use crate::socket_path::SocketPath;
 
 /// How long a client may take to send its request, and to read the response. After that it is disconnected.
 const CLIENT_LIMIT: Duration = Duration::from_secs(2);
@@ -84,8 +85,7 @@ impl LocalServer {
     }
 
     fn open_for(path: PathBuf, calls: mpsc::Sender<LocalCall>, peer_uid: PeerUid) -> Result<Self, DaemonError> {
-        let listener =
-            bind(&path, |path| UnixListener::bind(path)).map_err(DaemonError::file("open the local socket", &path))?;
+        let listener = bind(&path, listen).map_err(DaemonError::file("open the local socket", &path))?;
         let (stop, stopping) = watch::channel(false);
         let accepting = tokio::spawn(accept(listener, Arc::new(Admission::new(calls, peer_uid)), stopping));
         Ok(Self { path, stop, accepting })
@@ -105,6 +105,10 @@ impl Drop for LocalServer {
         // The next daemon replaces a socket file that remains.
         let _ = fs::remove_file(&self.path);
     }
+}
+
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    UnixListener::bind(SocketPath::of(path)?.as_path())
 }
 
 /// Opens the socket at `path`. The caller holds the directory's lock, so an existing socket is stale.

@@ -22,6 +22,7 @@ use tokio::time::timeout;
 
 use crate::data_directory::DataDirectory;
 use crate::error::DaemonError;
+use crate::socket_path::SocketPath;
 use crate::table;
 
 /// Time limit for an answer: longer than the daemon waits for a slow disk.
@@ -92,7 +93,8 @@ fn send(directory: &DataDirectory, request: &LocalRequest, limit: Duration) -> R
         .body(request.body())
         .expect("methods and paths are constants");
     // This waits for a place in the socket's queue, where a non-blocking call would fail.
-    let stream = UnixStream::connect(&path).map_err(|error| connect_error(directory, &path, &error))?;
+    let stream = SocketPath::of(&path).and_then(|address| UnixStream::connect(address.as_path()));
+    let stream = stream.map_err(|error| connect_error(directory, &path, &error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|source| DaemonError::System { what: "start the runtime", source })?;
     let exchange = async {

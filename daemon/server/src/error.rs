@@ -127,6 +127,7 @@ impl ServerError {
             | Self::Initialized { .. }
             | Self::PartlyInitialized { .. }
             | Self::NotInitialized { .. }
+            | Self::Store(StoreError::LongPath { .. })
             | Self::KeyExists { .. }
             | Self::KeysFull
             | Self::KeyUnknown { .. }
@@ -167,6 +168,7 @@ impl ServerError {
             | Self::Transport(TransportError::AuthorityExists { .. }) => FailureCode::AlreadyInitialized,
             Self::NotInitialized { .. } => FailureCode::NotInitialized,
             Self::Store(StoreError::InUse { .. }) => FailureCode::DirectoryInUse,
+            Self::Store(StoreError::LongPath { .. }) => FailureCode::BadArguments,
             Self::DatabaseMissing { .. } | Self::Store(_) | Self::Write(_) => FailureCode::DatabaseFailed,
             Self::Create { .. }
             | Self::Plugin { .. }

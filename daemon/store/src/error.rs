@@ -8,6 +8,7 @@ use rusqlite::ErrorCode;
 use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 
 use crate::kind::Kind;
+use crate::lock::DIRECTORY_BYTES_MAX;
 
 /// Why a store could not be opened or a directory could not be locked.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,18 @@ pub enum StoreError {
         directory: PathBuf,
         /// The user ID of its owner.
         owner: u32,
+    },
+    /// The path of the directory is too long for a database in it.
+    #[error(
+        "the path of data directory {} has {bytes} bytes (maximum {DIRECTORY_BYTES_MAX}). Use a directory with a \
+         shorter path",
+        directory.display()
+    )]
+    LongPath {
+        /// The directory, without symbolic links.
+        directory: PathBuf,
+        /// The length of its path.
+        bytes: usize,
     },
     /// The lock file could not be created, locked or written.
     #[error("failed to lock data directory {}", directory.display())]
@@ -150,6 +163,7 @@ impl StoreError {
             | Self::NoWriteAheadLog { .. } => true,
             Self::InUse { .. }
             | Self::ForeignDirectory { .. }
+            | Self::LongPath { .. }
             | Self::Lock { .. }
             | Self::File { .. }
             | Self::Open { .. }

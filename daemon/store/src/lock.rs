@@ -24,6 +24,10 @@ const LOCKS_BYTES_MAX: u64 = 1024 * 1024;
 /// Maximum bytes read of a lock file: a PID and a line feed, with headroom. The rest is ignored.
 const PID_BYTES_MAX: u64 = 16;
 
+/// Maximum bytes of a data directory's path, without symbolic links: SQLite opens no file whose path is longer than 512
+/// bytes. A directory with a longer path is rejected before anything is written or sent.
+pub(crate) const DIRECTORY_BYTES_MAX: usize = 480;
+
 /// How long to wait for a process that holds the lock: the kernel releases the locks of a killed process only when it
 /// has freed its memory, while its service manager may already start the next one. Then [`StoreError::InUse`].
 const WAIT_MAX: Duration = Duration::from_secs(2);
@@ -49,8 +53,8 @@ impl DirectoryLock {
     ///
     /// # Errors
     /// [`StoreError::InUse`] if this or another process still holds the lock; [`StoreError::ForeignDirectory`] if this
-    /// process runs as root and another user owns the directory; [`StoreError::Lock`] if it cannot be locked. A full or
-    /// read-only disk is not an error.
+    /// process runs as root and another user owns the directory; [`StoreError::LongPath`]; [`StoreError::Lock`] if it
+    /// cannot be locked. A full or read-only disk is not an error.
     pub fn acquire(directory: &Path, service: &'static str) -> Result<Self, StoreError> {
         Self::acquire_with(directory, service, thread::sleep)
     }
@@ -61,6 +65,7 @@ impl DirectoryLock {
         service: &'static str,
         mut pause: impl FnMut(Duration),
     ) -> Result<Self, StoreError> {
+        check_path(directory)?;
         let mut waited = Duration::ZERO;
         loop {
             match Self::try_acquire(directory, service) {
@@ -120,6 +125,16 @@ impl DirectoryLock {
             let found = std::fs::metadata(directory).ok()?;
             holder_of(&locks, found.dev(), found.ino())
         })
+    }
+}
+
+/// Rejects a directory whose path is too long for a database in it.
+fn check_path(directory: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Lock { directory: directory.to_owned(), source };
+    let directory = directory.canonicalize().map_err(failed)?;
+    match directory.as_os_str().len() {
+        bytes if DIRECTORY_BYTES_MAX < bytes => Err(StoreError::LongPath { directory, bytes }),
+        _ => Ok(()),
     }
 }
 
@@ -183,6 +198,8 @@ fn read_pid(file: &File) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::file::OnCorruption;
+    use crate::kind::Kind;
 
     const SERVICE: &str = "linecampd";
 
@@ -207,6 +224,28 @@ mod tests {
         assert_eq!(refused, expected);
         drop(held);
         acquire(directory.path()).unwrap();
+    }
+
+    /// The limit is SQLite's: at the limit, a database with the longest name and its log can still be used.
+    #[test]
+    fn a_directory_whose_path_is_too_long_for_a_database_is_rejected_before_anything_is_written() {
+        let top = tempfile::tempdir().unwrap();
+        let with_length = |bytes: usize| {
+            let half = top.path().join("a".repeat(200));
+            let rest = bytes - half.as_os_str().len() - 1;
+            let path = half.join("b".repeat(rest / 2)).join("c".repeat(rest - rest / 2 - 1));
+            std::fs::create_dir_all(&path).unwrap();
+            assert_eq!(path.as_os_str().len(), bytes);
+            path
+        };
+        let longest = with_length(DIRECTORY_BYTES_MAX);
+        let _held = acquire(&longest).unwrap();
+        let opened = crate::file::open(&longest.join("fleet.db"), Kind::Fleet, OnCorruption::Refuse).unwrap();
+        opened.connection.execute("INSERT INTO documents VALUES (?1, ?2)", (vec![1_u8], vec![2_u8])).unwrap();
+        let longer = with_length(DIRECTORY_BYTES_MAX + 1);
+        let refused = acquire(&longer).unwrap_err().to_string();
+        assert!(refused.ends_with("has 481 bytes (maximum 480). Use a directory with a shorter path"), "{refused}");
+        assert_eq!(std::fs::read_dir(longer).unwrap().count(), 0);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::config::{Config, join_target, read_text};
 use crate::drivers::plugins::host_config;
 use crate::error::DaemonError;
 use crate::facts::query_docker;
+use crate::socket_path::SocketPath;
 
 /// The most entries counted in a plugin directory.
 const ENTRIES_MAX: usize = 10_000;
@@ -160,7 +161,7 @@ pub(super) fn docker(site: &Installation) -> CheckResult {
     };
     let socket = config.docker_socket;
     let path = socket.display();
-    match UnixStream::connect(&socket) {
+    match SocketPath::of(&socket).and_then(|address| UnixStream::connect(address.as_path())) {
         Ok(_) => match query_docker(&socket) {
             Ok(Some(version)) => CheckResult::ok(format!("Docker {version} answers on {path}")),
             Ok(None) => CheckResult::skipped(FindingCode::DockerAbsent, format!("no Docker: {path} no longer exists")),

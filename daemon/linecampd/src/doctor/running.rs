@@ -12,6 +12,7 @@ use super::Installation;
 use crate::data_directory::{DataDirectory, UNIT};
 use crate::error::DaemonError;
 use crate::local_client::exchange_within;
+use crate::socket_path::SocketPath;
 
 /// The checks that one status request to the daemon answers.
 pub(super) const CHECKS: &[&str] = &["daemon", "link", "conditions"];
@@ -39,7 +40,8 @@ pub(crate) struct Peer {
 /// Returns the process that listens on the local socket, as reported by the kernel.
 pub(crate) fn peer(directory: &DataDirectory) -> Option<Peer> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().ok()?;
-    let stream = runtime.block_on(tokio::net::UnixStream::connect(directory.socket())).ok()?;
+    let address = SocketPath::of(&directory.socket()).ok()?;
+    let stream = runtime.block_on(tokio::net::UnixStream::connect(address.as_path())).ok()?;
     let peer = stream.peer_cred().ok()?;
     // A process outside this container's PID namespace has no PID here.
     let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid != 0);
@@ -90,7 +92,8 @@ fn unanswered(site: &Installation, error: &DaemonError) -> CheckResult {
             "see the check `disk`; the server still shows the site: `linecamp site show`",
         );
     }
-    match UnixStream::connect(&socket).map_err(|error| error.kind()) {
+    let stream = SocketPath::of(&socket).and_then(|address| UnixStream::connect(address.as_path()));
+    match stream.map_err(|error| error.kind()) {
         Ok(_) => CheckResult::fail(
             FindingCode::DaemonHung,
             format!(

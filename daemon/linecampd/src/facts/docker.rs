@@ -8,6 +8,8 @@ use hyper::{Response, StatusCode};
 use linecamp_doctor::http_get;
 use tokio::net::UnixStream;
 
+use crate::socket_path::SocketPath;
+
 use super::observed::Observed;
 
 /// The time limit for Docker's answer. After that, the version counts as not observed in this round.
@@ -31,7 +33,12 @@ pub(super) async fn docker_version_in_time(socket: &Path) -> Observed<String> {
 /// Queries Docker's version. Without a socket there is no Docker; one that refuses connections or returns garbage may
 /// be starting.
 async fn docker_version(socket: &Path) -> Observed<String> {
-    let stream = match UnixStream::connect(socket).await {
+    let address = match SocketPath::of(socket) {
+        Ok(address) => address,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("cannot connect to Docker at {}: {error}", socket.display())),
+    };
+    let stream = match UnixStream::connect(address.as_path()).await {
         Ok(stream) => stream,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(format!("cannot connect to Docker at {}: {error}", socket.display())),
