@@ -116,6 +116,30 @@ fn check_lifecycle(mut server: Box<dyn NameServer>) {
     assert_eq!(foreign(&*server), before, "{} has the same foreign records as before", server.product());
 }
 
+/// A zone whose listing has more than the 4 MiB of a response: the site manages its records by name, is told once that
+/// the zone cannot be searched, and leaves nothing behind.
+#[test]
+fn a_site_keeps_its_records_in_a_zone_that_is_too_large_to_list() {
+    let Some(mut server) = PowerDns::start() else { return };
+    server.create_large_zone(ZONE, 20_000);
+    let before = foreign(&server);
+    let fleet = Fleet::start();
+    let mut site = fleet.join("camp", &["--host-label", &format!("{ADDRESS}=192.0.2.1")]);
+    configure(&fleet, &mut site, &server, "");
+    site.start();
+    wait_answer(&fleet, &server, &["192.0.2.1"]);
+    fleet.wait_for("the failed search to be reported", PATIENCE, || {
+        site.local(&["why"]).ok().stdout.contains("cannot be searched for records left by an earlier run").then_some(())
+    });
+    let shown = show(&fleet, "camp");
+    assert!(shown["conditions"].as_array().is_some_and(Vec::is_empty), "{shown}");
+    fleet.cli(&["site", "deactivate", "camp"]).ok();
+    wait_state(&fleet, "inactive");
+    fleet.cli(&["site", "rm", "camp"]).ok();
+    wait_state(&fleet, "removed");
+    assert_eq!(foreign(&server), before, "the zone has the same foreign records as before");
+}
+
 /// A child zone appears: the site's record in the parent zone is no longer served. The site reports the child zone by
 /// name, and removal leaves nothing behind in the parent zone.
 fn check_child_zone(mut server: Box<dyn NameServer>) {
@@ -211,4 +235,13 @@ fn a_wrong_key_and_a_stopped_name_server_are_reported_until_fixed() {
     server.restart();
     wait_answer(&fleet, &server, &["192.0.2.1"]);
     assert!(!site.log().contains("wrong"), "a secret does not reach the log");
+    fleet.wait_for("the recovery to be logged", PATIENCE, || {
+        let is_recovery = |line: &&str| line.contains("condition cleared") && line.contains("provider=main");
+        site.log().lines().any(|line| is_recovery(&line)).then_some(())
+    });
+    let log = site.log();
+    let failures = log.lines().filter(|line| line.contains("condition raised") && line.contains("provider=main"));
+    let failures: Vec<_> = failures.collect();
+    assert_eq!(failures.len(), 1, "one line while it lasts: {failures:?}");
+    assert!(failures[0].contains("the credentials are not accepted"), "{failures:?}");
 }

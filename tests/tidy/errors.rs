@@ -21,7 +21,9 @@ fn an_error_does_not_repeat_its_cause() {
             }
         }
     }
-    report.finish("leave the cause out of the text: `error_chain` appends it. A text that is only the cause: `transparent`.");
+    report.finish(
+        "leave the cause out of the text: `error_chain` appends it. A text that is only the cause: `transparent`.",
+    );
 }
 
 /// Whether the first field of a variant is its cause.

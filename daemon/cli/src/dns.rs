@@ -158,6 +158,7 @@ impl SitePlan {
                 Cell::from(&record.name),
                 Cell::from(&record.rtype),
                 Cell::colored(describe(&record.state), color(&record.state)),
+                Cell::from(record.describe_ttl()),
                 Cell::from(record.values.join(" ")),
                 Cell::from(observed(record, style)),
                 Cell::from(&record.provider),
@@ -165,7 +166,7 @@ impl SitePlan {
             ]
         };
         if !self.records.is_empty() {
-            let table = Table::new(["RECORD", "TYPE", "PLAN", "DESIRED", "OBSERVED", "PROVIDER", "DETAIL"]);
+            let table = Table::new(["RECORD", "TYPE", "PLAN", "TTL", "DESIRED", "OBSERVED", "PROVIDER", "DETAIL"]);
             text += &format!("\n{}", table.with(self.records.iter().map(row)).render(style.colors));
         }
         if !self.conditions.is_empty() {
@@ -184,6 +185,7 @@ fn list(records: &[RecordView], style: &TextStyle) -> String {
             Cell::from(&record.name),
             Cell::from(&record.rtype),
             Cell::colored(&record.state, color(&record.state)),
+            Cell::from(record.describe_ttl()),
             Cell::from(record.values.join(" ")),
             Cell::from(observed(record, style)),
             Cell::from(site),
@@ -192,7 +194,8 @@ fn list(records: &[RecordView], style: &TextStyle) -> String {
             Cell::from(detail(record)),
         ]
     };
-    let headings = ["RECORD", "TYPE", "STATE", "DESIRED", "OBSERVED", "SITE", "ENVIRONMENT", "PROVIDER", "DETAIL"];
+    let headings =
+        ["RECORD", "TYPE", "STATE", "TTL", "DESIRED", "OBSERVED", "SITE", "ENVIRONMENT", "PROVIDER", "DETAIL"];
     Table::new(headings).with(records.iter().map(row)).render(style.colors)
 }
 
@@ -258,6 +261,11 @@ mod tests {
             zone: "example.org".into(),
             name: format!("{name}.example.org"),
             rtype: "A".into(),
+            ttl: (!values.is_empty()).then_some(3_600),
+            observed_ttl: observed.as_ref().filter(|values| !values.is_empty()).map(|_| match state {
+                RecordState::Update => 60,
+                _ => 3_600,
+            }),
             values,
             observed_at: observed.as_ref().map(|_| "2026-11-22T02:20:00Z".into()),
             observed,

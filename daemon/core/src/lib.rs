@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 mod backoff;
+mod convergence;
 mod dns;
 mod document_sync;
 mod downlink;

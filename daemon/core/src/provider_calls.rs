@@ -275,6 +275,13 @@ impl<Work, Capabilities> CallRunner<Work, Capabilities> {
         Some(Effect::Wait(self.backoff.next(RETRY_FIRST, RETRY_MAX, rng)))
     }
 
+    /// Ends the round because the service asked to wait, and schedules the next one. Nothing failed.
+    pub(crate) fn pause<R, N>(&mut self, asked: Duration) -> Effect<R, N> {
+        self.state = State::Waiting;
+        self.is_preview = false;
+        Effect::Wait(asked.min(RETRY_AFTER_MAX))
+    }
+
     /// Ends the round because a call failed, and schedules the next one. `what` names the provider and what it did.
     pub(crate) fn fail<R, N>(
         &mut self,
@@ -333,7 +340,7 @@ impl<Work, Capabilities> CallRunner<Work, Capabilities> {
             (State::Idle | State::Waiting, Some(failure)) => {
                 (PartState::Failing, format!("failed {} times: {}", self.backoff.tries(), failure.text))
             }
-            (State::Waiting, None) => (PartState::Waiting, "waits for the disk".to_owned()),
+            (State::Waiting, None) => (PartState::Waiting, "waits before it tries again".to_owned()),
         }
     }
 }

@@ -307,6 +307,12 @@ impl Providers {
         statuses
     }
 
+    /// Returns the providers that fail, each with the condition that it causes and why.
+    pub(crate) fn failing(&self) -> BTreeMap<Name, (ConditionKind, Text)> {
+        let failing = self.machines.values().filter_map(|machine| Some((machine, machine.failure()?)));
+        failing.map(|(machine, Failure { kind, text })| (machine.spec().name.clone(), (*kind, text.clone()))).collect()
+    }
+
     /// Returns the conditions of the providers, each with what it concerns; nothing if it is clear.
     pub(crate) fn conditions(&self, spec: &Documents<SpecBody>, owned: &Owned) -> [(ConditionKind, Vec<String>); 5] {
         let failed = |kind| {

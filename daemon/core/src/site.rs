@@ -9,6 +9,7 @@
 //! | [`replication`] | spec down, status and events up, acknowledgements |
 //! | [`events`] | numbering, queueing and acknowledgement of events |
 //! | [`conditions`] | which conditions are active, and since when |
+//! | [`condition_notices`] | what a log is told of conditions |
 //! | [`certificate`] | use and renewal of the site's certificate |
 //! | [`labels`] | the layers of the labels a site sets itself |
 //! | [`facts`] | which facts are reported, and which could not be observed |
@@ -33,6 +34,7 @@
 
 mod certificate;
 mod command;
+mod condition_notices;
 mod conditions;
 mod config;
 mod documents;

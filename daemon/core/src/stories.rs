@@ -1,6 +1,7 @@
 //! End-to-end tests of a site and its server, as stories on a [`Pair`](crate::testing::Pair).
 
 mod chaos;
+mod converged;
 mod faults;
 mod floods;
 mod hostile;
@@ -8,6 +9,7 @@ mod hosts;
 mod identity;
 mod join;
 mod labels;
+mod large_zones;
 mod lifecycle;
 mod observed_records;
 mod observing;

@@ -99,6 +99,8 @@ pub struct Node {
     pub writes: u64,
     /// Replies to local commands.
     pub replies: Vec<Result<(), SiteCommandError>>,
+    /// The notices of conditions, for the log of the machine.
+    pub condition_notices: Vec<String>,
     /// The drop-in files at its next start.
     pub drop_ins: DropIns,
     /// The stored parts of centrally pushed plugins.
@@ -333,6 +335,7 @@ impl Pair {
             ended: None,
             writes: 0,
             replies: Vec::new(),
+            condition_notices: Vec::new(),
             drop_ins: DropIns::default(),
             plugins: BTreeMap::new(),
             called: BTreeMap::new(),

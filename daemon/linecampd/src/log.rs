@@ -4,10 +4,10 @@
 //! 2026-11-22T02:27:04Z INFO  link up server=camp.example:443 session=12
 //! ```
 //! It is deliberately small. The usual subscriber brings a filter language and a regular-expression engine, a tenth of
-//! the daemon's size, to do what one level does. Spans are ignored. Linecamp's own events are logged from the
-//! configured level; those of libraries from `WARN`, or at the configured level if it is `DEBUG` or finer. Invisible
-//! characters in a line are replaced, so that no text can forge a line. The lines that local users can cause without
-//! access are limited (`linecamp_service::admits_line`).
+//! the daemon's size, to do what one level does. Spans are ignored. Linecamp's own events and the lines of plugins are
+//! logged from the configured level; those of libraries from `WARN`, or at the configured level if it is `DEBUG` or
+//! finer. Invisible characters in a line are replaced, so that no text can forge a line. The lines that local users can
+//! cause without access are limited (`linecamp_service::admits_line`).
 //!
 //! In the journal, an event's fields become the entry's fields, and every entry has `SITE` once the site's name is
 //! known.
@@ -23,6 +23,9 @@ use tracing::{Event, Level, Metadata, Subscriber, span};
 
 /// The syslog identifier in the journal.
 const IDENTIFIER: &str = "linecampd";
+
+/// The target of the lines that plugins write.
+const PLUGIN: &str = "plugin";
 
 /// The levels by number, which fits an atomic.
 const LEVELS: [LevelFilter; 6] = [
@@ -69,7 +72,7 @@ struct Log {
 impl Log {
     fn shows(metadata: &Metadata<'_>) -> bool {
         let configured = level();
-        let is_ours = metadata.target().starts_with("linecamp");
+        let is_ours = metadata.target().starts_with("linecamp") || metadata.target() == PLUGIN;
         let level =
             if is_ours || LevelFilter::DEBUG <= configured { configured } else { configured.min(LevelFilter::WARN) };
         metadata.is_event() && *metadata.level() <= level
@@ -131,8 +134,12 @@ const fn label(level: Level) -> &'static str {
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixDatagram;
+    use std::sync::Mutex;
 
     use super::*;
+
+    /// Held by a test that sets the level: the process has one.
+    static LEVEL_IN_USE: Mutex<()> = Mutex::new(());
 
     #[test]
     fn every_level_has_a_name() {
@@ -140,8 +147,31 @@ mod tests {
         assert_eq!(names, ["ERROR", "WARN", "INFO", "DEBUG", "TRACE"]);
     }
 
+    /// Lines of plugins are logged like Linecamp's own; libraries log warnings only.
+    #[test]
+    fn a_line_of_a_plugin_is_logged_at_the_default_level() {
+        let _alone = LEVEL_IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let log = Log { journal: Some(Journal::at(&path, IDENTIFIER).unwrap()) };
+        set_level(LevelFilter::INFO);
+        tracing::subscriber::with_default(log, || {
+            tracing::debug!(target: PLUGIN, provider = "dns", "request sent");
+            tracing::info!(target: "hyper", "connected");
+            tracing::info!(target: PLUGIN, provider = "dns", "zone found");
+        });
+        let mut bytes = [0; 4096];
+        let count = socket.recv(&mut bytes).unwrap();
+        let entry = String::from_utf8_lossy(&bytes[..count]);
+        assert!(entry.contains("MESSAGE=zone found") && entry.contains("\nPROVIDER=dns\n"), "{entry}");
+        assert!(socket.recv(&mut bytes).is_err(), "one entry");
+    }
+
     #[test]
     fn a_journal_entry_has_the_events_fields_and_the_sites_name() {
+        let _alone = LEVEL_IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal");
         let socket = UnixDatagram::bind(&path).unwrap();

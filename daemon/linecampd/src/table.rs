@@ -94,6 +94,7 @@ pub(crate) fn records(records: &[DnsRecord]) -> String {
         [
             record.name.as_str().into(),
             record.rtype.as_str().into(),
+            record.describe_ttl().into(),
             record.values.join(" ").into(),
             observed(record).into(),
             record.observed_at.as_deref().unwrap_or_default().into(),
@@ -102,7 +103,7 @@ pub(crate) fn records(records: &[DnsRecord]) -> String {
             failure.unwrap_or(&record.detail).into(),
         ]
     });
-    Table::new(["RECORD", "TYPE", "DESIRED", "OBSERVED", "OBSERVED AT", "STATE", "PROVIDER", "DETAIL"])
+    Table::new(["RECORD", "TYPE", "TTL", "DESIRED", "OBSERVED", "OBSERVED AT", "STATE", "PROVIDER", "DETAIL"])
         .with(rows)
         .render(false)
 }

@@ -165,7 +165,7 @@ pub const REPORTED_RECORDS_BYTES_MAX: usize = 128 * 1024;
 /// Returns the maximum number of bytes of [`REPORTED_RECORDS_BYTES_MAX`] that a record set uses: the bytes of its zone,
 /// name, type, values and detail, plus the overhead per desired or observed value, plus the fixed overhead.
 pub const fn reported_record_bytes(text_bytes: usize, values: usize) -> usize {
-    text_bytes + 4 * values + 48
+    text_bytes + 4 * values + 60
 }
 
 /// Maximum providers of one environment. More are rejected.

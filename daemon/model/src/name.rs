@@ -74,6 +74,12 @@ pub enum NameError {
     HyphenAtEnd,
 }
 
+/// Bytes kept of the beginning of a text that is too long; the rest is kept of its end.
+const BEGINNING_BYTES_MAX: usize = 320;
+
+/// What stands for the middle of a text that is too long.
+const CUT: &str = " … ";
+
 /// Free text for people, such as a description: limited in length, and without invisible characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Text(Box<str>);
@@ -93,11 +99,17 @@ impl Text {
         Ok(Self(text.into()))
     }
 
-    /// Converts `text` without failing: it is made [`printable`] and truncated at a character boundary. For generated
-    /// messages that quote text from elsewhere.
+    /// Converts `text` without failing: it is made [`printable`], and the middle of a text that is too long is cut out:
+    /// its beginning says what happened, and its end what to do. For generated messages that quote text from elsewhere.
     pub fn lossy(text: &str) -> Self {
-        let shown = printable(text);
-        Self(shown[..shown.floor_char_boundary(TEXT_BYTES_MAX)].into())
+        let kept = printable(text);
+        if kept.len() <= TEXT_BYTES_MAX {
+            return Self(kept.into());
+        }
+        let end_bytes = TEXT_BYTES_MAX - BEGINNING_BYTES_MAX - CUT.len();
+        let beginning = &kept[..kept.floor_char_boundary(BEGINNING_BYTES_MAX)];
+        let end = &kept[kept.ceil_char_boundary(kept.len() - end_bytes)..];
+        Self([beginning, CUT, end].concat().into())
     }
 
     /// Returns the text.
@@ -150,6 +162,11 @@ mod tests {
     fn a_lossy_text_is_always_valid() {
         let long = "é\n".repeat(TEXT_BYTES_MAX);
         assert!(Text::lossy(&long).as_str().len() <= TEXT_BYTES_MAX);
+        let cause = "x".repeat(TEXT_BYTES_MAX);
+        let text = Text::lossy(&format!("cannot write: {cause}. Free space on /var"));
+        assert_eq!(text.as_str().len(), TEXT_BYTES_MAX);
+        assert!(text.as_str().starts_with("cannot write: x"), "{text}");
+        assert!(text.as_str().contains("x … x") && text.as_str().ends_with("x. Free space on /var"), "{text}");
         assert_eq!(Text::lossy("a\tb").as_str(), "a b");
         assert_eq!(Text::lossy("a\u{202e}b\u{2066}c\u{feff}é").as_str(), "a\u{fffd}b\u{fffd}c\u{fffd}é");
         assert!(Text::parse(Text::lossy(&"\u{1b}\u{2028}".repeat(TEXT_BYTES_MAX)).as_str()).is_ok());

@@ -15,6 +15,7 @@ use crate::engine::WasmEngine;
 use crate::engine_config::WASM_STACK_BYTES;
 use crate::host_calls::CallGrant;
 use crate::limits::{ERROR_REPORT_SHARE, Limits, PLUGIN_TEXT_BYTES_MAX};
+use crate::log_rate::LogRates;
 use crate::outbound::Outbound;
 use crate::sandbox::{LimitReached, Sandbox};
 use crate::secret::{Secrets, SiteSecret};
@@ -25,6 +26,7 @@ pub(crate) struct CallContext {
     pub(crate) secrets: Arc<dyn Secrets>,
     pub(crate) outbound: Arc<dyn Outbound>,
     pub(crate) limits: Limits,
+    pub(crate) log_rates: LogRates,
 }
 
 impl CallContext {
@@ -32,7 +34,7 @@ impl CallContext {
     pub(crate) async fn describe(&self, prepared: &Prepared) -> Result<Description, String> {
         let provider = Name::parse("describe").expect("a constant that is a name");
         let (until, grant) = self.call_grant(&provider, Grant::default());
-        let mut store = Sandbox::store(&self.engine, grant, &self.limits);
+        let mut store = Sandbox::store(&self.engine, grant, &self.limits, self.log_rates.clone());
         let _ticking = self.engine.ticking();
         let ended = timeout_at(until, prepared.describe(&mut store)).await;
         self.finish(ended, &store)
@@ -47,7 +49,7 @@ impl CallContext {
     ) -> ProviderReply {
         let (until, grant) = self.call_grant(&spec.name, spec.grant.clone());
         let grant = CallGrant { is_local, handles: spec.secrets.clone(), secrets: Arc::clone(&self.secrets), ..grant };
-        let mut store = Sandbox::store(&self.engine, grant, &self.limits);
+        let mut store = Sandbox::store(&self.engine, grant, &self.limits, self.log_rates.clone());
         let invocation = Invocation { config: spec.config.as_str(), capabilities: description.capabilities, request };
         let _ticking = self.engine.ticking();
         let ended = timeout_at(until, prepared.call(&mut store, invocation)).await;

@@ -8,6 +8,7 @@ use crate::call::{CallContext, NoSecrets};
 use crate::contract::Description;
 use crate::engine::WasmEngine;
 use crate::error::PluginHostError;
+use crate::log_rate::LogRates;
 use crate::network::Network;
 use crate::plugin_store::{Library, Plugin};
 use crate::settings::HostConfig;
@@ -32,6 +33,7 @@ impl InlineHost {
             secrets: Arc::new(NoSecrets),
             outbound: Arc::new(Network::new(None)?),
             limits: config.limits.clone(),
+            log_rates: LogRates::default(),
         });
         let library = Library::open(config, Arc::clone(&context))?;
         Ok(Self { library, context })

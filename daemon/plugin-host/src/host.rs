@@ -12,6 +12,7 @@ use crate::call_and_event::{HostEvent, ProviderCall};
 use crate::engine::WasmEngine;
 use crate::error::PluginHostError;
 use crate::limits::{CALLS_WAITING_MAX, EVENTS_MAX};
+use crate::log_rate::LogRates;
 use crate::network::Network;
 use crate::outbound::Outbound;
 use crate::plugin_store::Library;
@@ -56,7 +57,8 @@ impl PluginHost {
     ) -> Result<Self, PluginHostError> {
         let start = |source: std::io::Error| PluginHostError::Start { what: "the thread", source: source.into() };
         let limits = config.limits.clone();
-        let context = Arc::new(CallContext { engine: WasmEngine::start()?, secrets, outbound, limits });
+        let (engine, log_rates) = (WasmEngine::start()?, LogRates::default());
+        let context = Arc::new(CallContext { engine, secrets, outbound, limits, log_rates });
         let library = Library::open(&config, Arc::clone(&context))?;
         let watch = Watch::start(&config.directory)?;
         let runtime = tokio::runtime::Builder::new_current_thread()

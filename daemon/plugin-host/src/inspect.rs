@@ -10,6 +10,7 @@ use crate::call::{CallContext, NoSecrets};
 use crate::contract::Description;
 use crate::engine::WasmEngine;
 use crate::error::PluginHostError;
+use crate::log_rate::LogRates;
 use crate::network::Network;
 use crate::plugin_store::{Inspection, inspect_file};
 use crate::settings::HostConfig;
@@ -50,6 +51,7 @@ fn inspect_here(path: &Path, config: &HostConfig) -> Result<PluginReport, Plugin
         secrets: Arc::new(NoSecrets),
         outbound: Arc::new(Network::new(None)?),
         limits: config.limits.clone(),
+        log_rates: LogRates::default(),
     };
     let inspection = runtime.block_on(inspect_file(path.to_owned(), config, &context))?;
     let Inspection { digest, bytes, imports, description } = inspection;

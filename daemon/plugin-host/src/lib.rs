@@ -46,6 +46,7 @@ mod host;
 mod host_calls;
 mod inspect;
 mod limits;
+mod log_rate;
 mod network;
 mod outbound;
 mod plugin_log;

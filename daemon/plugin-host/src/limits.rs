@@ -58,6 +58,16 @@ pub(crate) const SCHEMA_BYTES_MAX: usize = 64 * 1024;
 /// cut. There is room for the host's own reason with its hint, which a plugin passes on, and little beyond that.
 pub(crate) const PLUGIN_TEXT_BYTES_MAX: usize = 256;
 
+/// Log lines that the calls of one provider may write at once: all of one call, and a note on those dropped. Further
+/// lines are dropped, and their number is logged when there is room again.
+pub(crate) const LOG_LINES_AT_ONCE: u32 = 120;
+
+/// The time to regain room for one log line: ten lines a minute.
+pub(crate) const LOG_LINE_INTERVAL: Duration = Duration::from_secs(6);
+
+/// Providers whose log lines are counted. Past this limit, the one with the most room is forgotten.
+pub(crate) const LOG_PROVIDERS_MAX: usize = 64;
+
 /// Secrets, endpoints and extra entries of a description, each. A plugin with more is rejected.
 pub(crate) const DESCRIBED_MAX: usize = 32;
 
@@ -88,7 +98,8 @@ pub struct Limits {
     pub response_bytes: u64,
     /// Total bytes of all responses.
     pub received_bytes: u64,
-    /// Lines in the daemon's log. Further lines are dropped, and their number is logged.
+    /// Lines in the daemon's log. Further lines are dropped, and their number is logged. All calls of a provider together
+    /// write at most 120 lines at once, and then ten a minute.
     pub log_lines: u32,
     /// Bytes of one log line. The rest of the line is cut.
     pub log_line_bytes: usize,

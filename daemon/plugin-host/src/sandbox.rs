@@ -17,6 +17,7 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, Was
 use crate::engine::WasmEngine;
 use crate::host_calls::{CallGrant, HostCalls};
 use crate::limits::{Limits, RANDOM_BYTES_MAX, STDERR_BYTES_MAX, TICK};
+use crate::log_rate::LogRates;
 use crate::plugin_log::PluginLog;
 use crate::redact::Redactor;
 
@@ -74,7 +75,7 @@ pub(crate) struct Sandbox {
 
 impl Sandbox {
     /// Creates the store for one instance of a plugin, working for the provider of `grant`.
-    pub(crate) fn store(engine: &WasmEngine, grant: CallGrant, limits: &Limits) -> Store<Self> {
+    pub(crate) fn store(engine: &WasmEngine, grant: CallGrant, limits: &Limits, rates: LogRates) -> Store<Self> {
         let stderr = MemoryOutputPipe::new(STDERR_BYTES_MAX);
         let mut wasi = WasiCtx::builder();
         wasi.stderr(stderr.clone()).max_random_size(RANDOM_BYTES_MAX);
@@ -89,7 +90,7 @@ impl Sandbox {
             stderr,
             meter: ResourceMeter::new(limits),
             ticks_left: limits.cpu_time.as_millis() / TICK.as_millis(),
-            plugin_log: PluginLog::new(&grant.provider, limits, redactor.clone()),
+            plugin_log: PluginLog::new(&grant.provider, limits, redactor.clone(), rates),
             host_calls: HostCalls::new(grant, limits, redactor.clone()),
             redactor,
         };

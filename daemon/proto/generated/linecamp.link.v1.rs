@@ -570,6 +570,9 @@ pub struct ObservedRecord {
     /// Values are unique. Empty: the record set was absent.
     #[prost(string, repeated, tag = "2")]
     pub values: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Its TTL, in seconds. Absent: the record set was absent or cannot be parsed.
+    #[prost(uint32, optional, tag = "3")]
+    pub ttl: ::core::option::Option<u32>,
 }
 /// Identifies a record set.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -585,6 +588,9 @@ pub struct RecordId {
     /// The last observation. Absent: never observed. It is in this message because the generated field is boxed.
     #[prost(message, optional, tag = "4")]
     pub observed: ::core::option::Option<ObservedRecord>,
+    /// The TTL to write, in seconds. Absent: not desired, or not known yet. It is here for the same reason.
+    #[prost(uint32, optional, tag = "5")]
+    pub ttl: ::core::option::Option<u32>,
 }
 /// A label of one owner. Keys are unique.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

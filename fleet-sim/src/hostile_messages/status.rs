@@ -176,6 +176,7 @@ pub(super) fn records(chance: &mut SimRng) -> Vec<RecordStatus> {
         key: RecordKey { name: zone.below(&format!("r{family}-{number:03}")).expect("a name"), rtype: RecordType::Txt },
         values: BTreeSet::from([format!("\"{}\"", "t".repeat(400)).into_boxed_str()]),
         state: RecordState::InSync,
+        ttl: None,
         observed: None,
         detail: Text::default(),
     };

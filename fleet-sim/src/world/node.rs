@@ -333,7 +333,10 @@ impl<C: Transport> World<C> {
             SiteOutput::CollectFacts => self.nodes[number].wants_facts = true,
             SiteOutput::Reply { command, result } => self.site_replies(number, command, result.is_ok()),
             SiteOutput::LinkUp { .. } => self.counters.linked(number, self.elapsed),
-            SiteOutput::Joined(_) | SiteOutput::LinkDown { .. } | SiteOutput::DialFailed { .. } => {}
+            SiteOutput::Joined(_)
+            | SiteOutput::LinkDown { .. }
+            | SiteOutput::DialFailed { .. }
+            | SiteOutput::Condition { .. } => {}
             SiteOutput::Removed(refusal) => {
                 self.note(Some(number), "forget", &[], || format!("erases its identity: {refusal}"));
                 self.end_node(number, End::Forgotten);

@@ -251,7 +251,10 @@ impl Member {
                 record.welcomes += 1;
                 record.welcomed_at = Instant::now();
             }),
-            SiteOutput::Joined(_) | SiteOutput::LinkDown { .. } | SiteOutput::DialFailed { .. } => {}
+            SiteOutput::Joined(_)
+            | SiteOutput::LinkDown { .. }
+            | SiteOutput::DialFailed { .. }
+            | SiteOutput::Condition { .. } => {}
             // The bench's disk does not fail, so it is never probed.
             SiteOutput::Reply { .. } | SiteOutput::ResumeStore(_) | SiteOutput::TryStore(_) => {}
         }

@@ -94,7 +94,7 @@ pub(crate) fn plan(input: &PlanInput<'_>) -> Plan {
     let is_quarantined =
         |key: &RecordKey| input.desired.rejected.contains_key(key) || input.quarantined.contains_key(key);
     for set in input.desired.sets.values().filter(|set| !is_quarantined(&set.key)) {
-        let set = RecordSet { ttl: within(set.ttl, &input.capabilities), ..set.clone() };
+        let set = RecordSet { ttl: input.capabilities.ttl_within(set.ttl), ..set.clone() };
         let action = action_for_desired(input, &observed, &set);
         plan.note(input, &set, &action);
         plan.add(&set.key, action, &mut units);
@@ -102,10 +102,6 @@ pub(crate) fn plan(input: &PlanInput<'_>) -> Plan {
     plan.withdraw(input, &observed, &mut units);
     plan.steps = steps(units, &plan.unobserved, input);
     plan
-}
-
-fn within(ttl: Ttl, capabilities: &DnsCapabilities) -> Ttl {
-    ttl.max(capabilities.ttl_min).min(capabilities.ttl_max)
 }
 
 /// Groups changes into steps: a record set and its claim stay together where one call can hold both. An unobserved

@@ -78,6 +78,8 @@ pub(crate) struct Reconciler {
     todo: VecDeque<DomainName>,
     /// Whether a step of several records exceeded a call's limits.
     has_small_steps: bool,
+    /// What the provider's last validation returned.
+    capabilities: Option<DnsCapabilities>,
     /// The number of names per observe call; reduced when a call exceeded its limits.
     names_per_call: usize,
     steps_done: u64,
@@ -95,6 +97,7 @@ impl Reconciler {
             todo: VecDeque::new(),
             has_small_steps: false,
             names_per_call: NAMES_PER_CALL_MAX,
+            capabilities: None,
             steps_done: 0,
         }
     }
@@ -227,6 +230,7 @@ impl Reconciler {
         Some(match (self.calls.handle_answer(call)?, reply) {
             (Answered::Discarded, _) => Vec::new(),
             (Answered::Validation, ProviderReply::Validated(Capabilities::Dns(capabilities))) => {
+                self.capabilities = Some(capabilities);
                 self.calls.set_capabilities(capabilities);
                 self.next_zone(context)
             }
@@ -289,7 +293,8 @@ impl Reconciler {
     /// Returns the status of the provider and as many of its records as fit in `bytes_max`. `generation` is that of its
     /// central settings.
     pub(crate) fn status(&self, bytes_max: usize, generation: Generation) -> ProviderStatus {
-        let records = self.zones.iter().flat_map(|(zone, state)| state.statuses(zone, self.spec.dns().allow_deletes));
+        let deletes = self.spec.dns().allow_deletes;
+        let records = self.zones.iter().flat_map(|(zone, state)| state.statuses(zone, deletes, self.capabilities));
         ProviderStatus {
             name: self.spec.name.clone(),
             is_local: self.is_local,
@@ -312,7 +317,13 @@ impl Reconciler {
     /// Describes what the provider is doing.
     pub(crate) fn describe(&self) -> (PartState, String) {
         let idle = || match self.is_settled() {
-            true => (PartState::Ok, format!("all records in sync{}", self.unsearched())),
+            true => match self.zones.values().map(Zone::count_out_of_sync).sum::<usize>() {
+                0 => (PartState::Ok, format!("all records in sync{}", self.unsearched())),
+                count => (
+                    PartState::Waiting,
+                    format!("records not in sync: {count}; see `linecampd dns plan`{}", self.unsearched()),
+                ),
+            },
             false => (PartState::Waiting, format!("reconcile incomplete{}", self.unsearched())),
         };
         let work = |work: &Work| match work {

@@ -7,6 +7,7 @@ use linecamp_model::{
     RecordStatus, Registration, ReplicationCursor, SiteSpec, SiteStatus, SpecBody, StatusBody, WallTime,
 };
 
+use crate::convergence::{converged_in, status_in};
 use crate::document_sync::Documents;
 
 /// All records of one site.
@@ -50,7 +51,7 @@ impl SiteRecord {
 
     /// Returns the newest spec generation of `incarnation` that the site reported as converged.
     pub(crate) fn converged(&self, incarnation: Incarnation) -> Generation {
-        self.site_status(incarnation).map_or(Generation::ZERO, |status| status.converged)
+        converged_in(self.site_status(incarnation), incarnation)
     }
 
     /// Returns the newest spec generation of `incarnation` that the site reported as applied.
@@ -60,7 +61,7 @@ impl SiteRecord {
 
     fn site_status(&self, incarnation: Incarnation) -> Option<&SiteStatus> {
         match self.status.body(DocumentKey::Site) {
-            Some(StatusBody::Site(status)) if status.spec_incarnation == incarnation => Some(status),
+            Some(StatusBody::Site(status)) => status_in(Some(status), incarnation),
             Some(_) | None => None,
         }
     }

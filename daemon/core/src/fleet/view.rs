@@ -12,6 +12,7 @@ use linecamp_model::{KeyFingerprint, LinkState, LoggedEvent, Name, Phase, Secret
 pub use self::providers::ProviderSummary;
 
 use super::state::FleetState;
+use crate::convergence::is_converged;
 use crate::downlink::{Link, Links};
 
 /// Selects sites or hosts.
@@ -109,7 +110,7 @@ impl<'a> FleetView<'a> {
     pub fn converged_count(self) -> usize {
         let here = self.state.registered().filter(|(_, _, of)| !of.life.phase.is_gone());
         let incarnation = |id| self.state.spec_incarnation(id);
-        here.filter(|(id, record, _)| record.spec.head() <= record.converged(incarnation(*id))).count()
+        here.filter(|(id, record, _)| is_converged(record.spec.head(), record.converged(incarnation(*id)))).count()
     }
 
     /// Returns the number of sites whose last report contains a storage condition.

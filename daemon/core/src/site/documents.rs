@@ -6,6 +6,7 @@ use linecamp_model::{
 };
 
 use super::state::SiteState;
+use crate::convergence::converged_in;
 
 /// The documents of a site, read-only.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +40,7 @@ impl<'a> SiteDocuments<'a> {
 
     /// Returns the generation of the spec up to which everything has converged, as last written.
     pub(super) fn converged(&self) -> Generation {
-        self.site_status().map_or(Generation::ZERO, |status| status.converged)
+        converged_in(self.site_status(), self.state.origin.unwrap_or_default().spec_incarnation)
     }
 
     /// Returns the facts reported last.

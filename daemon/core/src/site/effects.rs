@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use linecamp_model::{
-    Actor, CommandId, Condition, ConditionKind, DialId, Event, EventKind, FromSite, Generation, Instant, Now,
+    Actor, CommandId, Condition, ConditionKind, DialId, Event, EventKind, FromSite, Generation, Instant, Name, Now,
     ProviderId, SiteChange, Text, WallTime, WriteId,
 };
 
 use super::command::SiteCommandError;
+use super::condition_notices::ConditionNotices;
 use super::conditions::{Conditions, Transition};
 use super::events::EventLog;
 use super::output::{SiteOutput, Timer};
@@ -50,6 +51,7 @@ pub(super) struct Effects {
     timers: Timers<Timer>,
     outputs: VecDeque<SiteOutput>,
     conditions: Conditions,
+    notices: ConditionNotices,
     events: EventLog,
     /// The local commands that have no reply yet.
     commands: BTreeMap<CommandId, Actor>,
@@ -68,6 +70,7 @@ impl Effects {
             timers: Timers::default(),
             outputs: VecDeque::new(),
             conditions: Conditions::default(),
+            notices: ConditionNotices::default(),
             events: EventLog::default(),
             commands: BTreeMap::new(),
             rng,
@@ -214,6 +217,7 @@ impl Effects {
     /// Raises `kind` with this detail, or clears it.
     pub(super) fn set_condition(&mut self, kind: ConditionKind, detail: Option<Text>, now: Now) {
         let is_active = detail.is_some();
+        self.outputs.extend(self.notices.set(kind, detail.as_ref(), now.wall));
         let transition = self.conditions.set(kind, detail, now.wall);
         self.is_status_stale |= is_active || transition.is_some();
         // The server records the events of storage conditions when it receives their list.
@@ -224,6 +228,11 @@ impl Effects {
             Some(Transition::Cleared) => self.record(EventKind::ConditionCleared, kind.as_str(), now),
             None => {}
         }
+    }
+
+    /// Notes the providers that fail, each with the condition that it causes and why.
+    pub(super) fn set_failing_providers(&mut self, failing: &BTreeMap<Name, (ConditionKind, Text)>, now: Now) {
+        self.outputs.extend(self.notices.set_failing(failing, now.wall));
     }
 
     /// Raises `kind`.
@@ -238,6 +247,7 @@ impl Effects {
 
     /// Raises or clears `kind` without an event: the caller is about to write the status, or restores it.
     pub(super) fn set_condition_silently(&mut self, kind: ConditionKind, detail: Option<Text>, since: WallTime) {
+        self.outputs.extend(self.notices.set(kind, detail.as_ref(), since));
         self.conditions.set(kind, detail, since);
     }
 

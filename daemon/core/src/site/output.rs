@@ -1,8 +1,8 @@
 //! Outputs of a site's state machine, and its timers.
 
 use linecamp_model::{
-    CallId, CommandId, DialId, FromSite, IdentityGrant, PluginDigest, PluginPiece, ProviderId, ProviderRequest,
-    ProviderSpec, Refusal, ServerAddress, SessionId, SiteChange, SiteId, WallTime, WriteId,
+    CallId, CommandId, ConditionKind, DialId, FromSite, IdentityGrant, Name, PluginDigest, PluginPiece, ProviderId,
+    ProviderRequest, ProviderSpec, Refusal, ServerAddress, SessionId, SiteChange, SiteId, Text, WallTime, WriteId,
 };
 
 use super::command::SiteCommandError;
@@ -144,6 +144,15 @@ pub enum SiteOutput {
         /// Why it ended.
         reason: LossReason,
     },
+    /// A notice: the site, or one of its providers, has a condition or no longer has it.
+    Condition {
+        /// The condition.
+        kind: ConditionKind,
+        /// The provider that fails; `None` if the condition is of the site.
+        provider: Option<Name>,
+        /// What happened and what to do; `None` if the condition ended.
+        detail: Option<Text>,
+    },
     /// A notice: an attempt to reach the server failed, or the server ended the handshake.
     DialFailed {
         /// The server.
@@ -156,6 +165,13 @@ pub enum SiteOutput {
 impl SiteOutput {
     /// Whether this only tells what happened, and asks for nothing.
     pub const fn is_notice(&self) -> bool {
-        matches!(self, Self::Joined(_) | Self::LinkUp { .. } | Self::LinkDown { .. } | Self::DialFailed { .. })
+        matches!(
+            self,
+            Self::Joined(_)
+                | Self::LinkUp { .. }
+                | Self::LinkDown { .. }
+                | Self::DialFailed { .. }
+                | Self::Condition { .. }
+        )
     }
 }

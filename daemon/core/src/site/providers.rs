@@ -184,6 +184,7 @@ impl SiteProviders {
         for (kind, concerned) in self.machines.conditions(&state.spec, &state.held) {
             effects.set_condition(kind, named(&concerned), now);
         }
+        effects.set_failing_providers(&self.machines.failing(), now);
     }
 
     /// Returns the status of each provider, including providers that are no longer configured but have left records.

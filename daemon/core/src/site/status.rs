@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::{
-    ConditionKind, Document, DocumentKey, Generation, HostId, HostStatus, LabelSet, Level, Now, ProviderId,
-    ProviderStatus, SiteChange, SiteOrigin, SiteStatus, StatusBody, Text,
+    ConditionKind, Document, DocumentKey, HostId, HostStatus, LabelSet, Level, Now, ProviderId, ProviderStatus,
+    SiteChange, SiteOrigin, SiteStatus, StatusBody, Text,
 };
 
 use super::documents::SiteDocuments;
@@ -49,8 +49,7 @@ fn compute(inputs: StatusInputs<'_>, now: Now, effects: &mut Effects) -> BTreeMa
     };
     let spec = state.spec.head();
     let spec_incarnation = state.origin.unwrap_or_default().spec_incarnation;
-    let before = documents.site_status().filter(|status| status.spec_incarnation == spec_incarnation);
-    let converged_before = before.map_or(Generation::ZERO, |status| status.converged);
+    let converged_before = documents.converged();
     let site = StatusBody::Site(SiteStatus {
         daemon_version: inputs.daemon_version.clone(),
         spec_incarnation,
@@ -119,6 +118,8 @@ fn is_news(before: Option<&StatusBody>, after: Option<&StatusBody>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use linecamp_model::Generation;
+
     use super::*;
     use crate::site::labels::EnvironmentLabels;
     use crate::site::testing::{GATEWAY, NOW, effects};

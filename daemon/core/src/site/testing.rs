@@ -45,9 +45,10 @@ pub(super) fn config(servers: Vec<ServerAddress>, can_join: bool) -> SiteConfig 
     }
 }
 
-/// Removes and returns all outputs.
+/// Removes and returns all outputs, without notices of conditions.
 pub(super) fn outputs(effects: &mut Effects) -> Vec<SiteOutput> {
-    std::iter::from_fn(|| effects.next_output()).collect()
+    let outputs = std::iter::from_fn(|| effects.next_output());
+    outputs.filter(|output| !matches!(output, SiteOutput::Condition { .. })).collect()
 }
 
 /// Returns the welcome of a server that holds nothing of the site.

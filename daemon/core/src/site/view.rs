@@ -11,6 +11,7 @@ use super::output::Timer;
 use super::providers::SiteProviders;
 use super::replication::Replication;
 use super::uplink::Uplink;
+use crate::convergence::is_converged;
 
 /// The parts of a site, to be shown.
 #[derive(Debug)]
@@ -70,7 +71,7 @@ impl Overview<'_> {
         let facts = self.facts.describe(&self.documents().reported_facts());
         let parts = vec![
             part("link", (self.uplink.part_state(), self.uplink.doing()), link_timer),
-            part("spec", describe_spec(self.effects, &self.documents()), None),
+            part("spec", describe_spec(self.effects, &self.documents(), self.providers.is_settled()), None),
             part("status", describe_status(self.effects, self.replication.status_held()), None),
             part("events", describe_events(self.effects), None),
             part("store", describe_store(self.effects), next(Timer::StoreRetry, "tries the disk again")),
@@ -89,10 +90,16 @@ impl Overview<'_> {
     }
 }
 
-fn describe_spec(effects: &Effects, documents: &SiteDocuments<'_>) -> (PartState, String) {
-    match (effects.state().spec.head(), documents.converged()) {
-        (head, converged) if head == converged => (PartState::Ok, format!("holds {head}, applied and converged")),
-        (head, converged) => {
+/// `is_settled` says whether every provider was last observed in its desired state.
+fn describe_spec(effects: &Effects, documents: &SiteDocuments<'_>, is_settled: bool) -> (PartState, String) {
+    let (head, converged) = (effects.state().spec.head(), documents.converged());
+    match (is_converged(head, converged), is_settled) {
+        (true, true) => (PartState::Ok, format!("holds {head}, applied and converged")),
+        (true, false) => (
+            PartState::Waiting,
+            format!("holds {head}, applied; converged to {converged} before, waits for its providers again"),
+        ),
+        (false, _) => {
             (PartState::Waiting, format!("holds {head}, applied; converged to {converged}, waits for its providers"))
         }
     }

@@ -27,6 +27,7 @@ fn status(base: Generation, number: u64, records: usize) -> FromSite {
         zone: DomainName::parse("example.org").unwrap(),
         key: RecordKey { name: DomainName::parse(&format!("r{record}.example.org")).unwrap(), rtype: RecordType::Txt },
         values: BTreeSet::from(["x".repeat(4_096).into()]),
+        ttl: None,
         observed: None,
         state: RecordState::InSync,
         detail: Text::default(),

@@ -2,6 +2,7 @@
 
 use linecamp_model::{
     ConditionKind, DnsSettings, DomainName, Level, NameTemplate, ProviderSpec, RecordState, RecordStatus, RecordType,
+    Ttl,
 };
 
 use super::records::{
@@ -179,4 +180,31 @@ fn a_name_that_was_not_queried_is_not_considered_absent() {
         pair.step();
     }
     assert!(looks < pair.name_server.looks, "it was queried by another observation");
+}
+
+/// A service stores no TTL below an hour, and the settings have five minutes: what is written is shown, also after a
+/// restart and while the service does not answer.
+#[test]
+fn the_ttl_shown_is_the_one_that_is_written_and_observed() {
+    let mut pair = plain_site(79);
+    pair.name_server.ttl_min = 3_600;
+    configure(&mut pair, Some(provider()));
+    pair.run_for(MINUTE);
+    assert_eq!(shown(&pair), [format!("{GATEWAY} A 3600 192.0.2.1")]);
+    let ttls = |pair: &Pair| {
+        let record = record(pair);
+        [record.ttl, record.observed.and_then(|observed| observed.ttl)].map(|ttl| ttl.map(Ttl::seconds))
+    };
+    assert_eq!(ttls(&pair), [Some(3_600), Some(3_600)]);
+    pair.name_server.fault = NameServerFault::Away;
+    pair.crash_site();
+    pair.run_for(MINUTE);
+    assert_eq!(ttls(&pair), [Some(3_600), Some(3_600)]);
+    pair.name_server.fault = NameServerFault::Well;
+    pair.name_server.ttl_min = 1;
+    // The changed limit is known after the next validation.
+    pair.crash_site();
+    pair.run_for(MINUTE);
+    assert_eq!(shown(&pair), [format!("{GATEWAY} A 300 192.0.2.1")]);
+    assert_eq!(ttls(&pair), [Some(300), Some(300)]);
 }

@@ -179,3 +179,34 @@ fn a_removed_site_reports_the_provider_whose_records_remain() {
     assert!(left[0].contains("second") && left[0].contains("other.camp.example.org"), "{left:?}");
     assert!(!left[0].contains(GATEWAY), "{left:?}");
 }
+
+/// The log of the machine gets one line when a provider starts to fail, hourly lines while the reason changes, and one
+/// line when the provider has recovered.
+#[test]
+fn the_failure_of_a_provider_is_told_once_and_so_is_its_recovery() {
+    let mut pair = site_with(68, provider());
+    add(&mut pair, broken());
+    pair.run_for(RECONCILE_INTERVAL);
+    let told = |pair: &mut Pair| std::mem::take(&mut pair.nodes[0].condition_notices);
+    let first = told(&mut pair);
+    assert!(first.len() == 1 && first[0].starts_with("provider-failed broken: "), "{first:?}");
+    assert!(first[0].contains("there is no zone absent.example"), "{first:?}");
+    // Another provider of the same site is told separately, whatever the condition names already.
+    pair.name_server.fault = NameServerFault::Away;
+    pair.run_for(2 * RECONCILE_INTERVAL);
+    pair.name_server.fault = NameServerFault::Locked;
+    pair.run_for(2 * RECONCILE_INTERVAL);
+    let second = told(&mut pair);
+    let of_dns: Vec<_> = second.iter().filter(|notice| notice.starts_with("provider-failed dns: ")).collect();
+    assert!(of_dns.len() == 1 && of_dns[0].contains("connection refused"), "{second:?}");
+    pair.name_server.fault = NameServerFault::Well;
+    pair.run_for(2 * RECONCILE_INTERVAL);
+    let third = told(&mut pair);
+    assert_eq!(
+        third.iter().filter(|notice| notice.contains(" dns: ")).collect::<Vec<_>>(),
+        ["provider-failed dns: cleared"]
+    );
+    pair.run_for(24 * RECONCILE_INTERVAL);
+    let rest = told(&mut pair);
+    assert!(rest.len() <= 1, "the same cause is not repeated: {rest:?}");
+}

@@ -101,6 +101,11 @@ impl Pair {
                 node.ended = Some(refusal);
             }
             SiteOutput::JoinRefused(refusal) => self.nodes[index].ended = Some(refusal),
+            SiteOutput::Condition { kind, provider, detail } => {
+                let subject = provider.map_or_else(|| kind.to_string(), |provider| format!("{kind} {provider}"));
+                let detail = detail.map_or_else(|| "cleared".to_owned(), |detail| detail.to_string());
+                self.nodes[index].condition_notices.push(format!("{subject}: {detail}"));
+            }
             SiteOutput::LinkDown { .. } | SiteOutput::DialFailed { .. } => {}
         }
     }

@@ -58,6 +58,10 @@ pub struct NameServer {
     pub names_hidden: bool,
     /// The number of names one call may query or change. A call with more exceeds its limit.
     pub names_max: usize,
+    /// The number of record sets of a zone that can be listed. A listing of more exceeds its limit.
+    pub listed_max: usize,
+    /// The lowest TTL that it stores, in seconds.
+    pub ttl_min: u32,
     /// How listing a zone fails; `None` if it works.
     pub listing_fails: Option<ProviderFailure>,
     /// Record sets that exist and cannot be parsed.
@@ -89,6 +93,8 @@ impl NameServer {
             hidden: BTreeSet::new(),
             names_hidden: true,
             names_max: usize::MAX,
+            listed_max: usize::MAX,
+            ttl_min: 1,
             listing_fails: None,
             unreadable: BTreeSet::new(),
             looks: 0,
@@ -174,7 +180,7 @@ impl NameServer {
         DnsCapabilities {
             atomic: self.atomic,
             can_list_records: self.can_list_records,
-            ttl_min: ttl(1),
+            ttl_min: ttl(self.ttl_min),
             ttl_max: ttl(86_400),
             max_batch_size: 20,
         }
@@ -205,6 +211,7 @@ impl NameServer {
         }
         let zones = if self.is_stale { &self.before } else { &self.zones };
         match zones.get(zone) {
+            Some(sets) if names.is_empty() && self.listed_max < sets.len() => limit_exceeded(),
             Some(sets) => {
                 let is_meant = |set: &&RecordSet| {
                     (names.is_empty() || names.contains(&set.key.name)) && !self.is_hidden(&set.key.name)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use linecamp_core::{LossReason, Purpose, SiteOutput};
-use linecamp_model::{ServerAddress, SessionId};
+use linecamp_model::{ConditionKind, Name, ServerAddress, SessionId, Text};
 use linecamp_plugin_host::ProviderCall;
 use linecamp_proto::record::site_change;
 use linecamp_transport::error_chain;
@@ -81,6 +81,7 @@ impl Daemon {
             }
             SiteOutput::LinkDown { server, session, reason } => self.link_down(&server, session, &reason),
             SiteOutput::DialFailed { server, reason } => self.dial_failed(&server, &reason),
+            SiteOutput::Condition { kind, provider, detail } => log_condition(kind, provider.as_ref(), detail.as_ref()),
         }
         None
     }
@@ -95,5 +96,14 @@ impl Daemon {
         self.counters.dial_failed(reason);
         self.link_log.dial_failed(server, reason);
         self.manager.status(&self.link_log.status(server));
+    }
+}
+
+/// Logs that a condition began, changed or ended. The state machine limits how often.
+fn log_condition(condition: ConditionKind, provider: Option<&Name>, detail: Option<&Text>) {
+    let provider = provider.map(tracing::field::display);
+    match detail {
+        Some(detail) => tracing::warn!(%condition, provider, %detail, "condition raised"),
+        None => tracing::info!(%condition, provider, "condition cleared"),
     }
 }

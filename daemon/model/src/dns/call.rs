@@ -50,3 +50,10 @@ pub struct DnsCapabilities {
     /// record.
     pub max_batch_size: u32,
 }
+
+impl DnsCapabilities {
+    /// Returns the TTL that the service stores for a configured one.
+    pub fn ttl_within(&self, ttl: Ttl) -> Ttl {
+        ttl.max(self.ttl_min).min(self.ttl_max)
+    }
+}

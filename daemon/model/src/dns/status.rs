@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::{DomainName, RecordKey, RecordSet};
+use super::{DomainName, RecordKey, RecordSet, Ttl};
 use crate::condition::words;
 use crate::limits::{RECORD_VALUE_BYTES_MAX, RECORD_VALUES_MAX};
 use crate::name::Text;
@@ -27,6 +27,9 @@ pub struct RecordStatus {
     pub key: RecordKey,
     /// The desired values; empty if the record set is not desired.
     pub values: BTreeSet<Box<str>>,
+    /// The TTL to write: that of the settings, within the limits of the service. `None` if the record set is not
+    /// desired, or the limits are not known yet.
+    pub ttl: Option<Ttl>,
     /// The result of the last successful observation; `None` before the first.
     pub observed: Option<Observed>,
     /// Its state as of the last observation.
@@ -43,6 +46,8 @@ pub struct Observed {
     pub at: WallTime,
     /// Its values; empty if it was absent.
     pub values: BTreeSet<Box<str>>,
+    /// Its TTL; `None` if it was absent or cannot be parsed.
+    pub ttl: Option<Ttl>,
 }
 
 impl Observed {
@@ -50,7 +55,8 @@ impl Observed {
     /// ([`RECORD_VALUES_MAX`], [`RECORD_VALUE_BYTES_MAX`]), and made [`printable`].
     pub fn new(at: WallTime, set: Option<&RecordSet>) -> Self {
         let values = set.into_iter().flat_map(|set| &set.values).take(RECORD_VALUES_MAX);
-        Self { at, values: values.map(|value| shown(value)).collect() }
+        let ttl = set.filter(|set| set.why_unreadable().is_none()).map(|set| set.ttl);
+        Self { at, values: values.map(|value| shown(value)).collect(), ttl }
     }
 }
 

@@ -23,7 +23,7 @@ impl InvalidLabel {
 impl fmt::Display for InvalidLabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.error {
-            LabelError::ValueTooLong { .. } | LabelError::ControlCharacter { .. } => {
+            LabelError::ValueTooLong { .. } | LabelError::InvisibleCharacter { .. } => {
                 write!(f, "`{}`: {}", self.key, self.error)
             }
             // These name the key or the position.

@@ -10,7 +10,7 @@ use wasmtime::Store;
 use wasmtime::component::{Component, HasSelf, Linker};
 
 use self::linecamp::provider::{clock, dns_client, http, log, provider_types as types};
-use super::validate::{RawCapabilities, RawDescription, RawError, RawRecordSet, observed};
+use super::validate::{RawCapabilities, RawDescription, RawError, RawRecordSet, observed, too_large_to_search};
 use super::{Description, Invocation, Validated};
 use crate::host_calls::{Auth, DnsQuery, HostCallError, HttpRequest, HttpResponse, SigV4, TsigCode, TsigKey};
 use crate::plugin_log::LogLevel;
@@ -72,9 +72,7 @@ impl Prepared {
                 let requested: Vec<_> = names.iter().map(|name| name.as_str().to_owned()).collect();
                 Ok(match dns.call_observe(&mut *store, config, zone.as_str(), &requested).await? {
                     Err(error) => Ok(failed(error, Some(&zone), &store.data().redactor)),
-                    Ok(sets) => {
-                        record_sets(&zone, &names, sets).map(|sets| ProviderReply::Dns(DnsReply::Observed(sets)))
-                    }
+                    Ok(sets) => observed_reply(&zone, &names, sets.into_iter().map(RawRecordSet::from).collect()),
                 })
             }
             ProviderRequest::Dns(DnsRequest::Apply { zone, key, changes }) => {
@@ -88,6 +86,18 @@ impl Prepared {
                 })
             }
         }
+    }
+}
+
+/// A listing that is too large to be searched is no error of the plugin.
+fn observed_reply(
+    zone: &DomainName,
+    names: &BTreeSet<DomainName>,
+    sets: Vec<RawRecordSet>,
+) -> Result<ProviderReply, String> {
+    match too_large_to_search(zone, names, &sets) {
+        Some(reason) => Ok(ProviderReply::Failed(ProviderFailure::LimitExceeded { reason })),
+        None => observed(zone, names, sets).map(|sets| ProviderReply::Dns(DnsReply::Observed(sets))),
     }
 }
 

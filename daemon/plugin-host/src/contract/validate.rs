@@ -115,7 +115,7 @@ impl RawCapabilities {
 /// requested is dropped, whatever it holds; one that was requested and cannot be read, such as a set with hundreds of
 /// values, is reported as unreadable. In a listing of all names, unreadable sets are dropped, and if there are more
 /// than [`OBSERVED_SETS_MAX`] sets, so is everything except ownership TXT records: these are what a listing is searched
-/// for.
+/// for. A listing with more of these is rejected before ([`too_large_to_search`]).
 pub(crate) fn observed(
     zone: &DomainName,
     names: &BTreeSet<DomainName>,
@@ -149,6 +149,20 @@ pub(crate) fn observed(
         }
     }
     Ok(accepted)
+}
+
+/// Returns why a listing of a zone is too large to be searched for ownership TXT records; `None` if it is not.
+pub(crate) fn too_large_to_search(
+    zone: &DomainName,
+    names: &BTreeSet<DomainName>,
+    sets: &[RawRecordSet],
+) -> Option<Text> {
+    if !names.is_empty() || sets.len() <= OBSERVED_SETS_MAX {
+        return None;
+    }
+    let is_claim = |set: &&RawRecordSet| DomainName::parse(&set.name).is_ok_and(|name| Claim::key_of(&name).is_some());
+    let reason = || Text::lossy(&format!("zone {zone} has more than {OBSERVED_SETS_MAX} ownership TXT records"));
+    (OBSERVED_SETS_MAX < sets.iter().filter(is_claim).count()).then(reason)
 }
 
 impl RawRecordSet {
@@ -270,6 +284,25 @@ mod tests {
         check(300, 300, 5, 6);
         check(1, u32::MAX, 5, 6);
         check(300, 300, 20_000, 1);
+    }
+
+    #[test]
+    fn a_zone_with_too_many_ownership_records_is_not_searched() {
+        let set = |index| RawRecordSet {
+            name: format!("_linecamp-a.n{index}.zone.example"),
+            rtype: "TXT".into(),
+            ttl: 300,
+            values: vec!["claim".into()],
+        };
+        let zone = DomainName::parse("zone.example").unwrap();
+        let reason = |names: &BTreeSet<DomainName>, count| {
+            let sets: Vec<_> = (0..count).map(set).collect();
+            too_large_to_search(&zone, names, &sets).map(|reason| reason.to_string())
+        };
+        assert_eq!(reason(&BTreeSet::new(), 10_000), None);
+        let expected = "zone zone.example has more than 10000 ownership TXT records";
+        assert_eq!(reason(&BTreeSet::new(), 10_001).as_deref(), Some(expected));
+        assert_eq!(reason(&[zone.clone()].into(), 10_001), None, "other names than the requested ones are dropped");
     }
 
     #[test]

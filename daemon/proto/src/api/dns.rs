@@ -53,8 +53,13 @@ pub struct DnsRecord {
     pub rtype: String,
     /// The desired values; empty if no record is wanted.
     pub values: Vec<String>,
+    /// The TTL that is written, in seconds: that of the provider's settings, within the limits of its service. `null` if
+    /// no record is wanted, or the limits are not known yet.
+    pub ttl: Option<u32>,
     /// The values last observed; empty if the record was absent, `null` if it was never observed.
     pub observed: Option<Vec<String>>,
+    /// The TTL last observed, in seconds; `null` if the record was absent, unreadable or never observed.
+    pub observed_ttl: Option<u32>,
     /// When they were observed.
     pub observed_at: Option<String>,
     /// `in-sync`, `create`, `update`, `delete`, `conflict`, `quarantined`, `retained` or `unknown`, as last observed.
@@ -181,11 +186,22 @@ impl DnsRecord {
             name: record.key.name.to_string(),
             rtype: record.key.rtype.to_string(),
             values: record.values.iter().map(ToString::to_string).collect(),
+            ttl: record.ttl.map(Ttl::seconds),
+            observed_ttl: record.observed.as_ref().and_then(|seen| seen.ttl).map(Ttl::seconds),
             observed: record.observed.as_ref().map(|seen| seen.values.iter().map(ToString::to_string).collect()),
             observed_at: record.observed.as_ref().map(|seen| seen.at.to_string()),
             state: record.state.to_string(),
             detail: record.detail.to_string(),
             failure: provider.failure.as_ref().map(ToString::to_string),
+        }
+    }
+
+    /// Describes the TTL: the one observed and, if it differs, the one that is written.
+    pub fn describe_ttl(&self) -> String {
+        match (self.observed_ttl, self.ttl) {
+            (Some(observed), Some(ttl)) if observed != ttl => format!("{observed} -> {ttl}"),
+            (Some(ttl), _) | (None, Some(ttl)) => ttl.to_string(),
+            (None, None) => String::new(),
         }
     }
 

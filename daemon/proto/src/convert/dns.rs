@@ -34,12 +34,11 @@ impl Wire for wire::DnsSettings {
     }
 
     fn into_model(self) -> Result<DnsSettings, FieldError> {
-        let ttl = Ttl::of(self.ttl);
         Ok(DnsSettings {
             owner: field("owner", OwnerId::parse(&self.owner))?,
             zones: set("zones", &self.zones, ZONES_PER_PROVIDER_MAX, DomainName::parse)?,
             template: field("template", NameTemplate::parse(&self.template))?,
-            ttl: ttl.ok_or_else(|| FieldError::new("ttl", format!("DNS cannot say {} seconds", self.ttl)))?,
+            ttl: ttl(self.ttl)?,
             hosts: field("hosts", Selector::parse(&self.hosts))?,
             observed_address: self.observed_address,
             allow_deletes: self.allow_deletes,
@@ -119,6 +118,7 @@ impl Wire for wire::RecordStatus {
             name: record.key.name.as_str().to_owned(),
             rtype: record.key.rtype.as_str().to_owned(),
             observed: record.observed.as_ref().map(wire::ObservedRecord::from_model),
+            ttl: record.ttl.map(Ttl::seconds),
         };
         Self {
             id: Some(Box::new(id)),
@@ -143,6 +143,7 @@ impl Wire for wire::RecordStatus {
             observed: observed.transpose().map_err(within)?,
             state: word("state", self.state)?,
             detail: field("detail", Text::parse(&self.detail))?,
+            ttl: id.ttl.map(ttl).transpose().map_err(within)?,
         })
     }
 }
@@ -151,15 +152,24 @@ impl Wire for wire::ObservedRecord {
     type Model = Observed;
 
     fn from_model(observed: &Observed) -> Self {
-        Self { at_millis: observed.at.unix_millis(), values: observed.values.iter().map(ToString::to_string).collect() }
+        Self {
+            at_millis: observed.at.unix_millis(),
+            values: observed.values.iter().map(ToString::to_string).collect(),
+            ttl: observed.ttl.map(Ttl::seconds),
+        }
     }
 
     fn into_model(self) -> Result<Observed, FieldError> {
         Ok(Observed {
             at: WallTime::from_unix_millis(self.at_millis),
             values: set("values", &self.values, RECORD_VALUES_MAX, record_value)?,
+            ttl: self.ttl.map(ttl).transpose()?,
         })
     }
+}
+
+fn ttl(seconds: u32) -> Result<Ttl, FieldError> {
+    Ttl::of(seconds).ok_or_else(|| FieldError::new("ttl", format!("DNS cannot say {seconds} seconds")))
 }
 
 /// Decodes the values of a record set that was written.

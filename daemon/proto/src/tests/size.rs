@@ -14,7 +14,7 @@ use linecamp_model::{
     FromServer, FromSite, Generation, HostId, HostSpec, HostStatus, IdentityGrant, Incarnation, JoinRequest,
     JoinSecret, LabelEntry, LabelKey, LabelSet, LabelValue, Name, Observed, Origin, PluginDigest, PluginPiece,
     ProviderId, ProviderSpec, ProviderStatus, RecordKey, RecordState, RecordStatus, RecordType, SiteId, SiteSpec,
-    SiteStatus, SpecBody, StatusBody, Target, Text, TokenId, VersionRange, WallTime,
+    SiteStatus, SpecBody, StatusBody, Target, Text, TokenId, Ttl, VersionRange, WallTime,
 };
 use prost::Message;
 
@@ -159,7 +159,12 @@ fn record(place: &str, values: &[&str], detail: Text) -> RecordStatus {
         zone: domain.clone(),
         key: RecordKey { name: domain, rtype: RecordType::Txt },
         values: values.iter().map(|value| (*value).into()).collect(),
-        observed: Some(Observed { at: WALL, values: values.iter().map(|value| (*value).into()).collect() }),
+        ttl: Ttl::of(i32::MAX.cast_unsigned()),
+        observed: Some(Observed {
+            at: WALL,
+            values: values.iter().map(|value| (*value).into()).collect(),
+            ttl: Ttl::of(i32::MAX.cast_unsigned()),
+        }),
         state: RecordState::Retained,
         detail,
     }

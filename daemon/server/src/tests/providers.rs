@@ -251,6 +251,7 @@ fn provider_report() -> FromSite {
         zone: DomainName::parse("example.org").unwrap(),
         key: RecordKey { name: DomainName::parse(host).unwrap(), rtype: RecordType::A },
         values: BTreeSet::from(["192.0.2.7".into()]),
+        ttl: None,
         observed: None,
         state,
         detail: Text::default(),

@@ -2,9 +2,10 @@
 //!
 //! A zone without ownership notes may hold records that an earlier run of this site left, for example because its
 //! database was lost. If the provider can list zones, the first observation searches a listing for this site's
-//! ownership TXT records, and for nothing else. A listing may fail because of other owners' records; then the
-//! observation continues without it, the zone's status says so, and the search is retried after
-//! [`QUARANTINE`](super::QUARANTINE).
+//! ownership TXT records, and for nothing else. A listing may fail because of other owners' records: a zone may be too
+//! large for a call, or for the service's rate limit. Then the observation continues by name, `linecampd why` says so,
+//! and the search is retried after [`QUARANTINE`](super::QUARANTINE). If there is no name to query, the name of the
+//! zone is queried: it shows whether only the listing fails.
 //!
 //! Desired, owned and leftover records are queried by name, [`NAMES_PER_CALL_MAX`] names per call. A call that exceeded
 //! its limit of requests or time is repeated with half as many names, and later calls keep that size; changes are
@@ -63,7 +64,10 @@ impl Reconciler {
     ) -> Vec<DnsEffect> {
         let owned = context.owned_in(self.id, &name);
         let zone = self.zones.entry(name.clone()).or_default();
-        let names = names_to_observe(zone, &owned, &observation.leftovers);
+        let mut names = names_to_observe(zone, &owned, &observation.leftovers);
+        if names.is_empty() && matches!(observation.searched, Some(Err(_))) {
+            names.push(name.clone());
+        }
         let open = names.iter().filter(|name| !observation.queried.contains(*name));
         let batch: BTreeSet<_> = open.take(self.names_per_call).cloned().collect();
         if !batch.is_empty() {
@@ -114,6 +118,8 @@ impl Reconciler {
     }
 
     /// Handles a failed call. Names that cannot be observed are quarantined, and the zone is observed without them.
+    /// After a listing that failed, the zone is observed by name: immediately or, if the service asked to wait, in a
+    /// round that starts after that time. If more than the listing fails, the calls by name report it.
     pub(super) fn handle_observe_failed(
         &mut self,
         zone: DomainName,
@@ -123,7 +129,15 @@ impl Reconciler {
         context: &mut Context<'_>,
     ) -> Vec<DnsEffect> {
         match failure {
-            _ if names.is_empty() && self.continues_without_search(&zone, failure, context) => {
+            // Without the plugin, no call can succeed.
+            ProviderFailure::Missing { .. } => {}
+            ProviderFailure::Retry { after: Some(after), reason } if names.is_empty() => {
+                let searched = Some(Err(reason.clone()));
+                self.zones.entry(zone).or_default().handle_searched(searched, context.now.instant);
+                self.todo.clear();
+                return vec![self.calls.pause(*after)];
+            }
+            _ if names.is_empty() => {
                 observation.searched = Some(Err(failure.reason().clone()));
                 return self.observe_next(zone, observation, context);
             }
@@ -139,24 +153,6 @@ impl Reconciler {
             _ => {}
         }
         self.zone_failed(&zone, failure, &format!("observing zone {zone}"), context)
-    }
-
-    /// Whether the observation continues by name after its listing failed in this way. If there are no names to query,
-    /// an unreachable service and a missing zone are ordinary failures.
-    fn continues_without_search(&self, zone: &DomainName, failure: &ProviderFailure, context: &Context<'_>) -> bool {
-        match failure {
-            ProviderFailure::Unauthorized { .. }
-            | ProviderFailure::Missing { .. }
-            | ProviderFailure::Retry { after: Some(_), .. } => false,
-            ProviderFailure::Retry { after: None, .. }
-            | ProviderFailure::Refused { .. }
-            | ProviderFailure::Conflict { .. } => {
-                let owned = context.owned_in(self.id, zone);
-                let has_names = |zone: &Zone| !names_to_observe(zone, &owned, &BTreeSet::new()).is_empty();
-                self.zones.get(zone).is_some_and(has_names)
-            }
-            ProviderFailure::LimitExceeded { .. } | ProviderFailure::Broken { .. } => true,
-        }
     }
 
     /// Quarantines the records at a name that cannot be observed. Returns whether there were any.

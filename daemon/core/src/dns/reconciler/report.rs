@@ -17,7 +17,7 @@ pub(crate) fn status_of_removed<'a>(
         let is_meant = |record: &&RecordStatus| record.zone == key.zone && record.key == key.record;
         let observed = last.records().iter().find(is_meant).and_then(|record| record.observed.clone());
         let (zone, key, detail) = (key.zone.clone(), key.record.clone(), why.clone());
-        RecordStatus { zone, key, values: BTreeSet::new(), observed, state: RecordState::Retained, detail }
+        RecordStatus { zone, key, values: BTreeSet::new(), ttl: None, observed, state: RecordState::Retained, detail }
     });
     ProviderStatus {
         is_local: true,

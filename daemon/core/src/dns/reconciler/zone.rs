@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use linecamp_model::{
-    Claim, DomainName, Instant, Now, Observed, OwnedRecord, RecordChange, RecordKey, RecordSet, RecordState,
-    RecordStatus, RecordType, Text, Ttl, WallTime,
+    Claim, DnsCapabilities, DomainName, Instant, Now, Observed, OwnedRecord, RecordChange, RecordKey, RecordSet,
+    RecordState, RecordStatus, RecordType, Text, Ttl, WallTime,
 };
 
 use super::{CONFLICT_RETRY_FIRST, QUARANTINE};
@@ -21,6 +21,8 @@ struct LastState {
     detail: Text,
     /// The desired values at that time; the TTL of an observation from an earlier run is unknown.
     desired: Option<(BTreeSet<Box<str>>, Option<Ttl>)>,
+    /// The TTL to write, if an earlier run reported it.
+    ttl: Option<Ttl>,
 }
 
 impl LastState {
@@ -204,7 +206,7 @@ impl Zone {
     pub(super) fn set_plan(&mut self, plan: &Plan, observed: &[RecordSet], at: WallTime) {
         let last = |(key, (state, detail)): (&RecordKey, &(RecordState, Text))| {
             let desired = self.desired.sets.get(key).map(|set| (set.values.clone(), Some(set.ttl)));
-            (key.clone(), LastState { state: *state, detail: detail.clone(), desired })
+            (key.clone(), LastState { state: *state, detail: detail.clone(), desired, ttl: None })
         };
         self.states = plan.states.iter().map(last).collect();
         self.keep_retried();
@@ -255,7 +257,7 @@ impl Zone {
         let is_open = |last: &LastState| matches!(last.state, RecordState::Create | RecordState::Unknown);
         if self.states.get(key).is_none_or(is_open) {
             let detail = Text::lossy("it was started, and not observed since");
-            self.states.insert(key.clone(), LastState { state: RecordState::Delete, detail, desired: None });
+            self.states.insert(key.clone(), LastState { state: RecordState::Delete, detail, desired: None, ttl: None });
         }
     }
 
@@ -264,12 +266,19 @@ impl Zone {
         let Some(observed) = &record.observed else { return };
         self.observed.insert(record.key.clone(), observed.clone());
         let desired = Some((record.values.clone(), None)).filter(|(values, _)| !values.is_empty());
-        let last = LastState { state: record.state, detail: record.detail.clone(), desired };
+        let last = LastState { state: record.state, detail: record.detail.clone(), desired, ttl: record.ttl };
         self.states.insert(record.key.clone(), last);
     }
 
     pub(super) const fn is_settled(&self) -> bool {
         self.is_at_rest && !self.is_withdraw_blocked
+    }
+
+    /// Returns the number of record sets that could not be written or deleted although nothing is left to try.
+    pub(super) fn count_out_of_sync(&self) -> usize {
+        let rejected = self.desired.rejected.len() + self.desired.nameless.len();
+        let states = self.states.iter().filter(|(key, _)| !self.desired.rejected.contains_key(key));
+        rejected + states.filter(|(_, last)| last.state != RecordState::InSync).count()
     }
 
     pub(super) const fn is_at_rest(&self) -> bool {
@@ -280,8 +289,14 @@ impl Zone {
         self.desired.nameless.iter()
     }
 
-    /// Returns the status of each record set; undesired ones are to be deleted if `deletes` are enabled.
-    pub(super) fn statuses(&self, zone: &DomainName, deletes: bool) -> impl Iterator<Item = RecordStatus> {
+    /// Returns the status of each record set; undesired ones are to be deleted if `deletes` are enabled. `capabilities`
+    /// are those of the provider, if they are known.
+    pub(super) fn statuses(
+        &self,
+        zone: &DomainName,
+        deletes: bool,
+        capabilities: Option<DnsCapabilities>,
+    ) -> impl Iterator<Item = RecordStatus> {
         let zone = zone.clone();
         let keys = self.desired.sets.keys().chain(self.desired.rejected.keys()).chain(self.states.keys());
         let keys: BTreeSet<_> = keys.collect();
@@ -289,7 +304,11 @@ impl Zone {
             let (state, detail) = self.state_of(key, deletes)?;
             let values = self.desired.sets.get(key).map_or_else(BTreeSet::new, |set| set.values.clone());
             let observed = self.observed.get(key).cloned();
-            Some(RecordStatus { zone: zone.clone(), key: key.clone(), values, observed, state, detail })
+            let ttl = self.desired.sets.get(key).and_then(|set| match &capabilities {
+                Some(capabilities) => Some(capabilities.ttl_within(set.ttl)),
+                None => self.states.get(key)?.ttl,
+            });
+            Some(RecordStatus { zone: zone.clone(), key: key.clone(), values, ttl, observed, state, detail })
         })
     }
 

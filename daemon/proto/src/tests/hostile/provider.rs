@@ -203,7 +203,7 @@ fn invalid_records_of_a_status_are_rejected_with_their_location() {
     );
     check_records(
         |provider| provider.records[0].values = (0..32).map(|index| format!("{index:04096}")).collect(),
-        "records: report 131646 bytes; 131072 are allowed",
+        "records: report 131694 bytes; 131072 are allowed",
     );
     check_status(|provider| provider.plugin = "x".repeat(513), "plugin: a text has at most 512 bytes, not 513");
 }

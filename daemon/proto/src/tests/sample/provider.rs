@@ -69,7 +69,12 @@ pub(crate) fn provider_status() -> ProviderStatus {
         zone: domain("acme.example"),
         key: RecordKey { name: domain(name), rtype },
         values: set(values),
-        observed: Some(Observed { at: WALL, values: set(seen) }),
+        ttl: (!values.is_empty()).then(|| Ttl::of(120).expect("two minutes")),
+        observed: Some(Observed {
+            at: WALL,
+            values: set(seen),
+            ttl: (!seen.is_empty()).then(|| Ttl::of(3_600).expect("an hour")),
+        }),
         state,
         detail: text(detail),
     };

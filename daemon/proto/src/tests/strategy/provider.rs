@@ -133,18 +133,15 @@ fn provider_spec() -> impl Strategy<Value = ProviderSpec> {
 fn records() -> impl Strategy<Value = Vec<RecordStatus>> {
     let id = || (domain(), domain(), any_record_type());
     let values = || btree_set(word(&['a', ' ', '"', '\\', '\u{e9}'], 300).prop_map(String::into_boxed_str), 0..3);
-    let observed = move || option::of((wall(), values()).prop_map(|(at, values)| Observed { at, values }));
-    let rest = move || (values(), observed(), select(RecordState::ALL), text());
+    let ttl = || option::of((0..=u32::MAX >> 1).prop_map(|seconds| Ttl::of(seconds).expect("below 2^31")));
+    let observed =
+        move || option::of((wall(), values(), ttl()).prop_map(|(at, values, ttl)| Observed { at, values, ttl }));
+    let rest = move || (values(), ttl(), observed(), select(RecordState::ALL), text());
     let one = length(RECORDS_PER_PROVIDER_MAX).prop_flat_map(move |count| btree_map(id(), rest(), 0..=count));
     one.prop_map(|records| {
         let mut left = REPORTED_RECORDS_BYTES_MAX;
-        let all = records.into_iter().map(|((zone, name, rtype), (values, observed, state, detail))| RecordStatus {
-            zone,
-            key: RecordKey { name, rtype },
-            values,
-            observed,
-            state,
-            detail,
+        let all = records.into_iter().map(|((zone, name, rtype), (values, ttl, observed, state, detail))| {
+            RecordStatus { zone, key: RecordKey { name, rtype }, values, ttl, observed, state, detail }
         });
         let fits = |record: &RecordStatus| {
             let id = [record.zone.as_str(), record.key.name.as_str(), record.key.rtype.as_str()];
