@@ -17,7 +17,7 @@ mod settings;
 mod status;
 mod template;
 
-pub use self::call::{DnsCapabilities, DnsReply, DnsRequest};
+pub use self::call::{CapabilitiesError, DnsCapabilities, DnsReply, DnsRequest};
 pub use self::name::{DomainName, DomainNameError};
 pub use self::owned_record::{OwnedRecord, OwnedRecordKey, Ownership};
 pub use self::ownership_txt::{Claim, OwnerId};

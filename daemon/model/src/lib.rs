@@ -17,6 +17,7 @@ mod endpoint_host;
 mod event;
 mod generation;
 mod id;
+mod json;
 mod label;
 mod message;
 mod name;
@@ -36,9 +37,10 @@ pub use actor::Actor;
 pub use condition::{Condition, ConditionKind};
 pub use digest::{KeyFingerprint, Pin, PinError, PluginDigest, SecretHash};
 pub use dns::{
-    Claim, DnsCapabilities, DnsReply, DnsRequest, DnsSettings, DnsStatus, DomainName, DomainNameError, ExtraRecord,
-    NameTemplate, Observed, OwnedRecord, OwnedRecordKey, OwnerId, Ownership, Place, RecordChange, RecordError,
-    RecordKey, RecordSet, RecordState, RecordStatus, RecordType, TemplateError, Ttl, service_address_problem,
+    CapabilitiesError, Claim, DnsCapabilities, DnsReply, DnsRequest, DnsSettings, DnsStatus, DomainName,
+    DomainNameError, ExtraRecord, NameTemplate, Observed, OwnedRecord, OwnedRecordKey, OwnerId, Ownership, Place,
+    RecordChange, RecordError, RecordKey, RecordSet, RecordState, RecordStatus, RecordType, TemplateError, Ttl,
+    service_address_problem,
 };
 pub use document::{
     Delta, Document, DocumentKey, HostSpec, HostStatus, Origin, SiteSpec, SiteStatus, SpecBody, SpecDelta, StatusBody,
@@ -60,8 +62,9 @@ pub use name::{Name, NameError, Text, TextError};
 pub use phase::{Phase, PhaseEvent};
 pub use printable::{character_name, excerpt, is_invisible, printable, shell_quoted};
 pub use provider::{
-    Capabilities, Endpoint, Grant, PluginRef, ProviderConfig, ProviderError, ProviderFailure, ProviderKind,
-    ProviderReply, ProviderRequest, ProviderSpec, ProviderStatus, ProviderStatusKind, SecretName,
+    Capabilities, Endpoint, Grant, PluginDescription, PluginRef, ProviderConfig, ProviderError, ProviderFailure,
+    ProviderKind, ProviderReply, ProviderRequest, ProviderSpec, ProviderStatus, ProviderStatusKind, SecretName,
+    SecretRequirement, SettingProblem,
 };
 pub use public_address::is_public_address;
 pub use redaction::{PART_BYTES, SecretFinder};

@@ -177,5 +177,23 @@ pub const PLUGINS_MAX: usize = 64;
 /// Maximum bytes of a plugin's component: one that embeds Python has 18 MB. A longer component is rejected.
 pub const PLUGIN_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
+/// Maximum bytes of the config schema in a plugin's description. A plugin with a longer one is rejected.
+pub const SCHEMA_BYTES_MAX: usize = 64 * 1024;
+
+/// Maximum secrets, endpoints and extra entries of a plugin's description, each. A plugin with more is rejected.
+pub const DESCRIBED_MAX: usize = 32;
+
+/// Maximum bytes of a plugin's description as JSON, as pushed with the plugin: a schema, secrets and endpoints at their
+/// limits, with escapes. A longer description is rejected.
+pub const PLUGIN_DESCRIPTION_BYTES_MAX: u64 = 160 * 1024;
+
+/// Maximum problems that the validation of a provider's settings reports: more than anybody mends at once. The rest is
+/// reported when these are mended.
+pub const SETTING_PROBLEMS_MAX: usize = 32;
+
+/// Maximum providers that the response to a push names because their settings do not fit the pushed plugin. The rest
+/// is not named.
+pub const INVALID_PROVIDERS_MAX: usize = 32;
+
 /// Maximum bytes of a plugin in one message: other messages on a slow link wait no longer than one piece takes.
 pub const PLUGIN_PIECE_BYTES_MAX: usize = 32 * 1024;

@@ -3,14 +3,23 @@
 //! What a kind of provider adds is in a module of its own: [`dns`](crate::dns).
 
 mod call;
+mod config_schema;
+mod description;
+mod endpoint_template;
 mod grant;
+mod problem;
 mod status;
+
+#[cfg(test)]
+mod description_tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 pub use self::call::{Capabilities, ProviderFailure, ProviderReply, ProviderRequest};
+pub use self::description::{PluginDescription, SecretRequirement};
 pub use self::grant::{Endpoint, Grant};
+pub use self::problem::SettingProblem;
 pub use self::status::{ProviderStatus, ProviderStatusKind};
 
 use crate::digest::PluginDigest;

@@ -56,4 +56,44 @@ impl DnsCapabilities {
     pub fn ttl_within(&self, ttl: Ttl) -> Ttl {
         ttl.max(self.ttl_min).min(self.ttl_max)
     }
+
+    /// Checks the capabilities that a plugin describes: a TTL range, and room for a record with its ownership TXT
+    /// record.
+    ///
+    /// # Errors
+    /// [`CapabilitiesError`] describes what is invalid.
+    pub fn described(
+        (atomic, can_list_records): (bool, bool),
+        (ttl_min, ttl_max): (u32, u32),
+        max_batch_size: u32,
+    ) -> Result<Self, CapabilitiesError> {
+        if max_batch_size < 2 {
+            return Err(CapabilitiesError::BatchSize { found: max_batch_size });
+        }
+        match (Ttl::of(ttl_min), Ttl::of(ttl_max)) {
+            (Some(ttl_min), Some(ttl_max)) if ttl_min <= ttl_max => {
+                Ok(Self { atomic, can_list_records, ttl_min, ttl_max, max_batch_size })
+            }
+            (_, _) => Err(CapabilitiesError::TtlRange { ttl_min, ttl_max }),
+        }
+    }
+}
+
+/// Why the capabilities that a plugin describes are invalid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CapabilitiesError {
+    /// A change set has no room for a record and its ownership TXT record.
+    #[error("max-batch-size is {found}; a record and its ownership TXT record need 2")]
+    BatchSize {
+        /// The described size.
+        found: u32,
+    },
+    /// Not a range of TTLs.
+    #[error("invalid TTL range: {ttl_min} to {ttl_max} s")]
+    TtlRange {
+        /// The lowest TTL, in seconds.
+        ttl_min: u32,
+        /// The highest TTL, in seconds.
+        ttl_max: u32,
+    },
 }
