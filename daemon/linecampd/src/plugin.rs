@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use linecamp_model::SecretRequirement;
 use linecamp_plugin_host::PluginReport;
 use linecamp_table::OutputFormat;
 use serde_json::{Value, json};
@@ -25,7 +26,7 @@ pub fn show(file: &Path, config: &PluginConfig, format: OutputFormat) -> Result<
 
 fn value(report: &PluginReport) -> Value {
     let about = &report.description;
-    let secret = |secret: &linecamp_plugin_host::SecretRequirement| {
+    let secret = |secret: &SecretRequirement| {
         json!({
             "name": secret.name.as_str(),
             "summary": secret.summary.as_str(),

@@ -1,6 +1,7 @@
 //! Formats the daemon's answers as tables.
 
-use linecamp_plugin_host::{PluginReport, SecretRequirement};
+use linecamp_model::SecretRequirement;
+use linecamp_plugin_host::PluginReport;
 use linecamp_proto::api::DnsRecord;
 use linecamp_proto::api::Label;
 use linecamp_proto::local::{LocalHost, LocalLabels, LocalProvider, LocalStatus, WhyLine};

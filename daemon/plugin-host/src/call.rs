@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use linecamp_model::{Grant, Name, ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec, SecretName, Text};
+use linecamp_model::{
+    Grant, Name, PluginDescription, ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec, SecretName, Text,
+};
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Store, Trap};
 use wasmtime_wasi::I32Exit;
 
-use crate::contract::{Description, Invocation, Prepared};
+use crate::contract::{Invocation, Prepared};
 use crate::engine::WasmEngine;
 use crate::engine_config::WASM_STACK_BYTES;
 use crate::host_calls::CallGrant;
@@ -25,13 +27,14 @@ pub(crate) struct CallContext {
     pub(crate) engine: WasmEngine,
     pub(crate) secrets: Arc<dyn Secrets>,
     pub(crate) outbound: Arc<dyn Outbound>,
+    pub(crate) validates_settings: bool,
     pub(crate) limits: Limits,
     pub(crate) log_rates: LogRates,
 }
 
 impl CallContext {
     /// Runs a plugin's `describe`, without any grant.
-    pub(crate) async fn describe(&self, prepared: &Prepared) -> Result<Description, String> {
+    pub(crate) async fn describe(&self, prepared: &Prepared) -> Result<PluginDescription, String> {
         let provider = Name::parse("describe").expect("a constant that is a name");
         let (until, grant) = self.call_grant(&provider, Grant::default());
         let mut store = Sandbox::store(&self.engine, grant, &self.limits, self.log_rates.clone());
@@ -40,13 +43,19 @@ impl CallContext {
         self.finish(ended, &store)
     }
 
-    /// Calls a plugin under a provider's grant.
+    /// Calls a plugin under a provider's grant. Settings that do not fit the plugin's description are invalid, and the
+    /// plugin is not called.
     pub(crate) async fn call(
         &self,
         prepared: &Prepared,
         (spec, is_local): (&ProviderSpec, bool),
-        (description, request): (&Description, ProviderRequest),
+        (description, request): (&PluginDescription, ProviderRequest),
     ) -> ProviderReply {
+        if self.validates_settings
+            && let (ProviderRequest::Validate, Some(reason)) = (&request, why_invalid(spec, description))
+        {
+            return ProviderReply::Failed(ProviderFailure::Refused { reason, part: None });
+        }
         let (until, grant) = self.call_grant(&spec.name, spec.grant.clone());
         let grant = CallGrant { is_local, handles: spec.secrets.clone(), secrets: Arc::clone(&self.secrets), ..grant };
         let mut store = Sandbox::store(&self.engine, grant, &self.limits, self.log_rates.clone());
@@ -98,6 +107,13 @@ impl CallContext {
         let stderr = if text.is_empty() { String::new() } else { format!("; stderr: {text}") };
         Err(sandbox.redactor.redact_text(&format!("{why}{stderr}"), PLUGIN_TEXT_BYTES_MAX))
     }
+}
+
+/// Returns all problems that a provider's settings have with its plugin, as one text.
+fn why_invalid(spec: &ProviderSpec, plugin: &PluginDescription) -> Option<Text> {
+    let problems: Vec<_> = spec.problems(plugin).iter().map(ToString::to_string).collect();
+    let text = format!("the settings do not fit plugin {} {}: {}", plugin.name, plugin.version, problems.join("; "));
+    (!problems.is_empty()).then(|| Text::lossy(&text))
 }
 
 /// Turns a failure of a call that exceeded a limit into `LimitExceeded`, however the plugin reported it. Failures about

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use linecamp_model::{Capabilities, Name, ProviderReply, ProviderRequest, Text};
+use linecamp_model::{Capabilities, PluginDescription, ProviderReply, ProviderRequest};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Engine, Store};
 
@@ -17,36 +17,6 @@ mod v1;
 mod validate;
 
 pub(crate) use self::names::imports;
-
-/// A plugin's description of itself, after validation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Description {
-    /// Its name.
-    pub name: Name,
-    /// Its version.
-    pub version: Text,
-    /// A one-sentence description.
-    pub summary: Text,
-    /// Its capabilities.
-    pub capabilities: Capabilities,
-    /// The JSON Schema of its config, as the plugin provided it.
-    pub config_schema: String,
-    /// The secrets it requires.
-    pub secrets: Vec<SecretRequirement>,
-    /// The endpoints it calls, as `HOST:PORT`; `{field}` stands for the value of that field in its config.
-    pub endpoints: Vec<Text>,
-}
-
-/// A secret that a plugin requires, by the plugin's handle for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecretRequirement {
-    /// The handle.
-    pub name: linecamp_model::SecretName,
-    /// What the secret is for.
-    pub summary: Text,
-    /// Whether the plugin needs it to work.
-    pub is_required: bool,
-}
 
 /// A component ready to be instantiated, under the contract version it was built for.
 #[derive(Clone)]
@@ -99,7 +69,7 @@ impl Linkers {
 
 impl Prepared {
     /// Calls `describe` on a fresh instance.
-    pub(crate) async fn describe(&self, store: &mut Store<Sandbox>) -> Validated<Description> {
+    pub(crate) async fn describe(&self, store: &mut Store<Sandbox>) -> Validated<PluginDescription> {
         match self {
             Self::V1(prepared) => prepared.describe(store).await,
         }

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use linecamp_model::PluginRef;
+use linecamp_model::{PluginDescription, PluginRef};
 
 use crate::call::{CallContext, NoSecrets};
-use crate::contract::Description;
 use crate::engine::WasmEngine;
 use crate::error::PluginHostError;
 use crate::log_rate::LogRates;
@@ -32,6 +31,7 @@ impl InlineHost {
             engine: WasmEngine::start()?,
             secrets: Arc::new(NoSecrets),
             outbound: Arc::new(Network::new(None)?),
+            validates_settings: config.validates_settings,
             limits: config.limits.clone(),
             log_rates: LogRates::default(),
         });
@@ -52,7 +52,7 @@ impl InlineHost {
     ///
     /// # Errors
     /// Which limit ended the call, or why the plugin's result is invalid.
-    pub async fn describe(&self, plugin: &LoadedPlugin) -> Result<Description, String> {
+    pub async fn describe(&self, plugin: &LoadedPlugin) -> Result<PluginDescription, String> {
         self.context.describe(&plugin.0.prepared).await
     }
 }

@@ -56,9 +56,9 @@ impl PluginHost {
         outbound: Arc<dyn Outbound>,
     ) -> Result<Self, PluginHostError> {
         let start = |source: std::io::Error| PluginHostError::Start { what: "the thread", source: source.into() };
-        let limits = config.limits.clone();
+        let (limits, validates_settings) = (config.limits.clone(), config.validates_settings);
         let (engine, log_rates) = (WasmEngine::start()?, LogRates::default());
-        let context = Arc::new(CallContext { engine, secrets, outbound, limits, log_rates });
+        let context = Arc::new(CallContext { engine, secrets, outbound, validates_settings, limits, log_rates });
         let library = Library::open(&config, Arc::clone(&context))?;
         let watch = Watch::start(&config.directory)?;
         let runtime = tokio::runtime::Builder::new_current_thread()

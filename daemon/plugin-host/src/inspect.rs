@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
-use linecamp_model::PluginDigest;
+use linecamp_model::{PluginDescription, PluginDigest};
 
 use crate::call::{CallContext, NoSecrets};
-use crate::contract::Description;
 use crate::engine::WasmEngine;
 use crate::error::PluginHostError;
 use crate::log_rate::LogRates;
@@ -27,7 +26,7 @@ pub struct PluginReport {
     /// The interfaces it imports, with their versions.
     pub imports: Vec<String>,
     /// Its description of itself.
-    pub description: Description,
+    pub description: PluginDescription,
 }
 
 /// Loads the component at `path` as the host would: reads it, checks its signature if publishers are configured,
@@ -50,6 +49,7 @@ fn inspect_here(path: &Path, config: &HostConfig) -> Result<PluginReport, Plugin
         engine: WasmEngine::start()?,
         secrets: Arc::new(NoSecrets),
         outbound: Arc::new(Network::new(None)?),
+        validates_settings: config.validates_settings,
         limits: config.limits.clone(),
         log_rates: LogRates::default(),
     };

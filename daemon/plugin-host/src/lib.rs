@@ -63,7 +63,6 @@ mod worker;
 mod tests;
 
 pub use call_and_event::{HostEvent, PluginIdentity, ProviderCall};
-pub use contract::{Description, SecretRequirement};
 pub use direct_call::{InlineHost, LoadedPlugin};
 pub use error::PluginHostError;
 pub use host::PluginHost;

@@ -51,9 +51,6 @@ pub(crate) const OBSERVED_VALUE_BYTES_MAX: usize = 4 * 64 * 1024;
 /// The longest retry delay that a plugin can request. A longer one is reduced to this.
 pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// Bytes of a config schema in a description. A plugin with a longer one is rejected.
-pub(crate) const SCHEMA_BYTES_MAX: usize = 64 * 1024;
-
 /// Bytes of plugin text sent to the server: the reason a call failed, and what an instance wrote to stderr. The rest is
 /// cut. There is room for the host's own reason with its hint, which a plugin passes on, and little beyond that.
 pub(crate) const PLUGIN_TEXT_BYTES_MAX: usize = 256;
@@ -67,9 +64,6 @@ pub(crate) const LOG_LINE_INTERVAL: Duration = Duration::from_secs(6);
 
 /// Providers whose log lines are counted. Past this limit, the one with the most room is forgotten.
 pub(crate) const LOG_PROVIDERS_MAX: usize = 64;
-
-/// Secrets, endpoints and extra entries of a description, each. A plugin with more is rejected.
-pub(crate) const DESCRIBED_MAX: usize = 32;
 
 /// The limits of one plugin call. Exceeding a limit ends the call with an error that names the limit; the plugin's
 /// memory is freed with the call.

@@ -11,13 +11,13 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use linecamp_model::{Name, PluginDigest, PluginRef};
+use linecamp_model::{Name, PluginDescription, PluginDigest, PluginRef};
 use linecamp_transport::error_chain;
 
 use self::cache::Cache;
 use self::compiler::Compiler;
 use crate::call::CallContext;
-use crate::contract::{Description, Linkers, Prepared, imports};
+use crate::contract::{Linkers, Prepared, imports};
 use crate::error::PluginHostError;
 use crate::limits::PLUGINS_KNOWN_MAX;
 use crate::settings::{HostConfig, PublisherKey};
@@ -31,7 +31,7 @@ pub(crate) use self::file::Stamp;
 /// A plugin that can be called.
 pub(crate) struct Plugin {
     pub(crate) digest: PluginDigest,
-    pub(crate) description: Description,
+    pub(crate) description: PluginDescription,
     pub(crate) prepared: Prepared,
 }
 
@@ -172,7 +172,7 @@ pub(crate) struct Inspection {
     pub(crate) digest: PluginDigest,
     pub(crate) bytes: u64,
     pub(crate) imports: Vec<String>,
-    pub(crate) description: Description,
+    pub(crate) description: PluginDescription,
 }
 
 /// Loads one file without a cache, and reports what it contains.

@@ -21,6 +21,9 @@ pub struct HostConfig {
     /// The publishers whose signature a component needs, as `FILE.wasm.minisig` next to it. If empty, no signature is
     /// required.
     pub publishers: Vec<PublisherKey>,
+    /// Whether a provider whose settings do not fit the plugin's description fails its validation without a call. The
+    /// conformance kit, which tests what the plugin itself reports, turns this off.
+    pub validates_settings: bool,
     /// The limits of a call.
     pub limits: Limits,
 }

@@ -9,4 +9,4 @@ mod network;
 mod sample;
 mod signature;
 
-pub use check::{CheckSetup, check_component};
+pub use check::{CheckSetup, DescribedComponent, check_component, describe_component};

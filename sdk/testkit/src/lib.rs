@@ -48,7 +48,7 @@ mod under_test;
 mod flaws;
 
 #[cfg(feature = "host")]
-pub use component::{CheckSetup, check_component};
+pub use component::{CheckSetup, DescribedComponent, check_component, describe_component};
 pub use conformance::conformance;
 pub use fake_service::{DnsRequest, Request, Service, reply};
 pub use fake_zone::ZoneService;

@@ -106,6 +106,7 @@ impl Parts {
             compiler: self.compiler.clone(),
             ca_file: None,
             publishers: Vec::new(),
+            validates_settings: true,
             limits: Limits::default(),
         }
     }

@@ -67,6 +67,7 @@ impl Runner {
             compiler: program("linecamp-plugin-compiler"),
             ca_file: None,
             publishers: Vec::new(),
+            validates_settings: true,
             limits: Limits { call_time: CALL_TIME, ..Limits::default() },
         };
         let endpoint = Endpoint::parse(&setup.reach.to_string()).expect("an address");

@@ -155,6 +155,7 @@ pub(crate) fn host_config(directory: PathBuf, config: &PluginConfig) -> HostConf
         compiler: config.compiler.clone().or_else(installed_compiler).unwrap_or_else(|| COMPILER.into()),
         ca_file: config.ca_file.clone(),
         publishers: config.publishers.clone(),
+        validates_settings: true,
         limits,
     }
 }

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use linecamp_model::{
-    DnsReply, DnsRequest, DomainName, ProviderFailure, ProviderReply, ProviderRequest, RecordChange, RecordSet,
+    DnsReply, DnsRequest, DomainName, PluginDescription, ProviderFailure, ProviderReply, ProviderRequest, RecordChange,
+    RecordSet,
 };
 use wasmtime::Store;
 use wasmtime::component::{Component, HasSelf, Linker};
 
 use self::linecamp::provider::{clock, dns_client, http, log, provider_types as types};
 use super::validate::{RawCapabilities, RawDescription, RawError, RawRecordSet, observed, too_large_to_search};
-use super::{Description, Invocation, Validated};
+use super::{Invocation, Validated};
 use crate::host_calls::{Auth, DnsQuery, HostCallError, HttpRequest, HttpResponse, SigV4, TsigCode, TsigKey};
 use crate::plugin_log::LogLevel;
 use crate::redact::Redactor;
@@ -45,7 +46,7 @@ impl Prepared {
     }
 
     /// Calls `describe` on a fresh instance.
-    pub(crate) async fn describe(&self, store: &mut Store<Sandbox>) -> Validated<Description> {
+    pub(crate) async fn describe(&self, store: &mut Store<Sandbox>) -> Validated<PluginDescription> {
         let instance = self.0.instantiate_async(&mut *store).await?;
         let raw = instance.linecamp_provider_provider().call_describe(&mut *store).await?;
         Ok(RawDescription::try_from(raw).and_then(RawDescription::checked))

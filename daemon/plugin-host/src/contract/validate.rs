@@ -4,15 +4,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use linecamp_model::limits::DESCRIBED_MAX;
 use linecamp_model::{
-    Capabilities, Claim, DnsCapabilities, DomainName, Name, ProviderFailure, RecordKey, RecordSet, RecordType,
-    SecretName, Text, Ttl,
+    Capabilities, Claim, DnsCapabilities, DomainName, Name, PluginDescription, ProviderFailure, RecordKey, RecordSet,
+    RecordType, SecretName, SecretRequirement, Text, Ttl,
 };
 
-use super::{Description, SecretRequirement};
 use crate::limits::{
-    DESCRIBED_MAX, OBSERVED_SETS_MAX, OBSERVED_VALUE_BYTES_MAX, OBSERVED_VALUES_MAX, PLUGIN_TEXT_BYTES_MAX,
-    RETRY_AFTER_MAX, SCHEMA_BYTES_MAX,
+    OBSERVED_SETS_MAX, OBSERVED_VALUE_BYTES_MAX, OBSERVED_VALUES_MAX, PLUGIN_TEXT_BYTES_MAX, RETRY_AFTER_MAX,
 };
 use crate::redact::Redactor;
 
@@ -64,48 +63,34 @@ pub(crate) enum RawError {
 
 impl RawDescription {
     /// Validates a description.
-    pub(crate) fn checked(self) -> Result<Description, String> {
+    pub(crate) fn checked(self) -> Result<PluginDescription, String> {
         let text = |what: &str, text: &str| Text::parse(text).map_err(|error| format!("invalid {what}: {error}"));
-        let counts =
-            [("secrets", self.secrets.len()), ("endpoints", self.endpoints.len()), ("extra", self.extra.len())];
-        if let Some((what, count)) = counts.into_iter().find(|(_, count)| DESCRIBED_MAX < *count) {
-            return Err(format!("{count} {what}, more than {DESCRIBED_MAX}"));
-        }
-        if SCHEMA_BYTES_MAX < self.config_schema.len() {
-            return Err(format!("the config schema is larger than {SCHEMA_BYTES_MAX} bytes"));
+        if DESCRIBED_MAX < self.extra.len() {
+            return Err(format!("{} extra, more than {DESCRIBED_MAX}", self.extra.len()));
         }
         let requirement = |(name, summary, is_required): &(String, String, bool)| {
             let name = SecretName::parse(name).map_err(|error| error.to_string())?;
             Ok(SecretRequirement { name, summary: text("secret summary", summary)?, is_required: *is_required })
         };
-        let version = text("version", &self.version)?;
-        if version.as_str().is_empty() {
-            return Err("no version".into());
-        }
-        Ok(Description {
+        let description = PluginDescription {
             name: Name::parse(&self.name).map_err(|error| format!("invalid name: {error}"))?,
-            version,
+            version: text("version", &self.version)?,
             summary: text("summary", &self.summary)?,
             capabilities: Capabilities::Dns(self.capabilities.checked()?),
             config_schema: self.config_schema,
             secrets: self.secrets.iter().map(requirement).collect::<Result<_, String>>()?,
             endpoints: self.endpoints.iter().map(|endpoint| text("endpoint", endpoint)).collect::<Result<_, _>>()?,
-        })
+        };
+        description.check_limits().map_err(|problem| problem.problem.to_string())?;
+        Ok(description)
     }
 }
 
 impl RawCapabilities {
     fn checked(self) -> Result<DnsCapabilities, String> {
         let Self { atomic, can_list_records, ttl_min, ttl_max, max_batch_size } = self;
-        if max_batch_size < 2 {
-            return Err(format!("max-batch-size is {max_batch_size}; a record and its ownership TXT record need 2"));
-        }
-        match (Ttl::of(ttl_min), Ttl::of(ttl_max)) {
-            (Some(ttl_min), Some(ttl_max)) if ttl_min <= ttl_max => {
-                Ok(DnsCapabilities { atomic, can_list_records, ttl_min, ttl_max, max_batch_size })
-            }
-            (_, _) => Err(format!("invalid TTL range: {ttl_min} to {ttl_max} s")),
-        }
+        let described = DnsCapabilities::described((atomic, can_list_records), (ttl_min, ttl_max), max_batch_size);
+        described.map_err(|error| error.to_string())
     }
 }
 

@@ -186,6 +186,7 @@ pub(super) struct Bench {
 
 /// What a bench is created from; its directory contains the malicious plugin.
 pub(super) struct Setup {
+    pub(super) validates_settings: bool,
     pub(super) limits: Limits,
     pub(super) secrets: Arc<StaticSecrets>,
     pub(super) outbound: Arc<Names>,
@@ -193,7 +194,12 @@ pub(super) struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { limits: Limits::default(), secrets: StaticSecrets::new(&[]), outbound: Names::new(&[], None) }
+        Self {
+            limits: Limits::default(),
+            validates_settings: false,
+            secrets: StaticSecrets::new(&[]),
+            outbound: Names::new(&[], None),
+        }
     }
 }
 
@@ -206,7 +212,8 @@ impl Setup {
     }
 
     pub(super) fn start_in(self, directory: TempDir) -> Bench {
-        let config = HostConfig { limits: self.limits, ..config(directory.path()) };
+        let Self { limits, validates_settings, .. } = self;
+        let config = HostConfig { limits, validates_settings, ..config(directory.path()) };
         let outbound = Arc::clone(&self.outbound);
         let host = PluginHost::start_on(config, self.secrets, self.outbound).unwrap();
         Bench { directory, host, outbound, is_local: false, calls: 0 }
@@ -220,6 +227,7 @@ pub(super) fn config(directory: &Path) -> HostConfig {
         compiler: compiler(),
         ca_file: None,
         publishers: Vec::new(),
+        validates_settings: false,
         limits: Limits::default(),
     }
 }

@@ -10,3 +10,4 @@ mod loading;
 mod network;
 mod secrets;
 mod service;
+mod settings;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use data_encoding::BASE64;
-use linecamp_plugin_host::{Description, HostConfig, Limits, error_chain, inspect};
+use linecamp_model::{PluginDescription, PluginDigest};
+use linecamp_plugin_host::{HostConfig, Limits, error_chain, inspect};
 use linecamp_provider::RecordSet;
 use linecamp_provider::http::HttpResponse;
 use serde_json::json;
@@ -114,18 +115,33 @@ pub fn check_component(path: &Path, check: CheckSetup) -> Report {
     report
 }
 
+/// The description of a component, and the digest of the bytes that described themselves so.
+pub type DescribedComponent = (PluginDigest, PluginDescription);
+
+/// Runs a component's `describe` in the real host, without a network and within the limits of a call.
+///
+/// This call blocks; do not call it from inside an async runtime.
+///
+/// # Errors
+/// Why the component cannot be used.
+pub fn describe_component(path: &Path, compiler: &Path) -> Result<DescribedComponent, String> {
+    let found = inspect(path, &host_config(compiler, Limits::default())).map_err(|error| error_chain(&error))?;
+    Ok((found.digest, found.description))
+}
+
 fn host_config(compiler: &Path, limits: Limits) -> HostConfig {
     HostConfig {
         directory: PathBuf::new(),
         compiler: compiler.to_owned(),
         ca_file: None,
         publishers: Vec::new(),
+        validates_settings: false,
         limits,
     }
 }
 
 /// Returns a setup with a service that has no data.
-fn empty_setup(described: &Description, config: Option<String>, zone: Option<String>) -> Setup {
+fn empty_setup(described: &PluginDescription, config: Option<String>, zone: Option<String>) -> Setup {
     let config = config.unwrap_or_else(|| sample::config(&described.config_schema));
     let setup = Setup::new(zone.as_deref().unwrap_or(ZONE_DEFAULT), &config, || EmptyService);
     described.secrets.iter().fold(setup, |setup, want| {

@@ -9,10 +9,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use linecamp_model::{
     CallId, Capabilities, DnsReply, DnsRequest, DnsSettings, DomainName, Endpoint, Grant, Name, NameTemplate, OwnerId,
-    PluginRef, ProviderConfig, ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec, RecordChange, RecordKey,
-    RecordSet as ModelSet, RecordType, SecretName, Selector, Text, Ttl,
+    PluginDescription, PluginRef, ProviderConfig, ProviderFailure, ProviderReply, ProviderRequest, ProviderSpec,
+    RecordChange, RecordKey, RecordSet as ModelSet, RecordType, SecretName, Selector, Text, Ttl,
 };
-use linecamp_plugin_host::{Description, HostConfig, HostEvent, Limits, PluginHost, PluginHostError, ProviderCall};
+use linecamp_plugin_host::{HostConfig, HostEvent, Limits, PluginHost, PluginHostError, ProviderCall};
 use linecamp_provider::{Change, DnsCapabilities, ProviderError, RecordSet};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -34,7 +34,7 @@ pub(super) enum StartError {
 
 /// A plugin directory with the component in it, shared by successive hosts: the component is compiled only once.
 pub(super) struct PluginDir<'a> {
-    description: &'a Description,
+    description: &'a PluginDescription,
     compiler: &'a Path,
     /// Deleted when this value is dropped.
     directory: TempDir,
@@ -42,7 +42,7 @@ pub(super) struct PluginDir<'a> {
 
 impl<'a> PluginDir<'a> {
     /// Copies the component to a new directory.
-    pub(super) fn new(path: &Path, description: &'a Description, compiler: &'a Path) -> Result<Self, StartError> {
+    pub(super) fn new(path: &Path, description: &'a PluginDescription, compiler: &'a Path) -> Result<Self, StartError> {
         let directory = tempfile::tempdir().map_err(StartError::Directory)?;
         let place = directory.path().join(format!("{}.wasm", description.name));
         fs::copy(path, place).map_err(StartError::Directory)?;
@@ -70,6 +70,7 @@ impl HostedComponent {
             compiler: plugin_dir.compiler.to_owned(),
             ca_file: None,
             publishers: Vec::new(),
+            validates_settings: false,
             limits,
         };
         let network = FakeNetwork::default();
@@ -154,7 +155,7 @@ impl ProviderUnderTest for HostedComponent {
     }
 }
 
-fn described(description: &Description) -> ProviderDescription {
+fn described(description: &PluginDescription) -> ProviderDescription {
     let Capabilities::Dns(capabilities) = description.capabilities;
     ProviderDescription {
         name: description.name.to_string(),
