@@ -2,7 +2,7 @@
 //! it over the link and manage records at a real PowerDNS.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use linecamp_tests::{Fleet, NameServer, PATIENCE, PowerDns, ProviderSetup, Site, plugin};
 use rustix::process::Signal;
@@ -35,19 +35,38 @@ fn push(fleet: &Fleet, file: &Path, name: &str) -> String {
     pushed["digest"].as_str().expect("a digest").to_owned()
 }
 
-/// Adds or changes the provider, for the sites with the label `dns=main`.
+/// Uploads a component without its description, under any name.
+fn push_undescribed(fleet: &Fleet, file: &Path, name: &str) -> String {
+    let file = file.to_str().expect("text");
+    let pushed = fleet.json(&["plugin", "push", file, "--no-describe", "--name", name]);
+    assert_eq!(pushed["description"], Value::Null, "it is marked: {pushed}");
+    pushed["digest"].as_str().expect("a digest").to_owned()
+}
+
+/// Writes a component with the same behavior and another digest.
+fn rebuilt(fleet: &Fleet, component: &Path) -> PathBuf {
+    let (component, newer) = (fs::read(component).expect("the plugin"), fleet.directory().join("newer.wasm"));
+    fs::write(&newer, [&*component, &CUSTOM_SECTION].concat()).expect("a file");
+    newer
+}
+
+/// Returns the options of the provider, for the sites with the label `dns=main`, in groups: what it is, then what its
+/// plugin needs.
+fn options(setup: &ProviderSetup, digest: &str) -> [Vec<String>; 5] {
+    let owned = |line: &[&str]| line.iter().copied().map(str::to_owned).collect::<Vec<_>>();
+    let mut line = owned(&["provider", "add", "main-dns", "--replace", "--sites", "dns=main"]);
+    line.extend(owned(&["--plugin", setup.plugin, "--digest", digest, "--owner", "acme", "--zone", ZONE]));
+    let settings = setup.config.as_object().expect("an object").iter();
+    let settings = settings.flat_map(|(key, value)| ["--set".to_owned(), format!("{key}:={value}")]);
+    let secrets = setup.secrets.iter().flat_map(|secret| ["--secret".to_owned(), format!("{0}={0}", secret.name)]);
+    let reach = owned(&["--reach-private", &setup.reach.to_string()]);
+    [line, settings.collect(), secrets.collect(), reach, owned(&["--plain-http"])]
+}
+
+/// Adds or changes the provider.
 #[track_caller]
 fn provide(fleet: &Fleet, setup: &ProviderSetup, digest: &str, more: &[&str]) {
-    let reach = setup.reach.to_string();
-    let mut line = ["provider", "add", "main-dns", "--replace", "--sites", "dns=main"].map(str::to_owned).to_vec();
-    line.extend(["--plugin", setup.plugin, "--digest", digest, "--owner", "acme", "--zone", ZONE].map(str::to_owned));
-    line.extend(["--reach-private", &reach, "--plain-http"].map(str::to_owned));
-    for (key, value) in setup.config.as_object().expect("an object") {
-        line.extend(["--set".to_owned(), format!("{key}:={value}")]);
-    }
-    for secret in &setup.secrets {
-        line.extend(["--secret".to_owned(), format!("{0}={0}", secret.name)]);
-    }
+    let line = options(setup, digest).concat();
     let line: Vec<_> = line.iter().map(String::as_str).chain(more.iter().copied()).collect();
     fleet.cli(&line).ok();
 }
@@ -104,9 +123,7 @@ fn a_central_provider_with_a_pushed_plugin_is_added_changed_and_removed() {
     assert_eq!((&listed[0]["site"], &listed[0]["state"]), (&"camp".into(), &"in-sync".into()), "{listed}");
 
     // Another build replaces it by digest, and the first is no longer needed.
-    let newer = fleet.directory().join("newer.wasm");
-    fs::write(&newer, [&*component, &CUSTOM_SECTION].concat()).expect("a file");
-    let second = push(&fleet, &newer, setup.plugin);
+    let second = push(&fleet, &rebuilt(&fleet, &plugin(setup.plugin)), setup.plugin);
     assert_ne!(digest, second);
     provide(&fleet, &setup, &second, &["--allow-deletes"]);
     let in_use = format!("digest={second}");
@@ -127,8 +144,60 @@ fn a_central_provider_with_a_pushed_plugin_is_added_changed_and_removed() {
     assert!(!other.data().join("plugins/pushed").exists(), "a site that was not selected downloaded nothing");
 }
 
-/// A plugin uploaded under another's name is rejected at the site, which reports a condition and continues; the right
-/// one clears it.
+/// All mistakes in a provider are reported at once, by the server if it has the description of the plugin, and
+/// otherwise by the site; the right settings work.
+#[test]
+fn a_provider_is_validated_against_the_description_of_its_plugin() {
+    let Some(mut server) = PowerDns::start() else { return };
+    server.create_zone(ZONE);
+    let setup = server.provider();
+    let fleet = Fleet::start();
+    let _site = start_site(&fleet, "camp", &setup);
+    fleet.cli(&["site", "label", "camp", "dns=main"]).ok();
+    let digest = push(&fleet, &plugin(setup.plugin), setup.plugin);
+    let wrong = ["--set", "apy=x"].map(str::to_owned).to_vec();
+    let reject = |groups: &[Vec<String>], fields: &[&str]| {
+        let line = groups.concat();
+        let line: Vec<_> = line.iter().map(String::as_str).chain(["-o", "json"]).collect();
+        let failed = fleet.cli(&line).exits(2);
+        let error: Value = serde_json::from_str(&failed.stderr).expect("an error in JSON");
+        let problems = error["error"]["problems"].as_array().cloned().unwrap_or_default();
+        let found: Vec<_> = problems.iter().map(|problem| problem["field"].as_str().expect("a field")).collect();
+        assert_eq!(found, fields, "{error}");
+    };
+    let [what, settings, secrets, reach, plain] = options(&setup, &digest);
+    let (unknown, secret) = ("settings.config.apy", "settings.secrets.api-key");
+    let with = |groups: &[&Vec<String>]| groups.iter().copied().cloned().collect::<Vec<_>>();
+    reject(&with(&[&what, &settings, &wrong, &secrets, &reach, &plain]), &[unknown]);
+    reject(&with(&[&what, &secrets, &reach, &plain]), &["settings.config.api"]);
+    reject(&with(&[&what, &settings, &reach, &plain]), &[secret]);
+    reject(&with(&[&what, &settings, &secrets, &plain]), &["settings.reach_private"]);
+    reject(&with(&[&what, &settings, &secrets, &reach]), &["settings.plain_http"]);
+    let all = [unknown, secret, "settings.reach_private", "settings.plain_http"];
+    reject(&with(&[&what, &settings, &wrong]), &all);
+    assert_eq!(fleet.json(&["provider", "ls"])["items"], Value::Array(Vec::new()), "nothing was added");
+
+    // Without a description the settings reach the site, which names all problems too.
+    let undescribed = push_undescribed(&fleet, &rebuilt(&fleet, &plugin(setup.plugin)), setup.plugin);
+    let [what, settings, ..] = options(&setup, &undescribed);
+    let line = [what, settings, wrong].concat();
+    let line: Vec<_> = line.iter().map(String::as_str).collect();
+    let warning = fleet.cli(&line).ok().stderr;
+    assert!(warning.contains("the settings were not validated: its plugin was pushed without"), "{warning}");
+    fleet.wait_for("the site to report all problems", PATIENCE * 2, || {
+        let detail = condition(&show(&fleet, "camp"), "provider-failed")?.to_owned();
+        let fields = ["config.apy: ", "secrets.api-key: ", "reach_private: ", "plain_http: "];
+        fields.iter().all(|field| detail.contains(field)).then_some(())
+    });
+
+    provide(&fleet, &setup, &digest, &[]);
+    assert_eq!(fleet.json(&["provider", "show", "main-dns"])["validated"], Value::Bool(true));
+    wait_answer(&fleet, &server, &["192.0.2.1"]);
+    wait_no_condition(&fleet, "camp", "provider-failed");
+}
+
+/// A plugin cannot be pushed under another's name. One that was pushed without a description is rejected at the site,
+/// which reports a condition and continues; the right one clears it.
 #[test]
 fn a_provider_with_a_wrong_plugin_name_raises_a_condition_until_corrected() {
     let Some(mut server) = PowerDns::start() else { return };
@@ -137,7 +206,11 @@ fn a_provider_with_a_wrong_plugin_name_raises_a_condition_until_corrected() {
     let fleet = Fleet::start();
     let _site = start_site(&fleet, "camp", &setup);
     fleet.cli(&["site", "label", "camp", "dns=main"]).ok();
-    let wrong = push(&fleet, &plugin("dns-fake"), setup.plugin);
+    let fake = plugin("dns-fake");
+    let line = ["plugin", "push", fake.to_str().expect("text"), "--name", setup.plugin];
+    let failed = fleet.cli(&line).exits(2);
+    assert!(failed.stderr.contains("the component is plugin dns-fake, not dns-powerdns"), "{}", failed.stderr);
+    let wrong = push_undescribed(&fleet, &fake, setup.plugin);
     provide(&fleet, &setup, &wrong, &[]);
     // Until it has been transferred, the condition says that it is missing.
     fleet.wait_for("a condition about the wrong name", PATIENCE, || {

@@ -16,7 +16,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use linecamp_proto::api::ErrorBody;
+use linecamp_proto::api::{Error, ErrorBody};
 use serde::de::DeserializeOwned;
 
 pub(crate) use error::ClientError;
@@ -170,7 +170,9 @@ impl Client {
 
     fn error_of(&self, response: &ApiResponse) -> ClientError {
         match serde_json::from_slice::<ErrorBody>(&response.body) {
-            Ok(body) => ClientError::Rejected { code: body.error.code, message: body.error.message },
+            Ok(ErrorBody { error: Error { code, message, problems } }) => {
+                ClientError::Rejected { code, message, problems }
+            }
             Err(_) => ClientError::UnexpectedResponse { server: self.server(), status: response.status },
         }
     }

@@ -32,7 +32,13 @@ pub(crate) fn report(error: &anyhow::Error, context: &Context<'_>) -> ExitCode {
     if let Some(OutputError::Closed) = error.downcast_ref() {
         return ExitCode::SUCCESS;
     }
-    context.out.error(&CommandError::new(code(error), format!("{error:#}"), advice(error)));
+    let problems = match error.downcast_ref() {
+        Some(ClientError::Rejected { problems, .. }) => problems.clone(),
+        _ => Vec::new(),
+    };
+    context
+        .out
+        .error(&CommandError { problems, ..CommandError::new(code(error), format!("{error:#}"), advice(error)) });
     exit_code(error).into()
 }
 
@@ -63,6 +69,9 @@ pub(crate) enum CommandFailure {
     /// Some of several sites could not be changed.
     #[error("{failed} of {all} sites could not be changed")]
     Sites { failed: usize, all: usize },
+    /// A plugin cannot be used; the text says which, and why.
+    #[error("{0}")]
+    Plugin(String),
     /// A component failed its conformance tests.
     #[error("{component} failed {count} conformance {}", if *count == 1 { "test" } else { "tests" })]
     Tests { component: String, count: usize },
@@ -84,6 +93,7 @@ fn code(error: &anyhow::Error) -> CommandErrorCode {
         Some(CommandFailure::NoPackages) => ErrorCode::NotPossible.into(),
         Some(CommandFailure::PackageName(_)) => FailureCode::InvalidAnswer.into(),
         Some(CommandFailure::Sites { .. }) => FailureCode::PartlyFailed.into(),
+        Some(CommandFailure::Plugin(_)) => FailureCode::PluginFailed.into(),
         Some(CommandFailure::Tests { .. }) => FailureCode::TestsFailed.into(),
         // What remains are files to read and to write, stdout among them.
         None => FailureCode::FileFailed.into(),
@@ -147,7 +157,8 @@ mod tests {
 
     #[test]
     fn exit_codes_follow_the_error() {
-        let rejected = |code| anyhow::Error::from(ClientError::Rejected { code, message: "no".into() });
+        let rejected =
+            |code| anyhow::Error::from(ClientError::Rejected { code, message: "no".into(), problems: Vec::new() });
         assert_eq!(exit_code(&rejected(ErrorCode::NotFound)), FAILED);
         assert_eq!(exit_code(&rejected(ErrorCode::BadRequest)), USAGE);
         assert_eq!(exit_code(&rejected(ErrorCode::Unauthorized)), OPERATOR);
@@ -162,7 +173,7 @@ mod tests {
         let check = |error: anyhow::Error, expected: CommandErrorCode| assert_eq!(code(&error), expected, "{error:#}");
         let server = || "camp:8443".to_owned();
         check(
-            ClientError::Rejected { code: ErrorCode::NotFound, message: "no".into() }.into(),
+            ClientError::Rejected { code: ErrorCode::NotFound, message: "no".into(), problems: Vec::new() }.into(),
             ErrorCode::NotFound.into(),
         );
         check(ArgumentError::EmptySelector.into(), FailureCode::BadArguments.into());

@@ -1,72 +1,59 @@
 //! `linecamp plugin`: the provider plugins stored on the server, and tools for plugin authors.
 
 mod check;
+mod compiler;
 mod new;
+mod push;
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use linecamp_model::limits::PLUGIN_BYTES_MAX;
-use linecamp_model::{Name, PluginDigest, printable};
-use linecamp_proto::api::path::{self, PluginQuery, at};
-use linecamp_proto::api::{List, PluginView, plugin_digest};
-
-use crate::argument::{self, ArgumentError};
-use crate::client::ApiRequest;
-use crate::context::Context;
-use crate::input_file;
-use crate::text_style::TextStyle;
+use linecamp_model::{PluginDigest, printable};
+use linecamp_proto::api::path::{self, at};
+use linecamp_proto::api::{List, PluginDescriptionBody, PluginView, SecretRequirementBody, plugin_digest};
 use linecamp_table::{Cell, Table};
 
-/// Header of a component: WebAssembly magic, version 13, layer 1.
-const COMPONENT_HEAD: [u8; 8] = *b"\0asm\x0d\0\x01\0";
+use crate::argument::ArgumentError;
+use crate::client::ApiRequest;
+use crate::context::Context;
+use crate::text_style::TextStyle;
 
-/// Minimum upload rate in bytes per second; extends `--timeout` for large components.
-const PUSH_BYTES_PER_SECOND: u64 = 40_000;
+pub(crate) use self::push::problem;
+
+/// What is shown of a plugin that was pushed without a description.
+const NOT_DESCRIBED: &str = "none";
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum PluginCommand {
     New(new::New),
     Check(check::Check),
-    Push(Push),
+    Push(push::Push),
     /// List plugins on the server
     #[command(after_help = "\
 Examples:
   linecamp plugin ls
   linecamp plugin ls -o json")]
     Ls,
+    /// Show a plugin and what its providers need
+    #[command(after_help = "\
+Example:
+  linecamp plugin show sha256:07ff3c5d9a1b2c4e07ff3c5d9a1b2c4e07ff3c5d9a1b2c4e07ff3c5d9a1b2c4e")]
+    Show(DigestArg),
     /// Remove a plugin that no provider uses
     #[command(after_help = "\
 Example:
   linecamp plugin rm sha256:07ff3c5d9a1b2c4e07ff3c5d9a1b2c4e07ff3c5d9a1b2c4e07ff3c5d9a1b2c4e")]
-    Rm(Rm),
-}
-
-/// Push a plugin to the server
-///
-/// The file is a WebAssembly component built for wasm32-wasip2. Sites download it when a provider names its digest.
-/// Pushing the same file again changes nothing. If a site requires a publisher's signature, the file must be signed.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  linecamp plugin push dns-powerdns.wasm
-  linecamp plugin push target/wasm32-wasip2/release/dns_powerdns.wasm --name dns-powerdns
-  linecamp provider add main-dns --plugin dns-powerdns \\
-      --digest $(linecamp plugin push dns-powerdns.wasm -o json | jq -r .digest) …")]
-pub(crate) struct Push {
-    /// The component
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-    /// Plugin name [default: the file name without its extension]
-    #[arg(long, value_name = "NAME", value_parser = argument::name)]
-    name: Option<Name>,
+    Rm(DigestArg),
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Rm {
+pub(crate) struct DigestArg {
     /// Plugin digest, as shown by `linecamp plugin ls`
     #[arg(value_name = "DIGEST")]
     digest: String,
+}
+
+impl DigestArg {
+    fn parse(self) -> Result<PluginDigest, ArgumentError> {
+        plugin_digest(&self.digest).ok_or(ArgumentError::InvalidDigest { argument: self.digest })
+    }
 }
 
 impl PluginCommand {
@@ -83,9 +70,14 @@ impl PluginCommand {
                 }
                 Ok(())
             }
-            Self::Rm(Rm { digest: argument }) => {
-                let digest = plugin_digest(&argument).ok_or(ArgumentError::InvalidDigest { argument })?;
-                let plugin: PluginView = context.client()?.send(ApiRequest::delete(at(path::PLUGIN, &digest))).await?;
+            Self::Show(digest) => {
+                let request = ApiRequest::get(at(path::PLUGIN, &digest.parse()?));
+                let plugin: PluginView = context.client()?.send(request).await?;
+                Ok(context.out.show(&plugin, |style| show(&plugin, style))?)
+            }
+            Self::Rm(digest) => {
+                let request = ApiRequest::delete(at(path::PLUGIN, &digest.parse()?));
+                let plugin: PluginView = context.client()?.send(request).await?;
                 let line = format!("{}  {}  removed\n", printable(&plugin.name), printable(&plugin.digest));
                 Ok(context.out.show(&plugin, |_| line)?)
             }
@@ -93,68 +85,61 @@ impl PluginCommand {
     }
 }
 
-impl Push {
-    async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
-        let name = match self.name {
-            Some(name) => name,
-            None => name_of(&self.file)?,
-        };
-        let component = read(&self.file)?;
-        let digest = PluginDigest::of(&component);
-        let time = Duration::from_secs(component.len() as u64 / PUSH_BYTES_PER_SECOND);
-        let query = PluginQuery { name: name.to_string() };
-        let request = ApiRequest::post(path::PLUGINS).query(&query).raw(component).waiting(time);
-        let plugin: PluginView = context.client()?.send(request).await?;
-        anyhow::ensure!(
-            plugin.digest == digest.to_string(),
-            "the upload is corrupt: the server has {}, the file is {digest}. Push it again",
-            plugin.digest
-        );
-        context.out.show(&plugin, |_| pushed(&plugin))?;
-        if plugin.name != name.as_str() {
-            context.out.note(&format!("note: the server already had this plugin, named {}", plugin.name));
-        }
-        Ok(())
-    }
-}
-
-/// Returns the default plugin name: the file name without its extension.
-fn name_of(file: &Path) -> Result<Name, ArgumentError> {
-    let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let invalid = |error| {
-        let problem = format!("the file name is not a valid plugin name ({error}): give one with --name");
-        input_file::invalid(file, problem)
-    };
-    Name::parse(&stem).map_err(invalid)
-}
-
-/// Reads a component. A file larger than the server accepts is an error.
-fn read(path: &Path) -> Result<Vec<u8>, ArgumentError> {
-    let bytes = input_file::read(path, PLUGIN_BYTES_MAX)?;
-    match bytes.starts_with(&COMPONENT_HEAD) {
-        true => Ok(bytes),
-        false => Err(input_file::invalid(path, "not a WebAssembly component: build it for wasm32-wasip2".into())),
-    }
-}
-
-fn pushed(plugin: &PluginView) -> String {
-    let (name, digest) = (printable(&plugin.name), printable(&plugin.digest));
-    format!("{name}  {digest}\n\nTo use it in a provider, add:\n\n  --plugin {name} --digest {digest}\n")
-}
-
 fn list(plugins: &[PluginView], style: &TextStyle) -> String {
     if plugins.is_empty() {
         return String::new();
     }
     let row = |plugin: &PluginView| {
+        let version = plugin.description.as_ref().map(|description| description.version.as_str());
         [
             Cell::from(&plugin.name),
+            Cell::from(version.unwrap_or("-")),
+            Cell::from(if version.is_some() { "yes" } else { NOT_DESCRIBED }),
             Cell::from(&plugin.digest),
             Cell::from(plugin.bytes.to_string()),
             Cell::from(style.age(&plugin.pushed_at)),
         ]
     };
-    Table::new(["NAME", "DIGEST", "BYTES", "AGE"]).with(plugins.iter().map(row)).render(style.colors)
+    let headings = ["NAME", "VERSION", "DESCRIPTION", "DIGEST", "BYTES", "AGE"];
+    Table::new(headings).with(plugins.iter().map(row)).render(style.colors)
+}
+
+fn show(plugin: &PluginView, style: &TextStyle) -> String {
+    let mut properties = vec![
+        ["name", &plugin.name].map(Cell::from),
+        ["digest", &plugin.digest].map(Cell::from),
+        ["bytes".into(), Cell::from(plugin.bytes.to_string())],
+        ["age".into(), Cell::from(style.age(&plugin.pushed_at))],
+    ];
+    match &plugin.description {
+        None => properties.push(["description", NOT_DESCRIBED].map(Cell::from)),
+        Some(description) => properties.extend(described(description)),
+    }
+    Table::bare().with(properties).render(style.colors)
+}
+
+/// Returns the rows about what a plugin says about itself.
+fn described(description: &PluginDescriptionBody) -> Vec<[Cell; 2]> {
+    let marked =
+        |name: &str, is_required: bool| if is_required { format!("{name} (required)") } else { name.to_owned() };
+    let schema = &description.config_schema;
+    let required: Vec<_> = schema["required"].as_array().into_iter().flatten().collect();
+    let settings = schema["properties"].as_object().into_iter().flat_map(|properties| properties.keys());
+    let settings: Vec<_> =
+        settings.map(|name| marked(name, required.iter().any(|required| required.as_str() == Some(name)))).collect();
+    let secrets: Vec<_> = description
+        .secrets
+        .iter()
+        .map(|SecretRequirementBody { name, required, .. }| marked(name, *required))
+        .collect();
+    let rows = [
+        ("description", description.summary.clone()),
+        ("version", description.version.clone()),
+        ("settings", settings.join(", ")),
+        ("secrets", secrets.join(", ")),
+        ("endpoints", description.endpoints.join(", ")),
+    ];
+    rows.map(|(key, value)| [key.into(), Cell::from(value)]).to_vec()
 }
 
 #[cfg(test)]
@@ -163,38 +148,29 @@ mod tests {
     use crate::text_style::plain;
 
     #[test]
-    fn a_plugin_is_shown_with_its_provider_options() {
-        let plugin = PluginView {
+    fn plugins_are_listed_and_shown_with_and_without_a_description() {
+        let description = serde_json::json!({
+            "name": "dns-powerdns", "version": "1.2.0", "summary": "Manages DNS records in PowerDNS.",
+            "capabilities": {"dns": {
+                "atomic": true, "can_list_records": true, "ttl_min": 1, "ttl_max": 86_400, "max_batch_size": 100
+            }},
+            "config_schema": {"type": "object", "required": ["api"], "properties": {"api": {}, "server_id": {}}},
+            "secrets": [
+                {"name": "api-key", "summary": "API key.", "required": true},
+                {"name": "old-key", "summary": "Old key.", "required": false}
+            ],
+            "endpoints": ["{api}"]
+        });
+        let plugin = |description| PluginView {
             digest: PluginDigest::of(b"component").to_string(),
             name: "dns-powerdns".into(),
             bytes: 181_204,
             pushed_at: "2026-11-19T02:27:00Z".into(),
+            description,
         };
-        let listed = list(std::slice::from_ref(&plugin), &plain());
-        insta::assert_snapshot!(pushed(&plugin) + "---\n" + &listed);
-    }
-
-    #[test]
-    fn a_file_without_a_valid_name_requires_one() {
-        assert_eq!(name_of(Path::new("x/dns-powerdns.wasm")).expect("valid").as_str(), "dns-powerdns");
-        for path in ["x/dns_powerdns.wasm", "..", "/"] {
-            let error = name_of(Path::new(path)).expect_err(path).to_string();
-            assert!(error.ends_with("give one with --name"), "{error}");
-        }
-    }
-
-    #[test]
-    fn only_components_are_uploaded() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let check = |name: &str, bytes: &[u8], expected: &str| {
-            let path = dir.path().join(name);
-            std::fs::write(&path, bytes).expect("written");
-            let found = read(&path).map(|bytes| bytes.len()).map_err(|error| error.to_string());
-            assert!(format!("{found:?}").contains(expected), "{found:?}");
-        };
-        check("component", &COMPONENT_HEAD, "Ok(8)");
-        check("module", b"\0asm\x01\0\0\0", "module: not a WebAssembly component");
-        check("empty", b"", "not a WebAssembly component");
-        assert!(read(&dir.path().join("absent")).is_err());
+        let described = plugin(serde_json::from_value(description).expect("a description"));
+        let listed = list(&[described.clone(), plugin(None)], &plain());
+        let shown = [listed, show(&described, &plain()), show(&plugin(None), &plain())];
+        insta::assert_snapshot!(shown.join("---\n"));
     }
 }

@@ -93,6 +93,9 @@ async fn run_add(add: settings::Add, context: &Context<'_>) -> anyhow::Result<()
         }
         created => created?,
     };
+    if let Some(warning) = settings::not_validated(&provider) {
+        context.out.note(&warning);
+    }
     if 0 < provider.left_out_count {
         context.out.note(&format!(
             "warning: {} selected sites have 16 providers, the maximum; they get this one when another is removed",

@@ -40,6 +40,8 @@ fn valid_command_lines_are_accepted() {
         "linecamp plugin new dns-example --sdk sdk",
         "linecamp plugin check dns.wasm --config {} --zone example.org --compiler c -o json",
         "linecamp plugin push dns_powerdns.wasm --name dns-powerdns",
+        "linecamp plugin push dns_powerdns.wasm --no-describe",
+        "linecamp plugin show sha256:07",
         "linecamp plugin ls",
         "linecamp plugin rm sha256:07",
         "linecamp dns ls --site camp-042 -l tier=web --provider main-dns --state conflict",

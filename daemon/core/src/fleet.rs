@@ -59,7 +59,7 @@ use linecamp_model::{
     Now, Refusal, RefusalCode, SessionId, SiteId, Text, WriteId,
 };
 
-pub use self::command::{Edit, EnvironmentEdit, FleetCommand, FleetCommandError, Force, NewToken};
+pub use self::command::{Edit, EnvironmentEdit, FleetCommand, FleetCommandError, Force, InvalidSettings, NewToken};
 pub use self::config::{
     CERTIFICATE_LIFE, ENVIRONMENT_DEFAULT, FleetConfig, PHASE_DEADLINE, RECOVERIES_PER_DAY_DEFAULT,
     REMOVED_KEEP_DEFAULT, SWEEP_PERIOD, SavedFleet, UnreadableRecord,

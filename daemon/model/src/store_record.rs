@@ -12,7 +12,7 @@ use crate::id::{HostId, RunId, SiteId, TokenId};
 use crate::label::{LabelSet, Level};
 use crate::name::Name;
 use crate::phase::Phase;
-use crate::provider::ProviderSpec;
+use crate::provider::{PluginDescription, ProviderSpec};
 use crate::selector::Selector;
 use crate::time::WallTime;
 
@@ -126,6 +126,9 @@ pub struct PluginFile {
     pub bytes: u64,
     /// When it was pushed.
     pub pushed_at: WallTime,
+    /// What it says about itself, as pushed with it. `None`: it was pushed without a description, so the settings of
+    /// its providers cannot be validated before they reach a site.
+    pub description: Option<Box<PluginDescription>>,
 }
 
 /// Metadata of a fleet database.

@@ -204,7 +204,7 @@ pub struct FleetProvider {
     pub matches_facts: bool,
 }
 /// A pushed plugin. The SHA-256 of its component is in the key.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PluginFile {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
@@ -213,6 +213,59 @@ pub struct PluginFile {
     pub bytes: u64,
     #[prost(uint64, tag = "3")]
     pub pushed_at_millis: u64,
+    /// What it says about itself, as pushed with it. Absent: it was pushed without a description.
+    #[prost(message, optional, tag = "4")]
+    pub description: ::core::option::Option<PluginDescription>,
+}
+/// A plugin's description of itself. Its name is that of the file.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PluginDescription {
+    #[prost(string, tag = "1")]
+    pub version: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub summary: ::prost::alloc::string::String,
+    /// The JSON Schema of its config.
+    #[prost(string, tag = "3")]
+    pub config_schema: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "4")]
+    pub secrets: ::prost::alloc::vec::Vec<SecretRequirement>,
+    #[prost(string, repeated, tag = "5")]
+    pub endpoints: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(oneof = "plugin_description::Capabilities", tags = "6")]
+    pub capabilities: ::core::option::Option<plugin_description::Capabilities>,
+}
+/// Nested message and enum types in `PluginDescription`.
+pub mod plugin_description {
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Capabilities {
+        #[prost(message, tag = "6")]
+        Dns(super::DnsCapabilities),
+    }
+}
+/// A secret that a plugin refers to by its name.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SecretRequirement {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub summary: ::prost::alloc::string::String,
+    #[prost(bool, tag = "3")]
+    pub required: bool,
+}
+/// The capabilities of a DNS provider.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DnsCapabilities {
+    #[prost(bool, tag = "1")]
+    pub atomic: bool,
+    #[prost(bool, tag = "2")]
+    pub can_list_records: bool,
+    /// In seconds.
+    #[prost(uint32, tag = "3")]
+    pub ttl_min: u32,
+    #[prost(uint32, tag = "4")]
+    pub ttl_max: u32,
+    #[prost(uint32, tag = "5")]
+    pub max_batch_size: u32,
 }
 /// The ownership of a record set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]

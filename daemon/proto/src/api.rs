@@ -12,6 +12,7 @@ mod convert;
 mod dns;
 mod error;
 pub mod path;
+mod plugin;
 mod provider;
 mod setting;
 
@@ -23,9 +24,12 @@ use serde::{Deserialize, Serialize};
 
 pub use dns::{DnsRecord, ExtraRecordBody, RecordPlace, RecordView, domain_name};
 pub use error::{Error, ErrorBody, ErrorCode};
+pub use plugin::{
+    CapabilitiesBody, DnsCapabilitiesBody, FieldProblem, InvalidProvider, PluginDescriptionBody, PluginPushed,
+    PluginView, SecretRequirementBody,
+};
 pub use provider::{
-    PluginView, ProviderBody, ProviderCount, ProviderEdit, ProviderKindName, ProviderRequest, ProviderView,
-    plugin_digest,
+    ProviderBody, ProviderCount, ProviderEdit, ProviderKindName, ProviderRequest, ProviderView, plugin_digest,
 };
 pub use setting::SettingError;
 

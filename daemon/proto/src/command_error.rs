@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use crate::api::ErrorCode;
+use crate::api::{ErrorCode, FieldProblem};
 
 /// Why a command failed: the code for programs, and texts for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -17,12 +17,15 @@ pub struct CommandError {
     /// What to do about it, unless the message says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// The fields that are wrong, as in the server's [`Error`](crate::api::Error).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<FieldProblem>,
 }
 
 impl CommandError {
     /// Creates an error.
     pub fn new(code: impl Into<CommandErrorCode>, message: impl Into<String>, hint: Option<String>) -> Self {
-        Self { code: code.into(), message: message.into(), hint }
+        Self { code: code.into(), message: message.into(), hint, problems: Vec::new() }
     }
 
     /// Creates the error of a command line that cannot be parsed from the parser's text: its first paragraph, without

@@ -13,6 +13,7 @@ mod field;
 mod label;
 mod message;
 mod plugin;
+mod plugin_description;
 mod provider;
 mod record;
 mod wire_enum;

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use linecamp_core::FleetCommand;
-use linecamp_model::{Name, PluginDigest, PluginFile};
+use linecamp_model::{Name, PluginDescription, PluginDigest, PluginFile};
 use linecamp_transport::error_chain;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -49,13 +49,19 @@ impl PluginRegistry {
         Self { folder, fleet, changes: Arc::default() }
     }
 
-    /// Adds an uploaded component under `name`.
-    pub(crate) async fn add(&self, name: Name, upload: CompleteUpload) -> Result<PluginFile, RegistryError> {
+    /// Adds an uploaded component under `name`, with its description if it was uploaded with one.
+    pub(crate) async fn add(
+        &self,
+        name: Name,
+        description: Option<Box<PluginDescription>>,
+        upload: CompleteUpload,
+    ) -> Result<PluginFile, RegistryError> {
         let _changes = self.lock().await;
         let (digest, bytes) = (upload.digest, upload.bytes);
         self.keep(upload).await?;
         let pushed_at = self.fleet.query(|_, now| now.wall).await?;
-        let added = self.fleet.command(FleetCommand::AddPlugin(digest, PluginFile { name, bytes, pushed_at })).await;
+        let file = PluginFile { name, bytes, pushed_at, description };
+        let added = self.fleet.command(FleetCommand::AddPlugin(digest, file)).await;
         match (added, self.find(digest).await?) {
             (Ok(()), Some(file)) => Ok(file),
             (Ok(()), None) => Err(RegistryError::Internal),
@@ -82,7 +88,8 @@ impl PluginRegistry {
         Arc::clone(&self.changes).lock_owned().await
     }
 
-    async fn find(&self, digest: PluginDigest) -> Result<Option<PluginFile>, RequestError> {
+    /// Returns a plugin of the list.
+    pub(crate) async fn find(&self, digest: PluginDigest) -> Result<Option<PluginFile>, RequestError> {
         self.fleet
             .query(move |fleet, _| fleet.view().plugins().find(|(one, _)| *one == digest).map(|(_, file)| file.clone()))
             .await
@@ -127,7 +134,7 @@ mod tests {
 
     fn listed() -> (PluginDigest, PluginFile) {
         let name = Name::parse("dns-fake").unwrap();
-        (PluginDigest::of(COMPONENT), PluginFile { name, bytes: 8, pushed_at: WallTime::EPOCH })
+        (PluginDigest::of(COMPONENT), PluginFile { name, bytes: 8, pushed_at: WallTime::EPOCH, description: None })
     }
 
     /// Starts a loop that rejects every command, and returns its client. `saved` is what its fleet contains.
@@ -157,7 +164,7 @@ mod tests {
         let mut upload = folder.begin().unwrap();
         upload.append(COMPONENT).unwrap();
         let upload = upload.finish().unwrap();
-        let added = PluginRegistry::new(folder, fleet).add(listed().1.name, upload).await;
+        let added = PluginRegistry::new(folder, fleet).add(listed().1.name, None, upload).await;
         (added, std::fs::read_dir(path).unwrap().count())
     }
 

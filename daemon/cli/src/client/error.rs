@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use hyper::StatusCode;
-use linecamp_proto::api::ErrorCode;
+use linecamp_proto::api::{ErrorCode, FieldProblem};
 use linecamp_transport::DialError;
 
 /// Why an API request failed.
@@ -29,7 +29,7 @@ pub(crate) enum ClientError {
     )]
     InvalidResponse { server: String, source: serde_json::Error },
     #[error("{message}")]
-    Rejected { code: ErrorCode, message: String },
+    Rejected { code: ErrorCode, message: String, problems: Vec<FieldProblem> },
     #[error("cannot build the request")]
     Request { source: hyper::http::Error },
 }

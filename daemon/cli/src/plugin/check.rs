@@ -10,9 +10,7 @@ use crate::argument::{self, ArgumentError};
 use crate::context::Context;
 use crate::exit::CommandFailure;
 use crate::input_file::{self, invalid};
-
-/// The program that compiles components, installed in the same directory as this program.
-const COMPILER: &str = "linecamp-plugin-compiler";
+use crate::plugin::compiler;
 
 /// Maximum size of a config file. A larger file is rejected.
 const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
@@ -44,7 +42,7 @@ pub(crate) struct Check {
     /// Zone used in the tests [default: example.org]
     #[arg(long, value_name = "ZONE", value_parser = argument::zone)]
     zone: Option<DomainName>,
-    /// Component compiler [default: linecamp-plugin-compiler beside linecamp]
+    /// Component compiler [default: the installed linecamp-plugin-compiler]
     #[arg(long, value_name = "FILE")]
     compiler: Option<PathBuf>,
 }
@@ -52,7 +50,7 @@ pub(crate) struct Check {
 impl Check {
     pub(crate) fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
         linecamp_files::open(&self.file).map_err(|error| invalid(&self.file, error.to_string()))?;
-        let (compiler, config) = (compiler(self.compiler)?, config(self.config, self.config_file.as_deref())?);
+        let (compiler, config) = (compiler::find(self.compiler)?, config(self.config, self.config_file.as_deref())?);
         let run_checks = || {
             let mut check = CheckSetup::new(compiler);
             if let Some(config) = &config {
@@ -75,19 +73,6 @@ fn verdict(report: &Report) -> anyhow::Result<()> {
     match report.count(Verdict::Fail) {
         0 => Ok(()),
         count => Err(CommandFailure::Tests { component: report.subject.to_string(), count }.into()),
-    }
-}
-
-/// Returns the component compiler: the given one, or the one beside this program.
-fn compiler(given: Option<PathBuf>) -> Result<PathBuf, ArgumentError> {
-    let beside = || std::env::current_exe().ok()?.parent().map(|directory| directory.join(COMPILER));
-    let path = given.or_else(beside).unwrap_or_else(|| COMPILER.into());
-    match path.is_file() {
-        true => Ok(path),
-        false => Err(invalid(
-            &path,
-            format!("not found: {COMPILER} is installed with linecamp; give its path with --compiler FILE"),
-        )),
     }
 }
 
@@ -132,11 +117,5 @@ mod tests {
         assert!(error.contains("--config-file FILE"), "{error}");
         assert_eq!(config(None, None), Ok(None));
         assert!(config(None, Some(&dir.path().join("absent"))).is_err());
-    }
-
-    #[test]
-    fn a_missing_compiler_is_reported() {
-        let error = compiler(Some("/nowhere/linecamp-plugin-compiler".into())).expect_err("there is none").to_string();
-        assert!(error.contains("/nowhere/") && error.contains("--compiler FILE"), "{error}");
     }
 }

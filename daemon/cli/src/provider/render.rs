@@ -3,6 +3,7 @@
 use linecamp_model::printable;
 use linecamp_proto::api::{ProviderBody, ProviderView};
 
+use crate::plugin::problem;
 use crate::text_style::TextStyle;
 use linecamp_table::{Cell, Color, Table};
 
@@ -62,6 +63,8 @@ pub(super) fn show(provider: &ProviderView, style: &TextStyle) -> String {
         ("enabled", switches(settings)),
     ];
     properties.extend(more.map(|(key, value)| [key.into(), Cell::from(value)]));
+    properties.push(["validated", if provider.validated { "yes" } else { "no" }].map(Cell::from));
+    properties.extend(provider.problems.iter().map(|one| ["problem".into(), Cell::from(problem(one))]));
     Table::bare().with(properties).render(style.colors)
 }
 
@@ -146,6 +149,8 @@ mod tests {
             converged_count: 10,
             failed_count: 1,
             left_out_count: 0,
+            validated: true,
+            problems: Vec::new(),
         }
     }
 

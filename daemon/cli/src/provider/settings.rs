@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use linecamp_model::{Name, Selector};
-use linecamp_proto::api::{ProviderBody, ProviderKindName, ProviderRequest};
+use linecamp_proto::api::{ProviderBody, ProviderKindName, ProviderRequest, ProviderView};
 use serde_json::{Map, Value};
 
 use crate::argument::{self, ArgumentError};
 use crate::input_file;
+use crate::plugin::problem;
 
 /// Maximum size of a provider file: several times the largest valid provider. A larger file is rejected.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
@@ -229,6 +230,20 @@ pub(super) fn warning(settings: &ProviderBody) -> Option<&'static str> {
     let is_plain = |value: &Value| value.as_str().is_some_and(|text| text.starts_with("http://"));
     (!settings.plain_http && settings.config.values().any(is_plain))
         .then_some("warning: a setting is an http:// URL, which the plugin can use only with --plain-http")
+}
+
+/// Returns a warning about settings that the server stored without validating them against the plugin's description.
+pub(super) fn not_validated(provider: &ProviderView) -> Option<String> {
+    let why = match &provider.settings.digest {
+        _ if provider.validated => return None,
+        _ if !provider.problems.is_empty() => {
+            let problems: Vec<_> = provider.problems.iter().map(problem).collect();
+            return Some(format!("warning: the settings do not fit the plugin: {}", problems.join("; ")));
+        }
+        Some(_) => "its plugin was pushed without a description; push it again with `linecamp plugin push FILE`",
+        None => "without --digest, each site uses its own plugin of that name",
+    };
+    Some(format!("warning: the settings were not validated: {why}"))
 }
 
 #[cfg(test)]

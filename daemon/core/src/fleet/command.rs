@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use linecamp_model::{
-    FleetProvider, LabelError, LabelPatch, Name, PluginDigest, PluginFile, SecretHash, Text, TokenId,
+    FleetProvider, LabelError, LabelPatch, Name, PluginDigest, PluginFile, SecretHash, SettingProblem, Text, TokenId,
 };
 
 use super::subject::{SiteRef, SubjectRef};
@@ -93,6 +93,17 @@ pub enum Force {
     Yes,
 }
 
+/// All problems of a provider's settings with its plugin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidSettings {
+    /// The provider.
+    pub provider: Name,
+    /// The name and the version of the plugin.
+    pub plugin: String,
+    /// The problems; at least one.
+    pub problems: Vec<SettingProblem>,
+}
+
 /// Why a command failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FleetCommandError {
@@ -108,6 +119,8 @@ pub enum FleetCommandError {
     Limit(String),
     /// A value is out of range; the text says which, and the range.
     Invalid(String),
+    /// The settings of a provider do not fit the description of its plugin.
+    Settings(InvalidSettings),
     /// The labels would exceed a limit.
     Labels(LabelError),
     /// The store could not commit; nothing was changed.

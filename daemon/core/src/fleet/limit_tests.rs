@@ -79,7 +79,10 @@ fn providers_per_environment_are_limited() {
 #[test]
 fn plugins_are_limited() {
     check_limit(&mut state(), 0, PLUGINS_MAX, |number| {
-        FleetCommand::AddPlugin(digest(number), PluginFile { name: name("p"), bytes: 1, pushed_at: NOW.wall })
+        FleetCommand::AddPlugin(
+            digest(number),
+            PluginFile { name: name("p"), bytes: 1, pushed_at: NOW.wall, description: None },
+        )
     });
 }
 

@@ -5,6 +5,8 @@
 
 mod environments;
 mod plugins;
+#[cfg(test)]
+mod provider_samples;
 mod providers;
 mod subjects;
 mod tokens;

@@ -36,7 +36,7 @@ mod tests {
         });
         assert!(!may_read(&state, site, &digest(1)), "the server does not have it");
         apply(&mut state, |_| {
-            let file = |number| PluginFile { name: name(number), bytes: 1, pushed_at: NOW.wall };
+            let file = |number| PluginFile { name: name(number), bytes: 1, pushed_at: NOW.wall, description: None };
             vec![FleetChange::Plugin(digest(1), Some(file("a"))), FleetChange::Plugin(digest(2), Some(file("b")))]
         });
         assert!(may_read(&state, site, &digest(1)));

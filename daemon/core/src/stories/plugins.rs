@@ -20,7 +20,12 @@ fn site_with_pushed(seed: u64, digest: PluginDigest, component: &[u8], fault: Na
 
 /// Pushes a plugin under this digest, and adds a provider that uses it.
 pub(super) fn push(pair: &mut Pair, digest: PluginDigest, component: &[u8]) {
-    let file = PluginFile { name: name("dns-fake"), bytes: component.len() as u64, pushed_at: WallTime::EPOCH };
+    let file = PluginFile {
+        name: name("dns-fake"),
+        bytes: component.len() as u64,
+        pushed_at: WallTime::EPOCH,
+        description: None,
+    };
     pair.plugins.insert(digest, component.to_vec());
     pair.ask(FleetCommand::AddPlugin(digest, file)).expect("pushed");
     let spec = ProviderSpec { plugin: PluginRef { digest: Some(digest), ..provider().plugin }, ..provider() };
@@ -33,7 +38,7 @@ pub(super) fn push(pair: &mut Pair, digest: PluginDigest, component: &[u8]) {
 fn a_pushed_plugin_arrives_despite_an_interruption_at_any_step() {
     let component = b"a component of some length".to_vec();
     let digest = PluginDigest::of(&component);
-    let file = PluginFile { name: name("dns-fake"), bytes: 26, pushed_at: WallTime::EPOCH };
+    let file = PluginFile { name: name("dns-fake"), bytes: 26, pushed_at: WallTime::EPOCH, description: None };
     let pushed = |sites: &str| {
         let plugin = PluginRef { name: name("dns-fake"), digest: Some(digest) };
         let spec = ProviderSpec { plugin, ..provider() };

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::FieldProblem;
+
 /// The body of every error response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {
@@ -16,12 +18,15 @@ pub struct Error {
     pub code: ErrorCode,
     /// The message, for people: what was attempted, and what to do.
     pub message: String,
+    /// The fields that are wrong, if the request is well-formed and several may be: all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<FieldProblem>,
 }
 
 impl Error {
     /// Makes an error.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), problems: Vec::new() }
     }
 }
 

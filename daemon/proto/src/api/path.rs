@@ -31,7 +31,8 @@
 //! | PATCH | [`PROVIDER`] | [`NameQuery`] | [`ProviderEdit`](super::ProviderEdit) | [`ProviderView`](super::ProviderView) |
 //! | DELETE | [`PROVIDER`] | [`NameQuery`] | | [`ProviderView`](super::ProviderView), as it is afterwards |
 //! | GET | [`PLUGINS`] | | | [`List`](super::List) of [`PluginView`](super::PluginView) |
-//! | POST | [`PLUGINS`] | [`PluginQuery`] | the component | 201 [`PluginView`](super::PluginView) |
+//! | POST | [`PLUGINS`] | [`PluginQuery`] | a description, and the component | 201 [`PluginPushed`](super::PluginPushed) |
+//! | GET | [`PLUGIN`] | | | [`PluginView`](super::PluginView) |
 //! | DELETE | [`PLUGIN`] | | | [`PluginView`](super::PluginView), as it was |
 //! | GET | [`RECORDS`] | [`RecordQuery`] | | [`List`](super::List) of [`RecordView`](super::RecordView) |
 //!
@@ -162,6 +163,9 @@ pub struct RecordQuery {
 pub struct PluginQuery {
     /// The plugin's name, such as `dns-powerdns`.
     pub name: String,
+    /// How many bytes at the start of the body are the plugin's description in JSON; by default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description_bytes: Option<u64>,
 }
 
 /// Selects among objects of the same name.

@@ -1,4 +1,4 @@
-//! Providers and plugins.
+//! Providers.
 //!
 //! [`ProviderBody`] is a provider's configuration, the same in a request and in a `[[provider]]` table of
 //! `linecampd.toml`. It is parsed strictly; [`ProviderBody::to_spec`] validates it and fills in defaults:
@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub use convert::plugin_digest;
 
-use super::ExtraRecordBody;
+use super::{ExtraRecordBody, FieldProblem};
 
 /// A provider's configuration, as an operator writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,6 +155,13 @@ pub struct ProviderView {
     pub failed_count: u64,
     /// How many sites it selects that have 16 providers already, and so do not get it.
     pub left_out_count: u64,
+    /// Whether its settings fit the description of its plugin. No: see `problems`; without any, the server has no
+    /// description, because the plugin was pushed without one or is installed at the sites.
+    #[serde(default)]
+    pub validated: bool,
+    /// Why its settings do not fit the description of its plugin.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<FieldProblem>,
 }
 
 /// A provider's site counts.
@@ -168,19 +175,6 @@ pub struct ProviderCount {
     pub failed: u64,
     /// How many sites it selects that are at their provider limit.
     pub left_out: u64,
-}
-
-/// A plugin uploaded to the server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PluginView {
-    /// The SHA-256 of its component, `sha256:…`.
-    pub digest: String,
-    /// Its name.
-    pub name: String,
-    /// The size of its component.
-    pub bytes: u64,
-    /// When it was uploaded.
-    pub pushed_at: String,
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use crate::convert::dns::written_values;
 use crate::convert::field::{bytes, counter, field, generation, message, millis, moment, word};
 use crate::convert::label::{from_labels, labels};
 use crate::convert::plugin::place;
+use crate::convert::plugin_description::{description, from_description};
 use crate::convert::{FieldError, Wire, WireEnum};
 use crate::wire::link::v1 as link;
 use crate::wire::record::v1 as wire;
@@ -146,14 +147,19 @@ impl Wire for wire::PluginFile {
             name: plugin.name.as_str().to_owned(),
             bytes: plugin.bytes,
             pushed_at_millis: plugin.pushed_at.unix_millis(),
+            description: plugin.description.as_deref().map(from_description),
         }
     }
 
     fn into_model(self) -> Result<PluginFile, FieldError> {
+        let name = field("name", Name::parse(&self.name))?;
+        let description = self.description.map(|found| description(found, &name));
+        let description = description.transpose().map_err(|error: FieldError| error.within("description"))?;
         Ok(PluginFile {
-            name: field("name", Name::parse(&self.name))?,
+            name,
             bytes: place("bytes", self.bytes)?,
             pushed_at: WallTime::from_unix_millis(self.pushed_at_millis),
+            description: description.map(Box::new),
         })
     }
 }

@@ -3,7 +3,7 @@
 
 mod provider;
 
-pub(crate) use provider::{provider_spec, provider_status};
+pub(crate) use provider::{plugin_description, provider_spec, provider_status};
 
 use std::collections::BTreeMap;
 use std::time::Duration;

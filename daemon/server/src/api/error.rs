@@ -6,9 +6,9 @@ use axum::Json;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use linecamp_core::{FleetCommandError, StoreFault};
+use linecamp_core::{FleetCommandError, InvalidSettings, StoreFault};
 use linecamp_model::{LabelError, shell_quoted};
-use linecamp_proto::api::{Error, ErrorBody, ErrorCode};
+use linecamp_proto::api::{Error, ErrorBody, ErrorCode, FieldProblem};
 use linecamp_transport::error_chain;
 
 use super::limits::CHANGE_RATE;
@@ -76,6 +76,16 @@ impl ApiError {
         Self::bad_request("method not allowed for this path")
     }
 
+    /// All problems of a provider's settings, in the message for people and as fields for programs.
+    fn invalid_settings(invalid: &InvalidSettings) -> Self {
+        let InvalidSettings { provider, plugin, problems } = invalid;
+        let problems = FieldProblem::of_settings(problems);
+        let each: Vec<_> = problems.iter().map(|one| format!("{}: {}", one.field, one.problem)).collect();
+        let text = format!("the settings of provider {provider} do not fit plugin {plugin}: {}", each.join("; "));
+        let error = Error { problems, ..Error::new(ErrorCode::BadRequest, text) };
+        Self { error, retry_after: None }
+    }
+
     pub(super) fn labels(error: &LabelError) -> Self {
         let code = match error {
             LabelError::TooMany { .. } => ErrorCode::Limit,
@@ -94,6 +104,7 @@ impl From<FleetCommandError> for ApiError {
             FleetCommandError::NotPossible(text) => Self::new(ErrorCode::NotPossible, text),
             FleetCommandError::Limit(text) => Self::new(ErrorCode::Limit, text),
             FleetCommandError::Invalid(text) => Self::bad_request(text),
+            FleetCommandError::Settings(invalid) => Self::invalid_settings(&invalid),
             FleetCommandError::Labels(error) => Self::labels(&error),
             FleetCommandError::Store(StoreFault::DiskFull) => Self::new(
                 ErrorCode::StoreFailed,

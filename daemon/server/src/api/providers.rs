@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
 use linecamp_core::{Fleet, FleetCommand, Force};
-use linecamp_model::{FleetProvider, Name, ProviderSpec, Selector};
+use linecamp_model::{FleetProvider, Name, ProviderSpec, Selector, SettingProblem};
 use linecamp_proto::api::path::{self, NameQuery, RemoveQuery};
 use linecamp_proto::api::{
     ErrorCode, List, ProviderBody, ProviderCount, ProviderEdit, ProviderRequest, ProviderView, SettingError,
@@ -27,11 +27,13 @@ struct StoredProvider {
     environment: Name,
     provider: FleetProvider,
     count: ProviderCount,
+    /// The problems of its settings with its plugin; `None` if the server has no description of that.
+    problems: Option<Vec<SettingProblem>>,
 }
 
 impl From<&StoredProvider> for ProviderView {
     fn from(found: &StoredProvider) -> Self {
-        Self::new(&found.environment, &found.provider, found.count)
+        Self::new(&found.environment, &found.provider, found.count, found.problems.as_deref())
     }
 }
 
@@ -140,6 +142,7 @@ fn all(fleet: &Fleet, environment: Option<&Name>) -> Vec<StoredProvider> {
     let found = fleet.view().providers(environment).into_iter().map(|found| StoredProvider {
         environment: found.environment,
         provider: found.provider,
+        problems: found.problems,
         count: ProviderCount {
             sites: found.sites as u64,
             converged: found.converged as u64,

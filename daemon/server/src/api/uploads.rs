@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use http_body_util::BodyExt as _;
-use linecamp_proto::api::ErrorCode;
+use linecamp_model::PluginDescription;
+use linecamp_proto::api::{ErrorCode, PluginDescriptionBody, SettingError};
 use linecamp_transport::error_chain;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
@@ -37,8 +38,9 @@ impl UploadService {
         Self { folder, permits: Semaphore::new(UPLOADS_MAX) }
     }
 
-    /// Receives a request body. On return all of it is on disk under a temporary name.
-    pub(super) async fn receive(&self, body: Body) -> Result<CompleteUpload, ApiError> {
+    /// Receives a request body: a description of `description_bytes` bytes, if they are not 0, and the component. On
+    /// return all of the component is on disk under a temporary name.
+    pub(super) async fn receive(&self, body: Body, description_bytes: u64) -> Result<Upload, ApiError> {
         let Ok(_permit) = self.permits.try_acquire() else {
             let text = format!("{UPLOADS_MAX} plugin uploads are in progress, the maximum; try again in a moment");
             return Err(ApiError::new(ErrorCode::Busy, text));
@@ -46,20 +48,38 @@ impl UploadService {
         let (sender, chunks) = mpsc::channel(CHUNKS_MAX);
         let folder = Arc::clone(&self.folder);
         let writing = tokio::task::spawn_blocking(move || write(&folder, chunks));
-        match timeout(UPLOAD_LIMIT, forward(body, &sender)).await {
+        let forwarded = timeout(UPLOAD_LIMIT, forward(body, description_bytes, &sender)).await;
+        drop(sender);
+        // The blocking task fails only because of a bug or the shutdown of the runtime.
+        let written = writing.await.map_err(|_| ApiError::internal())?;
+        let description = match forwarded {
             // Either the end was sent, or the writer stopped and its result says why.
-            Ok(Ok(())) => {}
+            Ok(Ok(description)) => description,
             Ok(Err(error)) => return Err(error),
             Err(_) => {
                 let minutes = UPLOAD_LIMIT.as_secs() / 60;
                 return Err(ApiError::bad_request(format!("plugin upload took longer than {minutes} minutes")));
             }
-        }
-        drop(sender);
-        // The blocking task fails only because of a bug or the shutdown of the runtime.
-        let upload = writing.await.map_err(|_| ApiError::internal())??;
-        upload.ok_or_else(|| ApiError::bad_request("plugin upload incomplete: the connection was closed"))
+        };
+        let upload = written?;
+        let incomplete = || ApiError::bad_request("plugin upload incomplete: the connection was closed");
+        Ok(Upload { component: upload.ok_or_else(incomplete)?, description })
     }
+}
+
+/// A complete upload.
+#[derive(Debug)]
+pub(super) struct Upload {
+    pub(super) component: CompleteUpload,
+    pub(super) description: Option<PluginDescription>,
+}
+
+/// Parses a description.
+fn description(json: &[u8]) -> Result<PluginDescription, ApiError> {
+    let body: PluginDescriptionBody = serde_json::from_slice(json)
+        .map_err(|error| ApiError::bad_request(format!("invalid plugin description: {error}")))?;
+    body.to_description()
+        .map_err(|SettingError { key, problem }| ApiError::bad_request(format!("description.{key}: {problem}")))
 }
 
 /// An item for the disk writer. Without a final `End` the upload is discarded.
@@ -68,10 +88,17 @@ enum Chunk {
     End,
 }
 
-/// Forwards a body to the disk writer, chunk by chunk.
-async fn forward(mut body: Body, disk: &mpsc::Sender<Chunk>) -> Result<(), ApiError> {
+/// Forwards a body to the disk writer, chunk by chunk. Returns the description at its start, which has
+/// `description_bytes` bytes: an invalid one ends the upload before anything is written.
+async fn forward(
+    mut body: Body,
+    description_bytes: u64,
+    disk: &mpsc::Sender<Chunk>,
+) -> Result<Option<PluginDescription>, ApiError> {
+    let mut missing = usize::try_from(description_bytes).unwrap_or(usize::MAX);
+    let (mut json, mut described) = (Vec::new(), None);
     loop {
-        let chunk = match timeout(CHUNK_LIMIT, body.frame()).await {
+        let mut chunk = match timeout(CHUNK_LIMIT, body.frame()).await {
             Ok(Some(Ok(frame))) => match frame.into_data() {
                 Ok(bytes) => Chunk::Bytes(bytes),
                 // Trailers are ignored.
@@ -86,9 +113,19 @@ async fn forward(mut body: Body, disk: &mpsc::Sender<Chunk>) -> Result<(), ApiEr
                 return Err(ApiError::bad_request(format!("plugin upload stalled: no data for {seconds} s")));
             }
         };
+        if let Chunk::Bytes(bytes) = &mut chunk
+            && 0 < missing
+        {
+            let part = bytes.split_to(missing.min(bytes.len()));
+            missing -= part.len();
+            json.extend_from_slice(&part);
+            if missing == 0 {
+                described = Some(description(&json)?);
+            }
+        }
         let is_end = matches!(chunk, Chunk::End);
         if disk.send(chunk).await.is_err() || is_end {
-            return Ok(());
+            return Ok(described);
         }
     }
 }

@@ -80,6 +80,15 @@ impl Running {
         self.send(Some(&authorization), &format!("POST /api/v1/plugins?name={name}"), component, announced).await
     }
 
+    /// Uploads a component with its description.
+    pub(super) async fn push_described(&self, name: &str, description: &Value, component: &[u8]) -> (u16, Value) {
+        let authorization = format!("Bearer {}", self.key.reveal());
+        let description = description.to_string();
+        let line = format!("POST /api/v1/plugins?name={name}&description_bytes={}", description.len());
+        let body = [description.as_bytes(), component].concat();
+        self.send(Some(&authorization), &line, &body, body.len() as u64).await
+    }
+
     async fn send(&self, authorization: Option<&str>, line: &str, body: &[u8], length: u64) -> (u16, Value) {
         let authorization = authorization.map_or_else(String::new, |value| format!("authorization: {value}\r\n"));
         let head = format!(

@@ -8,5 +8,6 @@ mod fixture;
 mod link;
 mod overload;
 mod panics;
+mod plugin_descriptions;
 mod providers;
 mod unauthenticated;

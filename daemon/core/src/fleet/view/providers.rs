@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use linecamp_model::limits::INVALID_PROVIDERS_MAX;
 use linecamp_model::{
-    DocumentKey, FleetProvider, Name, PluginDigest, PluginFile, ProviderId, ProviderStatus, Selector,
+    DocumentKey, FleetProvider, Name, PluginDescription, PluginDigest, PluginFile, ProviderId, ProviderSpec,
+    ProviderStatus, Selector, SettingProblem,
 };
 
 use super::{FleetView, SiteFilter};
@@ -32,7 +34,27 @@ impl<'a> FleetView<'a> {
                 found.entry(key).or_insert_with(new).count(record, id);
             }
         }
-        found.into_values().collect()
+        found
+            .into_values()
+            .map(|found| ProviderSummary { problems: self.problems(&found.provider.spec), ..found })
+            .collect()
+    }
+
+    /// Returns the providers that use a component of the same plugin from the server, and whose settings do not fit
+    /// this one, with their environments and problems; at most [`INVALID_PROVIDERS_MAX`].
+    pub fn invalid_providers(self, plugin: &PluginDescription) -> Vec<(Name, Name, Vec<SettingProblem>)> {
+        let specs =
+            self.state.providers.iter().map(|((environment, name), provider)| (environment, name, &provider.spec));
+        let of_plugin = specs.filter(|(_, _, spec)| spec.plugin.digest.is_some() && spec.plugin.name == plugin.name);
+        let checked =
+            of_plugin.map(|(environment, name, spec)| (environment.clone(), name.clone(), spec.problems(plugin)));
+        checked.filter(|(_, _, problems)| !problems.is_empty()).take(INVALID_PROVIDERS_MAX).collect()
+    }
+
+    /// Returns the problems of a provider's settings with the description of its plugin; `None` if the server has none.
+    fn problems(self, spec: &ProviderSpec) -> Option<Vec<SettingProblem>> {
+        let plugin = self.state.plugins.get(&spec.plugin.digest?)?;
+        plugin.description.as_ref().map(|plugin| spec.problems(plugin))
     }
 
     /// Returns the plugins that were pushed.
@@ -64,11 +86,13 @@ pub struct ProviderSummary {
     pub failed: usize,
     /// How many sites it selects that have no room for another provider and therefore lack it.
     pub left_out: usize,
+    /// The problems of its settings with the description of its plugin; `None` if the server has no description.
+    pub problems: Option<Vec<SettingProblem>>,
 }
 
 impl ProviderSummary {
     const fn new(environment: Name, provider: FleetProvider) -> Self {
-        Self { environment, provider, sites: 0, converged: 0, failed: 0, left_out: 0 }
+        Self { environment, provider, sites: 0, converged: 0, failed: 0, left_out: 0, problems: None }
     }
 
     fn count_if_left_out(&mut self, record: &SiteRecord) {

@@ -8,12 +8,12 @@ use linecamp_model::limits::{
     ZONES_PER_PROVIDER_MAX,
 };
 use linecamp_model::{
-    DnsSettings, Endpoint, FleetProvider, Grant, Name, NameTemplate, OwnerId, PluginDigest, PluginFile, PluginRef,
-    ProviderConfig, ProviderKind, ProviderSpec, ProviderStatus, ProviderStatusKind, SecretName, Selector, Ttl,
+    DnsSettings, Endpoint, FleetProvider, Grant, Name, NameTemplate, OwnerId, PluginDigest, PluginRef, ProviderConfig,
+    ProviderKind, ProviderSpec, ProviderStatus, ProviderStatusKind, SecretName, Selector, SettingProblem, Ttl,
 };
 use serde_json::{Map, Value};
 
-use super::{PluginView, ProviderBody, ProviderCount, ProviderKindName, ProviderView};
+use super::{FieldProblem, ProviderBody, ProviderCount, ProviderKindName, ProviderView};
 use crate::api::dns::{ExtraRecordBody, a_labels, name_template, zone};
 use crate::api::setting::{SettingError, count, refuse, set, setting};
 use crate::convert::{provider_config, provider_spec_bytes, too_long};
@@ -196,8 +196,14 @@ impl ProviderKindName {
 }
 
 impl ProviderView {
-    /// Returns the provider of `environment` with its `count`.
-    pub fn new(environment: &Name, provider: &FleetProvider, count: ProviderCount) -> Self {
+    /// Returns the provider of `environment` with its `count`, and the problems of its settings; without problems to
+    /// show, `None` if there is no description of its plugin.
+    pub fn new(
+        environment: &Name,
+        provider: &FleetProvider,
+        count: ProviderCount,
+        problems: Option<&[SettingProblem]>,
+    ) -> Self {
         Self {
             name: provider.spec.name.to_string(),
             environment: environment.to_string(),
@@ -209,18 +215,8 @@ impl ProviderView {
             converged_count: count.converged,
             failed_count: count.failed,
             left_out_count: count.left_out,
-        }
-    }
-}
-
-impl PluginView {
-    /// Returns the plugin under its `digest`.
-    pub fn new(digest: &PluginDigest, plugin: &PluginFile) -> Self {
-        Self {
-            digest: digest.to_string(),
-            name: plugin.name.to_string(),
-            bytes: plugin.bytes,
-            pushed_at: plugin.pushed_at.to_string(),
+            validated: problems.is_some_and(<[_]>::is_empty),
+            problems: FieldProblem::of_settings(problems.unwrap_or_default()),
         }
     }
 }

@@ -2,7 +2,7 @@ use linecamp_model::{FleetProvider, Name, PluginFile, ProviderSpec, Selector, Wa
 
 use super::*;
 use crate::api::tests::written;
-use crate::api::{RecordPlace, RecordView, domain_name};
+use crate::api::{PluginView, RecordPlace, RecordView, domain_name};
 use crate::tests::sample;
 
 const LEAST: &str = r#"{"name":"shop","plugin":"dns-powerdns","owner":"acme","zones":["acme.example"]}"#;
@@ -239,17 +239,18 @@ fn a_provider_a_plugin_and_a_record_are_written_as_promised() {
         spec: spec(LEAST),
         matches_facts: false,
     };
-    let file = PluginFile { name: name("dns-powerdns"), bytes: 211_330, pushed_at: WallTime::EPOCH };
+    let file = PluginFile { name: name("dns-powerdns"), bytes: 211_330, pushed_at: WallTime::EPOCH, description: None };
+    let plugin = sample::plugin_description();
+    let described = PluginFile { description: Some(Box::new(plugin.clone())), ..file.clone() };
+    let count = ProviderCount { sites: 12, converged: 10, failed: 1, left_out: 0 };
     let status = sample::provider_status();
     let (environment, site) = (name("default"), name("camp-042"));
     let place = RecordPlace { environment: &environment, site: &site, provider: &status };
     let all = [
-        written(&ProviderView::new(
-            &environment,
-            &provider,
-            ProviderCount { sites: 12, converged: 10, failed: 1, left_out: 0 },
-        )),
+        written(&ProviderView::new(&environment, &provider, count, Some(&provider.spec.problems(&plugin)))),
+        written(&ProviderView::new(&environment, &provider, count, None)),
         written(&PluginView::new(&plugin_digest(&"ab".repeat(32)).expect("a digest"), &file)),
+        written(&PluginView::new(&plugin_digest(&"cd".repeat(32)).expect("a digest"), &described)),
         written(&RecordView::new(place, &status.records()[1])),
     ];
     insta::assert_snapshot!(all.join("\n"));

@@ -267,8 +267,29 @@ fn a_provider_and_a_plugin_on_disk_are_checked_as_on_the_link() {
     check("provider/default/other", &body_of("provider"), "spec.name: `shop-zone` is not the name in the key");
     check("provider/default/shop-zone", b"", "spec: is absent");
     let key = format!("plugin/{}", "b".repeat(64));
-    let plugin = record::PluginFile { name: "p".to_owned(), bytes: PLUGIN_BYTES_MAX + 1, pushed_at_millis: 0 };
-    check(&key, &plugin.encode_to_vec(), "bytes: a plugin has at most 33554432 bytes, not 33554433");
+    let plugin =
+        |bytes, description| record::PluginFile { name: "p".to_owned(), bytes, pushed_at_millis: 0, description };
+    let too_large = plugin(PLUGIN_BYTES_MAX + 1, None);
+    check(&key, &too_large.encode_to_vec(), "bytes: a plugin has at most 33554432 bytes, not 33554433");
+    let described =
+        record::PluginFile::decode(&*body_of("plugin-described")).expect("a sample").description.expect("it has one");
+    let with = |change: fn(&mut record::PluginDescription), problem: &str| {
+        let mut description = described.clone();
+        change(&mut description);
+        check(&key, &plugin(1, Some(description)).encode_to_vec(), &format!("description.{problem}"));
+    };
+    with(|found| found.version.clear(), "version: no version");
+    with(
+        |found| found.secrets[0].name = "../x".to_owned(),
+        "secrets[0].name: `../x` is not a secret name: at most 64 of a-z, 0-9, `-`, `_` and `.`, starting with a \
+         letter or digit",
+    );
+    with(|found| found.endpoints = vec![String::new(); 33], "endpoints: has 33 elements; at most 32 are allowed");
+    with(
+        |found| found.config_schema = " ".repeat(65_537),
+        "config_schema: the config schema is larger than 65536 bytes",
+    );
+    with(|found| found.capabilities = None, "capabilities: is absent, or of a kind that this build does not know");
     assert!(fleet_record(b"provider/default", b"").is_err());
     assert!(site_record(b"observed-address", &[0x0a, 1, 7]).is_err());
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use linecamp_model::{
-    Claim, DnsSettings, DnsStatus, DocumentKey, DomainName, Endpoint, ExtraRecord, FleetProvider, Grant, NameTemplate,
-    Observed, OwnedRecord, OwnedRecordKey, OwnerId, Ownership, PluginDigest, PluginFile, PluginPiece, PluginRef,
-    PluginWant, ProviderConfig, ProviderId, ProviderSpec, ProviderStatus, RecordKey, RecordState, RecordStatus,
-    RecordType, SecretName, Selector, Ttl,
+    Capabilities, Claim, DnsCapabilities, DnsSettings, DnsStatus, DocumentKey, DomainName, Endpoint, ExtraRecord,
+    FleetProvider, Grant, NameTemplate, Observed, OwnedRecord, OwnedRecordKey, OwnerId, Ownership, PluginDescription,
+    PluginDigest, PluginFile, PluginPiece, PluginRef, PluginWant, ProviderConfig, ProviderId, ProviderSpec,
+    ProviderStatus, RecordKey, RecordState, RecordStatus, RecordType, SecretName, SecretRequirement, Selector, Ttl,
 };
 
 use super::*;
@@ -158,6 +158,25 @@ pub(super) fn site_records() -> Vec<(&'static str, SiteChange)> {
     ]
 }
 
+/// Returns a description with every field set.
+pub(crate) fn plugin_description() -> PluginDescription {
+    let text = |text| Text::parse(text).expect("a text");
+    let dns = DnsCapabilities::described((true, true), (1, 86_400), 100);
+    PluginDescription {
+        name: name("dns-powerdns"),
+        version: text("1.2.0"),
+        summary: text("Manages DNS records in PowerDNS."),
+        capabilities: Capabilities::Dns(dns.expect("valid capabilities")),
+        config_schema: r#"{"properties":{"api":{"type":"string"}},"required":["api"],"type":"object"}"#.to_owned(),
+        secrets: vec![SecretRequirement {
+            name: SecretName::parse("api-key").expect("a secret's name"),
+            summary: text("API key."),
+            is_required: true,
+        }],
+        endpoints: vec![text("{api}")],
+    }
+}
+
 pub(super) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
     let key = DocumentKey::Provider(provider_id());
     let provider = FleetProvider {
@@ -165,11 +184,14 @@ pub(super) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
         spec: provider_spec(),
         matches_facts: false,
     };
-    let plugin = PluginFile { name: name("dns-powerdns"), bytes: 211_330, pushed_at: WALL };
+    let plugin = PluginFile { name: name("dns-powerdns"), bytes: 211_330, pushed_at: WALL, description: None };
+    let description = Some(Box::new(plugin_description()));
+    let described = PluginFile { description, ..plugin.clone() };
     vec![
         ("site-spec-provider", FleetChange::Spec(SITE, key, Some(spec_document()))),
         ("site-status-provider", FleetChange::Status(SITE, key, Some(status_document()))),
         ("provider", FleetChange::Provider(name("default"), name("shop-zone"), Some(Box::new(provider)))),
         ("plugin", FleetChange::Plugin(PLUGIN, Some(plugin))),
+        ("plugin-described", FleetChange::Plugin(PLUGIN, Some(described))),
     ]
 }

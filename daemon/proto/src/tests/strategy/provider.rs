@@ -6,10 +6,10 @@ use linecamp_model::limits::{
     ZONES_PER_PROVIDER_MAX, reported_record_bytes,
 };
 use linecamp_model::{
-    Claim, DnsSettings, DnsStatus, DomainName, Endpoint, ExtraRecord, FleetProvider, Grant, NameTemplate, Observed,
-    OwnedRecord, OwnedRecordKey, OwnerId, Ownership, PluginDigest, PluginFile, PluginPiece, PluginRef, PluginWant,
-    ProviderConfig, ProviderId, ProviderSpec, ProviderStatus, RecordKey, RecordState, RecordStatus, RecordType,
-    SecretName, Selector, Ttl,
+    Capabilities, Claim, DnsCapabilities, DnsSettings, DnsStatus, DomainName, Endpoint, ExtraRecord, FleetProvider,
+    Grant, NameTemplate, Observed, OwnedRecord, OwnedRecordKey, OwnerId, Ownership, PluginDescription, PluginDigest,
+    PluginFile, PluginPiece, PluginRef, PluginWant, ProviderConfig, ProviderId, ProviderSpec, ProviderStatus,
+    RecordKey, RecordState, RecordStatus, RecordType, SecretName, SecretRequirement, Selector, Ttl,
 };
 use proptest::collection::btree_set;
 
@@ -220,6 +220,27 @@ pub(super) fn fleet_provider() -> impl Strategy<Value = FleetProvider> {
 }
 
 pub(super) fn plugin_file() -> impl Strategy<Value = (PluginDigest, PluginFile)> {
-    let file = (name(), 0..=PLUGIN_BYTES_MAX, wall());
-    (digest(), file.prop_map(|(name, bytes, pushed_at)| PluginFile { name, bytes, pushed_at }))
+    let file = (name(), 0..=PLUGIN_BYTES_MAX, wall(), option::of(plugin_description()));
+    let file = file.prop_map(|(name, bytes, pushed_at, description)| {
+        let description = description.map(|found| Box::new(PluginDescription { name: name.clone(), ..found }));
+        PluginFile { name, bytes, pushed_at, description }
+    });
+    (digest(), file)
+}
+
+fn plugin_description() -> impl Strategy<Value = PluginDescription> {
+    let secret = (secret_name(), text(), any::<bool>());
+    let secret = secret.prop_map(|(name, summary, is_required)| SecretRequirement { name, summary, is_required });
+    let flags = (any::<bool>(), any::<bool>());
+    let parts =
+        (name(), text(), text(), flags, (0_u32..100, 100_u32..1000), ".{0,60}", vec(secret, 0..3), vec(text(), 0..3));
+    parts.prop_map(|(name, version, summary, flags, ttl, config_schema, secrets, endpoints)| PluginDescription {
+        name,
+        version: if version.as_str().is_empty() { Text::lossy("1.0.0") } else { version },
+        summary,
+        capabilities: Capabilities::Dns(DnsCapabilities::described(flags, ttl, 2).expect("valid capabilities")),
+        config_schema,
+        secrets,
+        endpoints,
+    })
 }
