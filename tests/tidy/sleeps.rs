@@ -14,10 +14,11 @@ const SLEEPS: [&str; 8] =
     ["sleep", "sleep_until", "sleep_ms", "park_timeout", "wait_timeout", "interval", "interval_at", "timeout_at"];
 
 /// Functions that may wait, and why: none is a test.
-const ALLOWED: [(&str, &str, &str); 6] = [
+const ALLOWED: [(&str, &str, &str); 7] = [
     ("tests/harness/wait.rs", "wait_until", "the one poll of a condition; everything else waits through it"),
     ("tests/malicious/src/attempts.rs", "attempt", "a plugin that sleeps is what a host has to end"),
     ("daemon/plugin-host/src/tests/service.rs", "serve", "a service that lets its answer drip, a byte a tick"),
+    ("daemon/transport/src/connect_first.rs", "attempt", "moves the paused clock of its tests"),
     ("fleet-sim/src/quic/network/tests.rs", "pass", "moves the paused clock of `run`"),
     ("fleet-sim/src/quic/tests.rs", "until", "moves the paused clock of `run`"),
     ("fleet-sim/src/quic/tests.rs", "live", "moves the paused clock of `run`"),

@@ -28,6 +28,7 @@ use crate::{
 };
 
 pub use self::builders::{host_ref, key, name, patch, site_ref};
+pub use self::disk::DiskFault;
 pub use self::name_server::{NameServer, NameServerFault, Sets};
 
 /// One day.
@@ -59,22 +60,6 @@ enum PairEvent {
     PluginNotKept(usize, PluginDigest, u32),
     Replied { site: usize, call: CallId, reply: ProviderReply, boot: u32 },
 }
-
-/// How a disk handles a write.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DiskFault {
-    /// Commits it.
-    #[default]
-    Well,
-    /// Rejects it: no space left.
-    Full,
-    /// Accepts only writes that change at most [`TIGHT_BYTES`]. Unchanged data costs nothing, as in a database that
-    /// does not rewrite unchanged pages.
-    Tight,
-}
-
-/// The space left on a [`DiskFault::Tight`] disk: enough for a counter, but not for a long label.
-pub(super) const TIGHT_BYTES: usize = 250;
 
 /// A machine that runs a daemon.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Reads files that somebody else writes: configuration, labels, secrets, tokens, certificates, plugins.
+//! Reads files that other programs and people write: configuration, labels, secrets, tokens, certificates, plugins.
 //!
 //! Such a path may name anything: a named pipe without a writer, where opening blocks forever; a terminal; a device
 //! without an end. Each function here opens only regular files, never waits for a writer, never becomes the owner of a

@@ -54,7 +54,10 @@ const SCAN_INTERVAL: Duration = Duration::from_secs(30);
 const SCAN_RATE: RateLimit = RateLimit { burst: 10, interval: Duration::from_secs(2) };
 
 /// Level, key, value, and byte offset in the file.
-type ParsedLabels = Vec<(Level, LabelKey, LabelValue, usize)>;
+type ParsedLabels = Vec<ParsedLabel>;
+
+/// A label, and the offset of its key in the file.
+type ParsedLabel = (Level, LabelKey, LabelValue, usize);
 
 /// An invalid entry: its byte offset in the file, and the problem.
 type InvalidEntry = (usize, String);
@@ -264,7 +267,7 @@ fn parse(text: &str) -> Result<(ParsedLabels, Vec<String>), String> {
 
 /// Adds the labels of one key, in a table those of each key inside it.
 fn flatten(
-    entries: &mut Vec<Result<(Level, LabelKey, LabelValue, usize), InvalidEntry>>,
+    entries: &mut Vec<Result<ParsedLabel, InvalidEntry>>,
     level: Level,
     key: &str,
     offset: usize,

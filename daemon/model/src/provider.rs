@@ -174,12 +174,12 @@ pub enum ProviderError {
         found: String,
     },
     /// An endpoint whose host is written in a form that programs read differently.
-    #[error("`{found}` is not HOST:PORT: {source}")]
+    #[error("`{found}` is not HOST:PORT: {reason}")]
     EndpointHost {
         /// The rejected text.
         found: String,
         /// What to write instead.
-        source: HostError,
+        reason: HostError,
     },
     /// An invalid name.
     #[error(transparent)]

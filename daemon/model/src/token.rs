@@ -109,7 +109,7 @@ impl ServerAddress {
         match canonical_host(host) {
             Ok(host) => Ok(Self { host, port }),
             Err(HostError::Invalid) => Err(bad()),
-            Err(source) => Err(TokenError::Host { text: text.into(), source }),
+            Err(reason) => Err(TokenError::Host { text: text.into(), reason }),
         }
     }
 
@@ -181,12 +181,12 @@ pub enum TokenError {
         text: String,
     },
     /// A host in a form that programs read differently.
-    #[error("`{text}` is not a server address: {source}")]
+    #[error("`{text}` is not a server address: {reason}")]
     Host {
         /// The text.
         text: String,
         /// What to write instead.
-        source: HostError,
+        reason: HostError,
     },
     /// Too many addresses.
     #[error("a site has at most {SERVERS_PER_SITE_MAX} server addresses, not {count}")]

@@ -92,8 +92,8 @@ pub struct Limits {
     pub response_bytes: u64,
     /// Total bytes of all responses.
     pub received_bytes: u64,
-    /// Lines in the daemon's log. Further lines are dropped, and their number is logged. All calls of a provider together
-    /// write at most 120 lines at once, and then ten a minute.
+    /// Lines in the daemon's log. Further lines are dropped, and their number is logged. All calls of a provider
+    /// together write at most 120 lines at once, and then ten a minute.
     pub log_lines: u32,
     /// Bytes of one log line. The rest of the line is cut.
     pub log_line_bytes: usize,

@@ -12,7 +12,6 @@
 mod run;
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -322,8 +321,8 @@ fn doctor_target(arguments: Doctor) -> doctor::Target {
 
 /// Returns the arguments of the server that runs as process `pid`, as far as this user may read them.
 fn run_arguments(pid: u32) -> Option<Run> {
-    let mut line = Vec::new();
-    File::open(format!("/proc/{pid}/cmdline")).ok()?.take(COMMAND_LINE_BYTES_MAX).read_to_end(&mut line).ok()?;
+    let path = format!("/proc/{pid}/cmdline");
+    let line = linecamp_files::read_prefix(Path::new(&path), COMMAND_LINE_BYTES_MAX).ok()?;
     let words = line.strip_suffix(&[0])?.split(|byte| *byte == 0).map(OsStr::from_bytes);
     match Cli::try_parse_from(words).ok()?.command {
         Command::Run(arguments) => Some(arguments),

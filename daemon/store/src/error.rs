@@ -8,7 +8,10 @@ use rusqlite::ErrorCode;
 use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 
 use crate::kind::Kind;
-use crate::lock::DIRECTORY_BYTES_MAX;
+
+/// Maximum bytes of a data directory's path, without symbolic links: SQLite opens no file whose path is longer than 512
+/// bytes. A directory with a longer path is rejected before anything is written or sent.
+pub(crate) const DIRECTORY_BYTES_MAX: usize = 480;
 
 /// Why a store could not be opened or a directory could not be locked.
 #[derive(Debug, thiserror::Error)]

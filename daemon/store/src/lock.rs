@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::process::geteuid;
 
-use crate::error::StoreError;
+use crate::error::{DIRECTORY_BYTES_MAX, StoreError};
 
 /// The name of the lock file in the data directory.
 const LOCK_FILE: &str = "lock";
@@ -23,10 +23,6 @@ const LOCKS_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Maximum bytes read of a lock file: a PID and a line feed, with headroom. The rest is ignored.
 const PID_BYTES_MAX: u64 = 16;
-
-/// Maximum bytes of a data directory's path, without symbolic links: SQLite opens no file whose path is longer than 512
-/// bytes. A directory with a longer path is rejected before anything is written or sent.
-pub(crate) const DIRECTORY_BYTES_MAX: usize = 480;
 
 /// How long to wait for a process that holds the lock: the kernel releases the locks of a killed process only when it
 /// has freed its memory, while its service manager may already start the next one. Then [`StoreError::InUse`].

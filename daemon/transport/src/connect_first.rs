@@ -80,8 +80,7 @@ mod tests {
 
     /// An attempt that ends after a time that depends on the port.
     async fn attempt(address: SocketAddr, limit: Duration, good: u16) -> Result<(), &'static str> {
-        // Nothing answers; the clock is paused.
-        drop(tokio::time::timeout(limit, std::future::pending::<()>()).await);
+        tokio::time::sleep(limit).await;
         if address.port() == good { Ok(()) } else { Err("silent") }
     }
 

@@ -1,7 +1,7 @@
 //! Notices of conditions, for the log of the machine: one when a condition begins and one when it ends.
 //!
-//! While a condition lasts, a changed detail is told at most once per [`NOTICE_INTERVAL`]: a service that fails in a new
-//! way at each try does not fill a log. The failure of each provider is told separately, because the conditions
+//! While a condition lasts, a changed detail is told at most once per [`NOTICE_INTERVAL`]: a service that fails in a
+//! new way at each try does not fill a log. The failure of each provider is told separately, because the conditions
 //! `plugin-failed` and `provider-failed` are those of all providers together.
 
 use std::collections::BTreeMap;
@@ -29,8 +29,8 @@ struct Told {
 }
 
 impl ConditionNotices {
-    /// Notes that the site has the condition `kind` with this detail, or no longer has it. Returns the notice, if one is
-    /// due.
+    /// Notes that the site has the condition `kind` with this detail, or no longer has it. Returns the notice, if one
+    /// is due.
     pub(super) fn set(&mut self, kind: ConditionKind, detail: Option<&Text>, now: WallTime) -> Option<SiteOutput> {
         match kind {
             ConditionKind::PluginFailed | ConditionKind::ProviderFailed => None,

@@ -4,7 +4,21 @@ use std::collections::BTreeMap;
 
 use linecamp_model::{DocumentKey, FleetChange, SiteChange};
 
-use super::{DiskFault, TIGHT_BYTES};
+/// How a disk handles a write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DiskFault {
+    /// Commits it.
+    #[default]
+    Well,
+    /// Rejects it: no space left.
+    Full,
+    /// Accepts only writes that change at most [`TIGHT_BYTES`]. Unchanged data costs nothing, as in a database that
+    /// does not rewrite unchanged pages.
+    Tight,
+}
+
+/// The space left on a [`DiskFault::Tight`] disk: enough for a counter, but not for a long label.
+pub(super) const TIGHT_BYTES: usize = 250;
 
 /// Whether a disk with this fault mode accepts a write of this size.
 pub(super) const fn takes(fault: DiskFault, bytes: usize) -> bool {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use linecamp_model::{
-    DialId, FromServer, IdentityGrant, PluginDigest, PluginPiece, PluginWant, ProviderFailure, ProviderReply,
-    SessionId, SiteChange, Text, WallTime, WriteId,
+    ConditionKind, DialId, FromServer, IdentityGrant, Name, PluginDigest, PluginPiece, PluginWant, ProviderFailure,
+    ProviderReply, SessionId, SiteChange, Text, WallTime, WriteId,
 };
 
 use super::disk::{change_key, fleet_change_key, is_fleet_removal, is_site_removal, keep, size_of, takes};
@@ -102,9 +102,7 @@ impl Pair {
             }
             SiteOutput::JoinRefused(refusal) => self.nodes[index].ended = Some(refusal),
             SiteOutput::Condition { kind, provider, detail } => {
-                let subject = provider.map_or_else(|| kind.to_string(), |provider| format!("{kind} {provider}"));
-                let detail = detail.map_or_else(|| "cleared".to_owned(), |detail| detail.to_string());
-                self.nodes[index].condition_notices.push(format!("{subject}: {detail}"));
+                self.nodes[index].condition_notices.push(condition_notice(kind, provider, detail));
             }
             SiteOutput::LinkDown { .. } | SiteOutput::DialFailed { .. } => {}
         }
@@ -359,4 +357,11 @@ fn identity_of(grant: &IdentityGrant) -> SiteIdentity {
         WallTime::from_unix_millis(u64::from_be_bytes(bytes))
     };
     SiteIdentity { site: grant.site, gateway: grant.gateway, not_before: at(0), not_after: at(8) }
+}
+
+/// Returns a notice as the stories compare it.
+fn condition_notice(kind: ConditionKind, provider: Option<Name>, detail: Option<Text>) -> String {
+    let subject = provider.map_or_else(|| kind.to_string(), |provider| format!("{kind} {provider}"));
+    let detail = detail.map_or_else(|| "cleared".to_owned(), |detail| detail.to_string());
+    format!("{subject}: {detail}")
 }

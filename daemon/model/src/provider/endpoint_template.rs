@@ -39,7 +39,7 @@ pub(super) fn called_endpoints(declared: &str, settings: Settings<'_>) -> Result
     values
         .into_iter()
         .filter_map(value_text)
-        .map(|value| filled((before, &value, after)).ok_or(field.to_owned()))
+        .map(|value| filled((before, &value, after)).ok_or_else(|| field.to_owned()))
         .collect()
 }
 

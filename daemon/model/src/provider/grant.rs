@@ -40,7 +40,7 @@ impl Endpoint {
         match canonical_host(host) {
             Ok(host) => Ok(Self { host, port }),
             Err(HostError::Invalid) => Err(bad()),
-            Err(source) => Err(ProviderError::EndpointHost { found: found(), source }),
+            Err(reason) => Err(ProviderError::EndpointHost { found: found(), reason }),
         }
     }
 

@@ -53,8 +53,8 @@ pub struct DnsRecord {
     pub rtype: String,
     /// The desired values; empty if no record is wanted.
     pub values: Vec<String>,
-    /// The TTL that is written, in seconds: that of the provider's settings, within the limits of its service. `null` if
-    /// no record is wanted, or the limits are not known yet.
+    /// The TTL that is written, in seconds: that of the provider's settings, within the limits of its service. `null`
+    /// if no record is wanted, or the limits are not known yet.
     pub ttl: Option<u32>,
     /// The values last observed; empty if the record was absent, `null` if it was never observed.
     pub observed: Option<Vec<String>>,
