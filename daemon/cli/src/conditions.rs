@@ -5,6 +5,9 @@ use linecamp_table::{Cell, Color, Table};
 
 use crate::text_style::TextStyle;
 
+/// The width of a terminal within which a detail is printed whole, so that its end, which says what to do, is seen.
+const WIDTH: usize = 80;
+
 /// Renders conditions; empty if there are none.
 pub(crate) fn conditions_table(conditions: &[Condition], style: &TextStyle) -> String {
     if conditions.is_empty() {
@@ -17,5 +20,6 @@ pub(crate) fn conditions_table(conditions: &[Condition], style: &TextStyle) -> S
             Cell::from(&condition.detail),
         ]
     };
-    Table::new(["CONDITION", "SINCE", "DETAIL"]).with(conditions.iter().map(row)).render(style.colors)
+    let table = Table::new(["CONDITION", "SINCE", "DETAIL"]).last_cell_below(WIDTH);
+    table.with(conditions.iter().map(row)).render(style.colors)
 }

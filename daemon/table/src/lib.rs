@@ -23,6 +23,9 @@ pub use format::{OutputFormat, OutputFormatError};
 /// The gap between two columns.
 const GAP: &str = "  ";
 
+/// The indentation of a cell that is printed below its row.
+const BELOW: &str = "    ";
+
 /// What is printed for an empty cell.
 const EMPTY: &str = "-";
 
@@ -42,6 +45,8 @@ pub struct Table<const N: usize> {
     alignment: [Align; N],
     empty: &'static str,
     indent: &'static str,
+    /// The columns of a terminal beyond which the last cell of a row is printed below it.
+    width: Option<usize>,
 }
 
 impl<const N: usize> Table<N> {
@@ -52,7 +57,7 @@ impl<const N: usize> Table<N> {
 
     /// Creates a table without headings.
     pub const fn bare() -> Self {
-        Self { rows: Vec::new(), alignment: [Align::Left; N], empty: EMPTY, indent: "" }
+        Self { rows: Vec::new(), alignment: [Align::Left; N], empty: EMPTY, indent: "", width: None }
     }
 
     /// Sets the alignment of each column. The default is [`Align::Left`].
@@ -73,6 +78,14 @@ impl<const N: usize> Table<N> {
         self
     }
 
+    /// Prints the last cell of a row on lines of its own below the row, broken between words, if the row would be longer
+    /// than `width` characters. For text that people read to its end: terminals break lines anywhere, and pagers hide
+    /// the rest of a long line.
+    pub const fn last_cell_below(mut self, width: usize) -> Self {
+        self.width = Some(width);
+        self
+    }
+
     /// Adds rows.
     pub fn with(mut self, rows: impl IntoIterator<Item = [Cell; N]>) -> Self {
         self.rows.extend(rows);
@@ -83,10 +96,14 @@ impl<const N: usize> Table<N> {
     pub fn render(&self, colors: bool) -> String {
         let widths = self.widths();
         let mut text = String::new();
+        let row_start = self.indent.len() + widths.iter().rev().skip(1).map(|width| width + GAP.len()).sum::<usize>();
         for row in &self.rows {
             let mut line = self.indent.to_owned();
             let mut padding = 0;
-            for ((cell, width), align) in row.iter().zip(widths).zip(self.alignment) {
+            let last = row.last().map(|cell| self.shown(cell).0).unwrap_or_default();
+            let below = self.width.filter(|width| *width < row_start + last.chars().count());
+            let in_line = if below.is_some() { N - 1 } else { N };
+            for ((cell, width), align) in row.iter().zip(widths).zip(self.alignment).take(in_line) {
                 let (shown, color) = self.shown(cell);
                 let missing = width - shown.chars().count();
                 let (before, after) = match align {
@@ -104,6 +121,9 @@ impl<const N: usize> Table<N> {
             }
             text += line.trim_end_matches(' ');
             text.push('\n');
+            for part in below.into_iter().flat_map(|width| wrapped(last, width.saturating_sub(BELOW.len()))) {
+                text += &format!("{BELOW}{part}\n");
+            }
         }
         text
     }
@@ -124,9 +144,38 @@ impl<const N: usize> Table<N> {
     }
 }
 
+/// Breaks a text between words into lines of at most `width` characters; a longer word has a line of its own.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_last_cell_that_does_not_fit_is_printed_whole_below_its_row() {
+        let detail = "the credentials are not accepted: write the key to /etc/linecamp/key, then run linecampd why";
+        let table = Table::new(["CONDITION", "DETAIL"]).last_cell_below(50);
+        let table = table.with([["provider-failed".into(), detail.into()], ["phase-late".into(), "waits".into()]]);
+        let expected = "CONDITION        DETAIL\n\
+                        provider-failed\n\
+                        \x20   the credentials are not accepted: write the\n\
+                        \x20   key to /etc/linecamp/key, then run linecampd\n\
+                        \x20   why\n\
+                        phase-late       waits\n";
+        assert_eq!(table.render(false), expected);
+    }
 
     #[test]
     fn columns_are_aligned_and_countable() {
