@@ -53,10 +53,10 @@ const SCAN_INTERVAL: Duration = Duration::from_secs(30);
 /// are read late, but the last one is always read.
 const SCAN_RATE: RateLimit = RateLimit { burst: 10, interval: Duration::from_secs(2) };
 
-/// Level, key, value, and byte offset in the file.
+/// The labels of a file.
 type ParsedLabels = Vec<ParsedLabel>;
 
-/// A label, and the offset of its key in the file.
+/// Level, key, value, and byte offset in the file.
 type ParsedLabel = (Level, LabelKey, LabelValue, usize);
 
 /// An invalid entry: its byte offset in the file, and the problem.

@@ -78,9 +78,9 @@ impl<const N: usize> Table<N> {
         self
     }
 
-    /// Prints the last cell of a row on lines of its own below the row, broken between words, if the row would be longer
-    /// than `width` characters. For text that people read to its end: terminals break lines anywhere, and pagers hide
-    /// the rest of a long line.
+    /// Prints the last cell of a row on lines of its own below the row, broken between words, if the row would be
+    /// longer than `width` characters. For text that people read to its end: terminals break lines anywhere, and pagers
+    /// hide the rest of a long line.
     pub const fn last_cell_below(mut self, width: usize) -> Self {
         self.width = Some(width);
         self

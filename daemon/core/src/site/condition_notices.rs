@@ -79,7 +79,7 @@ mod tests {
     fn shown(output: SiteOutput) -> String {
         let SiteOutput::Condition { kind, provider, detail } = output else { panic!("{output:?}") };
         let provider = provider.map(|name| format!(" {name}")).unwrap_or_default();
-        format!("{kind}{provider}: {}", detail.map_or("cleared".to_owned(), |detail| detail.to_string()))
+        format!("{kind}{provider}: {}", detail.map_or_else(|| "cleared".to_owned(), |detail| detail.to_string()))
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use linecamp_model::{
-    ConditionKind, DialId, FromServer, IdentityGrant, Name, PluginDigest, PluginPiece, PluginWant, ProviderFailure,
-    ProviderReply, SessionId, SiteChange, Text, WallTime, WriteId,
+    ConditionKind, DialId, FromServer, FromSite, IdentityGrant, Name, PluginDigest, PluginPiece, PluginWant,
+    ProviderFailure, ProviderReply, SessionId, SiteChange, Text, WallTime, WriteId,
 };
 
 use super::disk::{change_key, fleet_change_key, is_fleet_removal, is_site_removal, keep, size_of, takes};
@@ -40,16 +40,7 @@ impl Pair {
             SiteOutput::Dial(dial) => {
                 self.after(LATENCY, PairEvent::DialArrives { site: index, dial: dial.dial, boot })
             }
-            SiteOutput::Send { dial, mut message } => {
-                if let linecamp_model::FromSite::Hello(hello) = &mut message
-                    && let Some(forge) = self.nodes[index].forged_greeting.take()
-                {
-                    forge(hello);
-                }
-                if let Some(session) = self.nodes[index].sessions.get(&dial).copied() {
-                    self.after(LATENCY, PairEvent::AtFleet(session, SessionEvent::Received(message)));
-                }
-            }
+            SiteOutput::Send { dial, message } => self.send_from_site(index, dial, message),
             SiteOutput::Hangup { dial, refusal } => {
                 if let Some(session) = self.nodes[index].sessions.remove(&dial) {
                     self.sessions.remove(&session);
@@ -105,6 +96,17 @@ impl Pair {
                 self.nodes[index].condition_notices.push(condition_notice(kind, provider, detail));
             }
             SiteOutput::LinkDown { .. } | SiteOutput::DialFailed { .. } => {}
+        }
+    }
+
+    fn send_from_site(&mut self, index: usize, dial: DialId, mut message: FromSite) {
+        if let FromSite::Hello(hello) = &mut message
+            && let Some(forge) = self.nodes[index].forged_greeting.take()
+        {
+            forge(hello);
+        }
+        if let Some(session) = self.nodes[index].sessions.get(&dial).copied() {
+            self.after(LATENCY, PairEvent::AtFleet(session, SessionEvent::Received(message)));
         }
     }
 
