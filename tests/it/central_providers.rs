@@ -144,6 +144,11 @@ fn a_central_provider_with_a_pushed_plugin_is_added_changed_and_removed() {
     assert!(!other.data().join("plugins/pushed").exists(), "a site that was not selected downloaded nothing");
 }
 
+/// Returns the error in JSON: the last line on stderr, after any warnings.
+fn line_of_error(stderr: &str) -> &str {
+    stderr.lines().last().unwrap_or_default()
+}
+
 /// All mistakes in a provider are reported at once, by the server if it has the description of the plugin, and
 /// otherwise by the site; the right settings work.
 #[test]
@@ -160,7 +165,7 @@ fn a_provider_is_validated_against_the_description_of_its_plugin() {
         let line = groups.concat();
         let line: Vec<_> = line.iter().map(String::as_str).chain(["-o", "json"]).collect();
         let failed = fleet.cli(&line).exits(2);
-        let error: Value = serde_json::from_str(&failed.stderr).expect("an error in JSON");
+        let error: Value = serde_json::from_str(line_of_error(&failed.stderr)).expect("an error in JSON");
         let problems = error["error"]["problems"].as_array().cloned().unwrap_or_default();
         let found: Vec<_> = problems.iter().map(|problem| problem["field"].as_str().expect("a field")).collect();
         assert_eq!(found, fields, "{error}");
