@@ -14,6 +14,9 @@ fn make_pipe(path: &Path) {
     mkfifoat(CWD, path, Mode::RUSR | Mode::WUSR).expect("a pipe can be made");
 }
 
+/// A program, its arguments and its variables.
+type CommandLine<'a> = (&'a str, &'a [&'a str], &'a [(&'a str, &'a str)]);
+
 #[test]
 fn a_pipe_instead_of_a_file_is_an_error_that_names_it() {
     let fleet = Fleet::start();
@@ -23,7 +26,7 @@ fn a_pipe_instead_of_a_file_is_an_error_that_names_it() {
     let (data, quic) = (data.to_str().expect("text"), format!("@{}", fleet.server.quic()));
     let server = fleet.directory().join("other");
     let url = ("LINECAMP_URL", fleet.url());
-    let lines: [(&str, &[&str], &[(&str, &str)]); 7] = [
+    let lines: [CommandLine<'_>; 7] = [
         ("linecampd", &["config", "check", pipe], &[]),
         ("linecampd", &["run", "--config", pipe, "--data", data], &[]),
         ("linecampd", &["join", &quic, "--token-file", pipe, "--name", "camp", "--data", data], &[]),
