@@ -128,6 +128,10 @@ pub enum ActKind {
     Mute,
     /// A hostile member sends status in parts that do not belong together, that never end, or that exceed a limit.
     LieParts,
+    /// The server tells its sites an address where it is not.
+    ServerMisaddress,
+    /// The server tells its sites another address, and moves there at the end.
+    ServerMove,
 }
 
 impl ActKind {
@@ -156,6 +160,8 @@ impl ActKind {
             | Self::ServerDiskFull
             | Self::ServerSlow
             | Self::ServerClockJump
+            | Self::ServerMisaddress
+            | Self::ServerMove
             | Self::Partition => Table::Server,
             Self::DnsDown
             | Self::DnsBusy

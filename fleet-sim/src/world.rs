@@ -12,11 +12,14 @@ mod name_server;
 mod node;
 mod operators;
 mod server;
+mod server_addresses;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use linecamp_model::{CallId, IdentityGrant, JoinSecret, JoinToken, Name, Refusal, Text, TokenId};
+use linecamp_model::{
+    CallId, DialId, IdentityGrant, JoinSecret, JoinToken, KnownServers, Name, Refusal, ServerAddress, Text, TokenId,
+};
 
 use crate::check::{Finding, Watch};
 use crate::clock::Clock;
@@ -67,6 +70,12 @@ enum SimEvent {
     CallDone(NodeId, u32, CallId),
     /// A certificate is on the disk.
     IdentitySaved(NodeId, u32, Box<IdentityGrant>),
+    /// Server addresses are on the disk.
+    ServersSaved(NodeId, u32, Box<KnownServers>),
+    /// A dial to an address where no server is times out.
+    DialUnanswered(NodeId, u32, DialId),
+    /// The server moves to another address.
+    ServerMoves(ServerAddress),
     /// A rejected site gets a new token.
     NewToken(NodeId),
     /// An operator accepts a pending site, or retries because it has not joined yet.
@@ -313,6 +322,9 @@ impl<C: Transport> World<C> {
             SimEvent::ServerDisk(boot) => self.server_disk_wrote(boot),
             SimEvent::CallDone(node, boot, call) => self.call_done(node, boot, call),
             SimEvent::IdentitySaved(node, boot, grant) => self.identity_saved(node, boot, &grant),
+            SimEvent::ServersSaved(node, boot, servers) => self.servers_saved(node, boot, *servers),
+            SimEvent::DialUnanswered(node, boot, dial) => self.dial_unanswered(node, boot, dial),
+            SimEvent::ServerMoves(address) => self.move_server(address),
             SimEvent::NewToken(node) => self.give_new_token(node),
             SimEvent::Accept(node) => self.accept(node),
             SimEvent::Hostile(node, turn) => self.hostile_turn(node, turn),

@@ -29,6 +29,7 @@ pub struct Fleet {
     logs: Logs,
     expected_errors: Vec<String>,
     topology: Topology,
+    arguments: Vec<String>,
     directory: TempDir,
 }
 
@@ -71,7 +72,9 @@ impl Fleet {
         let process = server_process(&topology, &data, arguments, directory.path(), &logs);
         let server = Server { process, address: topology.address, data, _port: port };
         let (pin, key) = (init.word_after("pin:"), init.word_after("admin key:"));
-        let mut fleet = Self { server, url, pin, key, logs, expected_errors: Vec::new(), topology, directory };
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let expected_errors = Vec::new();
+        let mut fleet = Self { server, url, pin, key, logs, expected_errors, topology, arguments, directory };
         fleet.start_server();
         fleet
     }
@@ -84,6 +87,18 @@ impl Fleet {
         for marker in ["https listening on", "quic listening on"] {
             self.wait_for(marker, PATIENCE, || server.log()[before..].contains(marker).then_some(()));
         }
+    }
+
+    /// Moves a server that was killed or has exited to this port, and waits until it listens.
+    pub fn move_server(&mut self, port: Port) {
+        self.topology.address = port.address();
+        self.url = format!("https://{}", port.address());
+        let arguments: Vec<_> = self.arguments.iter().map(String::as_str).collect();
+        let home = self.directory.path();
+        self.server.process = server_process(&self.topology, &self.server.data, &arguments, home, &self.logs);
+        self.server.address = port.address();
+        self.server._port = Some(port);
+        self.start_server();
     }
 
     /// Runs `linecamp` as the admin.

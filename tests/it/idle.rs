@@ -37,6 +37,8 @@ fn an_idle_fleet_writes_nothing_and_sends_almost_nothing() {
     let fleet = Fleet::start();
     let proxy = UdpProxy::start(fleet.server.quic());
     let mut site = fleet.join_by("camp", &fleet.token(&[]), proxy.address(), &["--label", "rack=r7"]);
+    // Only through the proxy, whatever address the server tells.
+    site.configure(&format!("servers = [\"{}\"]\n", proxy.address()));
     site.start();
     wait_facts(&fleet, "camp");
     wait_converged(&fleet, "camp");

@@ -28,6 +28,7 @@ mod malformed_traffic;
 mod markdown_page;
 mod metrics;
 mod mounted_disk;
+mod moved_server;
 mod network;
 mod offline;
 mod operator_docs;

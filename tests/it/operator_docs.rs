@@ -83,6 +83,12 @@ fn every_command_about_configuration_works_as_pasted() {
 }
 
 #[test]
+fn every_command_about_moving_the_server_works_as_pasted() {
+    let said = PageSetup::start().follow("packaging/docs/moving-the-server.md");
+    assert!(said.contains("50-addresses.toml") && said.contains("servers"), "{said}");
+}
+
+#[test]
 fn every_command_about_troubleshooting_works_as_pasted() {
     let setup = PageSetup::start();
     let said = setup.follow("packaging/docs/troubleshooting.md");

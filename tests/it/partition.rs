@@ -10,6 +10,8 @@ use crate::cli_json::{events, label, show, wait_converged, wait_facts, wait_labe
 fn behind_a_wire(fleet: &Fleet) -> (UdpProxy, Site) {
     let proxy = UdpProxy::start(fleet.server.quic());
     let mut site = fleet.join_by("camp", &fleet.token(&[]), proxy.address(), &[]);
+    // Only through the proxy, whatever address the server tells.
+    site.configure(&format!("servers = [\"{}\"]\n", proxy.address()));
     site.start();
     wait_facts(fleet, "camp");
     wait_converged(fleet, "camp");

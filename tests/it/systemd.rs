@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use linecamp_tests::{CommandOutput, Fleet, Machine, packages};
+use linecamp_tests::{CommandOutput, Fleet, Machine, Port, packages};
 
 /// A watchdog timeout short enough for a test, in seconds.
 const WATCHDOG_SECONDS: u64 = 3;
@@ -112,6 +112,23 @@ fn one_line(camp: SiteMachine) {
     let stopping = Instant::now();
     camp.machine.run("systemctl stop linecampd").ok();
     assert_eq!(camp.daemon("Result"), "success", "after {:?}", stopping.elapsed());
+}
+
+/// A server that moved without telling: the one command of a new token takes the site to it.
+#[test]
+fn one_command_points_an_installed_site_at_its_moved_server_on_debian_13() {
+    on_release("trixie", |mut camp| {
+        camp.install("camp-001");
+        assert!(camp.fleet.server.terminate().success());
+        camp.fleet.move_server(Port::take());
+        let said = camp.install("camp-001");
+        assert!(
+            said.stderr.contains("camp-001 has joined; its daemon is running and connected to "),
+            "{}",
+            said.stderr
+        );
+        assert_eq!(camp.fleet.json(&["site", "ls"])["items"].as_array().map(Vec::len), Some(1));
+    });
 }
 
 /// Installation from one file, without a download. The server is down at first, so the daemon joins when it is back.

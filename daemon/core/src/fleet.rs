@@ -11,6 +11,7 @@
 //! | [`provider_assignment`] | which sites have which providers |
 //! | [`unreadable_records`] | records that cannot be read |
 //! | [`status_limits`], [`transfer_access`] | what a site may report and read |
+//! | [`server_addresses`] | the numbered set of addresses that sites are told |
 //! | [`store_health`], [`sweep`] | the server's own store; expired records |
 //! | [`view`], [`conditions`] | what operators see |
 //! | [`lookup`] | which site or host an operator means |
@@ -42,6 +43,7 @@ mod operator;
 mod output;
 mod provider_assignment;
 mod registry;
+mod server_addresses;
 mod site_record;
 mod state;
 mod status_limits;
@@ -56,7 +58,7 @@ mod view;
 
 use linecamp_model::{
     Actor, CommandId, EventKind, FleetChange, FleetOrigin, Incarnation, Instant, JoinRequest, KeyFingerprint, Name,
-    Now, Refusal, RefusalCode, SessionId, SiteId, Text, WriteId,
+    Now, Refusal, RefusalCode, ServerAddress, SessionId, SiteId, Text, WriteId,
 };
 
 pub use self::command::{Edit, EnvironmentEdit, FleetCommand, FleetCommandError, Force, InvalidSettings, NewToken};
@@ -90,6 +92,8 @@ pub struct Fleet {
     downlink: Downlink,
     quarantine: Quarantine,
     store: StoreHealth,
+    /// The server's addresses, as configured.
+    servers: Vec<ServerAddress>,
     /// Where the ids of new sites and hosts come from.
     ids: Rng,
     sweep_at: Instant,
@@ -114,7 +118,8 @@ impl Fleet {
             downlink.expect(id, of.offline_since, now);
         }
         let sweep_at = now.instant + SWEEP_PERIOD;
-        Self { config, effects, downlink, quarantine, store: StoreHealth::default(), ids, sweep_at, ignored: 0 }
+        let (store, servers) = (StoreHealth::default(), Vec::new());
+        Self { config, effects, downlink, quarantine, store, servers, ids, sweep_at, ignored: 0 }
     }
 
     /// Handles a session event. The driver numbers sessions in ascending order and never reuses a number.
@@ -372,7 +377,11 @@ impl Fleet {
                 self.with_downlink(now, |downlink, members| downlink.release(release, members, now));
             }
             Release::SpecDurable(site) => self.spec_settled(site, now),
-            Release::StoreTried => self.store.recovered(),
+            Release::Servers => self.tell_servers(now),
+            Release::StoreTried => {
+                self.store.recovered();
+                self.number_servers();
+            }
         }
     }
 
@@ -390,7 +399,8 @@ impl Fleet {
                 downlink.release_failed(release, STORE_RETRY, members, now);
             }),
             Release::SpecDurable(site) => self.spec_settled(site, now),
-            Release::Output(_) | Release::StoreTried => {}
+            // The addresses are numbered again when the store has recovered.
+            Release::Output(_) | Release::Servers | Release::StoreTried => {}
         }
     }
 
@@ -433,17 +443,6 @@ impl Fleet {
                 }
             }
             Forced::Site(site, left) => self.effects.record_left_records(site, &left, now),
-        }
-    }
-
-    /// Removes expired records.
-    fn sweep(&mut self, now: Now) {
-        self.sweep_at = now.instant + SWEEP_PERIOD;
-        self.effects.unassign_all();
-        let swept = sweep::sweep(self.effects.state(), now);
-        swept.sites.into_iter().for_each(|site| self.downlink.forget(site));
-        if !swept.changes.is_empty() {
-            self.effects.stage(swept.changes, Vec::new());
         }
     }
 }

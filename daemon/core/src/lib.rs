@@ -54,8 +54,8 @@ pub use rng::Rng;
 pub use site::{
     CLOCK_SKEW_MAX, CLOCK_STEP_MIN, DIAL_MAX, Dial, DropIns, EnvironmentLabels, FACTS_PERIOD, FIRST_FACTS_MAX, Fact,
     Facts, GREETING_MAX, LabelLayer, LinkEvent, LossReason, PendingJoin, Purpose, REDIAL_MAX, REDIAL_MAX_SPREADS,
-    REDIAL_SPREAD_DEFAULT, RENEW_RETRY_MAX, RENEW_RETRY_MIN, RETRY_SLOT_MAX, STORE_RETRY, SavedSite, Site, SiteCommand,
-    SiteCommandError, SiteConfig, SiteIdentity, SiteOutput, Timer, UnsavedIdentity, WITHDRAW_MAX,
+    REDIAL_SPREAD_DEFAULT, RENEW_RETRY_MAX, RENEW_RETRY_MIN, RETRY_SLOT_MAX, STORE_RETRY, SavedSite, ServerSource,
+    Site, SiteCommand, SiteCommandError, SiteConfig, SiteIdentity, SiteOutput, Timer, UnsavedIdentity, WITHDRAW_MAX,
 };
 
 use std::time::Duration;

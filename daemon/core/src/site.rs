@@ -4,7 +4,7 @@
 //!
 //! | part | what it decides |
 //! |---|---|
-//! | [`uplink`] | when to dial which server, and what the end of a link means |
+//! | [`uplink`] | when to dial which server, which addresses of it to keep, and what the end of a link means |
 //! | [`handshake`] | the first message of a session |
 //! | [`replication`] | spec down, status and events up, acknowledgements |
 //! | [`events`] | numbering, queueing and acknowledgement of events |
@@ -48,6 +48,7 @@ mod output;
 mod plugins;
 mod providers;
 mod replication;
+mod server_addresses;
 mod server_clock;
 mod state;
 mod status;
@@ -68,7 +69,7 @@ pub use self::command::{SiteCommand, SiteCommandError};
 pub use self::config::{
     CLOCK_SKEW_MAX, CLOCK_STEP_MIN, DIAL_MAX, FACTS_PERIOD, FIRST_FACTS_MAX, GREETING_MAX, PendingJoin, REDIAL_MAX,
     REDIAL_MAX_SPREADS, REDIAL_SPREAD_DEFAULT, RENEW_RETRY_MAX, RENEW_RETRY_MIN, RETRY_SLOT_MAX, STORE_RETRY,
-    SavedSite, SiteConfig, SiteIdentity, WITHDRAW_MAX,
+    SavedSite, ServerSource, SiteConfig, SiteIdentity, WITHDRAW_MAX,
 };
 pub use self::facts::{Fact, Facts};
 pub use self::labels::{DropIns, EnvironmentLabels, LabelLayer};
@@ -116,7 +117,7 @@ impl Site {
     pub fn new(config: SiteConfig, saved: SavedSite, rng: Rng, now: Now) -> Self {
         let gateway = saved.identity.map(|identity| identity.gateway);
         let mut site = Self {
-            uplink: Uplink::new(&config, saved.identity.is_some(), now),
+            uplink: Uplink::new(&config, saved.identity.is_some(), saved.servers, now),
             effects: Effects::new(SiteState::from_records(saved.records), rng),
             replication: Replication::default(),
             certificate: Certificate::new(saved.identity),
@@ -299,6 +300,7 @@ impl Site {
                 Timer::Renew => self.certificate.renew(self.uplink.session(), now, effects),
                 Timer::Fetch(digest) => self.plugins.resume(digest, self.providers.needs(digest), now, effects),
                 Timer::SaveIdentity => self.certificate.save_again(effects),
+                Timer::SaveServers => self.uplink.save_servers(effects),
                 Timer::LocalSocket => effects.output(SiteOutput::OpenLocalSocket),
                 Timer::Round(provider) => self.providers.handle_round_due(provider, effects),
                 Timer::CallLate(provider) => self.providers.handle_call_late(provider, now, effects),
@@ -366,6 +368,7 @@ impl Site {
             FromServer::Identity(grant) => return self.uplink.handle_certificate(grant, effects),
             FromServer::Probe => return effects.send(dial, FromSite::Alive),
             FromServer::Plugin(piece) => return self.plugins.handle_piece(dial, piece, now, effects),
+            FromServer::Servers(told) => return self.uplink.handle_servers(told, effects),
             FromServer::Spec(delta) => self.replication.handle_spec(dial, delta, effects),
             FromServer::StatusAck(held) => self.replication.handle_status_ack(held),
             FromServer::EventsAck(held) => self.replication.handle_events_ack(held, effects),
@@ -420,6 +423,7 @@ impl Site {
             self.storage.tell(dial, &mut self.effects);
             self.replication.pump(dial, &mut self.effects);
         }
+        self.uplink.report_servers(&mut self.effects);
         debug_assert_eq!(self.uplink.session().is_some(), self.replication.is_open(), "they begin and end together");
         self.uplink.assert_timers(&self.effects);
     }

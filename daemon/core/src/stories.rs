@@ -11,6 +11,7 @@ mod join;
 mod labels;
 mod large_zones;
 mod lifecycle;
+mod moved_server;
 mod observed_records;
 mod observing;
 mod ownership_notes;

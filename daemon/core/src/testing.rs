@@ -17,17 +17,17 @@ use std::time::Duration;
 
 use linecamp_model::{
     Actor, CallId, CommandId, DialId, Event, FleetChange, IdentityGrant, Instant, JoinSecret, JoinToken,
-    KeyFingerprint, LabelKey, LabelPatch, LabelValue, Name, Now, Pin, PluginDigest, ProviderReply, Refusal, RunId,
-    ServerAddress, SessionId, SiteChange, SiteView, Text, TokenId, VersionRange, WallTime, WriteId,
+    KeyFingerprint, KnownServers, LabelKey, LabelPatch, LabelValue, Name, Now, Pin, PluginDigest, ProviderReply,
+    Refusal, RunId, ServerAddress, SessionId, SiteChange, SiteView, Text, TokenId, VersionRange, WallTime, WriteId,
 };
 
 use crate::{
-    CERTIFICATE_LIFE, DropIns, EnvironmentLabels, EventFilter, Fact, Facts, Fleet, FleetCommand, FleetCommandError,
-    FleetConfig, LinkEvent, LossReason, NewToken, PendingJoin, Rng, SavedFleet, SavedSite, SessionEvent, Site,
+    CERTIFICATE_LIFE, DropIns, EnvironmentLabels, EventFilter, Fleet, FleetCommand, FleetCommandError, FleetConfig,
+    LinkEvent, LossReason, NewToken, PendingJoin, Rng, SavedFleet, SavedSite, ServerSource, SessionEvent, Site,
     SiteCommand, SiteCommandError, SiteConfig, SiteIdentity, SiteRef,
 };
 
-pub use self::builders::{host_ref, key, name, patch, site_ref};
+pub use self::builders::{addresses, host_ref, key, name, patch, site_ref};
 pub use self::disk::DiskFault;
 pub use self::name_server::{NameServer, NameServerFault, Sets};
 
@@ -49,12 +49,13 @@ const VERSIONS: VersionRange = VersionRange { min: 1, max: 1 };
 /// A simulated event.
 #[derive(Clone, Debug)]
 enum PairEvent {
-    DialArrives { site: usize, dial: DialId, boot: u32 },
+    DialArrives { site: usize, dial: DialId, server: ServerAddress, boot: u32 },
     AtSite(usize, LinkEvent),
     AtFleet(SessionId, SessionEvent),
     SiteCommitted(usize, WriteId, u32),
     FleetCommitted(WriteId, u32),
     IdentitySaved(usize, u32),
+    ServersSaved(usize, KnownServers, u32),
     Facts(usize, u32),
     PluginKept(usize, PluginDigest, u32),
     PluginNotKept(usize, PluginDigest, u32),
@@ -112,6 +113,8 @@ pub struct Node {
     /// The identity that a start loads.
     saved_identity: Option<SiteIdentity>,
     saving: Option<(IdentityGrant, SiteIdentity)>,
+    /// The server addresses on its disk.
+    pub servers: Option<KnownServers>,
     sessions: BTreeMap<DialId, SessionId>,
     boot: u32,
     is_cut: bool,
@@ -146,6 +149,10 @@ pub struct Pair {
     pub pieces_sent: u64,
     /// The name server of all providers of all sites.
     pub name_server: NameServer,
+    /// Where the server is reachable.
+    pub listens_at: Vec<ServerAddress>,
+    /// Where another server of the same authority answers that does not know the sites.
+    pub refuses_at: Vec<ServerAddress>,
     /// The fault mode of the server's disk.
     pub fleet_disk_fault: DiskFault,
     /// The number of the server's write requests.
@@ -172,19 +179,6 @@ pub struct Pair {
     token: JoinToken,
 }
 
-impl Node {
-    /// Returns the results of a round of facts.
-    fn round(&self) -> Facts {
-        let observed = self.facts.iter().map(|(key, value)| (key.clone(), Fact::Observed(value.clone())));
-        let failed = self.not_observed.iter().map(|key| (key.clone(), Fact::NotObserved(Text::lossy("no answer"))));
-        observed.chain(failed).collect()
-    }
-
-    fn has_plugin(&self, digest: PluginDigest) -> bool {
-        self.plugins.get(&digest).is_some_and(|bytes| PluginDigest::of(bytes) == digest)
-    }
-}
-
 impl Pair {
     /// Creates a server with one join token, and one machine that joins as `camp`.
     pub fn new(seed: u64) -> Self {
@@ -207,6 +201,8 @@ impl Pair {
             fleet_clock_ahead: Duration::ZERO,
             pieces_sent: 0,
             name_server: NameServer::new(&["example.org"]),
+            listens_at: addresses(&["server:443"]),
+            refuses_at: Vec::new(),
             fleet_disk_fault: DiskFault::Well,
             fleet_writes: 0,
             deltas_delivered: 0,
@@ -277,13 +273,6 @@ impl Pair {
         self.push_node(fingerprint, None, BTreeMap::new(), join)
     }
 
-    /// Adds a machine with a clone of the first machine's disk in its current state.
-    pub fn clone_disk(&mut self) -> usize {
-        let original = &self.nodes[0];
-        let (fingerprint, identity, disk) = (original.key, original.saved_identity, original.disk.clone());
-        self.push_node(fingerprint, identity, disk, None)
-    }
-
     fn push_node(
         &mut self,
         key: KeyFingerprint,
@@ -292,18 +281,24 @@ impl Pair {
         join: Option<PendingJoin>,
     ) -> usize {
         let index = self.nodes.len();
+        let servers = identity.map(|_| KnownServers::of_token(addresses(&["server:443"])));
         let config = SiteConfig {
             daemon_version: Text::lossy("0.1.0"),
             directory: Text::lossy("/var/lib/linecamp"),
             versions: VERSIONS,
             run: RunId::from_bytes([u8::try_from(index).expect("few nodes"); 8]),
-            servers: vec![ServerAddress::parse("server:443").expect("valid")],
+            servers: if identity.is_some() {
+                ServerSource::Saved
+            } else {
+                ServerSource::Token(addresses(&["server:443"]))
+            },
             labels: EnvironmentLabels::default(),
             join,
             providers: Vec::new(),
         };
         let saved = SavedSite {
             identity,
+            servers: servers.clone(),
             records: disk.values().cloned().collect(),
             corrupt_database: None,
             drop_ins: DropIns::default(),
@@ -336,6 +331,7 @@ impl Pair {
             identity,
             saved_identity: identity,
             saving: None,
+            servers,
             sessions: BTreeMap::new(),
             boot: 0,
             is_cut: false,

@@ -77,9 +77,9 @@ pub(crate) struct JoinArgs {
     /// Data directory; created if it does not exist
     #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT)]
     pub(crate) data: PathBuf,
-    /// Requested name of the site: a-z, 0-9 and hyphens
+    /// Requested name of the site: a-z, 0-9 and hyphens; not needed if the site has joined
     #[arg(long)]
-    pub(crate) name: String,
+    pub(crate) name: Option<String>,
     /// Label of the site; may be repeated, the last value of a key wins
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub(crate) labels: Vec<String>,

@@ -17,7 +17,7 @@ mod shutdown;
 use std::collections::VecDeque;
 
 use linecamp_core::{DropIns, Facts, Site, SiteCommandError};
-use linecamp_model::{CommandId, Name, Now, ProviderReply, Refusal, Text};
+use linecamp_model::{CommandId, KnownServers, Name, Now, ProviderReply, Refusal, Text};
 use linecamp_service::{Clock, ServiceManager, StoreDriver, WriteResult, report_unlogged};
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
@@ -55,6 +55,8 @@ pub(crate) enum Event {
     Store(WriteResult),
     /// A certificate was saved, or saving it failed.
     IdentitySaved(SaveResult),
+    /// The server addresses were saved, or saving them failed.
+    ServersSaved(Result<(), Text>),
     /// Facts were collected.
     Facts(Facts),
     /// The drop-in files changed.
@@ -170,6 +172,11 @@ impl Daemon {
         }
     }
 
+    /// Returns the server addresses that are stored with the identity.
+    pub(crate) const fn servers(&self) -> Option<&KnownServers> {
+        self.guard.identity.servers()
+    }
+
     fn set_site_name(&self) {
         if let Some(name) = self.site.view(self.clock.now()).name {
             log::set_site(name.as_str());
@@ -220,6 +227,7 @@ impl Daemon {
             Event::IdentitySaved(SaveResult::Saved(identity)) => self.site.handle_identity_saved(Ok(identity), now),
             Event::IdentitySaved(SaveResult::Unsaved(unsaved)) => self.site.handle_identity_unsaved(unsaved, now),
             Event::IdentitySaved(SaveResult::Failed(problem)) => self.site.handle_identity_saved(Err(problem), now),
+            Event::ServersSaved(saved) => self.site.handle_servers_saved(saved, now),
             Event::Facts(facts) => self.site.handle_facts(facts, now),
             Event::DropIns(drop_ins) => {
                 tracing::info!("label files changed");

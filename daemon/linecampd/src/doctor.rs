@@ -73,7 +73,7 @@ impl Installation {
             join_request.and_then(|(join, servers)| join_target(&read_text(&join.token_file).ok()?, servers).ok());
         let (token_servers, pin) = target.map_or((Vec::new(), None), |target| (target.servers, Some(target.token.pin)));
         let joined: Vec<ServerAddress> =
-            identity.as_ref().map_or_else(Vec::new, |identity| identity.servers().to_vec());
+            identity.as_ref().map_or_else(Vec::new, |identity| identity.servers().confirmed.addresses.clone());
         let configured = config.map_or_else(Vec::new, |config| config.servers);
         let floor = identity.as_ref().map_or(ExpiryFloor::Unknown, SiteIdentity::expiry_floor);
         let trust = identity.map(|identity| identity.trust()).or_else(|| pin.map(Trust::Pin));

@@ -83,6 +83,15 @@ pub enum DaemonError {
         /// The requested name.
         requested: String,
     },
+    /// The directory already belongs to a site of another server.
+    #[error(
+        "this data directory {directory} has joined another server than the one that issued this token; nothing was changed. To leave that server, stop the daemon and run: linecampd forget --data {directory}. Then join again",
+        directory = directory.display()
+    )]
+    OtherServer {
+        /// The data directory.
+        directory: PathBuf,
+    },
     /// No server was reached before the timeout.
     #[error("no server answered within {limit}{}", Attempts(attempts))]
     Unreachable {
@@ -131,6 +140,7 @@ impl DaemonError {
             | Self::WrongServer(_)
             | Self::Removed(_)
             | Self::OtherName { .. }
+            | Self::OtherServer { .. }
             | Self::Transport(TransportError::Missing { .. } | TransportError::Corrupt { .. }) => 3,
             Self::Store(error) if error.needs_operator() => 3,
             Self::File { .. }
@@ -169,7 +179,7 @@ impl DaemonError {
             Self::JoinRefused(_) => FailureCode::JoinRejected,
             Self::WrongServer(_) => FailureCode::ServerNotTrusted,
             Self::Removed(_) => FailureCode::SiteRemoved,
-            Self::OtherName { .. } => FailureCode::AlreadyJoined,
+            Self::OtherName { .. } | Self::OtherServer { .. } => FailureCode::AlreadyJoined,
             Self::Unreachable { .. } => FailureCode::CannotConnect,
             Self::Labels(_) => FailureCode::DatabaseFailed,
             Self::Interrupted => FailureCode::Interrupted,
@@ -211,6 +221,7 @@ mod tests {
         check(DaemonError::Argument("no".to_owned()), 2, FailureCode::BadArguments);
         check(DaemonError::Store(in_use), 2, FailureCode::DirectoryInUse);
         check(DaemonError::Store(too_new), 3, FailureCode::DatabaseFailed);
+        check(DaemonError::OtherServer { directory: directory.clone() }, 3, FailureCode::AlreadyJoined);
         check(DaemonError::NotJoined { directory }, 3, FailureCode::NotJoined);
         check(DaemonError::JoinRefused(refusal), 3, FailureCode::JoinRejected);
         check(DaemonError::NoDaemon(FailureCode::TimedOut, "none".to_owned()), 1, FailureCode::TimedOut);

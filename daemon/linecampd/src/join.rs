@@ -2,18 +2,22 @@
 //!
 //! It ends when the certificate is on disk and the first spec has arrived, which tells whether an operator has to
 //! accept the site first. If the spec does not arrive, the certificate alone is enough. If the directory has already
-//! joined, the token is not used: the command connects, and so learns whether the server still knows the site.
+//! joined the server that issued the token, the token is not spent: the command connects at the token's addresses with
+//! the identity that it has, and these addresses replace the earlier ones once they have carried a link.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use linecamp_core::{EnvironmentLabels, LabelLayer, LinkEvent, PendingJoin, SiteCommand};
-use linecamp_model::{Actor, CommandId, JoinTarget, LabelPatch, LinkState, LocalView, Name, ServerAddress, Target};
+use linecamp_core::{EnvironmentLabels, LabelLayer, LinkEvent, PendingJoin, ServerSource, SiteCommand};
+use linecamp_model::{
+    Actor, CommandId, JoinTarget, LabelPatch, LinkState, LocalView, Name, Pin, ServerAddress, Target,
+};
 use linecamp_transport::LinkSettings;
 use tokio::time::Instant;
 
 use crate::daemon::{Daemon, DataDirGuard, Event, Notice, Setup};
 use crate::data_directory::DataDirectory;
+use crate::drivers::identity::Credentials;
 use crate::drivers::link::LinkReport;
 use crate::error::DaemonError;
 use crate::facts::FactSources;
@@ -28,8 +32,8 @@ const CONFIRM_LIMIT: Duration = Duration::from_secs(5);
 pub struct JoinCommand {
     /// The join token and the servers.
     pub target: JoinTarget,
-    /// The requested site name.
-    pub name: Name,
+    /// The requested site name. Not needed by a site that has joined.
+    pub name: Option<Name>,
     /// Labels to set by hand: they are stored.
     pub labels: LabelLayer,
     /// Labels of the environment: they last as long as the environment of the program that runs has them.
@@ -51,6 +55,8 @@ pub struct Joined {
     pub is_pending: bool,
     /// Whether the site had joined before, so that the token was not used.
     pub was_member: bool,
+    /// Whether a site that had joined before now keeps other addresses of its server.
+    pub servers_changed: bool,
 }
 
 /// Joins the site in `directory`. `progress` is called with the reason of each failed attempt.
@@ -63,15 +69,20 @@ pub async fn join(
     progress: &mut dyn FnMut(&str),
 ) -> Result<Joined, DaemonError> {
     let mut guard = DataDirGuard::acquire(directory)?;
-    let was_member = guard.identity.identity().is_some();
-    if !was_member {
-        guard.identity.prepare_to_join(request.target.token.pin, &request.target.servers)?;
-    }
-    let servers = guard.identity.servers().to_vec();
-    let join_request = PendingJoin { token: request.target.token, name: request.name.clone() };
+    let servers = request.target.servers;
+    let before = guard.identity.identity().and_then(|_| guard.identity.servers().cloned());
+    let source = prepare(&mut guard, request.target.token.pin, &servers)?;
+    let was_member = matches!(source, ServerSource::Token(_));
+    let join_request = match (was_member, request.name.clone()) {
+        (true, _) => None,
+        (false, Some(name)) => Some(PendingJoin { token: request.target.token, name }),
+        (false, None) => {
+            return Err(DaemonError::Argument("--name is required: this machine has not joined".to_owned()));
+        }
+    };
     let setup = Setup {
-        servers: servers.clone(),
-        join: (!was_member).then_some(join_request),
+        servers: source,
+        join: join_request,
         labels: request.environment,
         link: LinkSettings::default(),
         facts: request.facts,
@@ -84,22 +95,41 @@ pub async fn join(
         limit: request.limit,
         until: Instant::now() + request.limit,
         was_member,
+        has_linked: false,
         waiting: patch_labels(&mut daemon, request.labels),
         granted: None,
         attempts: BTreeMap::new(),
         unreported: None,
         say: progress,
     };
-    let joined = progress.run(&mut daemon).await;
+    let mut joined = progress.run(&mut daemon).await;
+    if let Ok(joined) = &mut joined {
+        joined.servers_changed = before.is_some() && before.as_ref() != daemon.servers();
+    }
     match joined {
         Err(DaemonError::Removed(refusal)) => return Err(daemon.forget(refusal)),
         Ok(_) | Err(_) => daemon.stop().await,
     }
     let joined = joined?;
-    if was_member && joined.name != request.name {
-        return Err(DaemonError::OtherName { found: joined.name.to_string(), requested: request.name.to_string() });
+    match request.name.filter(|name| was_member && joined.name != *name) {
+        Some(name) => Err(DaemonError::OtherName { found: joined.name.to_string(), requested: name.to_string() }),
+        None => Ok(joined),
     }
-    Ok(joined)
+}
+
+/// Prepares to join at `servers`. A machine that has joined dials them with its identity, if the token is of the same
+/// server.
+fn prepare(guard: &mut DataDirGuard, pin: Pin, servers: &[ServerAddress]) -> Result<ServerSource, DaemonError> {
+    match guard.identity.credentials() {
+        Some(Credentials::Member(identity)) if identity.trust().pins().contains(&pin) => {
+            Ok(ServerSource::Token(servers.to_vec()))
+        }
+        Some(Credentials::Member(_)) => Err(DaemonError::OtherServer { directory: guard.directory.path().to_owned() }),
+        Some(Credentials::Joining(..)) | None => {
+            guard.identity.prepare_to_join(pin, servers)?;
+            Ok(ServerSource::Saved)
+        }
+    }
 }
 
 fn patch_labels(daemon: &mut Daemon, labels: LabelLayer) -> BTreeSet<CommandId> {
@@ -128,6 +158,8 @@ struct Progress<'a> {
     /// When to stop waiting, and fail or accept what is known.
     until: Instant,
     was_member: bool,
+    /// Whether a session with the server came up.
+    has_linked: bool,
     /// Label changes that are not durable yet.
     waiting: BTreeSet<CommandId>,
     granted: Option<(Name, Name)>,
@@ -161,6 +193,7 @@ impl Progress<'_> {
                 Event::Timeout
                 | Event::Store(_)
                 | Event::IdentitySaved(_)
+                | Event::ServersSaved(_)
                 | Event::Facts(_)
                 | Event::DropIns(_)
                 | Event::Plugin(_)
@@ -179,7 +212,10 @@ impl Progress<'_> {
                 self.granted = Some((name, environment));
                 self.until = self.until.min(Instant::now() + CONFIRM_LIMIT);
             }
-            Notice::LinkUp => self.until = self.until.min(Instant::now() + CONFIRM_LIMIT),
+            Notice::LinkUp => {
+                self.has_linked = true;
+                self.until = self.until.min(Instant::now() + CONFIRM_LIMIT);
+            }
             Notice::Replied(command, Ok(())) => {
                 self.waiting.remove(&command);
             }
@@ -197,7 +233,7 @@ impl Progress<'_> {
             let failed = FailedAttempt { text, needs_operator: report.needs_operator };
             self.attempts.insert(report.server.clone(), failed);
             let is_hopeless = |server| self.attempts.get(server).is_some_and(|attempts| attempts.needs_operator);
-            if !self.was_member && self.servers.iter().all(is_hopeless) {
+            if self.servers.iter().all(is_hopeless) {
                 return Err(DaemonError::WrongServer(self.attempts()));
             }
         }
@@ -218,12 +254,14 @@ impl Progress<'_> {
             environment,
             is_pending: view.target == Some(Target::Pending),
             was_member: self.was_member,
+            servers_changed: false,
         })
     }
 
-    /// Handles the timeout: succeeds if a certificate was issued, now or earlier.
+    /// Handles the timeout: succeeds if a certificate was issued, or if a site that had joined has linked.
     fn handle_timeout(&mut self, view: &LocalView) -> Result<Joined, DaemonError> {
-        let from_before = view.name.clone().zip(view.environment.clone()).filter(|_| self.was_member);
+        let from_before =
+            view.name.clone().zip(view.environment.clone()).filter(|_| self.was_member && self.has_linked);
         let known = self.granted.clone().or(from_before);
         if let Some(joined) = known.and_then(|(name, environment)| self.joined(name, environment, view)) {
             (self.say)("the server did not confirm the join in time; the daemon retries when it runs");

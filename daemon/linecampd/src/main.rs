@@ -125,7 +125,8 @@ fn do_join(args: JoinArgs, output: OutputFormat) -> Result<(), DaemonError> {
     warn_of_visible_token(&args, output);
     let quiet = variable(LOG_VARIABLE).is_none();
     log::init(if quiet { LevelFilter::ERROR } else { log_level(None, &variable)? });
-    let name = Name::parse(&args.name).map_err(|error| DaemonError::Argument(format!("--name: {error}")))?;
+    let name = args.name.as_deref().map(Name::parse).transpose();
+    let name = name.map_err(|error| DaemonError::Argument(format!("--name: {error}")))?;
     let command = JoinCommand {
         target: read_target(args.target.as_deref(), args.token_file.as_deref())?,
         name,
@@ -144,15 +145,17 @@ fn do_join(args: JoinArgs, output: OutputFormat) -> Result<(), DaemonError> {
         "environment": joined.environment.as_str(),
         "pending": joined.is_pending,
         "already_joined": joined.was_member,
+        "servers_changed": joined.servers_changed,
     });
     show(output, &value, &describe_joined(&joined, &args.data))
 }
 
 fn describe_joined(joined: &Joined, data: &Path) -> String {
     let already = if joined.was_member { "already " } else { "" };
+    let changed = if joined.servers_changed { ", and its server addresses are replaced" } else { "" };
     let pending = if joined.is_pending { ", waiting for an operator to accept it" } else { "" };
     format!(
-        "{already}joined as {} in environment {}{pending}; start the daemon: linecampd run --data {}\n",
+        "{already}joined as {} in environment {}{pending}{changed}; start the daemon: linecampd run --data {}\n",
         joined.name,
         joined.environment,
         shell_quoted(data)

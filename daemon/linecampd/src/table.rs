@@ -4,7 +4,7 @@ use linecamp_model::SecretRequirement;
 use linecamp_plugin_host::PluginReport;
 use linecamp_proto::api::DnsRecord;
 use linecamp_proto::api::Label;
-use linecamp_proto::local::{LocalHost, LocalLabels, LocalProvider, LocalStatus, WhyLine};
+use linecamp_proto::local::{LocalHost, LocalLabels, LocalProvider, LocalServers, LocalStatus, WhyLine};
 use linecamp_table::{Cell, Table};
 
 const UNKNOWN: &str = "-";
@@ -22,6 +22,7 @@ pub(crate) fn status(status: &LocalStatus) -> String {
         ("target", or_unknown(&status.target)),
         ("link", link),
         ("", status.link_doing.clone()),
+        ("servers", servers(&status.servers)),
         ("spec", spec),
         ("events", events),
         ("certificate", format!("until {}", or_unknown(&status.certificate_expires_at))),
@@ -35,6 +36,23 @@ pub(crate) fn status(status: &LocalStatus) -> String {
         text += &label_table(&status.labels);
     }
     text
+}
+
+/// Formats the addresses of the server, and the number of their set.
+fn servers(servers: &LocalServers) -> String {
+    if !servers.configured.is_empty() {
+        return format!("{} (from the configuration)", servers.configured.join(", "));
+    }
+    let number = if servers.set == 0 { "from the join token".to_owned() } else { format!("set {}", servers.set) };
+    let confirmed = if servers.addresses.is_empty() {
+        UNKNOWN.to_owned()
+    } else {
+        format!("{} ({number})", servers.addresses.join(", "))
+    };
+    match servers.candidate_set {
+        Some(set) => format!("{confirmed}; new, not confirmed yet: {} (set {set})", servers.candidates.join(", ")),
+        None => confirmed,
+    }
 }
 
 /// Formats what each part of the daemon is waiting for.

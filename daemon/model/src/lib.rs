@@ -27,6 +27,7 @@ mod provider;
 mod public_address;
 mod redaction;
 mod selector;
+mod server_set;
 mod store_record;
 mod time;
 mod token;
@@ -69,6 +70,7 @@ pub use provider::{
 pub use public_address::is_public_address;
 pub use redaction::{PART_BYTES, SecretFinder};
 pub use selector::{Selector, SelectorError, SelectorProblem};
+pub use server_set::{KnownServers, ServerSet};
 pub use store_record::{
     ApiKey, Environment, FleetChange, FleetOrigin, FleetProvider, HostRegistration, Life, PluginFile, Registration,
     ReplicationCursor, Salvage, SiteChange, SiteOrigin, Token,

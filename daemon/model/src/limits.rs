@@ -32,7 +32,8 @@ pub const SELECTOR_BYTES_MAX: usize = 2048;
 /// Maximum hosts of one site, including its gateway: a large plant or ship. More are rejected.
 pub const HOSTS_PER_SITE_MAX: usize = 256;
 
-/// Maximum server addresses that a site tries in turn. More are rejected.
+/// Maximum server addresses of one set: of a join token, of a configuration, or told by a server. More are rejected. A
+/// site keeps two sets at most.
 pub const SERVERS_PER_SITE_MAX: usize = 8;
 
 /// Maximum bytes of a server address `host:port`: a DNS name's 253 and a port. A longer address is rejected.

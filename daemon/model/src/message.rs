@@ -18,6 +18,7 @@ use crate::id::{HostId, RunId, SessionId, SiteId, TokenId};
 use crate::label::{LabelKey, LabelValue};
 use crate::limits::COUNTER_MAX;
 use crate::name::{Name, Text};
+use crate::server_set::ServerSet;
 use crate::time::WallTime;
 use crate::token::JoinSecret;
 
@@ -66,6 +67,8 @@ pub enum FromSite {
     /// All conditions of the site's own storage ([`is_of_storage`](crate::ConditionKind::is_of_storage)): sent at the
     /// start of a session and whenever they change. Neither side stores them.
     Storage(Vec<Condition>),
+    /// This set of server addresses is confirmed, and stored durably. Sent once per session, and whenever it changes.
+    ServersConfirmed(u64),
 }
 
 /// A message from the server to a site.
@@ -85,6 +88,8 @@ pub enum FromServer {
     Probe,
     /// A piece of a plugin's component, in reply to a request.
     Plugin(PluginPiece),
+    /// The server's addresses: sent after each welcome, and whenever they change.
+    Servers(ServerSet),
 }
 
 /// A site's request for a plugin, starting at a byte offset.

@@ -14,6 +14,7 @@ use crate::name::Name;
 use crate::phase::Phase;
 use crate::provider::{PluginDescription, ProviderSpec};
 use crate::selector::Selector;
+use crate::server_set::ServerSet;
 use crate::time::WallTime;
 
 /// A change to the site database, which is at the same time the record that the change writes.
@@ -88,6 +89,8 @@ pub enum FleetChange {
     Provider(Name, Name, Option<Box<FleetProvider>>),
     /// A pushed plugin. Its component is stored beside the database, under its digest.
     Plugin(PluginDigest, Option<PluginFile>),
+    /// The server's addresses, as its sites are told.
+    Servers(Option<ServerSet>),
 }
 
 /// How to handle a record of the fleet database that cannot be decoded. One corrupt record affects one site at most,

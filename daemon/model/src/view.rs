@@ -11,7 +11,9 @@ use crate::label::EffectiveLabels;
 use crate::name::{Name, Text};
 use crate::phase::Phase;
 use crate::provider::ProviderStatus;
+use crate::server_set::KnownServers;
 use crate::time::WallTime;
+use crate::token::ServerAddress;
 
 /// The connection state of a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -202,6 +204,10 @@ pub struct LocalView {
     pub link: LinkView,
     /// What the link is doing, as text.
     pub link_doing: Text,
+    /// The server addresses that are saved with its identity.
+    pub servers: KnownServers,
+    /// The server addresses from its own configuration. If there are any, only these are dialed.
+    pub configured_servers: Vec<ServerAddress>,
     /// Its labels.
     pub labels: EffectiveLabels,
     /// The newest spec generation it has stored durably.

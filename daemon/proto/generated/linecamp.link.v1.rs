@@ -2,7 +2,7 @@
 /// From a site to its server: exactly one kind.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FromSite {
-    #[prost(oneof = "from_site::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "from_site::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub kind: ::core::option::Option<from_site::Kind>,
 }
 /// Nested message and enum types in `FromSite`.
@@ -36,7 +36,16 @@ pub mod from_site {
         /// The conditions of the site's own storage: the complete list.
         #[prost(message, tag = "9")]
         Storage(super::StorageReport),
+        /// The set of server addresses that the site has confirmed and stored durably.
+        #[prost(message, tag = "10")]
+        ServersConfirmed(super::ServersConfirmed),
     }
+}
+/// A site has linked through an address of this set, and keeps only this set.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ServersConfirmed {
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
 }
 /// The conditions of a site's own storage. The list is complete: a condition that is absent has cleared. Only the kinds
 /// disk-full, store-failed, store-corrupt, identity-not-saved and local-socket-failed. It is not part of the status,
@@ -50,7 +59,7 @@ pub struct StorageReport {
 /// From the server to a site: exactly one kind.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FromServer {
-    #[prost(oneof = "from_server::Kind", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "from_server::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub kind: ::core::option::Option<from_server::Kind>,
 }
 /// Nested message and enum types in `FromServer`.
@@ -78,7 +87,20 @@ pub mod from_server {
         /// A piece of a plugin's component.
         #[prost(message, tag = "7")]
         Plugin(super::PluginPiece),
+        /// The server's addresses: sent after each welcome, and whenever they change.
+        #[prost(message, tag = "8")]
+        Servers(super::ServerSet),
     }
+}
+/// The addresses of a server. A site keeps the addresses that it has until one of these has carried a link.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ServerSet {
+    /// Rises with every change of the addresses. Not 0.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// 1 to 8 addresses `host:port`, in order. Addresses are unique.
+    #[prost(string, repeated, tag = "2")]
+    pub addresses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// The reason in a QUIC close frame. The frame's error code is a `RefusalCode`, for programs.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -82,6 +82,8 @@ pub struct LocalStatus {
     pub link: Link,
     /// What the link is doing, for people.
     pub link_doing: String,
+    /// The addresses of its server.
+    pub servers: LocalServers,
     /// The site's effective labels.
     pub labels: Vec<Label>,
     /// The newest spec generation it has stored.
@@ -100,6 +102,21 @@ pub struct LocalStatus {
     pub hosts: Vec<LocalHost>,
     /// Its active conditions.
     pub conditions: Vec<Condition>,
+}
+
+/// The addresses of the server, as a site keeps them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalServers {
+    /// The number of the confirmed set; 0 for the addresses of the join token.
+    pub set: u64,
+    /// Its addresses: one of them has carried a link.
+    pub addresses: Vec<String>,
+    /// The number of the set that the server told last, while none of its addresses has carried a link; else `null`.
+    pub candidate_set: Option<u64>,
+    /// The addresses of that set. They are dialed in turn with the confirmed ones.
+    pub candidates: Vec<String>,
+    /// Addresses from the site's own configuration. If there are any, only these are dialed.
+    pub configured: Vec<String>,
 }
 
 /// A host, as the site's daemon reports it.

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes this machine a site of the Linecamp server at @URL@: installs the daemon, joins, starts the service, and prints
-# the result. It can be run again: completed steps are skipped.
+# the result. It can be run again: completed steps are skipped. On a machine that joined, a token of the same server
+# replaces the server's addresses.
 #
 #   sh SCRIPT [--name NAME] [--label KEY=VALUE]... < FILE_WITH_TOKEN@HOST:PORT
 #
@@ -57,9 +58,32 @@ install_daemon() {
 # The default name is the host name, in the characters of a site name.
 name_of() { uname -n | tr '[:upper:]' '[:lower:]' | sed 's/\..*//; s/[^a-z0-9-]/-/g; s/^-*//; s/-*$//'; }
 
+# Whether the site already uses the token's addresses.
+knows_servers() {
+    told=$(printf '%s\n' "${target#*@}" | tr ',' '\n' | sort)
+    known=$(sed -n 's/^Server: //p' "$membership" | sort)
+    [ "$told" = "$known" ]
+}
+
+# Gives a machine that joined other addresses of its server: they replace the earlier ones once they have carried a
+# link. The daemon runs again in any case.
+update_servers() {
+    rm -f "$kept_token" "$kept_join"
+    case $target in lct_*@*) ;; *) return ;; esac
+    if knows_servers; then return; fi
+    systemctl stop linecampd.service
+    status=0
+    printf '%s\n' "$target" | runuser -u linecamp -- linecampd join - --timeout 20s > "$work/log" 2>&1 || status=$?
+    if [ "$status" != 0 ]; then
+        cat "$work/log" >&2
+        systemctl start linecampd.service || say "the daemon does not start. See: systemctl status linecampd"
+        fail "this machine has joined before; its server addresses are unchanged"
+    fi
+}
+
 join() {
     if [ -e "$membership" ]; then
-        rm -f "$kept_token" "$kept_join"
+        update_servers
         return
     fi
     case $target in

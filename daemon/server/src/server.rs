@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use linecamp_core::{Fleet, FleetCommand, FleetCommandError, FleetOutput};
-use linecamp_model::{Actor, CommandId, Now, SessionId, WriteId};
+use linecamp_model::{Actor, CommandId, Now, ServerAddress, SessionId, WriteId};
 use linecamp_proto::record::fleet_change;
 use linecamp_service::{Clock, Metrics, ServiceManager, StoreDriver, WriteResult};
 use linecamp_store::FaultKind;
@@ -45,6 +45,8 @@ enum Event {
     WatchdogDue,
     /// The store answered a write.
     Stored(WriteResult),
+    /// The configured addresses of the server changed.
+    ServersConfigured,
     /// An operator sent a request.
     Request(Request),
     /// A session sent a note.
@@ -78,6 +80,8 @@ impl std::fmt::Debug for Request {
 #[derive(Debug)]
 pub(crate) struct Inbox {
     pub(crate) stop: watch::Receiver<bool>,
+    /// The addresses at which sites reach the server, as configured.
+    pub(crate) servers: watch::Receiver<Vec<ServerAddress>>,
     pub(crate) requests: mpsc::Receiver<Request>,
     pub(crate) sessions: mpsc::Receiver<(SessionId, SessionNote)>,
 }
@@ -118,6 +122,7 @@ impl ServerLoop {
                 () = self.clock.wait_until(deadline) => Event::Timeout,
                 () = self.manager.due() => Event::WatchdogDue,
                 result = self.store.answer() => Event::Stored(result),
+                Ok(()) = self.inbox.servers.changed() => Event::ServersConfigured,
                 Some(request) = self.inbox.requests.recv() => Event::Request(request),
                 Some((id, note)) = self.inbox.sessions.recv() => Event::Session(id, note),
             };
@@ -149,6 +154,10 @@ impl ServerLoop {
                     Err(kind) => self.undo(write, kind, now),
                 }
                 self.manager.degraded(self.store.is_failing().then_some("cannot write the fleet database"));
+            }
+            Event::ServersConfigured => {
+                let addresses = self.inbox.servers.borrow_and_update().clone();
+                self.fleet.handle_servers(addresses);
             }
             Event::Request(Request::Command(command, reply)) => {
                 let id = self.pending_replies.register(reply);
@@ -209,6 +218,14 @@ impl ServerLoop {
             FleetOutput::LinkDown { .. } => {}
             FleetOutput::SiteJoined { site, name } => {
                 tracing::info!(site = name.as_str(), site_id = %site, "site joined");
+            }
+            FleetOutput::ServersChanged(set) => {
+                let addresses: Vec<_> = set.addresses.iter().map(ToString::to_string).collect();
+                tracing::info!(
+                    set = set.number,
+                    addresses = addresses.join(", "),
+                    "server addresses changed; telling the sites"
+                );
             }
             FleetOutput::Removed { site } => tracing::info!(site_id = %site, "site removed"),
             FleetOutput::Reply { command, result } => self.pending_replies.reply(command, result),

@@ -5,7 +5,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use linecamp_core::{Fleet, FleetConfig, Rng};
-use linecamp_model::{Pin, TokenError};
+use linecamp_model::{Pin, ServerAddress, TokenError};
 use linecamp_proto::VERSIONS;
 use linecamp_service::{Clock, ConfigChanges, ServiceManager};
 use linecamp_store::DirectoryLock;
@@ -41,6 +41,8 @@ pub struct Server {
     quic: SocketAddr,
     pin: Pin,
     stop: watch::Sender<bool>,
+    /// The addresses at which sites reach the server, as configured.
+    servers: watch::Sender<Vec<ServerAddress>>,
     running: Option<JoinHandle<()>>,
     info: Arc<ServerInfo>,
     config: Config,
@@ -72,6 +74,8 @@ impl Server {
             tracing::warn!(%problem, "cannot write the fleet database: sites stay connected, changes are rejected");
             fleet.handle_store_unwritable(store::fault_of(problem.fault_kind()), clock.now());
         }
+        fleet.handle_servers(addresses.links.clone());
+        let (servers, configured_servers) = watch::channel(addresses.links.clone());
         let listed = fleet.view().plugins().map(|(digest, _)| digest);
         let plugins = Arc::new(PluginFolder::open(config.layout.plugins(), listed)?);
         let commit_notifier = CommitNotifier::new(fleet.view().last_event());
@@ -98,7 +102,7 @@ impl Server {
         let server_loop = ServerLoop {
             fleet,
             clock,
-            inbox: Inbox { stop: stopping, requests, sessions },
+            inbox: Inbox { stop: stopping, servers: configured_servers, requests, sessions },
             store: opened.store,
             link: LinkDriver::new(authority),
             plugins: PluginDriver::new(plugins),
@@ -120,7 +124,7 @@ impl Server {
             lock,
         };
         tracing::info!(%pin, data = %parts.layout.dir().display(), "server started");
-        Ok(Self { https, quic, pin, stop, running: Some(tokio::spawn(parts.run())), info, config })
+        Ok(Self { https, quic, pin, stop, servers, running: Some(tokio::spawn(parts.run())), info, config })
     }
 
     /// Applies the keys of `config` that can be applied immediately, except the log filter, and returns which keys
@@ -129,6 +133,11 @@ impl Server {
         let changes = compare(&self.config, &config);
         // The port is bound, so it is not 0, the only port that an address rejects.
         if let Ok(addresses) = addresses(&config, self.quic.port()) {
+            self.servers.send_if_modified(|servers| {
+                let is_changed = *servers != addresses.links;
+                servers.clone_from(&addresses.links);
+                is_changed
+            });
             self.info.set_addresses(addresses);
         }
         // Keys that require a restart keep their current values, so later reloads still report them as changed.

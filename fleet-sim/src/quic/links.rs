@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use linecamp_core::{Dial, IssueRequest, SessionEvent, SiteIdentity};
 use linecamp_model::{
-    DialId, FromServer, FromSite, IdentityGrant, KeyFingerprint, Pin, Refusal, ServerAddress, SessionId, Text, WallTime,
+    DialId, FromServer, FromSite, IdentityGrant, KeyFingerprint, KnownServers, Pin, Refusal, ServerAddress, SessionId,
+    Text, WallTime,
 };
 use linecamp_server::for_simulator::{self as server, SESSION_NOTES_MAX, SessionNote};
 use linecamp_transport::{
@@ -309,7 +310,8 @@ impl Transport for Links {
     }
 
     fn save_identity(&mut self, node: NodeId, grant: &IdentityGrant) -> Result<SiteIdentity, Text> {
-        let servers = [ServerAddress::parse(crate::world::SERVER).expect("a constant that is an address")];
+        let servers = vec![ServerAddress::parse(crate::world::SERVER).expect("a constant that is an address")];
+        let servers = KnownServers::of_token(servers);
         let site = &mut self.sites[node];
         let key = Arc::clone(&site.key);
         let made = linecamp_transport::SiteIdentity::in_memory(key, grant, &servers);

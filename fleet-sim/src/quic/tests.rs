@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use linecamp_core::{Dial, LinkEvent, Purpose, Rng, SessionEvent};
 use linecamp_model::{
-    DialId, FromServer, FromSite, HostId, IdentityGrant, Name, ServerAddress, SessionId, SiteId, WallTime,
+    DialId, FromServer, FromSite, HostId, IdentityGrant, KnownServers, Name, ServerAddress, SessionId, SiteId, WallTime,
 };
 use linecamp_server::for_simulator::{self as server, SESSION_NOTES_MAX, SessionNote};
 use linecamp_transport::{
@@ -84,7 +84,7 @@ impl World {
         let network = SimNetwork::start(u64::from(seed));
         let server_random = seed_of(seed, 0);
         let authority = Arc::new(Authority::generate(&[], START, server_random.clone()).unwrap());
-        let servers = [ServerAddress::parse(&server_address().to_string()).unwrap()];
+        let servers = KnownServers::of_token(vec![ServerAddress::parse(&server_address().to_string()).unwrap()]);
         let mut world = Self {
             began: Instant::now(),
             network,
@@ -200,7 +200,7 @@ async fn live(
     log: impl Fn(&dyn fmt::Display),
 ) {
     let Credentials::Member(identity) = &credentials else { panic!("these sites have joined") };
-    let server = identity.servers()[0].clone();
+    let server = identity.servers().confirmed.addresses[0].clone();
     for dial in (1..).map(DialId) {
         link.dial(Dial { dial, server: server.clone(), purpose: Purpose::Link }, credentials.clone());
         let mut next_message = None;

@@ -73,6 +73,7 @@ mutants! {
     a_close_by_site_instead_of_by_session_is_detected: "close-by-site",
     an_unbounded_outbox_is_detected: "unbounded-outbox",
     redials_without_jitter_are_detected: "no-jitter",
+    addresses_dropped_before_the_new_ones_carried_a_link_are_detected: "unproven-addresses",
     a_certificate_for_a_removed_site_is_detected: "recover-revoked",
     a_label_under_the_wrong_owner_is_detected: "label-writer-mixed-up",
     a_lost_tombstone_is_detected: "lost-tombstone",

@@ -38,6 +38,17 @@ fn five_hundred_sites_reconnect_within_thirty_seconds() {
     }
 }
 
+/// A wrong set of addresses costs no site its link, and a right one takes all sites to the server's new address.
+#[test]
+fn five_hundred_sites_follow_a_moved_server_and_survive_a_wrong_address() {
+    let outcome = check_passes("moved-server");
+    assert_eq!(outcome.storms.len(), 4, "{:#?}", outcome.storms);
+    for storm in &outcome.storms {
+        assert_eq!(storm.lost, 500, "{storm:?}");
+        assert!(storm.back_99_seconds.is_some_and(|back| back <= 60.0), "{storm:?}");
+    }
+}
+
 #[test]
 fn clones_revocations_and_partitions_pass() {
     check_passes("clone-attack seed=2 sites=20 days=1");

@@ -84,6 +84,7 @@ impl<C: Transport> World<C> {
                 self.after(act.duration.max(Duration::from_secs(600)), SimEvent::FaultEnd(FaultEnd::ServerClock));
             }
             ActKind::Partition => self.partition(act),
+            ActKind::ServerMisaddress | ActKind::ServerMove => self.act_on_addresses(act),
             kind if kind.table() == Table::NameServer => self.act_on_name_server(act),
             kind if kind.is_of_dns() => self.act_on_dns_settings(act),
             _ => self.act_as_operator(act),
@@ -185,10 +186,11 @@ impl<C: Transport> World<C> {
         }
         let (key, profile, identity) = (of.key, of.profile, of.identity);
         let (rows, drop_ins, facts) = (of.disk.rows().clone(), of.drop_ins.clone(), of.facts.clone());
-        let providers = of.providers.clone();
+        let (providers, servers) = (of.providers.clone(), of.servers.clone());
         let mut copy = Node::new(number, self.seed, profile, key, self.token_of(original));
         copy.original = Some(original);
         copy.identity = identity;
+        copy.servers = servers;
         copy.disk.restore(rows);
         copy.drop_ins = drop_ins;
         copy.facts = facts;

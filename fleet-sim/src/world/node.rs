@@ -6,17 +6,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use linecamp_core::{
-    DropIns, EnvironmentLabels, Fact, LinkEvent, LossReason, PendingJoin, SavedSite, Site, SiteConfig, SiteIdentity,
-    SiteOutput,
+    DropIns, EnvironmentLabels, Fact, LinkEvent, LossReason, PendingJoin, SavedSite, ServerSource, Site, SiteConfig,
+    SiteIdentity, SiteOutput,
 };
 use linecamp_model::{
-    CommandId, DialId, FromSite, IdentityGrant, JoinToken, KeyFingerprint, LabelKey, LabelValue, Level, Name, Now,
-    ProviderSpec, RefusalCode, RunId, ServerAddress, SiteChange, Text,
+    CommandId, DialId, FromSite, IdentityGrant, JoinToken, KeyFingerprint, KnownServers, LabelKey, LabelValue, Level,
+    Name, Now, ProviderSpec, RefusalCode, RunId, SiteChange, Text,
 };
 use linecamp_proto::{VERSIONS, decode_from_site, encode_from_site};
 
 use super::hostile::Hostile;
-use super::{End, FaultEnd, SERVER, SimEvent, World, name, text};
+use super::server_addresses::joined_servers;
+use super::{End, FaultEnd, SimEvent, World, name, text};
 use crate::check::{Watch, stored_local_label};
 use crate::clock::Clock;
 use crate::disk::Disk;
@@ -37,6 +38,7 @@ pub(super) struct Node {
     /// Replaces the daemon if the site is a hostile member.
     pub(super) hostile: Option<Box<Hostile>>,
     pub(super) identity: Option<SiteIdentity>,
+    pub(super) servers: KnownServers,
     pub(super) join: Option<PendingJoin>,
     pub(super) disk: Disk<SiteChange>,
     pub(super) clock: Clock,
@@ -84,6 +86,7 @@ impl Node {
             site: None,
             hostile: None,
             identity: None,
+            servers: joined_servers(),
             disk: Disk::default(),
             clock: Clock::default(),
             boot: 0,
@@ -122,7 +125,8 @@ impl Node {
     /// Returns the saved state that a daemon starts from.
     pub(super) fn saved(&self, corrupt_database: Option<Text>) -> Result<SavedSite, String> {
         let records = self.disk.records()?;
-        Ok(SavedSite { identity: self.identity, records, corrupt_database, drop_ins: self.drop_ins.clone() })
+        let (servers, drop_ins) = (Some(self.servers.clone()), self.drop_ins.clone());
+        Ok(SavedSite { identity: self.identity, servers, records, corrupt_database, drop_ins })
     }
 
     pub(super) fn config(&mut self) -> SiteConfig {
@@ -131,7 +135,7 @@ impl Node {
             directory: text("/var/lib/linecamp"),
             versions: VERSIONS,
             run: RunId::from_bytes(self.rng.bytes()),
-            servers: vec![ServerAddress::parse(SERVER).expect("an address")],
+            servers: ServerSource::Saved,
             labels: EnvironmentLabels::default(),
             join: self.join.clone().filter(|_| self.identity.is_none()),
             providers: self.providers.clone(),
@@ -296,7 +300,9 @@ impl<C: Transport> World<C> {
             SiteOutput::Dial(dial) => {
                 self.note(Some(number), "dial", &[dial.dial.0], || format!("dials {} ({:?})", dial.dial, dial.purpose));
                 self.counters.figures.dials += 1;
-                self.transport.dial(number, &dial);
+                if self.is_dialed(number, dial.dial, &dial.server) {
+                    self.transport.dial(number, &dial);
+                }
             }
             SiteOutput::Send { dial, message } => self.site_sends(number, dial, &message),
             SiteOutput::Hangup { dial, refusal } => {
@@ -327,6 +333,7 @@ impl<C: Transport> World<C> {
                 self.renewed.insert(number);
                 self.after(delay, SimEvent::IdentitySaved(number, boot, Box::new(grant)));
             }
+            SiteOutput::SaveServers(servers) => self.save_servers(number, servers),
             SiteOutput::Call { call, request, .. } => self.begin_call(number, call, request),
             // No provider here names a server plugin, and there is no local socket that could fail to open.
             SiteOutput::MeasurePlugin(_) | SiteOutput::KeepPiece(_) | SiteOutput::OpenLocalSocket => {}

@@ -6,6 +6,7 @@ use linecamp_core::{Fleet, FleetCommand, FleetConfig, FleetOutput, SavedFleet, S
 use linecamp_model::{Actor, CommandId, FleetChange, FromServer, Now, SessionId, SiteId, WriteId};
 use linecamp_proto::{VERSIONS, decode_from_server, encode_from_server};
 
+use super::server_addresses::ServerAddresses;
 use super::{FaultEnd, RunPhase, SimEvent, World};
 use crate::check::{Promise, Slot};
 use crate::clock::Clock;
@@ -20,6 +21,7 @@ pub(super) struct Server {
     pub(super) fleet: Option<Box<Fleet>>,
     pub(super) disk: Disk<FleetChange>,
     pub(super) clock: Clock,
+    pub(super) addresses: ServerAddresses,
     pub(super) boot: u32,
     /// After how many more outputs it is killed.
     pub(super) crash_after_outputs: Option<u32>,
@@ -37,6 +39,7 @@ impl Server {
             fleet: None,
             disk: Disk::default(),
             clock: Clock::default(),
+            addresses: ServerAddresses::new(),
             boot: 0,
             crash_after_outputs: None,
             off_for: Duration::ZERO,
@@ -80,6 +83,7 @@ impl<C: Transport> World<C> {
         self.watch.server_started(&self.server.disk, elapsed);
         self.watch.check_left();
         self.counters.server_up(elapsed, "server down");
+        self.tell_addresses();
         self.drain_server();
     }
 
@@ -248,6 +252,7 @@ impl<C: Transport> World<C> {
             FleetOutput::LinkUp { .. }
             | FleetOutput::LinkDown { .. }
             | FleetOutput::SiteJoined { .. }
+            | FleetOutput::ServersChanged(_)
             | FleetOutput::Removed { .. } => {}
             FleetOutput::Reply { command, result } => {
                 let node = self.watch.node_of_request(command);
@@ -403,6 +408,7 @@ fn is_expiry(change: &FleetChange) -> bool {
         | FleetChange::ApiKey(..)
         | FleetChange::RevokedKey(..)
         | FleetChange::Provider(..)
-        | FleetChange::Plugin(..) => false,
+        | FleetChange::Plugin(..)
+        | FleetChange::Servers(_) => false,
     }
 }

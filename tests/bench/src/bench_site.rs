@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use linecamp_core::{
-    Dial, EnvironmentLabels, Fact, Facts, LinkEvent, LossReason, PendingJoin, Purpose, Rng, SavedSite, Site,
-    SiteConfig, SiteIdentity as CoreIdentity, SiteOutput,
+    Dial, EnvironmentLabels, Fact, Facts, LinkEvent, LossReason, PendingJoin, Purpose, Rng, SavedSite, ServerSource,
+    Site, SiteConfig, SiteIdentity as CoreIdentity, SiteOutput,
 };
 use linecamp_model::limits::FRAME_BYTES_MAX;
 use linecamp_model::{
-    DialId, FromServer, FromSite, Generation, IdentityGrant, JoinTarget, LabelKey, LabelValue, Name, Now, Pin, Refusal,
-    RunId, ServerAddress, SiteChange, Text, WriteId,
+    DialId, FromServer, FromSite, Generation, IdentityGrant, JoinTarget, KnownServers, LabelKey, LabelValue, Name, Now,
+    Pin, Refusal, RunId, ServerAddress, SiteChange, Text, WriteId,
 };
 use linecamp_proto::{
     VERSIONS, decode_from_server, decode_refusal, encode_from_site, encode_refusal, refusal_code_number,
@@ -95,6 +95,7 @@ enum Event {
     Timeout,
     Durable(Durable),
     Saved(Result<CoreIdentity, Text>),
+    ServersSaved,
     Facts,
     Dialed(DialId, Result<Session, DialError>),
     Received(DialId, Result<Vec<u8>, SessionEnd>),
@@ -113,7 +114,7 @@ impl Member {
             directory: Text::lossy("/var/lib/linecamp"),
             versions: VERSIONS,
             run: RunId::from_bytes(rng.next_u64().to_le_bytes()),
-            servers: start.target.servers.clone(),
+            servers: ServerSource::Configured(start.target.servers.clone()),
             labels: EnvironmentLabels::default(),
             join: Some(PendingJoin { token: start.target.token.clone(), name: Name::parse(&start.name)? }),
             providers: Vec::new(),
@@ -182,6 +183,7 @@ impl Member {
                 self.site.handle_persisted(durable.write, now);
             }
             Event::Saved(saved) => self.site.handle_identity_saved(saved, now),
+            Event::ServersSaved => self.site.handle_servers_saved(Ok(()), now),
             Event::Facts => self.site.handle_facts(facts(), now),
             Event::Dialed(dial, Ok(session)) => {
                 self.dialing = None;
@@ -239,6 +241,7 @@ impl Member {
                 let saved = self.save(&grant);
                 self.pending.push_back(Event::Saved(saved));
             }
+            SiteOutput::SaveServers(_) => self.pending.push_back(Event::ServersSaved),
             SiteOutput::CollectFacts => self.pending.push_back(Event::Facts),
             SiteOutput::Removed(refusal) | SiteOutput::JoinRefused(refusal) => {
                 self.progress.update(self.index, |record| record.last_loss = Some(refusal.to_string()));
@@ -295,7 +298,8 @@ impl Member {
     }
 
     fn save(&mut self, grant: &IdentityGrant) -> Result<CoreIdentity, Text> {
-        let adopted = SiteIdentity::adopt(&self.identity, grant, &self.servers);
+        let servers = KnownServers::of_token(self.servers.clone());
+        let adopted = SiteIdentity::adopt(&self.identity, grant, &servers);
         let identity = adopted.map_err(|error| Text::lossy(&error.to_string()))?;
         let validity = identity.certificate_validity();
         let seen = CoreIdentity {

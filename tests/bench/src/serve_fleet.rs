@@ -265,7 +265,10 @@ impl ServerLoop {
                         open.is_linked = true;
                     }
                 }
-                FleetOutput::LinkDown { .. } | FleetOutput::SiteJoined { .. } | FleetOutput::Removed { .. } => {}
+                FleetOutput::LinkDown { .. }
+                | FleetOutput::SiteJoined { .. }
+                | FleetOutput::ServersChanged(_)
+                | FleetOutput::Removed { .. } => {}
                 FleetOutput::Reply { result, .. } => {
                     if let Err(error) = result {
                         bail!("a command was refused: {error:?}");

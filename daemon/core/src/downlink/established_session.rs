@@ -41,6 +41,24 @@ impl Downlink {
     }
 }
 
+/// The server's addresses.
+impl Downlink {
+    /// Tells all connected members the server's addresses.
+    pub(crate) fn send_servers(&mut self, members: &dyn Members) {
+        let Some(servers) = members.servers() else { return };
+        for session in self.links.sessions() {
+            self.outputs.push(Output::Send { session, message: FromServer::Servers(servers.clone()) });
+        }
+    }
+
+    /// Handles a member's report that it has linked through an address of this set, and keeps only that set.
+    pub(super) fn handle_servers_confirmed(&mut self, member: MemberId, number: u64) {
+        if let Some(link) = self.links.get_mut(member) {
+            link.confirm_servers(number);
+        }
+    }
+}
+
 impl Downlink {
     pub(super) fn handle_spec_ack(&mut self, id: SessionId, held: Generation, members: &dyn Members, now: Now) {
         let Some(up) = self.sessions.up_mut(id) else { return };

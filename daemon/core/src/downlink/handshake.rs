@@ -170,6 +170,9 @@ impl Downlink {
             pending,
         });
         let mut releases = vec![Release::Send { session: id, message: welcome }];
+        if let Some(servers) = members.servers() {
+            releases.push(Release::Send { session: id, message: FromServer::Servers(servers.clone()) });
+        }
         if let Some(link) = self.links.get_mut(member) {
             link.connect(id, address, facts, now.wall);
             // Its spec follows the welcome, also if the welcome has to wait for the disk.

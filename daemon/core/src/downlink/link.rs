@@ -26,6 +26,8 @@ pub(crate) struct Link {
     facts: LabelSet,
     /// Spec writes that are not durable yet.
     specs_in_flight: u32,
+    /// The set of server addresses that the member has confirmed; zero if it has not said.
+    servers_confirmed: u64,
     /// The member's conditions that the server knows itself.
     pub(super) conditions: LinkConditions,
 }
@@ -42,6 +44,7 @@ impl Link {
             rate_limit: MemberRateLimit::default(),
             facts: LabelSet::default(),
             specs_in_flight: 0,
+            servers_confirmed: 0,
             conditions: LinkConditions::default(),
         }
     }
@@ -130,6 +133,11 @@ impl Link {
         self.address = address;
     }
 
+    /// Records the set of server addresses that the member has confirmed.
+    pub(super) const fn confirm_servers(&mut self, number: u64) {
+        self.servers_confirmed = number;
+    }
+
     /// Counts a spec write that is not durable yet.
     pub(super) const fn spec_staged(&mut self) {
         self.specs_in_flight += 1;
@@ -169,6 +177,16 @@ impl Links {
     /// Removes the link of a member.
     pub(super) fn remove(&mut self, member: MemberId) {
         self.0.remove(&member);
+    }
+
+    /// Returns the current sessions of all members.
+    pub(super) fn sessions(&self) -> impl Iterator<Item = SessionId> {
+        self.0.values().filter_map(Link::session)
+    }
+
+    /// Returns the number of members that have confirmed this set of server addresses.
+    pub(crate) fn servers_confirmed(&self, number: u64) -> usize {
+        self.0.values().filter(|link| link.servers_confirmed == number).count()
     }
 
     /// Returns the number of links.

@@ -4,8 +4,8 @@
 //! grouped, who manages them, or what their documents mean.
 
 use linecamp_model::{
-    Document, DocumentKey, Incarnation, KeyFingerprint, PluginDigest, Refusal, ReplicationCursor, SpecBody, StatusBody,
-    WallTime,
+    Document, DocumentKey, Incarnation, KeyFingerprint, PluginDigest, Refusal, ReplicationCursor, ServerSet, SpecBody,
+    StatusBody, WallTime,
 };
 
 use super::MemberId;
@@ -27,6 +27,9 @@ pub(crate) trait Members {
 
     /// Returns the records of a member.
     fn member(&self, id: MemberId) -> Option<Member<'_>>;
+
+    /// Returns the server's addresses, as the members are told.
+    fn servers(&self) -> Option<&ServerSet>;
 
     /// Whether every staged change is durable.
     fn is_durable(&self) -> bool;

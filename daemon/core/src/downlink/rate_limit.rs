@@ -64,7 +64,11 @@ pub(super) fn cost_of(message: &FromSite) -> u32 {
         FromSite::Join(_) | FromSite::Hello(_) => HANDSHAKE_COST,
         FromSite::Status(delta) => status_cost(delta),
         FromSite::Events(batch) => events_cost(batch),
-        FromSite::SpecAck(_) | FromSite::Renew | FromSite::Alive | FromSite::WantPlugin(_) => MESSAGE_COST,
+        FromSite::SpecAck(_)
+        | FromSite::Renew
+        | FromSite::Alive
+        | FromSite::WantPlugin(_)
+        | FromSite::ServersConfirmed(_) => MESSAGE_COST,
         FromSite::Storage(_) => STORAGE_COST,
     }
 }

@@ -60,6 +60,10 @@ impl Members for Table {
         })
     }
 
+    fn servers(&self) -> Option<&linecamp_model::ServerSet> {
+        None
+    }
+
     fn is_durable(&self) -> bool {
         true
     }

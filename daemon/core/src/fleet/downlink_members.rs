@@ -1,7 +1,7 @@
 //! The directory: what the downlink reads of the fleet's records.
 
 use linecamp_model::{
-    DocumentKey, FleetChange, KeyFingerprint, Phase, PluginDigest, Refusal, Registration, SiteId, StatusBody,
+    DocumentKey, FleetChange, KeyFingerprint, Phase, PluginDigest, Refusal, Registration, ServerSet, SiteId, StatusBody,
 };
 
 use super::effects::Effects;
@@ -63,6 +63,10 @@ impl Members for Directory<'_> {
             cursor: record.cursor.unwrap_or_default(),
             offline_since: registration.and_then(|of| of.offline_since),
         })
+    }
+
+    fn servers(&self) -> Option<&ServerSet> {
+        self.effects.state().servers.as_ref()
     }
 
     fn is_durable(&self) -> bool {

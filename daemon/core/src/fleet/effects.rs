@@ -26,6 +26,8 @@ pub(super) enum Release {
     Downlink(downlink::Release),
     /// A write to a site's spec or life.
     SpecDurable(SiteId),
+    /// Tell the connected sites the server's addresses.
+    Servers,
     /// Ends the store failure.
     StoreTried,
 }

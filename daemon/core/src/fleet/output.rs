@@ -1,7 +1,8 @@
 //! Outputs of the server's state machine, and its timers.
 
 use linecamp_model::{
-    CommandId, FleetChange, FromServer, HostId, Name, PluginWant, Refusal, SessionId, SiteId, WallTime, WriteId,
+    CommandId, FleetChange, FromServer, HostId, Name, PluginWant, Refusal, ServerSet, SessionId, SiteId, WallTime,
+    WriteId,
 };
 
 use super::command::FleetCommandError;
@@ -107,6 +108,8 @@ pub enum FleetOutput {
         /// Its name.
         name: Name,
     },
+    /// The server's addresses are a new set; that is durable.
+    ServersChanged(ServerSet),
     /// A site was removed for good; that is durable.
     Removed {
         /// The site.
@@ -118,7 +121,11 @@ impl FleetOutput {
     /// Whether this only tells the driver what happened.
     pub const fn is_notice(&self) -> bool {
         match self {
-            Self::LinkUp { .. } | Self::LinkDown { .. } | Self::SiteJoined { .. } | Self::Removed { .. } => true,
+            Self::LinkUp { .. }
+            | Self::LinkDown { .. }
+            | Self::SiteJoined { .. }
+            | Self::ServersChanged(_)
+            | Self::Removed { .. } => true,
             Self::Send { .. }
             | Self::Issue { .. }
             | Self::ReadPlugin { .. }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use linecamp_model::{
     ApiKey, Environment, FleetChange, FleetOrigin, FleetProvider, HostId, Incarnation, KeyFingerprint, Name,
-    PluginDigest, PluginFile, Registration, ReplicationCursor, SecretHash, SiteId, Token, TokenId, WallTime,
+    PluginDigest, PluginFile, Registration, ReplicationCursor, SecretHash, ServerSet, SiteId, Token, TokenId, WallTime,
 };
 
 use super::event_log::EventLog;
@@ -28,6 +28,7 @@ pub(crate) struct FleetState {
     /// Providers, by environment and name.
     pub(crate) providers: BTreeMap<(Name, Name), Box<FleetProvider>>,
     pub(crate) plugins: BTreeMap<PluginDigest, PluginFile>,
+    pub(crate) servers: Option<ServerSet>,
     /// The site that each key belongs to. Derived.
     key_owners: BTreeMap<KeyFingerprint, SiteId>,
     /// Derived.
@@ -217,6 +218,7 @@ impl Replay for FleetState {
                 Change::Provider(environment, name, set(&mut self.providers, key, body))
             }
             Change::Plugin(digest, body) => Change::Plugin(digest, set(&mut self.plugins, digest, body)),
+            Change::Servers(body) => Change::Servers(std::mem::replace(&mut self.servers, body)),
         }
     }
 }

@@ -3,8 +3,22 @@
 use linecamp_model::limits::REMOVED_KEYS_MAX;
 use linecamp_model::{FleetChange, Now, Phase, PhaseEvent, Registration, SiteId, Token};
 
-use super::config::{REMOVED_KEEP_DEFAULT, TOKEN_KEEP};
+use super::Fleet;
+use super::config::{REMOVED_KEEP_DEFAULT, SWEEP_PERIOD, TOKEN_KEEP};
 use super::state::FleetState;
+
+impl Fleet {
+    /// Removes expired records.
+    pub(super) fn sweep(&mut self, now: Now) {
+        self.sweep_at = now.instant + SWEEP_PERIOD;
+        self.effects.unassign_all();
+        let swept = sweep(self.effects.state(), now);
+        swept.sites.into_iter().for_each(|site| self.downlink.forget(site));
+        if !swept.changes.is_empty() {
+            self.effects.stage(swept.changes, Vec::new());
+        }
+    }
+}
 
 /// What a sweep removes.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use linecamp_model::{
-    HostId, JoinToken, Name, ProviderSpec, RunId, ServerAddress, SiteChange, SiteId, Text, VersionRange, WallTime,
+    HostId, JoinToken, KnownServers, Name, ProviderSpec, RunId, ServerAddress, SiteChange, SiteId, Text, VersionRange,
+    WallTime,
 };
 
 use super::labels::{DropIns, EnvironmentLabels};
@@ -68,14 +69,26 @@ pub struct SiteConfig {
     pub versions: VersionRange,
     /// The id of this daemon run.
     pub run: RunId,
-    /// The server addresses, tried in rotation. At least one, unless there is nothing to dial.
-    pub servers: Vec<ServerAddress>,
+    /// Which server addresses to dial.
+    pub servers: ServerSource,
     /// Labels from the environment: overridden by drop-in files and by labels set by hand.
     pub labels: EnvironmentLabels,
     /// The join request, if the site has no identity yet.
     pub join: Option<PendingJoin>,
     /// Providers from the site's own configuration. They override providers of the same name from the server.
     pub providers: Vec<ProviderSpec>,
+}
+
+/// Which server addresses a site dials.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ServerSource {
+    /// Those that are saved: from the join, or told by the server since.
+    #[default]
+    Saved,
+    /// These and no others: from the site's own configuration. What the server tells is saved, for when they are gone.
+    Configured(Vec<ServerAddress>),
+    /// Those of a join token. They replace the saved ones once one of them has carried a link.
+    Token(Vec<ServerAddress>),
 }
 
 /// The parameters of a join.
@@ -92,6 +105,8 @@ pub struct PendingJoin {
 pub struct SavedSite {
     /// The site's identity; `None` before it joined.
     pub identity: Option<SiteIdentity>,
+    /// The server addresses saved with the identity.
+    pub servers: Option<KnownServers>,
     /// The records of the site database.
     pub records: Vec<SiteChange>,
     /// Where a corrupt database was moved, if one was.

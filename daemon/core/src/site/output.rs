@@ -1,8 +1,9 @@
 //! Outputs of a site's state machine, and its timers.
 
 use linecamp_model::{
-    CallId, CommandId, ConditionKind, DialId, FromSite, IdentityGrant, Name, PluginDigest, PluginPiece, ProviderId,
-    ProviderRequest, ProviderSpec, Refusal, ServerAddress, SessionId, SiteChange, SiteId, Text, WallTime, WriteId,
+    CallId, CommandId, ConditionKind, DialId, FromSite, IdentityGrant, KnownServers, Name, PluginDigest, PluginPiece,
+    ProviderId, ProviderRequest, ProviderSpec, Refusal, ServerAddress, SessionId, SiteChange, SiteId, Text, WallTime,
+    WriteId,
 };
 
 use super::command::SiteCommandError;
@@ -27,6 +28,8 @@ pub enum Timer {
     Fetch(PluginDigest),
     /// Retry saving a certificate.
     SaveIdentity,
+    /// Retry saving the server addresses.
+    SaveServers,
     /// Retry opening the local socket.
     LocalSocket,
     /// Start a provider's next round.
@@ -92,6 +95,9 @@ pub enum SiteOutput {
     /// Make a certificate durable. Answered by `handle_identity_saved`, or by `handle_identity_unsaved` if the
     /// certificate is used from memory instead.
     SaveIdentity(IdentityGrant),
+    /// Save the server addresses with the identity, so that they survive the loss of the database. Answered by
+    /// `handle_servers_saved`.
+    SaveServers(KnownServers),
     /// Retry opening the local socket. Answered by `handle_local_socket`.
     OpenLocalSocket,
     /// Call a provider's plugin. Answered by `handle_provider`. A provider has at most one call in flight.

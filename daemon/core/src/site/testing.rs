@@ -7,7 +7,7 @@ use linecamp_model::{
     ServerAddress, SessionId, SiteId, SiteOrigin, Text, TokenId, VersionRange, WallTime, Welcome,
 };
 
-use super::config::{PendingJoin, SiteConfig};
+use super::config::{PendingJoin, ServerSource, SiteConfig};
 use super::effects::Effects;
 use super::labels::EnvironmentLabels;
 use super::output::SiteOutput;
@@ -38,7 +38,7 @@ pub(super) fn config(servers: Vec<ServerAddress>, can_join: bool) -> SiteConfig 
         directory: Text::lossy("/d"),
         versions: VersionRange { min: 1, max: 1 },
         run: RunId::from_bytes([4; 8]),
-        servers,
+        servers: ServerSource::Configured(servers),
         labels: EnvironmentLabels::default(),
         join: can_join.then(|| PendingJoin { token, name: Name::parse("site").expect("a name") }),
         providers: Vec::new(),

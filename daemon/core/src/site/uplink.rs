@@ -8,20 +8,23 @@
 //!                       └─► stopped                (refused permanently)
 //! ```
 //!
-//! Servers are tried in rotation. The delay before a redial is the slot the server assigned in its close frame;
+//! Servers are tried in rotation ([`rotation`]). The delay before a redial is the slot the server assigned in its close frame;
 //! otherwise it is random and growing ([`Backoff`]), starting with the spread the server last announced. Events of an
 //! earlier dial are ignored: they can never take down a later one. Presence is the connection itself; there is no
 //! heartbeat here.
 //!
 //! Constants: [`DIAL_MAX`], [`GREETING_MAX`], [`REDIAL_SPREAD_DEFAULT`], [`REDIAL_MAX`], [`REDIAL_MAX_SPREADS`].
 
+mod rotation;
+
 use std::time::Duration;
 
 use linecamp_model::{
-    DialId, IdentityGrant, LinkState, LinkView, Now, PartState, Refusal, RefusalCode, ServerAddress, SessionId, Text,
-    WallTime, Welcome,
+    DialId, IdentityGrant, KnownServers, LinkState, LinkView, Now, PartState, Refusal, RefusalCode, ServerAddress,
+    ServerSet, SessionId, Text, WallTime, Welcome,
 };
 
+use self::rotation::ServerRotation;
 use super::config::{
     DIAL_MAX, GREETING_MAX, REDIAL_MAX, REDIAL_MAX_SPREADS, REDIAL_SPREAD_DEFAULT, RETRY_SLOT_MAX, SiteConfig,
 };
@@ -60,8 +63,7 @@ pub(super) struct Uplink {
     since: WallTime,
     /// Why the last session ended, or the last attempt failed.
     last_loss: Option<Text>,
-    servers: Vec<ServerAddress>,
-    server: usize,
+    servers: ServerRotation,
     last_dial: DialId,
     backoff: Backoff,
     spread: Duration,
@@ -69,15 +71,16 @@ pub(super) struct Uplink {
 
 impl Uplink {
     /// Starts without a link. Unless the uplink is idle, the caller sets the first [`Timer::Redial`].
-    pub(super) fn new(config: &SiteConfig, is_member: bool, now: Now) -> Self {
-        let (servers, can_join) = (config.servers.clone(), config.join.is_some());
+    pub(super) fn new(config: &SiteConfig, is_member: bool, saved: Option<KnownServers>, now: Now) -> Self {
+        let servers = ServerRotation::new(config.servers.clone(), saved);
+        let can_join = config.join.is_some();
+        let can_dial = (is_member || can_join) && servers.current().is_some();
         Self {
-            state: if (is_member || can_join) && !servers.is_empty() { State::Waiting } else { State::Idle },
+            state: if can_dial { State::Waiting } else { State::Idle },
             purpose: if can_join && !is_member { Purpose::Join } else { Purpose::Link },
             since: now.wall,
             last_loss: None,
             servers,
-            server: 0,
             last_dial: DialId(0),
             backoff: Backoff::new(),
             spread: REDIAL_SPREAD_DEFAULT,
@@ -117,6 +120,7 @@ impl Uplink {
             if let Some(server) = self.server().cloned() {
                 effects.output(SiteOutput::LinkUp { server, session: welcome.session, server_wall: welcome.wall });
             }
+            self.servers.handle_linked(effects);
         }
     }
 
@@ -136,7 +140,8 @@ impl Uplink {
     }
 
     fn redial_later(&mut self, reason: &LossReason, now: Now, effects: &mut Effects) {
-        if matches!(self.state, State::Up { .. }) {
+        let was_up = matches!(self.state, State::Up { .. });
+        if was_up {
             self.since = now.wall;
         }
         let (text, slot) = match reason {
@@ -153,15 +158,60 @@ impl Uplink {
             self.state = State::Stopped(refusal.clone());
             return effects.output(SiteOutput::JoinRefused(refusal.clone()));
         }
-        // A refusal comes from a reachable server; another address would lead to the same server.
-        if !matches!(reason, LossReason::Closed(_)) {
-            self.server = (self.server + 1) % self.servers.len().max(1);
-        }
+        self.select_server(was_up, reason);
         let spread = if is_refused { REDIAL_MAX } else { self.spread };
         let ceiling = (spread * REDIAL_MAX_SPREADS).min(REDIAL_MAX);
         let delay = slot.unwrap_or_else(|| self.backoff.next(spread, ceiling, effects.rng()));
         self.state = State::Waiting;
         effects.set_timer(Timer::Redial, now, delay);
+    }
+
+    /// Selects the server of the next dial. A refusal comes from a reachable server: another address would lead to the
+    /// same server, unless one of them has not carried a link yet.
+    fn select_server(&mut self, was_up: bool, reason: &LossReason) {
+        let has_candidates = self.servers.has_candidates();
+        if was_up && has_candidates {
+            self.servers.prefer_candidate();
+        } else if has_candidates || !matches!(reason, LossReason::Closed(_)) {
+            self.servers.advance();
+        }
+        if was_up {
+            self.servers.handle_session_ended();
+        }
+    }
+
+    /// Handles the addresses that the server told in a session.
+    pub(super) fn handle_servers(&mut self, told: ServerSet, effects: &mut Effects) {
+        if matches!(self.state, State::Up { .. }) {
+            self.servers.handle_told(told, effects);
+        }
+    }
+
+    /// Handles the outcome of saving the server addresses.
+    pub(super) fn handle_servers_saved(&mut self, saved: Result<(), Text>, now: Now, effects: &mut Effects) {
+        self.servers.handle_saved(saved, now, effects);
+    }
+
+    /// Saves the server addresses again.
+    pub(super) fn save_servers(&mut self, effects: &mut Effects) {
+        self.servers.save(effects);
+    }
+
+    /// Tells the server which of its addresses the site has confirmed.
+    pub(super) fn report_servers(&mut self, effects: &mut Effects) {
+        if let Some(dial) = self.session() {
+            self.servers.report(dial, effects);
+        }
+    }
+
+    /// Returns the server addresses, for the local view: known ones, and configured ones that replace them.
+    pub(super) fn servers(&self) -> (&KnownServers, &[ServerAddress]) {
+        (self.servers.known(), self.servers.configured())
+    }
+
+    /// Describes the server addresses.
+    pub(super) fn describe_servers(&self) -> (PartState, String) {
+        self.servers.describe()
     }
 
     /// Tells the driver that the session ended, or that the attempt failed.
@@ -328,8 +378,8 @@ impl Uplink {
     }
 
     /// Returns the server of the current or next dial.
-    fn server(&self) -> Option<&ServerAddress> {
-        self.servers.get(self.server % self.servers.len().max(1))
+    const fn server(&self) -> Option<&ServerAddress> {
+        self.servers.current()
     }
 }
 

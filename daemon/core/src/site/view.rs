@@ -31,6 +31,7 @@ impl Overview<'_> {
         let state = self.effects.state();
         let documents = self.documents();
         let spec = documents.site_spec();
+        let (known, configured) = self.uplink.servers();
         LocalView {
             id: self.certificate.site(),
             name: spec.map(|spec| spec.name.clone()),
@@ -38,6 +39,8 @@ impl Overview<'_> {
             target: spec.map(|spec| spec.target),
             link: self.uplink.view(now),
             link_doing: Text::lossy(&self.uplink.doing()),
+            servers: known.clone(),
+            configured_servers: configured.to_vec(),
             labels: documents.site_labels(),
             applied_generation: state.spec.head(),
             converged_generation: documents.converged(),
@@ -71,6 +74,7 @@ impl Overview<'_> {
         let facts = self.facts.describe(&self.documents().reported_facts());
         let parts = vec![
             part("link", (self.uplink.part_state(), self.uplink.doing()), link_timer),
+            part("servers", self.uplink.describe_servers(), next(Timer::SaveServers, "saves them again")),
             part("spec", describe_spec(self.effects, &self.documents(), self.providers.is_settled()), None),
             part("status", describe_status(self.effects, self.replication.status_held()), None),
             part("events", describe_events(self.effects), None),

@@ -1,6 +1,6 @@
 //! Constructors of test values from text.
 
-use linecamp_model::{LabelInput, LabelKey, LabelPatch, Name};
+use linecamp_model::{LabelInput, LabelKey, LabelPatch, Name, ServerAddress};
 
 use crate::{HostRef, SiteRef};
 
@@ -12,6 +12,11 @@ pub fn key(text: &str) -> LabelKey {
 /// Parses a name, for tests.
 pub fn name(text: &str) -> Name {
     Name::parse(text).expect("a story's name is valid")
+}
+
+/// Parses server addresses, for tests.
+pub fn addresses(texts: &[&str]) -> Vec<ServerAddress> {
+    texts.iter().map(|text| ServerAddress::parse(text).expect("a story's address is valid")).collect()
 }
 
 /// Creates a reference to a site, for tests.

@@ -17,6 +17,13 @@ impl Pair {
         }
     }
 
+    /// Adds a machine with a clone of the first machine's disk in its current state.
+    pub fn clone_disk(&mut self) -> usize {
+        let original = &self.nodes[0];
+        let (fingerprint, identity, disk) = (original.key, original.saved_identity, original.disk.clone());
+        self.push_node(fingerprint, identity, disk, None)
+    }
+
     /// Restores the network of one site.
     pub fn heal(&mut self, index: usize) {
         self.nodes[index].is_cut = false;
@@ -46,7 +53,13 @@ impl Pair {
         node.identity = node.saved_identity;
         let records = node.disk.values().cloned().collect();
         let corrupt_database = node.corrupt_database.take();
-        let saved = SavedSite { identity: node.identity, records, corrupt_database, drop_ins: node.drop_ins.clone() };
+        let saved = SavedSite {
+            identity: node.identity,
+            servers: node.servers.clone(),
+            records,
+            corrupt_database,
+            drop_ins: node.drop_ins.clone(),
+        };
         node.site = Site::new(node.config.clone(), saved, Rng::new(seed), now);
     }
 
@@ -79,6 +92,20 @@ impl Pair {
         self.is_fleet_down = false;
         let config = FleetConfig { versions: VERSIONS, certificate_life: self.certificate_life };
         self.fleet = Fleet::new(config, saved, Rng::new(self.seed), self.server_now());
+    }
+
+    /// Moves the server to other addresses, where it starts from its disk.
+    pub fn move_fleet(&mut self, to: &[&str]) {
+        self.stop_fleet();
+        self.listens_at = addresses(to);
+        self.start_fleet();
+    }
+
+    /// Joins the first site's machine again, at other addresses of its server: its daemon starts with them.
+    pub fn join_again(&mut self, at: &[&str]) {
+        self.nodes[0].config.servers = ServerSource::Token(addresses(at));
+        self.crash_site();
+        self.nodes[0].config.servers = ServerSource::Saved;
     }
 
     /// Restores the server's disk from a backup.

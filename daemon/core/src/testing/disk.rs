@@ -88,6 +88,7 @@ pub(super) fn fleet_change_key(change: &FleetChange) -> String {
         FleetChange::RevokedKey(key, _) => format!("revoked-key {key}"),
         FleetChange::Provider(environment, name, _) => format!("provider {environment} {name}"),
         FleetChange::Plugin(digest, _) => format!("plugin {digest}"),
+        FleetChange::Servers(_) => "servers".to_owned(),
     }
 }
 
@@ -108,6 +109,7 @@ pub(super) fn is_fleet_removal(change: &FleetChange) -> bool {
         FleetChange::RevokedKey(_, body) => body.is_none(),
         FleetChange::Provider(_, _, body) => body.is_none(),
         FleetChange::Plugin(_, body) => body.is_none(),
+        FleetChange::Servers(body) => body.is_none(),
     }
 }
 

@@ -3,16 +3,30 @@
 use std::time::Duration;
 
 use linecamp_model::{
-    ConditionKind, DialId, FromServer, FromSite, IdentityGrant, Name, PluginDigest, PluginPiece, PluginWant,
-    ProviderFailure, ProviderReply, SessionId, SiteChange, Text, WallTime, WriteId,
+    ConditionKind, DialId, FromServer, FromSite, IdentityGrant, KnownServers, Name, PluginDigest, PluginPiece,
+    PluginWant, ProviderFailure, ProviderReply, Refusal, RefusalCode, ServerAddress, SessionId, SiteChange, Text,
+    WallTime, WriteId,
 };
 
 use super::disk::{change_key, fleet_change_key, is_fleet_removal, is_site_removal, keep, size_of, takes};
-use super::{CALL, COMMIT, DiskFault, LATENCY, PIECE, Pair, PairEvent};
+use super::{CALL, COMMIT, DiskFault, LATENCY, Node, PIECE, Pair, PairEvent};
 use crate::{
-    Credential, FleetOutput, LinkEvent, LossReason, Peer, SessionEvent, SiteIdentity, SiteOutput, StoreFault,
-    UnsavedIdentity,
+    Credential, Dial, Fact, Facts, FleetOutput, LinkEvent, LossReason, Peer, ServerSource, SessionEvent, SiteIdentity,
+    SiteOutput, StoreFault, UnsavedIdentity,
 };
+
+impl Node {
+    /// Returns the results of a round of facts.
+    fn round(&self) -> Facts {
+        let observed = self.facts.iter().map(|(key, value)| (key.clone(), Fact::Observed(value.clone())));
+        let failed = self.not_observed.iter().map(|key| (key.clone(), Fact::NotObserved(Text::lossy("no answer"))));
+        observed.chain(failed).collect()
+    }
+
+    fn has_plugin(&self, digest: PluginDigest) -> bool {
+        self.plugins.get(&digest).is_some_and(|bytes| PluginDigest::of(bytes) == digest)
+    }
+}
 
 impl Pair {
     pub(super) fn perform(&mut self) {
@@ -38,7 +52,8 @@ impl Pair {
         let boot = self.nodes[index].boot;
         match output {
             SiteOutput::Dial(dial) => {
-                self.after(LATENCY, PairEvent::DialArrives { site: index, dial: dial.dial, boot })
+                let Dial { dial, server, .. } = dial;
+                self.after(LATENCY, PairEvent::DialArrives { site: index, dial, server, boot });
             }
             SiteOutput::Send { dial, message } => self.send_from_site(index, dial, message),
             SiteOutput::Hangup { dial, refusal } => {
@@ -62,6 +77,7 @@ impl Pair {
                 self.nodes[index].saving = Some((grant, identity));
                 self.after(COMMIT, PairEvent::IdentitySaved(index, boot));
             }
+            SiteOutput::SaveServers(servers) => self.after(COMMIT, PairEvent::ServersSaved(index, servers, boot)),
             SiteOutput::Call { call, provider, is_local, request } => {
                 self.nodes[index].called.insert(provider.name.clone(), is_local);
                 let reply = match provider.plugin.digest {
@@ -167,6 +183,7 @@ impl Pair {
             | FleetOutput::LinkUp { .. }
             | FleetOutput::LinkDown { .. }
             | FleetOutput::SiteJoined { .. }
+            | FleetOutput::ServersChanged(_)
             | FleetOutput::Removed { .. } => {}
             FleetOutput::ReadPlugin { session, want } => {
                 let piece = self.plugin_piece(want);
@@ -207,7 +224,9 @@ impl Pair {
     pub(super) fn happen(&mut self, happening: PairEvent) {
         let now = self.server_now();
         match happening {
-            PairEvent::DialArrives { site, dial, boot } if boot == self.nodes[site].boot => self.connect(site, dial),
+            PairEvent::DialArrives { site, dial, server, boot } if boot == self.nodes[site].boot => {
+                self.connect(site, dial, &server);
+            }
             PairEvent::AtSite(index, event) => self.at_site(index, event),
             PairEvent::AtFleet(session, event) => {
                 if !self.is_fleet_down {
@@ -228,6 +247,9 @@ impl Pair {
                         node.identity = Some(identity);
                         node.saved_identity = node.identity;
                         node.config.join = None;
+                        if let ServerSource::Token(addresses) = std::mem::take(&mut node.config.servers) {
+                            node.servers = Some(KnownServers::of_token(addresses));
+                        }
                         node.site.handle_identity_saved(Ok(identity), at);
                     }
                     (DiskFault::Full | DiskFault::Tight, None) => node.site.handle_identity_saved(Err(problem), at),
@@ -236,6 +258,16 @@ impl Pair {
                         node.site.handle_identity_unsaved(UnsavedIdentity { grant, identity, problem }, at);
                     }
                 }
+            }
+            PairEvent::ServersSaved(index, servers, boot) if boot == self.nodes[index].boot => {
+                let at = self.now_at(index);
+                let node = &mut self.nodes[index];
+                let saved = match node.identity_disk_fault {
+                    DiskFault::Well => Ok(()),
+                    DiskFault::Full | DiskFault::Tight => Err(Text::lossy("no space left on device")),
+                };
+                node.servers = if saved.is_ok() { Some(servers) } else { node.servers.take() };
+                node.site.handle_servers_saved(saved, at);
             }
             PairEvent::Facts(index, boot) if boot == self.nodes[index].boot => {
                 let facts = self.nodes[index].round();
@@ -264,6 +296,7 @@ impl Pair {
             | PairEvent::SiteCommitted(..)
             | PairEvent::FleetCommitted(..)
             | PairEvent::IdentitySaved(..)
+            | PairEvent::ServersSaved(..)
             | PairEvent::Facts(..) => {}
         }
     }
@@ -326,11 +359,16 @@ impl Pair {
         }
     }
 
-    fn connect(&mut self, index: usize, dial: DialId) {
+    fn connect(&mut self, index: usize, dial: DialId, server: &ServerAddress) {
         let now = self.server_now();
+        if self.refuses_at.contains(server) {
+            let refusal = Refusal::new(RefusalCode::NotRegistered, "no site with this key is registered here");
+            self.after(LATENCY, PairEvent::AtSite(index, LinkEvent::Lost(dial, LossReason::Closed(refusal))));
+            return;
+        }
         let node = &self.nodes[index];
-        if node.is_cut || self.is_fleet_down {
-            let reason = LossReason::Failed(Text::lossy("server:443 did not answer"));
+        if node.is_cut || self.is_fleet_down || !self.listens_at.contains(server) {
+            let reason = LossReason::Failed(Text::lossy(&format!("{server} did not answer")));
             self.after(Duration::from_secs(10), PairEvent::AtSite(index, LinkEvent::Lost(dial, reason)));
             return;
         }

@@ -40,8 +40,13 @@ impl Daemon {
         };
         let mut labels_dir = LabelsDir::new(guard.directory.labels());
         let drop_ins = labels_dir.scan();
-        let saved =
-            SavedSite { identity: guard.identity.identity(), records, corrupt_database, drop_ins: drop_ins.clone() };
+        let saved = SavedSite {
+            identity: guard.identity.identity(),
+            servers: guard.identity.servers().cloned(),
+            records,
+            corrupt_database,
+            drop_ins: drop_ins.clone(),
+        };
         let site = Site::new(config, saved, Rng::new(u64::from_le_bytes(random_bytes()?)), clock.now());
         let (sender, receiver) = mpsc::channel(1);
         let stop_signal =

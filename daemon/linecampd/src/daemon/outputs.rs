@@ -52,6 +52,10 @@ impl Daemon {
                 self.pending.push_back(Event::IdentitySaved(saved));
                 return is_saved.then_some(Notice::Granted { name, environment });
             }
+            SiteOutput::SaveServers(servers) => {
+                let saved = self.guard.identity.save_servers(servers);
+                self.pending.push_back(Event::ServersSaved(saved));
+            }
             SiteOutput::Call { call, provider, is_local, request } => {
                 tracing::debug!(%call, provider = %provider.name, "calling plugin");
                 self.plugins.call(ProviderCall { call, spec: Arc::from(provider), is_local, request });

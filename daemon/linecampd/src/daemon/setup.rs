@@ -1,6 +1,6 @@
 //! The daemon's starting state: its lock on the data directory, and its settings.
 
-use linecamp_core::{EnvironmentLabels, PendingJoin};
+use linecamp_core::{EnvironmentLabels, PendingJoin, ServerSource};
 use linecamp_model::{ProviderSpec, ServerAddress};
 use linecamp_store::DirectoryLock;
 use linecamp_transport::LinkSettings;
@@ -30,8 +30,8 @@ impl DataDirGuard {
 /// The settings that a daemon starts with.
 #[derive(Debug)]
 pub(crate) struct Setup {
-    /// Servers to dial.
-    pub(crate) servers: Vec<ServerAddress>,
+    /// Which server addresses to dial.
+    pub(crate) servers: ServerSource,
     /// The join to perform, if any.
     pub(crate) join: Option<PendingJoin>,
     /// Labels from the environment.
@@ -49,20 +49,22 @@ pub(crate) struct Setup {
 /// Derives the setup from the configuration. The token file is read only if the site has not joined.
 pub(crate) fn setup_of(config: &Config, guard: &mut DataDirGuard) -> Result<Setup, DaemonError> {
     let is_member = guard.identity.identity().is_some();
-    let (join, join_servers) = match &config.join {
+    let join = match &config.join {
         Some(join) if !is_member => {
             let (join_request, servers) = join_request_of(join.clone(), &config.servers)?;
             guard.identity.prepare_to_join(join_request.token.pin, &servers)?;
-            (Some(join_request), servers)
+            Some(join_request)
         }
-        Some(_) | None if is_member => (None, Vec::new()),
+        Some(_) | None if is_member => None,
         Some(_) | None => {
             return Err(DaemonError::NotJoined { directory: guard.directory.path().to_owned() });
         }
     };
-    let servers = [config.servers.clone(), join_servers, guard.identity.servers().to_vec()];
     Ok(Setup {
-        servers: servers.into_iter().find(|servers| !servers.is_empty()).unwrap_or_default(),
+        servers: match config.servers.is_empty() {
+            true => ServerSource::Saved,
+            false => ServerSource::Configured(config.servers.clone()),
+        },
         join,
         labels: config.labels.clone(),
         link: if config.is_metered { LinkSettings::metered() } else { LinkSettings::default() },

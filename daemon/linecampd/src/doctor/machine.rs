@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use linecamp_doctor::{CheckResult, FindingCode, Private, is_forbidden, permissions};
-use linecamp_model::{WallTime, shell_quoted};
+use linecamp_model::{KnownServers, ServerSet, WallTime, shell_quoted};
 use linecamp_transport::{SystemClock, TransportError, WallClock as _, error_chain};
 
 use super::{Installation, running};
@@ -85,8 +85,11 @@ pub(super) fn identity(site: &Installation) -> CheckResult {
     match site.identity() {
         Ok(Some(identity)) => {
             let end = identity.certificate_validity().end;
-            let servers: Vec<_> = identity.servers().iter().map(ToString::to_string).collect();
-            let who = format!("site {}, joined {}", identity.site_id(), servers.join(", "));
+            let list = |set: &ServerSet| set.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let KnownServers { confirmed, candidate } = identity.servers();
+            let candidate = candidate.as_ref().map(|set| format!("; told, not confirmed yet: {}", list(set)));
+            let candidate = candidate.unwrap_or_default();
+            let who = format!("site {}, joined {}{candidate}", identity.site_id(), list(confirmed));
             evaluate_certificate(&who, end, SystemClock.now())
         }
         Ok(None) => not_joined(site),

@@ -173,6 +173,8 @@ mod tests {
     use linecamp_doctor::Verdict;
     use linecamp_proto::api::{Condition, Link};
 
+    use linecamp_proto::local::LocalServers;
+
     use super::*;
 
     fn status(state: &str, conditions: usize) -> LocalStatus {
@@ -189,6 +191,13 @@ mod tests {
             target: None,
             link,
             link_doing: "dials".to_owned(),
+            servers: LocalServers {
+                set: 0,
+                addresses: Vec::new(),
+                candidate_set: None,
+                candidates: Vec::new(),
+                configured: Vec::new(),
+            },
             labels: Vec::new(),
             applied_generation: 0,
             converged_generation: 0,

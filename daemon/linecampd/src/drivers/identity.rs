@@ -1,10 +1,10 @@
-//! The identity on disk ↔ the state machine's `SaveIdentity`.
+//! The identity on disk ↔ the state machine's `SaveIdentity` and `SaveServers`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use linecamp_core::{SiteIdentity, UnsavedIdentity};
-use linecamp_model::{IdentityGrant, Pin, ServerAddress, Text};
+use linecamp_model::{IdentityGrant, KnownServers, Pin, ServerAddress, Text};
 use linecamp_transport::{SiteCredentials, SiteKey, TransportError, Trust, error_chain};
 
 /// What a dial presents, and what it trusts.
@@ -45,8 +45,8 @@ impl Credentials {
 pub(crate) struct IdentityDriver {
     path: PathBuf,
     credentials: Option<Credentials>,
-    /// Servers to store with a new membership.
-    servers: Vec<ServerAddress>,
+    /// The server addresses: stored, or to be stored with a new membership.
+    servers: Option<KnownServers>,
     /// An identity in use that is not saved to disk.
     unsaved: Option<UnsavedIdentity>,
 }
@@ -67,7 +67,7 @@ impl IdentityDriver {
     pub(crate) fn load(path: PathBuf) -> Result<Self, TransportError> {
         let identity = linecamp_transport::SiteIdentity::load(&path)?;
         Ok(Self {
-            servers: identity.as_ref().map(|one| one.servers().to_vec()).unwrap_or_default(),
+            servers: identity.as_ref().map(|one| one.servers().clone()),
             credentials: identity.map(|identity| Credentials::Member(Arc::new(identity))),
             unsaved: None,
             path,
@@ -78,7 +78,7 @@ impl IdentityDriver {
     pub(crate) fn prepare_to_join(&mut self, pin: Pin, servers: &[ServerAddress]) -> Result<(), TransportError> {
         let key = SiteKey::load_or_create(&self.path)?;
         self.credentials = Some(Credentials::Joining(Arc::new(key), pin));
-        self.servers = servers.to_vec();
+        self.servers = Some(KnownServers::of_token(servers.to_vec()));
         Ok(())
     }
 
@@ -92,9 +92,9 @@ impl IdentityDriver {
         self.credentials.clone()
     }
 
-    /// Returns the servers that the site joined.
-    pub(crate) fn servers(&self) -> &[ServerAddress] {
-        &self.servers
+    /// Returns the server addresses that are stored, or will be with the membership.
+    pub(crate) const fn servers(&self) -> Option<&KnownServers> {
+        self.servers.as_ref()
     }
 
     /// Returns the identity in use that is not saved to disk.
@@ -106,7 +106,8 @@ impl IdentityDriver {
     /// the grant uses it anyway, so that the site stays connected.
     pub(crate) fn save(&mut self, grant: IdentityGrant) -> SaveResult {
         self.unsaved = None;
-        let saved = linecamp_transport::SiteIdentity::adopt(&self.path, &grant, &self.servers);
+        let servers = self.servers.clone().unwrap_or_else(|| KnownServers::of_token(Vec::new()));
+        let saved = linecamp_transport::SiteIdentity::adopt(&self.path, &grant, &servers);
         match saved {
             Ok(identity) => {
                 let identity_view = for_machine(&identity);
@@ -125,6 +126,25 @@ impl IdentityDriver {
                     }
                     None => SaveResult::Failed(problem),
                 }
+            }
+        }
+    }
+
+    /// Makes the server addresses durable. This blocks while a small file is synced, once for each change.
+    pub(crate) fn save_servers(&mut self, servers: KnownServers) -> Result<(), Text> {
+        let Some(Credentials::Member(member)) = &self.credentials else {
+            return Err(Text::lossy("the site has not joined"));
+        };
+        match member.with_servers(&self.path, &servers) {
+            Ok(identity) => {
+                self.credentials = Some(Credentials::Member(Arc::new(identity)));
+                self.servers = Some(servers);
+                Ok(())
+            }
+            Err(error) => {
+                let problem = error_chain(&error);
+                tracing::warn!(problem, "cannot save the server's addresses; they are used from memory");
+                Err(Text::lossy(&problem))
             }
         }
     }

@@ -131,7 +131,7 @@ fn join_command(server: &str) -> JoinCommand {
             },
             servers: vec![ServerAddress::parse(server).unwrap()],
         },
-        name: Name::parse("camp-042").unwrap(),
+        name: Some(Name::parse("camp-042").unwrap()),
         labels: LabelLayer::from([(Level::Site, labels)]),
         environment: EnvironmentLabels::default(),
         limit: Duration::from_secs(1),
@@ -170,14 +170,19 @@ async fn joining_again_reports_the_first_join() {
         environment: Name::parse("default").unwrap(),
         is_pending: true,
         was_member: false,
+        servers_changed: false,
     };
     assert_eq!(joined, expected);
 
     joined = join(data.clone(), server.join_command(), &mut |_| {}).await.unwrap();
-    assert!(joined.was_member);
+    assert!(joined.was_member && !joined.servers_changed);
+    let mut without_name = server.join_command();
+    without_name.name = None;
+    joined = join(data.clone(), without_name, &mut |_| {}).await.unwrap();
+    assert!(joined.was_member, "a site that has joined needs no name");
 
     let mut other = server.join_command();
-    other.name = Name::parse("camp-043").unwrap();
+    other.name = Some(Name::parse("camp-043").unwrap());
     let error = join(data, other, &mut |_| {}).await.unwrap_err();
     assert_eq!(error.exit_code(), 3, "{error}");
     assert!(error.to_string().contains("already joined as camp-042"), "{error}");
@@ -231,4 +236,51 @@ async fn a_removed_site_deletes_its_identity() {
     assert!(error.to_string().contains("an operator removed it"), "{error}");
     assert!(!data.database().exists());
     assert!(!data.identity().join("key.pem").exists());
+}
+
+/// The addresses that the site in `data` keeps.
+fn kept(data: &DataDirectory) -> Vec<ServerAddress> {
+    let identity = linecamp_transport::SiteIdentity::load(&data.identity()).unwrap().unwrap();
+    identity.servers().confirmed.addresses.clone()
+}
+
+#[tokio::test]
+async fn a_token_of_the_same_server_replaces_the_addresses_once_they_carry_a_link() {
+    let server = Server::new();
+    let _serving = server.answer(HandshakeReply::Welcome);
+    let directory = tempfile::tempdir().unwrap();
+    let data = DataDirectory::new(directory.path());
+    join(data.clone(), server.join_command(), &mut |_| {}).await.unwrap();
+    let before = kept(&data);
+
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut wrong = server.join_command();
+    wrong.target.servers = vec![ServerAddress::parse(&silent.local_addr().unwrap().to_string()).unwrap()];
+    wrong.limit = Duration::from_secs(1);
+    let error = join(data.clone(), wrong, &mut |_| {}).await.unwrap_err();
+    assert_eq!(error.exit_code(), 1, "{error}");
+    assert_eq!(kept(&data), before, "nothing changed");
+
+    let mut right = server.join_command();
+    let name = format!("localhost:{}", server.listener.local_addr().port());
+    right.target.servers = vec![ServerAddress::parse(&name).unwrap()];
+    let joined = join(data.clone(), right.clone(), &mut |_| {}).await.unwrap();
+    assert!(joined.was_member && joined.servers_changed);
+    assert_eq!(kept(&data), right.target.servers);
+}
+
+#[tokio::test]
+async fn a_token_of_another_server_is_refused_and_changes_nothing() {
+    let (server, other) = (Server::new(), Server::new());
+    let _serving = (server.answer(HandshakeReply::Welcome), other.answer(HandshakeReply::Welcome));
+    let directory = tempfile::tempdir().unwrap();
+    let data = DataDirectory::new(directory.path());
+    join(data.clone(), server.join_command(), &mut |_| {}).await.unwrap();
+    let before = kept(&data);
+
+    let error = join(data.clone(), other.join_command(), &mut |_| {}).await.unwrap_err();
+
+    assert_eq!(error.exit_code(), 3, "{error}");
+    assert!(error.to_string().contains("linecampd forget"), "{error}");
+    assert_eq!(kept(&data), before);
 }

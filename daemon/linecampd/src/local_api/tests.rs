@@ -2,7 +2,9 @@ mod http;
 
 use std::path::PathBuf;
 
-use linecamp_core::{EnvironmentLabels, Rng, SavedSite, Site, SiteConfig, SiteIdentity, SiteOutput, StoreFault};
+use linecamp_core::{
+    EnvironmentLabels, Rng, SavedSite, ServerSource, Site, SiteConfig, SiteIdentity, SiteOutput, StoreFault,
+};
 use linecamp_model::{Level, Now, RunId, SiteId, Text, WallTime, WriteId};
 use linecamp_proto::VERSIONS;
 use linecamp_proto::api::LabelChange;
@@ -44,7 +46,7 @@ impl Camp {
             directory: Text::lossy("/var/lib/linecamp"),
             versions: VERSIONS,
             run: RunId::from_bytes([7; 8]),
-            servers: Vec::new(),
+            servers: ServerSource::Saved,
             labels: EnvironmentLabels::default(),
             join: None,
             providers: Vec::new(),

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use linecamp_model::limits::EVENTS_PER_MESSAGE_MAX;
+use linecamp_model::limits::{EVENTS_PER_MESSAGE_MAX, SERVERS_PER_SITE_MAX};
 use linecamp_model::{
     Condition, EventBatch, FromServer, FromSite, Generation, Hello, HostId, IdentityGrant, Incarnation, JoinRequest,
-    JoinSecret, Name, RunId, SessionId, SiteId, Text, TokenId, VersionRange, WallTime, Welcome,
+    JoinSecret, Name, RunId, ServerAddress, ServerSet, SessionId, SiteId, Text, TokenId, VersionRange, WallTime,
+    Welcome,
 };
 
-use crate::convert::field::{bytes, count, counter, field, generation, kind, list, message, millis};
+use crate::convert::field::{bytes, count, counter, field, generation, kind, list, message, millis, set};
 use crate::convert::label::{conditions, facts, from_facts};
 use crate::convert::{FieldError, Wire};
 use crate::limits::{AUTHORITIES_MAX, CERTIFICATE_BYTES_MAX};
@@ -30,6 +31,7 @@ impl Wire for wire::FromSite {
             FromSite::Alive => Kind::Alive(wire::Alive {}),
             FromSite::WantPlugin(want) => Kind::WantPlugin(wire::PluginWant::from_model(want)),
             FromSite::Storage(conditions) => Kind::Storage(wire::StorageReport::from_model(conditions)),
+            FromSite::ServersConfirmed(number) => Kind::ServersConfirmed(wire::ServersConfirmed { number: *number }),
         };
         Self { kind: Some(kind) }
     }
@@ -46,6 +48,9 @@ impl Wire for wire::FromSite {
             Kind::Alive(_) => Ok(FromSite::Alive),
             Kind::WantPlugin(want) => message("want_plugin", Some(want)).map(FromSite::WantPlugin),
             Kind::Storage(report) => message("storage", Some(report)).map(FromSite::Storage),
+            Kind::ServersConfirmed(set) => {
+                counter("servers_confirmed.number", set.number).map(FromSite::ServersConfirmed)
+            }
         }
     }
 }
@@ -82,6 +87,7 @@ impl Wire for wire::FromServer {
             FromServer::EventsAck(last) => Kind::EventsAck(wire::EventsAck { last: *last }),
             FromServer::Probe => Kind::Probe(wire::Probe {}),
             FromServer::Plugin(piece) => Kind::Plugin(wire::PluginPiece::from_model(piece)),
+            FromServer::Servers(set) => Kind::Servers(wire::ServerSet::from_model(set)),
         };
         Self { kind: Some(kind) }
     }
@@ -96,7 +102,29 @@ impl Wire for wire::FromServer {
             Kind::EventsAck(ack) => counter("events_ack.last", ack.last).map(FromServer::EventsAck),
             Kind::Probe(_) => Ok(FromServer::Probe),
             Kind::Plugin(piece) => message("plugin", Some(piece)).map(FromServer::Plugin),
+            Kind::Servers(set) => message("servers", Some(set)).map(FromServer::Servers),
         }
+    }
+}
+
+impl Wire for wire::ServerSet {
+    type Model = ServerSet;
+
+    fn from_model(set: &ServerSet) -> Self {
+        Self { number: set.number, addresses: set.addresses.iter().map(ToString::to_string).collect() }
+    }
+
+    fn into_model(self) -> Result<ServerSet, FieldError> {
+        let number = counter("number", self.number)?;
+        if number == 0 {
+            return Err(FieldError::new("number", "sets are numbered from 1"));
+        }
+        let unique = set("addresses", &self.addresses, SERVERS_PER_SITE_MAX, ServerAddress::parse)?;
+        if unique.is_empty() {
+            return Err(FieldError::new("addresses", "is empty: nothing could be dialed"));
+        }
+        let parse = |text: &String| field("addresses", ServerAddress::parse(text));
+        Ok(ServerSet { number, addresses: self.addresses.iter().map(parse).collect::<Result<_, _>>()? })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use linecamp_model as model;
 
-use super::{LocalHost, LocalLabels, LocalProvider, LocalStatus, WhyLine, WhyNext};
+use super::{LocalHost, LocalLabels, LocalProvider, LocalServers, LocalStatus, WhyLine, WhyNext};
 use crate::api::{Condition, Label, Link, ProviderBody, ProviderKindName};
 
 impl From<&model::LocalView> for LocalStatus {
@@ -14,6 +14,7 @@ impl From<&model::LocalView> for LocalStatus {
             target: view.target.map(|target| target.to_string()),
             link: Link::from(&view.link),
             link_doing: view.link_doing.to_string(),
+            servers: LocalServers::from(view),
             labels: Label::all(&view.labels),
             applied_generation: view.applied_generation.0,
             converged_generation: view.converged_generation.0,
@@ -23,6 +24,20 @@ impl From<&model::LocalView> for LocalStatus {
             events_dropped: view.events_dropped,
             hosts: view.hosts.iter().map(LocalHost::from).collect(),
             conditions: view.conditions.iter().map(Condition::from).collect(),
+        }
+    }
+}
+
+impl From<&model::LocalView> for LocalServers {
+    fn from(view: &model::LocalView) -> Self {
+        let texts = |addresses: &[model::ServerAddress]| addresses.iter().map(ToString::to_string).collect();
+        let model::KnownServers { confirmed, candidate } = &view.servers;
+        Self {
+            set: confirmed.number,
+            addresses: texts(&confirmed.addresses),
+            candidate_set: candidate.as_ref().map(|set| set.number),
+            candidates: candidate.as_ref().map(|set| texts(&set.addresses)).unwrap_or_default(),
+            configured: texts(&view.configured_servers),
         }
     }
 }

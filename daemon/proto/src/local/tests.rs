@@ -6,6 +6,10 @@ use crate::api::DnsRecord;
 use crate::api::tests::{site, written};
 use crate::tests::sample;
 
+fn addresses(texts: &str) -> Vec<model::ServerAddress> {
+    model::ServerAddress::parse_list(texts).expect("addresses")
+}
+
 fn view() -> model::LocalView {
     let site = site();
     model::LocalView {
@@ -19,6 +23,11 @@ fn view() -> model::LocalView {
             address: Text::lossy("camp.example:8443"),
         },
         link_doing: Text::lossy("waiting to dial again"),
+        servers: model::KnownServers {
+            confirmed: model::ServerSet { number: 2, addresses: addresses("camp.example:8443,192.0.2.7:8443") },
+            candidate: Some(model::ServerSet { number: 3, addresses: addresses("new.example:8443") }),
+        },
+        configured_servers: Vec::new(),
         labels: site.labels.clone(),
         applied_generation: Generation(18),
         converged_generation: Generation(17),

@@ -54,6 +54,7 @@ pub fn fleet_change(change: &FleetChange) -> (Vec<u8>, Option<Vec<u8>>) {
         FleetChange::Plugin(digest, body) => {
             row::<record::PluginFile>(format!("plugin/{}", key::from_digest(digest.as_bytes())), body.as_ref())
         }
+        FleetChange::Servers(body) => row::<link::ServerSet>("servers".to_owned(), body.as_ref()),
     }
 }
 
@@ -104,6 +105,7 @@ pub fn fleet_record(key: &[u8], body: &[u8]) -> Result<FleetChange, ProtoError> 
             let digest = PluginDigest::from_bytes(found.part(key::digest(digest))?);
             FleetChange::Plugin(digest, Some(found.read::<record::PluginFile>()?))
         }
+        ["servers"] => FleetChange::Servers(Some(found.read::<link::ServerSet>()?)),
         _ => return Err(unknown_key(found.key)),
     };
     Ok(change)

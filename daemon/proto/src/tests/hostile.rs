@@ -304,6 +304,24 @@ fn invalid_messages_of_the_server_are_rejected() {
 }
 
 #[test]
+fn an_invalid_set_of_server_addresses_is_rejected() {
+    let check = |number, addresses: &[&str], path_and_problem: &str| {
+        let bytes = server_message("servers", |kind| {
+            let from_server::Kind::Servers(set) = kind else { panic!("a set of servers") };
+            set.number = number;
+            set.addresses = addresses.iter().map(|&text| text.to_owned()).collect();
+        });
+        check_server(&bytes, path_and_problem);
+    };
+    check(0, &["a:1"], "servers.number: sets are numbered from 1");
+    check(1, &[], "servers.addresses: is empty: nothing could be dialed");
+    check(1, &["a:1"; 9], "servers.addresses: has 9 elements; at most 8 are allowed");
+    check(1, &["a:1", "a:1"], "servers.addresses[1]: `a:1` comes twice");
+    let problem = "`b` is not a server address; write HOST:PORT, or [IPV6]:PORT";
+    check(1, &["a:1", "b"], &format!("servers.addresses[1]: {problem}"));
+}
+
+#[test]
 fn a_close_without_a_refusal_has_none() {
     assert_eq!(decode_refusal(0, b""), None, "a plain close of the transport");
     assert_eq!(decode_refusal(1, b"bye"), None, "words of another protocol");

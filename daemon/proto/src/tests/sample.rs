@@ -13,8 +13,8 @@ use linecamp_model::{
     FleetChange, FleetOrigin, FromServer, FromSite, Generation, Hello, HostId, HostRegistration, HostSpec, HostStatus,
     IdentityGrant, Incarnation, JoinRequest, JoinSecret, KeyFingerprint, LabelEntry, LabelKey, LabelSet, LabelValue,
     Level, Life, LoggedEvent, Name, Origin, Phase, Refusal, RefusalCode, Registration, ReplicationCursor, RunId,
-    SecretHash, SessionId, SiteChange, SiteId, SiteOrigin, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text,
-    Token, TokenId, VersionRange, WallTime, Welcome,
+    SecretHash, ServerAddress, ServerSet, SessionId, SiteChange, SiteId, SiteOrigin, SiteSpec, SiteStatus, SpecBody,
+    StatusBody, Target, Text, Token, TokenId, VersionRange, WallTime, Welcome,
 };
 
 const WALL: WallTime = WallTime::from_unix_millis(1_795_314_424_000);
@@ -194,6 +194,7 @@ pub(super) fn from_site() -> Vec<(&'static str, FromSite)> {
                 condition(ConditionKind::IdentityNotSaved, "a new certificate is not kept"),
             ]),
         ),
+        ("servers-confirmed", FromSite::ServersConfirmed(3)),
     ];
     all.extend(provider::from_site());
     all
@@ -248,9 +249,16 @@ pub(super) fn from_server() -> Vec<(&'static str, FromServer)> {
         ("status-ack", FromServer::StatusAck(Generation(8))),
         ("events-ack", FromServer::EventsAck(42)),
         ("probe", FromServer::Probe),
+        ("servers", FromServer::Servers(servers())),
     ];
     all.extend(provider::from_server());
     all
+}
+
+/// The addresses of a server.
+fn servers() -> ServerSet {
+    let addresses = ["camp.example.org:7443", "[2001:db8::7]:7443"];
+    ServerSet { number: 3, addresses: addresses.map(|text| ServerAddress::parse(text).expect("an address")).to_vec() }
 }
 
 /// A refusal.
@@ -319,6 +327,7 @@ pub(super) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
                 Some(ApiKey { name: name("night-shift"), created_at: WALL }),
             ),
         ),
+        ("servers", FleetChange::Servers(Some(servers()))),
         ("token", FleetChange::Token(TOKEN, Some(token()))),
         ("token-use", FleetChange::TokenUse(TOKEN, SITE, Some(WALL))),
         ("site", FleetChange::Site(SITE, Some(registration()))),

@@ -9,18 +9,18 @@ use std::time::Duration;
 
 use linecamp_model::limits::{
     CONDITIONS_MAX, EVENTS_PER_MESSAGE_MAX, LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_OWNER_MAX,
-    NAME_BYTES_MAX, TEXT_BYTES_MAX,
+    NAME_BYTES_MAX, SERVERS_PER_SITE_MAX, TEXT_BYTES_MAX,
 };
 use linecamp_model::{
     ApiKey, Condition, ConditionKind, Delta, Document, DocumentKey, Environment, Event, EventBatch, EventKind,
     FleetChange, FleetOrigin, FromServer, FromSite, Generation, Hello, HostId, HostRegistration, HostSpec, HostStatus,
     IdentityGrant, Incarnation, JoinRequest, JoinSecret, KeyFingerprint, LabelEntry, LabelKey, LabelSet, LabelValue,
     Level, Life, LoggedEvent, Name, Origin, Phase, Refusal, RefusalCode, Registration, ReplicationCursor, RunId,
-    SecretHash, SessionId, SiteChange, SiteId, SiteOrigin, SiteSpec, SiteStatus, SpecBody, SpecDelta, StatusBody,
-    StatusDelta, Target, Text, Token, TokenId, VersionRange, WallTime, Welcome,
+    SecretHash, ServerAddress, ServerSet, SessionId, SiteChange, SiteId, SiteOrigin, SiteSpec, SiteStatus, SpecBody,
+    SpecDelta, StatusBody, StatusDelta, Target, Text, Token, TokenId, VersionRange, WallTime, Welcome,
 };
 use proptest::array::{uniform8, uniform16, uniform32};
-use proptest::collection::{btree_map, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -267,6 +267,7 @@ pub(super) fn from_site() -> impl Strategy<Value = FromSite> {
             all.retain(|condition| condition.kind.is_of_storage());
             FromSite::Storage(all)
         }),
+        1 => counter().prop_map(FromSite::ServersConfirmed),
     ]
 }
 
@@ -303,6 +304,15 @@ fn welcome() -> impl Strategy<Value = Welcome> {
     )
 }
 
+fn server_set() -> impl Strategy<Value = ServerSet> {
+    let address = |port: u16| ServerAddress::parse(&format!("camp.example:{port}")).unwrap();
+    let addresses = btree_set(1..=u16::MAX, 1..=SERVERS_PER_SITE_MAX);
+    (1..=COUNTER_MAX, addresses).prop_map(move |(number, ports)| {
+        let addresses = ports.into_iter().map(address).collect();
+        ServerSet { number, addresses }
+    })
+}
+
 /// Any message from the server.
 pub(super) fn from_server() -> impl Strategy<Value = FromServer> {
     prop_oneof![
@@ -313,6 +323,7 @@ pub(super) fn from_server() -> impl Strategy<Value = FromServer> {
         1 => counter().prop_map(FromServer::EventsAck),
         1 => Just(FromServer::Probe),
         1 => provider::piece().prop_map(FromServer::Plugin),
+        1 => server_set().prop_map(FromServer::Servers),
     ]
 }
 
@@ -437,5 +448,6 @@ pub(super) fn fleet_record() -> impl Strategy<Value = FleetChange> {
             FleetChange::Provider(environment, provider.spec.name.clone(), Some(Box::new(provider)))
         }),
         provider::plugin_file().prop_map(|(digest, file)| FleetChange::Plugin(digest, Some(file))),
+        server_set().prop_map(|set| FleetChange::Servers(Some(set))),
     ]
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use linecamp_model::limits::FRAME_BYTES_MAX;
 use linecamp_model::{
-    FromServer, FromSite, Generation, Hello, HostId, IdentityGrant, Incarnation, JoinRequest, JoinTarget, Name,
-    Refusal, RunId, Text, WallTime,
+    FromServer, FromSite, Generation, Hello, HostId, IdentityGrant, Incarnation, JoinRequest, JoinTarget, KnownServers,
+    Name, Refusal, RunId, Text, WallTime,
 };
 use linecamp_proto::{VERSIONS, decode_from_server, decode_refusal, encode_from_site};
 use linecamp_transport::{
@@ -204,7 +204,8 @@ impl Site {
     }
 
     pub(super) fn adopt(&self, grant: &IdentityGrant, target: &JoinTarget) {
-        SiteIdentity::adopt(&self.identity, grant, &target.servers).unwrap();
+        let servers = KnownServers::of_token(target.servers.clone());
+        SiteIdentity::adopt(&self.identity, grant, &servers).unwrap();
     }
 
     /// Opens a session with the issued certificate and sends a hello.

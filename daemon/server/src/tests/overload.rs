@@ -124,12 +124,13 @@ fn held_up(
     let (stop, stopping) = watch::channel(false);
     let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
     let (_, sessions) = mpsc::channel(1);
+    let (_, servers) = watch::channel(Vec::new());
     let clock = Clock::start();
     let config = FleetConfig { versions: VERSIONS, certificate_life: CERTIFICATE_LIFE };
     let server_loop = ServerLoop {
         fleet: Fleet::new(config, SavedFleet::default(), Rng::new(1), clock.now()),
         clock,
-        inbox: Inbox { stop: stopping, requests: inbox, sessions },
+        inbox: Inbox { stop: stopping, servers, requests: inbox, sessions },
         store: StoreDriver::new(opened.store, Kind::Fleet, answers),
         link: LinkDriver::new(Arc::new(Authority::load(&layout.ca()).unwrap())),
         plugins: PluginDriver::new(Arc::new(PluginFolder::open(layout.plugins(), []).unwrap())),

@@ -7,7 +7,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use linecamp_model::limits::{FIRST_FRAME_BYTES_MAX, FRAME_BYTES_MAX};
-use linecamp_model::{FromSite, HostId, IdentityGrant, Name, RefusalCode, ServerAddress, SessionId, SiteId, WallTime};
+use linecamp_model::{
+    FromSite, HostId, IdentityGrant, KnownServers, Name, RefusalCode, ServerAddress, SessionId, SiteId, WallTime,
+};
 use linecamp_proto::{decode_refusal, encode_from_site};
 use linecamp_service::{Metrics, ShareLimits};
 use linecamp_transport::{
@@ -102,7 +104,7 @@ impl Port {
             certificate,
             authorities: vec![self.authority.certificate_der().to_vec()],
         };
-        let servers = [ServerAddress::parse("localhost:1").unwrap()];
+        let servers = KnownServers::of_token(vec![ServerAddress::parse("localhost:1").unwrap()]);
         SiteIdentity::adopt(site.dir.path(), &grant, &servers).unwrap()
     }
 

@@ -2,8 +2,9 @@
 //!
 //! `identity/` contains two files. `key.pem` is generated once, at the site, and never leaves it. `membership.pem` is
 //! the result of joining: the IDs of the site and of its gateway host and the server addresses as text, then the site's
-//! certificate, then the authorities it trusts. It is one file so that it changes atomically: a site has either joined
-//! or not. Without it the site presents a self-signed certificate. The signature in the handshake proves that the site
+//! certificate, then the authorities it trusts. The addresses are those that have carried a link, and those that the
+//! server told and that have not (lines `New server`), each with the number of their set; a file without a number has the
+//! addresses of a join token. It is one file so that it changes atomically: a site has either joined or not. Without it the site presents a self-signed certificate. The signature in the handshake proves that the site
 //! holds the key, regardless of the issuer of the certificate.
 
 use std::fmt;
@@ -11,7 +12,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use linecamp_model::{HostId, IdentityGrant, KeyFingerprint, ServerAddress, SiteId, WallTime};
+use linecamp_model::{HostId, IdentityGrant, KeyFingerprint, KnownServers, ServerAddress, ServerSet, SiteId, WallTime};
 use rcgen::{ExtendedKeyUsagePurpose, KeyPair, PublicKeyData as _};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -28,6 +29,9 @@ const MEMBERSHIP_FILE: &str = "membership.pem";
 const SITE_LINE: &str = "Site: ";
 const GATEWAY_LINE: &str = "Gateway: ";
 const SERVER_LINE: &str = "Server: ";
+const SERVER_SET_LINE: &str = "Server set: ";
+const CANDIDATE_LINE: &str = "New server: ";
+const CANDIDATE_SET_LINE: &str = "New server set: ";
 const REMEDY: &str = "run `linecampd forget`, then join again with a new token";
 
 /// The key pair of a site, which may or may not have joined. `Debug` prints only the fingerprint.
@@ -127,7 +131,7 @@ impl SiteIdentity {
     ///
     /// # Errors
     /// [`TransportError::BadCertificate`] if a certificate cannot be decoded or is for another key.
-    pub fn adopt(dir: &Path, grant: &IdentityGrant, servers: &[ServerAddress]) -> Result<Self, TransportError> {
+    pub fn adopt(dir: &Path, grant: &IdentityGrant, servers: &KnownServers) -> Result<Self, TransportError> {
         let key = SiteKey::load_or_create(dir)?;
         let membership = Membership::of_grant(grant, servers, &key).map_err(invalid_answer)?;
         files::write_file(&dir.join(MEMBERSHIP_FILE), membership.to_text().as_bytes())?;
@@ -138,11 +142,7 @@ impl SiteIdentity {
     ///
     /// # Errors
     /// [`TransportError::BadCertificate`] if a certificate cannot be decoded or is for another key.
-    pub fn in_memory(
-        key: Arc<SiteKey>,
-        grant: &IdentityGrant,
-        servers: &[ServerAddress],
-    ) -> Result<Self, TransportError> {
+    pub fn in_memory(key: Arc<SiteKey>, grant: &IdentityGrant, servers: &KnownServers) -> Result<Self, TransportError> {
         let membership = Membership::of_grant(grant, servers, &key).map_err(invalid_answer)?;
         Ok(Self { key, membership })
     }
@@ -154,6 +154,20 @@ impl SiteIdentity {
     /// [`TransportError::BadCertificate`] if a certificate cannot be decoded or is for another key.
     pub fn renewed(&self, grant: &IdentityGrant) -> Result<Self, TransportError> {
         Self::in_memory(Arc::clone(&self.key), grant, self.servers())
+    }
+
+    /// Returns this identity with other server addresses, and stores it durably in `dir`. Addresses that are stored
+    /// already are not written again.
+    ///
+    /// # Errors
+    /// [`TransportError`] names the file that could not be written.
+    pub fn with_servers(&self, dir: &Path, servers: &KnownServers) -> Result<Self, TransportError> {
+        let membership = Membership { servers: servers.clone(), ..self.membership.clone() };
+        let (path, text) = (dir.join(MEMBERSHIP_FILE), membership.to_text());
+        if files::read_file(&path, REMEDY)?.as_deref() != Some(text.as_bytes()) {
+            files::write_file(&path, text.as_bytes())?;
+        }
+        Ok(Self { key: Arc::clone(&self.key), membership })
     }
 
     /// Durably removes everything in `dir`. The membership is removed first, so that an interruption leaves a site that
@@ -196,8 +210,8 @@ impl SiteIdentity {
         ExpiryFloor::Certified(self.membership.validity.start)
     }
 
-    /// Returns the servers to connect to, in order.
-    pub fn servers(&self) -> &[ServerAddress] {
+    /// Returns the addresses of the server.
+    pub const fn servers(&self) -> &KnownServers {
         &self.membership.servers
     }
 
@@ -248,11 +262,11 @@ struct Membership {
     certificate: CertificateDer<'static>,
     validity: Range<WallTime>,
     authorities: Vec<CertificateDer<'static>>,
-    servers: Vec<ServerAddress>,
+    servers: KnownServers,
 }
 
 impl Membership {
-    fn of_grant(grant: &IdentityGrant, servers: &[ServerAddress], key: &SiteKey) -> Result<Self, String> {
+    fn of_grant(grant: &IdentityGrant, servers: &KnownServers, key: &SiteKey) -> Result<Self, String> {
         let ids = Ids { site: grant.site, gateway: grant.gateway };
         Self::new(ids, (&grant.certificate, &grant.authorities), servers, key)
     }
@@ -260,7 +274,7 @@ impl Membership {
     fn new(
         ids: Ids,
         (certificate, authorities): (&[u8], &[Vec<u8>]),
-        servers: &[ServerAddress],
+        servers: &KnownServers,
         key: &SiteKey,
     ) -> Result<Self, String> {
         let facts = CertificateFacts::read(certificate)?;
@@ -277,7 +291,7 @@ impl Membership {
         for authority in authorities {
             CertificateFacts::read(authority)?;
         }
-        if servers.is_empty() {
+        if servers.confirmed.addresses.is_empty() {
             return Err("no server address".to_owned());
         }
         Ok(Self {
@@ -285,7 +299,7 @@ impl Membership {
             certificate: CertificateDer::from(certificate.to_vec()),
             validity: facts.validity,
             authorities: authorities.iter().cloned().map(CertificateDer::from).collect(),
-            servers: servers.to_vec(),
+            servers: servers.clone(),
         })
     }
 
@@ -294,11 +308,10 @@ impl Membership {
         let line = |prefix| text.lines().find_map(|line| line.strip_prefix(prefix));
         let site = line(SITE_LINE).and_then(SiteId::parse).ok_or("it does not contain the ID of the site")?;
         let gateway = line(GATEWAY_LINE).and_then(HostId::parse).ok_or("it does not contain the ID of the gateway")?;
-        let servers = text
-            .lines()
-            .filter_map(|line| line.strip_prefix(SERVER_LINE))
-            .map(|line| ServerAddress::parse(line).map_err(|error| error.to_string()))
-            .collect::<Result<Vec<_>, _>>()?;
+        let confirmed = read_set(text, SERVER_SET_LINE, SERVER_LINE)?;
+        let candidate = read_set(text, CANDIDATE_SET_LINE, CANDIDATE_LINE)?;
+        let candidate = Some(candidate).filter(|set| !set.addresses.is_empty());
+        let servers = KnownServers { confirmed, candidate };
         let certificates = CertificateDer::pem_slice_iter(bytes)
             .map(|certificate| certificate.map(|der| der.to_vec()))
             .collect::<Result<Vec<_>, _>>()
@@ -310,11 +323,29 @@ impl Membership {
     fn to_text(&self) -> String {
         let Ids { site, gateway } = self.ids;
         let ids = [format!("{SITE_LINE}{site}\n"), format!("{GATEWAY_LINE}{gateway}\n")];
-        let servers = self.servers.iter().map(|server| format!("{SERVER_LINE}{server}\n"));
+        let KnownServers { confirmed, candidate } = &self.servers;
+        let confirmed = set_lines(confirmed, SERVER_SET_LINE, SERVER_LINE);
+        let candidate = candidate.iter().flat_map(|set| set_lines(set, CANDIDATE_SET_LINE, CANDIDATE_LINE));
         let certificates = std::iter::once(&self.certificate).chain(&self.authorities);
         let blocks = certificates.map(|der| files::certificate_pem(der));
-        ids.into_iter().chain(servers).chain(blocks).collect()
+        ids.into_iter().chain(confirmed).chain(candidate).chain(blocks).collect()
     }
+}
+
+/// Reads the set of addresses in the lines that begin with `address_prefix`. Release 0.1.0 wrote no number.
+fn read_set(text: &str, number_prefix: &str, address_prefix: &str) -> Result<ServerSet, String> {
+    let lines = |prefix| text.lines().filter_map(move |line: &str| line.strip_prefix(prefix));
+    let number = lines(number_prefix).next().map_or(Ok(0), str::parse);
+    let number = number.map_err(|error| format!("the number of a set of servers: {error}"))?;
+    let addresses = lines(address_prefix).map(|line| ServerAddress::parse(line).map_err(|error| error.to_string()));
+    Ok(ServerSet { number, addresses: addresses.collect::<Result<_, _>>()? })
+}
+
+/// Returns the lines that [`read_set`] reads.
+fn set_lines(set: &ServerSet, number_prefix: &str, address_prefix: &str) -> Vec<String> {
+    let number = (set.number != 0).then(|| format!("{number_prefix}{}\n", set.number));
+    let addresses = set.addresses.iter().map(|address| format!("{address_prefix}{address}\n"));
+    number.into_iter().chain(addresses).collect()
 }
 
 fn invalid_answer(problem: String) -> TransportError {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use linecamp_model::limits::FIRST_FRAME_BYTES_MAX;
-use linecamp_model::{HostId, IdentityGrant, Name, ServerAddress, SiteId, WallTime};
+use linecamp_model::{HostId, IdentityGrant, KnownServers, Name, ServerAddress, SiteId, WallTime};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -171,8 +171,8 @@ pub(super) fn grant(authority: &Authority, certificate: Vec<u8>) -> IdentityGran
     }
 }
 
-pub(super) fn servers() -> Vec<ServerAddress> {
-    ServerAddress::parse_list("camp.example:4433,[::1]:444").unwrap()
+pub(super) fn servers() -> KnownServers {
+    KnownServers::of_token(ServerAddress::parse_list("camp.example:4433,[::1]:444").unwrap())
 }
 
 pub(super) async fn establish_all(listener: Arc<Listener>, arrivals: mpsc::UnboundedSender<Arrival>) {

@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
+use linecamp_model::{KnownServers, ServerAddress, ServerSet};
+
 use super::fixture::{DAY, GATEWAY, SITE, START, Site, authority, grant, issue, servers};
 use crate::{Authority, RandomSource, SiteIdentity, SiteKey, TransportError};
 
@@ -17,7 +19,7 @@ async fn a_membership_survives_a_restart() {
     let adopted = site.adopt(&authority);
     let loaded = SiteIdentity::load(&site.dir).unwrap().expect("it has joined");
     assert_eq!((loaded.site_id(), loaded.gateway_id()), (SITE, GATEWAY));
-    assert_eq!(loaded.servers(), servers());
+    assert_eq!(*loaded.servers(), servers());
     assert_eq!(loaded.trust(), adopted.trust());
     assert_eq!(loaded.certificate_validity(), START..START + 30 * DAY);
     assert_eq!(SiteKey::load_or_create(&site.dir).unwrap().fingerprint(), site.key.fingerprint());
@@ -34,13 +36,45 @@ async fn a_renewal_replaces_the_certificate() {
     SiteIdentity::adopt(&site.dir, &grant(&authority, certificate), &servers()).unwrap();
     let loaded = SiteIdentity::load(&site.dir).unwrap().expect("it has joined");
     assert_eq!(loaded.certificate_validity(), renewed);
-    assert_eq!(loaded.servers(), servers());
+    assert_eq!(*loaded.servers(), servers());
 
     let of_another = issue(&authority, &Site::start().key);
     let error = SiteIdentity::adopt(&site.dir, &grant(&authority, of_another), &servers()).unwrap_err();
     assert!(matches!(error, TransportError::BadCertificate { .. }), "{error:?}");
     let loaded = SiteIdentity::load(&site.dir).unwrap().expect("it has joined");
     assert_eq!(loaded.certificate_validity(), renewed);
+}
+
+#[tokio::test]
+async fn told_servers_are_stored_beside_those_that_carried_a_link() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = authority(&dir.path().join("ca"));
+    let site = Site::start();
+    let adopted = site.adopt(&authority);
+    let told = ServerSet { number: 4, addresses: ServerAddress::parse_list("new.example:443,[::2]:444").unwrap() };
+    let known = KnownServers { candidate: Some(told.clone()), ..servers() };
+    let changed = adopted.with_servers(&site.dir, &known).unwrap();
+    assert_eq!((changed.servers(), changed.trust()), (&known, adopted.trust()));
+    assert_eq!(*SiteIdentity::load(&site.dir).unwrap().expect("it has joined").servers(), known);
+    let known = KnownServers { confirmed: told, candidate: None };
+    changed.with_servers(&site.dir, &known).unwrap();
+    let path = site.dir.join("membership.pem");
+    let before = fs::metadata(&path).unwrap().modified().unwrap();
+    changed.with_servers(&site.dir, &known).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), before, "what is stored is not written again");
+    let loaded = SiteIdentity::load(&site.dir).unwrap().expect("it has joined");
+    assert_eq!((loaded.servers(), loaded.certificate_validity()), (&known, adopted.certificate_validity()));
+}
+
+#[tokio::test]
+async fn a_membership_of_release_0_1_0_has_the_addresses_of_its_join() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = Site::start();
+    site.adopt(&authority(&dir.path().join("ca")));
+    let text = fs::read_to_string(site.dir.join("membership.pem")).unwrap();
+    let head: Vec<_> = text.lines().take_while(|line| !line.starts_with("-----")).skip(2).collect();
+    assert_eq!(head, ["Server: camp.example:4433", "Server: [::1]:444"], "the file has no other lines of servers");
+    assert_eq!(*SiteIdentity::load(&site.dir).unwrap().expect("it has joined").servers(), servers());
 }
 
 #[tokio::test]
@@ -137,7 +171,7 @@ fn a_site_without_a_disk_can_join() {
     let key = Arc::new(SiteKey::generate(&random).unwrap());
     let certificate = issue(&authority, &key);
     let identity = SiteIdentity::in_memory(Arc::clone(&key), &grant(&authority, certificate), &servers()).unwrap();
-    assert_eq!((identity.site_id(), identity.servers()), (SITE, &servers()[..]));
+    assert_eq!((identity.site_id(), identity.servers()), (SITE, &servers()));
     let renewed = START + 20 * DAY..START + 50 * DAY;
     let certificate = authority.issue_site(key.public_key(), SITE, renewed.clone()).unwrap();
     let identity = identity.renewed(&grant(&authority, certificate)).unwrap();

@@ -12,7 +12,7 @@ fn servers() -> Vec<ServerAddress> {
 /// An uplink whose first dial is in flight.
 fn dialing(purpose: Purpose) -> (Uplink, Effects) {
     let (config, mut effects) = (config(servers(), purpose == Purpose::Join), effects());
-    let mut uplink = Uplink::new(&config, purpose == Purpose::Link, NOW);
+    let mut uplink = Uplink::new(&config, purpose == Purpose::Link, None, NOW);
     uplink.dial(NOW, &mut effects);
     outputs(&mut effects);
     (uplink, effects)
