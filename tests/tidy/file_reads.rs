@@ -35,8 +35,8 @@ fn a_program_reads_files_of_others_without_blocking_and_with_a_bound() {
             continue;
         }
         for (line, path) in paths(file.code_outside_tests()) {
-            let is_unbounded = |way: &&str| path == **way || path.ends_with(&format!("::{way}"));
-            if UNBOUNDED.iter().any(|way| is_unbounded(&way)) {
+            let is_unbounded = |way: &str| path == way || path.ends_with(&format!("::{way}"));
+            if UNBOUNDED.iter().any(|way| is_unbounded(way)) {
                 report.add(&file.path, line, format!("`{path}` may wait forever, and reads without a bound"));
             }
         }

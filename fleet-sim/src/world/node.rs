@@ -1,6 +1,7 @@
 //! A machine at a site: its daemon's state machine, its disk, its clock, and its environment.
 
 mod disk;
+mod identity;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,8 +11,8 @@ use linecamp_core::{
     SiteIdentity, SiteOutput,
 };
 use linecamp_model::{
-    CommandId, DialId, FromSite, IdentityGrant, JoinToken, KeyFingerprint, KnownServers, LabelKey, LabelValue, Level,
-    Name, Now, ProviderSpec, RefusalCode, RunId, SiteChange, Text,
+    CommandId, DialId, FromSite, JoinToken, KeyFingerprint, KnownServers, LabelKey, LabelValue, Level, Name, Now,
+    ProviderSpec, RefusalCode, RunId, SiteChange, Text,
 };
 use linecamp_proto::{VERSIONS, decode_from_site, encode_from_site};
 
@@ -419,27 +420,6 @@ impl<C: Transport> World<C> {
         self.watch.site_wait_ends(number);
         self.transport.kill_node(number);
         self.counters.ended(number);
-    }
-
-    pub(super) fn identity_saved(&mut self, number: NodeId, boot: u32, grant: &IdentityGrant) {
-        let elapsed = self.elapsed;
-        let node = &mut self.nodes[number];
-        // A crash may come before or after the file is written: half of the time it is there.
-        if node.boot != boot && (node.end.is_some() || node.site.is_some() || node.rng.happens(500)) {
-            return;
-        }
-        let saved = self.transport.save_identity(number, grant);
-        let node = &mut self.nodes[number];
-        if let Ok(identity) = &saved {
-            node.identity = Some(*identity);
-        }
-        let now = node.now(elapsed);
-        let is_same = node.boot == boot;
-        self.note(Some(number), "saved", &[u64::from(saved.is_ok())], || format!("certificate saved: {saved:?}"));
-        if let Some(site) = self.nodes[number].site.as_mut().filter(|_| is_same) {
-            site.handle_identity_saved(saved, now);
-            self.drain_node(number);
-        }
     }
 }
 

@@ -7,8 +7,8 @@ use super::effects::Release;
 use super::output::FleetOutput;
 
 impl Fleet {
-    /// Handles the server's addresses, as configured: at the start, and whenever they change. They become a new numbered
-    /// set if they differ from the last one, and the sites are told once that is durable.
+    /// Handles the server's addresses, as configured: at the start, and whenever they change. They become a new
+    /// numbered set if they differ from the last one, and the sites are told once that is durable.
     pub fn handle_servers(&mut self, addresses: Vec<ServerAddress>) {
         self.servers = addresses;
         self.number_servers();

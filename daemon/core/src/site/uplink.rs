@@ -8,9 +8,9 @@
 //!                       └─► stopped                (refused permanently)
 //! ```
 //!
-//! Servers are tried in rotation ([`rotation`]). The delay before a redial is the slot the server assigned in its close frame;
-//! otherwise it is random and growing ([`Backoff`]), starting with the spread the server last announced. Events of an
-//! earlier dial are ignored: they can never take down a later one. Presence is the connection itself; there is no
+//! Servers are tried in rotation ([`rotation`]). The delay before a redial is the slot the server assigned in its close
+//! frame; otherwise it is random and growing ([`Backoff`]), starting with the spread the server last announced. Events
+//! of an earlier dial are ignored: they can never take down a later one. Presence is the connection itself; there is no
 //! heartbeat here.
 //!
 //! Constants: [`DIAL_MAX`], [`GREETING_MAX`], [`REDIAL_SPREAD_DEFAULT`], [`REDIAL_MAX`], [`REDIAL_MAX_SPREADS`].

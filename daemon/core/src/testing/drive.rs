@@ -237,37 +237,9 @@ impl Pair {
                 self.site_committed(index, write);
             }
             PairEvent::FleetCommitted(write, boot) if boot == self.fleet_boot => self.fleet_committed(write),
-            PairEvent::IdentitySaved(index, boot) if boot == self.nodes[index].boot => {
-                let at = self.now_at(index);
-                let node = &mut self.nodes[index];
-                let Some((grant, identity)) = node.saving.take() else { return };
-                let problem = Text::lossy("failed to write membership.pem: no space left on device");
-                match (node.identity_disk_fault, node.identity) {
-                    (DiskFault::Well, _) => {
-                        node.identity = Some(identity);
-                        node.saved_identity = node.identity;
-                        node.config.join = None;
-                        if let ServerSource::Token(addresses) = std::mem::take(&mut node.config.servers) {
-                            node.servers = Some(KnownServers::of_token(addresses));
-                        }
-                        node.site.handle_identity_saved(Ok(identity), at);
-                    }
-                    (DiskFault::Full | DiskFault::Tight, None) => node.site.handle_identity_saved(Err(problem), at),
-                    (DiskFault::Full | DiskFault::Tight, Some(_)) => {
-                        node.identity = Some(identity);
-                        node.site.handle_identity_unsaved(UnsavedIdentity { grant, identity, problem }, at);
-                    }
-                }
-            }
+            PairEvent::IdentitySaved(index, boot) if boot == self.nodes[index].boot => self.identity_saved(index),
             PairEvent::ServersSaved(index, servers, boot) if boot == self.nodes[index].boot => {
-                let at = self.now_at(index);
-                let node = &mut self.nodes[index];
-                let saved = match node.identity_disk_fault {
-                    DiskFault::Well => Ok(()),
-                    DiskFault::Full | DiskFault::Tight => Err(Text::lossy("no space left on device")),
-                };
-                node.servers = if saved.is_ok() { Some(servers) } else { node.servers.take() };
-                node.site.handle_servers_saved(saved, at);
+                self.servers_saved(index, servers);
             }
             PairEvent::Facts(index, boot) if boot == self.nodes[index].boot => {
                 let facts = self.nodes[index].round();
@@ -299,6 +271,40 @@ impl Pair {
             | PairEvent::ServersSaved(..)
             | PairEvent::Facts(..) => {}
         }
+    }
+
+    fn identity_saved(&mut self, index: usize) {
+        let at = self.now_at(index);
+        let node = &mut self.nodes[index];
+        let Some((grant, identity)) = node.saving.take() else { return };
+        let problem = Text::lossy("failed to write membership.pem: no space left on device");
+        match (node.identity_disk_fault, node.identity) {
+            (DiskFault::Well, _) => {
+                node.identity = Some(identity);
+                node.saved_identity = node.identity;
+                node.config.join = None;
+                if let ServerSource::Token(addresses) = std::mem::take(&mut node.config.servers) {
+                    node.servers = Some(KnownServers::of_token(addresses));
+                }
+                node.site.handle_identity_saved(Ok(identity), at);
+            }
+            (DiskFault::Full | DiskFault::Tight, None) => node.site.handle_identity_saved(Err(problem), at),
+            (DiskFault::Full | DiskFault::Tight, Some(_)) => {
+                node.identity = Some(identity);
+                node.site.handle_identity_unsaved(UnsavedIdentity { grant, identity, problem }, at);
+            }
+        }
+    }
+
+    fn servers_saved(&mut self, index: usize, servers: KnownServers) {
+        let at = self.now_at(index);
+        let node = &mut self.nodes[index];
+        let saved = match node.identity_disk_fault {
+            DiskFault::Well => Ok(()),
+            DiskFault::Full | DiskFault::Tight => Err(Text::lossy("no space left on device")),
+        };
+        node.servers = if saved.is_ok() { Some(servers) } else { node.servers.take() };
+        node.site.handle_servers_saved(saved, at);
     }
 
     fn at_site(&mut self, index: usize, event: LinkEvent) {

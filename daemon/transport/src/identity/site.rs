@@ -3,9 +3,12 @@
 //! `identity/` contains two files. `key.pem` is generated once, at the site, and never leaves it. `membership.pem` is
 //! the result of joining: the IDs of the site and of its gateway host and the server addresses as text, then the site's
 //! certificate, then the authorities it trusts. The addresses are those that have carried a link, and those that the
-//! server told and that have not (lines `New server`), each with the number of their set; a file without a number has the
-//! addresses of a join token. It is one file so that it changes atomically: a site has either joined or not. Without it the site presents a self-signed certificate. The signature in the handshake proves that the site
-//! holds the key, regardless of the issuer of the certificate.
+//! server told and that have not (lines `New server`), each with the number of their set; a file without a number has
+//! the addresses of a join token.
+//!
+//! It is one file so that it changes atomically: a site has either joined or not. Without it the site presents a
+//! self-signed certificate. The signature in the handshake proves that the site holds the key, regardless of the issuer
+//! of the certificate.
 
 use std::fmt;
 use std::ops::Range;

@@ -4,7 +4,7 @@
 //! up through one of its addresses; then it replaces the addresses that the site had. Until then both are kept, and
 //! dialed in turn: a wrong set never costs a site its link for longer than one failed dial. A set that contains the
 //! address of the current link is confirmed at once. Any set that differs from the last one is taken, whatever its
-//! number: a server that was restored from a backup numbers anew.
+//! number: a server that was restored from a backup repeats numbers.
 //!
 //! Every change is saved with the identity. If that fails, the site uses the addresses from memory and saves them
 //! again later; it reports a set as confirmed only when it is saved.
