@@ -37,7 +37,7 @@ fn an_invalid_entry_of_a_label_query_is_skipped_and_named() {
     let named: Vec<_> = invalid.iter().map(ToString::to_string).collect();
     assert!(named[0].starts_with("label key `-x`: column 1"), "{named:?}");
     assert_eq!(named[1], "`%` at column 19 is not followed by two hexadecimal digits");
-    assert!(named[2].starts_with("`note`: a label's value has no control characters"), "{named:?}");
+    assert!(named[2].starts_with("`note`: a label's value has no control or format characters"), "{named:?}");
 }
 
 #[test]
