@@ -159,9 +159,7 @@ impl Camp {
             let value =
                 |name| word_after(&output, name).with_context(|| format!("`linecamp-server init` printed no `{name}`"));
             let text = format!("{url}\n{}\n{}\n", value("pin:")?, value("admin key:")?);
-            let file = fs::File::options().write(true).create_new(true).mode(0o600).open(&kept_login);
-            file.and_then(|mut file| file.write_all(text.as_bytes()))
-                .with_context(|| format!("failed to write {}", kept_login.display()))?;
+            write_private(&kept_login, &text)?;
         }
         let text = fs::read_to_string(&kept_login).context("failed to read the login")?;
         let mut lines = text.lines().map(str::to_owned);
@@ -186,12 +184,17 @@ impl Camp {
         if !directory.join("identity").exists() {
             let made = self.linecamp(&["token", "create", "-q", "--label", "demo=true"])?;
             let secret = made.trim().split('@').next().unwrap_or_default();
+            // Not as an argument: other users of this machine see those.
+            let token = self.data.join("join-token");
+            write_private(&token, secret)?;
             let mut join = self.command("linecampd");
-            join.args(["join", &format!("{secret}@{quic}"), "--name", name, "--label", "region=eu"]);
+            join.args(["join", &format!("@{quic}"), "--name", name, "--label", "region=eu", "--token-file"])
+                .arg(&token);
             // A documentation address (RFC 5737): this machine may have no public one.
             join.args(["--host-label", &format!("io.linecamp.host.external_dns_ip=192.0.2.{number}")]);
             join.arg("--data").arg(&directory);
             read(join)?;
+            fs::remove_file(&token)?;
         }
         let mut run = self.command("linecampd");
         run.arg("run").arg("--data").arg(&directory).arg("--config").arg(dns::site_config(&self.data));
@@ -315,6 +318,13 @@ fn free_port() -> anyhow::Result<SocketAddr> {
 
 fn word_after<'a>(text: &'a str, marker: &str) -> Option<&'a str> {
     text.split_once(marker)?.1.split_whitespace().next()
+}
+
+/// Creates a file that only this user can read.
+fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    let file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("failed to write {}", path.display()))
 }
 
 fn address_after(log: &str, marker: &str) -> Option<SocketAddr> {
