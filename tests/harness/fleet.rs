@@ -91,7 +91,7 @@ impl Fleet {
 
     /// Moves a server that was killed or has exited to this port, and waits until it listens.
     pub fn move_server(&mut self, port: Port) {
-        self.topology.address = port.address();
+        (self.topology.address, self.topology.listen) = (port.address(), port.address());
         self.url = format!("https://{}", port.address());
         let arguments: Vec<_> = self.arguments.iter().map(String::as_str).collect();
         let home = self.directory.path();

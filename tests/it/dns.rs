@@ -121,7 +121,7 @@ fn check_lifecycle(mut server: Box<dyn NameServer>) {
 #[test]
 fn a_site_keeps_its_records_in_a_zone_that_is_too_large_to_list() {
     let Some(mut server) = PowerDns::start() else { return };
-    server.create_large_zone(ZONE, 20_000);
+    server.create_large_zone(ZONE, 60_000);
     let before = foreign(&server);
     let fleet = Fleet::start();
     let mut site = fleet.join("camp", &["--host-label", &format!("{ADDRESS}=192.0.2.1")]);

@@ -99,7 +99,7 @@ mod tests {
         redactor.add_secret(&SecretName::parse("key").unwrap(), b"s3cret");
         let limits = Limits { log_line_bytes: 20, ..Limits::default() };
         let plugin_log = PluginLog::new(&Name::parse("dns").unwrap(), &limits, redactor, LogRates::default());
-        assert_eq!(plugin_log.line("a\u{1b}[31m\nb"), "a [31m b");
+        assert_eq!(plugin_log.line("a\u{1b}[31m\nb"), "a\u{fffd}[31m b");
         assert_eq!(plugin_log.line(&format!("{}s3cret", "a".repeat(15))), format!("{}[s…", "a".repeat(15)));
         assert_eq!(plugin_log.line(&"é".repeat(1_000_000)).len(), 19);
     }

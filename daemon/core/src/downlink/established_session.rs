@@ -43,12 +43,12 @@ impl Downlink {
 
 /// The server's addresses.
 impl Downlink {
-    /// Tells all connected members the server's addresses.
+    /// Tells all connected members the server's addresses, each after its welcome, which may wait for the disk.
     pub(crate) fn send_servers(&mut self, members: &dyn Members) {
         let Some(servers) = members.servers() else { return };
-        for session in self.links.sessions() {
-            self.outputs.push(Output::Send { session, message: FromServer::Servers(servers.clone()) });
-        }
+        let message = |session| Release::Send { session, message: FromServer::Servers(servers.clone()) };
+        let releases: Vec<_> = self.links.sessions().map(message).collect();
+        self.outputs.push(Output::WhenDurable(releases));
     }
 
     /// Handles a member's report that it has linked through an address of this set, and keeps only that set.

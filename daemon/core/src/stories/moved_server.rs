@@ -8,6 +8,7 @@ use crate::testing::{DAY, DiskFault, Pair, addresses};
 use crate::{STORE_RETRY, ServerSource};
 
 const MINUTE: Duration = Duration::from_secs(60);
+const MS: Duration = Duration::from_millis(1);
 
 fn tell(pair: &mut Pair, texts: &[&str]) {
     pair.fleet.handle_servers(addresses(texts));
@@ -227,4 +228,28 @@ fn an_address_that_refuses_the_site_does_not_starve_the_others() {
     pair.crash_site();
     pair.run_for(3 * MINUTE);
     assert!(pair.is_linked(), "{}", pair.trace());
+}
+
+/// A set is told after the welcome, which waits for the disk if the site was offline.
+#[test]
+fn a_set_that_changes_during_a_handshake_is_not_lost() {
+    let returning = || {
+        let mut pair = linked(17);
+        pair.cut(0);
+        pair.run_for(60 * MINUTE);
+        pair.heal(0);
+        pair
+    };
+    let (mut pair, mut until_linked) = (returning(), Duration::ZERO);
+    while !pair.is_linked() {
+        pair.run_for(MS);
+        until_linked += MS;
+    }
+    for before in 0..100 {
+        let mut pair = returning();
+        pair.run_for(until_linked - MS * before);
+        pair.fleet.handle_servers(addresses(&["server:443", "second:443"]));
+        pair.run_for(Duration::from_secs(5));
+        assert_eq!(saved(&pair).confirmed, set(2, &["server:443", "second:443"]), "{before} ms before the link");
+    }
 }

@@ -323,7 +323,7 @@ mod tests {
             assert_eq!((part.is_some(), reason.as_str().contains("[secret key].zone")), (is_part, !is_part));
         }
         let reason = checked(RawError::Unauthorized("a\u{202e}b\u{1b}c".into())).reason().to_string();
-        assert_eq!(reason, "a b c");
+        assert_eq!(reason, "a\u{fffd}b\u{fffd}c");
     }
 
     #[test]

@@ -242,12 +242,16 @@ impl Linked {
         soon(self.sender.send(&encode_from_site(message))).await.unwrap();
     }
 
-    /// Expects a welcome and the spec that follows.
+    /// Expects a welcome, the server's addresses if it has told them before, and the spec.
     pub(super) async fn expect_welcome(&mut self) -> linecamp_model::SpecDelta {
-        assert!(matches!(self.recv().await, Ok(FromServer::Welcome(_))));
-        match self.recv().await {
-            Ok(FromServer::Spec(delta)) => delta,
-            other => panic!("a spec follows the welcome, not {other:?}"),
+        let first = self.recv().await;
+        assert!(matches!(first, Ok(FromServer::Welcome(_))), "{first:?}");
+        loop {
+            match self.recv().await {
+                Ok(FromServer::Servers(_)) => {}
+                Ok(FromServer::Spec(delta)) => return delta,
+                other => panic!("a spec follows the welcome, not {other:?}"),
+            }
         }
     }
 }
