@@ -88,7 +88,9 @@ fn plugin_check_rejects_an_unusable_file_and_says_what_to_do() {
     check(&["plugin", "check", "absent.wasm"], 2, "absent.wasm: No such file");
     check(&["plugin", "check", component, "--compiler", "/nowhere"], 2, "--compiler FILE");
     check(&["plugin", "check", component, "--config", "[]"], 2, "not a JSON object");
-    check(&["plugin", "check", "/dev/null"], 1, "loads in the host");
+    check(&["plugin", "check", "/dev/null"], 2, "not a regular file but a device");
+    let empty = tempfile::NamedTempFile::new().expect("a file can be made");
+    check(&["plugin", "check", empty.path().to_str().expect("text")], 1, "loads in the host");
     check(&["plugin", "new", "Dns"], 2, "column 1 is `D`");
     check(&["plugin", "new", "dns-example"], 2, "--sdk DIR");
 }
