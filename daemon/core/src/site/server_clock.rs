@@ -2,7 +2,8 @@
 //!
 //! The server's time arrives in the handshake. After that it is continued by the monotonic clock, which nobody sets and
 //! which counts the time that the machine is suspended. A step of the wall clock is therefore seen while the link is
-//! up, at the next collection of facts: within [`FACTS_PERIOD`](super::config::FACTS_PERIOD).
+//! up, at the next collection of facts: within [`FACTS_PERIOD`](super::config::FACTS_PERIOD). A correction that the
+//! kernel makes slowly (slewing) changes both clocks alike and is seen only at the next handshake.
 
 use std::time::Duration;
 

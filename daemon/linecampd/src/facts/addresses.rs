@@ -6,11 +6,14 @@ use std::path::Path;
 
 use linecamp_model::service_address_problem;
 
-use super::kernel_files;
 use super::observed::Observed;
 
 /// The kernel's list of IPv6 addresses, with their flags.
 const IPV6_ADDRESSES: &str = "/proc/net/if_inet6";
+
+/// The maximum size of that list in bytes, about 20,000 addresses: a machine with containers has many. If it is longer,
+/// the addresses are not observed.
+const IPV6_ADDRESSES_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The flags of an address that is not in use yet or not for long: temporary (RFC 8981), a duplicate, deprecated,
 /// tentative. Source: `IFA_F_…` in the kernel's `if_addr.h`.
@@ -29,8 +32,7 @@ pub(super) fn own_addresses() -> Observed<String> {
     let ipv4 = address_toward("0.0.0.0:0", "192.0.2.1:9")?;
     let ipv6 = match address_toward("[::]:0", "[2001:db8::1]:9")? {
         Some(IpAddr::V6(source)) => {
-            let held = kernel_files::read(Path::new(IPV6_ADDRESSES))?.unwrap_or_default();
-            stable_address(source, &parse_ipv6_addresses(&held)).map(IpAddr::V6)
+            stable_address(source, &parse_ipv6_addresses(&held_ipv6_addresses()?)).map(IpAddr::V6)
         }
         other => other,
     };
@@ -56,6 +58,14 @@ fn address_toward(own: &str, target: &str) -> Observed<IpAddr> {
         Ok(address) => Ok(Some(address)),
         Err(error) if is_no_route(&error) => Ok(None),
         Err(error) => Err(format!("cannot get the route to {target}: {error}")),
+    }
+}
+
+/// Reads the kernel's list; empty if the kernel has no IPv6.
+fn held_ipv6_addresses() -> Result<String, String> {
+    match linecamp_files::read_text(Path::new(IPV6_ADDRESSES), IPV6_ADDRESSES_BYTES_MAX) {
+        Err(error) if error.is_not_found() => Ok(String::new()),
+        read => read.map_err(|error| format!("cannot read {IPV6_ADDRESSES}: {error}")),
     }
 }
 

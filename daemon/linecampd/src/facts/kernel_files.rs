@@ -87,7 +87,7 @@ fn count_of_range(range: &str) -> Option<u64> {
 }
 
 /// Reads a small file; none if it does not exist.
-pub(super) fn read(path: &Path) -> Observed<String> {
+fn read(path: &Path) -> Observed<String> {
     match linecamp_files::read_prefix(path, FILE_BYTES_MAX) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
         Err(error) if error.is_not_found() => Ok(None),
