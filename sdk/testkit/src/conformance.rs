@@ -27,8 +27,8 @@ pub fn conformance<P: DnsProvider + 'static>(setup: &Setup) -> Report {
 
 /// Runs checks and adds their results to the report.
 pub(crate) fn examine(report: &mut Report, harness: &Harness<'_>, checks: impl IntoIterator<Item = Check>) {
-    for Check { name, examine, .. } in checks {
-        match examine(harness) {
+    for Check { name, examine, baseline, .. } in checks {
+        match harness.succeeds(baseline).and_then(|()| examine(harness)) {
             Ok(evidence) => report.push(name, Verdict::Pass, evidence),
             Err(NotPassed::Failed(evidence)) => report.push(name, Verdict::Fail, evidence),
             Err(NotPassed::Skipped(evidence)) => report.push(name, Verdict::Skip, evidence),

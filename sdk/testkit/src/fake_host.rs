@@ -9,7 +9,7 @@ use linecamp_provider::{DnsError, Host, Level, Tsig};
 use serde_json::Value;
 
 use crate::endpoint::Endpoint;
-use crate::fake_service::{DnsRequest, Request, Service};
+use crate::fake_service::{DnsRequest, Request, Service, reply};
 use crate::fault::Fault;
 use crate::setup::Setup;
 
@@ -59,6 +59,9 @@ struct State {
     now_millis: u64,
     call: CallStats,
     violations: Vec<String>,
+    inexact_urls: Vec<String>,
+    /// The requests of the current call that the service answered with success.
+    answered: Vec<Request>,
 }
 
 /// Which fault to inject, and when.
@@ -101,6 +104,8 @@ impl FakeHost {
             now_millis: START_MILLIS,
             call: CallStats::default(),
             violations: Vec::new(),
+            inexact_urls: Vec::new(),
+            answered: Vec::new(),
         };
         Self(Arc::new(Mutex::new(state)))
     }
@@ -114,6 +119,7 @@ impl FakeHost {
     pub(crate) fn begin(&self, plan: FaultPlan) {
         let mut state = self.state();
         (state.plan, state.call) = (plan, CallStats::default());
+        state.answered.clear();
     }
 
     /// Ends the call and its fault plan, and returns the observations.
@@ -130,6 +136,16 @@ impl FakeHost {
     /// Returns the provider's violations.
     pub(crate) fn violations(&self) -> Vec<String> {
         self.state().violations.clone()
+    }
+
+    /// Returns the URLs that are malformed or ambiguous, with the reason.
+    pub(crate) fn inexact_urls(&self) -> Vec<String> {
+        self.state().inexact_urls.clone()
+    }
+
+    /// Returns the requests of the current or last call that the service answered with success.
+    pub(crate) fn answered_requests(&self) -> Vec<Request> {
+        self.state().answered.clone()
     }
 
     /// Checks text from the provider for secrets.
@@ -276,6 +292,10 @@ impl State {
         let fault = self.fault(self.call.requests());
         self.call.http += 1;
         self.now_millis += 10;
+        if let Some(why) = request.inexact() {
+            self.inexact_urls.push(format!("{} {} {why}", request.method.as_str(), request.url));
+            return Ok(reply::error(400, why));
+        }
         let is_handled = fault.as_ref().is_none_or(Fault::is_handled);
         let mut response = match is_handled {
             true => self.service.handle(request),
@@ -285,7 +305,12 @@ impl State {
             name.make_ascii_lowercase();
         }
         match fault.and_then(|fault| fault.http(&response)) {
-            None if is_handled => Ok(response),
+            None if is_handled => {
+                if response.status < 400 {
+                    self.answered.push(request.clone());
+                }
+                Ok(response)
+            }
             // The fault does not apply to HTTP: respond normally.
             None => Ok(self.service.handle(request)),
             Some(outcome) => {

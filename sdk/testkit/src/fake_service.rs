@@ -82,7 +82,8 @@ pub struct Request {
     pub method: Method,
     /// The complete URL, as requested.
     pub url: String,
-    /// The segments of the URL's path, unescaped.
+    /// The segments of the URL's path, unescaped. Exact: `//` has an empty segment, and a slash at the end an empty last
+    /// one.
     pub path: Vec<String>,
     /// The URL's query parameters, unescaped, in order.
     pub query: Vec<(String, String)>,
@@ -116,11 +117,29 @@ impl Request {
     pub fn new(method: Method, url: &str, headers: Vec<(String, String)>, body: Vec<u8>) -> Self {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let path = path.split('/').filter(|segment| !segment.is_empty()).map(unescaped).collect();
+        let segments = path.split('/').filter(|_| !path.is_empty());
+        let path = segments.map(unescaped).collect();
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
         let query = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         let query = query.map(|(name, value)| (unescaped(name), unescaped(&value.replace('+', " ")))).collect();
         Self { method, url: url.to_owned(), path, query, headers, body }
+    }
+
+    /// Returns why the URL is malformed or ambiguous; `None` if every server reads it alike.
+    pub(crate) fn inexact(&self) -> Option<&'static str> {
+        let is_url_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte);
+        let is_hex = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+        let (_, rest) = self.url.split_once("://").unwrap_or_default();
+        let path = rest.split('?').next().unwrap_or_default();
+        match () {
+            () if !self.url.bytes().all(is_url_byte) => Some("contains characters that must be percent-encoded"),
+            () if !self.url.split('%').skip(1).all(is_hex) => Some("has a `%` that is not followed by two digits"),
+            () if path.contains("//") => Some("has an empty path segment"),
+            () if path.split('/').skip(1).any(|segment| matches!(segment, "." | "..")) => {
+                Some("has a relative path segment")
+            }
+            () => None,
+        }
     }
 
     /// Returns the path segments, to match on: `match request.segments()[..] { ["zones", zone] => …`.
@@ -209,12 +228,46 @@ mod tests {
 
     #[test]
     fn a_url_is_parsed_into_path_and_query() {
-        let url = "https://dns.test:8443/v1/zones/a%2Fb/?name=%2A.x&page=2&flag";
+        let url = "https://dns.test:8443/v1/zones/a%2Fb?name=%2A.x&page=2&flag";
         let request = Request::new(Method::Get, url, vec![("authorization".into(), "Bearer t".into())], Vec::new());
         assert_eq!(request.segments(), ["v1", "zones", "a/b"]);
         assert_eq!(request.parameter("name"), Some("*.x"));
         assert_eq!(request.parameter("flag"), Some(""));
         assert!(request.bears("t") && !request.bears("u"));
         assert_eq!(Request::new(Method::Get, "https://dns.test?a=1", Vec::new(), Vec::new()).segments(), [""; 0]);
+        let check = |url: &str, expected: &[&str]| {
+            assert_eq!(Request::new(Method::Get, url, Vec::new(), Vec::new()).segments(), expected, "{url}");
+        };
+        check("https://dns.test/", &[]);
+        check("https://dns.test//v1", &["", "v1"]);
+        check("https://dns.test/v1/", &["v1", ""]);
+        check("https://dns.test/v1%3Fa=1", &["v1?a=1"]);
+    }
+
+    #[test]
+    fn a_url_that_servers_read_differently_is_inexact() {
+        let check = |url: &str, expected: bool| {
+            let request = Request::new(Method::Get, url, Vec::new(), Vec::new());
+            assert_eq!(request.inexact().is_some(), expected, "{url}");
+        };
+        for url in [
+            "https://a.test",
+            "https://a.test/b/",
+            "https://[::1]:8443/%2A.b?c=https://d//e&f=..",
+            "https://a.test/..b",
+        ] {
+            check(url, false);
+        }
+        for url in [
+            "https://a.test//b",
+            "https://a.test/b//",
+            "https://a.test/b/../c",
+            "https://a.test/b c",
+            "https://a.test/ä",
+            "https://a.test/b?c=100%",
+            "https://a.test/%zz",
+        ] {
+            check(url, true);
+        }
     }
 }

@@ -3,9 +3,12 @@
 mod flaw;
 mod provider;
 
+use linecamp_provider::RecordSet;
+use linecamp_provider::http::HttpResponse;
+
 use self::flaw::*;
 use self::provider::Flawed;
-use crate::{Setup, Verdict, ZoneService, conformance};
+use crate::{Request, Service, Setup, Verdict, ZoneService, conformance};
 
 /// Asserts that the check fails for this flaw.
 #[track_caller]
@@ -119,4 +122,72 @@ fn a_leaked_secret_or_undeclared_call_is_detected() {
     finds::<CALLS_UNDECLARED_HOST>("calls only declared endpoints and leaks no secret");
     finds::<SECRET_IN_URL>("calls only declared endpoints and leaks no secret");
     finds::<FLOODS_THE_LOG>("calls only declared endpoints and leaks no secret");
+}
+
+#[test]
+fn an_error_about_another_name_is_detected() {
+    finds::<BLAMES_THE_ZONE>("blames the right name");
+    finds::<BLAMES_THE_FIRST>("blames the right name");
+}
+
+#[test]
+fn a_failure_counts_only_if_the_same_call_succeeds_without_the_fault() {
+    for test in [
+        "rejects a wrong setting and names it",
+        "does not mistake a missing zone for an empty one",
+        "honors Retry-After",
+        "does not retry by itself",
+        "asks for a retry when the service fails",
+        "applies all changes or none",
+        "fails on a corrupt response",
+        "survives oversized and unexpected responses",
+    ] {
+        finds::<FAILS_ALWAYS>(test);
+    }
+}
+
+#[test]
+fn an_inexact_url_is_detected() {
+    for found in [verdict::<DOUBLES_A_SLASH>, verdict::<LEAVES_A_SPACE>, verdict::<LEAVES_A_PERCENT>] {
+        assert_eq!(found("requests exact URLs"), Verdict::Fail);
+    }
+}
+
+#[test]
+fn a_set_that_is_not_written_whole_is_detected() {
+    finds::<WRITES_TEN_VALUES>("writes sets of 16 values");
+    finds::<CUTS_LONG_TXT>("writes TXT values byte for byte");
+}
+
+/// A fake server that also answers requests with superfluous slashes.
+struct LenientService(ZoneService);
+
+impl Service for LenientService {
+    fn handle(&mut self, request: &Request) -> HttpResponse {
+        let mut request = request.clone();
+        request.path.retain(|segment| !segment.is_empty());
+        self.0.handle(&request)
+    }
+
+    fn seed(&mut self, set: &RecordSet) -> bool {
+        self.0.seed(set)
+    }
+
+    fn records(&self) -> Vec<RecordSet> {
+        self.0.records()
+    }
+
+    fn writes(&self) -> u64 {
+        self.0.writes()
+    }
+}
+
+#[test]
+fn a_fake_server_with_lenient_paths_is_detected() {
+    let service = || LenientService(ZoneService::new("example.org", "s3cret-token"));
+    let setup = Setup::new("example.org", r#"{"api": "https://zone.test"}"#, service);
+    let report = conformance::<Flawed<NONE>>(&setup.secret("token", "s3cret-token"));
+    let found = report.tests.iter().find(|found| found.name == "requests exact URLs").expect("the test exists");
+    assert_eq!(found.verdict, Verdict::Fail, "{report}");
+    assert!(found.evidence.contains("//"), "{report}");
 }

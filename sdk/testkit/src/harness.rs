@@ -1,13 +1,15 @@
 //! The test environment of a check: the provider, and fixtures, each with its own fake service.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeSet;
 
-use linecamp_provider::{Change, RecordSet};
+use linecamp_provider::{Change, ProviderError, RecordSet, names};
 use serde_json::Value;
 
+use crate::checks::all_calls;
 use crate::endpoint::Endpoint;
 use crate::fake_host::{CallStats, FakeHost, FaultPlan};
+use crate::fake_service::Request;
 use crate::schema::Schema;
 use crate::setup::Setup;
 use crate::under_test::{Call, CallResult, ProviderDescription, ProviderUnderTest};
@@ -26,6 +28,14 @@ pub(crate) enum NotPassed {
     Noted(String),
 }
 
+/// The calls that must succeed without a fault before a check counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Baseline {
+    Nothing,
+    Validate,
+    EveryCall,
+}
+
 /// Fails with this message unless the condition holds.
 pub(crate) fn ensure(is_so: bool, message: impl FnOnce() -> String) -> Result<(), NotPassed> {
     if is_so { Ok(()) } else { Err(NotPassed::Failed(message())) }
@@ -38,6 +48,8 @@ pub(crate) struct Harness<'a> {
     pub(crate) described: &'a ProviderDescription,
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) totals: RefCell<Totals>,
+    /// Why each kind of call fails without a fault, in the order of `all_calls`; `None` if it succeeds.
+    failures: OnceCell<Vec<Option<String>>>,
 }
 
 /// The observations from all fixtures.
@@ -47,6 +59,9 @@ pub(crate) struct Totals {
     pub(crate) fixtures: usize,
     pub(crate) foreign_changed: BTreeSet<String>,
     pub(crate) broken: BTreeSet<String>,
+    /// Errors that name something that is not part of the call.
+    pub(crate) wrong_names: BTreeSet<String>,
+    pub(crate) inexact_urls: BTreeSet<String>,
     pub(crate) calls: usize,
     pub(crate) requests_max: usize,
 }
@@ -61,7 +76,32 @@ impl<'a> Harness<'a> {
         let config = completed(setup, described);
         let endpoints =
             endpoints.flat_map(|text| Endpoint::from_description(text, &config).unwrap_or_default()).collect();
-        Self { setup, under_test, described, endpoints, totals: RefCell::default() }
+        Self { setup, under_test, described, endpoints, totals: RefCell::default(), failures: OnceCell::new() }
+    }
+
+    /// Fails unless the calls of the baseline succeed without a fault. Without a fake of the service, no call can.
+    pub(crate) fn succeeds(&self, baseline: Baseline) -> Result<(), NotPassed> {
+        let calls = match baseline {
+            _ if !self.setup.has_data => return Ok(()),
+            Baseline::Nothing => return Ok(()),
+            Baseline::Validate => 1,
+            Baseline::EveryCall => usize::MAX,
+        };
+        let failures = self.failures.get_or_init(|| {
+            let count = all_calls(self, &self.fixture()).len();
+            let failure = |index| {
+                let fixture = self.fixture();
+                match fixture.done(&all_calls(self, &fixture)[index]) {
+                    Err(NotPassed::Failed(why)) => Some(why),
+                    _ => None,
+                }
+            };
+            (0..count).map(failure).collect()
+        });
+        let first = failures.iter().take(calls).flatten().next();
+        ensure(first.is_none(), || {
+            format!("shows nothing, because the call also fails without a fault: {}", first.map_or("", String::as_str))
+        })
     }
 
     /// Opens a fixture: a new service, seeded with the foreign records, that sends unusual responses if it can.
@@ -131,13 +171,26 @@ impl Fixture<'_> {
         totals.requests_max = totals.requests_max.max(stats.requests());
         match &result {
             CallResult::Done(_) => {}
-            CallResult::Failed(failure) => self.fake_host.scan("a failure", &failure.to_string()),
+            CallResult::Failed(failure) => {
+                self.fake_host.scan("a failure", &failure.to_string());
+                totals.wrong_names.extend(wrong_name(call, failure));
+            }
             CallResult::Broken(why) => {
                 totals.broken.insert(why.clone());
                 self.fake_host.scan("its panic message", why);
             }
         }
         (result, stats)
+    }
+
+    /// Returns the HTTP requests of the last call that the service answered with success.
+    pub(crate) fn answered_requests(&self) -> Vec<Request> {
+        self.fake_host.answered_requests()
+    }
+
+    /// Sends a request to the service and returns the status.
+    pub(crate) fn status(&self, request: &Request) -> u16 {
+        self.fake_host.with_service(|service| service.handle(request)).status
     }
 
     /// Returns a request to observe the records at these names.
@@ -224,6 +277,7 @@ impl Fixture<'_> {
             totals.foreign_changed.insert(format!("{} {}", lost.name, lost.rtype));
         }
         totals.violations.extend(self.fake_host.violations());
+        totals.inexact_urls.extend(self.fake_host.inexact_urls());
     }
 }
 
@@ -231,6 +285,23 @@ impl Drop for Fixture<'_> {
     fn drop(&mut self) {
         self.settle();
     }
+}
+
+/// Describes an error that names something that is not part of the call. A listing of a whole zone may name anything
+/// in it.
+fn wrong_name(call: &Call, failure: &ProviderError) -> Option<String> {
+    let name = match failure {
+        ProviderError::Invalid { name, .. } => name.as_deref()?,
+        ProviderError::Conflict { name, .. } if !name.is_empty() => name,
+        _ => return None,
+    };
+    let is_part = match call {
+        Call::Validate => false,
+        Call::Observe { zone, names } if names.is_empty() => names::is_within(name, zone),
+        Call::Observe { names, .. } => names.iter().any(|asked| names::canonical(name) == *asked),
+        Call::Apply { changes, .. } => changes.iter().any(|change| names::canonical(name) == change.name()),
+    };
+    (!is_part).then(|| format!("{}: the error names `{name}`, which is not part of the call", describe(call)))
 }
 
 /// Sorts the sets and their values; nothing else changes.

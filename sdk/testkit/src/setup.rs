@@ -13,6 +13,8 @@ pub struct Setup {
     pub(crate) zone: String,
     pub(crate) secrets: BTreeMap<String, String>,
     pub(crate) service: Box<dyn Fn() -> Box<dyn Service>>,
+    /// Whether the service has data, so that calls can succeed.
+    pub(crate) has_data: bool,
 }
 
 impl fmt::Debug for Setup {
@@ -27,7 +29,7 @@ impl Setup {
     /// own.
     pub fn new<S: Service + 'static>(zone: &str, config: &str, service: impl Fn() -> S + 'static) -> Self {
         let service = Box::new(move || Box::new(service()) as Box<dyn Service>);
-        Self { config: config.to_owned(), zone: zone.to_owned(), secrets: BTreeMap::new(), service }
+        Self { config: config.to_owned(), zone: zone.to_owned(), secrets: BTreeMap::new(), service, has_data: true }
     }
 
     /// Adds a secret: the name that the provider uses, and the value that the service expects.

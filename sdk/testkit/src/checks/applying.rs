@@ -153,6 +153,6 @@ pub(super) fn claimed(harness: &Harness<'_>) -> [Change; 2] {
 }
 
 /// Returns one call of each kind that the checks make under faults.
-pub(super) fn all_calls(harness: &Harness<'_>, fixture: &Fixture<'_>) -> Vec<Call> {
+pub(crate) fn all_calls(harness: &Harness<'_>, fixture: &Fixture<'_>) -> Vec<Call> {
     vec![Call::Validate, fixture.observing(&["foreign", "www"]), fixture.applying(&claimed(harness))]
 }

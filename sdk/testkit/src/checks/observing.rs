@@ -66,7 +66,13 @@ pub(super) fn observes_txt(harness: &Harness<'_>) -> Outcome {
 /// Returns TXT contents that services represent in different ways, short ones and ones of several character-strings.
 pub(super) fn txt_values() -> Vec<String> {
     let string = "x".repeat(255);
-    let long = [string.clone(), format!("{string}y{string} end"), format!("{string}\\255{string}")];
+    let long = [
+        string.clone(),
+        format!("{string}y"),
+        format!("{string}y{string} end"),
+        format!("{string}\\255{string}"),
+        "0123456789".repeat(200),
+    ];
     TXT_VALUES.map(str::to_owned).into_iter().chain(long).collect()
 }
 

@@ -144,6 +144,7 @@ fn host_config(compiler: &Path, limits: Limits) -> HostConfig {
 fn empty_setup(described: &PluginDescription, config: Option<String>, zone: Option<String>) -> Setup {
     let config = config.unwrap_or_else(|| sample::config(&described.config_schema));
     let setup = Setup::new(zone.as_deref().unwrap_or(ZONE_DEFAULT), &config, || EmptyService);
+    let setup = Setup { has_data: false, ..setup };
     described.secrets.iter().fold(setup, |setup, want| {
         // In base64, so that it is also valid as a TSIG key.
         let value = BASE64.encode(format!("not a real secret: {}", want.name).as_bytes());
@@ -233,4 +234,16 @@ fn thread_time() -> Option<Duration> {
         (name.trim() == "plugins").then(|| times.split(' ').next()?.parse::<u64>().ok())?
     });
     Some(Duration::from_nanos(nanos.sum()))
+}
+
+#[cfg(test)]
+mod tests {
+    use linecamp_model::limits::RECORD_VALUES_MAX;
+
+    use super::*;
+
+    #[test]
+    fn sets_are_as_large_as_the_host_writes_them() {
+        assert_eq!(checks::VALUES_MAX, RECORD_VALUES_MAX);
+    }
 }

@@ -212,11 +212,28 @@ impl<const FLAW: u8> Flawed<FLAW> {
         Some(ProviderError::invalid("the service cannot store it").name(&rejected.name))
     }
 
+    /// Fails without a request.
+    fn failure<T>() -> Result<T, ProviderError> {
+        Err(ProviderError::retry("not today"))
+    }
+
+    /// Drops what, according to this flaw, is too much in a set.
+    fn shorten(set: &mut RecordSet) {
+        match FLAW {
+            WRITES_TEN_VALUES => set.values.truncate(10),
+            CUTS_LONG_TXT => set.values.iter_mut().for_each(|value| value.truncate(1000)),
+            _ => {}
+        }
+    }
+
     fn change_error(error: ProviderError) -> ProviderError {
         match (FLAW, error) {
             (GIVES_UP_AT_500, ProviderError::Retry { after: None, reason }) => ProviderError::invalid(reason),
             (IGNORES_RETRY_AFTER, ProviderError::Retry { reason, .. }) => ProviderError::retry(reason),
             (FORBIDDEN_IS_INVALID, ProviderError::Unauthorized { reason }) => ProviderError::invalid(reason),
+            (BLAMES_THE_ZONE, ProviderError::Invalid { reason, .. }) => {
+                ProviderError::invalid(reason).name("example.org")
+            }
             (_, error) => error,
         }
     }
@@ -228,7 +245,8 @@ impl<const FLAW: u8> DnsProvider for Flawed<FLAW> {
     fn describe() -> ProviderInfo {
         let name = if FLAW == BAD_NAME { "Dns Fake" } else { "dns-flawed" };
         let about = ProviderInfo::new(name, "1.2.3", "Has a flaw.").can_list_records();
-        let about = if FLAW == LEAVES_HALF_WRITTEN_SETS { about } else { about.atomic() };
+        let is_atomic = !matches!(FLAW, LEAVES_HALF_WRITTEN_SETS | BLAMES_THE_FIRST);
+        let about = if is_atomic { about.atomic() } else { about };
         about.secret("token", "The token.").endpoint("{api}")
     }
 
@@ -241,9 +259,16 @@ impl<const FLAW: u8> DnsProvider for Flawed<FLAW> {
             }
             CALLS_UNDECLARED_HOST => drop(cx.get("https://home.example/hello").send()),
             FLOODS_THE_LOG => (0..200).for_each(|line| cx.log().info(line)),
+            FAILS_ALWAYS => return Self::failure(),
             _ => {}
         }
-        let request = || cx.get(url::join(&config.api, &["zones"])).bearer("token").send();
+        let path = match FLAW {
+            DOUBLES_A_SLASH => "//zones",
+            LEAVES_A_SPACE => "/zones?note=a b",
+            LEAVES_A_PERCENT => "/zones?note=100%",
+            _ => "/zones",
+        };
+        let request = || cx.get(format!("{}{path}", config.api)).bearer("token").send();
         let response = request().and_then(Response::error_for_status);
         let response =
             if FLAW == RETRIES_ITSELF { response.or_else(|_| request()?.error_for_status()) } else { response };
@@ -252,6 +277,7 @@ impl<const FLAW: u8> DnsProvider for Flawed<FLAW> {
 
     fn observe(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Vec<RecordSet>, ProviderError> {
         let found = match FLAW {
+            FAILS_ALWAYS => Self::failure(),
             // Five requests per name.
             SENDS_TOO_MANY_REQUESTS if 1 < names.len() => names.iter().try_fold(Vec::new(), |mut all, name| {
                 let mut found = Vec::new();
@@ -299,6 +325,11 @@ impl<const FLAW: u8> DnsProvider for Flawed<FLAW> {
         if let Some(rejection) = Self::rejection(&changes) {
             return Err(rejection);
         }
+        if FLAW == FAILS_ALWAYS {
+            return Self::failure();
+        }
+        let after = changes.iter_mut().filter_map(|change| change.after.as_mut());
+        after.for_each(Self::shorten);
         if FLAW == KEEPS_HIDDEN_RECORDS {
             let names: Vec<_> = changes.iter().map(|change| change.name().to_owned()).collect();
             Self::list(config, cx, zone, &names)?;
@@ -311,6 +342,13 @@ impl<const FLAW: u8> DnsProvider for Flawed<FLAW> {
             COMPARES_BEFORE_WRITING => Self::list(config, cx, zone, &[changes[0].name().to_owned()])
                 .and_then(|found| remaining_changes(&changes, &found).map(drop))
                 .and_then(|()| Self::overwrite(config, cx, zone, change_set)),
+            BLAMES_THE_FIRST => changes.iter().try_for_each(|change| {
+                let sent = Self::send(config, cx, zone, (key, std::slice::from_ref(change)));
+                sent.map_err(|error| match error {
+                    ProviderError::Invalid { reason, .. } => ProviderError::invalid(reason).name(changes[0].name()),
+                    error => error,
+                })
+            }),
             ONE_BY_ONE => {
                 changes.iter().try_for_each(|change| Self::send(config, cx, zone, (key, std::slice::from_ref(change))))
             }
