@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use linecamp_tests::{plugin, program, target_directory};
+use linecamp_tests::{Port, plugin, program, skip, target_directory};
 use serde_json::Value;
 
 /// The project in the guide.
@@ -13,11 +13,23 @@ const PROJECT: &str = "dns-plainzone";
 /// Seconds within which the guide must complete. Nearly all of it is compiling, and most of that happens once.
 const GUIDE_SECONDS_MAX: &str = "330";
 
+/// The ports in the guide; the test uses free ones.
+const PORTS: [&str; 2] = ["8443", "8053"];
+
+/// The beginning of a command that builds programs in the checkout: the test has them already.
+const BUILD: &str = "(cd \"$LINECAMP\" && cargo build ";
+
+/// What the guide starts in the background ends with the shell.
+const TRAP: &str = "trap 'kill $(jobs -p) 2> /dev/null || true' EXIT\n";
+
 /// The tables in the guide without a failure: the template's, the provider's, the component's.
 const TABLES: usize = 3;
 
 #[test]
 fn every_command_of_the_plugin_guide_works_as_written() {
+    if Command::new("curl").arg("--version").output().is_err() {
+        return skip("curl", "curl is not installed");
+    }
     let root = std::env::var("CARGO_MANIFEST_DIR").expect("cargo names the package's directory");
     let root = Path::new(&root).join("..").canonicalize().expect("the workspace exists");
     let guide = fs::read_to_string(root.join("sdk/GUIDE.md")).expect("the guide exists");
@@ -27,12 +39,19 @@ fn every_command_of_the_plugin_guide_works_as_written() {
     fs::create_dir_all(&place).expect("a directory can be made");
     // It compiles into the workspace's target directory, and finds half of its dependencies there.
     let enter = format!("cd {PROJECT}\n");
-    let commands = commands(&guide).replace(&enter, &format!("{enter}ln -s ../.. target\n"));
+    let mut commands = commands(&guide).replace(&enter, &format!("{enter}ln -s ../.. target\n"));
+    let ports = PORTS.map(|port| (port, Port::take()));
+    // What the guide builds in the checkout goes where the tests' own builds are.
+    let document = format!("cargo doc --target-dir '{}' ", target_directory().display());
+    commands = commands.replace("cargo doc ", &document);
+    for (written, port) in &ports {
+        commands = commands.replace(written, &port.address().port().to_string());
+    }
     let programs = program("linecamp");
     let programs = programs.parent().expect("programs are in a folder").display();
     let path = std::env::var("PATH").unwrap_or_default();
     let said = Command::new("timeout")
-        .args([GUIDE_SECONDS_MAX, "bash", "-e", "-c", &commands])
+        .args([GUIDE_SECONDS_MAX, "bash", "-e", "-c", &format!("{TRAP}{commands}")])
         .current_dir(&place)
         .env("LINECAMP", &root)
         .env("PATH", format!("{programs}:{path}"))
@@ -44,9 +63,11 @@ fn every_command_of_the_plugin_guide_works_as_written() {
     let all = text(&said);
     assert!(said.status.success(), "{all}");
     assert_eq!(all.matches(", 0 failed,").count(), TABLES, "{all}");
-    for words in ["FAIL", "dns-plainzone 0.1.0, as a component"] {
+    let shown = ["FAIL", "dns-plainzone 0.1.0, as a component", "create", "in-sync", "\"records\":[\"192.0.2.1\"]"];
+    for words in shown {
         assert!(all.contains(words), "the guide shows {words}: {all}");
     }
+    assert!(!place.join(PROJECT).join("demo").exists(), "it cleans up after itself");
 }
 
 /// Returns the directory in which the guide is followed: always the same, so that the next run reuses the build.
@@ -54,12 +75,28 @@ fn place() -> PathBuf {
     target_directory().join("guide")
 }
 
-/// Returns the guide's commands up to the real service, except the one that locates the programs.
+/// Returns the guide's commands, except those that build and locate the programs.
 fn commands(guide: &str) -> String {
-    let (guide, _) = guide.split_once("\n## 8.").expect("the guide ends with the real service");
     let blocks = guide.split("```sh\n").skip(1).filter_map(|block| block.split("\n```\n").next());
-    let lines = blocks.flat_map(str::lines).filter(|line| !line.starts_with("export PATH"));
+    let lines = blocks.flat_map(str::lines).filter(|line| !line.starts_with("export PATH") && !line.starts_with(BUILD));
     lines.flat_map(|line| [line, "\n"]).collect()
+}
+
+/// The guide builds what its commands need and no more.
+#[test]
+fn the_plugin_guide_builds_the_programs_that_it_runs() {
+    let root = std::env::var("CARGO_MANIFEST_DIR").expect("cargo names the package's directory");
+    let guide = fs::read_to_string(Path::new(&root).join("../sdk/GUIDE.md")).expect("the guide exists");
+    let built: Vec<_> = guide
+        .lines()
+        .filter_map(|line| line.strip_prefix(BUILD)?.strip_suffix(')'))
+        .flat_map(|packages| packages.split_whitespace().filter(|word| *word != "-p"))
+        .collect();
+    assert_eq!(built, ["linecamp", "linecamp-plugin-compiler", "linecamp-server", "linecampd"]);
+    let (first_steps, last_step) = guide.split_once("\n## 8.").expect("the guide has eight steps");
+    for name in ["linecamp-server", "linecampd"] {
+        assert!(!first_steps.contains(&format!("\n{name} ")) && last_step.contains(&format!("\n{name} ")), "{name}");
+    }
 }
 
 #[test]

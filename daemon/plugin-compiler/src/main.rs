@@ -104,3 +104,17 @@ fn is_component(bytes: &[u8]) -> bool {
 fn limit(resource: Resource, most: u64) -> Result<(), rustix::io::Errno> {
     setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guide_states_the_limits_of_the_compiler() {
+        let guide = include_str!("../../../sdk/GUIDE.md");
+        let (memory, output) = (ADDRESS_SPACE_BYTES >> 30, OUTPUT_BYTES >> 20);
+        let row =
+            format!("\n| compiler | {CPU_SECONDS} s of CPU time; {memory} GiB of memory; {output} MiB of output | ");
+        assert!(guide.contains(&row), "{row}");
+    }
+}

@@ -1,8 +1,8 @@
 //! `cargo xtask test`: every test of the workspace, with one command, on a machine with git, rustup and a C compiler.
 //!
 //! The order: targets and tools, one build of everything (the end-to-end tests start the programs of that build), the
-//! list of tests, the tests, the doctests if there are any, the dependencies. A failed step does not prevent the next
-//! one; a failed build ends the run.
+//! list of tests, the tests, the doctests if there are any, the documentation of the SDK, the dependencies. A failed step
+//! does not prevent the next one; a failed build ends the run.
 //!
 //! That is the fast tier: everything once, against programs that are quick to build. `--all` adds the slow tier: every
 //! end-to-end test again, against the released programs ([`slow`]), and a simulator search with new seeds. A ledger at
@@ -55,6 +55,9 @@ const NEXTEST: (&str, &str) = ("cargo-nextest", "0.9.151");
 /// Directories of packages.
 const FOLDERS: [&str; 6] = ["daemon", "fleet-sim", "packaging", "plugins", "sdk", "tests"];
 
+/// The crates that authors of plugins use.
+const SDK: [&str; 3] = ["linecamp-provider", "linecamp-provider-derive", "linecamp-testkit"];
+
 /// The checker of licenses, sources and advisories.
 const DENY: (&str, &str) = ("cargo-deny", "0.20.2");
 
@@ -103,6 +106,7 @@ pub(crate) fn run(options: &TestOptions) -> anyhow::Result<()> {
             let doctests = cargo(["test", "--workspace", "--doc"]);
             failures.push(ledger.part("the doctests", || step("running the doctests", doctests)));
         }
+        failures.push(ledger.part("the SDK's documentation", || step("documenting the SDK", document_sdk())));
         failures.push(ledger.part("the dependencies", || check_dependencies(&mut skipped)));
     }
     let (tier, limit) = if options.is_all { ("slow", SLOW_LIMIT) } else { ("fast", FAST_LIMIT) };
@@ -190,6 +194,13 @@ fn list_tests(path: &OsStr) -> anyhow::Result<(PathBuf, Tests)> {
     let file = target_directory()?.join(LIST_FILE.1);
     fs::write(&file, &list).with_context(|| format!("failed to write {}", file.display()))?;
     Ok((file, Tests::read(&list, &metadata).map_err(|problem| anyhow!(problem))?))
+}
+
+/// Returns the command that builds the documentation of the crates that authors of plugins use. A warning fails it.
+fn document_sdk() -> Command {
+    let mut document = cargo(["doc", "--no-deps"]);
+    document.args(SDK.iter().flat_map(|package| ["--package", package])).env("RUSTDOCFLAGS", "-D warnings");
+    document
 }
 
 /// cargo-deny needs the network only for the advisories.

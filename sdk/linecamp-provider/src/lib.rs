@@ -29,10 +29,19 @@
 //!         Ok(())
 //!     }
 //!
-//!     fn observe(config: &Settings, cx: &Context, zone: &str, names: &[String]) -> Result<Vec<RecordSet>,
-//!     ProviderError> { let mut found: Vec<RecordSet> = Vec::new(); for name in names { let response =
-//!     cx.get(url::join(&config.api, &["zones", zone, name])).bearer("token").send()?;
-//!     found.extend(response.error_for_status()?.json::<Vec<RecordSet>>()?); } Ok(found) }
+//!     fn observe(
+//!         config: &Settings,
+//!         cx: &Context,
+//!         zone: &str,
+//!         names: &[String],
+//!     ) -> Result<Vec<RecordSet>, ProviderError> {
+//!         let mut found = Vec::new();
+//!         for name in names {
+//!             let response = cx.get(url::join(&config.api, &["zones", zone, name])).bearer("token").send()?;
+//!             found.extend(response.error_for_status()?.json::<Vec<RecordSet>>()?);
+//!         }
+//!         Ok(found)
+//!     }
 //!
 //!     fn apply(
 //!         config: &Settings,

@@ -1,5 +1,6 @@
 //! The host with a malicious plugin, malicious services and failing disks.
 
+mod author_documents;
 mod dns_client;
 mod escapes;
 mod fixture;

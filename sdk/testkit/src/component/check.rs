@@ -243,6 +243,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_guide_states_the_recommended_size() {
+        let guide = include_str!("../../../GUIDE.md");
+        let row = format!("\n| recommended size of a component | {} KiB | ", RECOMMENDED_BYTES_MAX / 1024);
+        assert!(guide.contains(&row), "{row}");
+    }
+
+    #[test]
     fn sets_are_as_large_as_the_host_writes_them() {
         assert_eq!(checks::VALUES_MAX, RECORD_VALUES_MAX);
     }

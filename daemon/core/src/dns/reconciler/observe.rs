@@ -198,3 +198,13 @@ fn names_to_observe(
     let names = keys.flat_map(|key| names_of(std::iter::once(key)));
     names.filter(|name| seen.insert(name.clone())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_guide_states_how_many_names_a_call_has() {
+        let guide = include_str!("../../../../../sdk/GUIDE.md");
+        let row = format!("\n| names of an `observe` call | {} | ", super::NAMES_PER_CALL_MAX);
+        assert!(guide.contains(&row), "{row}");
+    }
+}
