@@ -1,8 +1,8 @@
 //! `cargo xtask test`: every test of the workspace, with one command, on a machine with git, rustup and a C compiler.
 //!
 //! The order: targets and tools, one build of everything (the end-to-end tests start the programs of that build), the
-//! list of tests, the tests, the doctests if there are any, the documentation of the SDK, the dependencies. A failed step
-//! does not prevent the next one; a failed build ends the run.
+//! list of tests, the tests, the doctests if there are any, the documentation of the SDK, the dependencies. A failed
+//! step does not prevent the next one; a failed build ends the run.
 //!
 //! That is the fast tier: everything once, against programs that are quick to build. `--all` adds the slow tier: every
 //! end-to-end test again, against the released programs ([`slow`]), and a simulator search with new seeds. A ledger at

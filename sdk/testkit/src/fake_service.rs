@@ -82,8 +82,8 @@ pub struct Request {
     pub method: Method,
     /// The complete URL, as requested.
     pub url: String,
-    /// The segments of the URL's path, unescaped. Exact: `//` has an empty segment, and a slash at the end an empty last
-    /// one.
+    /// The segments of the URL's path, unescaped. Exact: `//` has an empty segment, and a slash at the end has an empty
+    /// last one.
     pub path: Vec<String>,
     /// The URL's query parameters, unescaped, in order.
     pub query: Vec<(String, String)>,

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use linecamp_provider::{Change, ProviderError, RecordSet, names};
 use serde_json::Value;
 
-use crate::checks::all_calls;
 use crate::endpoint::Endpoint;
 use crate::fake_host::{CallStats, FakeHost, FaultPlan};
 use crate::fake_service::Request;
@@ -49,7 +48,7 @@ pub(crate) struct Harness<'a> {
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) totals: RefCell<Totals>,
     /// Why each kind of call fails without a fault, in the order of `all_calls`; `None` if it succeeds.
-    failures: OnceCell<Vec<Option<String>>>,
+    pub(crate) failures: OnceCell<Vec<Option<String>>>,
 }
 
 /// The observations from all fixtures.
@@ -77,31 +76,6 @@ impl<'a> Harness<'a> {
         let endpoints =
             endpoints.flat_map(|text| Endpoint::from_description(text, &config).unwrap_or_default()).collect();
         Self { setup, under_test, described, endpoints, totals: RefCell::default(), failures: OnceCell::new() }
-    }
-
-    /// Fails unless the calls of the baseline succeed without a fault. Without a fake of the service, no call can.
-    pub(crate) fn succeeds(&self, baseline: Baseline) -> Result<(), NotPassed> {
-        let calls = match baseline {
-            _ if !self.setup.has_data => return Ok(()),
-            Baseline::Nothing => return Ok(()),
-            Baseline::Validate => 1,
-            Baseline::EveryCall => usize::MAX,
-        };
-        let failures = self.failures.get_or_init(|| {
-            let count = all_calls(self, &self.fixture()).len();
-            let failure = |index| {
-                let fixture = self.fixture();
-                match fixture.done(&all_calls(self, &fixture)[index]) {
-                    Err(NotPassed::Failed(why)) => Some(why),
-                    _ => None,
-                }
-            };
-            (0..count).map(failure).collect()
-        });
-        let first = failures.iter().take(calls).flatten().next();
-        ensure(first.is_none(), || {
-            format!("shows nothing, because the call also fails without a fault: {}", first.map_or("", String::as_str))
-        })
     }
 
     /// Opens a fixture: a new service, seeded with the foreign records, that sends unusual responses if it can.

@@ -35,8 +35,8 @@ pub(super) fn requests_exact_urls(harness: &Harness<'_>) -> Outcome {
     }
 }
 
-/// Returns URLs that differ from a request's only in a way that parsers easily overlook: a doubled slash, a slash at the
-/// end, the query in the path, and escapes that are escaped again.
+/// Returns URLs that differ from a request's only in a way that parsers easily overlook: a doubled slash, a slash at
+/// the end, the query in the path, and escapes that are escaped again.
 fn almost(request: &Request) -> Vec<String> {
     let (base, query) = match request.url.split_once('?') {
         Some((base, query)) => (base, format!("?{query}")),
