@@ -89,10 +89,14 @@ impl Fleet {
         }
     }
 
-    /// Moves a server that was killed or has exited to this port, and waits until it listens.
+    /// Moves a server that was killed or has exited to this port, with its URL, and waits until it listens.
     pub fn move_server(&mut self, port: Port) {
         (self.topology.address, self.topology.listen) = (port.address(), port.address());
-        self.url = format!("https://{}", port.address());
+        let url = format!("https://{}", port.address());
+        let config = self.server.data.join("server.toml");
+        let text = std::fs::read_to_string(&config).expect("the configuration is there");
+        std::fs::write(&config, text.replace(&self.url, &url)).expect("the configuration is writable");
+        self.url = url;
         let arguments: Vec<_> = self.arguments.iter().map(String::as_str).collect();
         let home = self.directory.path();
         self.server.process = server_process(&self.topology, &self.server.data, &arguments, home, &self.logs);
