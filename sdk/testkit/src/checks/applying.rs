@@ -10,6 +10,9 @@ use crate::under_test::{Call, CallResult};
 /// Changes per change set in the check with many changes, if the provider accepts that many.
 const MANY: u32 = 20;
 
+/// Changes in a large change set of an atomic provider, unless it declares fewer.
+const MANY_ATOMIC: u32 = 200;
+
 pub(super) fn applies_each_change(harness: &Harness<'_>) -> Outcome {
     let fixture = harness.fixture();
     let lives = [
@@ -89,7 +92,9 @@ pub(super) fn keeps_ttls(harness: &Harness<'_>) -> Outcome {
 
 pub(super) fn applies_many(harness: &Harness<'_>) -> Outcome {
     let fixture = harness.fixture();
-    let count = MANY.min(harness.described.capabilities.max_batch_size);
+    let capabilities = harness.described.capabilities;
+    // The host sends an atomic provider as many changes at once as it declares.
+    let count = capabilities.max_batch_size.min(if capabilities.atomic { MANY_ATOMIC } else { MANY });
     let sets: Vec<_> = (0..count).map(|index| harness.set(&format!("m{index:02}"), "A", &["192.0.2.1"])).collect();
     apply(&fixture, &sets.iter().cloned().map(Change::create).collect::<Vec<_>>())?;
     apply(&fixture, &sets.into_iter().map(Change::delete).collect::<Vec<_>>())?;
