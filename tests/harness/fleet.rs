@@ -91,8 +91,14 @@ impl Fleet {
 
     /// Moves a server that was killed or has exited to this port, with its URL, and waits until it listens.
     pub fn move_server(&mut self, port: Port) {
-        (self.topology.address, self.topology.listen) = (port.address(), port.address());
-        let url = format!("https://{}", port.address());
+        self.move_server_to(port.address());
+        self.server._port = Some(port);
+    }
+
+    /// Like [`Fleet::move_server`], to an address that the server's host has.
+    pub fn move_server_to(&mut self, address: SocketAddr) {
+        (self.topology.address, self.topology.listen) = (address, address);
+        let url = format!("https://{address}");
         let config = self.server.data.join("server.toml");
         let text = std::fs::read_to_string(&config).expect("the configuration is there");
         std::fs::write(&config, text.replace(&self.url, &url)).expect("the configuration is writable");
@@ -100,8 +106,7 @@ impl Fleet {
         let arguments: Vec<_> = self.arguments.iter().map(String::as_str).collect();
         let home = self.directory.path();
         self.server.process = server_process(&self.topology, &self.server.data, &arguments, home, &self.logs);
-        self.server.address = port.address();
-        self.server._port = Some(port);
+        self.server.address = address;
         self.start_server();
     }
 

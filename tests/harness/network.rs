@@ -40,6 +40,9 @@ const TOOLS: [&str; 6] = ["ip", "nft", "iptables", "conntrack", "nsenter", "unsh
 /// mistake.
 const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 200)), 8443);
 
+/// The server's address after a move.
+const MOVED_SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 201)), 8443);
+
 /// The server's IPv6 address, from a range reserved for documentation (RFC 3849).
 const SERVER_IPV6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 0x200);
 
@@ -129,6 +132,17 @@ impl Network {
     /// Returns the server's address, for sites and for operators.
     pub fn server_address(&self) -> SocketAddr {
         SERVER
+    }
+
+    /// Moves the server's host to its second address: it loses the first. Nothing listens there yet.
+    pub fn change_server_address(&self) {
+        let address = MOVED_SERVER.ip();
+        self.server.ip(&format!("address flush dev eth0 scope global\naddress add {address}/24 dev eth0\n"));
+    }
+
+    /// Returns the server's second address.
+    pub fn moved_server_address() -> SocketAddr {
+        MOVED_SERVER
     }
 
     pub(crate) fn server(&self) -> &NetworkNamespace {

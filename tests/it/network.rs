@@ -197,9 +197,31 @@ fn a_small_mtu_is_named_by_the_doctor_and_the_link_works_from_1228_bytes() {
         assert_check(&report, "udp", "fail", "mtu-too-small");
         assert_named(&report, "udp", named);
     }
-    network.narrow(1228, true);
-    assert_check(&doctor_report(&site), "udp", "ok", "ok");
+    for mtu in [1280, 1228] {
+        network.narrow(mtu, true);
+        assert_check(&doctor_report(&site), "udp", "ok", "ok");
+    }
     site.start();
     fleet.wait_for("the link", REDIAL, || (show(&fleet, "camp")["link"]["state"] == "connected").then_some(()));
     change_both_sides(&fleet, &site, "r1");
+}
+
+/// The server tells its next address, and its host moves there: the old address is gone.
+#[test]
+fn a_site_behind_a_router_follows_its_server_to_another_address() {
+    let Some((network, mut fleet, site)) = behind_a_router() else { return };
+    let after = Network::moved_server_address();
+    let path = fleet.server.data().join("server.d");
+    std::fs::create_dir(&path).expect("a folder can be made");
+    std::fs::write(path.join("50-move.toml"), format!("link_addresses = [\"{after}\"]\n")).expect("a drop-in");
+    fleet.server.signal(rustix::process::Signal::HUP);
+    let servers = || site.local(&["status", "-o", "json"]).ok().json()["servers"].clone();
+    fleet.wait_for("the site to be told", PATIENCE, || (servers()["candidate_set"] == 2).then_some(()));
+
+    assert!(fleet.server.terminate().success());
+    network.change_server_address();
+    fleet.move_server_to(after);
+    fleet.wait_for("the link", REDIAL, || (show(&fleet, "camp")["link"]["state"] == "connected").then_some(()));
+    fleet.wait_for("the set to be confirmed", PATIENCE, || (servers()["set"] == 2).then_some(()));
+    assert_eq!(servers()["addresses"], serde_json::json!([after.to_string()]));
 }
