@@ -23,7 +23,7 @@ impl ServerSet {
 pub struct KnownServers {
     /// The set in use: one of its addresses has carried a link.
     pub confirmed: ServerSet,
-    /// The set that the server told last, while none of its addresses has carried a link yet.
+    /// The set that the server told last, while no link shows that it is right: see [`KnownServers::candidates`].
     pub candidate: Option<ServerSet>,
 }
 
@@ -31,5 +31,18 @@ impl KnownServers {
     /// Returns the addresses of a join token.
     pub const fn of_token(addresses: Vec<ServerAddress>) -> Self {
         Self { confirmed: ServerSet::of_token(addresses), candidate: None }
+    }
+    /// Returns the last set that the site was told.
+    pub fn told(&self) -> &ServerSet {
+        self.candidate.as_ref().unwrap_or(&self.confirmed)
+    }
+
+    /// Returns the addresses that confirm the candidate when they carry a link: those that are not in use yet, or, if
+    /// there are none, all of the candidate.
+    pub fn candidates(&self) -> impl Iterator<Item = &ServerAddress> {
+        let told = self.candidate.as_ref().map_or(&[][..], |set| &set.addresses);
+        let is_new = |address: &ServerAddress| !self.confirmed.addresses.contains(address);
+        let has_new = told.iter().any(is_new);
+        told.iter().filter(move |address| !has_new || is_new(address))
     }
 }

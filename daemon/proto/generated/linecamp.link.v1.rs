@@ -36,14 +36,15 @@ pub mod from_site {
         /// The conditions of the site's own storage: the complete list.
         #[prost(message, tag = "9")]
         Storage(super::StorageReport),
-        /// The set of server addresses that the site has confirmed and stored durably.
+        /// The set of server addresses that the site has stored durably.
         #[prost(message, tag = "10")]
-        ServersConfirmed(super::ServersConfirmed),
+        ServersStored(super::ServersStored),
     }
 }
-/// A site has linked through an address of this set, and keeps only this set.
+/// A site has stored this set durably. It dials the new addresses in turn with those that it had, until a new one has
+/// carried a link.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ServersConfirmed {
+pub struct ServersStored {
     #[prost(uint64, tag = "1")]
     pub number: u64,
 }
@@ -92,7 +93,8 @@ pub mod from_server {
         Servers(super::ServerSet),
     }
 }
-/// The addresses of a server. A site keeps the addresses that it has until one of these has carried a link.
+/// The addresses of a server. A site keeps those that it has until a new one has carried a link; if none is new, until
+/// any of these has.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ServerSet {
     /// Rises with every change of the addresses. Not 0.

@@ -114,9 +114,9 @@ impl LoopState<'_> {
         metrics.one("linecamp_store_failing", Kind::Gauge, help, is_failing);
         let help = "Sites that report a storage failure: disk full, not writable or corrupt.";
         metrics.one("linecamp_sites_storage_failed", Kind::Gauge, help, self.fleet.view().storage_failure_count());
-        let help = "Sites that have confirmed the latest server addresses since the start of the process.";
-        let confirmed = self.fleet.servers().map_or(0, |(_, confirmed)| confirmed);
-        metrics.one("linecamp_sites_servers_confirmed", Kind::Gauge, help, confirmed);
+        let help = "Sites that have stored the latest set of server addresses since the start of the process.";
+        let stored = self.fleet.servers().map_or(0, |(_, stored)| stored);
+        metrics.one("linecamp_sites_servers_stored", Kind::Gauge, help, stored);
         let help = "Events recorded in the fleet so far.";
         metrics.one("linecamp_events_total", Kind::Counter, help, self.fleet.view().last_event());
     }

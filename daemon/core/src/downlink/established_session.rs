@@ -51,10 +51,10 @@ impl Downlink {
         self.outputs.push(Output::WhenDurable(releases));
     }
 
-    /// Handles a member's report that it has linked through an address of this set, and keeps only that set.
-    pub(super) fn handle_servers_confirmed(&mut self, member: MemberId, number: u64) {
+    /// Handles a member's report that it has stored this set of server addresses.
+    pub(super) fn handle_servers_stored(&mut self, member: MemberId, number: u64) {
         if let Some(link) = self.links.get_mut(member) {
-            link.confirm_servers(number);
+            link.set_servers_stored(number);
         }
     }
 }

@@ -26,8 +26,8 @@ pub(crate) struct Link {
     facts: LabelSet,
     /// Spec writes that are not durable yet.
     specs_in_flight: u32,
-    /// The set of server addresses that the member has confirmed; zero if it has not said.
-    servers_confirmed: u64,
+    /// The set of server addresses that the member has stored; zero if it has not said.
+    servers_stored: u64,
     /// The member's conditions that the server knows itself.
     pub(super) conditions: LinkConditions,
 }
@@ -44,7 +44,7 @@ impl Link {
             rate_limit: MemberRateLimit::default(),
             facts: LabelSet::default(),
             specs_in_flight: 0,
-            servers_confirmed: 0,
+            servers_stored: 0,
             conditions: LinkConditions::default(),
         }
     }
@@ -133,9 +133,9 @@ impl Link {
         self.address = address;
     }
 
-    /// Records the set of server addresses that the member has confirmed.
-    pub(super) const fn confirm_servers(&mut self, number: u64) {
-        self.servers_confirmed = number;
+    /// Records the set of server addresses that the member has stored.
+    pub(super) const fn set_servers_stored(&mut self, number: u64) {
+        self.servers_stored = number;
     }
 
     /// Counts a spec write that is not durable yet.
@@ -184,9 +184,9 @@ impl Links {
         self.0.values().filter_map(Link::session)
     }
 
-    /// Returns the number of members that have confirmed this set of server addresses.
-    pub(crate) fn servers_confirmed(&self, number: u64) -> usize {
-        self.0.values().filter(|link| link.servers_confirmed == number).count()
+    /// Returns the number of members that have stored this set of server addresses.
+    pub(crate) fn servers_stored(&self, number: u64) -> usize {
+        self.0.values().filter(|link| link.servers_stored == number).count()
     }
 
     /// Returns the number of links.

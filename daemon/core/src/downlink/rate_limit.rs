@@ -68,7 +68,7 @@ pub(super) fn cost_of(message: &FromSite) -> u32 {
         | FromSite::Renew
         | FromSite::Alive
         | FromSite::WantPlugin(_)
-        | FromSite::ServersConfirmed(_) => MESSAGE_COST,
+        | FromSite::ServersStored(_) => MESSAGE_COST,
         FromSite::Storage(_) => STORAGE_COST,
     }
 }

@@ -33,9 +33,9 @@ impl Fleet {
         self.with_downlink(now, |downlink, members| downlink.send_servers(members));
     }
 
-    /// Returns the server's addresses as the sites are told, and how many sites have confirmed them.
+    /// Returns the server's addresses as the sites are told, and how many sites have stored them.
     pub fn servers(&self) -> Option<(&ServerSet, usize)> {
         let set = self.effects.state().servers.as_ref()?;
-        Some((set, self.downlink.links().servers_confirmed(set.number)))
+        Some((set, self.downlink.links().servers_stored(set.number)))
     }
 }

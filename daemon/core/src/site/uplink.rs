@@ -197,7 +197,7 @@ impl Uplink {
         self.servers.save(effects);
     }
 
-    /// Tells the server which of its addresses the site has confirmed.
+    /// Tells the server which set of its addresses the site has stored.
     pub(super) fn report_servers(&mut self, effects: &mut Effects) {
         if let Some(dial) = self.session() {
             self.servers.report(dial, effects);

@@ -31,7 +31,7 @@ impl Wire for wire::FromSite {
             FromSite::Alive => Kind::Alive(wire::Alive {}),
             FromSite::WantPlugin(want) => Kind::WantPlugin(wire::PluginWant::from_model(want)),
             FromSite::Storage(conditions) => Kind::Storage(wire::StorageReport::from_model(conditions)),
-            FromSite::ServersConfirmed(number) => Kind::ServersConfirmed(wire::ServersConfirmed { number: *number }),
+            FromSite::ServersStored(number) => Kind::ServersStored(wire::ServersStored { number: *number }),
         };
         Self { kind: Some(kind) }
     }
@@ -48,9 +48,7 @@ impl Wire for wire::FromSite {
             Kind::Alive(_) => Ok(FromSite::Alive),
             Kind::WantPlugin(want) => message("want_plugin", Some(want)).map(FromSite::WantPlugin),
             Kind::Storage(report) => message("storage", Some(report)).map(FromSite::Storage),
-            Kind::ServersConfirmed(set) => {
-                counter("servers_confirmed.number", set.number).map(FromSite::ServersConfirmed)
-            }
+            Kind::ServersStored(set) => counter("servers_stored.number", set.number).map(FromSite::ServersStored),
         }
     }
 }

@@ -194,7 +194,7 @@ pub(super) fn from_site() -> Vec<(&'static str, FromSite)> {
                 condition(ConditionKind::IdentityNotSaved, "a new certificate is not kept"),
             ]),
         ),
-        ("servers-confirmed", FromSite::ServersConfirmed(3)),
+        ("servers-stored", FromSite::ServersStored(3)),
     ];
     all.extend(provider::from_site());
     all

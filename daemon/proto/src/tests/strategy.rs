@@ -270,7 +270,7 @@ pub(super) fn from_site() -> impl Strategy<Value = FromSite> {
             all.retain(|condition| condition.kind.is_of_storage());
             FromSite::Storage(all)
         }),
-        1 => counter().prop_map(FromSite::ServersConfirmed),
+        1 => counter().prop_map(FromSite::ServersStored),
     ]
 }
 

@@ -1,13 +1,13 @@
 //! Which server address a site dials next, and which addresses it keeps.
 //!
 //! The server tells its addresses as one numbered set. A set that the site is told is a candidate until a link has come
-//! up through one of its addresses; then it replaces the addresses that the site had. Until then both are kept, and
-//! dialed in turn: a wrong set never costs a site its link for longer than one failed dial. A set that contains the
-//! address of the current link is confirmed at once. Any set that differs from the last one is taken, whatever its
-//! number: a server that was restored from a backup repeats numbers.
+//! up through one of the addresses that are new in it; then it replaces the addresses that the site had. Until then both
+//! are kept, and dialed in turn: a wrong set never costs a site its link for longer than one failed dial. A set without
+//! new addresses is confirmed by a link through any of its addresses: at once, if that is the current link. Any set that
+//! differs from the last one is taken, whatever its number: a server that was restored from a backup repeats numbers.
 //!
 //! Every change is saved with the identity. If that fails, the site uses the addresses from memory and saves them
-//! again later; it reports a set as confirmed only when it is saved.
+//! again later; it reports a set as stored only when it is saved, confirmed or not.
 
 use linecamp_model::{DialId, FromSite, KnownServers, Now, PartState, ServerAddress, ServerSet, Text};
 
@@ -33,7 +33,7 @@ pub(super) struct ServerRotation {
     problem: Option<Text>,
     /// Whether the server has told its addresses in this session.
     was_told: bool,
-    /// The set reported as confirmed in this session.
+    /// The set reported as stored in this session.
     reported: Option<u64>,
 }
 
@@ -121,7 +121,7 @@ impl ServerRotation {
     /// Handles the addresses that the server told on the current link.
     pub(super) fn handle_told(&mut self, told: ServerSet, effects: &mut Effects) {
         self.was_told = true;
-        if *self.known.candidate.as_ref().unwrap_or(&self.known.confirmed) == told {
+        if *self.known.told() == told {
             return;
         }
         self.known.candidate = Some(told);
@@ -130,12 +130,13 @@ impl ServerRotation {
         self.save(effects);
     }
 
-    /// Handles the outcome of saving the addresses. A failure is retried later.
+    /// Handles the outcome of saving the addresses, also by an earlier run. A failure is retried later.
     pub(super) fn handle_saved(&mut self, saved: Result<(), Text>, now: Now, effects: &mut Effects) {
-        if self.saving == 0 {
+        if self.saving == 0 && saved.is_ok() {
             return effects.ignore();
         }
-        self.saving -= 1;
+        // An earlier run of the state machine reports what it could not save.
+        self.saving = self.saving.saturating_sub(1);
         if self.saving == 0 {
             self.is_saved = saved.is_ok();
             self.problem = saved.err();
@@ -153,13 +154,13 @@ impl ServerRotation {
         effects.output(SiteOutput::SaveServers(self.known.clone()));
     }
 
-    /// Tells the server once which set is confirmed and saved. A site with addresses of its own follows no set.
+    /// Tells the server once which set is saved, confirmed or not. A site with addresses of its own follows no set.
     pub(super) fn report(&mut self, dial: DialId, effects: &mut Effects) {
-        let number = self.known.confirmed.number;
+        let number = self.known.told().number;
         let is_due = self.was_told && self.is_saved && self.configured.is_empty() && number != 0;
         if is_due && self.reported != Some(number) {
             self.reported = Some(number);
-            effects.send(dial, FromSite::ServersConfirmed(number));
+            effects.send(dial, FromSite::ServersStored(number));
         }
     }
 
@@ -168,7 +169,7 @@ impl ServerRotation {
         let KnownServers { confirmed, candidate } = &self.known;
         let mut text = match (self.configured.is_empty(), candidate) {
             (false, _) => {
-                let told = candidate.as_ref().unwrap_or(confirmed);
+                let told = self.known.told();
                 let own = list(&self.configured);
                 format!("{own}, from the configuration; not used: {}", describe_set(told))
             }
@@ -187,25 +188,22 @@ impl ServerRotation {
         }
     }
 
-    /// Confirms the candidate if the current address belongs to it, or if it changes no address.
+    /// Confirms the candidate if the current address shows that it is right, or if it changes no address.
     fn confirm(&mut self) -> bool {
-        let KnownServers { confirmed, candidate } = &mut self.known;
-        let Some(told) = candidate else { return false };
-        let position = told.addresses.iter().position(|address| Some(address) == self.current.as_ref());
-        if position.is_none() && told.addresses != confirmed.addresses {
+        let Some(told) = &self.known.candidate else { return false };
+        let is_current = |address: &ServerAddress| Some(address) == self.current.as_ref();
+        if !self.known.candidates().any(is_current) && told.addresses != self.known.confirmed.addresses {
             return false;
         }
-        *confirmed = told.clone();
-        *candidate = None;
+        self.confirmed_at = told.addresses.iter().position(is_current).unwrap_or(self.confirmed_at);
+        self.known.confirmed = told.clone();
+        self.known.candidate = None;
         self.is_candidate_next = false;
-        self.confirmed_at = position.unwrap_or(self.confirmed_at);
         true
     }
 
     fn candidates(&self) -> impl Iterator<Item = &ServerAddress> {
-        let told = self.known.candidate.as_ref().filter(|_| self.configured.is_empty());
-        let addresses = told.into_iter().flat_map(|set| &set.addresses);
-        addresses.filter(|address| !self.known.confirmed.addresses.contains(address))
+        self.known.candidates().filter(|_| self.configured.is_empty())
     }
 
     fn select(&mut self) {

@@ -39,12 +39,11 @@ fn candidates_and_confirmed_addresses_take_turns() {
     rotation.advance();
     assert_eq!(rotation.current(), addresses(&["a:1"]).first());
     rotation.advance();
-    rotation.advance();
-    assert_eq!(rotation.current(), addresses(&["b:1"]).first());
+    assert_eq!(rotation.current(), addresses(&["e:1"]).first());
     rotation.handle_linked(&mut effects);
-    assert_eq!(rotation.known().confirmed.number, 1, "it belongs to the set that was told");
+    assert_eq!(rotation.known().confirmed.number, 1, "it is new in the set that was told");
     assert!(!rotation.has_candidates());
-    assert_eq!(dials(&mut rotation, 3), ["b:1", "c:1", "d:1"], "the last good address comes first");
+    assert_eq!(dials(&mut rotation, 3), ["e:1", "b:1", "c:1"], "the last good address comes first");
 }
 
 #[test]
@@ -60,9 +59,53 @@ fn a_set_is_reported_once_when_it_is_saved() {
     rotation.handle_saved(Ok(()), NOW, &mut effects);
     rotation.report(DIAL, &mut effects);
     rotation.report(DIAL, &mut effects);
-    assert_eq!(outputs(&mut effects), [SiteOutput::Send { dial: DIAL, message: FromSite::ServersConfirmed(4) }]);
+    assert_eq!(outputs(&mut effects), [SiteOutput::Send { dial: DIAL, message: FromSite::ServersStored(4) }]);
     rotation.handle_told(set(4, &["a:1"]), &mut effects);
     assert_eq!(outputs(&mut effects), [], "nothing is written for what is known");
+}
+
+#[test]
+fn a_set_with_new_addresses_is_confirmed_by_one_of_those() {
+    let (mut rotation, mut effects) = joined(&["a:1", "b:1"]);
+    rotation.handle_linked(&mut effects);
+    rotation.handle_told(set(2, &["a:1", "x:1"]), &mut effects);
+    let expected = KnownServers { confirmed: set(0, &["a:1", "b:1"]), candidate: Some(set(2, &["a:1", "x:1"])) };
+    assert_eq!(*rotation.known(), expected, "the link's address says nothing about the new one");
+    rotation.prefer_candidate();
+    assert_eq!(dials(&mut rotation, 4), ["x:1", "a:1", "x:1", "b:1"]);
+    rotation.advance();
+    rotation.handle_linked(&mut effects);
+    assert_eq!(*rotation.known(), expected, "nor does a later link through an old one");
+    rotation.prefer_candidate();
+    rotation.handle_linked(&mut effects);
+    assert_eq!(*rotation.known(), KnownServers { confirmed: set(2, &["a:1", "x:1"]), candidate: None });
+}
+
+#[test]
+fn a_set_without_new_addresses_is_confirmed_by_any_of_its_addresses() {
+    let (mut rotation, mut effects) = joined(&["old:1", "new:1"]);
+    rotation.handle_linked(&mut effects);
+    rotation.handle_told(set(2, &["new:1"]), &mut effects);
+    assert_eq!(rotation.known().candidate, Some(set(2, &["new:1"])));
+    rotation.prefer_candidate();
+    assert_eq!(rotation.current(), addresses(&["new:1"]).first(), "it is dialed first after this link");
+    assert_eq!(dials(&mut rotation, 4), ["new:1", "old:1", "new:1", "new:1"]);
+    let (mut rotation, mut effects) = joined(&["old:1", "new:1"]);
+    rotation.advance();
+    rotation.handle_linked(&mut effects);
+    rotation.handle_told(set(2, &["new:1"]), &mut effects);
+    assert_eq!(*rotation.known(), KnownServers { confirmed: set(2, &["new:1"]), candidate: None }, "linked by it");
+}
+
+#[test]
+fn addresses_that_an_earlier_run_could_not_save_are_saved_again() {
+    let (mut rotation, mut effects) = joined(&["a:1"]);
+    rotation.handle_saved(Err(Text::lossy("disk full")), NOW, &mut effects);
+    assert_eq!(rotation.describe().0, PartState::Failing);
+    assert!(effects.deadline(Timer::SaveServers).is_some());
+    rotation.save(&mut effects);
+    rotation.handle_saved(Ok(()), NOW, &mut effects);
+    assert_eq!(rotation.describe().0, PartState::Ok);
 }
 
 #[test]
