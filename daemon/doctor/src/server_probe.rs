@@ -43,6 +43,8 @@ const PROBES_MAX: usize = 2 * ADDRESSES_MAX;
 pub struct ServerTargets {
     /// The servers.
     pub servers: Vec<ServerAddress>,
+    /// New addresses of the server that have not carried a link yet.
+    pub candidates: Vec<ServerAddress>,
     /// The servers' certificate authority; `None` if it is not known yet.
     pub trust: Option<Trust>,
     /// The floor for the dates of their certificates.
@@ -67,12 +69,20 @@ pub struct AddressReport {
 pub struct ServerReport {
     /// The server.
     pub server: ServerAddress,
+    /// Whether it is a new address that has not carried a link yet.
+    pub is_candidate: bool,
     /// How long its name resolution took, or why it has no address.
     pub resolved: Result<Duration, String>,
     /// Its addresses, as many as are probed.
     pub addresses: Vec<AddressReport>,
     /// The number of its addresses that are not probed, because there are too many.
     pub omitted: usize,
+}
+
+impl ServerReport {
+    fn unresolved(server: ServerAddress, words: String) -> Self {
+        Self { server, is_candidate: false, resolved: Err(words), addresses: Vec::new(), omitted: 0 }
+    }
 }
 
 /// Probes all servers at once, on a runtime of its own.
@@ -94,13 +104,16 @@ async fn probe_all(targets: &ServerTargets) -> Result<Vec<ServerReport>, String>
     let trust = Arc::new(targets.trust.clone().unwrap_or(Trust::Authorities(Vec::new())));
     let floor = targets.floor;
     let mut tasks = JoinSet::new();
-    let share = PROBES_MAX / targets.servers.len().max(1);
-    for (place, server) in targets.servers.iter().cloned().enumerate() {
+    let share = PROBES_MAX / (targets.servers.len() + targets.candidates.len()).max(1);
+    for (place, server) in targets.servers.iter().chain(&targets.candidates).cloned().enumerate() {
         let (probe, trust) = (Arc::clone(&probe), Arc::clone(&trust));
         tasks.spawn(async move { (place, probe_server(server, share, &probe, (&trust, floor)).await) });
     }
     let mut probed = tasks.join_all().await;
     probed.sort_by_key(|(place, _)| *place);
+    for (_, candidate) in probed.iter_mut().skip(targets.servers.len()) {
+        candidate.is_candidate = true;
+    }
     if let Some(probe) = Arc::into_inner(probe) {
         probe.close().await;
     }
@@ -121,7 +134,7 @@ async fn probe_server(
     };
     let addresses = match resolution {
         Ok(addresses) => dial_order(&addresses, None),
-        Err(words) => return ServerReport { server, resolved: Err(words), addresses: Vec::new(), omitted: 0 },
+        Err(words) => return ServerReport::unresolved(server, words),
     };
     let (resolved, omitted) = (Ok(began.elapsed()), addresses.len().saturating_sub(addresses_max));
     let mut tasks = JoinSet::new();
@@ -131,7 +144,7 @@ async fn probe_server(
     }
     let mut addresses = tasks.join_all().await;
     addresses.sort_by_key(|report| report.address);
-    ServerReport { server, resolved, addresses, omitted }
+    ServerReport { server, is_candidate: false, resolved, addresses, omitted }
 }
 
 async fn probe_address(address: SocketAddr, probe: &LinkProbe, (trust, floor): (&Trust, ExpiryFloor)) -> AddressReport {
@@ -167,10 +180,11 @@ pub fn server_findings(probed: &[ServerReport], trust: Option<&Trust>, skew_max:
     let (mut names, mut mtus, mut paths, mut handshakes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for one in probed {
         let server = one.server.to_string();
-        names.push((name(one), server.clone()));
+        let label = if one.is_candidate { " (new, not confirmed)" } else { "" };
+        names.push((name(one), format!("{server}{label}")));
         for report in &one.addresses {
             let at = report.address.to_string();
-            let subject = if at == server { at } else { format!("{server} at {}", report.address.ip()) };
+            let subject = if at == server { at } else { format!("{server} at {}", report.address.ip()) } + label;
             mtus.push((mtu(report.address), subject.clone()));
             paths.push((udp(report.address, &report.paths), subject.clone()));
             handshakes.push((tls(&report.link, trust), subject));

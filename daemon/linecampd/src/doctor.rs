@@ -72,14 +72,18 @@ impl Installation {
         let target =
             join_request.and_then(|(join, servers)| join_target(&read_text(&join.token_file).ok()?, servers).ok());
         let (token_servers, pin) = target.map_or((Vec::new(), None), |target| (target.servers, Some(target.token.pin)));
-        let joined: Vec<ServerAddress> =
-            identity.as_ref().map_or_else(Vec::new, |identity| identity.servers().confirmed.addresses.clone());
+        let known = identity.as_ref().map(SiteIdentity::servers);
+        let joined = known.map_or_else(Vec::new, |known| known.confirmed.addresses.clone());
+        let told: Vec<ServerAddress> = known.map_or_else(Vec::new, |known| known.candidates().cloned().collect());
         let configured = config.map_or_else(Vec::new, |config| config.servers);
+        let candidates = if configured.is_empty() { told } else { Vec::new() };
         let floor = identity.as_ref().map_or(ExpiryFloor::Unknown, SiteIdentity::expiry_floor);
         let trust = identity.map(|identity| identity.trust()).or_else(|| pin.map(Trust::Pin));
         let lists = [configured, joined, token_servers];
         let servers = lists.into_iter().find(|servers| !servers.is_empty()).unwrap_or_default();
-        ServerTargets { servers, trust, floor }
+        let is_new = |address: &ServerAddress| !servers.contains(address);
+        let candidates = candidates.into_iter().filter(is_new).collect();
+        ServerTargets { servers, candidates, trust, floor }
     }
 }
 

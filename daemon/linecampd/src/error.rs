@@ -85,8 +85,9 @@ pub enum DaemonError {
     },
     /// The directory already belongs to a site of another server.
     #[error(
-        "this data directory {directory} has joined another server than the one that issued this token; nothing was changed. To leave that server, stop the daemon and run: linecampd forget --data {directory}. Then join again",
-        directory = directory.display()
+        "this data directory {directory} has joined another server than the one that issued this token; nothing was changed. To leave that server, stop the daemon and run: linecampd forget --data {data}. Then join again",
+        directory = directory.display(),
+        data = shell_quoted(directory)
     )]
     OtherServer {
         /// The data directory.
@@ -100,6 +101,9 @@ pub enum DaemonError {
         /// The attempts, and why each failed.
         attempts: Vec<String>,
     },
+    /// The addresses of a join token, through which the site has linked, could not be saved.
+    #[error("cannot save the server's addresses: {0}. The site keeps the earlier ones; run the command again")]
+    Servers(String),
     /// Labels given on the command line could not be saved.
     #[error("cannot save the labels: {0}")]
     Labels(String),
@@ -150,6 +154,7 @@ impl DaemonError {
             | Self::Plugin(_)
             | Self::Bundle(_)
             | Self::Unreachable { .. }
+            | Self::Servers(_)
             | Self::Labels(_)
             | Self::Interrupted
             | Self::NoDaemon(..)
@@ -171,6 +176,7 @@ impl DaemonError {
             }
             Self::Transport(TransportError::Read { .. } | TransportError::Write { .. })
             | Self::File { .. }
+            | Self::Servers(_)
             | Self::Bundle(_) => FailureCode::FileFailed,
             Self::Transport(TransportError::Bind { .. }) => FailureCode::PortUnavailable,
             Self::System { .. } | Self::Transport(_) => FailureCode::SystemFailed,
@@ -231,6 +237,22 @@ mod tests {
     fn a_command_quotes_the_directory_and_contains_no_token() {
         let error = DaemonError::NotJoined { directory: "/my data".into() }.to_string();
         assert!(error.contains("run: linecampd join - --data '/my data' --name NAME, and enter the token"), "{error}");
+        let error = DaemonError::OtherServer { directory: "/my data".into() }.to_string();
+        assert!(error.contains("run: linecampd forget --data '/my data'. Then"), "{error}");
+        let root = tempfile::tempdir().unwrap();
+        let data = root.path().join("my data");
+        std::fs::create_dir_all(data.join("identity")).unwrap();
+        std::fs::write(data.join("identity/membership.pem"), "nonsense").unwrap();
+        let load = || linecamp_transport::SiteIdentity::load(&data.join("identity")).map_err(DaemonError::from);
+        let command = format!("linecampd forget --data {}`", shell_quoted(&data));
+        // The key is missing, and then the membership is corrupt.
+        let missing = load().unwrap_err().to_string();
+        assert!(missing.contains("missing") && missing.contains(&command), "{missing}");
+        std::fs::rename(data.join("identity/membership.pem"), data.join("identity/kept")).unwrap();
+        linecamp_transport::SiteKey::load_or_create(&data.join("identity")).unwrap();
+        std::fs::rename(data.join("identity/kept"), data.join("identity/membership.pem")).unwrap();
+        let corrupt = load().unwrap_err().to_string();
+        assert!(corrupt.contains("corrupt") && corrupt.contains(&command), "{corrupt}");
     }
 
     #[test]

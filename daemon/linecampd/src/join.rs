@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::daemon::{Daemon, DataDirGuard, Event, Notice, Setup};
 use crate::data_directory::DataDirectory;
+use crate::doctor::Installation;
 use crate::drivers::identity::Credentials;
 use crate::drivers::link::LinkReport;
 use crate::error::DaemonError;
@@ -90,19 +91,25 @@ pub async fn join(
         plugins: None,
     };
     let mut daemon = Daemon::open(guard, setup)?;
-    let mut progress = Progress {
+    if was_member && let Err(error) = check_name(&daemon, request.name.as_ref()) {
+        daemon.stop().await;
+        return Err(error);
+    }
+    let is_saved = !was_member || before.as_ref().is_some_and(|before| before.confirmed.addresses == servers);
+    let mut attempt = Progress {
         servers,
         limit: request.limit,
         until: Instant::now() + request.limit,
         was_member,
         has_linked: false,
+        is_saved,
         waiting: patch_labels(&mut daemon, request.labels),
         granted: None,
         attempts: BTreeMap::new(),
         unreported: None,
-        say: progress,
+        say: &mut *progress,
     };
-    let mut joined = progress.run(&mut daemon).await;
+    let mut joined = attempt.run(&mut daemon).await;
     if let Ok(joined) = &mut joined {
         joined.servers_changed = before.is_some() && before.as_ref() != daemon.servers();
     }
@@ -111,9 +118,35 @@ pub async fn join(
         Ok(_) | Err(_) => daemon.stop().await,
     }
     let joined = joined?;
-    match request.name.filter(|name| was_member && joined.name != *name) {
-        Some(name) => Err(DaemonError::OtherName { found: joined.name.to_string(), requested: name.to_string() }),
-        None => Ok(joined),
+    if let Some(name) = request.name.filter(|name| was_member && joined.name != *name) {
+        progress(&format!("warning: the site keeps its name {}; --name {name} is ignored", joined.name));
+    }
+    Ok(joined)
+}
+
+/// Returns a warning if the configuration of a site that has joined has server addresses: its daemon dials no others.
+pub fn warn_of_configured_servers(site: &Installation) -> Option<String> {
+    // An invalid configuration is reported by the daemon.
+    let servers = site.read_config().ok()?.servers;
+    let list: Vec<_> = servers.iter().map(ToString::to_string).collect();
+    (!list.is_empty()).then(|| {
+        format!(
+            "warning: the daemon dials only the addresses in its configuration: {}. To let it dial those of the token, \
+             remove the key `servers`",
+            list.join(", ")
+        )
+    })
+}
+
+/// Checks the requested name of a site that has joined, before anything changes. A site that has lost its database does
+/// not know its name, and keeps the one that the server has.
+fn check_name(daemon: &Daemon, requested: Option<&Name>) -> Result<(), DaemonError> {
+    let found = daemon.site.view(daemon.clock.now()).name;
+    match found.zip(requested).filter(|(found, requested)| found != *requested) {
+        Some((found, requested)) => {
+            Err(DaemonError::OtherName { found: found.to_string(), requested: requested.to_string() })
+        }
+        None => Ok(()),
     }
 }
 
@@ -160,6 +193,8 @@ struct Progress<'a> {
     was_member: bool,
     /// Whether a session with the server came up.
     has_linked: bool,
+    /// Whether the addresses of the token are stored. With a new membership they are.
+    is_saved: bool,
     /// Label changes that are not durable yet.
     waiting: BTreeSet<CommandId>,
     granted: Option<(Name, Name)>,
@@ -179,7 +214,7 @@ impl Progress<'_> {
                 (self.say)(&format!("join attempt failed: {text}"));
             }
             let view = daemon.site.view(daemon.clock.now());
-            if let (Some(joined), true) = (self.confirmed(&view), self.waiting.is_empty()) {
+            if let (Some(joined), true) = (self.confirmed(&view), self.waiting.is_empty() && self.is_saved) {
                 return Ok(joined);
             }
             let event = tokio::select! {
@@ -190,6 +225,10 @@ impl Progress<'_> {
             match &event {
                 Event::Stop => return Err(DaemonError::Interrupted),
                 Event::Link(report) => self.handle_report(report)?,
+                Event::ServersSaved(Ok(())) => self.is_saved = true,
+                Event::ServersSaved(Err(problem)) if !self.is_saved => {
+                    return Err(DaemonError::Servers(problem.to_string()));
+                }
                 Event::Timeout
                 | Event::Store(_)
                 | Event::IdentitySaved(_)
@@ -260,8 +299,11 @@ impl Progress<'_> {
 
     /// Handles the timeout: succeeds if a certificate was issued, or if a site that had joined has linked.
     fn handle_timeout(&mut self, view: &LocalView) -> Result<Joined, DaemonError> {
-        let from_before =
-            view.name.clone().zip(view.environment.clone()).filter(|_| self.was_member && self.has_linked);
+        let from_before = view
+            .name
+            .clone()
+            .zip(view.environment.clone())
+            .filter(|_| self.was_member && self.has_linked && self.is_saved);
         let known = self.granted.clone().or(from_before);
         if let Some(joined) = known.and_then(|(name, environment)| self.joined(name, environment, view)) {
             (self.say)("the server did not confirm the join in time; the daemon retries when it runs");

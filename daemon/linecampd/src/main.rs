@@ -139,7 +139,11 @@ fn do_join(args: JoinArgs, output: OutputFormat) -> Result<(), DaemonError> {
         print_error(&format!("warning: {warning}"));
     }
     let directory = DataDirectory::new(&args.data);
-    let joined = runtime()?.block_on(join::join(directory, command, &mut print_error))?;
+    let joined = runtime()?.block_on(join::join(directory.clone(), command, &mut print_error))?;
+    let site = Installation { directory, config: None, variable };
+    if let Some(warning) = join::warn_of_configured_servers(&site).filter(|_| joined.was_member) {
+        print_error(&warning);
+    }
     let value = json!({
         "name": joined.name.as_str(),
         "environment": joined.environment.as_str(),

@@ -36,7 +36,7 @@ pub enum TransportError {
         /// The path.
         path: PathBuf,
         /// What the operator has to do.
-        remedy: &'static str,
+        remedy: String,
     },
     /// A file has invalid content.
     #[error("{path} is corrupt: {problem}; {remedy}", path = path.display())]
@@ -46,7 +46,7 @@ pub enum TransportError {
         /// The problem.
         problem: String,
         /// What the operator has to do.
-        remedy: &'static str,
+        remedy: String,
     },
     /// A certificate authority already exists there.
     #[error(

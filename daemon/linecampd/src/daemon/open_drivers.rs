@@ -67,7 +67,7 @@ impl Daemon {
             stop_signals: [stop_signal(SignalKind::terminate())?, stop_signal(SignalKind::interrupt())?],
             manager: ServiceManager::from_environment(),
             counters: Counters::start(clock.now()),
-            pending: unsaved_identity(&guard),
+            pending: not_saved(&guard),
             guard,
         })
     }
@@ -105,7 +105,8 @@ impl Daemon {
 }
 
 /// After a reload, the new state machine does not know what the previous one could not save.
-fn unsaved_identity(guard: &DataDirGuard) -> VecDeque<Event> {
-    let unsaved = guard.identity.unsaved();
-    unsaved.map(|unsaved| Event::IdentitySaved(SaveResult::Unsaved(unsaved))).into_iter().collect()
+fn not_saved(guard: &DataDirGuard) -> VecDeque<Event> {
+    let identity = guard.identity.unsaved().map(|unsaved| Event::IdentitySaved(SaveResult::Unsaved(unsaved)));
+    let servers = guard.identity.servers_problem().map(|problem| Event::ServersSaved(Err(problem)));
+    identity.into_iter().chain(servers).collect()
 }

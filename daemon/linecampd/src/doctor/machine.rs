@@ -97,19 +97,23 @@ pub(super) fn identity(site: &Installation) -> CheckResult {
             CheckResult::skipped(FindingCode::AccessDenied, format!("{}; run this with sudo", error_chain(&error)))
         }
         Err(error) => {
-            let (code, remedy) = code_and_remedy(&error);
+            let (code, remedy) = code_and_remedy(site, &error);
             CheckResult::fail(code, error_chain(&error), remedy)
         }
     }
 }
 
-fn code_and_remedy(error: &DaemonError) -> (FindingCode, &'static str) {
+fn code_and_remedy(site: &Installation, error: &DaemonError) -> (FindingCode, String) {
     match error {
         DaemonError::Transport(TransportError::Missing { .. } | TransportError::Corrupt { .. }) => (
             FindingCode::IdentityCorrupt,
-            "restore the directory `identity` from a backup; without one, run `linecampd forget` and join with a new token",
+            format!(
+                "restore the directory `identity` from a backup; without one, run `linecampd forget --data {}` and join \
+                 with a new token",
+                shell_quoted(site.directory.path())
+            ),
         ),
-        _ => (FindingCode::FileUnreadable, "check the named file and the disk: `dmesg | tail`"),
+        _ => (FindingCode::FileUnreadable, "check the named file and the disk: `dmesg | tail`".to_owned()),
     }
 }
 

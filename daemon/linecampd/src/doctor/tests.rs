@@ -1,4 +1,6 @@
 use linecamp_doctor::{FindingCode, Verdict};
+use linecamp_model::{HostId, IdentityGrant, KnownServers, Name, ServerSet, SiteId};
+use linecamp_transport::{Authority, SiteKey, SystemClock, WallClock as _};
 
 use super::*;
 
@@ -42,6 +44,38 @@ fn every_check_of_an_empty_directory_has_its_name() {
     assert_eq!(found(&report, "identity"), (Verdict::Warn, FindingCode::NotJoined));
     assert_eq!(found(&report, "udp"), (Verdict::Skipped, FindingCode::NotJoined));
     assert!(!data.path().join("absent").exists(), "nothing is created");
+}
+
+/// A set that is not confirmed is checked before the site needs it.
+#[test]
+fn addresses_that_were_told_are_probed_too() {
+    let data = tempfile::tempdir().unwrap();
+    let site = site(data.path(), None);
+    let ca = Authority::create(&data.path().join("ca"), &[], SystemClock.now()).unwrap();
+    let key = SiteKey::load_or_create(&site.directory.identity()).unwrap();
+    let begin = SystemClock.now();
+    let id = SiteId::from_bytes([1; 16]);
+    let certificate = ca.issue_site(key.public_key(), id, begin..begin + Duration::from_secs(3600)).unwrap();
+    let grant = IdentityGrant {
+        name: Name::parse("camp-042").unwrap(),
+        environment: Name::parse("default").unwrap(),
+        site: id,
+        gateway: HostId::from_bytes([2; 16]),
+        certificate,
+        authorities: vec![ca.certificate_der().to_vec()],
+    };
+    let servers = KnownServers {
+        confirmed: ServerSet { number: 1, addresses: ServerAddress::parse_list("127.0.0.1:1").unwrap() },
+        candidate: Some(ServerSet {
+            number: 2,
+            addresses: ServerAddress::parse_list("127.0.0.1:1,127.0.0.2:2").unwrap(),
+        }),
+    };
+    SiteIdentity::adopt(&site.directory.identity(), &grant, &servers).unwrap();
+    let report = examine(&site, |_| {});
+    let udp = report.checks.iter().filter(|finding| finding.name == "udp");
+    let subjects: Vec<_> = udp.map(|finding| finding.subject.as_str()).collect();
+    assert_eq!(subjects, ["127.0.0.1:1", "127.0.0.2:2 (new, not confirmed)"]);
 }
 
 #[test]

@@ -45,8 +45,10 @@ impl Credentials {
 pub(crate) struct IdentityDriver {
     path: PathBuf,
     credentials: Option<Credentials>,
-    /// The server addresses: stored, or to be stored with a new membership.
+    /// The server addresses in use: stored, or to be stored with a new membership.
     servers: Option<KnownServers>,
+    /// Why the server addresses are not stored, if saving them failed.
+    servers_problem: Option<Text>,
     /// An identity in use that is not saved to disk.
     unsaved: Option<UnsavedIdentity>,
 }
@@ -69,6 +71,7 @@ impl IdentityDriver {
         Ok(Self {
             servers: identity.as_ref().map(|one| one.servers().clone()),
             credentials: identity.map(|identity| Credentials::Member(Arc::new(identity))),
+            servers_problem: None,
             unsaved: None,
             path,
         })
@@ -92,9 +95,14 @@ impl IdentityDriver {
         self.credentials.clone()
     }
 
-    /// Returns the server addresses that are stored, or will be with the membership.
+    /// Returns the server addresses in use: stored, or waiting to be.
     pub(crate) const fn servers(&self) -> Option<&KnownServers> {
         self.servers.as_ref()
+    }
+
+    /// Returns why the server addresses in use are not stored.
+    pub(crate) fn servers_problem(&self) -> Option<Text> {
+        self.servers_problem.clone()
     }
 
     /// Returns the identity in use that is not saved to disk.
@@ -111,6 +119,7 @@ impl IdentityDriver {
         match saved {
             Ok(identity) => {
                 let identity_view = for_machine(&identity);
+                self.servers_problem = None;
                 self.credentials = Some(Credentials::Member(Arc::new(identity)));
                 SaveResult::Saved(identity_view)
             }
@@ -130,21 +139,26 @@ impl IdentityDriver {
         }
     }
 
-    /// Makes the server addresses durable. This blocks while a small file is synced, once for each change.
+    /// Makes the server addresses durable. This blocks while a small file is synced, once for each change. If that
+    /// fails, they are kept in memory.
     pub(crate) fn save_servers(&mut self, servers: KnownServers) -> Result<(), Text> {
         let Some(Credentials::Member(member)) = &self.credentials else {
             return Err(Text::lossy("the site has not joined"));
         };
-        match member.with_servers(&self.path, &servers) {
+        let saved = member.with_servers(&self.path, &servers);
+        self.servers = Some(servers);
+        self.servers_problem = None;
+        match saved {
             Ok(identity) => {
                 self.credentials = Some(Credentials::Member(Arc::new(identity)));
-                self.servers = Some(servers);
                 Ok(())
             }
             Err(error) => {
                 let problem = error_chain(&error);
                 tracing::warn!(problem, "cannot save the server's addresses; they are used from memory");
-                Err(Text::lossy(&problem))
+                let problem = Text::lossy(&problem);
+                self.servers_problem = Some(problem.clone());
+                Err(problem)
             }
         }
     }

@@ -284,3 +284,100 @@ async fn a_token_of_another_server_is_refused_and_changes_nothing() {
     assert!(error.to_string().contains("linecampd forget"), "{error}");
     assert_eq!(kept(&data), before);
 }
+
+/// Keeps the identity in `data` from being written.
+fn block_identity_writes(data: &DataDirectory) {
+    std::fs::create_dir_all(data.identity().join("membership.new/blocked")).unwrap();
+}
+
+#[tokio::test]
+async fn addresses_that_cannot_be_saved_are_an_error() {
+    let server = Server::new();
+    let _serving = server.answer(HandshakeReply::Welcome);
+    let directory = tempfile::tempdir().unwrap();
+    let data = DataDirectory::new(directory.path());
+    join(data.clone(), server.join_command(), &mut |_| {}).await.unwrap();
+    let before = kept(&data);
+    block_identity_writes(&data);
+
+    let mut moved = server.join_command();
+    let name = format!("localhost:{}", server.listener.local_addr().port());
+    moved.target.servers = vec![ServerAddress::parse(&name).unwrap()];
+    let error = join(data.clone(), moved, &mut |_| {}).await.unwrap_err();
+
+    assert_eq!(error.exit_code(), 1, "{error}");
+    assert!(error.to_string().contains("cannot save the server's addresses: "), "{error}");
+    assert_eq!(kept(&data), before);
+}
+
+#[tokio::test]
+async fn another_name_is_refused_before_anything_changes() {
+    let server = Server::new();
+    let _serving = server.answer(HandshakeReply::Welcome);
+    let directory = tempfile::tempdir().unwrap();
+    let data = DataDirectory::new(directory.path());
+    join(data.clone(), server.join_command(), &mut |_| {}).await.unwrap();
+    let before = kept(&data);
+
+    let mut other = server.join_command();
+    other.name = Some(Name::parse("camp-043").unwrap());
+    let name = format!("localhost:{}", server.listener.local_addr().port());
+    other.target.servers = vec![ServerAddress::parse(&name).unwrap()];
+    other.labels = LabelLayer::from([(Level::Site, LabelInput::parse_list(["rack=r8"]).unwrap().labels)]);
+    let error = join(data.clone(), other, &mut |_| {}).await.unwrap_err();
+
+    assert!(matches!(error, DaemonError::OtherName { .. }), "{error}");
+    assert_eq!(kept(&data), before);
+    let records = format!("{:?}", crate::drivers::store::open(&data.database()).unwrap().records);
+    assert!(records.contains("r7") && !records.contains("r8"), "no label changed: {records}");
+}
+
+/// A reload hands the driver over to a new state machine.
+#[tokio::test]
+async fn addresses_that_are_not_saved_survive_a_reload() {
+    let server = Server::new();
+    let _serving = server.answer(HandshakeReply::Welcome);
+    let directory = tempfile::tempdir().unwrap();
+    let data = DataDirectory::new(directory.path());
+    join(data.clone(), server.join_command(), &mut |_| {}).await.unwrap();
+    let mut guard = DataDirGuard::acquire(data.clone()).unwrap();
+    block_identity_writes(&data);
+    let followed = linecamp_model::KnownServers::of_token(ServerAddress::parse_list("new.example:8443").unwrap());
+    guard.identity.save_servers(followed.clone()).unwrap_err();
+
+    let mut daemon = Daemon::open(guard, member_setup()).unwrap();
+
+    assert_eq!(daemon.site.view(daemon.clock.now()).servers, followed);
+    assert!(matches!(daemon.next_event().await, Event::ServersSaved(Err(_))), "they are saved again");
+}
+
+fn member_setup() -> Setup {
+    Setup {
+        servers: ServerSource::Saved,
+        join: None,
+        labels: EnvironmentLabels::default(),
+        link: LinkSettings::default(),
+        facts: FactSources::of_this_machine("/nowhere".as_ref(), false),
+        providers: Vec::new(),
+        plugins: None,
+    }
+}
+
+#[test]
+fn a_member_with_configured_addresses_is_warned() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("site.toml");
+    let site = Installation {
+        directory: DataDirectory::new(directory.path()),
+        config: Some(file.clone()),
+        variable: |_| None,
+    };
+    std::fs::write(&file, "log = \"info\"\n").unwrap();
+    assert_eq!(warn_of_configured_servers(&site), None);
+    std::fs::write(&file, "servers = [\"camp.example:8443\"]\n").unwrap();
+    let warning = warn_of_configured_servers(&site).unwrap();
+    assert!(
+        warning.starts_with("warning: the daemon dials only the addresses in its configuration: camp.e"),
+        "{warning}"
+    );
+}

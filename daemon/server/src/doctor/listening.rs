@@ -84,9 +84,11 @@ pub(super) fn answers(target: &Target) -> Vec<Finding> {
     let is_running = target.running().is_some();
     let link_addresses = link_addresses(&config);
     let floor = ExpiryFloor::Unknown;
-    let targets = ServerTargets { servers: link_addresses.clone(), trust: Some(trust.clone()), floor };
+    let targets =
+        ServerTargets { servers: link_addresses.clone(), candidates: Vec::new(), trust: Some(trust.clone()), floor };
     let urls = ServerTargets {
         servers: config.server_url.with_port(config.server_url.port()).into_iter().collect(),
+        candidates: Vec::new(),
         trust: None,
         floor,
     };

@@ -105,9 +105,12 @@ impl Authority {
         let [key_file, certificate_file, names_file, secrets_file] =
             [KEY_FILE, CERTIFICATE_FILE, NAMES_FILE, SECRETS_FILE].map(|file| dir.join(file));
         let key = files::read_key(&key_file, REMEDY)?
-            .ok_or_else(|| TransportError::Missing { path: key_file.clone(), remedy: REMEDY })?;
-        let corrupt =
-            |path: &Path, problem: String| TransportError::Corrupt { path: path.to_owned(), problem, remedy: REMEDY };
+            .ok_or_else(|| TransportError::Missing { path: key_file.clone(), remedy: REMEDY.to_owned() })?;
+        let corrupt = |path: &Path, problem: String| TransportError::Corrupt {
+            path: path.to_owned(),
+            problem,
+            remedy: REMEDY.to_owned(),
+        };
 
         let pem = files::read_required(&certificate_file, REMEDY)?;
         let certificate =

@@ -40,30 +40,33 @@ pub(super) fn rename(from: &Path, to: &Path) -> Result<(), TransportError> {
 }
 
 /// Reads a complete file; `None` if it does not exist.
-pub(super) fn read_file(path: &Path, remedy: &'static str) -> Result<Option<Vec<u8>>, TransportError> {
+pub(super) fn read_file(path: &Path, remedy: &str) -> Result<Option<Vec<u8>>, TransportError> {
     match linecamp_files::read(path, FILE_BYTES_MAX) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.is_not_found() => Ok(None),
         Err(ReadError::TooLarge { bytes_max }) => Err(TransportError::Corrupt {
             path: path.to_owned(),
             problem: format!("too large (maximum {bytes_max} bytes)"),
-            remedy,
+            remedy: remedy.to_owned(),
         }),
         Err(error) => Err(read_error(path)(error.into())),
     }
 }
 
 /// Reads a file that must exist.
-pub(super) fn read_required(path: &Path, remedy: &'static str) -> Result<Vec<u8>, TransportError> {
-    read_file(path, remedy)?.ok_or_else(|| TransportError::Missing { path: path.to_owned(), remedy })
+pub(super) fn read_required(path: &Path, remedy: &str) -> Result<Vec<u8>, TransportError> {
+    read_file(path, remedy)?.ok_or_else(|| TransportError::Missing { path: path.to_owned(), remedy: remedy.to_owned() })
 }
 
 /// Reads the Ed25519 key pair at `path`; `None` if the file does not exist.
-pub(super) fn read_key(path: &Path, remedy: &'static str) -> Result<Option<KeyPair>, TransportError> {
+pub(super) fn read_key(path: &Path, remedy: &str) -> Result<Option<KeyPair>, TransportError> {
     let Some(pem) = read_file(path, remedy)? else {
         return Ok(None);
     };
-    let corrupt = |problem: String| TransportError::Corrupt { path: path.to_owned(), problem, remedy };
+    let corrupt = |problem: String| {
+        let remedy = remedy.to_owned();
+        TransportError::Corrupt { path: path.to_owned(), problem, remedy }
+    };
     let der = PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(|error| corrupt(error.to_string()))?;
     KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ED25519).map(Some).map_err(|error| corrupt(error.to_string()))
 }

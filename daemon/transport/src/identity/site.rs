@@ -15,7 +15,9 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use linecamp_model::{HostId, IdentityGrant, KeyFingerprint, KnownServers, ServerAddress, ServerSet, SiteId, WallTime};
+use linecamp_model::{
+    HostId, IdentityGrant, KeyFingerprint, KnownServers, ServerAddress, ServerSet, SiteId, WallTime, shell_quoted,
+};
 use rcgen::{ExtendedKeyUsagePurpose, KeyPair, PublicKeyData as _};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -35,7 +37,6 @@ const SERVER_LINE: &str = "Server: ";
 const SERVER_SET_LINE: &str = "Server set: ";
 const CANDIDATE_LINE: &str = "New server: ";
 const CANDIDATE_SET_LINE: &str = "New server set: ";
-const REMEDY: &str = "run `linecampd forget`, then join again with a new token";
 
 /// The key pair of a site, which may or may not have joined. `Debug` prints only the fingerprint.
 pub struct SiteKey {
@@ -50,11 +51,11 @@ impl SiteKey {
     /// [`TransportError`] names the file. A corrupt key is never replaced: it may be all that a restore needs.
     pub fn load_or_create(dir: &Path) -> Result<Self, TransportError> {
         let path = dir.join(KEY_FILE);
-        if let Some(key) = files::read_key(&path, REMEDY)? {
+        if let Some(key) = files::read_key(&path, &remedy(dir))? {
             return Ok(Self::new(key));
         }
         if dir.join(MEMBERSHIP_FILE).exists() {
-            return Err(TransportError::Missing { path, remedy: REMEDY });
+            return Err(TransportError::Missing { path, remedy: remedy(dir) });
         }
         let made = Self::generate(&RandomSource::System)?;
         files::create_dir(dir)?;
@@ -116,14 +117,14 @@ impl SiteIdentity {
     /// [`TransportError`] names the file that is missing or corrupt.
     pub fn load(dir: &Path) -> Result<Option<Self>, TransportError> {
         let path = dir.join(MEMBERSHIP_FILE);
-        let Some(bytes) = files::read_file(&path, REMEDY)? else {
+        let Some(bytes) = files::read_file(&path, &remedy(dir))? else {
             return Ok(None);
         };
         let key = SiteKey::load_or_create(dir)?;
         let membership = Membership::parse(&bytes, &key).map_err(|problem| TransportError::Corrupt {
             path,
             problem,
-            remedy: REMEDY,
+            remedy: remedy(dir),
         })?;
         Ok(Some(Self { key: Arc::new(key), membership }))
     }
@@ -167,7 +168,7 @@ impl SiteIdentity {
     pub fn with_servers(&self, dir: &Path, servers: &KnownServers) -> Result<Self, TransportError> {
         let membership = Membership { servers: servers.clone(), ..self.membership.clone() };
         let (path, text) = (dir.join(MEMBERSHIP_FILE), membership.to_text());
-        if files::read_file(&path, REMEDY)?.as_deref() != Some(text.as_bytes()) {
+        if files::read_file(&path, &remedy(dir))?.as_deref() != Some(text.as_bytes()) {
             files::write_file(&path, text.as_bytes())?;
         }
         Ok(Self { key: Arc::clone(&self.key), membership })
@@ -349,6 +350,12 @@ fn set_lines(set: &ServerSet, number_prefix: &str, address_prefix: &str) -> Vec<
     let number = (set.number != 0).then(|| format!("{number_prefix}{}\n", set.number));
     let addresses = set.addresses.iter().map(|address| format!("{address_prefix}{address}\n"));
     number.into_iter().chain(addresses).collect()
+}
+
+/// Returns what to do about unusable files in `dir`, the directory `identity` of the site's data directory.
+fn remedy(dir: &Path) -> String {
+    let data = shell_quoted(dir.parent().unwrap_or(dir));
+    format!("run `linecampd forget --data {data}`, then join again with a new token")
 }
 
 fn invalid_answer(problem: String) -> TransportError {
