@@ -132,35 +132,4 @@ impl io::Write for Hashing<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_daemons_packages_of_our_own_version_are_offered() {
-        let directory = tempfile::tempdir().unwrap();
-        let arm = format!("{PREFIX}arm64.deb");
-        for name in [&arm, "linecampd_0.0.1_amd64.deb", "README", &format!("{PREFIX}a';b.deb")] {
-            fs::write(directory.path().join(name), "x").unwrap();
-        }
-        let packages = SitePackages::find(directory.path());
-        let names: Vec<_> = packages.all().iter().map(|package| &package.name).collect();
-        assert_eq!(names, [&arm]);
-        let script = packages.script(&ServerUrl::parse("https://camp.example:8443").unwrap()).unwrap();
-        assert!(script.contains(&format!("    arm64) echo {arm} {} ;;", digest(b"x"))), "{script}");
-        assert!(!script.contains('@') || !script.contains("@URL@"), "{script}");
-    }
-
-    #[test]
-    fn a_pipe_among_the_packages_does_not_block_the_server() {
-        let directory = tempfile::tempdir().unwrap();
-        let pipe = directory.path().join(format!("{PREFIX}arm64.deb"));
-        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        assert!(SitePackages::find(directory.path()).all().is_empty());
-    }
-
-    #[test]
-    fn without_packages_there_is_no_script() {
-        let url = ServerUrl::parse("https://camp.example:8443").unwrap();
-        assert!(SitePackages::find(Path::new("/nowhere/at-all")).script(&url).is_none());
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes this machine a site of the Linecamp server at @URL@: installs the daemon, joins, starts the service, and prints
-# the result. It can be run again: completed steps are skipped. On a machine that joined, a token of the same server
-# replaces the server's addresses.
+# the result. It can be run again: completed steps are skipped. On a machine that joined and is not connected, a token
+# of the same server replaces the server's addresses.
 #
 #   sh SCRIPT [--name NAME] [--label KEY=VALUE]... < FILE_WITH_TOKEN@HOST:PORT
 #
@@ -66,19 +66,36 @@ knows_servers() {
 }
 
 # Gives a machine that joined other addresses of its server: they replace the earlier ones once they have carried a
-# link. The daemon runs again in any case.
+# link. A connected daemon is told the addresses by its server, so it is left alone. The daemon runs again in any case:
+# a signal takes effect when the join has ended.
 update_servers() {
     rm -f "$kept_token" "$kept_join"
     case $target in lct_*@*) ;; *) return ;; esac
     if knows_servers; then return; fi
+    if is_connected; then
+        say "this machine has joined, and its daemon is connected; the token is not used. If its server has just moved," \
+            "run this again when \`linecampd status\` shows that the link is lost"
+        return
+    fi
+    stopped=1
     systemctl stop linecampd.service
     status=0
-    printf '%s\n' "$target" | runuser -u linecamp -- linecampd join - --timeout 20s > "$work/log" 2>&1 || status=$?
+    printf '%s\n' "$target" | runuser -u linecamp -- linecampd join - --timeout 120s > "$work/log" 2>&1 || status=$?
     if [ "$status" != 0 ]; then
         cat "$work/log" >&2
-        systemctl start linecampd.service || say "the daemon does not start. See: systemctl status linecampd"
         fail "this machine has joined before; its server addresses are unchanged"
     fi
+    grep '^warning: ' "$work/log" >&2 || true
+}
+
+# Ends the script: the daemon that it stopped runs again.
+finish() {
+    status=$?
+    if [ -n "$stopped" ]; then
+        systemctl start linecampd.service || say "the daemon does not start. See: systemctl status linecampd"
+    fi
+    rm -rf "$work"
+    exit "$status"
 }
 
 join() {
@@ -112,8 +129,11 @@ is_connected() { linecampd status --output json 2> /dev/null | grep -q '"state":
 
 start_daemon() {
     systemctl enable --quiet linecampd.service
-    systemctl start linecampd.service ||
+    if ! systemctl start linecampd.service; then
+        stopped=
         fail "the daemon does not start. See: systemctl status linecampd; journalctl -u linecampd"
+    fi
+    stopped=
     tries=0
     while [ "$tries" -lt "$connect_seconds" ] && ! is_connected; do
         tries=$((tries + 1))
@@ -136,7 +156,12 @@ command -v dpkg > /dev/null ||
 connect_seconds=30
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# Not empty while the daemon is stopped.
+stopped=
+trap finish EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
 target=
 if [ -f "$here/token" ]; then target=$(cat "$here/token"); elif [ ! -t 0 ]; then read -r target || true; fi
 
