@@ -67,7 +67,8 @@ pub enum FromSite {
     /// All conditions of the site's own storage ([`is_of_storage`](crate::ConditionKind::is_of_storage)): sent at the
     /// start of a session and whenever they change. Neither side stores them.
     Storage(Vec<Condition>),
-    /// This set of server addresses is stored durably, confirmed or not. Sent once per session, and whenever it changes.
+    /// This set of server addresses is stored durably, confirmed or not. Sent once per session, and whenever the set
+    /// changes.
     ServersStored(u64),
 }
 

@@ -25,7 +25,7 @@ fn only_the_daemons_packages_of_our_own_version_are_offered() {
 fn a_pipe_among_the_packages_does_not_block_the_server() {
     let directory = tempfile::tempdir().unwrap();
     let pipe = directory.path().join(format!("{PREFIX}arm64.deb"));
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     assert!(SitePackages::find(directory.path()).all().is_empty());
 }
 

@@ -1,10 +1,11 @@
 //! Which server address a site dials next, and which addresses it keeps.
 //!
 //! The server tells its addresses as one numbered set. A set that the site is told is a candidate until a link has come
-//! up through one of the addresses that are new in it; then it replaces the addresses that the site had. Until then both
-//! are kept, and dialed in turn: a wrong set never costs a site its link for longer than one failed dial. A set without
-//! new addresses is confirmed by a link through any of its addresses: at once, if that is the current link. Any set that
-//! differs from the last one is taken, whatever its number: a server that was restored from a backup repeats numbers.
+//! up through one of the addresses that are new in it; then it replaces the addresses that the site had. Until then
+//! both are kept, and dialed in turn: a wrong set never costs a site its link for longer than one failed dial. A set
+//! without new addresses is confirmed by a link through any of its addresses: at once, if that is the current link. Any
+//! set that differs from the last one is taken, whatever its number: a server that was restored from a backup repeats
+//! numbers.
 //!
 //! Every change is saved with the identity. If that fails, the site uses the addresses from memory and saves them
 //! again later; it reports a set as stored only when it is saved, confirmed or not.
