@@ -12,7 +12,8 @@
 //! - **One at a time.** At most one call is in flight. Each call gets one answer, and a missing answer is covered by
 //!   [`CALL_MAX`].
 //! - **Retries** live here and not in plugins. A failed call ends the round; the next one starts after a delay that
-//!   grows at random from [`RETRY_FIRST`] to [`RETRY_MAX`], and no sooner than the service asked for.
+//!   grows at random from [`RETRY_FIRST`] to [`RETRY_MAX`], and no sooner than the service asked for. A round may also
+//!   be interrupted because the service asked to wait: it continues after that time, without a validation.
 //! - **Circuit breaker.** The first round, and each round after a failed call, starts with a validation of the
 //!   settings: a service that is down costs one small call per retry.
 //! - **Notes.** A round may wait until the site's store has written what its next calls rely on.
@@ -105,6 +106,8 @@ pub(crate) struct CallRunner<Work, Capabilities> {
     capabilities: Option<Capabilities>,
     /// Whether something changed since the round began.
     is_due: bool,
+    /// Whether the last round was interrupted and is to be continued.
+    is_interrupted: bool,
     /// Whether a command waits for a round that changes nothing.
     is_preview: bool,
     /// Until when an abandoned call may still change something; `None` before the first round.
@@ -120,6 +123,7 @@ impl<Work, Capabilities> CallRunner<Work, Capabilities> {
             state: State::Idle,
             capabilities: None,
             is_due: true,
+            is_interrupted: false,
             is_preview: false,
             unsure_until: None,
             backoff: Backoff::new(),
@@ -136,6 +140,7 @@ impl<Work, Capabilities> CallRunner<Work, Capabilities> {
     /// Requests a round now. Its settings are validated again, and earlier failures no longer count.
     pub(crate) fn reset_failures(&mut self) {
         self.capabilities = None;
+        self.is_interrupted = false;
         self.backoff.reset();
         self.handle_timeout();
     }
@@ -162,9 +167,14 @@ impl<Work, Capabilities> CallRunner<Work, Capabilities> {
         !matches!(self.state, State::Idle | State::Waiting)
     }
 
-    /// Whether a round is due and can start.
+    /// Whether a round is due and can start, or can be continued.
     pub(crate) const fn is_ready(&self) -> bool {
-        self.is_due && matches!(self.state, State::Idle)
+        (self.is_due || self.is_interrupted) && matches!(self.state, State::Idle)
+    }
+
+    /// Whether it waits before a retry.
+    pub(crate) const fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Waiting)
     }
 
     /// Returns the call in flight.
@@ -282,6 +292,18 @@ impl<Work, Capabilities> CallRunner<Work, Capabilities> {
         Effect::Wait(asked.min(RETRY_AFTER_MAX))
     }
 
+    /// Interrupts the round because the service asked to wait. Nothing failed. A round that is requested meanwhile
+    /// follows this one.
+    pub(crate) fn interrupt<R, N>(&mut self, asked: Duration) -> Effect<R, N> {
+        self.is_interrupted = true;
+        self.pause(asked)
+    }
+
+    /// Whether an interrupted round is to be continued rather than a new one begun. True once per interruption.
+    pub(crate) const fn take_interrupted(&mut self) -> bool {
+        std::mem::replace(&mut self.is_interrupted, false)
+    }
+
     /// Ends the round because a call failed, and schedules the next one. `what` names the provider and what it did.
     pub(crate) fn fail<R, N>(
         &mut self,
@@ -318,7 +340,7 @@ impl<Work, Capabilities> CallRunner<Work, Capabilities> {
         if matches!(self.state, State::Waiting) {
             self.state = State::Idle;
         }
-        self.is_due = true;
+        self.is_due |= !self.is_interrupted;
     }
 
     /// Describes what the runner is doing; `idle` describes the result of the last round, `work` a call.

@@ -126,6 +126,11 @@ impl Providers {
         }
     }
 
+    /// Returns the settings of a provider that waits for its plugin.
+    pub(crate) fn waiting_for_plugin(&self, id: ProviderId) -> Option<&ProviderSpec> {
+        self.machines.get(&id).filter(|machine| machine.is_waiting_for_plugin()).map(Reconciler::spec)
+    }
+
     /// Stores the name and version that the plugin of a call reports.
     pub(crate) fn set_plugin(&mut self, call: CallId, described: Text) {
         let id = self.caller(call);

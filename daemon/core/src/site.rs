@@ -239,10 +239,7 @@ impl Site {
 
     /// Handles the answer to a provider call. An unexpected one is ignored and counted.
     pub fn handle_provider(&mut self, call: CallId, reply: ProviderReply, now: Now) {
-        if let Some(digest) = self.providers.missing_plugin(call, &reply) {
-            self.plugins.begin(digest, &mut self.effects);
-        }
-        self.providers.handle_reply(call, reply, now, &mut self.effects);
+        self.providers.handle_reply((call, reply), &mut self.plugins, now, &mut self.effects);
         self.settle_down(now);
     }
 
@@ -347,8 +344,8 @@ impl Site {
     }
 
     const fn overview(&self) -> Overview<'_> {
-        let Self { config, effects, uplink, replication, certificate, facts, providers, .. } = self;
-        Overview { config, effects, uplink, replication, certificate, facts, providers }
+        let Self { config, effects, uplink, replication, certificate, facts, plugins, providers, .. } = self;
+        Overview { config, effects, uplink, replication, certificate, facts, plugins, providers }
     }
 
     fn documents(&self) -> SiteDocuments<'_> {
@@ -367,7 +364,10 @@ impl Site {
             FromServer::Welcome(welcome) => return self.handle_welcome(dial, &welcome, now),
             FromServer::Identity(grant) => return self.uplink.handle_certificate(grant, effects),
             FromServer::Probe => return effects.send(dial, FromSite::Alive),
-            FromServer::Plugin(piece) => return self.plugins.handle_piece(dial, piece, now, effects),
+            FromServer::Plugin(piece) => {
+                let failed = self.plugins.handle_piece(dial, piece, now, effects);
+                return failed.into_iter().for_each(|digest| self.providers.handle_plugin_arrived(digest));
+            }
             FromServer::Servers(told) => return self.uplink.handle_servers(told, effects),
             FromServer::Spec(delta) => self.replication.handle_spec(dial, delta, effects),
             FromServer::StatusAck(held) => self.replication.handle_status_ack(held),

@@ -35,6 +35,8 @@ pub(crate) struct Transfers<K>(BTreeMap<K, Transfer>);
 struct Transfer {
     /// The stored bytes; `None` until the caller reports them.
     stored: Option<u64>,
+    /// The size of the content; `None` until its first piece arrives.
+    total: Option<u64>,
     /// The dial on which a piece was requested, if one is in flight.
     requested: Option<DialId>,
     /// Why the last piece could not be stored.
@@ -64,7 +66,13 @@ impl<K: Copy + Ord> Transfers<K> {
     pub(crate) fn begin(&mut self, key: K) -> bool {
         match self.0.entry(key) {
             Entry::Vacant(vacant) => {
-                vacant.insert(Transfer { stored: None, requested: None, failure: None, backoff: Backoff::new() });
+                vacant.insert(Transfer {
+                    stored: None,
+                    total: None,
+                    requested: None,
+                    failure: None,
+                    backoff: Backoff::new(),
+                });
                 true
             }
             Entry::Occupied(_) => false,
@@ -103,14 +111,17 @@ impl<K: Copy + Ord> Transfers<K> {
     /// Decides about a piece that arrived on the session of `dial`; `total` is the size of the content, zero if there
     /// is none.
     pub(crate) fn handle_piece(&mut self, dial: DialId, key: K, (offset, total): (u64, u64)) -> PieceVerdict {
-        let Some(transfer) = self.0.get(&key) else { return PieceVerdict::Unexpected };
+        let Some(transfer) = self.0.get_mut(&key) else { return PieceVerdict::Unexpected };
         let is_requested = transfer.requested == Some(dial) && transfer.stored == Some(offset);
         match (is_requested, total) {
             (_, 0) => {
                 self.cancel(key);
                 PieceVerdict::Unavailable
             }
-            (true, _) => PieceVerdict::Store,
+            (true, _) => {
+                transfer.total = Some(total);
+                PieceVerdict::Store
+            }
             (false, _) => PieceVerdict::Unexpected,
         }
     }
@@ -129,6 +140,16 @@ impl<K: Copy + Ord> Transfers<K> {
     /// Ends a transfer.
     pub(crate) fn cancel(&mut self, key: K) {
         self.0.remove(&key);
+    }
+
+    /// Whether the transfer runs, and its last piece could be stored.
+    pub(crate) fn is_running(&self, key: K) -> bool {
+        self.0.get(&key).is_some_and(|transfer| transfer.failure.is_none())
+    }
+
+    /// Returns the number of stored bytes and the size of the content, as far as they are known.
+    pub(crate) fn progress(&self, key: K) -> Option<(u64, Option<u64>)> {
+        self.0.get(&key).map(|transfer| (transfer.stored.unwrap_or(0), transfer.total))
     }
 
     /// Returns the transfers whose last piece could not be stored, and why.

@@ -20,6 +20,7 @@
 
 mod context;
 mod failure;
+mod interruption;
 mod observe;
 mod report;
 mod round;
@@ -35,6 +36,7 @@ use linecamp_model::{
 };
 
 pub(crate) use self::context::Context;
+use self::interruption::Pace;
 use self::observe::{NAMES_PER_CALL_MAX, Observation};
 pub(crate) use self::report::status_of_removed;
 use self::zone::Zone;
@@ -82,6 +84,8 @@ pub(crate) struct Reconciler {
     capabilities: Option<DnsCapabilities>,
     /// The number of names per observe call; reduced when a call exceeded its limits.
     names_per_call: usize,
+    /// The pace that the service permits, and the observation that waits for it.
+    pace: Pace,
     steps_done: u64,
 }
 
@@ -97,6 +101,7 @@ impl Reconciler {
             todo: VecDeque::new(),
             has_small_steps: false,
             names_per_call: NAMES_PER_CALL_MAX,
+            pace: Pace::default(),
             capabilities: None,
             steps_done: 0,
         }
@@ -143,6 +148,7 @@ impl Reconciler {
     /// Handles a change of the plugin or of a secret it uses: earlier failures no longer count.
     pub(crate) fn handle_plugin_changed(&mut self) {
         (self.has_small_steps, self.names_per_call) = (false, NAMES_PER_CALL_MAX);
+        self.pace = Pace::default();
         self.calls.reset_failures();
     }
 
@@ -201,8 +207,11 @@ impl Reconciler {
         self.calls.failure().is_none() && self.zones.values().all(Zone::is_settled)
     }
 
-    /// Starts a round.
+    /// Starts a round, or continues one that was interrupted.
     pub(crate) fn begin_round(&mut self, context: &mut Context<'_>) -> Vec<DnsEffect> {
+        if let Some(effects) = self.continue_round(context) {
+            return effects;
+        }
         self.calls.begin_round(context.now.instant);
         if self.must_abandon_records() {
             return self.abandon_records(context);
@@ -259,6 +268,22 @@ impl Reconciler {
                 self.fail(&ProviderFailure::Broken { reason }, &attempt(&answered), context)
             }
         })
+    }
+
+    /// Handles a call whose plugin is being downloaded: the next round looks for it after `wait`. Nothing failed.
+    pub(crate) fn wait_for_plugin(&mut self, call: CallId, wait: Duration) -> Vec<DnsEffect> {
+        match self.calls.handle_answer(call) {
+            None | Some(Answered::Discarded) => Vec::new(),
+            Some(Answered::Validation | Answered::Work(_)) => {
+                self.todo.clear();
+                vec![self.calls.pause(wait)]
+            }
+        }
+    }
+
+    /// Whether it has not failed and waits for the timer of its next round, as it does for a missing plugin.
+    pub(crate) const fn is_waiting_for_plugin(&self) -> bool {
+        self.calls.is_waiting() && self.calls.failure().is_none()
     }
 
     /// Handles durable ownership notes: their steps may start.
@@ -333,7 +358,10 @@ impl Reconciler {
                 format!("changes records in zone {zone}, {} steps left", steps.len() + 1)
             }
         };
-        self.calls.describe(idle, work)
+        match (self.calls.call(), self.pace.waiting(), self.failure()) {
+            (None, Some(waiting), None) => (PartState::Waiting, waiting),
+            _ => self.calls.describe(idle, work),
+        }
     }
 
     /// Describes which zones could not be searched for records that an earlier run left.

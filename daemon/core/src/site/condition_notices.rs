@@ -2,7 +2,8 @@
 //!
 //! While a condition lasts, a changed detail is told at most once per [`NOTICE_INTERVAL`]: a service that fails in a
 //! new way at each try does not fill a log. The failure of each provider is told separately, because the conditions
-//! `plugin-failed` and `provider-failed` are those of all providers together.
+//! `plugin-failed` and `provider-failed` are those of all providers together. A provider that fails with the other of
+//! the two ends one condition and begins the other; retries are rare enough for a log.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,8 +15,8 @@ use super::output::SiteOutput;
 /// How often a changed detail of an active condition is told.
 const NOTICE_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// What has a condition: the site (`None`, one for each kind), or a provider.
-type Subject = (Option<ConditionKind>, Option<Name>);
+/// A condition, and the provider that has it; `None`: the site.
+type Subject = (ConditionKind, Option<Name>);
 
 /// The active conditions as they were told last.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +24,6 @@ pub(super) struct ConditionNotices(BTreeMap<Subject, Told>);
 
 #[derive(Clone, Debug)]
 struct Told {
-    kind: ConditionKind,
     detail: Text,
     at: WallTime,
 }
@@ -34,7 +34,7 @@ impl ConditionNotices {
     pub(super) fn set(&mut self, kind: ConditionKind, detail: Option<&Text>, now: WallTime) -> Option<SiteOutput> {
         match kind {
             ConditionKind::PluginFailed | ConditionKind::ProviderFailed => None,
-            _ => self.update((Some(kind), None), detail.map(|detail| (kind, detail)), now),
+            _ => self.update((kind, None), detail, now),
         }
     }
 
@@ -44,30 +44,27 @@ impl ConditionNotices {
         failing: &BTreeMap<Name, (ConditionKind, Text)>,
         now: WallTime,
     ) -> Vec<SiteOutput> {
-        let told = self.0.keys().filter_map(|(_, provider)| provider.as_ref());
-        let recovered: Vec<_> = told.filter(|provider| !failing.contains_key(*provider)).cloned().collect();
-        let failing = failing.iter().map(|(provider, (kind, why))| (provider.clone(), Some((*kind, why))));
-        let all = recovered.into_iter().map(|provider| (provider, None)).chain(failing);
-        all.filter_map(|(provider, failure)| self.update((None, Some(provider)), failure, now)).collect()
+        let is_active = |(kind, provider): &Subject| {
+            let Some(provider) = provider else { return true };
+            failing.get(provider).is_some_and(|(failing, _)| failing == kind)
+        };
+        let ended: Vec<_> = self.0.keys().filter(|subject| !is_active(subject)).cloned().collect();
+        let failing = failing.iter().map(|(provider, (kind, why))| ((*kind, Some(provider.clone())), Some(why)));
+        let all = ended.into_iter().map(|subject| (subject, None)).chain(failing);
+        all.filter_map(|(subject, why)| self.update(subject, why, now)).collect()
     }
 
-    fn update(
-        &mut self,
-        subject: Subject,
-        active: Option<(ConditionKind, &Text)>,
-        now: WallTime,
-    ) -> Option<SiteOutput> {
-        let provider = subject.1.clone();
+    fn update(&mut self, subject: Subject, detail: Option<&Text>, now: WallTime) -> Option<SiteOutput> {
+        let (kind, provider) = subject.clone();
         let told = self.0.get(&subject);
-        let Some((kind, detail)) = active else {
-            let kind = self.0.remove(&subject)?.kind;
+        let Some(detail) = detail else {
+            self.0.remove(&subject)?;
             return Some(SiteOutput::Condition { kind, provider, detail: None });
         };
-        let is_known = |told: &Told| told.kind == kind && told.detail == *detail;
-        if told.is_some_and(|told| is_known(told) || now.saturating_since(told.at) < NOTICE_INTERVAL) {
+        if told.is_some_and(|told| told.detail == *detail || now.saturating_since(told.at) < NOTICE_INTERVAL) {
             return None;
         }
-        self.0.insert(subject, Told { kind, detail: detail.clone(), at: now });
+        self.0.insert(subject, Told { detail: detail.clone(), at: now });
         Some(SiteOutput::Condition { kind, provider, detail: Some(detail.clone()) })
     }
 }
@@ -112,5 +109,19 @@ mod tests {
         assert_eq!(set(&[("a", provider), ("b", plugin)]), ["plugin-failed b: no answer"]);
         assert_eq!(set(&[("b", plugin)]), ["provider-failed a: cleared"]);
         assert_eq!(set(&[]), ["plugin-failed b: cleared"]);
+    }
+
+    #[test]
+    fn a_failure_of_another_kind_ends_one_condition_and_begins_the_other() {
+        let mut notices = ConditionNotices::default();
+        let mut set = |kind: Option<ConditionKind>| {
+            let failing = kind.map(|kind| (Name::parse("a").unwrap(), (kind, Text::lossy("no answer"))));
+            let notices = notices.set_failing(&failing.into_iter().collect(), WallTime::EPOCH);
+            notices.into_iter().map(shown).collect::<Vec<_>>()
+        };
+        assert_eq!(set(Some(ConditionKind::PluginFailed)), ["plugin-failed a: no answer"]);
+        let changed = ["plugin-failed a: cleared", "provider-failed a: no answer"];
+        assert_eq!(set(Some(ConditionKind::ProviderFailed)), changed);
+        assert_eq!(set(None), ["provider-failed a: cleared"]);
     }
 }

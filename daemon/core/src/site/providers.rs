@@ -13,6 +13,7 @@ use super::config::WITHDRAW_MAX;
 use super::documents::SiteDocuments;
 use super::effects::{Effects, Release};
 use super::output::{SiteOutput, Timer};
+use super::plugins::PluginTransfers;
 use super::state::SiteState;
 use super::text::named;
 use crate::dns::{Context, DnsEffect, HostInput, Reconciler};
@@ -48,17 +49,29 @@ impl SiteProviders {
         }
     }
 
-    /// Returns the plugin to fetch from the server because a call found it missing at the site.
-    pub(super) fn missing_plugin(&self, call: CallId, reply: &ProviderReply) -> Option<PluginDigest> {
-        self.machines.missing_plugin(self.machines.caller(call)?, reply)
-    }
-
-    /// Handles the answer to a call. An unexpected one is ignored and counted.
-    pub(super) fn handle_reply(&mut self, call: CallId, reply: ProviderReply, now: Now, effects: &mut Effects) {
+    /// Handles the answer to a call. An unexpected one is ignored and counted. A missing plugin is fetched from the
+    /// server; while it is being downloaded, the provider waits and looks again, unless the plugin arrives before.
+    pub(super) fn handle_reply(
+        &mut self,
+        (call, reply): (CallId, ProviderReply),
+        plugins: &mut PluginTransfers,
+        now: Now,
+        effects: &mut Effects,
+    ) {
         let Some(id) = self.machines.caller(call) else { return effects.ignore() };
         effects.clear_timer(Timer::CallLate(id));
-        self.drive(id, now, effects, |machine, context| machine.handle_reply(call, reply, context).unwrap_or_default());
+        let missing = self.machines.missing_plugin(id, &reply);
+        let wait = missing.and_then(|digest| plugins.begin(digest, now, effects));
+        self.drive(id, now, effects, |machine, context| match wait {
+            Some(wait) => machine.wait_for_plugin(call, wait),
+            None => machine.handle_reply(call, reply, context).unwrap_or_default(),
+        });
         effects.touch_status();
+    }
+
+    /// Returns the settings of a provider that waits for its plugin.
+    pub(super) fn waiting_for_plugin(&self, id: ProviderId) -> Option<&ProviderSpec> {
+        self.machines.waiting_for_plugin(id)
     }
 
     /// Stores the name and version that the plugin of a call reports.
@@ -91,7 +104,7 @@ impl SiteProviders {
         effects.touch_status();
     }
 
-    /// Handles the arrival of a plugin: the providers that wait for it restart.
+    /// Handles the end of a plugin's download, also of one that failed: the providers that wait for it restart.
     pub(super) fn handle_plugin_arrived(&mut self, digest: PluginDigest) {
         self.machines.handle_plugin_changed(|spec| spec.plugin.digest == Some(digest));
     }

@@ -1,6 +1,6 @@
 //! What a site shows locally, also while the server is unreachable.
 
-use linecamp_model::{Generation, LocalView, Now, PartState, Text, Why};
+use linecamp_model::{Generation, LocalView, Now, PartState, ProviderId, Text, Why};
 
 use super::certificate::Certificate;
 use super::config::SiteConfig;
@@ -8,6 +8,7 @@ use super::documents::SiteDocuments;
 use super::effects::Effects;
 use super::facts::FactCollection;
 use super::output::Timer;
+use super::plugins::PluginTransfers;
 use super::providers::SiteProviders;
 use super::replication::Replication;
 use super::uplink::Uplink;
@@ -22,6 +23,7 @@ pub(super) struct Overview<'a> {
     pub(super) replication: &'a Replication,
     pub(super) certificate: &'a Certificate,
     pub(super) facts: &'a FactCollection,
+    pub(super) plugins: &'a PluginTransfers,
     pub(super) providers: &'a SiteProviders,
 }
 
@@ -83,12 +85,22 @@ impl Overview<'_> {
             part("certificate", certificate, certificate_timer),
         ];
         let providers = self.providers.describe().map(|(id, described)| {
+            let described = self.describe_download(id).unwrap_or(described);
             let waits =
                 next(Timer::CallLate(id), "gives up this call").or_else(|| next(Timer::Round(id), "observes again"));
             part("provider", described, waits)
         });
         parts.into_iter().chain(providers).collect()
     }
+
+    /// Describes the download that a provider waits for.
+    fn describe_download(&self, id: ProviderId) -> Option<(PartState, String)> {
+        let spec = self.providers.waiting_for_plugin(id)?;
+        let (name, plugin) = (&spec.name, &spec.plugin.name);
+        let progress = self.plugins.progress(spec.plugin.digest?)?;
+        Some((PartState::Waiting, format!("{name}: downloading plugin {plugin}, {progress}")))
+    }
+
     fn documents(&self) -> SiteDocuments<'_> {
         SiteDocuments::new(self.effects.state(), self.certificate.gateway())
     }

@@ -37,6 +37,25 @@ fn observation_requests_few_names_per_call_and_fewer_after_a_rejection() {
     }
 }
 
+/// A service that permits fewer requests per second than a round takes delays the records and does not prevent them: 14
+/// record sets are in sync within two minutes at ten requests per second.
+#[test]
+fn a_service_with_a_limit_per_second_delays_the_records_and_prevents_none() {
+    for (permitted, minutes) in [(20, 2), (10, 2), (4, 10)] {
+        let mut pair = plain_site(75);
+        pair.name_server.requests_per_second = Some(permitted);
+        configure(&mut pair, Some(with_extras(13)));
+        pair.run_for(minutes * MINUTE);
+        assert_eq!((shown(&pair).len(), conditions(&pair)), (14, Vec::new()), "{permitted}: {}", pair.trace());
+        assert!(is_converged(&pair), "{permitted}");
+        // The rounds that find nothing to do continue where they had to wait: they raise nothing and validate nothing.
+        let (validations, writes) = (pair.name_server.validations, pair.name_server.writes.len());
+        pair.run_for(6 * RECONCILE_INTERVAL);
+        assert_eq!((pair.name_server.validations, pair.name_server.writes.len()), (validations, writes), "{permitted}");
+        assert_eq!(conditions(&pair), [], "{permitted}");
+    }
+}
+
 #[test]
 fn a_provider_with_the_maximum_number_of_records_works() {
     let mut pair = plain_site(61);

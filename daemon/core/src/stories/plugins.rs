@@ -65,6 +65,33 @@ fn a_pushed_plugin_arrives_despite_an_interruption_at_any_step() {
     }
 }
 
+/// A plugin that is being downloaded is not a failure; one that the server does not have is, and so is a download that
+/// does not continue.
+#[test]
+fn a_plugin_on_its_way_raises_nothing_unless_it_does_not_arrive() {
+    let component = b"a component of some length".to_vec();
+    let digest = PluginDigest::of(&component);
+    let raised = |pair: &Pair| pair.events().iter().any(|event| event.text.as_str().contains("plugin-failed"));
+    let mut pair = plain_site(27);
+    push(&mut pair, digest, &component);
+    let mut told = Vec::new();
+    while shown(&pair).is_empty() && told.len() < 10_000 {
+        pair.step();
+        told.push(pair.site().why(pair.now()).into_iter().map(|why| why.detail).collect::<String>());
+    }
+    pair.run_for(MINUTE);
+    assert_eq!((shown(&pair).len(), raised(&pair)), (1, false), "{}", pair.trace());
+    assert_eq!(pair.nodes[0].condition_notices, [""; 0]);
+    assert!(told.iter().any(|why| why.contains("downloading plugin dns-fake, ")), "{told:?}");
+    assert!(told.iter().any(|why| why.contains(" of 26 bytes")), "{told:?}");
+
+    let mut pair = plain_site(28);
+    push(&mut pair, digest, &component);
+    pair.plugins.clear();
+    pair.run_for(MINUTE);
+    assert!(raised(&pair), "the server does not have it: {}", pair.trace());
+}
+
 #[test]
 fn an_unusable_pushed_plugin_is_retried_with_backoff() {
     let component = b"a component";

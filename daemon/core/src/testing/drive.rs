@@ -85,7 +85,7 @@ impl Pair {
                         let reason = Text::lossy("it was not fetched yet");
                         ProviderReply::Failed(ProviderFailure::Missing { reason })
                     }
-                    _ => self.name_server.answer(&request),
+                    _ => self.name_server.answer_at(self.server_now().wall.unix_millis() / 1000, &request),
                 };
                 self.after(CALL, PairEvent::Replied { site: index, call, reply, boot });
             }

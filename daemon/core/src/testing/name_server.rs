@@ -66,6 +66,13 @@ pub struct NameServer {
     pub listing_fails: Option<ProviderFailure>,
     /// Record sets that exist and cannot be parsed.
     pub unreadable: BTreeSet<RecordKey>,
+    /// The number of requests per second that it permits; `None`: any number. A validation, each name and each change
+    /// cost one request.
+    pub requests_per_second: Option<usize>,
+    /// The second of the last request, and the number of requests in it.
+    requested: (u64, usize),
+    /// The number of validations.
+    pub validations: u64,
     /// The number of observations.
     pub looks: u64,
     zones: BTreeMap<DomainName, Sets>,
@@ -97,6 +104,9 @@ impl NameServer {
             ttl_min: 1,
             listing_fails: None,
             unreadable: BTreeSet::new(),
+            requests_per_second: None,
+            requested: (0, 0),
+            validations: 0,
             looks: 0,
             before: zones.clone(),
             zones,
@@ -144,6 +154,22 @@ impl NameServer {
         &self.zones
     }
 
+    /// Handles a request in this second as the permitted rate and the fault mode allow.
+    pub fn answer_at(&mut self, second: u64, request: &ProviderRequest) -> ProviderReply {
+        let cost = match request {
+            ProviderRequest::Validate => 1,
+            ProviderRequest::Dns(DnsRequest::Observe { names, .. }) => names.len().max(1),
+            ProviderRequest::Dns(DnsRequest::Apply { changes, .. }) => changes.len(),
+        };
+        let before = if self.requested.0 == second { self.requested.1 } else { 0 };
+        self.requested = (second, before + cost);
+        if self.requests_per_second.is_some_and(|permitted| permitted < before + cost) {
+            let (after, reason) = (Some(Duration::from_secs(1)), Text::lossy("429 Too Many Requests"));
+            return ProviderReply::Failed(ProviderFailure::Retry { after, reason });
+        }
+        self.answer(request)
+    }
+
     /// Handles a request as the fault mode allows.
     pub fn answer(&mut self, request: &ProviderRequest) -> ProviderReply {
         let failed = |failure| ProviderReply::Failed(failure);
@@ -163,7 +189,10 @@ impl NameServer {
             NameServerFault::Well | NameServerFault::Mute | NameServerFault::HalfDone => {}
         }
         let reply = match request {
-            ProviderRequest::Validate => ProviderReply::Validated(Capabilities::Dns(self.capabilities())),
+            ProviderRequest::Validate => {
+                self.validations += 1;
+                ProviderReply::Validated(Capabilities::Dns(self.capabilities()))
+            }
             ProviderRequest::Dns(DnsRequest::Observe { zone, names }) => self.observe(zone, names),
             ProviderRequest::Dns(DnsRequest::Apply { zone, changes, .. }) => self.apply(zone, changes),
         };

@@ -17,6 +17,11 @@ impl Reconciler {
         failure: &ProviderFailure,
         context: &mut Context<'_>,
     ) -> Vec<DnsEffect> {
+        if let ProviderFailure::Retry { after: Some(after), .. } = failure
+            && self.pace.may_wait_to_change(*after)
+        {
+            return self.interrupt_changes(zone, steps, step, (*after, context));
+        }
         let changed = self.zones.entry(zone.clone()).or_default();
         let blamed = match failure {
             ProviderFailure::Conflict { reason, .. } => {

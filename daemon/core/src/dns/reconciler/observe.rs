@@ -10,7 +10,8 @@
 //! Desired, owned and leftover records are queried by name, [`NAMES_PER_CALL_MAX`] names per call. A call that exceeded
 //! its limit of requests or time is repeated with half as many names, and later calls keep that size; changes are
 //! reduced to one record per call. No number of records can therefore block a provider. The plan uses the answers of
-//! all calls together.
+//! all calls together. A call that the service asked to repeat later interrupts the round
+//! ([`interruption`](super::interruption)).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,7 +32,7 @@ pub(super) const NAMES_PER_CALL_MAX: usize = 16;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Observation {
     /// Names that were queried and answered.
-    queried: BTreeSet<DomainName>,
+    pub(super) queried: BTreeSet<DomainName>,
     seen: Vec<RecordSet>,
     /// Record sets that carry this site's ownership TXT record, from the search.
     leftovers: BTreeSet<RecordKey>,
@@ -56,7 +57,7 @@ impl Reconciler {
 
     /// Queries the next names, or plans once all are answered. Names that became desired meanwhile are queried too: a
     /// name that was not queried is not known to be absent.
-    fn observe_next(
+    pub(super) fn observe_next(
         &mut self,
         name: DomainName,
         mut observation: Observation,
@@ -69,7 +70,7 @@ impl Reconciler {
             names.push(name.clone());
         }
         let open = names.iter().filter(|name| !observation.queried.contains(*name));
-        let batch: BTreeSet<_> = open.take(self.names_per_call).cloned().collect();
+        let batch: BTreeSet<_> = open.take(self.pace.within(self.names_per_call)).cloned().collect();
         if !batch.is_empty() {
             return self.call_observe(name, batch, observation, context);
         }
@@ -113,6 +114,7 @@ impl Reconciler {
         } else {
             observation.seen.extend(observed);
             observation.queried.extend(names);
+            self.pace.handle_answered();
         }
         self.observe_next(zone, observation, context)
     }
@@ -140,6 +142,9 @@ impl Reconciler {
             _ if names.is_empty() => {
                 observation.searched = Some(Err(failure.reason().clone()));
                 return self.observe_next(zone, observation, context);
+            }
+            ProviderFailure::Retry { after: Some(after), .. } if self.pace.may_wait(*after) => {
+                return self.interrupt_round(zone, names.len(), observation, *after);
             }
             ProviderFailure::LimitExceeded { .. } if 1 < names.len() => {
                 self.names_per_call = names.len() / 2;

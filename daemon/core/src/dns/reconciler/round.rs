@@ -148,6 +148,7 @@ impl Reconciler {
         context: &mut Context<'_>,
     ) -> Vec<DnsEffect> {
         self.steps_done += 1;
+        self.pace.handle_applied();
         self.zones.entry(zone.clone()).or_default().handle_applied(step);
         let is_of_claims = step.iter().all(is_claim);
         let event = Effect::Event(EventKind::RecordsChanged, describe_step(&self.spec, step));
