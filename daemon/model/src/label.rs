@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::limits::{LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_OWNER_MAX};
-use crate::printable::{character_name, is_invisible, printable};
+use crate::printable::{character_name, first_invisible, printable};
 use crate::time::WallTime;
 
 pub use self::query::InvalidLabel;
@@ -54,7 +54,7 @@ impl LabelKey {
 pub struct LabelValue(Box<str>);
 
 impl LabelValue {
-    /// Parses at most [`LABEL_VALUE_BYTES_MAX`] bytes without [invisible](is_invisible) characters; surrounding spaces
+    /// Parses at most [`LABEL_VALUE_BYTES_MAX`] bytes without [invisible](first_invisible) characters; surrounding spaces
     /// are trimmed.
     ///
     /// # Errors
@@ -64,7 +64,7 @@ impl LabelValue {
         if LABEL_VALUE_BYTES_MAX < text.len() {
             return Err(LabelError::ValueTooLong { bytes: text.len() });
         }
-        match text.chars().enumerate().find(|(_, c)| is_invisible(*c)) {
+        match first_invisible(text) {
             Some((index, found)) => Err(LabelError::InvisibleCharacter { found, column: index + 1 }),
             None => Ok(Self(text.into())),
         }

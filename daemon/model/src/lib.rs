@@ -61,7 +61,7 @@ pub use message::{
 };
 pub use name::{Name, NameError, Text, TextError};
 pub use phase::{Phase, PhaseEvent};
-pub use printable::{character_name, excerpt, is_invisible, printable, shell_quoted};
+pub use printable::{character_name, excerpt, first_invisible, is_invisible, mark_invisible, printable, shell_quoted};
 pub use provider::{
     Capabilities, Endpoint, Grant, PluginDescription, PluginRef, ProviderConfig, ProviderError, ProviderFailure,
     ProviderKind, ProviderReply, ProviderRequest, ProviderSpec, ProviderStatus, ProviderStatusKind, SecretName,

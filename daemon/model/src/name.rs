@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX};
-use crate::printable::{character_name, is_invisible, printable};
+use crate::printable::{character_name, first_invisible, printable};
 
 /// The name of a site, host or environment: a DNS label, because it becomes part of a DNS name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,7 +85,7 @@ const CUT: &str = " … ";
 pub struct Text(Box<str>);
 
 impl Text {
-    /// Parses at most [`TEXT_BYTES_MAX`] bytes without [invisible](is_invisible) characters.
+    /// Parses at most [`TEXT_BYTES_MAX`] bytes without [invisible](first_invisible) characters.
     ///
     /// # Errors
     /// [`TextError`] describes the problem.
@@ -93,7 +93,7 @@ impl Text {
         if TEXT_BYTES_MAX < text.len() {
             return Err(TextError::TooLong { bytes: text.len() });
         }
-        if let Some((index, found)) = text.chars().enumerate().find(|(_, c)| is_invisible(*c)) {
+        if let Some((index, found)) = first_invisible(text) {
             return Err(TextError::InvisibleCharacter { found, column: index + 1 });
         }
         Ok(Self(text.into()))
@@ -109,7 +109,8 @@ impl Text {
         let end_bytes = TEXT_BYTES_MAX - BEGINNING_BYTES_MAX - CUT.len();
         let beginning = &kept[..kept.floor_char_boundary(BEGINNING_BYTES_MAX)];
         let end = &kept[kept.ceil_char_boundary(kept.len() - end_bytes)..];
-        Self([beginning, CUT, end].concat().into())
+        // A cut may leave a variation selector without its symbol.
+        Self(printable(&[beginning, CUT, end].concat()).into())
     }
 
     /// Returns the text.

@@ -4,10 +4,15 @@
 //! place in the text. [`PART_BYTES`] consecutive bytes that also occur in a secret are redacted, wherever they are in
 //! the text and in the secret. The encodings are:
 //!
-//! - percent-encoding and escapes (JSON, Rust, HTML entities, DNS), of any of the bytes, also one inside the other or
-//!   twice;
+//! - percent-encoding, also of HTML forms, and escapes (JSON, Rust, HTML entities, DNS), of any of the bytes, also one
+//!   inside the other or twice;
 //! - base64 and hexadecimal, of any bytes around the secret, padded, wrapped or with separators, also inside those;
-//! - lists of byte values.
+//! - lists of byte values, also one a line.
+//!
+//! The cost is bounded. A text is read in windows of [`WINDOW_BYTES`]. All parts of the first [`DENSE_BYTES`] of a
+//! secret are known; of the rest, only parts that follow each other without overlap, so that twice as many bytes are
+//! needed, and fewer than [`PART_BYTES`] may remain at either end of what is found. The parts are put in order when the
+//! first text is read.
 //!
 //! Not found are parts of fewer bytes, and any other encoding: a program that has a secret and wants to disguise it
 //! can do so. What limits such a program is that it never gets a secret.
@@ -20,6 +25,7 @@ mod tests;
 use std::cmp::Ordering;
 use std::fmt;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use self::decode::View;
 
@@ -31,6 +37,15 @@ pub const PART_BYTES: usize = 9;
 /// part: its bytes, each in the longest encoding (`&#x00041;`, `\u{000041}`).
 const CUT_BYTES: usize = 16 * PART_BYTES;
 
+/// Bytes at the beginning of a secret of which every part is found. Keys and tokens are shorter.
+const DENSE_BYTES: usize = 4096;
+
+/// Bytes of a text that are decoded at a time.
+const WINDOW_BYTES: usize = 64 * 1024;
+
+/// Bytes of a text in which one byte of a secret is looked for: in two layers of the longest escapes, or on a line.
+const ENCODED_BYTES_MAX: usize = 256;
+
 /// How many bits of the filter there are: few enough to stay in a processor's cache.
 const FILTER_BITS: usize = 4096;
 
@@ -38,10 +53,16 @@ const FILTER_BITS: usize = 4096;
 #[derive(Clone)]
 pub struct SecretFinder<S> {
     secrets: Vec<S>,
-    /// Every part of every secret that is found in parts, in the order of its bytes.
-    parts: Vec<Part>,
     /// The secrets that are found only as a whole.
     whole: Vec<usize>,
+    index: OnceLock<Index>,
+}
+
+/// What is looked for.
+#[derive(Clone)]
+struct Index {
+    /// The parts of the secrets that are found in parts, in the order of their bytes.
+    parts: Vec<Part>,
     /// For each pair of bytes, reduced to a number below [`FILTER_BITS`]: whether a part or a secret starts with it.
     filter: Vec<u64>,
 }
@@ -62,7 +83,7 @@ struct Found {
 
 impl<S> Default for SecretFinder<S> {
     fn default() -> Self {
-        Self { secrets: Vec::new(), parts: Vec::new(), whole: Vec::new(), filter: vec![0; FILTER_BITS / 64] }
+        Self { secrets: Vec::new(), whole: Vec::new(), index: OnceLock::new() }
     }
 }
 
@@ -76,29 +97,22 @@ impl<S> fmt::Debug for SecretFinder<S> {
 impl<S: AsRef<[u8]>> SecretFinder<S> {
     /// Adds a secret, which is also found in parts if it is longer than one, and returns its number.
     pub fn add(&mut self, secret: S) -> usize {
-        let bytes = secret.as_ref();
-        let Some(last) = bytes.len().checked_sub(PART_BYTES) else { return self.add_whole(secret) };
-        for start in bytes.windows(2).take(last + 1) {
-            allow(&mut self.filter, start);
+        if secret.as_ref().len() < PART_BYTES {
+            return self.add_whole(secret);
         }
-        let number = self.secrets.len();
+        self.index.take();
         self.secrets.push(secret);
-        self.parts.extend((0..=last).map(|offset| Part { secret: number, offset }));
-        let secrets = &self.secrets;
-        // What was sorted before is one run, which makes this a merge.
-        self.parts.sort_by(|one, other| part_bytes(secrets, *one).cmp(part_bytes(secrets, *other)));
-        number
+        self.secrets.len() - 1
     }
 
     /// Adds a secret that is found only as a whole, and returns its number. One of fewer than two bytes is not found.
     pub fn add_whole(&mut self, secret: S) -> usize {
-        let number = self.secrets.len();
-        if let Some(start) = secret.as_ref().get(..2) {
-            allow(&mut self.filter, start);
-            self.whole.push(number);
+        self.index.take();
+        if 2 <= secret.as_ref().len() {
+            self.whole.push(self.secrets.len());
         }
         self.secrets.push(secret);
-        number
+        self.secrets.len() - 1
     }
 
     /// Returns whether this secret was added.
@@ -131,38 +145,44 @@ impl<S: AsRef<[u8]>> SecretFinder<S> {
 
     /// Returns the places of secrets, in order and without overlaps, at boundaries of characters.
     fn find(&self, text: &str) -> Vec<Found> {
-        let mut found = Vec::new();
-        if !self.parts.is_empty() || !self.whole.is_empty() {
-            View::each(text, &mut |view| {
-                self.search(view, &mut found);
-                runs::each(view, &mut |run| self.search(run, &mut found));
+        let mut found: Vec<Found> = Vec::new();
+        if text.is_empty() || self.secrets.is_empty() {
+            return found;
+        }
+        let (index, overlap) = (self.index.get_or_init(|| Index::of(&self.secrets, &self.whole)), self.overlap());
+        let mut start = 0;
+        while start < text.len() {
+            let next = text.ceil_char_boundary(start + WINDOW_BYTES);
+            let window = &text[start..text.ceil_char_boundary(next + overlap)];
+            let mut here = Vec::new();
+            View::each(window, &mut |view| {
+                self.search(index, view, &mut here);
+                runs::each(view, &mut |run| self.search(index, run, &mut here));
             });
+            found.extend(here.into_iter().map(|Found { place, secret }| Found {
+                place: window.floor_char_boundary(place.start) + start..window.ceil_char_boundary(place.end) + start,
+                secret,
+            }));
+            found = merged(found);
+            start = next;
         }
-        found.sort_by_key(|one: &Found| (one.place.start, one.secret));
-        let mut merged: Vec<Found> = Vec::new();
-        for Found { place, secret } in found {
-            let place = text.floor_char_boundary(place.start)..text.ceil_char_boundary(place.end);
-            match merged.last_mut() {
-                Some(before)
-                    if place.start < before.place.end
-                        || (place.start == before.place.end && secret == before.secret) =>
-                {
-                    before.place.end = before.place.end.max(place.end);
-                }
-                _ => merged.push(Found { place, secret }),
-            }
-        }
-        merged
+        found
     }
 
-    fn search(&self, view: &View, found: &mut Vec<Found>) {
+    /// Returns the bytes after a window that are read with it: in these, what begins in the window ends.
+    fn overlap(&self) -> usize {
+        let whole = self.whole.iter().map(|secret| self.secrets[*secret].as_ref().len()).max().unwrap_or_default();
+        (whole.max(PART_BYTES) * ENCODED_BYTES_MAX).min(WINDOW_BYTES)
+    }
+
+    fn search(&self, index: &Index, view: &View, found: &mut Vec<Found>) {
         for (at, start) in view.bytes.windows(2).enumerate() {
-            if !is_allowed(&self.filter, start) {
+            if !is_allowed(&index.filter, start) {
                 continue;
             }
             let rest = &view.bytes[at..];
             let mut add = |secret: usize, bytes: usize| found.push(Found { place: view.place(at..at + bytes), secret });
-            if let Some(secret) = self.part_at(rest) {
+            if let Some(secret) = self.part_at(index, rest) {
                 add(secret, PART_BYTES);
             }
             for secret in self.whole.iter().copied().filter(|secret| rest.starts_with(self.secrets[*secret].as_ref())) {
@@ -172,11 +192,51 @@ impl<S: AsRef<[u8]>> SecretFinder<S> {
     }
 
     /// Returns the secret that has the first [`PART_BYTES`] bytes of `bytes`.
-    fn part_at(&self, bytes: &[u8]) -> Option<usize> {
+    fn part_at(&self, index: &Index, bytes: &[u8]) -> Option<usize> {
         let bytes = bytes.get(..PART_BYTES)?;
-        let at = self.parts.partition_point(|part| part_bytes(&self.secrets, *part).cmp(bytes) == Ordering::Less);
-        self.parts.get(at).filter(|part| part_bytes(&self.secrets, **part) == bytes).map(|part| part.secret)
+        let at = index.parts.partition_point(|part| part_bytes(&self.secrets, *part).cmp(bytes) == Ordering::Less);
+        index.parts.get(at).filter(|part| part_bytes(&self.secrets, **part) == bytes).map(|part| part.secret)
     }
+}
+
+impl Index {
+    fn of<S: AsRef<[u8]>>(secrets: &[S], whole: &[usize]) -> Self {
+        let (mut parts, mut filter) = (Vec::new(), vec![0; FILTER_BITS / 64]);
+        for (secret, bytes) in secrets.iter().map(AsRef::as_ref).enumerate() {
+            match bytes.len().checked_sub(PART_BYTES) {
+                Some(last) if !whole.contains(&secret) => {
+                    let dense = 0..=last.min(DENSE_BYTES - PART_BYTES);
+                    // The last part ends with the secret.
+                    let sparse = (DENSE_BYTES..last).step_by(PART_BYTES).chain([last]);
+                    parts.extend(dense.chain(sparse).map(|offset| Part { secret, offset }));
+                }
+                _ => bytes.get(..2).into_iter().for_each(|start| allow(&mut filter, start)),
+            }
+        }
+        for part in &parts {
+            allow(&mut filter, part_bytes(secrets, *part));
+        }
+        // Several secrets may have the same part: the first one of them is found.
+        parts.sort_by(|one, other| part_bytes(secrets, *one).cmp(part_bytes(secrets, *other)));
+        Self { parts, filter }
+    }
+}
+
+/// Puts what was found in order, and joins what overlaps.
+fn merged(mut found: Vec<Found>) -> Vec<Found> {
+    found.sort_by_key(|one: &Found| (one.place.start, one.secret));
+    let mut merged: Vec<Found> = Vec::new();
+    for Found { place, secret } in found {
+        match merged.last_mut() {
+            Some(before)
+                if place.start < before.place.end || (place.start == before.place.end && secret == before.secret) =>
+            {
+                before.place.end = before.place.end.max(place.end);
+            }
+            _ => merged.push(Found { place, secret }),
+        }
+    }
+    merged
 }
 
 fn part_bytes<S: AsRef<[u8]>>(secrets: &[S], part: Part) -> &[u8] {

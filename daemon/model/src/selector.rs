@@ -27,7 +27,7 @@ use std::fmt;
 
 use crate::label::{EffectiveLabels, LabelError, LabelKey, LabelValue};
 use crate::limits::{SELECTOR_BYTES_MAX, SELECTOR_TERMS_MAX};
-use crate::printable::{character_name, is_invisible};
+use crate::printable::{character_name, first_invisible, is_invisible};
 use crate::version::compare_versions;
 
 const KEY: &str = "a key of letters, digits and . _ / : - with a letter or digit at both ends";
@@ -132,8 +132,8 @@ const FOUND_CHARS_MAX: usize = 24;
 fn shown(found: &str) -> String {
     match found {
         "" => "the end".into(),
-        found => match found.chars().find(|c| is_invisible(*c)) {
-            Some(invisible) => character_name(invisible),
+        found => match first_invisible(found) {
+            Some((_, invisible)) => character_name(invisible),
             None => format!("`{found}`"),
         },
     }

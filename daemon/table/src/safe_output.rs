@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use linecamp_model::{is_invisible, printable};
+use linecamp_model::{mark_invisible, printable};
 
 use crate::color::Color;
 use crate::format::OutputFormat;
@@ -17,11 +17,11 @@ impl OutputFormat {
     /// In a table, invisible characters are replaced as by [`printable`], except for line feeds and the colors of
     /// [`Color`]. In JSON they are escaped (`\u202e`), which does not change any value.
     pub fn safe_output(self, text: &str) -> Cow<'_, str> {
-        let is_unsafe = |letter| letter != '\n' && is_invisible(letter);
+        let is_unsafe = |(letter, is_invisible)| letter != '\n' && is_invisible;
         match self {
-            _ if !text.contains(is_unsafe) => text.into(),
+            _ if !mark_invisible(text).any(is_unsafe) => text.into(),
             Self::Table => without_unknown_escapes(text).into(),
-            Self::Json => escaped(text, is_unsafe).into(),
+            Self::Json => escaped(text).into(),
         }
     }
 }
@@ -49,10 +49,10 @@ fn without_unknown_escapes(text: &str) -> String {
 }
 
 /// Escapes characters of a JSON text. Outside of its strings it has only line feeds and ASCII, so all are in strings.
-fn escaped(json: &str, is_unsafe: impl Fn(char) -> bool) -> String {
+fn escaped(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
-    for letter in json.chars() {
-        match is_unsafe(letter) {
+    for (letter, is_invisible) in mark_invisible(json) {
+        match is_invisible && letter != '\n' {
             false => safe.push(letter),
             true => letter.encode_utf16(&mut [0; 2]).iter().for_each(|unit| {
                 // Writing to a string does not fail.
@@ -65,6 +65,8 @@ fn escaped(json: &str, is_unsafe: impl Fn(char) -> bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    use linecamp_model::is_invisible;
+
     use super::*;
 
     /// A text as a hostile site, server or plugin would choose it.

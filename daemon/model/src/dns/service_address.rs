@@ -1,10 +1,11 @@
 //! Which addresses of a machine may be published: those at which other machines reach it for as long as it exists.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Returns why `address` cannot be the address of a service; `None` if it can. Private ranges can.
 ///
-/// Source: the address blocks of the IANA special-purpose registries that are not forwardable, and multicast.
+/// Source: the address blocks of the IANA special-purpose registries that are not forwardable, multicast, discard-only
+/// (`100::/64`), and the deprecated blocks of IPv4-compatible (`::/96`) and site-local (`fec0::/10`) addresses.
 pub fn service_address_problem(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(address) => ipv4_problem(address),
@@ -14,8 +15,19 @@ pub fn service_address_problem(address: IpAddr) -> Option<&'static str> {
             None if address.is_loopback() => Some("is reachable only on its own machine"),
             None if address.is_unicast_link_local() => Some("is valid only on one network segment"),
             None if address.is_multicast() => Some("is a multicast address"),
-            None => None,
+            None => ipv6_block_problem(address),
         },
+    }
+}
+
+fn ipv6_block_problem(address: Ipv6Addr) -> Option<&'static str> {
+    match address.segments() {
+        // RFC 4291, 2.5.5.1.
+        [0, 0, 0, 0, 0, 0, ..] => Some("is an IPv4 address written as IPv6"),
+        // RFC 3879 and RFC 6666.
+        [0xfec0..=0xfeff, ..] => Some("is a site-local address, which is deprecated"),
+        [0x100, 0, 0, 0, ..] => Some("is discarded by routers"),
+        _ => None,
     }
 }
 
@@ -54,6 +66,11 @@ mod tests {
             "febf::1",
             "ff02::1",
             "::ffff:10.0.0.5",
+            "::127.0.0.1",
+            "::10.0.0.5",
+            "fec0::5",
+            "feff::1",
+            "100::1",
         ] {
             assert!(service_address_problem(bad.parse().unwrap()).is_some(), "{bad}");
         }

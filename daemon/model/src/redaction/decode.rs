@@ -25,10 +25,9 @@ impl View {
     pub(super) fn each(text: &str, visit: &mut dyn FnMut(&Self)) {
         let plain = Self { bytes: text.as_bytes().to_vec(), places: (0..text.len()).map(|at| at..at + 1).collect() };
         visit(&plain);
-        for first in [percent as Rule, escape] {
-            let Some(once) = plain.decoded(first) else { continue };
+        for once in RULES.iter().filter_map(|first| plain.decoded(*first)) {
             visit(&once);
-            for twice in [percent as Rule, escape].into_iter().filter_map(|second| once.decoded(second)) {
+            for twice in RULES.iter().filter_map(|second| once.decoded(*second)) {
                 visit(&twice);
             }
         }
@@ -44,11 +43,16 @@ impl View {
         self.places[bytes.start].start..self.places[bytes.end - 1].end
     }
 
-    /// Decodes what `rule` recognizes; `None` if there is nothing.
+    /// Decodes what `rule` recognizes; `None` if there is nothing, or only what another rule recognizes too.
     fn decoded(&self, rule: Rule) -> Option<Self> {
-        let (mut decoded, mut at) = (Self::default(), 0);
+        if !self.bytes.iter().any(|byte| rule.marks.contains(byte)) {
+            return None;
+        }
+        let (mut decoded, mut at, mut is_changed) = (Self::default(), 0, false);
         while at < self.bytes.len() {
-            match rule(&self.bytes[at..]) {
+            let found = (rule.decode)(&self.bytes[at..]);
+            is_changed |= found.is_some();
+            match found {
                 Some((Decoded::Byte(byte), read)) => {
                     decoded.push(byte, self.place(at..at + read));
                     at += read;
@@ -65,7 +69,7 @@ impl View {
                 }
             }
         }
-        (decoded.bytes.len() < self.bytes.len()).then_some(decoded)
+        is_changed.then_some(decoded)
     }
 }
 
@@ -75,13 +79,30 @@ enum Decoded {
     Char(char),
 }
 
-/// Decodes what bytes start with, and returns it with its encoded length.
-type Rule = fn(&[u8]) -> Option<(Decoded, usize)>;
+/// One way to decode.
+#[derive(Clone, Copy)]
+struct Rule {
+    /// The bytes without one of which a text has nothing to decode.
+    marks: &'static [u8],
+    /// Decodes what bytes start with, and returns it with its encoded length.
+    decode: fn(&[u8]) -> Option<(Decoded, usize)>,
+}
+
+const RULES: [Rule; 3] =
+    [Rule { marks: b"%", decode: percent }, Rule { marks: b"+", decode: form }, Rule { marks: b"\\&", decode: escape }];
 
 /// Decodes `%41`.
 fn percent(bytes: &[u8]) -> Option<(Decoded, usize)> {
     let [b'%', digits @ ..] = bytes else { return None };
     Some((Decoded::Byte(u8::try_from(hexadecimal(digits.get(..2)?)?).ok()?), 3))
+}
+
+/// Decodes `%41`, and `+` as a space: the encoding of HTML forms.
+fn form(bytes: &[u8]) -> Option<(Decoded, usize)> {
+    match bytes {
+        [b'+', ..] => Some((Decoded::Byte(b' '), 1)),
+        _ => percent(bytes),
+    }
 }
 
 /// Decodes escapes that start with a backslash, and HTML entities.

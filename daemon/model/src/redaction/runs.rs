@@ -7,8 +7,11 @@ use super::decode::View;
 /// Bytes of the shortest run that is decoded: no shorter secret is redacted.
 const RUN_BYTES_MIN: usize = 4;
 
-/// Separators between two digits of a run, at most: `0x41, 0x42`.
+/// Separators between two digits of a run, at most: a comma, a line end with its indentation, and `0x`.
 const GAPS_MAX: usize = 3;
+
+/// Bytes of spaces, tabs and line ends that are one separator, at most.
+const SPACE_BYTES_MAX: usize = 64;
 
 /// What a run may have at one place.
 enum Symbol {
@@ -81,7 +84,13 @@ fn visit_bits(view: &View, run: &[Digit], bits: usize, visit: &mut dyn FnMut(&Vi
     }
 }
 
-/// The digits of both alphabets (RFC 4648); a long text is wrapped into lines.
+/// Returns the spaces, tabs and line ends that `bytes` start with, as one separator; `None` if there are none.
+fn space(bytes: &[u8]) -> Option<Symbol> {
+    let spaces = bytes.iter().take(SPACE_BYTES_MAX).take_while(|byte| byte.is_ascii_whitespace()).count();
+    (0 < spaces).then_some(Symbol::Gap(spaces))
+}
+
+/// The digits of both alphabets (RFC 4648); a long text is wrapped into lines, which may be indented.
 fn base64(bytes: &[u8]) -> Symbol {
     match bytes[0] {
         byte @ b'A'..=b'Z' => Symbol::Digit(byte - b'A', 1),
@@ -89,8 +98,7 @@ fn base64(bytes: &[u8]) -> Symbol {
         byte @ b'0'..=b'9' => Symbol::Digit(byte - b'0' + 52, 1),
         b'+' | b'-' => Symbol::Digit(62, 1),
         b'/' | b'_' => Symbol::Digit(63, 1),
-        b'\r' | b'\n' => Symbol::Gap(1),
-        _ => Symbol::End,
+        _ => space(bytes).unwrap_or(Symbol::End),
     }
 }
 
@@ -100,20 +108,20 @@ fn hexadecimal(bytes: &[u8]) -> Symbol {
         [byte @ b'0'..=b'9', ..] => Symbol::Digit(byte - b'0', 1),
         [byte @ b'a'..=b'f', ..] => Symbol::Digit(byte - b'a' + 10, 1),
         [byte @ b'A'..=b'F', ..] => Symbol::Digit(byte - b'A' + 10, 1),
-        [b':' | b'-' | b'_' | b'.' | b',' | b' ' | b'\r' | b'\n', ..] => Symbol::Gap(1),
-        _ => Symbol::End,
+        [b':' | b'-' | b'_' | b'.' | b',', ..] => Symbol::Gap(1),
+        _ => space(bytes).unwrap_or(Symbol::End),
     }
 }
 
-/// The values of bytes in a list, as programs print one: `[97, 110]`.
+/// The values of bytes in a list, as programs print one: `[97, 110]`, or one a line.
 fn decimal(bytes: &[u8]) -> Symbol {
     let digits = bytes.iter().take(4).take_while(|byte| byte.is_ascii_digit()).count();
     match bytes[0] {
-        b',' | b';' | b' ' | b'\r' | b'\n' => Symbol::Gap(1),
+        b',' | b';' => Symbol::Gap(1),
         _ if (1..=3).contains(&digits) => {
             let value = bytes[..digits].iter().fold(0_u16, |sum, digit| sum * 10 + u16::from(digit - b'0'));
             u8::try_from(value).map_or(Symbol::End, |value| Symbol::Digit(value, digits))
         }
-        _ => Symbol::End,
+        _ => space(bytes).unwrap_or(Symbol::End),
     }
 }

@@ -58,6 +58,64 @@ fn every_way_to_write_a_byte_is_decoded() {
     assert_eq!(redacted(&finder, list), "0x<0>");
 }
 
+/// As `{:#?}`, JSON and source code write bytes, one a line.
+#[test]
+fn a_list_with_one_byte_a_line_is_decoded() {
+    let secret = b"an-api-key-drawn-at-random";
+    let finder = finder(&[secret]);
+    let check = |text: &str, expected: &str| assert_eq!(redacted(&finder, text), expected, "{text}");
+    check(&format!("{secret:#?}"), "[\n    <0>,\n]");
+    check(&serde_json::to_string_pretty(&secret.to_vec()).unwrap(), "[\n  <0>\n]");
+    let hexadecimal: Vec<_> = secret.iter().map(|byte| format!("0x{byte:02x}")).collect();
+    check(&hexadecimal.join(",\n        "), "0x<0>");
+    check(&hexadecimal.join("\r\n\t\t"), "0x<0>");
+    check(&secret.map(|byte| byte.to_string()).join("\t"), "<0>");
+    check(&BASE64.encode(secret).replace('m', "m\n      "), "<0>=");
+}
+
+/// As HTML forms encode it: a space is a `+`, and a `+` is escaped.
+#[test]
+fn a_form_encoded_secret_is_decoded() {
+    let finder = finder(&[b"correct horse+battery staple"]);
+    let check = |text: &str, expected: &str| assert_eq!(redacted(&finder, text), expected, "{text}");
+    check("q=correct+horse%2Bbattery+staple&x=a+b", "q=<0>&x=a+b");
+    check("correct%2Bhorse%252Bbattery%2Bstaple", "<0>");
+    check("correct horse+battery staple", "<0>");
+    check("correct%20horse+battery%20staple", "<0>");
+}
+
+/// A long secret costs little, and only with the first text: after its beginning, parts of twice the length are found.
+#[test]
+fn the_parts_of_a_long_secret_are_bounded() {
+    let secret: String = (0..9_000).map(|number| format!("{number:07}")).collect();
+    let finder = finder(&[secret.as_bytes()]);
+    assert_eq!(redacted(&finder, ""), "");
+    assert!(finder.index.get().is_none());
+    assert_eq!(redacted(&finder, &format!("<{secret}>")), "<<0>>");
+    assert_eq!(redacted(&finder, &secret[4_000..4_009]), "<0>");
+    for start in 50_000..50_020 {
+        let remains = redacted(&finder, &secret[start..start + 2 * PART_BYTES - 1]);
+        assert!(remains.contains("<0>") && remains.len() <= PART_BYTES - 1 + "<0>".len(), "{remains}");
+    }
+    let parts = finder.index.get().map_or(0, |index| index.parts.len());
+    assert!(parts < 12_000, "{parts} parts");
+}
+
+/// A long text is read in windows, and a secret may lie across their ends, however it is written.
+#[test]
+fn a_secret_across_the_end_of_a_window_is_found() {
+    let secret = b"an-api-key-drawn-at-random";
+    let mut finder = finder(&[secret]);
+    finder.add_whole(b"/etc/linecamp/secrets/key".to_vec());
+    let list = format!("{secret:#?}");
+    for (text, expected) in [(&*list, "[\n    <0>,\n]"), ("/etc/linecamp/secrets/key", "<1>")] {
+        for start in (WINDOW_BYTES - text.len() - 1..=WINDOW_BYTES + 1).step_by(7) {
+            let before = "é".repeat(start / 2);
+            assert_eq!(redacted(&finder, &format!("{before}{text}.")), format!("{before}{expected}."));
+        }
+    }
+}
+
 /// A text that is cut may end in the beginning of a secret, too short to be recognized.
 #[test]
 fn a_cut_leaves_no_beginning_of_a_secret() {
@@ -95,6 +153,10 @@ fn encoded(bytes: &[u8], encoding: usize, choices: u64, lead: &[u8]) -> String {
         9 => each(&|byte| format!("\\{byte:03}")),
         10 => each(&|byte| format!("%25{byte:02x}")),
         11 => BASE64.encode(&with_lead).replace('/', "\\/").replace('+', "\\u002b"),
+        12 => format!("{with_lead:#?}"),
+        13 => serde_json::to_string_pretty(&with_lead).unwrap(),
+        14 => with_lead.iter().map(|byte| format!("0x{byte:02X},\n    ")).collect(),
+        15 => each(&|byte| if byte == b' ' { "+".into() } else { format!("%{byte:02X}") }),
         _ => BASE64.encode(&with_lead).replace('/', "%2F").replace('+', "%2b").replace('=', "%3D"),
     }
 }
@@ -104,7 +166,7 @@ proptest! {
     fn no_long_part_of_a_secret_remains_in_any_encoding(
         secret in prop::collection::vec(any::<u8>(), PART_BYTES..80),
         (from, to) in (any::<prop::sample::Index>(), any::<prop::sample::Index>()),
-        (encoding, choices) in (0_usize..13, any::<u64>()),
+        (encoding, choices) in (0_usize..17, any::<u64>()),
         lead in prop::collection::vec(any::<u8>(), 0..4),
         (before, after) in ("[ -~]{0,20}[!(]", "[)!][ -~]{0,20}"),
     ) {

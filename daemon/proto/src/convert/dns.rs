@@ -8,7 +8,7 @@ use linecamp_model::limits::{
 };
 use linecamp_model::{
     DnsSettings, DnsStatus, DomainName, ExtraRecord, NameTemplate, Observed, OwnerId, RecordKey, RecordStatus,
-    RecordType, Selector, Text, Ttl, WallTime, is_invisible,
+    RecordType, Selector, Text, Ttl, WallTime, first_invisible,
 };
 
 use crate::convert::field::{count, field, list, set, word};
@@ -189,7 +189,7 @@ pub(crate) fn record_type(found: &str) -> Result<RecordType, String> {
 /// Checks a value. It need not fit its type: that may be why its record was quarantined.
 fn record_value(found: &str) -> Result<Box<str>, String> {
     match found.len() {
-        ..=RECORD_VALUE_BYTES_MAX if found.contains(is_invisible) => {
+        ..=RECORD_VALUE_BYTES_MAX if first_invisible(found).is_some() => {
             Err("has a control or format character".to_owned())
         }
         ..=RECORD_VALUE_BYTES_MAX => Ok(found.into()),
