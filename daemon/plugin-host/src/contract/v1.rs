@@ -65,25 +65,25 @@ impl Prepared {
             ProviderRequest::Validate => {
                 let validated = instance.linecamp_provider_provider().call_validate(&mut *store, config).await?;
                 Ok(Ok(match validated {
-                    Err(error) => failed(error, None, &store.data().redactor),
+                    Err(error) => failed(error, &BTreeSet::new(), &store.data().redactor),
                     Ok(()) => ProviderReply::Validated(capabilities),
                 }))
             }
             ProviderRequest::Dns(DnsRequest::Observe { zone, names }) => {
                 let requested: Vec<_> = names.iter().map(|name| name.as_str().to_owned()).collect();
                 Ok(match dns.call_observe(&mut *store, config, zone.as_str(), &requested).await? {
-                    Err(error) => Ok(failed(error, Some(&zone), &store.data().redactor)),
-                    Ok(sets) => observed_reply(&zone, &names, sets.into_iter().map(RawRecordSet::from).collect()),
+                    Err(error) => Ok(failed(error, &names, &store.data().redactor)),
+                    Ok(sets) => observed_reply(&zone, &names, raw_sets(sets), &store.data().redactor),
                 })
             }
             ProviderRequest::Dns(DnsRequest::Apply { zone, key, changes }) => {
+                let names = changed_names(&changes);
                 let changes: Vec<_> = changes.iter().map(dns::Change::from).collect();
                 Ok(match dns.call_apply(&mut *store, config, zone.as_str(), key.as_str(), &changes).await? {
-                    Err(error) => Ok(failed(error, Some(&zone), &store.data().redactor)),
+                    Err(error) => Ok(failed(error, &names, &store.data().redactor)),
                     // The returned sets are only validated: the next observation reports the actual state.
-                    Ok(sets) => {
-                        record_sets(&zone, &BTreeSet::new(), sets).map(|_| ProviderReply::Dns(DnsReply::Applied))
-                    }
+                    Ok(sets) => observed(&zone, &BTreeSet::new(), raw_sets(sets), &store.data().redactor)
+                        .map(|_| ProviderReply::Dns(DnsReply::Applied)),
                 })
             }
         }
@@ -95,23 +95,26 @@ fn observed_reply(
     zone: &DomainName,
     names: &BTreeSet<DomainName>,
     sets: Vec<RawRecordSet>,
+    redactor: &Redactor,
 ) -> Result<ProviderReply, String> {
     match too_large_to_search(zone, names, &sets) {
         Some(reason) => Ok(ProviderReply::Failed(ProviderFailure::LimitExceeded { reason })),
-        None => observed(zone, names, sets).map(|sets| ProviderReply::Dns(DnsReply::Observed(sets))),
+        None => observed(zone, names, sets, redactor).map(|sets| ProviderReply::Dns(DnsReply::Observed(sets))),
     }
 }
 
-fn record_sets(
-    zone: &DomainName,
-    names: &BTreeSet<DomainName>,
-    sets: Vec<dns::RecordSet>,
-) -> Result<Vec<RecordSet>, String> {
-    observed(zone, names, sets.into_iter().map(RawRecordSet::from).collect())
+fn raw_sets(sets: Vec<dns::RecordSet>) -> Vec<RawRecordSet> {
+    sets.into_iter().map(RawRecordSet::from).collect()
 }
 
-fn failed(error: types::Error, zone: Option<&DomainName>, redactor: &Redactor) -> ProviderReply {
-    let failure: ProviderFailure = RawError::from(error).checked(zone, redactor);
+/// Returns the names that an apply call is about.
+fn changed_names(changes: &[RecordChange]) -> BTreeSet<DomainName> {
+    let sets = changes.iter().flat_map(|change| [&change.before, &change.after]).flatten();
+    sets.map(|set| set.key.name.clone()).collect()
+}
+
+fn failed(error: types::Error, names: &BTreeSet<DomainName>, redactor: &Redactor) -> ProviderReply {
+    let failure: ProviderFailure = RawError::from(error).checked(names, redactor);
     ProviderReply::Failed(failure)
 }
 

@@ -105,25 +105,30 @@ pub(crate) fn observed(
     zone: &DomainName,
     names: &BTreeSet<DomainName>,
     sets: Vec<RawRecordSet>,
+    redactor: &Redactor,
 ) -> Result<Vec<RecordSet>, String> {
+    let safe = |text: &str| redactor.redact_text(text, PLUGIN_TEXT_BYTES_MAX);
     let is_large = OBSERVED_SETS_MAX < sets.len();
     let mut keys = BTreeSet::new();
     let mut accepted = Vec::new();
     for set in sets {
-        let shown = shown(&format!("{} {}", set.name, set.rtype));
+        let quoted = |set: &RawRecordSet| shown(&safe(&format!("{} {}", set.name, set.rtype)));
         let name = match DomainName::parse(&set.name) {
             Ok(name) if name.is_within(zone) => name,
-            Ok(_) => return Err(format!("it returned `{shown}`, which is not in the zone {zone}")),
+            Ok(_) => return Err(format!("it returned `{}`, which is not in the zone {zone}", quoted(&set))),
             Err(_) if is_foreign_name(&set.name) => continue,
-            Err(error) => return Err(format!("it returned `{shown}`: {error}")),
+            Err(error) => return Err(format!("it returned `{}`: {}", quoted(&set), safe(&error.to_string()))),
         };
         let is_requested = names.contains(&name) || (names.is_empty() && (!is_large || Claim::key_of(&name).is_some()));
         if !is_requested {
             continue;
         }
-        let set = set.checked(name).map_err(|why| format!("it returned `{shown}`, which {why}"))?;
+        let set = match set.checked(name) {
+            Ok(set) => set,
+            Err((set, why)) => return Err(format!("it returned `{}`, which {why}", quoted(&set))),
+        };
         if !keys.insert(set.key.clone()) {
-            return Err(format!("it returned `{shown}` twice"));
+            return Err(format!("it returned `{}` twice", shown(&safe(&set.key.to_string()))));
         }
         if names.is_empty() && set.why_unreadable().is_some() {
             continue;
@@ -151,15 +156,16 @@ pub(crate) fn too_large_to_search(
 }
 
 impl RawRecordSet {
-    fn checked(self, name: DomainName) -> Result<RecordSet, String> {
-        let Self { rtype, ttl, values, .. } = self;
+    /// Validates a record set. The error is the set with what is wrong with it.
+    fn checked(self, name: DomainName) -> Result<RecordSet, (Self, &'static str)> {
+        let Self { rtype, ttl, values, .. } = &self;
         let is_type = !rtype.is_empty() && rtype.len() <= TYPE_BYTES_MAX;
         if !is_type || !rtype.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-            return Err("has an invalid type".into());
+            return Err((self, "has an invalid type"));
         }
-        let key = RecordKey { name, rtype: RecordType::of(&rtype) };
+        let key = RecordKey { name, rtype: RecordType::of(rtype) };
         if values.is_empty() {
-            return Err("has no values".into());
+            return Err((self, "has no values"));
         }
         if OBSERVED_VALUES_MAX < values.len() {
             let why = format!("{} values, more than {OBSERVED_VALUES_MAX}", values.len());
@@ -169,7 +175,7 @@ impl RawRecordSet {
             let why = format!("a value of more than {OBSERVED_VALUE_BYTES_MAX} bytes");
             return Ok(RecordSet::unreadable(key, &why));
         }
-        let Some(ttl) = Ttl::of(ttl) else {
+        let Some(ttl) = Ttl::of(*ttl) else {
             let why = format!("a TTL of {ttl} s, more than DNS allows");
             return Ok(RecordSet::unreadable(key, &why));
         };
@@ -203,9 +209,9 @@ fn is_foreign_name(name: &str) -> bool {
 }
 
 impl RawError {
-    /// Validates an error and redacts its secrets. A name that is invalid or outside of `zone` is only quoted in the
-    /// reason. The reason of a conflict always quotes the name.
-    pub(crate) fn checked(self, zone: Option<&DomainName>, redactor: &Redactor) -> ProviderFailure {
+    /// Validates an error of a call about `names`, and redacts its secrets. Any other name is only quoted in the reason.
+    /// The reason of a conflict always quotes the name.
+    pub(crate) fn checked(self, names: &BTreeSet<DomainName>, redactor: &Redactor) -> ProviderFailure {
         let safe = |text: &str| Text::lossy(&redactor.redact_text(text, PLUGIN_TEXT_BYTES_MAX));
         let quoted = |text: &str| shown(&redactor.redact_text(text, PLUGIN_TEXT_BYTES_MAX));
         match self {
@@ -217,7 +223,7 @@ impl RawError {
                 if let Some(field) = field {
                     reason = format!("setting `{}`: {reason}", quoted(&field));
                 }
-                let part = name.as_deref().and_then(|name| part_of(zone, name, redactor));
+                let part = name.as_deref().and_then(|name| part_of(names, name));
                 if let (Some(name), None) = (&name, &part) {
                     reason = format!("{}: {reason}", quoted(name));
                 }
@@ -225,18 +231,20 @@ impl RawError {
             }
             Self::Conflict { name, found } => ProviderFailure::Conflict {
                 reason: safe(&format!("{}: {found}", quoted(&name))),
-                part: part_of(zone, &name, redactor),
+                part: part_of(names, &name),
             },
             Self::Unauthorized(reason) => ProviderFailure::Unauthorized { reason: safe(&reason) },
         }
     }
 }
 
-/// Returns a name that a plugin reported, if it is valid, belongs to `zone`, and has no part of a secret in it.
-fn part_of(zone: Option<&DomainName>, name: &str, redactor: &Redactor) -> Option<Text> {
-    let name = DomainName::parse(name).ok().filter(|name| zone.is_some_and(|zone| name.is_within(zone)))?;
-    let is_safe = redactor.redact_text(name.as_str(), name.as_str().len()) == name.as_str();
-    is_safe.then(|| Text::lossy(name.as_str()))
+/// Returns a name that a plugin reported, if it is one of `names`, or of the ownership TXT records that Linecamp creates
+/// for these. It contains nothing that the plugin chose, so it is not redacted, also if a secret shares bytes with it.
+fn part_of(names: &BTreeSet<DomainName>, name: &str) -> Option<Text> {
+    let name = DomainName::parse(name).ok()?;
+    let is_claim = |key: RecordKey| !matches!(key.rtype, RecordType::Other(_)) && names.contains(&key.name);
+    let is_asked = names.contains(&name) || Claim::key_of(&name).is_some_and(is_claim);
+    is_asked.then(|| Text::lossy(name.as_str()))
 }
 
 /// Returns the beginning of a plugin's text, escaped for quoting.
@@ -256,7 +264,8 @@ mod tests {
         sets.push(set("_linecamp-a.www.zone.example".into(), "TXT", 300, vec!["claim".into()]));
         sets.extend((0..others).map(|index| set(format!("n{index}.zone.example"), "A", 300, vec![address(index)])));
         let domain = |name: &str| DomainName::parse(name).unwrap();
-        observed(&domain("zone.example"), &names.iter().map(|name| domain(name)).collect(), sets).unwrap()
+        let names = names.iter().map(|name| domain(name)).collect();
+        observed(&domain("zone.example"), &names, sets, &Redactor::default()).unwrap()
     }
 
     #[test]
@@ -306,8 +315,8 @@ mod tests {
     fn texts_of_a_plugin_are_truncated_after_redaction() {
         let (redactor, secret) = (Redactor::default(), "0123456789abcdef".repeat(8));
         redactor.add_secret(&SecretName::parse("key").unwrap(), secret.as_bytes());
-        let zone = DomainName::parse("zone.example").unwrap();
-        let checked = |failure: RawError| failure.checked(Some(&zone), &redactor);
+        let names = [DomainName::parse("www.zone.example").unwrap()].into();
+        let checked = |failure: RawError| failure.checked(&names, &redactor);
         let before = "x".repeat(PLUGIN_TEXT_BYTES_MAX - 6);
         for text in [secret.clone(), data_encoding::BASE64.encode(secret.as_bytes())] {
             let failure = checked(RawError::Unauthorized(format!("{before}{text}{before}")));
@@ -324,6 +333,42 @@ mod tests {
         }
         let reason = checked(RawError::Unauthorized("a\u{202e}b\u{1b}c".into())).reason().to_string();
         assert_eq!(reason, "a\u{fffd}b\u{fffd}c");
+    }
+
+    /// A secret may share bytes with the zone, and a plugin may write any name.
+    #[test]
+    fn a_name_is_blamed_only_if_the_call_asked_about_it() {
+        let redactor = Redactor::default();
+        redactor.add_secret(&SecretName::parse("key").unwrap(), b"powerdns.example.org-key");
+        let domain = |name: &str| DomainName::parse(name).unwrap();
+        let names = [domain("www.example.org"), domain("n.example.org")].into();
+        let blamed = |name: &str| {
+            let failure = RawError::Invalid { reason: "no".into(), field: None, name: Some(name.into()) };
+            let ProviderFailure::Refused { part, reason } = failure.checked(&names, &redactor) else { panic!() };
+            (part.map(|part| part.to_string()), reason.to_string())
+        };
+        assert_eq!(blamed("WWW.example.org.").0.as_deref(), Some("www.example.org"));
+        let claim = "_linecamp-a.n.example.org";
+        assert_eq!(blamed(claim).0.as_deref(), Some(claim));
+        assert_eq!(blamed("powerdns.example.org"), (None, "[secret key]: no".into()));
+        assert_eq!(blamed("a.example.org").0, None);
+        assert_eq!(blamed("_linecamp-706f776572.n.example.org").0, None, "the plugin chose the type");
+    }
+
+    /// A value that is quoted is redacted before it is cut.
+    #[test]
+    fn an_invalid_record_set_is_quoted_without_secrets() {
+        let (redactor, secret) = (Redactor::default(), "0123456789abcdef");
+        redactor.add_secret(&SecretName::parse("key").unwrap(), secret.as_bytes());
+        let zone = DomainName::parse("zone.example").unwrap();
+        let set = RawRecordSet {
+            name: format!("{} {secret}", "x".repeat(74)),
+            rtype: "A".into(),
+            ttl: 300,
+            values: vec!["10.0.0.1".into()],
+        };
+        let error = observed(&zone, &BTreeSet::new(), vec![set], &redactor).unwrap_err();
+        assert!(!error.contains("012"), "{error}");
     }
 
     #[test]
