@@ -85,8 +85,12 @@ impl Bundle {
 
     /// Adds a text under a name; `what` describes it in the list of files.
     pub fn text(&mut self, name: &'static str, what: &'static str, text: &str) {
-        // Redact before truncating: half a secret would not be recognized.
-        self.keep(name, what, truncated(&self.redactor.text(text)));
+        // Cut before redacting, which bounds the memory, and after it: a redacted text may be longer.
+        let redacted = match text.len() <= FILE_BYTES_MAX {
+            true => self.redactor.text(text),
+            false => self.redactor.text_start(text, FILE_BYTES_MAX - TRUNCATED.len()) + TRUNCATED,
+        };
+        self.keep(name, what, truncated(&redacted));
     }
 
     /// Adds a JSON document.

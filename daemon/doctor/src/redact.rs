@@ -3,7 +3,7 @@
 //! Three filters, one after the other:
 //!
 //! - *Known* secrets, which the caller has read from where they are stored, are redacted wherever they occur, also
-//!   inside other words, in parts, and in the usual encodings ([`SecretFinder`]).
+//!   inside other words, in parts, over several lines, and in the usual encodings ([`SecretFinder`]).
 //! - *Names* (`sensitive`): the value of a key that sounds like a secret is redacted, whatever it is.
 //! - *Shapes* (`secret_patterns`): join tokens, API keys, private keys in PEM, the user information and the query of
 //!   a URL, what follows `Bearer` or `Basic`, and what follows a sensitive name and `=` or `:`.
@@ -59,10 +59,20 @@ impl Redactor {
 
     /// Redacts a text of several lines.
     pub fn text(&self, text: &str) -> String {
-        // Line by line, which bounds the memory.
-        let known: Vec<_> = text.split('\n').map(|line| self.replace_known(line)).collect();
-        let out = without_pem(&known.join("\n"));
-        let lines: Vec<_> = out.split('\n').map(shapes).collect();
+        self.text_start(text, text.len())
+    }
+
+    /// Redacts the first `bytes_max` bytes of a text. If there are more, the word that is cut is dropped: what it is
+    /// could not be recognized.
+    pub fn text_start(&self, text: &str, bytes_max: usize) -> String {
+        let read = &text[..text.floor_char_boundary(bytes_max)];
+        let words = match read.len() == text.len() {
+            true => read,
+            false => &read[..read.rfind(char::is_whitespace).unwrap_or(read.len())],
+        };
+        // The finder reads the text to its cut, to recognize that a secret may begin there.
+        let known = self.secrets.redact_start(text, words.len(), |_| REDACTED.to_owned());
+        let lines: Vec<_> = without_pem(&known).split('\n').map(shapes).collect();
         lines.join("\n")
     }
 
@@ -70,6 +80,7 @@ impl Redactor {
     pub fn value(&self, value: Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.text(&text)),
+            Value::Array(items) if self.is_known_bytes(&items) => Value::String(REDACTED.to_owned()),
             Value::Array(items) => Value::Array(items.into_iter().map(|item| self.value(item)).collect()),
             Value::Object(fields) => {
                 // A label is a pair of fields: its name is the value of `key`.
@@ -83,6 +94,13 @@ impl Redactor {
             }
             other => other,
         }
+    }
+
+    /// Whether a list is the bytes of a known secret, or has them in it.
+    fn is_known_bytes(&self, items: &[Value]) -> bool {
+        let numbers: Vec<_> = items.iter().filter_map(Value::as_u64).map(|number| number.to_string()).collect();
+        let text = numbers.join(" ");
+        numbers.len() == items.len() && self.replace_known(&text) != text
     }
 
     fn replace_known(&self, text: &str) -> String {
@@ -133,6 +151,33 @@ mod tests {
         gone("correct%20horse/batt%65ry");
         gone("99, 111, 114, 114, 101, 99, 116, 32, 104");
         assert_eq!(redactor.text("dXNlcjpjb3JyZWN0IGhvcnNlL2JhdHRlcnk="), "dXNlcj[redacted]=");
+    }
+
+    /// A text is cut before it is redacted, which bounds the memory, and no beginning of a secret remains at its end.
+    #[test]
+    fn a_text_is_cut_before_it_is_redacted() {
+        let mut redactor = Redactor::default();
+        redactor.add_secret(b"correct-horse-battery-staple");
+        for secret in ["correct-horse-battery-staple", " https://user:unknown@host/"] {
+            for bytes in 1..secret.len() {
+                let text = format!("{}{secret}{}", "x".repeat(1_000), "y".repeat(1_000));
+                let kept = redactor.text_start(&text, 1_000 + bytes);
+                assert!(kept.bytes().all(|byte| byte == b'x') && 800 < kept.len(), "{bytes}: {kept}");
+            }
+        }
+        assert_eq!(redactor.text_start("a b", 3), "a b");
+        assert_eq!(redactor.text_start("", 3), "");
+    }
+
+    /// JSON and `{:#?}` write bytes one a line.
+    #[test]
+    fn a_list_of_bytes_over_several_lines_is_redacted() {
+        let mut redactor = Redactor::default();
+        let secret = b"correct horse/battery";
+        redactor.add_secret(secret);
+        assert_eq!(redactor.text(&format!("key: {secret:#?}\nend")), "key: [\n    [redacted],\n]\nend");
+        let document = json!({"bytes": secret.to_vec(), "ports": [8443, 7443]});
+        assert_eq!(redactor.value(document), json!({"bytes": REDACTED, "ports": [8443, 7443]}));
     }
 
     #[test]

@@ -90,13 +90,19 @@ fn addresses(spec: &DnsSettings, host: &HostInput) -> Result<Vec<IpAddr>, String
             .map_err(|problem| format!("label {key} is {problem}: correct or remove the label"));
     }
     let is_service = |address: &IpAddr| service_address_problem(*address).is_none();
-    let observed = host.observed.filter(|_| spec.observed_address).filter(is_service).map(|address| vec![address]);
+    let seen = host.observed.filter(|_| spec.observed_address);
+    let observed = seen.filter(is_service).map(|address| vec![address]);
     let own = || {
         let reported = label(host, OWN_ADDRESS_LABEL)?.split(',').filter_map(|part| part.trim().parse().ok());
         Some(reported.filter(is_service).collect()).filter(|addresses: &Vec<_>| !addresses.is_empty())
     };
     observed.or_else(own).ok_or_else(|| {
-        let hint = if spec.observed_address { "; the server has not seen one yet" } else { "" };
+        let unusable = seen.and_then(|address| Some((address, service_address_problem(address)?)));
+        let hint = match unusable {
+            Some((address, problem)) => format!("; the server sees {address}, which {problem}"),
+            None if spec.observed_address => "; the server has not seen one yet".to_owned(),
+            None => String::new(),
+        };
         format!("no address is known{hint}: set label {}", ADDRESS_LABELS[0])
     })
 }

@@ -117,6 +117,20 @@ fn hosts_with_one_name_share_a_record_set_and_templates_are_expanded() {
 }
 
 #[test]
+fn a_missing_address_is_explained() {
+    let spec = DnsSettings { observed_address: true, ..dns_spec() };
+    let reason = |observed: Option<&str>| {
+        let seen = HostInput { observed: observed.map(|text| text.parse().unwrap()), ..host(&[]) };
+        desired_of(&spec, &[seen]).rejected.first_key_value().expect("rejected").1.to_string()
+    };
+    let set = "set label io.linecamp.host.external_dns_ip";
+    assert_eq!(reason(None), format!("host gw: no address is known; the server has not seen one yet: {set}"));
+    let expected =
+        "host gw: no address is known; the server sees 169.254.7.7, which is valid only on one network segment";
+    assert_eq!(reason(Some("169.254.7.7")), format!("{expected}: {set}"));
+}
+
+#[test]
 fn an_address_that_other_machines_cannot_rely_on_is_never_published() {
     let spec = DnsSettings { observed_address: true, ..dns_spec() };
     for address in ["127.0.0.1", "::1", "169.254.7.7", "fe80::1", "::ffff:127.0.0.1", "255.255.255.255", "0.0.0.0"] {
