@@ -54,8 +54,8 @@ impl LabelKey {
 pub struct LabelValue(Box<str>);
 
 impl LabelValue {
-    /// Parses at most [`LABEL_VALUE_BYTES_MAX`] bytes without [invisible](first_invisible) characters; surrounding spaces
-    /// are trimmed.
+    /// Parses at most [`LABEL_VALUE_BYTES_MAX`] bytes without [invisible](first_invisible) characters; surrounding
+    /// spaces are trimmed.
     ///
     /// # Errors
     /// [`LabelError`] describes the problem.

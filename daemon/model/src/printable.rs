@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::ffi::OsStr;
 
-/// Returns whether a character is invisible wherever it is, and may hide or reorder others: two texts that look alike could differ, or
-/// a text could be read as another. Such a character is rejected where people enter names, labels and texts, and
-/// replaced where text is shown ([`printable`]).
+/// Returns whether a character is invisible wherever it is, and may hide or reorder others: two texts that look alike
+/// could differ, or a text could be read as another. Such a character is rejected where people enter names, labels and
+/// texts, and replaced where text is shown ([`printable`]).
 ///
 /// These are the control characters (Cc), the line and paragraph separators (Zl, Zp), the format characters (Cf) that
 /// have no glyph, the blank letters of other categories (Hangul fillers, the empty Braille pattern, and others that are
@@ -40,8 +40,8 @@ pub fn is_invisible(found: char) -> bool {
         || u32::from(found) & 0xfffe == 0xfffe
 }
 
-/// Whether U+FE0E and U+FE0F choose the form of a character. The ranges have all symbols of Unicode 17 that they do this
-/// for, besides the ASCII digits, and no letters of a script.
+/// Whether U+FE0E and U+FE0F choose the form of a character. The ranges have all symbols of Unicode 17 that they do
+/// this for, besides the ASCII digits, and no letters of a script.
 fn has_emoji_form(base: char) -> bool {
     matches!(
         base,

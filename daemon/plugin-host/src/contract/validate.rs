@@ -209,8 +209,8 @@ fn is_foreign_name(name: &str) -> bool {
 }
 
 impl RawError {
-    /// Validates an error of a call about `names`, and redacts its secrets. Any other name is only quoted in the reason.
-    /// The reason of a conflict always quotes the name.
+    /// Validates an error of a call about `names`, and redacts its secrets. Any other name is only quoted in the
+    /// reason. The reason of a conflict always quotes the name.
     pub(crate) fn checked(self, names: &BTreeSet<DomainName>, redactor: &Redactor) -> ProviderFailure {
         let safe = |text: &str| Text::lossy(&redactor.redact_text(text, PLUGIN_TEXT_BYTES_MAX));
         let quoted = |text: &str| shown(&redactor.redact_text(text, PLUGIN_TEXT_BYTES_MAX));
@@ -238,8 +238,9 @@ impl RawError {
     }
 }
 
-/// Returns a name that a plugin reported, if it is one of `names`, or of the ownership TXT records that Linecamp creates
-/// for these. It contains nothing that the plugin chose, so it is not redacted, also if a secret shares bytes with it.
+/// Returns a name that a plugin reported, if it is one of `names`, or of the ownership TXT records that Linecamp
+/// creates for these. It contains nothing that the plugin chose, so it is not redacted, also if a secret shares bytes
+/// with it.
 fn part_of(names: &BTreeSet<DomainName>, name: &str) -> Option<Text> {
     let name = DomainName::parse(name).ok()?;
     let is_claim = |key: RecordKey| !matches!(key.rtype, RecordType::Other(_)) && names.contains(&key.name);
