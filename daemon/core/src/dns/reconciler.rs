@@ -343,7 +343,7 @@ impl Reconciler {
     pub(crate) fn describe(&self) -> (PartState, String) {
         let idle = || match self.is_settled() {
             true => match self.zones.values().map(Zone::count_out_of_sync).sum::<usize>() {
-                0 => (PartState::Ok, format!("all records in sync{}", self.unsearched())),
+                0 => (PartState::Ok, format!("all records in sync{}{}", self.retained(), self.unsearched())),
                 count => (
                     PartState::Waiting,
                     format!("records not in sync: {count}; see `linecampd dns plan`{}", self.unsearched()),
@@ -361,6 +361,14 @@ impl Reconciler {
         match (self.calls.call(), self.pace.waiting(), self.failure()) {
             (None, Some(waiting), None) => (PartState::Waiting, waiting),
             _ => self.calls.describe(idle, work),
+        }
+    }
+
+    /// Describes how many records are kept although they are no longer desired.
+    fn retained(&self) -> String {
+        match self.zones.values().map(Zone::count_retained).sum::<usize>() {
+            0 => String::new(),
+            count => format!("; {count} no longer desired and retained, because deletes are not allowed"),
         }
     }
 

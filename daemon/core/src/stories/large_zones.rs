@@ -103,6 +103,19 @@ fn a_listing_that_exceeds_a_rate_limit_delays_the_records_and_raises_nothing() {
     assert_eq!((raised.count(), conditions(&pair)), (0, Vec::new()));
 }
 
+/// A quota per hour or day for listings delays the records once, and no longer than a service may ask to wait.
+#[test]
+fn a_listing_that_is_limited_for_hours_does_not_block_its_zone() {
+    for hours in [1, 24] {
+        let mut pair = plain_site(75);
+        let reason = Text::lossy("the quota of listings is used up");
+        pair.name_server.listing_fails = Some(ProviderFailure::Retry { after: Some(hours * 60 * MINUTE), reason });
+        add(&mut pair, provider());
+        pair.run_for(65 * MINUTE);
+        assert_eq!((shown(&pair).len(), conditions(&pair)), (1, Vec::new()), "{hours} h");
+    }
+}
+
 /// A zone that does not exist is reported, also if nothing is wanted in it.
 #[test]
 fn a_missing_zone_is_reported_although_no_record_is_wanted() {

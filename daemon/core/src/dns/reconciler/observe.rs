@@ -134,8 +134,9 @@ impl Reconciler {
             // Without the plugin, no call can succeed.
             ProviderFailure::Missing { .. } => {}
             ProviderFailure::Retry { after: Some(after), reason } if names.is_empty() => {
+                // The next search is due a while after the pause: rounds by name come first.
                 let searched = Some(Err(reason.clone()));
-                self.zones.entry(zone).or_default().handle_searched(searched, context.now.instant);
+                self.zones.entry(zone).or_default().handle_searched(searched, context.now.instant + *after);
                 self.todo.clear();
                 return vec![self.calls.pause(*after)];
             }

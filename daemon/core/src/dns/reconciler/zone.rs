@@ -113,7 +113,8 @@ impl Zone {
         }
     }
 
-    /// Ends an observation and stores the result of the search, if there was one.
+    /// Ends an observation and stores the result of the search, if there was one. `now`: from when on the time until
+    /// the next search counts, if it failed.
     pub(super) fn handle_searched(&mut self, searched: Option<Result<(), Text>>, now: Instant) {
         self.is_searched = true;
         if let Some(searched) = searched {
@@ -278,7 +279,13 @@ impl Zone {
     pub(super) fn count_out_of_sync(&self) -> usize {
         let rejected = self.desired.rejected.len() + self.desired.nameless.len();
         let states = self.states.iter().filter(|(key, _)| !self.desired.rejected.contains_key(key));
-        rejected + states.filter(|(_, last)| last.state != RecordState::InSync).count()
+        let is_open = |state| !matches!(state, RecordState::InSync | RecordState::Retained);
+        rejected + states.filter(|(_, last)| is_open(last.state)).count()
+    }
+
+    /// Returns the number of record sets that are no longer desired, and kept because deletes are not allowed.
+    pub(super) fn count_retained(&self) -> usize {
+        self.states.values().filter(|last| last.state == RecordState::Retained).count()
     }
 
     pub(super) const fn is_at_rest(&self) -> bool {
