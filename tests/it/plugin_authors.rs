@@ -106,7 +106,7 @@ fn plugin_check_runs_the_conformance_tests() {
     let said = linecamp(&["plugin", "check", component, "--zone", "example.net", "-o", "json"], 0);
     let report: Value = serde_json::from_slice(&said.stdout).expect("JSON");
     let tests = report["tests"].as_array().expect("tests");
-    assert!(tests.iter().any(|test| test["name"] == "loads in the host" && test["verdict"] == "pass"), "{report}");
+    assert!(tests.iter().any(|test| test["name"] == "loads in the sandbox" && test["verdict"] == "pass"), "{report}");
 
     let said = linecamp(&["plugin", "check", component, "--config", r#"{"api": "https://a.test", "apy": 1}"#], 1);
     let all = text(&said);
@@ -127,7 +127,7 @@ fn plugin_check_rejects_an_unusable_file_and_says_what_to_do() {
     check(&["plugin", "check", component, "--config", "[]"], 2, "not a JSON object");
     check(&["plugin", "check", "/dev/null"], 2, "not a regular file but a device");
     let empty = tempfile::NamedTempFile::new().expect("a file can be made");
-    check(&["plugin", "check", empty.path().to_str().expect("text")], 1, "loads in the host");
+    check(&["plugin", "check", empty.path().to_str().expect("text")], 1, "loads in the sandbox");
     check(&["plugin", "new", "Dns"], 2, "column 1 is `D`");
     check(&["plugin", "new", "dns-example"], 2, "--sdk DIR");
 }

@@ -255,7 +255,7 @@ pub(crate) struct ConfigArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Validate the configuration and list the files and variables read
-    #[command(after_long_help = SAMPLE)]
+    #[command(after_long_help = SAMPLE, term_width = 0)]
     Check {
         /// Configuration file; drop-ins are read from NAME.d next to it
         #[arg(default_value = FILE_DEFAULT)]
@@ -272,6 +272,18 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_prints_the_sample_configuration_as_it_is() {
+        let mut args = Args::command();
+        args.build();
+        let config = args.find_subcommand_mut("config").expect("a command");
+        let check = config.find_subcommand_mut("check").expect("a command");
+        let help = check.render_long_help().to_string();
+        let start = help.find(SAMPLE.trim_end()).expect("the sample, line by line");
+        let pasted: toml::Table = toml::from_str(&help[start..]).expect("TOML");
+        assert_eq!(pasted, toml::from_str(SAMPLE).expect("TOML"));
     }
 
     #[test]

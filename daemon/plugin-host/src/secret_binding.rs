@@ -156,7 +156,7 @@ impl SecretScope {
             return object("it does not go to this host", format!("add `{host}` to `hosts`"));
         }
         if is_plain_http && !binding.plain_http.contains(host) {
-            return object("it does not go there over plain HTTP", format!("add `{host}` to `plain_http`"));
+            return object("plain HTTP is not allowed for it there", format!("add `{host}` to `plain_http`"));
         }
         None
     }
@@ -212,7 +212,10 @@ mod tests {
         let table = "[secrets.pdns-key]";
         let what = "provider other may not use the site's secret `pdns-key` as header for 10.0.0.5:8081";
         words(Intent("other", Header, "10.0.0.5:8081", true), &[what, "add `other` to `providers`", table]);
-        words(Intent("main-dns", Header, "pdns.example:443", true), &["plain HTTP", "to `plain_http`", table]);
+        words(
+            Intent("main-dns", Header, "pdns.example:443", true),
+            &["plain HTTP is not allowed for it there", "to `plain_http`", table],
+        );
         for host in ["evil.example:443", "10.0.0.5:8082", "pdns.example:8443", "10.0.0.6:8081"] {
             words(Intent("main-dns", Header, host, false), &[host, &format!("add `{host}` to `hosts`"), table]);
         }

@@ -165,7 +165,7 @@ enum Key {
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Validate the configuration and list the files and variables read
-    #[command(after_long_help = SAMPLE)]
+    #[command(after_long_help = SAMPLE, term_width = 0)]
     Check(Check),
 }
 
@@ -416,6 +416,18 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent_with_each_other() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_prints_the_sample_configuration_as_it_is() {
+        let mut cli = Cli::command();
+        cli.build();
+        let config = cli.find_subcommand_mut("config").expect("a command");
+        let check = config.find_subcommand_mut("check").expect("a command");
+        let help = check.render_long_help().to_string();
+        let start = help.find(SAMPLE.trim_end()).expect("the sample, line by line");
+        let pasted: toml::Table = toml::from_str(&help[start..]).expect("TOML");
+        assert_eq!(pasted, toml::from_str(SAMPLE).expect("TOML"));
     }
 
     #[test]

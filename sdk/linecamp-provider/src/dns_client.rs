@@ -53,7 +53,7 @@ pub enum TsigCode {
 impl fmt::Display for DnsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Denied(why) => write!(f, "denied by the host: {why}"),
+            Self::Denied(why) => write!(f, "denied by the sandbox: {why}"),
             Self::Unreachable(why) => write!(f, "cannot reach the name server: {why}"),
             Self::Timeout => f.write_str("the name server did not respond in time"),
             Self::LimitExceeded(why) => write!(f, "limit of the call exceeded: {why}"),

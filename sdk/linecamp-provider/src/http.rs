@@ -144,7 +144,7 @@ pub enum HttpError {
 impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Denied(why) => write!(f, "denied by the host: {why}"),
+            Self::Denied(why) => write!(f, "denied by the sandbox: {why}"),
             Self::Unreachable(why) => write!(f, "cannot reach the service: {why}"),
             Self::Timeout => f.write_str("the service did not respond in time"),
             Self::TooLarge(bytes) => write!(f, "the response is larger than {bytes} bytes"),

@@ -66,7 +66,7 @@ impl Record {
         Self { name: name.into(), rtype: rtype.into(), value: value.into(), ttl, id: id.into() }
     }
 
-    /// Returns the record as a set of one value. `observe` may return such sets: they are merge.
+    /// Returns the record as a set of one value. `observe` may return such sets: they are merged.
     pub fn set(&self) -> RecordSet {
         RecordSet::new(&self.name, &self.rtype, self.ttl, [&self.value])
     }

@@ -26,7 +26,7 @@ pub trait DnsProvider {
     ///
     /// Names are absolute, lower case, without the trailing dot. The result may use another form and contain more: it
     /// is converted to canonical form, and names that were not requested are dropped. Sets of one name and type are
-    /// merge, so a set may be returned value by value; if their TTLs differ, the lowest is the set's, as in resolvers.
+    /// merged, so a set may be returned value by value; if their TTLs differ, the lowest is the set's, as in resolvers.
     /// TXT values must be in the contract's form, see [`txt`](crate::txt).
     ///
     /// Whatever is missing from the result counts as absent. So query each name, or the whole zone, and return a result

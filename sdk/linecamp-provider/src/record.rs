@@ -118,7 +118,7 @@ impl Change {
 /// `found` must contain everything that exists at the names of the changes: whatever is missing from it counts as
 /// absent.
 ///
-/// `found` may list a set in pieces: sets of one name and type are merge, and the lowest of their TTLs is the set's.
+/// `found` may list a set in pieces: sets of one name and type are merged, and the lowest of their TTLs is the set's.
 ///
 /// # Errors
 /// [`ProviderError::Conflict`] if the set found equals neither the `before` nor the `after` of a change: write nothing
@@ -145,16 +145,17 @@ pub fn remaining_changes<'a>(changes: &'a [Change], found: &[RecordSet]) -> Resu
     Ok(remaining)
 }
 
-/// Converts sets to canonical form and merges those of one name and type. The lowest TTL is the merge set's: resolvers
-/// treat a set with several TTLs as one with the lowest (RFC 2181, 5.2). A set without values counts as absent.
+/// Converts sets to canonical form and merges those of one name and type. The lowest TTL is that of the merged set:
+/// resolvers treat a set with several TTLs as one with the lowest (RFC 2181, 5.2). A set without values counts as
+/// absent.
 pub(crate) fn merge(sets: &[RecordSet]) -> BTreeMap<(String, String), RecordSet> {
     // Inserted one by one: collecting into a map sorts, and the sort code is a tenth of a small component.
-    let mut merge = BTreeMap::<_, RecordSet>::new();
+    let mut merged = BTreeMap::<_, RecordSet>::new();
     for set in sets.iter().map(RecordSet::canonical).filter(|set| !set.values.is_empty()) {
         let key = (set.name.clone(), set.rtype.clone());
-        match merge.get_mut(&key) {
+        match merged.get_mut(&key) {
             None => {
-                merge.insert(key, set);
+                merged.insert(key, set);
             }
             Some(first) => {
                 first.ttl = first.ttl.min(set.ttl);
@@ -163,7 +164,7 @@ pub(crate) fn merge(sets: &[RecordSet]) -> BTreeMap<(String, String), RecordSet>
             }
         }
     }
-    merge
+    merged
 }
 
 pub(crate) fn conflict_error(change: &Change, current: Option<&RecordSet>) -> ProviderError {

@@ -2,7 +2,7 @@
 //!
 //! On the wire, a TXT value is one or more character-strings of at most 255 bytes; usually only their concatenated
 //! content matters. The contract writes that content **without quotes, concatenated, with the backslash and all bytes
-//! host printable ASCII as `\DDD`** (three decimal digits): `v=1 "x"` contains its quotes, and a tab is `\009`.
+//! outside printable ASCII as `\DDD`** (three decimal digits): `v=1 "x"` contains its quotes, and a tab is `\009`.
 //!
 //! Services use other forms. Most use the zone file form, `"…" "…"`: [`quoted`] and [`unquoted`]. Some use the bare
 //! content: [`to_bytes`] and [`from_bytes`]. The wire form is [`to_strings`] and [`from_strings`].
@@ -12,7 +12,7 @@ use std::fmt;
 /// Maximum length of one character-string of a TXT value in bytes (RFC 1035, 3.3).
 const STRING_BYTES_MAX: usize = 255;
 
-/// How a service escapes bytes host printable ASCII.
+/// How a service escapes bytes outside printable ASCII.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Escape {
     /// Three decimal digits, as in zone files (RFC 1035, 5.1).
@@ -79,7 +79,7 @@ pub fn from_bytes(bytes: &[u8]) -> String {
     value
 }
 
-/// Returns the canonical form of a value that is almost in the contract's form: bytes host printable ASCII, and a
+/// Returns the canonical form of a value that is almost in the contract's form: bytes outside printable ASCII, and a
 /// backslash that does not start a `\DDD`, become `\DDD`; unnecessary escapes are removed.
 pub fn canonical(value: &str) -> String {
     from_bytes(&to_bytes(value))
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn incomplete_xml_is_rejected() {
+    fn an_incomplete_text_is_rejected() {
         assert_eq!(unquoted("\"a", Escape::Decimal), Err(TxtError::UnclosedQuote));
         assert_eq!(unquoted("\"a\\", Escape::Decimal), Err(TxtError::InvalidEscape));
         assert_eq!(unquoted("\\25", Escape::Decimal), Err(TxtError::InvalidEscape));

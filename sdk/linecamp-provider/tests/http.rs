@@ -114,6 +114,11 @@ fn no_answer_is_a_failure_too() {
     check(HttpError::Unreachable("no route".into()), true);
     check(HttpError::Protocol("no HTTP".into()), true);
     check(HttpError::Denied("no grant".into()), false);
+    let denied = HttpError::Denied("no grant".into()).to_string();
+    assert_eq!(
+        (denied.as_str(), DnsError::Denied("no grant".into()).to_string()),
+        ("denied by the sandbox: no grant", denied.clone())
+    );
     check(HttpError::TooLarge(7), false);
     check(HttpError::LimitExceeded("requests".into()), false);
     let cx = Context::new(answering(200, &[], ""));

@@ -281,7 +281,7 @@ impl State {
         let place = format!("{} {}", request.method, request.url);
         self.check_request(&place, Endpoint::parse_url(&request.url)).map_err(HttpError::Denied)?;
         if let Some((name, _)) = request.headers.iter().find(|(name, _)| is_reserved(name)) {
-            return Err(HttpError::Denied(format!("the header `{name}` is reserved for the host")));
+            return Err(HttpError::Denied(format!("the header `{name}` is reserved for the sandbox")));
         }
         let added = self.headers(request.auth.as_ref()).map_err(HttpError::Denied)?;
         self.serve(&Request::of(request, added))

@@ -137,7 +137,7 @@ fn a_component_is_tested_without_a_service() {
 fn a_file_that_is_not_a_component_is_a_row_of_the_report() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
     let report = check_component(&file, CheckSetup::new(compiler()));
-    assert!(!report.passed() && report.to_string().contains("loads in the host"), "{report}");
+    assert!(!report.passed() && report.to_string().contains("loads in the sandbox"), "{report}");
 }
 
 /// Its component is built only where npm is available.

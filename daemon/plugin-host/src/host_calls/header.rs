@@ -49,7 +49,7 @@ pub(crate) fn checked(given: &[(String, String)]) -> Result<HeaderMap, HostCallE
             return Err(HostCallError::Denied(format!("`{}` is not a header name", shown())));
         };
         if is_reserved(&parsed) {
-            let why = "is reserved for the host; credentials go into `auth`";
+            let why = "is reserved for the sandbox; credentials go into `auth`";
             return Err(HostCallError::Denied(format!("the header `{}` {why}", shown())));
         }
         let Ok(value) = HeaderValue::from_str(value) else {

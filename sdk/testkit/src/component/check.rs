@@ -80,13 +80,13 @@ pub fn check_component(path: &Path, check: CheckSetup) -> Report {
     let found = match inspect(path, &host_config(&check.compiler, Limits::default())) {
         Ok(found) => found,
         Err(error) => {
-            report.push("loads in the host", Verdict::Fail, error_chain(&error));
+            report.push("loads in the sandbox", Verdict::Fail, error_chain(&error));
             return report;
         }
     };
     let described = &found.description;
     report.subject = format!("{} {}, as a component", described.name, described.version);
-    report.push("loads in the host", Verdict::Pass, format!("{} bytes, {}", found.bytes, found.digest));
+    report.push("loads in the sandbox", Verdict::Pass, format!("{} bytes, {}", found.bytes, found.digest));
     let size = if found.bytes <= RECOMMENDED_BYTES_MAX { Verdict::Pass } else { Verdict::Note };
     report.push("is small", size, format!("{} of {} KiB", found.bytes.div_ceil(1024), RECOMMENDED_BYTES_MAX / 1024));
     report.push("imports only supported interfaces", Verdict::Pass, found.imports.join(", "));
@@ -97,7 +97,7 @@ pub fn check_component(path: &Path, check: CheckSetup) -> Report {
     let (plugin_dir, component) = match started {
         Ok(started) => started,
         Err(error) => {
-            report.push("starts in the host", Verdict::Fail, error_chain(&error));
+            report.push("starts in the sandbox", Verdict::Fail, error_chain(&error));
             return report;
         }
     };
