@@ -1,5 +1,7 @@
 //! `linecamp dns`: DNS records and planned changes, as last reported by the sites.
 
+use std::collections::BTreeSet;
+
 use linecamp_model::{ConditionKind, Name, RecordState, Selector, printable};
 use linecamp_proto::api::path::{self, RecordQuery, at};
 use linecamp_proto::api::{Condition, DnsRecord, Link, List, RecordView, Site};
@@ -196,7 +198,20 @@ fn list(records: &[RecordView], style: &TextStyle) -> String {
     };
     let headings =
         ["RECORD", "TYPE", "STATE", "TTL", "DESIRED", "OBSERVED", "SITE", "ENVIRONMENT", "PROVIDER", "DETAIL"];
-    Table::new(headings).with(records.iter().map(row)).render(style.colors)
+    let table = Table::new(headings).with(records.iter().map(row)).render(style.colors);
+    // A failure concerns all records of its provider at a site: it is printed once.
+    let failures = records.iter().filter_map(|RecordView { site, environment, record }| {
+        let failure = record.failure.as_ref().filter(|_| record.detail.is_empty())?;
+        Some(format!(
+            "{} at {} ({}): {}\n",
+            printable(&record.provider),
+            printable(site),
+            printable(environment),
+            printable(failure)
+        ))
+    });
+    let below: String = failures.collect::<BTreeSet<_>>().into_iter().collect();
+    if below.is_empty() { table } else { format!("{table}\n{below}") }
 }
 
 /// Renders the observed values, with their age unless the record is in sync and its provider works.
@@ -209,10 +224,10 @@ fn observed(record: &DnsRecord, style: &TextStyle) -> String {
     }
 }
 
-/// Returns why a record is not in sync: its own detail, else the error of its provider.
+/// Returns why a record is not in sync: its own detail, else that its provider fails, for a reason given below.
 fn detail(record: &DnsRecord) -> &str {
     match (&record.failure, record.detail.is_empty()) {
-        (Some(failure), true) => failure,
+        (Some(_), true) => "provider failed, see below",
         (_, _) => &record.detail,
     }
 }

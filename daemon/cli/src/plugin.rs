@@ -7,7 +7,9 @@ mod push;
 
 use linecamp_model::{PluginDigest, printable};
 use linecamp_proto::api::path::{self, at};
-use linecamp_proto::api::{List, PluginDescriptionBody, PluginView, SecretRequirementBody, plugin_digest};
+use linecamp_proto::api::{
+    CapabilitiesBody, List, PluginDescriptionBody, PluginView, SecretRequirementBody, plugin_digest,
+};
 use linecamp_table::{Cell, Table};
 
 use crate::argument::ArgumentError;
@@ -122,24 +124,22 @@ fn show(plugin: &PluginView, style: &TextStyle) -> String {
 fn described(description: &PluginDescriptionBody) -> Vec<[Cell; 2]> {
     let marked =
         |name: &str, is_required: bool| if is_required { format!("{name} (required)") } else { name.to_owned() };
-    let schema = &description.config_schema;
-    let required: Vec<_> = schema["required"].as_array().into_iter().flatten().collect();
-    let settings = schema["properties"].as_object().into_iter().flat_map(|properties| properties.keys());
-    let settings: Vec<_> =
-        settings.map(|name| marked(name, required.iter().any(|required| required.as_str() == Some(name)))).collect();
     let secrets: Vec<_> = description
         .secrets
         .iter()
         .map(|SecretRequirementBody { name, required, .. }| marked(name, *required))
         .collect();
-    let rows = [
+    let CapabilitiesBody::Dns(dns) = description.capabilities;
+    let mut rows = vec![
         ("description", description.summary.clone()),
         ("version", description.version.clone()),
-        ("settings", settings.join(", ")),
         ("secrets", secrets.join(", ")),
         ("endpoints", description.endpoints.join(", ")),
+        ("ttl", format!("{} to {} s", dns.ttl_min, dns.ttl_max)),
     ];
-    rows.map(|(key, value)| [key.into(), Cell::from(value)]).to_vec()
+    let settings = description.settings().into_iter().map(|(name, about)| format!("{name}  {about}"));
+    rows.extend(settings.enumerate().map(|(index, line)| (if index == 0 { "settings" } else { "" }, line)));
+    rows.into_iter().map(|(key, value)| [key.into(), Cell::from(value)]).collect()
 }
 
 #[cfg(test)]
@@ -154,7 +154,10 @@ mod tests {
             "capabilities": {"dns": {
                 "atomic": true, "can_list_records": true, "ttl_min": 1, "ttl_max": 86_400, "max_batch_size": 100
             }},
-            "config_schema": {"type": "object", "required": ["api"], "properties": {"api": {}, "server_id": {}}},
+            "config_schema": {"type": "object", "required": ["api"], "properties": {
+                "api": {"type": "string", "description": "Base URL of the API."},
+                "server_id": {"type": "string", "default": "localhost", "description": "Id of the server."}
+            }},
             "secrets": [
                 {"name": "api-key", "summary": "API key.", "required": true},
                 {"name": "old-key", "summary": "Old key.", "required": false}

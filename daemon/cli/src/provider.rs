@@ -3,9 +3,13 @@
 mod render;
 mod settings;
 
+use self::render::WrittenTtl;
 use linecamp_model::Name;
 use linecamp_proto::api::path::{self, NameQuery, RemoveQuery, SelectorLabels, SiteQuery, at};
-use linecamp_proto::api::{ErrorCode, List, Preview, ProviderEdit, ProviderRequest, ProviderView, Site};
+use linecamp_proto::api::{
+    CapabilitiesBody, ErrorCode, List, PluginView, Preview, ProviderBody, ProviderEdit, ProviderRequest, ProviderView,
+    Site,
+};
 
 use crate::argument;
 use crate::client::{ApiRequest, Client, ClientError};
@@ -62,8 +66,10 @@ impl ProviderCommand {
             Self::Ls => list(context).await,
             Self::Show(arg) => {
                 let request = ApiRequest::get(at(path::PROVIDER, &arg.name)).query(&context.name_query());
-                let provider: ProviderView = context.client()?.send(request).await?;
-                Ok(context.out.show(&provider, |style| render::show(&provider, style))?)
+                let mut client = context.client()?;
+                let provider: ProviderView = client.send(request).await?;
+                let written = written_ttl(&mut client, &provider.settings).await;
+                Ok(context.out.show(&provider, |style| render::show(&provider, written.as_ref(), style))?)
             }
             Self::Rm(rm) => {
                 let query = RemoveQuery { environment: context.environment_text(), force: rm.force };
@@ -102,7 +108,20 @@ async fn run_add(add: settings::Add, context: &Context<'_>) -> anyhow::Result<()
             provider.left_out_count
         ));
     }
-    Ok(context.out.show(&provider, |style| render::show(&provider, style))?)
+    let written = written_ttl(&mut client, &provider.settings).await;
+    if let Some(written) = &written {
+        context.out.note(&format!("note: ttl: {written}"));
+    }
+    Ok(context.out.show(&provider, |style| render::show(&provider, written.as_ref(), style))?)
+}
+
+/// Returns the TTL that is written, if the plugin's limits make it differ from the provider's. `None` also if the
+/// server does not know these limits.
+async fn written_ttl(client: &mut Client, settings: &ProviderBody) -> Option<WrittenTtl> {
+    let request = ApiRequest::get(at(path::PLUGIN, settings.digest.as_ref()?));
+    let plugin: PluginView = client.send(request).await.ok()?;
+    let CapabilitiesBody::Dns(dns) = plugin.description?.capabilities;
+    WrittenTtl::new(settings.ttl?, dns)
 }
 
 /// Shows the sites that would get the provider, and which labels the selector uses.

@@ -13,6 +13,8 @@
 
 #![forbid(unsafe_code)]
 
+mod toml_problem;
+
 use std::fmt;
 use std::fs::{self, File, FileType, OpenOptions};
 use std::io::{self, Read as _};
@@ -20,6 +22,8 @@ use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use rustix::fs::OFlags;
+
+pub use self::toml_problem::{TomlProblem, line_of, line_of_key, problem_at};
 
 /// Why a file cannot be read. The texts do not contain the path.
 #[derive(Debug, thiserror::Error)]

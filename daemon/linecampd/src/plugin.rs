@@ -43,5 +43,6 @@ fn value(report: &PluginReport) -> Value {
         "endpoints": about.endpoints.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "secrets": about.secrets.iter().map(secret).collect::<Vec<_>>(),
         "imports": report.imports,
+        "config_schema": serde_json::from_str(&about.config_schema).unwrap_or(Value::Null),
     })
 }

@@ -2,8 +2,7 @@
 
 use linecamp_model::SecretRequirement;
 use linecamp_plugin_host::PluginReport;
-use linecamp_proto::api::DnsRecord;
-use linecamp_proto::api::Label;
+use linecamp_proto::api::{CapabilitiesBody, DnsRecord, Label, PluginDescriptionBody};
 use linecamp_proto::local::{LocalHost, LocalLabels, LocalProvider, LocalServers, LocalStatus, WhyLine};
 use linecamp_table::{Cell, Table};
 
@@ -143,7 +142,10 @@ pub(crate) fn plugin(report: &PluginReport) -> String {
     let secret = |secret: &SecretRequirement| {
         format!("{} ({}{})", secret.name, secret.summary, if secret.is_required { "" } else { "; optional" })
     };
-    properties([
+    let body = PluginDescriptionBody::from(about);
+    let settings: Vec<_> = body.settings().into_iter().map(|(name, line)| format!("{name}  {line}")).collect();
+    let CapabilitiesBody::Dns(dns) = body.capabilities;
+    let text = properties([
         ("plugin", format!("{} {}", about.name, about.version)),
         ("", about.summary.to_string()),
         ("file", report.path.display().to_string()),
@@ -152,7 +154,11 @@ pub(crate) fn plugin(report: &PluginReport) -> String {
         ("endpoints", list(about.endpoints.iter().map(ToString::to_string).collect())),
         ("secrets", list(about.secrets.iter().map(secret).collect())),
         ("imports", list(report.imports.clone())),
-    ])
+        ("ttl", format!("{} to {} s", dns.ttl_min, dns.ttl_max)),
+    ]);
+    let settings = settings.into_iter().enumerate();
+    let rows = settings.map(|(index, line)| [if index == 0 { "settings" } else { "" }.into(), line.into()]);
+    text + &Table::bare().with(rows.collect::<Vec<[Cell; 2]>>()).render(false)
 }
 
 fn label_table(labels: &[Label]) -> String {

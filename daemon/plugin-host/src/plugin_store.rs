@@ -181,7 +181,11 @@ pub(crate) async fn inspect_file(
     config: &HostConfig,
     context: &CallContext,
 ) -> Result<Inspection, PluginHostError> {
-    let bytes = file::read(&path)?;
+    let bytes = file::read(&path).map_err(|error| match error {
+        // Someone named this path.
+        PluginHostError::Missing { plugin, .. } => PluginHostError::Missing { plugin, remedy: "check the path" },
+        error => error,
+    })?;
     file::verify(&path, &bytes, &config.publishers)?;
     let engine = context.engine.wasmtime();
     let component = cache::uncached(engine, &path, &bytes, &Compiler::new(config.compiler.clone())).await?;

@@ -298,7 +298,7 @@ pub struct PreviewItem {
 
 /// A change of the assigned labels of a site or a host, key by key; keys that are not named stay.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct LabelChange {
     /// Labels to set.
     #[serde(default)]
@@ -310,7 +310,7 @@ pub struct LabelChange {
 
 /// An edit of a site or a host. Fields that are `null` or absent stay unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct Edit {
     /// Its new name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -322,7 +322,7 @@ pub struct Edit {
 
 /// A request to create a join token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct TokenRequest {
     /// The environment its sites join.
     pub environment: String,
@@ -341,7 +341,7 @@ pub struct TokenRequest {
 
 /// A request to create an environment. Absent fields take the server's defaults.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct EnvironmentRequest {
     /// Its name.
     pub name: String,
@@ -358,7 +358,7 @@ pub struct EnvironmentRequest {
 
 /// An edit of an environment's settings. Absent fields stay unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct EnvironmentEdit {
     /// See [`Environment::approval`].
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -43,7 +43,7 @@ pub const FILE_DEFAULT: &str = "/etc/linecamp/server.toml";
 
 /// The keys of `server.toml`. Unknown keys are rejected.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub struct ConfigFile {
     /// The URL at which operators reach the server.
     pub server_url: Option<String>,

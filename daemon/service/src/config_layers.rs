@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use linecamp_files::{FileKind, ReadError};
+pub use linecamp_files::line_of;
+use linecamp_files::{FileKind, ReadError, TomlProblem};
 use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
@@ -140,9 +141,8 @@ impl LayeredConfig {
     /// [`LayersError::Syntax`] names the line and the key.
     pub fn add_text<T: DeserializeOwned>(&mut self, path: &Path, text: &str) -> Result<(), LayersError> {
         let syntax = |error: toml::de::Error| {
-            let start = error.span().map_or(0, |span| span.start);
-            let problem = describe(text, start, error.message());
-            LayersError::Syntax { path: path.to_owned(), line: line_of(text, start), problem }
+            let TomlProblem { line, problem } = TomlProblem::new(text, &error);
+            LayersError::Syntax { path: path.to_owned(), line, problem }
         };
         toml::from_str::<T>(text).map_err(syntax)?;
         let table: Table = toml::from_str(text).map_err(syntax)?;
@@ -255,24 +255,6 @@ pub fn read_text(path: &Path) -> Result<String, LayersError> {
             error @ (ReadError::Io(_) | ReadError::NotText) => LayersError::Read { path, source: error.into() },
         }
     })
-}
-
-/// Returns the line of the byte at `offset` in `text`, starting at 1.
-pub fn line_of(text: &str, offset: usize) -> usize {
-    let before = text.as_bytes().iter().take(offset);
-    before.filter(|byte| **byte == b'\n').count() + 1
-}
-
-/// Adds the key to a message that does not name it: a value of the wrong type.
-fn describe(text: &str, offset: usize, message: &str) -> String {
-    let message = message.trim_end().replace('\n', "; ");
-    let line = text.lines().nth(line_of(text, offset) - 1).unwrap_or_default();
-    match line.split_once('=') {
-        Some((key, _)) if !message.contains('`') || message.starts_with("invalid type") => {
-            format!("key `{}`: {message}", key.trim())
-        }
-        Some(_) | None => message,
-    }
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ const DIR_MODE: u32 = 0o700;
 
 /// The contents of the login file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(crate) struct ConfigFile {
     /// Server URL.
     pub(crate) url: Option<String>,

@@ -151,8 +151,8 @@ fn usage(pushed: &PluginPushed) -> String {
 /// Returns the warning about providers whose settings do not fit the plugin.
 fn warning(invalid: &[InvalidProvider]) -> Option<String> {
     let line = |provider: &InvalidProvider| {
-        let each: Vec<_> = provider.problems.iter().map(problem).collect();
-        format!("\n  {} ({}): {}", printable(&provider.name), printable(&provider.environment), each.join("; "))
+        let each: String = provider.problems.iter().map(|one| format!("\n    {}", problem(one))).collect();
+        format!("\n  {} ({}):{each}", printable(&provider.name), printable(&provider.environment))
     };
     let lines: String = invalid.iter().map(line).collect();
     (!invalid.is_empty()).then(|| {

@@ -1,7 +1,9 @@
 //! Renders providers as text.
 
 use linecamp_model::printable;
-use linecamp_proto::api::{ProviderBody, ProviderView};
+use std::fmt;
+
+use linecamp_proto::api::{DnsCapabilitiesBody, ProviderBody, ProviderView};
 
 use crate::plugin::problem;
 use crate::text_style::TextStyle;
@@ -28,8 +30,31 @@ pub(super) fn list(providers: &[ProviderView], style: &TextStyle) -> String {
     Table::new(headings).with(providers.iter().map(row)).render(style.colors)
 }
 
-/// Renders a provider.
-pub(super) fn show(provider: &ProviderView, style: &TextStyle) -> String {
+/// A TTL that the plugin's limits change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct WrittenTtl {
+    configured: u32,
+    written: u32,
+}
+
+impl WrittenTtl {
+    /// Applies the plugin's limits; `None` if they change nothing.
+    pub(super) fn new(configured: u32, limits: DnsCapabilitiesBody) -> Option<Self> {
+        let written = configured.max(limits.ttl_min).min(limits.ttl_max);
+        (written != configured).then_some(Self { configured, written })
+    }
+}
+
+impl fmt::Display for WrittenTtl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { configured, written } = self;
+        let limit = if configured < written { "below the plugin's minimum" } else { "above the plugin's maximum" };
+        write!(f, "{configured} s is {limit}; {written} s is written")
+    }
+}
+
+/// Renders a provider. `written` is its TTL, if the plugin's limits change it.
+pub(super) fn show(provider: &ProviderView, written: Option<&WrittenTtl>, style: &TextStyle) -> String {
     let settings = &provider.settings;
     let mut properties = vec![
         ["name", &provider.name].map(Cell::from),
@@ -43,6 +68,7 @@ pub(super) fn show(provider: &ProviderView, style: &TextStyle) -> String {
     let listed = |items: &[String]| items.join(" ");
     let optional = |value: &Option<String>| value.clone().unwrap_or_default();
     let ttl = settings.ttl.map(|seconds| format!("{seconds} s")).unwrap_or_default();
+    let ttl = written.map_or(ttl, ToString::to_string);
     let pairs: Vec<_> = settings.secrets.iter().map(|(name, secret)| format!("{name}={secret}")).collect();
     let records = settings.records.iter();
     let records: Vec<_> =
@@ -73,10 +99,11 @@ pub(super) fn removed(provider: &ProviderView, force: bool) -> String {
     let name = printable(&provider.name);
     let rest = match (provider.site_count, provider.settings.allow_deletes && !force) {
         (0, _) => "it was not placed at any site",
-        (_, true) => "sites are deleting its records; see `linecamp dns ls`",
+        (_, true) => "its sites delete its records first; see `linecamp dns ls`",
         (_, false) => "its records stay in DNS; see `linecamp event ls` for their names",
     };
-    format!("{name}  removed  {rest}\n")
+    let what = if provider.withdraw { "being removed" } else { "removed" };
+    format!("{name}  {what}  {rest}\n")
 }
 
 /// Returns the labels that the site selector matches.
@@ -155,6 +182,24 @@ mod tests {
     }
 
     #[test]
+    fn a_ttl_that_the_plugin_changes_is_shown_with_the_one_written() {
+        let limits = |ttl_min, ttl_max| DnsCapabilitiesBody {
+            atomic: true,
+            can_list_records: true,
+            ttl_min,
+            ttl_max,
+            max_batch_size: 2,
+        };
+        let raised = WrittenTtl::new(300, limits(3_600, 86_400)).expect("it is raised");
+        assert_eq!(raised.to_string(), "300 s is below the plugin's minimum; 3600 s is written");
+        let lowered = WrittenTtl::new(300, limits(1, 60)).expect("it is lowered");
+        assert_eq!(lowered.to_string(), "300 s is above the plugin's maximum; 60 s is written");
+        assert_eq!(WrittenTtl::new(300, limits(1, 86_400)), None);
+        let shown = show(&provider(), Some(&raised), &plain());
+        assert!(shown.contains("300 s is below the plugin's minimum; 3600 s is written"), "{shown}");
+    }
+
+    #[test]
     fn providers_are_listed_shown_and_removed() {
         let all = ProviderView { sites: String::new(), failed_count: 0, ..provider() };
         let withdrawing = ProviderView { withdraw: true, ..all.clone() };
@@ -163,7 +208,7 @@ mod tests {
         let unused = ProviderView { site_count: 0, ..provider() };
         let parts = [
             list(&[provider(), all, withdrawing], &plain()),
-            show(&provider(), &plain()),
+            show(&provider(), None, &plain()),
             [(provider(), false), (kept, false), (provider(), true), (unused, false)]
                 .iter()
                 .map(|(provider, force)| removed(provider, *force))

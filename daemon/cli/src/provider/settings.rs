@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use linecamp_files::{line_of_key, problem_at};
 use linecamp_model::{Name, Selector};
 use linecamp_proto::api::{ProviderBody, ProviderKindName, ProviderRequest, ProviderView};
 use serde_json::{Map, Value};
@@ -221,8 +222,20 @@ fn read(path: &Path, name: Option<&Name>) -> Result<(Placement, ProviderBody), A
             return Err(ArgumentError::NameMismatch { in_file: in_file.into(), given: name.to_string() });
         }
     }
-    let body = serde_json::from_value(Value::Object(keys)).map_err(|error| invalid(error.to_string()))?;
+    let written = (!is_json).then_some(&*text);
+    let body = serde_path_to_error::deserialize(Value::Object(keys))
+        .map_err(|error| invalid(key_problem(written, &error.path().to_string(), &error.into_inner().to_string())))?;
     Ok((Placement { sites, match_facts }, body))
+}
+
+/// Describes a problem of a key, with its line in a TOML file.
+fn key_problem(toml: Option<&str>, path: &str, message: &str) -> String {
+    let path = if path == "." { "" } else { path };
+    let problem = problem_at(path, message);
+    match toml.and_then(|text| line_of_key(text, path)) {
+        Some(line) => format!("line {line}: {problem}"),
+        None => problem,
+    }
 }
 
 /// Returns a warning about valid but suspicious settings.
@@ -237,8 +250,8 @@ pub(super) fn not_validated(provider: &ProviderView) -> Option<String> {
     let why = match &provider.settings.digest {
         _ if provider.validated => return None,
         _ if !provider.problems.is_empty() => {
-            let problems: Vec<_> = provider.problems.iter().map(problem).collect();
-            return Some(format!("warning: the settings do not fit the plugin: {}", problems.join("; ")));
+            let lines: String = provider.problems.iter().map(|one| format!("\n  {}", problem(one))).collect();
+            return Some(format!("warning: the settings do not fit the plugin:{lines}"));
         }
         Some(_) => "its plugin was pushed without a description; push it again with `linecamp plugin push FILE`",
         None => "without --digest, each site uses its own plugin of that name",
@@ -323,6 +336,15 @@ mod tests {
         check(with(&["--reach", "api"]), "reach[0]: ");
         check(in_file("a.toml", TOML, &["other"]), "defines provider main-dns, but the argument is other");
         check(in_file("a.toml", &format!("{TOML}\nsecret = 1"), &[]), "unknown field `secret`");
+        let template = "line 2: key `records[0].template` is missing";
+        let record = format!("zones = []\nrecords = [{{ type = \"A\" }}]\n{}", TOML.replace("zones", "#"));
+        check(in_file("a.toml", &record, &[]), &format!("a.toml: {template}"));
+        let record = record.replace("{ type = \"A\" }", "7");
+        check(
+            in_file("a.toml", &record, &[]),
+            "line 2: key `records[0]`: invalid type: integer `7`, expected a record",
+        );
+        check(in_file("a.json", "{\"name\": \"a\"}", &[]), "a.json: key `plugin` is missing");
         check(in_file("a.toml", "name =", &[]), "a.toml: TOML parse error at line 1");
         check(in_file("a.json", "[]", &[]), "a.json: invalid type");
         check(in_file("a.toml", &" ".repeat(300_000), &[]), "at most 256 KiB");

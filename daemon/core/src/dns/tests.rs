@@ -161,8 +161,11 @@ fn foreign_records_are_kept_and_reported() {
         keeper.settle();
         assert_eq!(keeper.server.zone(ZONE), before, "to the last byte");
     };
-    check(&|server| server.plant(ZONE, "gw.example.org", "A", &["198.51.100.7"]), "without a claim: 198.51.100.7");
-    check(&|server| server.plant(ZONE, "gw.example.org", "A", &["192.0.2.1"]), "without a claim");
+    check(
+        &|server| server.plant(ZONE, "gw.example.org", "A", &["198.51.100.7"]),
+        "without an ownership TXT record: 198.51.100.7",
+    );
+    check(&|server| server.plant(ZONE, "gw.example.org", "A", &["192.0.2.1"]), "without an ownership TXT record");
     check(&|server| server.plant(ZONE, "gw.example.org", "CNAME", &["other.example"]), "CNAME");
     check(&|server| server.plant(ZONE, "_linecamp-a.gw.example.org", "TXT", &["hello"]), "not an ownership record");
     let other = claim("acme", 2).to_string();

@@ -15,7 +15,7 @@ pub(super) const CONCATENATED: [&str; 1] = ["provider"];
 
 /// The configuration as written.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
 pub struct ConfigFile {
     pub(super) servers: Option<Vec<String>>,
     pub(super) rancher_labels: Option<bool>,
@@ -29,13 +29,13 @@ pub struct ConfigFile {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct LinkFile {
     pub(super) metered: Option<bool>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct PluginsFile {
     pub(super) compiler: Option<PathBuf>,
     pub(super) ca_file: Option<PathBuf>,
@@ -44,7 +44,7 @@ pub(super) struct PluginsFile {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct JoinFile {
     pub(super) token_file: Option<PathBuf>,
     pub(super) name: Option<String>,

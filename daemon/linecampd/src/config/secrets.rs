@@ -96,7 +96,7 @@ pub(super) enum SecretFile {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct SecretTable {
     file: Option<PathBuf>,
     hosts: Vec<String>,

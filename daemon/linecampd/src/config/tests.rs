@@ -114,7 +114,11 @@ fn an_error_names_file_line_and_key() {
     check("[[provider]]\nname = \"n\"\nplugin = \"P\"\nowner = \"o\"\nzones = []", &["c.toml: line 1: ", "number 1"]);
     check("[join]\ntoken_file = \"t\"\nname = \"Camp\"", &["c.toml: line 3: key `join.name`", "column 1"]);
     check("[secrets]\n\"A b\" = \"/x\"", &["c.toml: line 2: table `[secrets]`", "A b"]);
-    check("[secrets]\na = 1", &["c.toml: line 2: key `a`", "a file path or a table"]);
+    let record = "[[provider]]\nname = \"n\"\nplugin = \"p\"\nowner = \"o\"\nzones = [\"z\"]\n[[provider.records]]\ntype = \"A\"";
+    check(record, &["c.toml: line 6: key `provider[0].records[0].template` is missing"]);
+    let word = record.split("[[provider.records]]").next().unwrap().to_owned() + "records = [\"A\"]";
+    check(&word, &["c.toml: line 6: key `provider[0].records[0]`: ", "expected a record with the keys `template`"]);
+    check("[secrets]\na = 1", &["c.toml: line 2: key `secrets.a`", "a file path or a table"]);
     check("\n[secrets.a]\nhost = []", &["c.toml: line 3: ", "unknown field `host`", "`hosts`", "`use`"]);
 }
 

@@ -56,7 +56,8 @@ fn validate_fields(schema: &Json, value: &Json, path: &str, found: &mut Problems
 
 /// Formats the description of something that is missing.
 pub(super) fn about_clause(about: Option<&str>) -> String {
-    about.filter(|about| !about.is_empty()).map_or_else(String::new, |about| format!(": {}", shown(about)))
+    let about = about.map_or("", |about| about.trim_end().trim_end_matches('.'));
+    if about.is_empty() { String::new() } else { format!(": {}", shown(about)) }
 }
 
 fn unknown(schema: &Json) -> String {

@@ -99,7 +99,7 @@ fn a_config_is_validated_against_the_schema() {
         &plugin,
         &[],
     );
-    check(&provider("{}"), &plugin, &["config.api: required, but not set: URL of the API."]);
+    check(&provider("{}"), &plugin, &["config.api: required, but not set: URL of the API"]);
     let table = [
         (
             r#""apy": 1"#,
@@ -138,7 +138,7 @@ fn secrets_are_known_and_complete() {
     provider.secrets.insert(name("tokn"), name("dns-token"));
     let problems = [
         "secrets.tokn: unknown secret; the plugin has token, old-token",
-        "secrets.token: required, but not set: Bearer token of the API.",
+        "secrets.token: required, but not set: Bearer token of the API",
     ];
     check(&provider, &plugin(), &problems);
 }

@@ -320,6 +320,8 @@ fn inspecting_a_component_returns_its_description() {
     assert_eq!(report.digest, PluginDigest::of(&malicious()));
     assert_eq!(report.bytes, malicious().len() as u64);
     assert_eq!(report.description.name.as_str(), "malicious");
+    let absent = inspect(Path::new("/absent.wasm"), &config(directory.path())).unwrap_err().to_string();
+    assert_eq!(absent, "plugin /absent.wasm not found; check the path");
     assert_eq!(report.description.version.as_str(), "6.6.6");
     assert_eq!(report.description.config_schema, r#"{"type":"object"}"#);
     assert!(report.imports.iter().any(|name| name == "linecamp:provider/http@1.0.0"), "{:?}", report.imports);

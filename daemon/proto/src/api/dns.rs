@@ -16,7 +16,7 @@ use crate::limits::EXTRA_VALUES_MAX;
 
 /// An extra record, as an operator writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a record with the keys `template`, `type` and `values`")]
 pub struct ExtraRecordBody {
     /// Its name in a zone, with placeholders as in [`ProviderBody::template`](super::ProviderBody::template).
     pub template: String,

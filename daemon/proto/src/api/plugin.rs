@@ -65,7 +65,7 @@ pub struct FieldProblem {
 
 /// A plugin's description of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct PluginDescriptionBody {
     /// Its name.
     pub name: String,
@@ -93,7 +93,7 @@ pub enum CapabilitiesBody {
 
 /// The capabilities of a DNS provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct DnsCapabilitiesBody {
     /// Whether a change set is applied atomically.
     pub atomic: bool,
@@ -109,7 +109,7 @@ pub struct DnsCapabilitiesBody {
 
 /// A secret that a plugin uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct SecretRequirementBody {
     /// The plugin's name for it.
     pub name: String,
@@ -120,6 +120,23 @@ pub struct SecretRequirementBody {
 }
 
 impl PluginDescriptionBody {
+    /// Returns the settings that the schema declares: each one's name, and its type, default and description in one line.
+    pub fn settings(&self) -> Vec<(String, String)> {
+        let required: Vec<_> = self.config_schema["required"].as_array().into_iter().flatten().collect();
+        let properties = self.config_schema["properties"].as_object().into_iter().flatten();
+        let line = |(name, schema): (&String, &Value)| {
+            let is_required = required.iter().any(|required| required.as_str() == Some(name));
+            let need = match &schema["default"] {
+                _ if is_required => "required".to_owned(),
+                Value::Null => "optional".to_owned(),
+                default => format!("default {default}"),
+            };
+            let about = schema["description"].as_str().map(|about| format!(": {about}")).unwrap_or_default();
+            (name.clone(), format!("{}, {need}{about}", type_of(schema)))
+        };
+        properties.map(line).collect()
+    }
+
     /// Validates the limits and the shape of a description.
     ///
     /// # Errors
@@ -151,6 +168,20 @@ impl PluginDescriptionBody {
             true => Ok(description),
             false => Err(refuse("config_schema", "is not the JSON Schema of an object: its `type` must be `object`")),
         }
+    }
+}
+
+/// Returns the type of a setting, for people.
+fn type_of(schema: &Value) -> String {
+    match (&schema["enum"], &schema["type"]) {
+        (Value::Array(choices), _) => choices
+            .iter()
+            .map(|choice| choice.as_str().map_or_else(|| choice.to_string(), str::to_owned))
+            .collect::<Vec<_>>()
+            .join("|"),
+        (_, Value::String(one)) => one.clone(),
+        (_, Value::Array(several)) => several.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
+        _ => "any type".to_owned(),
     }
 }
 

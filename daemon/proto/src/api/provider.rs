@@ -31,7 +31,7 @@ use super::{ExtraRecordBody, FieldProblem};
 
 /// A provider's configuration, as an operator writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "the keys of a provider")]
 pub struct ProviderBody {
     /// Its name.
     pub name: String,
@@ -102,7 +102,7 @@ pub enum ProviderKindName {
 
 /// A request to create a provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct ProviderRequest {
     /// Its environment.
     pub environment: String,
@@ -119,7 +119,7 @@ pub struct ProviderRequest {
 /// An edit of a provider. Absent fields stay unchanged; settings are replaced as a whole, and their name must be the
 /// provider's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct ProviderEdit {
     /// See [`ProviderRequest::sites`].
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -41,7 +41,7 @@ pub enum LocalRequest {
 
 /// The record to take over, and the provider that is to manage it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct RecordAdoption {
     /// The zone; Unicode is allowed.
     pub zone: String,

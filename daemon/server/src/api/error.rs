@@ -79,9 +79,9 @@ impl ApiError {
     /// All problems of a provider's settings, in the message for people and as fields for programs.
     fn invalid_settings(invalid: &InvalidSettings) -> Self {
         let InvalidSettings { provider, plugin, problems } = invalid;
+        let lines: String = problems.iter().map(|problem| format!("\n  {problem}")).collect();
+        let text = format!("the settings of provider {provider} do not fit plugin {plugin}:{lines}");
         let problems = FieldProblem::of_settings(problems);
-        let each: Vec<_> = problems.iter().map(|one| format!("{}: {}", one.field, one.problem)).collect();
-        let text = format!("the settings of provider {provider} do not fit plugin {plugin}: {}", each.join("; "));
         let error = Error { problems, ..Error::new(ErrorCode::BadRequest, text) };
         Self { error, retry_after: None }
     }

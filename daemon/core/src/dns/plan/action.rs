@@ -55,7 +55,10 @@ pub(super) fn action_for_desired(input: &PlanInput<'_>, observed: &ObservedSets<
             (None, None, Some(there))
                 if state != Some(Ownership::Owned) || (there.values != set.values && !is_as_noted(owned, there)) =>
             {
-                return Action::Conflict(format!("the record exists without a claim: {}", cut(there)));
+                return Action::Conflict(format!(
+                    "the record exists without an ownership TXT record: {}; adopt, delete or rename it",
+                    cut(there)
+                ));
             }
             (None, None, _) => {}
         }
