@@ -1,5 +1,6 @@
 //! `linecamp provider`: DNS providers, which publish records for the hosts of the selected sites.
 
+mod key_line;
 mod render;
 mod settings;
 

@@ -13,7 +13,7 @@
 
 #![forbid(unsafe_code)]
 
-mod toml_problem;
+mod key_problem;
 
 use std::fmt;
 use std::fs::{self, File, FileType, OpenOptions};
@@ -23,7 +23,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-pub use self::toml_problem::{TomlProblem, line_of, line_of_key, problem_at};
+pub use self::key_problem::{line_of, problem_at};
 
 /// Why a file cannot be read. The texts do not contain the path.
 #[derive(Debug, thiserror::Error)]

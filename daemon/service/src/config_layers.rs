@@ -9,15 +9,19 @@
 //! entirely. Files whose name starts with a dot or has another extension are ignored: editors and package managers
 //! leave such files behind.
 
+mod toml_problem;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 pub use linecamp_files::line_of;
-use linecamp_files::{FileKind, ReadError, TomlProblem};
+use linecamp_files::{FileKind, ReadError};
 use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
+
+use self::toml_problem::TomlProblem;
 
 /// Maximum bytes of one file. A longer one is rejected: it is probably a different kind of file.
 pub const FILE_BYTES_MAX: u64 = 64 * 1024;

@@ -206,10 +206,11 @@ mod tests {
         let mut kept = provider();
         kept.settings.allow_deletes = false;
         let unused = ProviderView { site_count: 0, ..provider() };
+        let withdrawn = ProviderView { withdraw: true, ..provider() };
         let parts = [
             list(&[provider(), all, withdrawing], &plain()),
             show(&provider(), None, &plain()),
-            [(provider(), false), (kept, false), (provider(), true), (unused, false)]
+            [(withdrawn, false), (kept, false), (provider(), true), (unused, false)]
                 .iter()
                 .map(|(provider, force)| removed(provider, *force))
                 .collect(),

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use linecamp_files::{line_of_key, problem_at};
+use super::key_line::line_of_key;
+use linecamp_files::problem_at;
 use linecamp_model::{Name, Selector};
 use linecamp_proto::api::{ProviderBody, ProviderKindName, ProviderRequest, ProviderView};
 use serde_json::{Map, Value};

@@ -120,7 +120,7 @@ pub struct SecretRequirementBody {
 }
 
 impl PluginDescriptionBody {
-    /// Returns the settings that the schema declares: each one's name, and its type, default and description in one line.
+    /// Returns the settings that the schema declares: each one's name, and its type, default and description.
     pub fn settings(&self) -> Vec<(String, String)> {
         let required: Vec<_> = self.config_schema["required"].as_array().into_iter().flatten().collect();
         let properties = self.config_schema["properties"].as_object().into_iter().flatten();
