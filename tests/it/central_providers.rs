@@ -180,6 +180,11 @@ fn a_provider_is_validated_against_the_description_of_its_plugin() {
     reject(&with(&[&what, &settings, &secrets, &reach]), &["settings.plain_http"]);
     let all = [unknown, secret, "settings.reach_private", "settings.plain_http"];
     reject(&with(&[&what, &settings, &wrong]), &all);
+    let preview = vec!["--preview".to_owned()];
+    reject(&with(&[&what, &settings, &wrong, &preview]), &all);
+    let line = [what, settings, secrets, reach, plain, preview].concat();
+    let previewed = fleet.cli(&line.iter().map(String::as_str).collect::<Vec<_>>()).ok();
+    assert!(previewed.stderr.contains("nothing changed; omit --preview to apply"), "{}", previewed.stderr);
     assert_eq!(fleet.json(&["provider", "ls"])["items"], Value::Array(Vec::new()), "nothing was added");
 
     // Without a description the settings reach the site, which names all problems too.

@@ -6,7 +6,7 @@ mod settings;
 
 use self::render::WrittenTtl;
 use linecamp_model::Name;
-use linecamp_proto::api::path::{self, NameQuery, RemoveQuery, SelectorLabels, SiteQuery, at};
+use linecamp_proto::api::path::{self, NameQuery, PreviewQuery, RemoveQuery, SelectorLabels, SiteQuery, at};
 use linecamp_proto::api::{
     CapabilitiesBody, ErrorCode, List, PluginView, Preview, ProviderBody, ProviderEdit, ProviderRequest, ProviderView,
     Site,
@@ -91,7 +91,7 @@ async fn run_add(add: settings::Add, context: &Context<'_>) -> anyhow::Result<()
     }
     let mut client = context.client()?;
     if is_preview {
-        return preview(&request, &mut client, context).await;
+        return preview(&request, replace, &mut client, context).await;
     }
     let created = client.send(ApiRequest::post(path::PROVIDERS).body(&request)).await;
     let provider: ProviderView = match created {
@@ -125,8 +125,20 @@ async fn written_ttl(client: &mut Client, settings: &ProviderBody) -> Option<Wri
     WrittenTtl::new(settings.ttl?, dns)
 }
 
-/// Shows the sites that would get the provider, and which labels the selector uses.
-async fn preview(request: &ProviderRequest, client: &mut Client, context: &Context<'_>) -> anyhow::Result<()> {
+/// Validates the provider at the server, which stores nothing, and shows the sites that would get the provider, and
+/// which labels the selector uses.
+async fn preview(
+    request: &ProviderRequest,
+    replace: bool,
+    client: &mut Client,
+    context: &Context<'_>,
+) -> anyhow::Result<()> {
+    let path = at(path::PROVIDER_PREVIEW, &request.settings.name);
+    let validate = ApiRequest::post(path).query(&PreviewQuery { replace }).body(request);
+    let provider: ProviderView = client.send(validate).await?;
+    if let Some(warning) = settings::not_validated(&provider) {
+        context.out.note(&warning);
+    }
     let (labels, selected_by) = match request.match_facts {
         true => (SelectorLabels::AssignedAndReported, "assigned labels and reported facts"),
         false => (SelectorLabels::Assigned, "assigned labels"),

@@ -11,6 +11,8 @@ mod problem;
 mod status;
 
 #[cfg(test)]
+mod accepted_settings_tests;
+#[cfg(test)]
 mod description_tests;
 
 use std::collections::BTreeMap;

@@ -151,7 +151,7 @@ impl ProviderInfo {
     }
 
     /// Declares an endpoint that the provider calls: `HOST:PORT`, or `{field}` for the value of that config field. A
-    /// URL in that field stands for its host and port.
+    /// URL in that field stands for its host and port. Several fields may form one endpoint: `{host}:{port}`.
     #[must_use]
     pub fn endpoint(mut self, host_and_port: &'static str) -> Self {
         self.endpoints.push(host_and_port);

@@ -21,7 +21,7 @@ impl Endpoint {
     /// Returns a URL's host and port.
     pub(crate) fn parse_url(url: &str) -> Option<Self> {
         let (scheme, rest) = url.split_once("://")?;
-        let port = match scheme {
+        let port = match &*scheme.to_ascii_lowercase() {
             "https" => 443,
             "http" => 80,
             _ => return None,
@@ -42,39 +42,50 @@ impl Endpoint {
     /// # Errors
     /// A message that says what is invalid.
     pub(crate) fn from_description(text: &str, config: &Value) -> Result<Vec<Self>, String> {
-        let Some((before, rest)) = text.split_once('{') else {
-            return Self::parse_pair(text)
-                .map(|endpoint| vec![endpoint])
-                .ok_or_else(|| format!("`{text}` is not HOST:PORT"));
+        // Each filled text, and the value that it starts with.
+        let (mut filled, mut rest) = (vec![(String::new(), None)], text);
+        while let Some((before, tail)) = rest.split_once('{') {
+            let (field, after) = tail.split_once('}').ok_or_else(|| format!("`{text}` has an unclosed brace"))?;
+            let values: Vec<String> = match at(config, field) {
+                None | Some(Value::Null) => return Ok(Vec::new()),
+                Some(Value::Array(items)) => items.iter().map(value_text).collect(),
+                Some(value) => vec![value_text(value)],
+            };
+            let append = |(start, first): &(String, Option<String>), value: &String| {
+                let start = format!("{start}{before}");
+                let first = first.clone().or_else(|| start.is_empty().then(|| value.clone()));
+                (start + value, first)
+            };
+            filled = filled.iter().flat_map(|start| values.iter().map(move |value| append(start, value))).collect();
+            rest = after;
+        }
+        let endpoint = |(start, first): (String, Option<String>)| {
+            let filled = start + rest;
+            Self::of_filled(&filled, first.as_deref())
+                .ok_or_else(|| format!("`{text}` becomes `{filled}`, which is neither a URL nor HOST:PORT"))
         };
-        let (field, after) = rest.split_once('}').ok_or_else(|| format!("`{text}` has an unclosed brace"))?;
-        let value = at(config, field);
-        let values: Vec<&Value> = match value {
-            None | Some(Value::Null) => return Ok(Vec::new()),
-            Some(Value::Array(items)) => items.iter().collect(),
-            Some(value) => vec![value],
-        };
-        values.into_iter().map(|value| Self::filled(text, (before, after), value)).collect()
+        filled.into_iter().map(endpoint).collect()
     }
 
-    fn filled(text: &str, (before, after): (&str, &str), value: &Value) -> Result<Self, String> {
-        let text_value = match value {
-            Value::String(value) => value.clone(),
-            other => other.to_string(),
-        };
-        let filled = format!("{before}{text_value}{after}");
-        let endpoint = Self::parse_url(&filled).or_else(|| Self::parse_pair(&filled)).or_else(|| {
-            // `{api}:443` with a URL that has no port, or has a path.
-            let port = after.strip_prefix(':')?.parse().ok()?;
-            Self::of(&Self::parse_url(&text_value)?.host, port)
-        });
-        endpoint.ok_or_else(|| format!("`{text}` becomes `{filled}`, which is neither a URL nor HOST:PORT"))
+    fn of_filled(filled: &str, first: Option<&str>) -> Option<Self> {
+        Self::parse_url(filled).or_else(|| Self::parse_pair(filled)).or_else(|| {
+            // `{api}:443` with a URL that has a port.
+            let port = filled.strip_prefix(first?)?.strip_prefix(':')?.parse().ok()?;
+            Self::of(&Self::parse_url(first?)?.host, port)
+        })
     }
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+fn value_text(value: &Value) -> String {
+    match value {
+        Value::String(value) => value.clone(),
+        other => other.to_string(),
     }
 }
 
@@ -100,6 +111,9 @@ mod tests {
         check("{api}", &["dns.example.org:8443"]);
         check("{bare}", &["a.test:80"]);
         check("{server}:53", &["ns.test:53"]);
+        check("{server}:{deep.port}", &["ns.test:99"]);
+        check("HTTPS://{server}/{absent}", &[]);
+        check("HTTPS://{server}/x", &["ns.test:443"]);
         check("{servers}", &["[2001:db8::1]:53", "b.test:5353"]);
         check("a.test:{deep.port}", &["a.test:99"]);
         check("{absent}", &[]);

@@ -51,7 +51,7 @@ pub(crate) struct Add {
     /// Let --sites also match the facts that sites report
     #[arg(long)]
     match_facts: bool,
-    /// Show the sites that would get the provider; change nothing
+    /// Validate the provider and show the sites that would get it; change nothing
     #[arg(long)]
     preview: bool,
     /// Update an existing provider; options not given are reset to their defaults
@@ -241,7 +241,9 @@ fn key_problem(toml: Option<&str>, path: &str, message: &str) -> String {
 
 /// Returns a warning about valid but suspicious settings.
 pub(super) fn warning(settings: &ProviderBody) -> Option<&'static str> {
-    let is_plain = |value: &Value| value.as_str().is_some_and(|text| text.starts_with("http://"));
+    let is_plain_http =
+        |text: &str| text.split_once("://").is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("http"));
+    let is_plain = |value: &Value| value.as_str().is_some_and(is_plain_http);
     (!settings.plain_http && settings.config.values().any(is_plain))
         .then_some("warning: a setting is an http:// URL, which the plugin can use only with --plain-http")
 }
@@ -320,6 +322,7 @@ mod tests {
         );
         assert_eq!(settings.secrets["key"], "pdns-key");
         assert!(warning(&settings).expect("a warning").contains("--plain-http"));
+        assert!(warning(&with(&["--set", "api=HTTP://h"]).expect("valid").settings).is_some());
         assert_eq!(warning(&with(&["--set", "api=https://h"]).expect("valid").settings), None);
     }
 

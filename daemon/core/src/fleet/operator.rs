@@ -16,14 +16,14 @@ use linecamp_model::{ApiKey, FleetChange, Now, PhaseEvent};
 
 use self::environments::{create_environment, edit_environment};
 use self::plugins::{add_plugin, remove_plugin};
-use self::providers::{remove_provider, set_provider};
+use self::providers::remove_provider;
 use self::subjects::{edit_subject, patch_labels, transition};
 use self::tokens::{create_token, revoke_token};
 use super::command::{FleetCommand, FleetCommandError, Force};
 use super::decision::{Decided, Decision};
 use super::state::FleetState;
 
-pub(super) use self::providers::Forced;
+pub(super) use self::providers::{Forced, set_provider};
 
 /// Decides a command.
 pub(crate) fn decide(state: &FleetState, command: FleetCommand, now: Now) -> Decided {

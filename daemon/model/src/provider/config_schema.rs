@@ -1,8 +1,10 @@
 //! The JSON Schema of a plugin's settings, and how a config is validated against it.
 //!
 //! These keywords are validated: `type`, `properties`, `required`, `additionalProperties`, `items`, `enum`, `const`,
-//! `minimum`, `maximum`, `minLength`, `maxLength`, `minItems` and `maxItems`. All others, such as `pattern`, `format`
-//! and references, are left to the plugin.
+//! `minimum`, `maximum`, `minLength`, `maxLength`, `minItems` and `maxItems`. All others, such as `pattern` and
+//! `format`, are left to the plugin, and with them what they decide: all of a value beside a reference, fields without
+//! a schema of their own beside `patternProperties` or a combination such as `allOf`, and the first elements of a list
+//! beside `prefixItems`. So is a field that is `null` or has a default, where it is not required to have a value.
 
 use super::problem::{Problems, shown};
 use crate::json::Json;
@@ -10,8 +12,32 @@ use crate::json::Json;
 /// How many names or choices a problem lists.
 const LISTED_MAX: usize = 8;
 
+/// Beside these, older versions of JSON Schema ignore all other keywords.
+const REFERENCES: [&str; 3] = ["$ref", "$dynamicRef", "$recursiveRef"];
+
+/// Fields that `properties` does not name may be those of such a keyword.
+const OTHER_FIELDS: [&str; 10] = [
+    "patternProperties",
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "if",
+    "then",
+    "else",
+    "dependentSchemas",
+    "dependencies",
+    "extends",
+];
+
+/// The types of JSON Schema.
+const TYPES: [&str; 7] = ["null", "boolean", "number", "integer", "string", "array", "object"];
+
 /// Adds the problems of a value at `path` to `found`.
 pub(super) fn validate(schema: &Json, value: &Json, path: &str, found: &mut Problems) {
+    let is_nullable = *value == Json::Null && schema.get("nullable") == Some(&Json::Bool(true));
+    if is_nullable || REFERENCES.iter().any(|keyword| schema.get(keyword).is_some()) {
+        return;
+    }
     if let Some(expected) = schema.get("type").filter(|expected| !is_of(expected, value)) {
         return found.add(path, format_args!("expected {}, found {}", type_names(expected), value.type_name()));
     }
@@ -27,7 +53,9 @@ pub(super) fn validate(schema: &Json, value: &Json, path: &str, found: &mut Prob
         }
         Json::List(items) => {
             within(schema, ("minItems", "maxItems", " elements"), count(items.len()), path, found);
-            for (inner, (index, item)) in schema.get("items").into_iter().cycle().zip(items.iter().enumerate()) {
+            let Some(inner) = schema.get("items") else { return };
+            let prefix = schema.get("prefixItems").map_or(0, |prefix| prefix.items().len());
+            for (index, item) in items.iter().enumerate().skip(prefix) {
                 validate(inner, item, &format!("{path}[{index}]"), found);
             }
         }
@@ -39,18 +67,25 @@ pub(super) fn validate(schema: &Json, value: &Json, path: &str, found: &mut Prob
 fn validate_fields(schema: &Json, value: &Json, path: &str, found: &mut Problems) {
     let Json::Object(fields) = value else { return };
     let below = |name: &str| format!("{path}.{}", shown(name));
+    let property = |name: &str| schema.get("properties").and_then(|properties| properties.get(name));
+    let required = schema.get("required").map(Json::items).into_iter().flatten().filter_map(Json::text);
+    let others = schema.get("additionalProperties");
+    let others = others.filter(|_| OTHER_FIELDS.iter().all(|keyword| schema.get(keyword).is_none()));
     for (name, value) in fields {
-        let named = schema.get("properties").and_then(|properties| properties.get(name));
-        match (named, schema.get("additionalProperties")) {
+        match (property(name), others) {
+            // Optional fields that are not set: a schema seldom says that they may be null.
+            (Some(_), _) if *value == Json::Null && required.clone().all(|required| *required != **name) => {}
             (Some(inner), _) | (None, Some(inner @ Json::Object(_))) => validate(inner, value, &below(name), found),
             (None, Some(Json::Bool(false))) => found.add(&below(name), unknown(schema)),
             (None, _) => {}
         }
     }
-    let required = schema.get("required").map(Json::items).into_iter().flatten().filter_map(Json::text);
     for name in required.filter(|name| !fields.contains_key(*name)) {
-        let about = schema.get("properties").and_then(|properties| properties.get(name)?.get("description")?.text());
-        found.add(&below(name), format_args!("required, but not set{}", about_clause(about)));
+        let inner = property(name);
+        if inner.is_none_or(|inner| inner.get("default").is_none()) {
+            let about = inner.and_then(|inner| inner.get("description")?.text());
+            found.add(&below(name), format_args!("required, but not set{}", about_clause(about)));
+        }
     }
 }
 
@@ -87,7 +122,7 @@ fn is_of(expected: &Json, value: &Json) -> bool {
     match expected {
         Json::List(several) => several.iter().any(|one| is_of(one, value)),
         Json::Text(name) if &**name == "integer" => value.number().is_some_and(|number| number.fract() == 0.0),
-        Json::Text(name) => **name == *value.type_name(),
+        Json::Text(name) if TYPES.contains(&&**name) => **name == *value.type_name(),
         // Not a type: left to the plugin.
         _ => true,
     }

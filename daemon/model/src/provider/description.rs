@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 
 use super::config_schema::{about_clause, validate};
-use super::endpoint_template::{Settings, called_endpoints};
-use super::problem::{Problems, SettingProblem};
+use super::endpoint_template::{EndpointTemplate, NotAnEndpoint, Settings};
+use super::problem::{Problems, SettingProblem, shown};
 use super::{Capabilities, Endpoint, ProviderKind, ProviderSpec, SecretName};
 use crate::json::Json;
 use crate::limits::{DESCRIBED_MAX, SCHEMA_BYTES_MAX};
@@ -29,7 +29,7 @@ pub struct PluginDescription {
     pub config_schema: String,
     /// The secrets it requires.
     pub secrets: Vec<SecretRequirement>,
-    /// The endpoints it calls, as `HOST:PORT`; `{field}` stands for the value of that field in its config.
+    /// The endpoints it calls, each `HOST:PORT` or a URL; `{field}` stands for the value of that field in its config.
     pub endpoints: Vec<Text>,
 }
 
@@ -63,6 +63,21 @@ impl PluginDescription {
             found.add("config_schema", format_args!("the config schema is larger than {SCHEMA_BYTES_MAX} bytes"));
         }
         found.into_vec().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Checks that all declared endpoints can be read. The server requires that of a plugin that is pushed; at a site,
+    /// an endpoint that cannot be read is left to the plugin.
+    ///
+    /// # Errors
+    /// The first endpoint that cannot be read, and what to write instead.
+    pub fn check_endpoints(&self) -> Result<(), SettingProblem> {
+        let is_readable = |declared: &Text| EndpointTemplate::parse(declared.as_str()).is_some();
+        let Some(index) = self.endpoints.iter().position(|declared| !is_readable(declared)) else { return Ok(()) };
+        let problem = format!(
+            "cannot read {}: declare HOST:PORT or a URL, with {{field}} for the value of a setting",
+            shown(self.endpoints[index].as_str())
+        );
+        Err(SettingProblem { field: Text::lossy(&format!("endpoints[{index}]")), problem: Text::lossy(&problem) })
     }
 
     /// Whether the config schema is JSON and describes an object, so that settings can be validated against it.
@@ -109,16 +124,26 @@ impl ProviderSpec {
     }
 
     fn add_endpoint_problems(&self, plugin: &PluginDescription, settings: Settings<'_>, found: &mut Problems) {
+        let declared = plugin.endpoints.iter().map(Text::as_str);
+        let templates: Vec<_> = declared.filter_map(EndpointTemplate::parse).collect();
+        let replaced = settings.replaced_endpoints(&templates);
         let (mut called, mut is_plain) = (BTreeSet::new(), false);
-        for declared in &plugin.endpoints {
-            match called_endpoints(declared.as_str(), settings) {
-                Ok(endpoints) => {
+        for template in &templates {
+            match (template.called(settings), template.field()) {
+                (Ok(mut endpoints), field) => {
+                    endpoints.retain(|called| field.is_some() || !replaced.contains(&called.endpoint));
                     is_plain |= endpoints.iter().any(|called| called.is_plain_http);
                     called.extend(endpoints.into_iter().map(|called| called.endpoint));
                 }
-                Err(field) => {
+                (Err(NotAnEndpoint), Some(field)) if template.is_bare() => {
                     found.add(&format!("config.{field}"), "expected a URL or HOST:PORT, because the plugin calls it");
                 }
+                (Err(NotAnEndpoint), field) => found.add(
+                    &format!("config.{}", field.unwrap_or_default()),
+                    format_args!(
+                        "expected a value that makes {template} a URL or HOST:PORT, because the plugin calls it"
+                    ),
+                ),
             }
         }
         called.iter().for_each(|endpoint| self.add_grant_problem(endpoint, found));

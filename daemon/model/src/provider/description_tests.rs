@@ -24,7 +24,7 @@ fn text(text: &str) -> Text {
     Text::parse(text).unwrap()
 }
 
-fn plugin() -> PluginDescription {
+pub(super) fn plugin() -> PluginDescription {
     let secret = |name: &str, is_required| SecretRequirement {
         name: SecretName::parse(name).unwrap(),
         summary: text("Bearer token of the API."),
@@ -49,7 +49,7 @@ fn plugin() -> PluginDescription {
 }
 
 /// A provider that fits the plugin, with this config.
-fn provider(config: &str) -> ProviderSpec {
+pub(super) fn provider(config: &str) -> ProviderSpec {
     let endpoints = |all: &[&str]| all.iter().map(|text| Endpoint::parse(text).unwrap()).collect::<BTreeSet<_>>();
     let secret = |text: &str| SecretName::parse(text).unwrap();
     ProviderSpec {
@@ -80,7 +80,7 @@ fn provider(config: &str) -> ProviderSpec {
 }
 
 #[track_caller]
-fn check(provider: &ProviderSpec, plugin: &PluginDescription, expected: &[&str]) {
+pub(super) fn check(provider: &ProviderSpec, plugin: &PluginDescription, expected: &[&str]) {
     let found: Vec<_> = provider.problems(plugin).iter().map(ToString::to_string).collect();
     assert_eq!(found, expected, "{}", provider.config.as_str());
 }

@@ -30,6 +30,7 @@
 //! | GET | [`PROVIDER`] | [`NameQuery`] | | [`ProviderView`](super::ProviderView) |
 //! | PATCH | [`PROVIDER`] | [`NameQuery`] | [`ProviderEdit`](super::ProviderEdit) | [`ProviderView`](super::ProviderView) |
 //! | DELETE | [`PROVIDER`] | [`NameQuery`] | | [`ProviderView`](super::ProviderView), as it is afterwards |
+//! | POST | [`PROVIDER_PREVIEW`] | [`PreviewQuery`] | as for [`PROVIDERS`] | the same, but it is not stored |
 //! | GET | [`PLUGINS`] | | | [`List`](super::List) of [`PluginView`](super::PluginView) |
 //! | POST | [`PLUGINS`] | [`PluginQuery`] | a description, and the component | 201 [`PluginPushed`](super::PluginPushed) |
 //! | GET | [`PLUGIN`] | | | [`PluginView`](super::PluginView) |
@@ -89,6 +90,8 @@ pub const ENVIRONMENT: &str = "/api/v1/environments/{name}";
 pub const PROVIDERS: &str = "/api/v1/providers";
 /// One provider.
 pub const PROVIDER: &str = "/api/v1/providers/{name}";
+/// Validates a provider without storing it.
+pub const PROVIDER_PREVIEW: &str = "/api/v1/providers/{name}/preview";
 /// The uploaded plugins.
 pub const PLUGINS: &str = "/api/v1/plugins";
 /// One plugin, by the digest of its component.
@@ -174,6 +177,15 @@ pub struct PluginQuery {
 pub struct NameQuery {
     /// The environment of the object.
     pub environment: Option<String>,
+}
+
+/// Previews a provider.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreviewQuery {
+    /// Whether an existing provider of that name would be replaced.
+    #[serde(default)]
+    pub replace: bool,
 }
 
 /// Selects among hosts of the same name.

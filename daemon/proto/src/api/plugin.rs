@@ -79,7 +79,7 @@ pub struct PluginDescriptionBody {
     pub config_schema: Value,
     /// The secrets that it uses.
     pub secrets: Vec<SecretRequirementBody>,
-    /// The endpoints that it calls, `HOST:PORT`; `{field}` stands for the value of that config field.
+    /// The endpoints that it calls, each `HOST:PORT` or a URL; `{field}` stands for the value of that config field.
     pub endpoints: Vec<String>,
 }
 
@@ -164,6 +164,7 @@ impl PluginDescriptionBody {
             endpoints: self.endpoints.iter().enumerate().map(endpoint).collect::<Result<_, _>>()?,
         };
         description.check_limits().map_err(|SettingProblem { field, problem }| refuse(field, problem))?;
+        description.check_endpoints().map_err(|SettingProblem { field, problem }| refuse(field, problem))?;
         match description.has_usable_schema() {
             true => Ok(description),
             false => Err(refuse("config_schema", "is not the JSON Schema of an object: its `type` must be `object`")),

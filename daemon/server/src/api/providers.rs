@@ -2,11 +2,11 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
-use linecamp_core::{Fleet, FleetCommand, Force};
-use linecamp_model::{FleetProvider, Name, ProviderSpec, Selector, SettingProblem};
-use linecamp_proto::api::path::{self, NameQuery, RemoveQuery};
+use linecamp_core::{Fleet, FleetCommand, Force, ProviderSummary};
+use linecamp_model::{FleetProvider, Name, Now, ProviderSpec, Selector, SettingProblem};
+use linecamp_proto::api::path::{self, NameQuery, PreviewQuery, RemoveQuery};
 use linecamp_proto::api::{
     ErrorCode, List, ProviderBody, ProviderCount, ProviderEdit, ProviderRequest, ProviderView, SettingError,
 };
@@ -19,6 +19,7 @@ pub(super) fn router() -> Router<Api> {
     Router::new()
         .route(path::PROVIDERS, get(list).post(create))
         .route(path::PROVIDER, get(show).patch(edit).delete(remove))
+        .route(path::PROVIDER_PREVIEW, post(preview))
 }
 
 /// A provider with its status.
@@ -29,6 +30,22 @@ struct StoredProvider {
     count: ProviderCount,
     /// The problems of its settings with its plugin; `None` if the server has no description of that.
     problems: Option<Vec<SettingProblem>>,
+}
+
+impl From<ProviderSummary> for StoredProvider {
+    fn from(found: ProviderSummary) -> Self {
+        Self {
+            environment: found.environment,
+            provider: found.provider,
+            problems: found.problems,
+            count: ProviderCount {
+                sites: found.sites as u64,
+                converged: found.converged as u64,
+                failed: found.failed as u64,
+                left_out: found.left_out as u64,
+            },
+        }
+    }
 }
 
 impl From<&StoredProvider> for ProviderView {
@@ -50,15 +67,23 @@ async fn create(
     State(api): State<Api>,
     Body(request): Body<ProviderRequest>,
 ) -> Result<(StatusCode, Json<ProviderView>), ApiError> {
-    let environment = parse_name("environment", &request.environment)?;
-    let provider = FleetProvider {
-        sites: sites(&request.sites)?,
-        spec: spec(&request.settings)?,
-        matches_facts: request.match_facts,
-    };
+    let (environment, provider) = requested(&request)?;
     let name = provider.spec.name.clone();
     api.command(FleetCommand::SetProvider(environment.clone(), Box::new(provider), false)).await?;
     Ok((StatusCode::CREATED, Json((&one(&api, name, Some(environment)).await?).into())))
+}
+
+/// Validates a provider as if it were added, or replaced, and stores nothing. The answer shows it as it would be.
+async fn preview(
+    State(api): State<Api>,
+    Named(name): Named,
+    StrictQuery(query): StrictQuery<PreviewQuery>,
+    Body(request): Body<ProviderRequest>,
+) -> Result<Json<ProviderView>, ApiError> {
+    let (environment, provider) = requested(&request)?;
+    check_name(&name, &provider.spec)?;
+    let check = move |fleet: &Fleet, _: Now| fleet.view().preview_provider(environment, provider, query.replace);
+    Ok(Json((&StoredProvider::from(api.query(check).await??)).into()))
 }
 
 async fn show(
@@ -88,11 +113,7 @@ async fn edit(
     if let Some(settings) = &edit.settings {
         after.spec = spec(settings)?;
     }
-    if after.spec.name != name {
-        let text =
-            format!("settings.name: is {}, but this is provider {name}; a provider cannot be renamed", after.spec.name);
-        return Err(ApiError::bad_request(text));
-    }
+    check_name(&name, &after.spec)?;
     api.command(FleetCommand::SetProvider(before.environment.clone(), Box::new(after), true)).await?;
     Ok(Json((&one(&api, name, Some(before.environment)).await?).into()))
 }
@@ -139,18 +160,22 @@ async fn one(api: &Api, name: Name, environment: Option<Name>) -> Result<StoredP
 }
 
 fn all(fleet: &Fleet, environment: Option<&Name>) -> Vec<StoredProvider> {
-    let found = fleet.view().providers(environment).into_iter().map(|found| StoredProvider {
-        environment: found.environment,
-        provider: found.provider,
-        problems: found.problems,
-        count: ProviderCount {
-            sites: found.sites as u64,
-            converged: found.converged as u64,
-            failed: found.failed as u64,
-            left_out: found.left_out as u64,
-        },
-    });
-    found.collect()
+    fleet.view().providers(environment).into_iter().map(StoredProvider::from).collect()
+}
+
+/// Validates the settings of a request by themselves.
+fn requested(request: &ProviderRequest) -> Result<(Name, FleetProvider), ApiError> {
+    let environment = parse_name("environment", &request.environment)?;
+    let (sites, spec) = (sites(&request.sites)?, spec(&request.settings)?);
+    Ok((environment, FleetProvider { sites, spec, matches_facts: request.match_facts }))
+}
+
+fn check_name(name: &Name, spec: &ProviderSpec) -> Result<(), ApiError> {
+    if spec.name == *name {
+        return Ok(());
+    }
+    let text = format!("settings.name: is {}, but this is provider {name}; a provider cannot be renamed", spec.name);
+    Err(ApiError::bad_request(text))
 }
 
 fn environment_of(query: &NameQuery) -> Result<Option<Name>, ApiError> {

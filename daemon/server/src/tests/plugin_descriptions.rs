@@ -90,6 +90,28 @@ async fn all_mistakes_of_a_provider_are_reported_at_once() {
 }
 
 #[tokio::test]
+async fn a_preview_of_a_provider_is_validated_and_changes_nothing() {
+    let server = Running::start().await;
+    server.push_described("dns-fake", &description(), &component(1)).await;
+    let preview = |query: &str| format!("/api/v1/providers/main-dns/preview{query}");
+    let (status, answer) = server.ask("POST", &preview(""), Some(wrong_provider(1))).await;
+    assert_eq!((status, fields(&answer["error"]["problems"])), (400, FIELDS.to_vec()), "{answer}");
+    let (status, shown) = server.ask("POST", &preview(""), Some(provider(1))).await;
+    assert_eq!((status, &shown["validated"], &shown["site_count"]), (200, &json!(true), &json!(0)), "{shown}");
+    let (_, all) = server.ask("GET", "/api/v1/providers", None).await;
+    assert_eq!(all["items"], json!([]));
+    assert_eq!(server.ask("POST", &preview(""), Some(provider(2))).await.0, 404, "the plugin was not pushed");
+
+    // What cannot be added cannot be previewed either.
+    server.ask("POST", "/api/v1/providers", Some(provider(1))).await;
+    let (status, answer) = server.ask("POST", &preview(""), Some(provider(1))).await;
+    assert_eq!((status, &answer["error"]["code"]), (409, &json!("name-taken")), "{answer}");
+    assert_eq!(server.ask("POST", &preview("?replace=true"), Some(provider(1))).await.0, 200);
+    let (status, answer) = server.ask("POST", "/api/v1/providers/other/preview", Some(provider(1))).await;
+    assert_eq!(status, 400, "{answer}");
+}
+
+#[tokio::test]
 async fn a_plugin_without_a_description_is_marked_and_its_providers_are_not_validated() {
     let server = Running::start().await;
     let (status, pushed) = server.push("dns-fake", &component(1), component(1).len() as u64).await;
@@ -156,6 +178,7 @@ async fn an_invalid_description_is_rejected_and_leaves_no_plugin() {
         (with("config_schema", json!({"type": "object", "title": "x".repeat(70_000)})), "description.config_schema: "),
         (with("secrets", json!([secret])), "description.secrets[0].name: "),
         (with("endpoints", json!(vec!["a.test:1"; 33])), "description.endpoints: "),
+        (with("endpoints", json!(["{api}", "{host}:{port"])), "description.endpoints[1]: cannot read {host}:{port"),
         (with("summary", json!("x".repeat(600))), "description.summary: "),
         (with("capabilities", json!({"dns": {}})), "missing field"),
         (json!("x".repeat(200_000)), "at most 163840 bytes"),

@@ -13,7 +13,12 @@ use crate::fleet::site_record::SiteRecord;
 use crate::fleet::state::FleetState;
 
 /// Adds a provider to an environment or replaces one.
-pub(super) fn set_provider(state: &FleetState, environment: Name, provider: FleetProvider, replace: bool) -> Decided {
+pub(in crate::fleet) fn set_provider(
+    state: &FleetState,
+    environment: Name,
+    provider: FleetProvider,
+    replace: bool,
+) -> Decided {
     check_environment(state, &environment)?;
     let name = provider.spec.name.clone();
     let key = (environment.clone(), name.clone());

@@ -9,6 +9,8 @@ use linecamp_model::{
 };
 
 use super::{FleetView, SiteFilter};
+use crate::fleet::command::FleetCommandError;
+use crate::fleet::operator::set_provider;
 use crate::fleet::provider_assignment::{is_placed, provider_specs, room_for_providers};
 use crate::fleet::site_record::SiteRecord;
 
@@ -49,6 +51,24 @@ impl<'a> FleetView<'a> {
         let checked =
             of_plugin.map(|(environment, name, spec)| (environment.clone(), name.clone(), spec.problems(plugin)));
         checked.filter(|(_, _, problems)| !problems.is_empty()).take(INVALID_PROVIDERS_MAX).collect()
+    }
+
+    /// Checks whether [`FleetCommand::SetProvider`] would accept a provider, and returns the provider as it would be
+    /// stored.
+    ///
+    /// # Errors
+    /// Those of the command.
+    ///
+    /// [`FleetCommand::SetProvider`]: crate::FleetCommand::SetProvider
+    pub fn preview_provider(
+        self,
+        environment: Name,
+        provider: FleetProvider,
+        replace: bool,
+    ) -> Result<ProviderSummary, FleetCommandError> {
+        set_provider(self.state, environment.clone(), provider.clone(), replace)?;
+        let problems = self.problems(&provider.spec);
+        Ok(ProviderSummary { problems, ..ProviderSummary::new(environment, provider) })
     }
 
     /// Returns the problems of a provider's settings with the description of its plugin; `None` if the server has none.
