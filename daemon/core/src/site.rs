@@ -135,7 +135,7 @@ impl Site {
             effects.record(EventKind::DaemonStarted, &format!("daemon {} started", site.config.daemon_version), now);
         }
         FactCollection::restore(now, effects);
-        site.labels.start(saved.drop_ins, gateway, now, effects);
+        site.labels.start(saved.drop_ins, now, effects);
         if !site.uplink.is_idle() {
             let documents = SiteDocuments::new(effects.state(), gateway);
             let lacks_facts = gateway.is_some() && documents.reported_facts().is_empty();

@@ -30,6 +30,8 @@ pub enum SiteChange {
     Status(DocumentKey, Option<Document<StatusBody>>),
     /// Labels set locally by command, without those of drop-in files. The status holds both, merged.
     LocalLabels(Level, Option<LabelSet>),
+    /// Labels of drop-in files as last read, for a start at which a file cannot be read.
+    FileLabels(Level, Option<LabelSet>),
     /// An event the server has not acknowledged, by its number.
     Event(u64, Option<Event>),
     /// The address from which the server last saw the site connect.

@@ -3,20 +3,22 @@
 //! The layers are the environment, drop-in files, and labels set by hand (at the join or later). For each key the later
 //! layer wins, because it is the more deliberate one. Merged, they are the site's `local` labels.
 //!
-//! Only labels set by hand are stored. The other layers are what their source has now: a label that is gone from the
-//! environment is gone from the site with the next start. One rule holds for both sources: an invalid entry is skipped,
+//! Only labels set by hand are stored as such. The other layers are what their source has now: a label that is gone from
+//! the environment is gone from the site with the next start. The labels last read from files are stored too, but apply
+//! only while a file cannot be read at a start. One rule holds for both sources: an invalid entry is skipped,
 //! and a condition names it; the other entries apply.
 
 use std::collections::BTreeMap;
 
 use linecamp_model::{
-    CommandId, ConditionKind, EventKind, HostId, LabelError, LabelKey, LabelPatch, LabelSet, LabelValue, Level, Now,
+    CommandId, ConditionKind, EventKind, LabelError, LabelKey, LabelPatch, LabelSet, LabelValue, Level, Now,
     SiteChange, Text, WallTime,
 };
 
 use super::command::SiteCommandError;
 use super::documents::SiteDocuments;
 use super::effects::{Effects, Release, new_event};
+use super::state::SiteState;
 
 /// Labels of one layer, by level.
 pub type LabelLayer = BTreeMap<Level, BTreeMap<LabelKey, LabelValue>>;
@@ -42,7 +44,7 @@ pub struct DropIns {
     /// Which label is set more than once, and where.
     pub repeated: Option<Text>,
     /// Whether a file has been invalid since the daemon started, so that its earlier contents are unknown: the labels
-    /// the site had at startup are kept.
+    /// that the site last read from files are kept.
     pub is_partial: bool,
 }
 
@@ -61,25 +63,29 @@ impl Labels {
         Self { kept: LabelLayer::new(), environment, drop_ins: DropIns::default() }
     }
 
-    /// Takes the contents of the drop-in files at the start of the daemon.
-    pub(super) fn start(&mut self, drop_ins: DropIns, gateway: Option<HostId>, now: Now, effects: &mut Effects) {
+    /// Takes the contents of the drop-in files at the start of the daemon. If a file cannot be read, its last contents
+    /// are unknown, and the labels last read from files are kept: not those of the environment, which is always known.
+    pub(super) fn start(&mut self, drop_ins: DropIns, now: Now, effects: &mut Effects) {
         if drop_ins.is_partial {
-            self.keep(&SiteDocuments::new(effects.state(), gateway));
+            self.kept = effects.state().file_labels.iter().map(|(level, labels)| (*level, values(labels))).collect();
         }
         self.handle_drop_ins(drop_ins, now, effects);
     }
 
-    /// Keeps the labels from the last run that were not set by hand: a drop-in file cannot be read, and its last
-    /// contents are unknown.
-    fn keep(&mut self, documents: &SiteDocuments<'_>) {
-        for level in [Level::Site, Level::Host] {
-            let by_hand = documents.labels_by_hand(level);
-            let is_by_hand = |key: &LabelKey| by_hand.is_some_and(|labels| labels.value(key.as_str()).is_some());
-            let held = documents.local_labels(level);
-            let kept = held.iter().filter(|(key, _)| !is_by_hand(key));
-            let kept = kept.map(|(key, label)| (key.clone(), label.value.clone())).collect();
-            self.kept.insert(level, kept);
-        }
+    /// Returns the changes that store the labels of the drop-in files, if they are not stored yet.
+    pub(super) fn file_label_changes(&self, state: &SiteState, now: WallTime) -> Vec<SiteChange> {
+        let change = |level: Level| {
+            let mut labels = self.kept.get(&level).cloned().unwrap_or_default();
+            labels.extend(self.drop_ins.labels.get(&level).cloned().unwrap_or_default());
+            let stored = state.file_labels.get(&level);
+            if stored.map(values).unwrap_or_default() == labels {
+                return None;
+            }
+            // Too many labels are a condition of the site; those stored before are kept.
+            let labels = stored.cloned().unwrap_or_default().replaced(&labels, now).ok()?;
+            Some(SiteChange::FileLabels(level, Some(labels).filter(|labels| labels.iter().next().is_some())))
+        };
+        [Level::Site, Level::Host].into_iter().filter_map(change).collect()
     }
 
     /// Takes new contents of the drop-in files.
@@ -158,6 +164,10 @@ impl Labels {
     }
 }
 
+fn values(labels: &LabelSet) -> BTreeMap<LabelKey, LabelValue> {
+    labels.iter().map(|(key, label)| (key.clone(), label.value.clone())).collect()
+}
+
 /// Joins what two sources report.
 fn both(environment: Option<&Text>, drop_ins: Option<&Text>) -> Option<Text> {
     match (environment, drop_ins) {
@@ -232,7 +242,7 @@ mod tests {
             let conditions = effects.conditions().of_status();
             conditions.iter().find(|condition| condition.kind == kind).map(|condition| condition.detail.to_string())
         };
-        labels.start(DropIns { invalid: text("file"), ..DropIns::default() }, None, NOW, &mut effects);
+        labels.start(DropIns { invalid: text("file"), ..DropIns::default() }, NOW, &mut effects);
         assert_eq!(detail(&effects, ConditionKind::LabelsInvalid).as_deref(), Some("variable; file"));
         labels.handle_drop_ins(DropIns::default(), NOW, &mut effects);
         assert_eq!(detail(&effects, ConditionKind::LabelsInvalid).as_deref(), Some("variable"));

@@ -18,6 +18,8 @@ pub(crate) struct SiteState {
     pub(crate) spec: Documents<SpecBody>,
     pub(crate) status: Documents<StatusBody>,
     pub(crate) local: BTreeMap<Level, LabelSet>,
+    /// Labels of drop-in files as last read.
+    pub(crate) file_labels: BTreeMap<Level, LabelSet>,
     pub(crate) events: BTreeMap<u64, Event>,
     /// The site's address as last observed by the server.
     pub(crate) observed: Option<IpAddr>,
@@ -64,6 +66,9 @@ impl Replay for SiteState {
             SiteChange::Status(key, document) => SiteChange::Status(key, self.status.set(key, document)),
             SiteChange::LocalLabels(level, labels) => {
                 SiteChange::LocalLabels(level, set(&mut self.local, level, labels))
+            }
+            SiteChange::FileLabels(level, labels) => {
+                SiteChange::FileLabels(level, set(&mut self.file_labels, level, labels))
             }
             SiteChange::Event(seq, event) => SiteChange::Event(seq, set(&mut self.events, seq, event)),
             SiteChange::ObservedAddress(address) => {

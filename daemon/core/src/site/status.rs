@@ -29,8 +29,9 @@ pub(super) struct StatusInputs<'a> {
 /// Writes a new document for each part of the status that changed.
 pub(super) fn refresh_status(inputs: StatusInputs<'_>, now: Now, effects: &mut Effects) {
     effects.status_is_fresh();
+    let mut changes = inputs.labels.file_label_changes(effects.state(), now.wall);
     let bodies = compute(inputs, now, effects);
-    let changes = changed_documents(bodies, effects.state());
+    changes.extend(changed_documents(bodies, effects.state()));
     if !changes.is_empty() {
         effects.stage(&changes, Vec::new());
     }

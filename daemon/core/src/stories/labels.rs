@@ -184,3 +184,38 @@ fn a_label_that_leaves_the_environment_leaves_the_site() {
     assert_eq!(start_with(&["rack=r7"]), [Some("r7".into()), None]);
     assert_eq!(start_with(&[]), [None, None]);
 }
+
+/// While a drop-in file cannot be read at the start, its last labels are kept, and only its labels.
+#[test]
+fn an_unreadable_file_keeps_no_label_of_the_environment() {
+    let mut pair = Pair::linked(14);
+    let labels = |labels: &[&str]| [(Level::Site, patch(labels).set)].into();
+    pair.nodes[0].config.labels.labels = labels(&["rack=r7", "both=env"]);
+    pair.nodes[0].drop_ins.labels = labels(&["shelf=4", "both=file"]);
+    pair.crash_site();
+    pair.run_for(5 * MINUTE);
+    let seen = |pair: &Pair| {
+        let label = |label| pair.view().labels.get(&key(label)).map(|label| label.value.to_string());
+        ["rack", "shelf", "both"].map(label)
+    };
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(seen(&pair), [some("r7"), some("4"), some("file")]);
+
+    // The file is unreadable over several starts, in which the environment loses its labels.
+    pair.nodes[0].config.labels.labels.clear();
+    pair.nodes[0].drop_ins = DropIns { is_partial: true, ..DropIns::default() };
+    for _ in 0..3 {
+        pair.crash_site();
+        pair.run_for(5 * MINUTE);
+        assert_eq!(seen(&pair), [None, some("4"), some("file")]);
+    }
+    let now = pair.now();
+    pair.nodes[0].drop_ins = DropIns::default();
+    pair.nodes[0].site.handle_drop_ins(DropIns::default(), now);
+    pair.run_for(5 * MINUTE);
+    assert_eq!(seen(&pair), [None, None, None]);
+    pair.nodes[0].drop_ins.is_partial = true;
+    pair.crash_site();
+    pair.run_for(5 * MINUTE);
+    assert_eq!(seen(&pair), [None, None, None], "the file was read in between");
+}

@@ -20,6 +20,9 @@ pub fn site_change(change: &SiteChange) -> (Vec<u8>, Option<Vec<u8>>) {
         SiteChange::LocalLabels(level, body) => {
             row::<record::LabelSet>(format!("labels/{}", key::from_level(*level)), body.as_ref())
         }
+        SiteChange::FileLabels(level, body) => {
+            row::<record::LabelSet>(format!("file-labels/{}", key::from_level(*level)), body.as_ref())
+        }
         SiteChange::Event(number, body) => {
             row::<link::Event>(format!("event/{}", key::from_number(*number)), body.as_ref())
         }
@@ -52,6 +55,10 @@ pub fn site_record(key: &[u8], body: &[u8]) -> Result<SiteChange, ProtoError> {
         ["labels", level] => {
             let level = found.part(key::level(level))?;
             SiteChange::LocalLabels(level, Some(found.read::<record::LabelSet>()?))
+        }
+        ["file-labels", level] => {
+            let level = found.part(key::level(level))?;
+            SiteChange::FileLabels(level, Some(found.read::<record::LabelSet>()?))
         }
         ["event", number] => {
             let number = found.part(key::number(number))?;

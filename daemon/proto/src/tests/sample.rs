@@ -298,6 +298,7 @@ pub(super) fn site_records() -> Vec<(&'static str, SiteChange)> {
         ("status-tombstone", SiteChange::Status(host, Some(tombstone(9)))),
         ("labels-site", SiteChange::LocalLabels(Level::Site, Some(labels(&[("shift", "night")])))),
         ("labels-host", SiteChange::LocalLabels(Level::Host, Some(labels(&[("seat", "left")])))),
+        ("file-labels-site", SiteChange::FileLabels(Level::Site, Some(labels(&[("shelf", "4")])))),
         ("event", SiteChange::Event(42, Some(event(None)))),
     ];
     all.extend(provider::site_records());

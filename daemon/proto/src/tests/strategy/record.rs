@@ -24,6 +24,8 @@ pub(crate) fn site_record() -> impl Strategy<Value = SiteChange> {
         status_record().prop_map(|(key, document)| SiteChange::Status(key, Some(document))),
         (select(&[Level::Site, Level::Host]), labels())
             .prop_map(|(level, labels)| SiteChange::LocalLabels(level, Some(labels))),
+        (select(&[Level::Site, Level::Host]), labels())
+            .prop_map(|(level, labels)| SiteChange::FileLabels(level, Some(labels))),
         (counter(), event()).prop_map(|(number, event)| SiteChange::Event(number, Some(event))),
         provider::address().prop_map(|address| SiteChange::ObservedAddress(Some(address))),
         provider::held().prop_map(|(key, held)| SiteChange::OwnedRecord(key, Some(held))),
