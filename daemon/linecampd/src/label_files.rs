@@ -10,9 +10,9 @@
 //! Files are read in name order; if several set one key at one level, the last file wins. An entry that is not a valid
 //! label is skipped, and the daemon reports it; the others apply. A file that cannot be read, or is not TOML, keeps its
 //! previous labels. If no previous labels are known, because the daemon has just started, the scan is partial and the
-//! site keeps the labels it last read from files. The kernel reports changes ([`notify`]); in addition the directory
-//! is scanned every [`SCAN_INTERVAL`], because some file systems never report changes. A scan depends only on the directory
-//! and the previous labels, not on what triggered it.
+//! site keeps the labels it last read from files. The kernel reports changes ([`notify`]); in addition the directory is
+//! scanned every [`SCAN_INTERVAL`], because some file systems never report changes. A scan depends only on the
+//! directory and the previous labels, not on what triggered it.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -4,9 +4,9 @@
 //! layer wins, because it is the more deliberate one. Merged, they are the site's `local` labels.
 //!
 //! Only labels set by hand are stored as such. The other layers are what their source has now: a label that is gone
-//! from the environment is gone from the site with the next start. The labels last read from files are stored too, but apply
-//! only while a file cannot be read at a start. One rule holds for both sources: an invalid entry is skipped,
-//! and a condition names it; the other entries apply.
+//! from the environment is gone from the site with the next start. The labels last read from files are stored too, but
+//! apply only while a file cannot be read at a start. One rule holds for both sources: an invalid entry is skipped, and
+//! a condition names it; the other entries apply.
 
 use std::collections::BTreeMap;
 
