@@ -63,6 +63,8 @@ impl ClientError {
     /// Returns how to fix the error, unless its message says so.
     pub(crate) fn advice(&self) -> Option<String> {
         match self {
+            // The message says what to check.
+            Self::Dial { source: DialError::Resolve { .. } } => None,
             Self::Dial { source } if source.needs_operator() => None,
             Self::Dial { .. } => {
                 Some("check that linecamp-server is running there and that firewalls allow TCP to its port".into())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use linecamp_model::Pin;
 use linecamp_proto::api::path::{HEALTH, SERVER};
 use linecamp_proto::api::{Edit, ErrorCode};
-use linecamp_transport::{ApiTrust, Authority, ServerTlsStream, SystemClock, TlsListener, WallClock as _};
+use linecamp_transport::{ApiTrust, Authority, DialError, ServerTlsStream, SystemClock, TlsListener, WallClock as _};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -162,4 +162,14 @@ async fn an_unreachable_server_is_reported_with_advice() {
     let error = stub.client().send::<u8>(ApiRequest::get(SERVER)).await.expect_err("refused");
     assert!(error.is_retryable());
     assert!(error.advice().expect("advice").starts_with("check that linecamp-server is running there"));
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_resolve_is_not_blamed_on_a_firewall() {
+    let mut stub = FakeServer::start(Vec::new()).await;
+    // RFC 6761: it never exists.
+    stub.config.server.host = "camp.invalid".into();
+    let error = stub.client().send::<u8>(ApiRequest::get(SERVER)).await.expect_err("no such name");
+    assert!(matches!(error, ClientError::Dial { source: DialError::Resolve { .. } }), "{error}");
+    assert_eq!(error.advice(), None);
 }
