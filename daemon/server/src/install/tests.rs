@@ -94,7 +94,7 @@ impl Member {
     }
 }
 
-/// Whoever ends the script must not take the site's link with it.
+/// A signal that ends the script must not leave the site without its daemon.
 #[test]
 fn a_signal_while_the_daemon_is_stopped_starts_it_again() {
     for (signal, code) in [("HUP", 129), ("INT", 130), ("TERM", 143)] {
