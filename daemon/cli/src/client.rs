@@ -16,13 +16,12 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use linecamp_proto::api::{Error, ErrorBody};
-use serde::de::DeserializeOwned;
+use linecamp_proto::api::Problem;
+use linecamp_proto::api::operation::{Body, DecodedBody, Method, Operation, PROBLEM_MEDIA};
 
 pub(crate) use error::ClientError;
 pub(crate) use request::ApiRequest;
 
-use self::request::Body;
 use crate::credentials::Config;
 
 /// Maximum response size in bytes: about 3,000 sites with one host and a dozen labels each (5 KiB of JSON). A larger
@@ -36,8 +35,6 @@ const RETRIES_MAX: usize = 5;
 /// The longest `Retry-After` to wait for. A longer one is reported as an error.
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(10);
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("linecamp/", env!("CARGO_PKG_VERSION")));
 
 /// A client for one server.
@@ -65,18 +62,28 @@ impl Client {
     }
 
     /// Sends a request and decodes the response. Cancel-safe: an unfinished request closes the connection.
-    pub(crate) async fn send<T: DeserializeOwned>(&mut self, request: ApiRequest) -> Result<T, ClientError> {
+    pub(crate) async fn send<O>(&mut self, request: ApiRequest<O>) -> Result<Answer<O>, ClientError>
+    where
+        O: Operation<Response: DecodedBody> + Clone,
+    {
         let response = self.send_with_retry(request).await?;
-        self.decode(&response)
+        if !response.status.is_success() {
+            return Err(self.error_of(&response));
+        }
+        O::Response::decode(&response.body)
+            .map_err(|source| ClientError::InvalidResponse { server: self.server(), source })
     }
 
     /// Downloads a file.
-    pub(crate) async fn fetch(&mut self, request: ApiRequest) -> Result<Bytes, ClientError> {
+    pub(crate) async fn fetch<O: Operation + Clone>(&mut self, request: ApiRequest<O>) -> Result<Bytes, ClientError> {
         let response = self.send_with_retry(request).await?;
         if response.status.is_success() { Ok(response.body) } else { Err(self.error_of(&response)) }
     }
 
-    async fn send_with_retry(&mut self, request: ApiRequest) -> Result<ApiResponse, ClientError> {
+    async fn send_with_retry<O: Operation + Clone>(
+        &mut self,
+        request: ApiRequest<O>,
+    ) -> Result<ApiResponse, ClientError> {
         for _ in 0..RETRIES_MAX {
             let response = self.send_once(request.clone()).await?;
             match response.retry_after.filter(|wait| *wait <= RETRY_WAIT_MAX) {
@@ -87,7 +94,7 @@ impl Client {
         self.send_once(request).await
     }
 
-    async fn send_once(&mut self, request: ApiRequest) -> Result<ApiResponse, ClientError> {
+    async fn send_once<O: Operation>(&mut self, request: ApiRequest<O>) -> Result<ApiResponse, ClientError> {
         let limit = self.timeout + request.wait;
         let open = self.sender.take().filter(|sender| !sender.is_closed());
         let exchange = async {
@@ -107,10 +114,10 @@ impl Client {
         Ok(response)
     }
 
-    async fn exchange(
+    async fn exchange<O: Operation>(
         &self,
         mut sender: SendRequest<Full<Bytes>>,
-        request: ApiRequest,
+        request: ApiRequest<O>,
     ) -> Result<(ApiResponse, SendRequest<Full<Bytes>>), ClientError> {
         let lost = |source| ClientError::ConnectionLost { server: self.server(), source };
         let request = self.http_request(request)?;
@@ -120,30 +127,23 @@ impl Client {
         Ok((response, sender))
     }
 
-    fn http_request(&self, request: ApiRequest) -> Result<Request<Full<Bytes>>, ClientError> {
+    fn http_request<O: Operation>(&self, request: ApiRequest<O>) -> Result<Request<Full<Bytes>>, ClientError> {
         let malformed = |source| ClientError::Request { source };
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", self.config.key.reveal()))
             .map_err(|error| malformed(error.into()))?;
         bearer.set_sensitive(true);
+        let accepted = [O::Response::MEDIA, Some(PROBLEM_MEDIA)].into_iter().flatten().collect::<Vec<_>>().join(", ");
         let mut builder = Request::builder()
-            .method(request.method)
+            .method(method(O::SPEC.method))
             .uri(request.target)
             .header(HOST, self.config.server.authority())
             .header(AUTHORIZATION, bearer)
-            .header(ACCEPT, JSON)
+            .header(ACCEPT, accepted)
             .header(USER_AGENT, AGENT);
-        let body = match request.body {
-            Some(Body::Json(bytes)) => {
-                builder = builder.header(CONTENT_TYPE, JSON);
-                bytes
-            }
-            Some(Body::Raw(bytes)) => {
-                builder = builder.header(CONTENT_TYPE, BYTES);
-                bytes
-            }
-            None => Bytes::new(),
-        };
-        builder.body(Full::new(body)).map_err(malformed)
+        if let (Some(_), Some(media)) = (&request.body, O::Request::MEDIA) {
+            builder = builder.header(CONTENT_TYPE, media);
+        }
+        builder.body(Full::new(request.body.unwrap_or_default())).map_err(malformed)
     }
 
     async fn collect(&self, response: Response<Incoming>) -> Result<ApiResponse, ClientError> {
@@ -160,21 +160,23 @@ impl Client {
         }
     }
 
-    fn decode<T: DeserializeOwned>(&self, response: &ApiResponse) -> Result<T, ClientError> {
-        if response.status.is_success() {
-            return serde_json::from_slice(&response.body)
-                .map_err(|source| ClientError::InvalidResponse { server: self.server(), source });
-        }
-        Err(self.error_of(response))
-    }
-
     fn error_of(&self, response: &ApiResponse) -> ClientError {
-        match serde_json::from_slice::<ErrorBody>(&response.body) {
-            Ok(ErrorBody { error: Error { code, message, problems } }) => {
-                ClientError::Rejected { code, message, problems }
-            }
+        match serde_json::from_slice(&response.body) {
+            Ok(Problem { code, detail, problems, .. }) => ClientError::Rejected { code, message: detail, problems },
             Err(_) => ClientError::UnexpectedResponse { server: self.server(), status: response.status },
         }
+    }
+}
+
+/// What the operation `O` answers.
+pub(crate) type Answer<O> = <<O as Operation>::Response as Body>::Value;
+
+const fn method(method: Method) -> hyper::Method {
+    match method {
+        Method::Get => hyper::Method::GET,
+        Method::Post => hyper::Method::POST,
+        Method::Patch => hyper::Method::PATCH,
+        Method::Delete => hyper::Method::DELETE,
     }
 }
 

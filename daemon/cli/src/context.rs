@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use linecamp_model::Name;
-use linecamp_proto::api::path::NameQuery;
+use linecamp_proto::api::query::NameQuery;
 use linecamp_table::OutputFormat;
 
 use crate::argument;

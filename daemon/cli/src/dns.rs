@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use linecamp_model::{ConditionKind, Name, RecordState, Selector, printable};
-use linecamp_proto::api::path::{self, RecordQuery, at};
-use linecamp_proto::api::{Condition, DnsRecord, Link, List, RecordView, Site};
+use linecamp_proto::api::operation::{ListRecords, ShowSite};
+use linecamp_proto::api::query::RecordQuery;
+use linecamp_proto::api::{Condition, DnsRecord, Link, RecordView, Site};
 use serde::Serialize;
 
 use crate::argument;
@@ -104,7 +105,7 @@ impl Ls {
             provider: self.provider.map(|provider| provider.to_string()),
             state: self.state.map(|state| state.to_string()),
         };
-        let records: List<RecordView> = context.client()?.send(ApiRequest::get(path::RECORDS).query(&query)).await?;
+        let records = context.client()?.send(ApiRequest::<ListRecords>::new().query(&query)).await?;
         context.out.show(&records, |style| list(&records.items, style))?;
         if records.items.is_empty() {
             context.out.note("no records");
@@ -116,13 +117,13 @@ impl Ls {
 impl Plan {
     async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
         let mut client = context.client()?;
-        let site: Site = client.send(ApiRequest::get(at(path::SITE, &self.site)).query(&context.name_query())).await?;
+        let site = client.send(ApiRequest::<ShowSite>::at(&self.site).query(&context.name_query())).await?;
         let query = RecordQuery {
             site: Some(site.name.clone()),
             environment: Some(site.environment.clone()),
             ..RecordQuery::default()
         };
-        let records: List<RecordView> = client.send(ApiRequest::get(path::RECORDS).query(&query)).await?;
+        let records = client.send(ApiRequest::<ListRecords>::new().query(&query)).await?;
         let planned = SitePlan::new(site, records.items);
         Ok(context.out.show(&planned, |style| planned.text(style))?)
     }

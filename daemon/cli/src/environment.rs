@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::ArgGroup;
 use linecamp_model::Name;
-use linecamp_proto::api::path::{self, at};
-use linecamp_proto::api::{Environment, EnvironmentEdit, EnvironmentRequest, List};
+use linecamp_proto::api::operation::{CreateEnvironment, EditEnvironment, Json, ListEnvironments, Operation};
+use linecamp_proto::api::{Environment, EnvironmentEdit, EnvironmentRequest};
 
 use crate::argument;
 use crate::client::ApiRequest;
@@ -80,7 +80,7 @@ impl EnvironmentCommand {
     pub(crate) async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
         match self {
             Self::Ls => {
-                let all: List<Environment> = context.client()?.send(ApiRequest::get(path::ENVIRONMENTS)).await?;
+                let all = context.client()?.send(ApiRequest::<ListEnvironments>::new()).await?;
                 Ok(context.out.show(&all, |style| list(&all.items, style))?)
             }
             Self::Create(Create { name, rules }) => {
@@ -90,7 +90,7 @@ impl EnvironmentCommand {
                     recoveries_per_day_max: rules.recoveries_per_day,
                     removed_keep_seconds: rules.removed_keep.map(|keep| keep.as_secs()),
                 };
-                send_change(ApiRequest::post(path::ENVIRONMENTS).body(&request), context).await
+                send_change(ApiRequest::<CreateEnvironment>::new().body(&request), context).await
             }
             Self::Edit(EditArgs { name, rules }) => {
                 let edit = EnvironmentEdit {
@@ -98,14 +98,17 @@ impl EnvironmentCommand {
                     recoveries_per_day_max: rules.recoveries_per_day,
                     removed_keep_seconds: rules.removed_keep.map(|keep| keep.as_secs()),
                 };
-                send_change(ApiRequest::patch(at(path::ENVIRONMENT, &name)).body(&edit), context).await
+                send_change(ApiRequest::<EditEnvironment>::at(&name).body(&edit), context).await
             }
         }
     }
 }
 
-async fn send_change(request: ApiRequest, context: &Context<'_>) -> anyhow::Result<()> {
-    let environment: Environment = context.client()?.send(request).await?;
+async fn send_change<O>(request: ApiRequest<O>, context: &Context<'_>) -> anyhow::Result<()>
+where
+    O: Operation<Response = Json<Environment>> + Clone,
+{
+    let environment = context.client()?.send(request).await?;
     let table = |style: &TextStyle| list(std::slice::from_ref(&environment), style);
     Ok(context.out.show(&environment, table)?)
 }

@@ -6,8 +6,9 @@
 mod follow;
 
 use linecamp_model::{Name, printable};
-use linecamp_proto::api::path::{self, EventQuery};
-use linecamp_proto::api::{EVENTS_PER_ANSWER_MAX, Event, EventSource, List};
+use linecamp_proto::api::operation::ListEvents;
+use linecamp_proto::api::query::EventQuery;
+use linecamp_proto::api::{EVENTS_PER_ANSWER_MAX, Event, EventSource};
 
 use crate::argument;
 use crate::client::ApiRequest;
@@ -97,7 +98,7 @@ impl EventCommand {
 impl Ls {
     async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
         let query = EventQuery { limit: Some(self.limit), ..self.filter.query(context) };
-        let events: List<Event> = context.client()?.send(ApiRequest::get(path::EVENTS).query(&query)).await?;
+        let events = context.client()?.send(ApiRequest::<ListEvents>::new().query(&query)).await?;
         context.out.show(&events, |style| list(&events.items, style))?;
         if events.items.is_empty() {
             context.out.note("no events");

@@ -26,6 +26,7 @@ pub(crate) fn host(name: &str) -> Host {
         waits_for: None,
         link: link(),
         labels: vec![label("rack", "r7", "assigned")],
+        spec_generation: 19,
     }
 }
 

@@ -1,8 +1,11 @@
 //! `linecamp host`.
 
 use linecamp_model::{Name, Selector, printable};
-use linecamp_proto::api::path::{self, HostQuery, at};
-use linecamp_proto::api::{Host, LabelChange, List};
+use linecamp_proto::api::operation::{
+    ActivateHost, DeactivateHost, EditHost, Json, ListHosts, Operation, PatchHostLabels, ShowHost,
+};
+use linecamp_proto::api::query::{HostNameQuery, HostQuery};
+use linecamp_proto::api::{Host, LabelChange};
 
 use crate::argument;
 use crate::client::ApiRequest;
@@ -102,32 +105,28 @@ impl HostCommand {
         match self {
             Self::Ls(ls) => ls.run(context).await,
             Self::Show(target) => {
-                let host: Host = context.client()?.send(target.request(ApiRequest::get, path::HOST, context)).await?;
+                let host = context.client()?.send(target.request::<ShowHost>(context)).await?;
                 Ok(context.out.show(&host, |style| show(&host, style))?)
             }
             Self::Label(label) => {
                 let change = LabelChange::from(&label_patch(&label.arguments, context)?);
-                let request = label.target.request(ApiRequest::post, path::HOST_LABELS, context);
+                let request = label.target.request::<PatchHostLabels>(context);
                 change_host(request.body(&change), context).await
             }
             Self::Edit(edit) => {
-                let request = edit.target.request(ApiRequest::patch, path::HOST, context);
+                let request = edit.target.request::<EditHost>(context);
                 change_host(request.body(&edit.values.edit()), context).await
             }
-            Self::Deactivate(target) => {
-                change_host(target.request(ApiRequest::post, path::HOST_DEACTIVATE, context), context).await
-            }
-            Self::Activate(target) => {
-                change_host(target.request(ApiRequest::post, path::HOST_ACTIVATE, context), context).await
-            }
+            Self::Deactivate(target) => change_host(target.request::<DeactivateHost>(context), context).await,
+            Self::Activate(target) => change_host(target.request::<ActivateHost>(context), context).await,
         }
     }
 }
 
 impl Target {
     /// Creates a request about the host.
-    fn request(&self, method: impl FnOnce(String) -> ApiRequest, path: &str, context: &Context<'_>) -> ApiRequest {
-        method(at(path, &self.host.name)).query(&self.host.query(context))
+    fn request<O: Operation<Query = HostNameQuery>>(&self, context: &Context<'_>) -> ApiRequest<O> {
+        ApiRequest::at(&self.host.name).query(&self.host.query(context))
     }
 }
 
@@ -138,7 +137,7 @@ impl Ls {
             environment: context.environment_text(),
             site: self.site.map(|site| site.to_string()),
         };
-        let hosts: List<Host> = context.client()?.send(ApiRequest::get(path::HOSTS).query(&query)).await?;
+        let hosts = context.client()?.send(ApiRequest::<ListHosts>::new().query(&query)).await?;
         context.out.show(&hosts, |style| list(&hosts.items, style))?;
         if hosts.items.is_empty() {
             context.out.note("no hosts");
@@ -147,8 +146,11 @@ impl Ls {
     }
 }
 
-async fn change_host(request: ApiRequest, context: &Context<'_>) -> anyhow::Result<()> {
-    let host: Host = context.client()?.send(request).await?;
+async fn change_host<O>(request: ApiRequest<O>, context: &Context<'_>) -> anyhow::Result<()>
+where
+    O: Operation<Response = Json<Host>> + Clone,
+{
+    let host = context.client()?.send(request).await?;
     Ok(context.out.show(&host, |style| changed(&host, style))?)
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use linecamp_model::{Name, NameError};
-use linecamp_proto::api::path::HostNameQuery;
+use linecamp_proto::api::query::HostNameQuery;
 
 use crate::context::Context;
 

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use linecamp_proto::api::TokenCreated;
-use linecamp_proto::api::path::{self, at};
+use linecamp_proto::api::operation::{ShowInstaller, ShowPackage};
 
 use crate::client::{ApiRequest, Client};
 use crate::exit::CommandFailure;
@@ -27,7 +27,7 @@ pub(crate) async fn write(client: &mut Client, created: &TokenCreated, file: &Pa
     let opened = OpenOptions::new().write(true).create_new(true).mode(MODE).open(file);
     let place = || format!("cannot write {}", file.display());
     let mut archive = tar::Builder::new(opened.with_context(place)?);
-    let script = client.fetch(ApiRequest::get(path::INSTALL)).await?;
+    let script = client.fetch(ApiRequest::<ShowInstaller>::new()).await?;
     add(&mut archive, "install", &script).with_context(place)?;
     add(&mut archive, "token", format!("{}\n", created.join).as_bytes()).with_context(place)?;
     for name in &created.packages {
@@ -35,7 +35,7 @@ pub(crate) async fn write(client: &mut Client, created: &TokenCreated, file: &Pa
         if name.contains('/') || name.starts_with('.') {
             return Err(CommandFailure::PackageName(name.escape_debug().to_string()).into());
         }
-        let package = client.fetch(ApiRequest::get(at(path::INSTALL_PACKAGE, name))).await?;
+        let package = client.fetch(ApiRequest::<ShowPackage>::at(name)).await?;
         add(&mut archive, name, &package).with_context(place)?;
     }
     let written = archive.into_inner().with_context(place)?;

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use linecamp_files::ReadError;
 use linecamp_model::{Pin, printable};
-use linecamp_proto::api::Server;
-use linecamp_proto::api::path::SERVER;
+use linecamp_proto::api::operation::ShowServer;
 use serde_json::json;
 
 use crate::client::{ApiRequest, Client};
@@ -66,7 +65,7 @@ impl Login {
         };
         let config = Config::of_login(&file, &path)?;
         let mut client = Client::new(config, context.timeout);
-        let server: Server = client.send(ApiRequest::get(SERVER)).await?;
+        let server = client.send(ApiRequest::<ShowServer>::new()).await?;
         file.save(&path)?;
         let shown = json!({ "url": client.server(), "config": path, "server": server });
         let line = format!(

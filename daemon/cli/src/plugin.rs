@@ -6,10 +6,8 @@ mod new;
 mod push;
 
 use linecamp_model::{PluginDigest, printable};
-use linecamp_proto::api::path::{self, at};
-use linecamp_proto::api::{
-    CapabilitiesBody, List, PluginDescriptionBody, PluginView, SecretRequirementBody, plugin_digest,
-};
+use linecamp_proto::api::operation::{ListPlugins, RemovePlugin, ShowPlugin};
+use linecamp_proto::api::{CapabilitiesBody, PluginDescriptionBody, PluginView, SecretRequirementBody, plugin_digest};
 use linecamp_table::{Cell, Table};
 
 use crate::argument::ArgumentError;
@@ -65,7 +63,7 @@ impl PluginCommand {
             Self::Check(check) => check.run(context),
             Self::Push(push) => push.run(context).await,
             Self::Ls => {
-                let plugins: List<PluginView> = context.client()?.send(ApiRequest::get(path::PLUGINS)).await?;
+                let plugins = context.client()?.send(ApiRequest::<ListPlugins>::new()).await?;
                 context.out.show(&plugins, |style| list(&plugins.items, style))?;
                 if plugins.items.is_empty() {
                     context.out.note("no plugins");
@@ -73,13 +71,13 @@ impl PluginCommand {
                 Ok(())
             }
             Self::Show(digest) => {
-                let request = ApiRequest::get(at(path::PLUGIN, &digest.parse()?));
-                let plugin: PluginView = context.client()?.send(request).await?;
+                let request = ApiRequest::<ShowPlugin>::at(&digest.parse()?);
+                let plugin = context.client()?.send(request).await?;
                 Ok(context.out.show(&plugin, |style| show(&plugin, style))?)
             }
             Self::Rm(digest) => {
-                let request = ApiRequest::delete(at(path::PLUGIN, &digest.parse()?));
-                let plugin: PluginView = context.client()?.send(request).await?;
+                let request = ApiRequest::<RemovePlugin>::at(&digest.parse()?);
+                let plugin = context.client()?.send(request).await?;
                 let line = format!("{}  {}  removed\n", printable(&plugin.name), printable(&plugin.digest));
                 Ok(context.out.show(&plugin, |_| line)?)
             }

@@ -6,11 +6,11 @@ mod settings;
 
 use self::render::WrittenTtl;
 use linecamp_model::Name;
-use linecamp_proto::api::path::{self, NameQuery, PreviewQuery, RemoveQuery, SelectorLabels, SiteQuery, at};
-use linecamp_proto::api::{
-    CapabilitiesBody, ErrorCode, List, PluginView, Preview, ProviderBody, ProviderEdit, ProviderRequest, ProviderView,
-    Site,
+use linecamp_proto::api::operation::{
+    CreateProvider, EditProvider, ListProviders, ListSites, PreviewProvider, RemoveProvider, ShowPlugin, ShowProvider,
 };
+use linecamp_proto::api::query::{NameQuery, PreviewQuery, RemoveQuery, SelectorLabels, SiteQuery};
+use linecamp_proto::api::{CapabilitiesBody, ErrorCode, Preview, ProviderBody, ProviderEdit, ProviderRequest};
 
 use crate::argument;
 use crate::client::{ApiRequest, Client, ClientError};
@@ -66,16 +66,16 @@ impl ProviderCommand {
             Self::Add(add) => run_add(*add, context).await,
             Self::Ls => list(context).await,
             Self::Show(arg) => {
-                let request = ApiRequest::get(at(path::PROVIDER, &arg.name)).query(&context.name_query());
+                let request = ApiRequest::<ShowProvider>::at(&arg.name).query(&context.name_query());
                 let mut client = context.client()?;
-                let provider: ProviderView = client.send(request).await?;
+                let provider = client.send(request).await?;
                 let written = written_ttl(&mut client, &provider.settings).await;
                 Ok(context.out.show(&provider, |style| render::show(&provider, written.as_ref(), style))?)
             }
             Self::Rm(rm) => {
                 let query = RemoveQuery { environment: context.environment_text(), force: rm.force };
-                let request = ApiRequest::delete(at(path::PROVIDER, &rm.provider.name)).query(&query);
-                let provider: ProviderView = context.client()?.send(request).await?;
+                let request = ApiRequest::<RemoveProvider>::at(&rm.provider.name).query(&query);
+                let provider = context.client()?.send(request).await?;
                 Ok(context.out.show(&provider, |_| render::removed(&provider, rm.force))?)
             }
         }
@@ -93,8 +93,8 @@ async fn run_add(add: settings::Add, context: &Context<'_>) -> anyhow::Result<()
     if is_preview {
         return preview(&request, replace, &mut client, context).await;
     }
-    let created = client.send(ApiRequest::post(path::PROVIDERS).body(&request)).await;
-    let provider: ProviderView = match created {
+    let created = client.send(ApiRequest::<CreateProvider>::new().body(&request)).await;
+    let provider = match created {
         Err(ClientError::Rejected { code: ErrorCode::NameTaken, .. }) if replace => {
             client.send(update_request(request)).await?
         }
@@ -119,8 +119,8 @@ async fn run_add(add: settings::Add, context: &Context<'_>) -> anyhow::Result<()
 /// Returns the TTL that is written, if the plugin's limits make it differ from the provider's. `None` also if the
 /// server does not know these limits.
 async fn written_ttl(client: &mut Client, settings: &ProviderBody) -> Option<WrittenTtl> {
-    let request = ApiRequest::get(at(path::PLUGIN, settings.digest.as_ref()?));
-    let plugin: PluginView = client.send(request).await.ok()?;
+    let request = ApiRequest::<ShowPlugin>::at(settings.digest.as_ref()?);
+    let plugin = client.send(request).await.ok()?;
     let CapabilitiesBody::Dns(dns) = plugin.description?.capabilities;
     WrittenTtl::new(settings.ttl?, dns)
 }
@@ -133,9 +133,9 @@ async fn preview(
     client: &mut Client,
     context: &Context<'_>,
 ) -> anyhow::Result<()> {
-    let path = at(path::PROVIDER_PREVIEW, &request.settings.name);
-    let validate = ApiRequest::post(path).query(&PreviewQuery { replace }).body(request);
-    let provider: ProviderView = client.send(validate).await?;
+    let validate =
+        ApiRequest::<PreviewProvider>::at(&request.settings.name).query(&PreviewQuery { replace }).body(request);
+    let provider = client.send(validate).await?;
     if let Some(warning) = settings::not_validated(&provider) {
         context.out.note(&warning);
     }
@@ -145,7 +145,7 @@ async fn preview(
     };
     let environment = Some(request.environment.clone());
     let query = SiteQuery { selector: Some(request.sites.clone()), environment, labels: Some(labels) };
-    let sites: List<Site> = client.send(ApiRequest::get(path::SITES).query(&query)).await?;
+    let sites = client.send(ApiRequest::<ListSites>::new().query(&query)).await?;
     let preview = Preview::from(&sites.items[..]);
     context.out.show(&preview, |style| preview::table(&preview, style))?;
     let name = &request.settings.name;
@@ -158,20 +158,20 @@ async fn preview(
     Ok(())
 }
 
-fn update_request(request: ProviderRequest) -> ApiRequest {
+fn update_request(request: ProviderRequest) -> ApiRequest<EditProvider> {
     let query = NameQuery { environment: Some(request.environment) };
-    let path = at(path::PROVIDER, &request.settings.name);
+    let name = request.settings.name.clone();
     let edit = ProviderEdit {
         sites: Some(request.sites),
         match_facts: Some(request.match_facts),
         settings: Some(request.settings),
     };
-    ApiRequest::patch(path).query(&query).body(&edit)
+    ApiRequest::at(&name).query(&query).body(&edit)
 }
 
 async fn list(context: &Context<'_>) -> anyhow::Result<()> {
-    let request = ApiRequest::get(path::PROVIDERS).query(&context.name_query());
-    let providers: List<ProviderView> = context.client()?.send(request).await?;
+    let request = ApiRequest::<ListProviders>::new().query(&context.name_query());
+    let providers = context.client()?.send(request).await?;
     context.out.show(&providers, |style| render::list(&providers.items, style))?;
     if providers.items.is_empty() {
         context.out.note("no providers");

@@ -4,8 +4,9 @@ mod bulk;
 mod render;
 
 use linecamp_model::{Name, Selector};
-use linecamp_proto::api::path::{self, SiteQuery, at};
-use linecamp_proto::api::{LabelChange, List, Site};
+use linecamp_proto::api::LabelChange;
+use linecamp_proto::api::operation::{EditSite, ListSites, ShowSite};
+use linecamp_proto::api::query::SiteQuery;
 
 use self::bulk::{Action, SelectorArgs, Targets};
 use crate::argument;
@@ -152,7 +153,7 @@ impl Ls {
             environment: context.environment_text(),
             labels: None,
         };
-        let sites: List<Site> = context.client()?.send(ApiRequest::get(path::SITES).query(&query)).await?;
+        let sites = context.client()?.send(ApiRequest::<ListSites>::new().query(&query)).await?;
         context.out.show(&sites, |style| render::list(&sites.items, style))?;
         if sites.items.is_empty() {
             context.out.note("no sites");
@@ -163,8 +164,8 @@ impl Ls {
 
 impl SiteArg {
     async fn show(self, context: &Context<'_>) -> anyhow::Result<()> {
-        let request = ApiRequest::get(at(path::SITE, &self.name)).query(&context.name_query());
-        let site: Site = context.client()?.send(request).await?;
+        let request = ApiRequest::<ShowSite>::at(&self.name).query(&context.name_query());
+        let site = context.client()?.send(request).await?;
         context.out.show(&site, |style| render::show(&site, style))?;
         Ok(())
     }
@@ -190,8 +191,8 @@ impl Label {
 
 impl Edit {
     async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
-        let request = ApiRequest::patch(at(path::SITE, &self.name)).query(&context.name_query());
-        let site: Site = context.client()?.send(request.body(&self.values.edit())).await?;
+        let request = ApiRequest::<EditSite>::at(&self.name).query(&context.name_query());
+        let site = context.client()?.send(request.body(&self.values.edit())).await?;
         context.out.show(&site, |style| render::changed(&site, style))?;
         Ok(())
     }

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use linecamp_doctor::{Bundle, Redactor};
 use linecamp_model::Name;
-use linecamp_proto::api::path::{self, EventQuery, HostQuery, NameQuery, RecordQuery, at};
-use linecamp_proto::api::{
-    EVENTS_PER_ANSWER_MAX, Environment, Event, Host, List, PluginView, ProviderView, RecordView, Server, Site,
+use linecamp_proto::api::operation::{
+    Json, ListEnvironments, ListEvents, ListHosts, ListPlugins, ListProviders, ListRecords, Operation, ShowServer,
+    ShowSite,
 };
+use linecamp_proto::api::query::{EventQuery, HostQuery, NameQuery, RecordQuery};
+use linecamp_proto::api::{EVENTS_PER_ANSWER_MAX, List, Site};
 use linecamp_transport::error_chain;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::argument;
@@ -37,9 +38,9 @@ pub(crate) struct SupportBundle {
 impl SupportBundle {
     pub(crate) async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
         let mut client = context.client()?;
-        let request = ApiRequest::get(at(path::SITE, &self.site)).query(&context.name_query());
+        let request = ApiRequest::<ShowSite>::at(&self.site).query(&context.name_query());
         // Fail before the file is created if the site does not exist.
-        let site: Site = client.send(request).await?;
+        let site = client.send(request).await?;
         let mut redactor = Redactor::default();
         redactor.add_secret(client.key().as_bytes());
         let title = format!(
@@ -65,7 +66,7 @@ async fn add_site_data(bundle: &mut Bundle, client: &mut Client, site: Site) {
     let in_environment = NameQuery { environment: environment.clone() };
     bundle.document("site.json", "the site, its labels and conditions", &site);
     let query = HostQuery { site: name.clone(), environment: environment.clone(), ..HostQuery::default() };
-    let hosts = list::<Host>(client, ApiRequest::get(path::HOSTS).query(&query)).await;
+    let hosts = list(client, ApiRequest::<ListHosts>::new().query(&query)).await;
     bundle.answer("hosts.json", "its hosts", hosts);
     let query = EventQuery {
         site: name.clone(),
@@ -73,25 +74,29 @@ async fn add_site_data(bundle: &mut Bundle, client: &mut Client, site: Site) {
         limit: Some(EVENTS_PER_ANSWER_MAX),
         ..EventQuery::default()
     };
-    let events = list::<Event>(client, ApiRequest::get(path::EVENTS).query(&query)).await;
+    let events = list(client, ApiRequest::<ListEvents>::new().query(&query)).await;
     bundle.answer("events.json", "its newest events, at most 1,000", events);
-    let providers = list::<ProviderView>(client, ApiRequest::get(path::PROVIDERS).query(&in_environment)).await;
+    let providers = list(client, ApiRequest::<ListProviders>::new().query(&in_environment)).await;
     bundle.answer("providers.json", "the providers of its environment, with settings", providers);
-    let plugins = list::<PluginView>(client, ApiRequest::get(path::PLUGINS)).await;
+    let plugins = list(client, ApiRequest::<ListPlugins>::new()).await;
     bundle.answer("plugins.json", "the plugins on the server", plugins);
     let query = RecordQuery { site: name, environment, ..RecordQuery::default() };
-    let records = list::<RecordView>(client, ApiRequest::get(path::RECORDS).query(&query)).await;
+    let records = list(client, ApiRequest::<ListRecords>::new().query(&query)).await;
     bundle.answer("records.json", "its DNS records", records);
-    let environments = list::<Environment>(client, ApiRequest::get(path::ENVIRONMENTS)).await;
+    let environments = list(client, ApiRequest::<ListEnvironments>::new()).await;
     bundle.answer("environments.json", "the environments and their rules", environments);
-    let server = client.send::<Server>(ApiRequest::get(path::SERVER)).await.map_err(|error| error_chain(&error));
+    let server = client.send(ApiRequest::<ShowServer>::new()).await.map_err(|error| error_chain(&error));
     bundle.answer("server.json", "the server's version and link counts", server);
     let versions = serde_json::json!({ "linecamp": env!("CARGO_PKG_VERSION") });
     bundle.document("versions.json", "the version of this program", &versions);
 }
 
-async fn list<T: DeserializeOwned + Serialize>(client: &mut Client, request: ApiRequest) -> Result<Vec<T>, String> {
-    match client.send::<List<T>>(request).await {
+async fn list<O, T>(client: &mut Client, request: ApiRequest<O>) -> Result<Vec<T>, String>
+where
+    O: Operation<Response = Json<List<T>>> + Clone,
+    T: DeserializeOwned + Send + 'static,
+{
+    match client.send(request).await {
         Ok(list) => Ok(list.items),
         Err(error) => Err(error_chain(&error)),
     }

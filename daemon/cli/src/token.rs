@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use linecamp_model::limits::TOKEN_USES_MAX;
 use linecamp_model::{Label, Name, TokenState, printable, shell_quoted};
-use linecamp_proto::api::path::{self, at};
-use linecamp_proto::api::{List, Token, TokenCreated, TokenRequest};
+use linecamp_proto::api::operation::{CreateToken, ListTokens, RevokeToken};
+use linecamp_proto::api::{Token, TokenCreated, TokenRequest};
 
 use crate::argument;
 use crate::client::ApiRequest;
@@ -84,8 +84,8 @@ impl TokenCommand {
             Self::Create(create) => create.run(context).await,
             Self::Ls => list(context).await,
             Self::Revoke(revoke) => {
-                let request = ApiRequest::delete(at(path::TOKEN, &argument::token_id(&revoke.id)?));
-                let token: Token = context.client()?.send(request).await?;
+                let request = ApiRequest::<RevokeToken>::at(&argument::token_id(&revoke.id)?);
+                let token = context.client()?.send(request).await?;
                 let line = format!("{}  {}\n", printable(&token.id), printable(&token.state));
                 Ok(context.out.show(&token, |_| line)?)
             }
@@ -103,7 +103,7 @@ impl Create {
             replaces: self.replace.map(|site| site.to_string()),
         };
         let mut client = context.client()?;
-        let created: TokenCreated = client.send(ApiRequest::post(path::TOKENS).body(&request)).await?;
+        let created = client.send(ApiRequest::<CreateToken>::new().body(&request)).await?;
         if let Some(file) = &self.file {
             let bytes = installer::write(&mut client, &created, file).await?;
             let name = file.file_name().unwrap_or(file.as_os_str());
@@ -126,7 +126,7 @@ impl Create {
 }
 
 async fn list(context: &Context<'_>) -> anyhow::Result<()> {
-    let mut tokens: List<Token> = context.client()?.send(ApiRequest::get(path::TOKENS)).await?;
+    let mut tokens = context.client()?.send(ApiRequest::<ListTokens>::new()).await?;
     if let Some(environment) = &context.environment {
         tokens.items.retain(|token| token.environment == environment.as_str());
     }

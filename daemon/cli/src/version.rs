@@ -2,7 +2,7 @@
 
 use linecamp_model::printable;
 use linecamp_proto::api::Server;
-use linecamp_proto::api::path::SERVER;
+use linecamp_proto::api::operation::ShowServer;
 use serde_json::json;
 
 use crate::client::ApiRequest;
@@ -32,7 +32,7 @@ impl Version {
             }
             Err(error) => return Err(error.into()),
         };
-        let server: Server = client.send(ApiRequest::get(SERVER)).await?;
+        let server = client.send(ApiRequest::<ShowServer>::new()).await?;
         let shown = json!({ "version": VERSION, "server": server });
         Ok(context.out.show(&shown, |_| text(&client.server(), &server))?)
     }

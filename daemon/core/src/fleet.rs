@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`downlink`](crate::downlink) | sessions, presence, rate limits, spec down, status and events up |
 //! | [`registry`] | join, membership, recovery, certificates |
+//! | [`authorization`], [`command_check`] | what a caller may see and do |
 //! | [`operator`] | operator commands |
 //! | [`lifecycle`] | phases that a site's reports confirm |
 //! | [`provider_assignment`] | which sites have which providers |
@@ -20,17 +21,20 @@
 //! How a part works: a rule that only decides is a function of [`FleetState`] and `now` that returns its decision. A
 //! part with state has methods that take what they read, `now`, and `&mut` [`Effects`], into which they put outputs and
 //! staged changes with their releases. The downlink is a machine of its own: it reads the state through the
-//! [`Directory`] and returns outputs, which [`Fleet::carry_out_downlink`] carries out in order after each call. Only
+//! [`Directory`] and returns outputs, which [`downlink_outputs`] carries out in order after each call. Only
 //! `Fleet` calls more than one part.
 //!
 //! Invariants, asserted in debug builds: generations only rise; nothing is released or sent that is not durable
 //! ([`staging`](crate::staging)); a session, a write and a command have one owner; the session of a link is up.
 
+mod authorization;
 mod command;
+mod command_check;
 mod conditions;
 mod config;
 mod decision;
 mod downlink_members;
+mod downlink_outputs;
 mod effects;
 mod event_log;
 mod labels;
@@ -57,10 +61,11 @@ mod unreadable_records;
 mod view;
 
 use linecamp_model::{
-    Actor, CommandId, EventKind, FleetChange, FleetOrigin, Incarnation, Instant, JoinRequest, KeyFingerprint, Name,
-    Now, Refusal, RefusalCode, ServerAddress, SessionId, SiteId, Text, WriteId,
+    CommandId, FleetChange, FleetOrigin, Incarnation, Instant, Name, Now, Refusal, RefusalCode, ServerAddress,
+    SessionId, SiteId, Text, WriteId,
 };
 
+pub use self::authorization::{Authorization, IssuedCommand};
 pub use self::command::{Edit, EnvironmentEdit, FleetCommand, FleetCommandError, Force, InvalidSettings, NewToken};
 pub use self::config::{
     CERTIFICATE_LIFE, ENVIRONMENT_DEFAULT, FleetConfig, PHASE_DEADLINE, RECOVERIES_PER_DAY_DEFAULT,
@@ -72,16 +77,14 @@ pub use self::view::{EventFilter, FleetView, LinkCounts, ProviderSummary, SeenLa
 
 use self::config::STORE_RETRY;
 use self::decision::Decision;
-use self::downlink_members::{Directory, fleet_change};
 use self::effects::{Effects, Release};
 use self::operator::{Forced, decide};
-use self::registry::{Joining, Membership};
 use self::state::FleetState;
 use self::store_health::StoreHealth;
 use self::subject::Subject;
 use self::unreadable_records::Quarantine;
 use crate::StoreFault;
-use crate::downlink::{self, Downlink, Link, Members, SessionEvent};
+use crate::downlink::{self, Downlink, Link, SessionEvent};
 use crate::rng::Rng;
 
 /// The state machine of the server. The [crate] docs describe how to drive it.
@@ -129,10 +132,10 @@ impl Fleet {
     }
 
     /// Handles an operator command. It is answered with one [`FleetOutput::Reply`]. Command ids are never reused.
-    pub fn handle_command(&mut self, id: CommandId, actor: Actor, command: FleetCommand, now: Now) {
-        self.effects.accept_command(id, actor);
-        let forced = Forced::of(self.effects.state(), &command);
-        match decide(self.effects.state(), command, now) {
+    pub fn handle_command(&mut self, id: CommandId, issued: IssuedCommand, now: Now) {
+        self.effects.accept_command(id);
+        let forced = Forced::of(self.effects.state(), &issued);
+        match decide(self.effects.state(), issued, now) {
             Ok(decision) => {
                 if !decision.changes.is_empty() {
                     self.force(forced, now);
@@ -166,7 +169,7 @@ impl Fleet {
         releases.into_iter().for_each(|release| self.release_failed(release, fault, now));
     }
 
-    /// Handles the store's report at startup that it is readable but not writable.
+    /// Handles the store's report at startup that it is readable only.
     pub fn handle_store_unwritable(&mut self, fault: StoreFault, now: Now) {
         self.store.failed(fault, now);
     }
@@ -233,107 +236,6 @@ impl Fleet {
     /// Returns the number of unexpected answers that were ignored.
     pub const fn ignored(&self) -> u64 {
         self.ignored + self.downlink.ignored()
-    }
-}
-
-/// The downlink: its calls and its outputs.
-impl Fleet {
-    fn with_downlink(&mut self, now: Now, call: impl FnOnce(&mut Downlink, &dyn Members)) {
-        call(&mut self.downlink, &Directory::new(&self.effects, &self.quarantine));
-        self.carry_out_downlink(now);
-    }
-
-    fn carry_out_downlink(&mut self, now: Now) {
-        use downlink::Output;
-        for output in self.downlink.take_outputs() {
-            match output {
-                Output::Send { session, message } => self.effects.output(FleetOutput::Send { session, message }),
-                Output::Hangup { session, refusal } => self.effects.output(FleetOutput::Hangup { session, refusal }),
-                Output::LinkUp { session, member } => {
-                    self.effects.output(FleetOutput::LinkUp { session, site: member });
-                }
-                Output::LinkDown { session, member } => {
-                    self.effects.output(FleetOutput::LinkDown { session, site: member });
-                }
-                Output::ReadPiece { session, want } => self.effects.output(FleetOutput::ReadPlugin { session, want }),
-                Output::Issue { session, member } => {
-                    let member = registry::membership(self.effects.state(), member);
-                    let issue = member.map(|member| self.issue(session, member, now));
-                    issue.into_iter().for_each(|issue| self.effects.output(issue));
-                }
-                Output::Join { session, key, request } => self.join(session, key, &request, now),
-                Output::Recover { session, member } => self.recover(session, member, now),
-                Output::Stage(write) => self.stage(write, now),
-                Output::WhenDurable(releases) => {
-                    self.when_durable(releases.into_iter().map(Release::Downlink).collect(), now);
-                }
-                Output::WhenSpecDurable(site) => self.when_durable(vec![Release::SpecDurable(site)], now),
-                Output::StatusChanged(site) => self.confirm(site, now),
-            }
-        }
-    }
-
-    fn refuse(&mut self, session: SessionId, refusal: Refusal, now: Now) {
-        self.with_downlink(now, |downlink, members| downlink.refuse(session, refusal, members, now));
-    }
-
-    fn stage(&mut self, write: downlink::Write, now: Now) {
-        let (site, state) = (write.member, self.effects.state());
-        let mut changes = state.events.site_event_changes(site, write.events, now);
-        changes.extend(write.changes.into_iter().filter_map(|change| fleet_change(state, site, change)));
-        let releases = write.releases.into_iter().map(Release::Downlink).collect();
-        match write.note {
-            Some((kind, text)) => self.effects.stage_noted(changes, (kind, Some(site), text), releases, now),
-            None => self.effects.stage(changes, releases),
-        }
-    }
-
-    fn join(&mut self, session: SessionId, key: KeyFingerprint, request: &JoinRequest, now: Now) {
-        match registry::join(self.effects.state(), key, request, &mut self.ids, now) {
-            Ok(Joining::Again(member)) => {
-                let issue = self.issue(session, member, now);
-                self.when_durable(vec![Release::Output(issue)], now);
-            }
-            Ok(Joining::New(member, changes)) => {
-                let (site, name, environment) = (member.site, member.name.clone(), member.environment.clone());
-                self.downlink.joined(site, session, now);
-                let text = format!("{name} joined environment {environment}");
-                let joined = FleetOutput::SiteJoined { site, name };
-                let releases = [joined, self.issue(session, member, now)].map(Release::Output).into();
-                self.effects.stage_noted(changes, (EventKind::SiteJoined, Some(site), text), releases, now);
-            }
-            Ok(Joining::Replacement(member, changes)) => {
-                let (site, text) = (member.site, format!("another machine joined as {}", member.name));
-                let established = self.downlink.links().get(site).and_then(Link::session);
-                let refusal = registry::replaced();
-                let hangup = established.map(|session| FleetOutput::Hangup { session, refusal });
-                let issue = self.issue(session, member, now);
-                let releases = hangup.into_iter().chain([issue]).map(Release::Output).collect();
-                self.effects.stage_noted(changes, (EventKind::SiteReplaced, Some(site), text), releases, now);
-            }
-            Err(refusal) => self.refuse(session, refusal, now),
-        }
-    }
-
-    /// Issues a new certificate to a site that still holds its key.
-    fn recover(&mut self, session: SessionId, site: SiteId, now: Now) {
-        let Some(member) = registry::membership(self.effects.state(), site) else { return };
-        match registry::recover(self.effects.state(), site, now) {
-            Ok(change) => {
-                let issue = vec![Release::Output(self.issue(session, member, now))];
-                let text = "connected with an expired certificate and received a new one".to_owned();
-                let note = (EventKind::SiteRecovered, Some(site), text);
-                self.effects.stage_noted(change.into_iter().collect(), note, issue, now);
-                self.downlink.recovered(site);
-            }
-            Err(refusal) => self.with_downlink(now, |downlink, members| {
-                downlink.refuse_recovery(session, site, refusal, (members, now));
-            }),
-        }
-    }
-
-    fn issue(&self, session: SessionId, member: Membership, now: Now) -> FleetOutput {
-        FleetOutput::Issue { session, request: registry::issue_request(member, self.config.certificate_life, now) }
     }
 }
 

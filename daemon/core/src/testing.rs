@@ -23,8 +23,8 @@ use linecamp_model::{
 
 use crate::{
     CERTIFICATE_LIFE, DropIns, EnvironmentLabels, EventFilter, Fleet, FleetCommand, FleetCommandError, FleetConfig,
-    LinkEvent, LossReason, NewToken, PendingJoin, Rng, SavedFleet, SavedSite, ServerSource, SessionEvent, Site,
-    SiteCommand, SiteCommandError, SiteConfig, SiteIdentity, SiteRef,
+    IssuedCommand, LinkEvent, LossReason, NewToken, PendingJoin, Rng, SavedFleet, SavedSite, ServerSource,
+    SessionEvent, Site, SiteCommand, SiteCommandError, SiteConfig, SiteIdentity, SiteRef,
 };
 
 pub use self::builders::{addresses, host_ref, key, name, patch, site_ref};
@@ -348,7 +348,7 @@ impl Pair {
     pub fn operator(&mut self, command: FleetCommand) -> CommandId {
         let id = self.next_command;
         self.next_command = id.next();
-        self.fleet.handle_command(id, Actor::Operator, command, self.server_now());
+        self.fleet.handle_command(id, IssuedCommand::of_console(command), self.server_now());
         id
     }
 

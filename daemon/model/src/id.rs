@@ -87,6 +87,11 @@ random_id! {
 }
 
 random_id! {
+    /// Identifies a request to the server's API, in its answer, in the log and in the audit log.
+    RequestId, 8
+}
+
+random_id! {
     /// Identifies one run of a daemon process. It distinguishes a reconnecting site from a second machine that uses its
     /// identity.
     RunId, 8

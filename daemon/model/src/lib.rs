@@ -8,7 +8,9 @@
 
 pub mod limits;
 
+mod access;
 mod actor;
+mod caller;
 mod condition;
 mod digest;
 mod dns;
@@ -34,7 +36,9 @@ mod token;
 mod version;
 mod view;
 
+pub use access::{Access, Requirement, Role};
 pub use actor::Actor;
+pub use caller::{Caller, Identity};
 pub use condition::{Condition, ConditionKind};
 pub use digest::{KeyFingerprint, Pin, PinError, PluginDigest, SecretHash};
 pub use dns::{
@@ -50,7 +54,7 @@ pub use document::{
 pub use endpoint_host::HostError;
 pub use event::{Event, EventKind, LoggedEvent};
 pub use generation::{Generation, Incarnation};
-pub use id::{CallId, CommandId, DialId, HostId, ProviderId, RunId, SessionId, SiteId, TokenId, WriteId};
+pub use id::{CallId, CommandId, DialId, HostId, ProviderId, RequestId, RunId, SessionId, SiteId, TokenId, WriteId};
 pub use label::{
     EffectiveLabel, EffectiveLabels, InvalidLabel, Label, LabelEntry, LabelError, LabelInput, LabelKey, LabelPatch,
     LabelSet, LabelValue, Level, OwnedLabels, Owner, effective, effective_of_site,

@@ -120,6 +120,8 @@ pub struct HostView {
     pub link: LinkView,
     /// Its labels, including those of its site.
     pub labels: EffectiveLabels,
+    /// The newest spec generation of its site.
+    pub spec_generation: Generation,
 }
 
 /// A join token, as shown to an operator, without its secret.

@@ -1,4 +1,4 @@
-//! The REST API's paths and JSON types: what `linecamp-server` sends and `linecamp` reads.
+//! The REST API's operations and JSON types: what `linecamp-server` sends and `linecamp` reads.
 //!
 //! Field names never change, nor does their meaning. New ones may be added, so clients ignore response fields they do
 //! not know. Requests are parsed strictly: an unknown field is rejected, because silently ignoring what an operator
@@ -6,14 +6,16 @@
 //! `state` are the model's. This module decides nothing and holds no secret except in [`TokenCreated`], whose `Debug`
 //! hides it.
 //!
-//! A list is returned as [`List`], an error as [`ErrorBody`] with the HTTP status of its [`ErrorCode`].
+//! [`operation`] is the table of operations. A list is returned as [`List`], an error as [`Problem`] with the HTTP
+//! status of its [`ErrorCode`].
 
 mod convert;
 mod dns;
 mod error;
-pub mod path;
+pub mod operation;
 mod plugin;
 mod provider;
+pub mod query;
 mod setting;
 
 use std::collections::BTreeMap;
@@ -23,7 +25,7 @@ use linecamp_model as model;
 use serde::{Deserialize, Serialize};
 
 pub use dns::{DnsRecord, ExtraRecordBody, RecordPlace, RecordView, domain_name};
-pub use error::{Error, ErrorBody, ErrorCode};
+pub use error::{Error, ErrorBody, ErrorCode, Problem};
 pub use plugin::{
     CapabilitiesBody, DnsCapabilitiesBody, FieldProblem, InvalidProvider, PluginDescriptionBody, PluginPushed,
     PluginView, SecretRequirementBody,
@@ -113,6 +115,8 @@ pub struct Host {
     pub link: Link,
     /// The effective labels, including its site's.
     pub labels: Vec<Label>,
+    /// The newest spec generation of its site.
+    pub spec_generation: u64,
 }
 
 /// A link, as seen from one end.
@@ -266,6 +270,18 @@ pub struct Server {
     pub reconnecting: u64,
     /// How many have been offline for longer.
     pub disconnected: u64,
+}
+
+/// The server's health.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `ok`: the server answers.
+    pub status: String,
+    /// `ok`, or why changes are rejected: `disk-full`, `read-only` or `failed`. A fault is no reason to restart the
+    /// server: its sites stay linked.
+    pub store: String,
+    /// The server's version; the `doctor` of a site compares it.
+    pub version: String,
 }
 
 /// What a command with a selector would affect.

@@ -1,6 +1,6 @@
 //! Requests to the loop, which owns the state machine.
 
-use linecamp_core::{Fleet, FleetCommand, FleetCommandError};
+use linecamp_core::{Fleet, FleetCommandError, IssuedCommand};
 use linecamp_model::Now;
 use linecamp_service::Metrics;
 use tokio::sync::{mpsc, oneshot};
@@ -42,9 +42,9 @@ impl FleetClient {
     }
 
     /// Changes the fleet, durably.
-    pub(crate) async fn command(&self, command: FleetCommand) -> Result<(), RequestError> {
+    pub(crate) async fn command(&self, command: IssuedCommand) -> Result<(), RequestError> {
         let (sender, answer) = oneshot::channel();
-        self.send(Request::Command(command, sender), answer).await?.map_err(RequestError::Rejected)
+        self.send(Request::Command(Box::new(command), sender), answer).await?.map_err(RequestError::Rejected)
     }
 
     /// Collects the metrics of the loop.

@@ -33,6 +33,7 @@ mod data_directory;
 pub mod doctor;
 mod drivers;
 mod error;
+mod fleet_access;
 mod fleet_client;
 mod init;
 mod install;

@@ -15,14 +15,14 @@ use linecamp_transport::error_chain;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::error::ServerError;
-use crate::fleet_client::{FleetClient, RequestError};
+use crate::fleet_access::FleetAccess;
+use crate::fleet_client::RequestError;
 use crate::plugin_folder::{CompleteUpload, PluginFolder};
 
 /// Adds and removes uploaded plugins.
 #[derive(Debug)]
 pub(crate) struct PluginRegistry {
     folder: Arc<PluginFolder>,
-    fleet: FleetClient,
     /// Held while the folder and the list are changed.
     changes: Arc<Mutex<()>>,
 }
@@ -45,13 +45,14 @@ impl From<RequestError> for RegistryError {
 }
 
 impl PluginRegistry {
-    pub(crate) fn new(folder: Arc<PluginFolder>, fleet: FleetClient) -> Self {
-        Self { folder, fleet, changes: Arc::default() }
+    pub(crate) fn new(folder: Arc<PluginFolder>) -> Self {
+        Self { folder, changes: Arc::default() }
     }
 
     /// Adds an uploaded component under `name`, with its description if it was uploaded with one.
     pub(crate) async fn add(
         &self,
+        fleet: &FleetAccess,
         name: Name,
         description: Option<Box<PluginDescription>>,
         upload: CompleteUpload,
@@ -59,10 +60,10 @@ impl PluginRegistry {
         let _changes = self.lock().await;
         let (digest, bytes) = (upload.digest, upload.bytes);
         self.keep(upload).await?;
-        let pushed_at = self.fleet.query(|_, now| now.wall).await?;
+        let pushed_at = fleet.query(|_, now| now.wall).await?;
         let file = PluginFile { name, bytes, pushed_at, description };
-        let added = self.fleet.command(FleetCommand::AddPlugin(digest, file)).await;
-        match (added, self.find(digest).await?) {
+        let added = fleet.command(FleetCommand::AddPlugin(digest, file)).await;
+        match (added, find(fleet, digest).await?) {
             (Ok(()), Some(file)) => Ok(file),
             (Ok(()), None) => Err(RegistryError::Internal),
             (Err(error), Some(_)) => Err(error.into()),
@@ -74,10 +75,14 @@ impl PluginRegistry {
     }
 
     /// Removes a plugin that no provider uses. Returns what was removed; `None` if there was nothing.
-    pub(crate) async fn remove(&self, digest: PluginDigest) -> Result<Option<PluginFile>, RegistryError> {
+    pub(crate) async fn remove(
+        &self,
+        fleet: &FleetAccess,
+        digest: PluginDigest,
+    ) -> Result<Option<PluginFile>, RegistryError> {
         let changes = self.lock().await;
-        let before = self.find(digest).await?;
-        self.fleet.command(FleetCommand::RemovePlugin(digest)).await?;
+        let before = find(fleet, digest).await?;
+        fleet.command(FleetCommand::RemovePlugin(digest)).await?;
         // The guard moves into the blocking task: if the client disconnects, the next change still waits for the
         // removal.
         self.discard(digest, Some(changes)).await?;
@@ -86,13 +91,6 @@ impl PluginRegistry {
 
     async fn lock(&self) -> OwnedMutexGuard<()> {
         Arc::clone(&self.changes).lock_owned().await
-    }
-
-    /// Returns a plugin of the list.
-    pub(crate) async fn find(&self, digest: PluginDigest) -> Result<Option<PluginFile>, RequestError> {
-        self.fleet
-            .query(move |fleet, _| fleet.view().plugins().find(|(one, _)| *one == digest).map(|(_, file)| file.clone()))
-            .await
     }
 
     /// Renames a component to its digest, on a blocking thread.
@@ -116,6 +114,11 @@ impl PluginRegistry {
     }
 }
 
+/// Returns a plugin of the list.
+pub(crate) async fn find(fleet: &FleetAccess, digest: PluginDigest) -> Result<Option<PluginFile>, RequestError> {
+    fleet.query(move |view, _| view.plugins().find(|(one, _)| *one == digest).map(|(_, file)| file.clone())).await
+}
+
 #[cfg(test)]
 mod tests {
     use linecamp_core::{CERTIFICATE_LIFE, Fleet, FleetCommandError, FleetConfig, Rng, SavedFleet};
@@ -127,6 +130,7 @@ mod tests {
     use super::*;
     use linecamp_service::Clock;
 
+    use crate::fleet_client::FleetClient;
     use crate::server::Request;
 
     /// The smallest file that is accepted: the header of a component.
@@ -164,7 +168,8 @@ mod tests {
         let mut upload = folder.begin().unwrap();
         upload.append(COMPONENT).unwrap();
         let upload = upload.finish().unwrap();
-        let added = PluginRegistry::new(folder, fleet).add(listed().1.name, None, upload).await;
+        let added =
+            PluginRegistry::new(folder).add(&FleetAccess::of_console(fleet), listed().1.name, None, upload).await;
         (added, std::fs::read_dir(path).unwrap().count())
     }
 

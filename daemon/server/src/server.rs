@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use linecamp_core::{Fleet, FleetCommand, FleetCommandError, FleetOutput};
-use linecamp_model::{Actor, CommandId, Now, ServerAddress, SessionId, WriteId};
+use linecamp_core::{Fleet, FleetCommandError, FleetOutput, IssuedCommand};
+use linecamp_model::{CommandId, Now, ServerAddress, SessionId, WriteId};
 use linecamp_proto::record::fleet_change;
 use linecamp_service::{Clock, Metrics, ServiceManager, StoreDriver, WriteResult};
 use linecamp_store::FaultKind;
@@ -59,7 +59,7 @@ pub(crate) type ReadQuery = Box<dyn FnOnce(&Fleet, Now) + Send>;
 /// An operator's request to the loop.
 pub(crate) enum Request {
     /// Change the fleet. The reply follows when the change is durable.
-    Command(FleetCommand, oneshot::Sender<Result<(), FleetCommandError>>),
+    Command(Box<IssuedCommand>, oneshot::Sender<Result<(), FleetCommandError>>),
     /// Read the fleet.
     Query(ReadQuery),
     /// Collect the metrics.
@@ -161,7 +161,7 @@ impl ServerLoop {
             }
             Event::Request(Request::Command(command, reply)) => {
                 let id = self.pending_replies.register(reply);
-                self.fleet.handle_command(id, Actor::Operator, command, now);
+                self.fleet.handle_command(id, *command, now);
             }
             Event::Request(Request::Query(read)) => run_query(|| read(&self.fleet, now)),
             Event::Request(Request::Metrics(reply)) => run_query(|| {

@@ -5,19 +5,21 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use http_body_util::{BodyExt as _, Full};
+use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use linecamp_model::Pin;
-use linecamp_proto::api::{self, List, path};
+use linecamp_proto::api;
+use linecamp_proto::api::operation::{Body, DecodedBody, EncodedBody, ListSites, Operation, ShowServer};
 use linecamp_transport::{ApiTrust, connect};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 /// Timeout of one request. Then the connection is dropped, and a polling caller retries.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// What the operation `O` answers.
+type Answer<O> = <<O as Operation>::Response as Body>::Value;
 
 /// A client of one server. It has no `Debug`, because it holds the API key.
 pub(super) struct Api {
@@ -34,46 +36,48 @@ impl Api {
 
     /// Returns how many sites the server reports connected.
     pub(super) async fn connected(&mut self) -> anyhow::Result<usize> {
-        let server: api::Server = self.get(path::SERVER).await?;
+        let server = self.request::<ShowServer>(None).await?;
         usize::try_from(server.connected).context("more sites than this machine can count")
     }
 
     /// Returns all sites.
     pub(super) async fn sites(&mut self) -> anyhow::Result<Vec<api::Site>> {
-        let sites: List<api::Site> = self.get(path::SITES).await?;
-        Ok(sites.items)
+        Ok(self.request::<ListSites>(None).await?.items)
     }
 
-    /// Sends a POST request.
-    pub(super) async fn post<T: DeserializeOwned>(&mut self, target: &str, body: &impl Serialize) -> anyhow::Result<T> {
-        let body = serde_json::to_vec(body).context("failed to write a request")?;
-        self.request(Method::POST, target, body.into()).await
+    /// Performs the operation `O`, which has a body and no parameter.
+    pub(super) async fn send<O>(&mut self, body: &<O::Request as Body>::Value) -> anyhow::Result<Answer<O>>
+    where
+        O: Operation<Request: EncodedBody, Response: DecodedBody>,
+    {
+        self.request::<O>(Some(O::Request::encode(body).into())).await
     }
 
-    async fn get<T: DeserializeOwned>(&mut self, target: &str) -> anyhow::Result<T> {
-        self.request(Method::GET, target, Bytes::new()).await
-    }
-
-    async fn request<T: DeserializeOwned>(&mut self, method: Method, target: &str, body: Bytes) -> anyhow::Result<T> {
-        let answered = tokio::time::timeout(ANSWER_LIMIT, self.exchange(method, target, body)).await;
+    async fn request<O>(&mut self, body: Option<Bytes>) -> anyhow::Result<Answer<O>>
+    where
+        O: Operation<Response: DecodedBody>,
+    {
+        let target = O::SPEC.path;
+        let answered = tokio::time::timeout(ANSWER_LIMIT, self.exchange::<O>(body)).await;
         let answer =
             answered.with_context(|| format!("no response to {target} within {} s", ANSWER_LIMIT.as_secs()))??;
-        serde_json::from_slice(&answer).with_context(|| format!("invalid response to {target}"))
+        O::Response::decode(&answer).with_context(|| format!("invalid response to {target}"))
     }
 
-    async fn exchange(&mut self, method: Method, target: &str, body: Bytes) -> anyhow::Result<Bytes> {
+    async fn exchange<O: Operation>(&mut self, body: Option<Bytes>) -> anyhow::Result<Bytes> {
+        let target = O::SPEC.path;
         // A failed request drops its connection.
         let mut sender = match self.sender.take().filter(|sender| !sender.is_closed()) {
             Some(sender) => sender,
             None => self.dial().await?,
         };
         let request = Request::builder()
-            .method(method)
+            .method(O::SPEC.method.as_str())
             .uri(target)
             .header(HOST, self.address.to_string())
             .header(AUTHORIZATION, &self.bearer)
-            .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(body))
+            .header(CONTENT_TYPE, O::Request::MEDIA.unwrap_or_default())
+            .body(Full::new(body.unwrap_or_default()))
             .context("failed to write a request")?;
         let failed = || format!("failed to request {target}");
         sender.ready().await.with_context(failed)?;

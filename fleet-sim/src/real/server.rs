@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use linecamp_model::Pin;
-use linecamp_proto::api::{TokenCreated, TokenRequest, path};
+use linecamp_proto::api::TokenRequest;
+use linecamp_proto::api::operation::CreateToken;
 
 use super::api::Api;
 use super::process::{self, Process, read_log};
@@ -115,7 +116,7 @@ impl<'a> Server<'a> {
             uses,
             labels: [(label.0.to_owned(), label.1.to_owned())].into(),
         };
-        let made: TokenCreated = self.api().post(path::TOKENS, &request).await.context("failed to create a token")?;
+        let made = self.api().send::<CreateToken>(&request).await.context("failed to create a token")?;
         let secret = made.join.split_once('@').map_or(&*made.join, |(secret, _)| secret);
         Ok(secret.to_owned())
     }

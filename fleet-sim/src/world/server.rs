@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use linecamp_core::{Fleet, FleetCommand, FleetConfig, FleetOutput, SavedFleet, SessionEvent, StoreFault};
-use linecamp_model::{Actor, CommandId, FleetChange, FromServer, Now, SessionId, SiteId, WriteId};
+use linecamp_core::{
+    Fleet, FleetCommand, FleetConfig, FleetOutput, IssuedCommand, SavedFleet, SessionEvent, StoreFault,
+};
+use linecamp_model::{CommandId, FleetChange, FromServer, Now, SessionId, SiteId, WriteId};
 use linecamp_proto::{VERSIONS, decode_from_server, encode_from_server};
 
 use super::server_addresses::ServerAddresses;
@@ -123,7 +125,7 @@ impl<C: Transport> World<C> {
         }
         self.watch.operator_waits(id, self.elapsed);
         if let Some(fleet) = &mut self.server.fleet {
-            fleet.handle_command(id, Actor::Operator, command, now);
+            fleet.handle_command(id, IssuedCommand::of_console(command), now);
         }
         self.drain_server();
         true

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use linecamp_model::JoinTarget;
-use linecamp_proto::api::{LabelChange, Site, path};
+use linecamp_proto::api::operation::{Operation as _, PatchSiteLabels};
+use linecamp_proto::api::{LabelChange, Site};
 use linecamp_transport::LinkSettings;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -181,7 +182,7 @@ async fn label_all(server: &Server, fleet: &SiteFleet, sites: usize, push: usize
                     set: BTreeMap::from([("bench.push".to_owned(), format!("v{push}"))]),
                     remove: Vec::new(),
                 };
-                let answer: Site = api.post(&path::at(path::SITE_LABELS, &site_name(site)), &change).await?;
+                let answer: Site = api.post(&PatchSiteLabels::SPEC.path_of(&site_name(site)), &change).await?;
                 generations.push((site, answer.spec_generation));
             }
             anyhow::Ok(generations)

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use linecamp_model::Generation;
-use linecamp_proto::api::{LabelChange, Site, path};
+use linecamp_proto::api::operation::{Operation as _, PatchSiteLabels};
+use linecamp_proto::api::{LabelChange, Site};
 use linecamp_transport::LinkSettings;
 
 use crate::load_generator::{FleetPlan, SiteFleet, site_name};
@@ -33,7 +34,7 @@ pub(crate) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<
     quiet(&server).await?;
     let mut api = server.api();
     api.connect().await?;
-    let target = path::at(path::SITE_LABELS, &site_name(0));
+    let target = PatchSiteLabels::SPEC.path_of(&site_name(0));
     let sets = bench.scale(500, 30);
     let (mut durable, mut answered) = (Vec::new(), Vec::new());
     let scheduled = Burst::begin(&[server.id()?]);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use linecamp_proto::api::{Server as Counts, path};
+use linecamp_proto::api::Server as Counts;
+use linecamp_proto::api::operation::{Operation as _, ShowServer};
 use linecamp_transport::LinkSettings;
 
 use crate::load_generator::{FleetPlan, SiteFleet};
@@ -69,7 +70,7 @@ async fn idle(bench: &Bench, table: &mut Table, server: &Server, sites: usize) -
     tokio::time::sleep(span).await;
     let used = machine::cpu_ticks(server.id()?)?.saturating_sub(ticks);
     let writes = marks().iter().zip(&files).filter(|(after, before)| after != before).count();
-    let counts: Counts = server.api().get(path::SERVER).await?;
+    let counts: Counts = server.api().get(ShowServer::SPEC.path).await?;
     let percent = 100.0 * used.as_secs_f64() / span.as_secs_f64();
     let how = format!(
         "utime + stime of linecamp-server over {} s, {} sites linked, keep-alive 15 s",

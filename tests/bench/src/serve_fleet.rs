@@ -18,13 +18,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use linecamp_core::{
-    CERTIFICATE_LIFE, Credential, Fleet, FleetCommand, FleetConfig, FleetOutput, NewToken, Peer, Rng, SavedFleet,
-    SessionEvent, SiteRef,
+    CERTIFICATE_LIFE, Credential, Fleet, FleetCommand, FleetConfig, FleetOutput, IssuedCommand, NewToken, Peer, Rng,
+    SavedFleet, SessionEvent, SiteRef,
 };
 use linecamp_model::limits::FRAME_BYTES_MAX;
 use linecamp_model::{
-    Actor, CommandId, FromServer, FromSite, IdentityGrant, JoinSecret, JoinToken, LabelKey, LabelPatch, LabelValue,
-    Name, SessionId, Text, TokenId, WriteId,
+    CommandId, FromServer, FromSite, IdentityGrant, JoinSecret, JoinToken, LabelKey, LabelPatch, LabelValue, Name,
+    SessionId, Text, TokenId, WriteId,
 };
 use linecamp_proto::record::fleet_change;
 use linecamp_proto::{VERSIONS, decode_from_site, encode_from_server, encode_refusal, refusal_code_number};
@@ -147,7 +147,7 @@ impl ServerLoop {
 
     fn command(&mut self, command: FleetCommand) -> anyhow::Result<()> {
         self.commands += 1;
-        self.fleet.handle_command(CommandId(self.commands), Actor::Operator, command, self.clock.now());
+        self.fleet.handle_command(CommandId(self.commands), IssuedCommand::of_console(command), self.clock.now());
         self.perform_outputs()
     }
 

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use linecamp_model::{JoinTarget, Pin};
-use linecamp_proto::api::{TokenCreated, TokenRequest, path};
+use linecamp_proto::api::operation::{CreateToken, Operation as _};
+use linecamp_proto::api::{TokenCreated, TokenRequest};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::oneshot;
 
@@ -185,7 +186,7 @@ impl Server {
             uses: TOKEN_USES,
             labels: label.map(|(key, value)| (key.to_owned(), value.to_owned())).into_iter().collect(),
         };
-        let made: TokenCreated = self.api().post(path::TOKENS, &request).await?;
+        let made: TokenCreated = self.api().post(CreateToken::SPEC.path, &request).await?;
         Ok(JoinTarget::parse(&made.join)?)
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use linecamp_proto::api::path;
+use linecamp_proto::api::operation::{ListSites, Operation as _, ShowSite};
 use linecamp_transport::LinkSettings;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -196,8 +196,8 @@ impl ApiResults {
 }
 
 async fn poll_api(mut api: ApiClient, is_stopped: watch::Receiver<bool>) -> anyhow::Result<Vec<ApiRequest>> {
-    let list = format!("{}?selector=region%3Dr3", path::SITES);
-    let show = path::at(path::SITE, &site_name(7));
+    let list = format!("{}?selector=region%3Dr3", ListSites::SPEC.path);
+    let show = ShowSite::SPEC.path_of(&site_name(7));
     let mut requests = Vec::new();
     let mut ticks = tokio::time::interval(REQUEST_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

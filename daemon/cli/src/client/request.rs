@@ -1,57 +1,39 @@
 //! API requests.
 
+use std::fmt::Display;
+use std::marker::PhantomData;
 use std::time::Duration;
 
-use hyper::Method;
 use hyper::body::Bytes;
+use linecamp_proto::api::operation::{Binary, Body, EncodedBody, Operation};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Serialize;
 use serde_json::Value;
 
 /// The characters that are percent-encoded in a query: all but the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The body of a request.
+/// A request to the operation `O`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Body {
-    /// A JSON document.
-    Json(Bytes),
-    /// Raw bytes.
-    Raw(Bytes),
-}
-
-/// An API request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ApiRequest {
-    pub(super) method: Method,
+pub(crate) struct ApiRequest<O> {
     pub(super) target: String,
-    pub(super) body: Option<Body>,
+    pub(super) body: Option<Bytes>,
     pub(super) wait: Duration,
+    operation: PhantomData<O>,
 }
 
-impl ApiRequest {
-    /// Creates a GET request.
-    pub(crate) fn get(path: impl Into<String>) -> Self {
-        Self::new(Method::GET, path)
+impl<O: Operation> ApiRequest<O> {
+    /// Creates a request to an operation whose path has no parameter.
+    pub(crate) fn new() -> Self {
+        Self { target: O::SPEC.path.to_owned(), body: None, wait: Duration::ZERO, operation: PhantomData }
     }
 
-    /// Creates a POST request.
-    pub(crate) fn post(path: impl Into<String>) -> Self {
-        Self::new(Method::POST, path)
-    }
-
-    /// Creates a PATCH request.
-    pub(crate) fn patch(path: impl Into<String>) -> Self {
-        Self::new(Method::PATCH, path)
-    }
-
-    /// Creates a DELETE request.
-    pub(crate) fn delete(path: impl Into<String>) -> Self {
-        Self::new(Method::DELETE, path)
+    /// Creates a request with the parameter of the path.
+    pub(crate) fn at(parameter: &impl Display) -> Self {
+        Self { target: O::SPEC.path_of(parameter), ..Self::new() }
     }
 
     /// Adds the fields of `query` that are set. Panics if it is not a flat struct.
-    pub(crate) fn query(mut self, query: &impl Serialize) -> Self {
+    pub(crate) fn query(mut self, query: &O::Query) -> Self {
         let Ok(Value::Object(fields)) = serde_json::to_value(query) else {
             panic!("a query is a flat struct");
         };
@@ -69,15 +51,12 @@ impl ApiRequest {
         self
     }
 
-    /// Adds a JSON body. Panics if it cannot be serialized.
-    pub(crate) fn body(mut self, body: &impl Serialize) -> Self {
-        self.body = Some(Body::Json(serde_json::to_vec(body).expect("requests are maps with text keys").into()));
-        self
-    }
-
-    /// Adds a raw body.
-    pub(crate) fn raw(mut self, bytes: Vec<u8>) -> Self {
-        self.body = Some(Body::Raw(bytes.into()));
+    /// Adds the body.
+    pub(crate) fn body(mut self, body: &<O::Request as Body>::Value) -> Self
+    where
+        O::Request: EncodedBody,
+    {
+        self.body = Some(O::Request::encode(body).into());
         self
     }
 
@@ -86,30 +65,36 @@ impl ApiRequest {
         self.wait = wait;
         self
     }
+}
 
-    fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, target: path.into(), body: None, wait: Duration::ZERO }
+impl<O: Operation<Request = Binary>> ApiRequest<O> {
+    /// Adds a body of bytes.
+    pub(crate) fn bytes(mut self, bytes: Vec<u8>) -> Self {
+        self.body = Some(bytes.into());
+        self
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use linecamp_proto::api::path::{EventQuery, RemoveQuery, SITES, SiteQuery};
+    use linecamp_proto::api::operation::{ListEvents, ListSites, RemoveSite};
+    use linecamp_proto::api::query::{EventQuery, RemoveQuery, SiteQuery};
 
     use super::*;
 
     #[test]
     fn a_query_has_the_fields_that_are_set_and_is_escaped() {
-        let check = |request: ApiRequest, expected: &str| assert_eq!(request.target, expected);
         let query = SiteQuery { selector: Some("region=eu, zone in (a,é)".into()), environment: None, labels: None };
-        check(
-            ApiRequest::get(SITES).query(&query),
+        let request = ApiRequest::<ListSites>::new();
+        assert_eq!(
+            request.clone().query(&query).target,
             "/api/v1/sites?selector=region%3Deu%2C%20zone%20in%20%28a%2C%C3%A9%29",
         );
-        check(ApiRequest::get(SITES).query(&SiteQuery::default()), "/api/v1/sites");
+        assert_eq!(request.query(&SiteQuery::default()).target, "/api/v1/sites");
         let query = EventQuery { after: Some(7), limit: Some(2), ..EventQuery::default() };
-        check(ApiRequest::get("/e").query(&query), "/e?after=7&limit=2");
+        assert_eq!(ApiRequest::<ListEvents>::new().query(&query).target, "/api/v1/events?after=7&limit=2");
         let query = RemoveQuery { environment: Some("lab".into()), force: true };
-        check(ApiRequest::delete("/s").query(&query), "/s?environment=lab&force=true");
+        let request = ApiRequest::<RemoveSite>::at(&"s").query(&query);
+        assert_eq!(request.target, "/api/v1/sites/s?environment=lab&force=true");
     }
 }

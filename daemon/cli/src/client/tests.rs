@@ -2,7 +2,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use linecamp_model::Pin;
-use linecamp_proto::api::path::{HEALTH, SERVER};
+use linecamp_proto::api::operation::{EditSite, Json, MergePatch, OperationSpec, ShowHealth};
+use linecamp_proto::api::query::NoQuery;
 use linecamp_proto::api::{Edit, ErrorCode};
 use linecamp_transport::{ApiTrust, Authority, DialError, ServerTlsStream, SystemClock, TlsListener, WallClock as _};
 use serde_json::{Value, json};
@@ -12,6 +13,17 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::credentials::{ApiKey, ServerUrl};
+
+/// An operation of the fake server: it takes an edit and answers with any JSON.
+#[derive(Clone, Copy, Debug)]
+struct Ask;
+
+impl Operation for Ask {
+    type Query = NoQuery;
+    type Request = MergePatch<Edit>;
+    type Response = Json<Value>;
+    const SPEC: OperationSpec = OperationSpec { path: "/x", ..EditSite::SPEC };
+}
 
 /// A fake server that sends the given responses in order, and closes the connection for `None`. The requests it
 /// received are in `requests`.
@@ -68,25 +80,28 @@ fn answer(status: &str, body: &str) -> Option<String> {
     Some(format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
 }
 
+const HEALTHY: &str = r#"{"status":"ok","store":"ok","version":"1"}"#;
+
 #[tokio::test]
 async fn requests_share_one_connection_and_carry_the_key() {
-    let mut stub = FakeServer::start(vec![answer("200 OK", r#"{"n":1}"#), answer("201 Created", r#"{"n":2}"#)]).await;
+    let mut stub = FakeServer::start(vec![answer("200 OK", HEALTHY), answer("201 Created", r#"{"n":2}"#)]).await;
     let mut client = stub.client();
-    let first: Value = client.send(ApiRequest::get(HEALTH)).await.expect("answered");
+    let first = client.send(ApiRequest::<ShowHealth>::new()).await.expect("answered");
     let edit = Edit { name: Some("harbour".into()), description: None };
-    let second: Value = client.send(ApiRequest::patch("/x").body(&edit)).await.expect("answered");
-    assert_eq!((first, second), (json!({"n": 1}), json!({"n": 2})));
+    let second = client.send(ApiRequest::<Ask>::new().body(&edit)).await.expect("answered");
+    assert_eq!((&*first.status, second), ("ok", json!({"n": 2})));
     let host = stub.config.server.authority();
     let get = stub.requests.recv().await.expect("the first");
     assert!(get.starts_with("GET /healthz HTTP/1.1\r\n"), "{get}");
     assert!(get.contains(&format!("host: {host}\r\nauthorization: Bearer lck_secret\r\n")), "{get}");
     let patch = stub.requests.recv().await.expect("the second");
+    assert!(patch.contains("\r\ncontent-type: application/merge-patch+json\r\n"), "{patch}");
     assert!(patch.starts_with("PATCH /x ") && patch.ends_with("\r\n\r\n{\"name\":\"harbour\"}"), "{patch}");
 }
 
 #[tokio::test]
 async fn error_responses_are_classified() {
-    let not_found = r#"{"error":{"code":"not-found","message":"no site camp-9"}}"#;
+    let not_found = r#"{"type":"urn:x","title":"x","status":404,"code":"not-found","detail":"no site camp-9"}"#;
     let stub = FakeServer::start(vec![
         answer("404 Not Found", not_found),
         answer("502 Bad Gateway", "<html>"),
@@ -96,7 +111,7 @@ async fn error_responses_are_classified() {
     let mut client = stub.client();
     let mut errors = Vec::new();
     for _ in 0..3 {
-        errors.push(client.send::<Value>(ApiRequest::get(SERVER)).await.expect_err("no answer"));
+        errors.push(client.send(ApiRequest::<Ask>::new()).await.expect_err("no answer"));
     }
     assert!(matches!(&errors[0], ClientError::Rejected { code: ErrorCode::NotFound, .. }));
     assert_eq!(errors[0].to_string(), "no site camp-9");
@@ -105,7 +120,7 @@ async fn error_responses_are_classified() {
 }
 
 fn wait(seconds: u64) -> Option<String> {
-    let body = r#"{"error":{"code":"too-many-requests","message":"too many changes"}}"#;
+    let body = r#"{"type":"urn:x","title":"x","status":429,"code":"too-many-requests","detail":"too many changes"}"#;
     let length = body.len();
     let status = "HTTP/1.1 429 Too Many Requests";
     Some(format!("{status}\r\nretry-after: {seconds}\r\ncontent-length: {length}\r\n\r\n{body}"))
@@ -115,16 +130,16 @@ fn wait(seconds: u64) -> Option<String> {
 async fn rate_limited_requests_are_retried() {
     let stub = FakeServer::start(vec![wait(0), wait(1), answer("200 OK", "7")]).await;
     let since = std::time::Instant::now();
-    assert_eq!(stub.client().send::<u8>(ApiRequest::post("/x")).await.expect("answered"), 7);
+    assert_eq!(stub.client().send(ApiRequest::<Ask>::new()).await.expect("answered"), 7);
     assert!(Duration::from_secs(1) <= since.elapsed(), "it waited for Retry-After");
 
     let stub = FakeServer::start(vec![wait(0); RETRIES_MAX + 1]).await;
-    let error = stub.client().send::<u8>(ApiRequest::post("/x")).await.expect_err("too many retries");
+    let error = stub.client().send(ApiRequest::<Ask>::new()).await.expect_err("too many retries");
     assert!(matches!(&error, ClientError::Rejected { code: ErrorCode::TooManyRequests, .. }), "{error:?}");
     assert!(error.is_retryable() && error.advice().is_some());
 
     let stub = FakeServer::start(vec![wait(3600)]).await;
-    let error = stub.client().send::<u8>(ApiRequest::post("/x")).await.expect_err("too long to wait");
+    let error = stub.client().send(ApiRequest::<Ask>::new()).await.expect_err("too long to wait");
     assert!(matches!(&error, ClientError::Rejected { code: ErrorCode::TooManyRequests, .. }), "{error:?}");
 }
 
@@ -132,15 +147,15 @@ async fn rate_limited_requests_are_retried() {
 async fn the_next_request_reconnects() {
     let stub = FakeServer::start(vec![None, answer("200 OK", "7")]).await;
     let mut client = stub.client();
-    let error = client.send::<u8>(ApiRequest::get(SERVER)).await.expect_err("closed");
+    let error = client.send(ApiRequest::<Ask>::new()).await.expect_err("closed");
     assert!(error.is_retryable(), "{error}");
-    assert_eq!(client.send::<u8>(ApiRequest::get(SERVER)).await.expect("answered"), 7);
+    assert_eq!(client.send(ApiRequest::<Ask>::new()).await.expect("answered"), 7);
 }
 
 #[tokio::test]
 async fn a_response_is_bounded() {
     let stub = FakeServer::start(vec![answer("200 OK", &" ".repeat(RESPONSE_BYTES_MAX + 1))]).await;
-    let error = stub.client().send::<Value>(ApiRequest::get(SERVER)).await.expect_err("too much");
+    let error = stub.client().send(ApiRequest::<Ask>::new()).await.expect_err("too much");
     assert!(matches!(error, ClientError::ResponseTooLarge { .. }), "{error}");
 }
 
@@ -148,7 +163,7 @@ async fn a_response_is_bounded() {
 async fn a_server_with_another_pin_never_sees_the_key() {
     let mut stub = FakeServer::start(vec![answer("200 OK", "7")]).await;
     stub.config.trust = ApiTrust::Pin(Pin::of(b"another"));
-    let error = stub.client().send::<u8>(ApiRequest::get(SERVER)).await.expect_err("not authenticated");
+    let error = stub.client().send(ApiRequest::<Ask>::new()).await.expect_err("not authenticated");
     assert!(error.needs_operator() && !error.is_retryable(), "{error}");
     assert!(stub.requests.try_recv().is_err(), "no request was sent");
 }
@@ -159,7 +174,7 @@ async fn an_unreachable_server_is_reported_with_advice() {
     let free = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     stub.config.server.port = free.local_addr().expect("bound").port();
     drop(free);
-    let error = stub.client().send::<u8>(ApiRequest::get(SERVER)).await.expect_err("refused");
+    let error = stub.client().send(ApiRequest::<Ask>::new()).await.expect_err("refused");
     assert!(error.is_retryable());
     assert!(error.advice().expect("advice").starts_with("check that linecamp-server is running there"));
 }
@@ -169,7 +184,7 @@ async fn a_name_that_does_not_resolve_is_not_blamed_on_a_firewall() {
     let mut stub = FakeServer::start(Vec::new()).await;
     // RFC 6761: it never exists.
     stub.config.server.host = "camp.invalid".into();
-    let error = stub.client().send::<u8>(ApiRequest::get(SERVER)).await.expect_err("no such name");
+    let error = stub.client().send(ApiRequest::<Ask>::new()).await.expect_err("no such name");
     assert!(matches!(error, ClientError::Dial { source: DialError::Resolve { .. } }), "{error}");
     assert_eq!(error.advice(), None);
 }

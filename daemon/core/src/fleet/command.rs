@@ -113,6 +113,10 @@ pub enum FleetCommandError {
     Ambiguous(String),
     /// Another object has that name.
     NameTaken(String),
+    /// The caller may not do this; the text names the role that is missing.
+    Forbidden(String),
+    /// The object changed since the caller read it.
+    Stale(String),
     /// The current state does not allow it; the text says why and what to do.
     NotPossible(String),
     /// A limit on the number of objects is reached.

@@ -1,10 +1,9 @@
 //! A decision: the changes and the event that one command or report causes, committed in one write.
 
-use linecamp_model::{Document, DocumentKey, EventKind, FleetChange, Name, SiteId, SpecBody};
+use linecamp_model::{Document, DocumentKey, EventKind, FleetChange, SiteId, SpecBody};
 
 use super::command::FleetCommandError;
 use super::site_record::SiteRecord;
-use super::state::FleetState;
 
 /// The parts of an event: its kind, its site, and its text.
 pub(crate) type Note = (EventKind, Option<SiteId>, String);
@@ -28,15 +27,6 @@ impl Decision {
 
 /// A decision, or why a command fails.
 pub(super) type Decided = Result<Decision, FleetCommandError>;
-
-/// Checks that an environment exists.
-pub(super) fn check_environment(state: &FleetState, name: &Name) -> Result<(), FleetCommandError> {
-    if state.environments.contains_key(name) {
-        return Ok(());
-    }
-    let known: Vec<_> = state.environments.keys().map(Name::as_str).collect();
-    Err(FleetCommandError::NotFound(format!("there is no environment {name}; there are: {}", known.join(", "))))
-}
 
 /// Returns the decision to replace a document of a site's spec; an empty one if it stays the same.
 pub(super) fn spec_change(

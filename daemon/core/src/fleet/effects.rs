@@ -4,9 +4,9 @@
 //! A staged change takes effect in memory at once, and everything read through [`Effects::state`] includes it. What the
 //! outside may learn from it is a [`Release`], which comes back when the write is durable.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
-use linecamp_model::{Actor, CommandId, EventKind, FleetChange, Now, SiteId, WriteId};
+use linecamp_model::{CommandId, EventKind, FleetChange, Now, SiteId, WriteId};
 
 use super::command::FleetCommandError;
 use super::decision::Note;
@@ -38,7 +38,7 @@ pub(super) struct Effects {
     staged: StagedState<FleetState, Release>,
     outputs: VecDeque<FleetOutput>,
     /// The operator commands that have no reply yet.
-    commands: BTreeMap<CommandId, Actor>,
+    commands: BTreeSet<CommandId>,
     /// Sites whose provider assignment must be computed again.
     unassigned: Unassigned,
 }
@@ -49,7 +49,7 @@ impl Effects {
         Self {
             staged: StagedState::new(state),
             outputs: VecDeque::new(),
-            commands: BTreeMap::new(),
+            commands: BTreeSet::new(),
             unassigned: Unassigned::default(),
         }
     }
@@ -145,15 +145,15 @@ impl Effects {
 /// Commands.
 impl Effects {
     /// Notes a command, which gets exactly one reply.
-    pub(super) fn accept_command(&mut self, command: CommandId, actor: Actor) {
-        let before = self.commands.insert(command, actor);
-        debug_assert!(before.is_none(), "{command} already waits for a reply");
+    pub(super) fn accept_command(&mut self, command: CommandId) {
+        let is_new = self.commands.insert(command);
+        debug_assert!(is_new, "{command} already waits for a reply");
     }
 
     /// Replies to a command.
     pub(super) fn reply(&mut self, command: CommandId, result: Result<(), FleetCommandError>) {
-        let actor = self.commands.remove(&command);
-        debug_assert!(actor.is_some(), "{command} has its reply already");
+        let was_waiting = self.commands.remove(&command);
+        debug_assert!(was_waiting, "{command} has its reply already");
         self.output(FleetOutput::Reply { command, result });
     }
 }
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn staged_outputs_are_released_once_durable() {
         let mut effects = Effects::new(FleetState::default());
-        effects.accept_command(CommandId(7), Actor::Operator);
+        effects.accept_command(CommandId(7));
         let reply = FleetOutput::Reply { command: CommandId(7), result: Ok(()) };
         effects.stage(Vec::new(), vec![Release::Output(reply.clone())]);
         let Some(FleetOutput::Persist { write, .. }) = effects.next_output() else { panic!("one write") };

@@ -12,6 +12,7 @@ use linecamp_model::{
     PluginFile, RefusalCode, RunId, SecretHash, Selector, SessionId, SiteId, Text, WallTime,
 };
 
+use super::IssuedCommand;
 use super::config::SWEEP_PERIOD;
 use super::operator::decide;
 use super::registry::{self, Joining};
@@ -25,10 +26,12 @@ use crate::testing::name;
 /// Fills a collection to its limit and checks that each further command is refused with the limit in its text.
 fn check_limit(state: &mut FleetState, there_are: usize, limit: usize, command: impl Fn(usize) -> FleetCommand) {
     for number in there_are..limit {
-        apply(state, |state| decide(state, command(number), NOW).expect("there is room").changes);
+        apply(state, |state| {
+            decide(state, IssuedCommand::of_console(command(number)), NOW).expect("there is room").changes
+        });
     }
     for number in limit..limit + 3 {
-        match decide(state, command(number), NOW) {
+        match decide(state, IssuedCommand::of_console(command(number)), NOW) {
             Err(FleetCommandError::Limit(text)) => assert!(text.contains(&limit.to_string()), "{text}"),
             other => panic!("number {number} of {limit} was not refused: {other:?}"),
         }
@@ -50,7 +53,7 @@ fn join_tokens_their_lifetime_and_their_uses_are_limited() {
     let (long, many) =
         (NewToken { ttl: TOKEN_TTL_MAX + second, ..token(0) }, NewToken { uses: TOKEN_USES_MAX + 1, ..token(0) });
     for (new, number) in [(long, "366 days"), (many, "100000 uses")] {
-        match decide(&self::state(), FleetCommand::CreateToken(new), NOW) {
+        match decide(&self::state(), IssuedCommand::of_console(FleetCommand::CreateToken(new)), NOW) {
             Err(FleetCommandError::Invalid(text)) => assert!(text.contains(number), "{text}"),
             other => panic!("not refused: {other:?}"),
         }
@@ -181,7 +184,9 @@ fn sessions_without_a_hello_are_limited() {
 #[test]
 fn hellos_are_rate_limited() {
     let mut state = state();
-    apply(&mut state, |state| decide(state, FleetCommand::CreateToken(token(1)), NOW).unwrap().changes);
+    apply(&mut state, |state| {
+        decide(state, IssuedCommand::of_console(FleetCommand::CreateToken(token(1))), NOW).unwrap().changes
+    });
     let request = join_request(1);
     let joined = registry::join(&state, key(1), &request, &mut Rng::new(1), NOW);
     let Ok(Joining::New(_, mut records)) = joined else { panic!("it joins") };

@@ -5,6 +5,7 @@
 
 use linecamp_model::{HostId, Name, SiteId};
 
+use super::authorization::Authorization;
 use super::command::FleetCommandError;
 use super::state::FleetState;
 use super::subject::{HostRef, SiteRef, Subject, SubjectRef};
@@ -17,10 +18,22 @@ const LISTED_MAX: usize = 8;
 /// # Errors
 /// None or several have the name.
 pub(crate) fn find(state: &FleetState, subject: &SubjectRef) -> Result<Subject, FleetCommandError> {
+    find_visible(state, &Authorization::console(), subject)
+}
+
+/// Finds the site or host that a caller means.
+///
+/// # Errors
+/// None or several of those that the caller sees have the name.
+pub(crate) fn find_visible(
+    state: &FleetState,
+    caller: &Authorization,
+    subject: &SubjectRef,
+) -> Result<Subject, FleetCommandError> {
     Ok(match subject {
-        SubjectRef::Site(site) => Subject::Site(find_site(state, site)?),
+        SubjectRef::Site(site) => Subject::Site(find_visible_site(state, caller, site)?),
         SubjectRef::Host(host) => {
-            let (site, host) = find_host(state, host)?;
+            let (site, host) = find_visible_host(state, caller, host)?;
             Subject::Host(site, host)
         }
     })
@@ -31,7 +44,19 @@ pub(crate) fn find(state: &FleetState, subject: &SubjectRef) -> Result<Subject, 
 /// # Errors
 /// None or several have the name.
 pub(crate) fn find_site(state: &FleetState, site: &SiteRef) -> Result<SiteId, FleetCommandError> {
-    match state.sites_named(site)[..] {
+    find_visible_site(state, &Authorization::console(), site)
+}
+
+/// Finds the site that a caller means.
+///
+/// # Errors
+/// None or several of those that the caller sees have the name.
+pub(crate) fn find_visible_site(
+    state: &FleetState,
+    caller: &Authorization,
+    site: &SiteRef,
+) -> Result<SiteId, FleetCommandError> {
+    match state.sites_named(site, &|environment| caller.sees(environment))[..] {
         [id] => Ok(id),
         [] => Err(not_found("site", site, site.environment.as_ref())),
         [id, ..] if is_gone(state, id) => Ok(id),
@@ -43,17 +68,35 @@ pub(crate) fn find_site(state: &FleetState, site: &SiteRef) -> Result<SiteId, Fl
     }
 }
 
-/// Finds the host that a reference means, and its site.
+/// Finds the host that a caller means, and its site.
 ///
 /// # Errors
-/// None or several have the name.
-pub(crate) fn find_host(state: &FleetState, host: &HostRef) -> Result<(SiteId, HostId), FleetCommandError> {
-    match state.hosts_named(host)[..] {
+/// None or several of those that the caller sees have the name.
+pub(crate) fn find_visible_host(
+    state: &FleetState,
+    caller: &Authorization,
+    host: &HostRef,
+) -> Result<(SiteId, HostId), FleetCommandError> {
+    match state.hosts_named(host, &|environment| caller.sees(environment))[..] {
         [found] => Ok(found),
         [] => Err(not_found("host", host, host.environment.as_ref())),
         [found, ..] if is_gone(state, found.0) => Ok(found),
         ref several => Err(ambiguous_host(state, host, several)),
     }
+}
+
+/// Checks that an environment exists that the caller sees.
+pub(super) fn find_environment(
+    state: &FleetState,
+    caller: &Authorization,
+    name: &Name,
+) -> Result<(), FleetCommandError> {
+    let mut seen = state.environments.keys().filter(|name| caller.sees(name));
+    if seen.clone().any(|seen| seen == name) {
+        return Ok(());
+    }
+    let known: Vec<_> = seen.by_ref().map(Name::as_str).collect();
+    Err(FleetCommandError::NotFound(format!("there is no environment {name}; there are: {}", known.join(", "))))
 }
 
 fn ambiguous_host(state: &FleetState, host: &HostRef, several: &[(SiteId, HostId)]) -> FleetCommandError {
@@ -101,12 +144,19 @@ fn listed(items: impl Iterator<Item = impl ToString>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn find_host(state: &FleetState, host: &HostRef) -> Result<(SiteId, HostId), FleetCommandError> {
+        find_visible_host(state, &Authorization::console(), host)
+    }
+
     use crate::fleet::testing::{NOW, add_host, apply, join, join_in, state_with_site};
-    use crate::fleet::{Edit, FleetCommand, Force, operator};
+    use crate::fleet::{Edit, FleetCommand, Force, IssuedCommand, operator};
     use crate::testing::{host_ref, name, site_ref};
 
     fn ask(state: &mut FleetState, command: FleetCommand) {
-        apply(state, |state| operator::decide(state, command, NOW).expect("it is done").changes);
+        apply(state, |state| {
+            operator::decide(state, IssuedCommand::of_console(command), NOW).expect("it is done").changes
+        });
     }
 
     fn ambiguity<T: std::fmt::Debug>(result: Result<T, FleetCommandError>) -> String {

@@ -19,14 +19,21 @@ use self::plugins::{add_plugin, remove_plugin};
 use self::providers::remove_provider;
 use self::subjects::{edit_subject, patch_labels, transition};
 use self::tokens::{create_token, revoke_token};
+use super::authorization::IssuedCommand;
 use super::command::{FleetCommand, FleetCommandError, Force};
+use super::command_check::{check_command, check_generation};
 use super::decision::{Decided, Decision};
 use super::state::FleetState;
 
 pub(super) use self::providers::{Forced, set_provider};
 
-/// Decides a command.
-pub(crate) fn decide(state: &FleetState, command: FleetCommand, now: Now) -> Decided {
+/// Decides a command, if its caller may give it.
+pub(crate) fn decide(state: &FleetState, issued: IssuedCommand, now: Now) -> Decided {
+    let IssuedCommand { mut command, authorization, if_match } = issued;
+    let subject = check_command(state, &authorization, &mut command)?;
+    if let (Some(subject), Some(expected)) = (subject, if_match) {
+        check_generation(state, subject, expected)?;
+    }
     match command {
         FleetCommand::CreateToken(token) => create_token(state, token, now),
         FleetCommand::RevokeToken(id) => revoke_token(state, id, now),

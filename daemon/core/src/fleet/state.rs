@@ -62,8 +62,8 @@ impl FleetState {
     }
 
     /// Returns the sites that a reference may mean: live ones, or if there is none, removed ones.
-    pub(crate) fn sites_named(&self, site: &SiteRef) -> Vec<SiteId> {
-        let is_meant = |of: &Name| site.environment.as_ref().is_none_or(|wanted| wanted == of);
+    pub(crate) fn sites_named(&self, site: &SiteRef, sees: &dyn Fn(&Name) -> bool) -> Vec<SiteId> {
+        let is_meant = |of: &Name| site.environment.as_ref().is_none_or(|wanted| wanted == of) && sees(of);
         let live = self.names.sites(&site.name).iter().filter(|(of, _)| is_meant(of)).map(|(_, id)| *id);
         let live: Vec<_> = live.collect();
         if !live.is_empty() {
@@ -76,8 +76,8 @@ impl FleetState {
 
     /// Returns the hosts that a reference may mean, with their sites: those of live sites, or if there is none, those
     /// of removed ones.
-    pub(crate) fn hosts_named(&self, host: &HostRef) -> Vec<(SiteId, HostId)> {
-        let is_in = |of: &Name| host.environment.as_ref().is_none_or(|wanted| wanted == of);
+    pub(crate) fn hosts_named(&self, host: &HostRef, sees: &dyn Fn(&Name) -> bool) -> Vec<(SiteId, HostId)> {
+        let is_in = |of: &Name| host.environment.as_ref().is_none_or(|wanted| wanted == of) && sees(of);
         let is_at = |record: &SiteRecord| {
             let is_named = |site: &Name| record.site_spec().is_some_and(|spec| spec.name == *site);
             host.site.as_ref().is_none_or(is_named)

@@ -8,6 +8,7 @@ use linecamp_model::{
     Origin, PluginDigest, SiteId, SpecBody, Text, TokenId, VersionRange, WallTime,
 };
 
+use super::IssuedCommand;
 use super::command::{EnvironmentEdit, FleetCommand, NewToken};
 use super::config::ENVIRONMENT_DEFAULT;
 use super::operator::decide;
@@ -88,7 +89,7 @@ pub(super) fn join_in(state: &mut FleetState, environment: &str, number: usize, 
     let request = JoinRequest { token: token.id, ..join_request(number) };
     let create = FleetCommand::CreateEnvironment(token.environment.clone(), EnvironmentEdit::default());
     for command in [create, FleetCommand::CreateToken(token)] {
-        apply(state, |state| decide(state, command, NOW).expect("it is created").changes);
+        apply(state, |state| decide(state, IssuedCommand::of_console(command), NOW).expect("it is created").changes);
     }
     let mut rng = Rng::new(u64::try_from(key_number).unwrap());
     apply(state, |state| match registry::join(state, key(key_number), &request, &mut rng, NOW) {
@@ -114,7 +115,9 @@ pub(super) fn add_host(state: &mut FleetState, site: SiteId, named: &str) -> Hos
 /// Returns a state with the environment `default`, and a site in it that has not reported yet.
 pub(super) fn state_with_site() -> (FleetState, SiteId) {
     let mut state = state();
-    apply(&mut state, |state| decide(state, FleetCommand::CreateToken(token(1)), NOW).unwrap().changes);
+    apply(&mut state, |state| {
+        decide(state, IssuedCommand::of_console(FleetCommand::CreateToken(token(1))), NOW).unwrap().changes
+    });
     let site = join(&mut state, 1);
     (state, site)
 }

@@ -7,10 +7,15 @@ mod tokens;
 
 use std::collections::BTreeMap;
 
-use linecamp_model::{KeyFingerprint, LinkState, LoggedEvent, Name, Phase, SecretHash, Selector, SessionId, SiteId};
+use linecamp_model::{
+    Access, Identity, KeyFingerprint, LinkState, LoggedEvent, Name, Phase, Registration, Role, SecretHash, Selector,
+    SessionId, SiteId,
+};
 
 pub use self::providers::ProviderSummary;
 
+use super::authorization::Authorization;
+use super::site_record::SiteRecord;
 use super::state::FleetState;
 use crate::convergence::is_converged;
 use crate::downlink::{Link, Links};
@@ -72,21 +77,61 @@ pub struct LinkCounts {
 pub struct FleetView<'a> {
     state: &'a FleetState,
     links: &'a Links,
+    /// Whose view it is; `None` for the server itself, which sees everything.
+    caller: Option<&'a Authorization>,
 }
 
 impl<'a> FleetView<'a> {
     /// Creates the view.
     pub(crate) const fn new(state: &'a FleetState, links: &'a Links) -> Self {
-        Self { state, links }
+        Self { state, links, caller: None }
     }
 
-    /// Whether an API key with this hash exists.
-    pub fn knows_api_key(self, hash: SecretHash) -> bool {
-        self.state.api_keys.contains_key(&hash)
+    /// Returns what a caller may see of it.
+    #[must_use]
+    pub const fn for_caller(self, caller: &'a Authorization) -> Self {
+        Self { caller: Some(caller), ..self }
+    }
+
+    /// Returns whose view it is.
+    const fn caller_or_console(self) -> &'a Authorization {
+        const CONSOLE: &Authorization = &Authorization::console();
+        match self.caller {
+            Some(caller) => caller,
+            None => CONSOLE,
+        }
+    }
+
+    /// Whether the environment is in this view.
+    fn sees(self, environment: &Name) -> bool {
+        self.caller.is_none_or(|caller| caller.sees(environment))
+    }
+
+    /// Returns the registered sites in this view.
+    fn registered(self) -> impl Iterator<Item = (SiteId, &'a SiteRecord, &'a Registration)> {
+        self.state.registered().filter(move |(_, _, of)| self.sees(&of.environment))
+    }
+
+    /// Returns who presents a secret with this hash, and what they may do.
+    pub fn authenticate(self, hash: SecretHash) -> Option<(Identity, Access)> {
+        let key = self.state.api_keys.get(&hash)?;
+        Some((Identity::Key(key.name.clone()), Access::everywhere(Role::Admin)))
     }
 
     /// Returns the number of links in each state.
     pub fn link_counts(self) -> LinkCounts {
+        if self.caller.is_some_and(|caller| !caller.sees_everything()) {
+            let states = self.registered().filter_map(|(id, _, _)| self.links.get(id)).map(Link::state);
+            let [mut connected, mut reconnecting, mut disconnected] = [0; 3];
+            for state in states {
+                match state {
+                    LinkState::Connected => connected += 1,
+                    LinkState::Reconnecting => reconnecting += 1,
+                    LinkState::Disconnected => disconnected += 1,
+                }
+            }
+            return LinkCounts { connected, reconnecting, disconnected };
+        }
         let [connected, reconnecting, disconnected] = self.links.counts();
         LinkCounts { connected, reconnecting, disconnected }
     }
@@ -94,7 +139,7 @@ impl<'a> FleetView<'a> {
     /// Returns the number of sites by environment, phase and link state.
     pub fn site_counts(self) -> BTreeMap<(Name, Phase, LinkState), usize> {
         let mut counts = BTreeMap::new();
-        for (id, _, of) in self.state.registered() {
+        for (id, _, of) in self.registered() {
             let link = self.links.get(id).map_or(LinkState::Disconnected, Link::state);
             *counts.entry((of.environment.clone(), of.life.phase, link)).or_default() += 1;
         }

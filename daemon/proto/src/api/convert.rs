@@ -56,6 +56,7 @@ impl From<&model::HostView> for Host {
             waits_for: host.waits_for.as_ref().map(ToString::to_string),
             link: Link::from(&host.link),
             labels: Label::all(&host.labels),
+            spec_generation: host.spec_generation.0,
         }
     }
 }

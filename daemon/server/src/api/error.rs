@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use axum::Json;
-use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use linecamp_core::{FleetCommandError, InvalidSettings, StoreFault};
 use linecamp_model::{LabelError, shell_quoted};
-use linecamp_proto::api::{Error, ErrorBody, ErrorCode, FieldProblem};
+use linecamp_proto::api::operation::PROBLEM_MEDIA;
+use linecamp_proto::api::{ErrorCode, FieldProblem, Problem};
 use linecamp_transport::error_chain;
 
-use super::limits::CHANGE_RATE;
+use super::limits::{BODY_BYTES_MAX, CHANGE_RATE};
 use crate::fleet_client::RequestError;
 use crate::plugin_folder::UploadError;
 use crate::plugin_registry::RegistryError;
@@ -20,18 +20,33 @@ use crate::server_url::ServerUrl;
 /// An error response: a code for programs and a message for people.
 #[derive(Debug)]
 pub(super) struct ApiError {
-    error: Error,
+    problem: Box<Problem>,
     /// After how many seconds a retry can succeed.
     retry_after: Option<u64>,
 }
 
 impl ApiError {
     pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { error: Error::new(code, message), retry_after: None }
+        Self { problem: Box::new(Problem::new(code, message)), retry_after: None }
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::BadRequest, message)
+    }
+
+    /// A part of the request is invalid: a parameter or a field, and the column in it.
+    pub(super) fn invalid(field: &str, error: &impl std::fmt::Display, column: Option<usize>) -> Self {
+        Self::bad_request(format!("{field}: {error}")).in_field(field, column)
+    }
+
+    /// Names the part of the request that is wrong.
+    pub(super) fn in_field(self, field: &str, column: Option<usize>) -> Self {
+        Self { problem: Box::new(self.problem.in_field(field, column)), ..self }
+    }
+
+    pub(super) fn body_too_large() -> Self {
+        let kib = BODY_BYTES_MAX / 1024;
+        Self::new(ErrorCode::TooLarge, format!("request body too large (maximum {kib} KiB)"))
     }
 
     pub(super) fn not_found(message: impl Into<String>) -> Self {
@@ -73,7 +88,7 @@ impl ApiError {
     }
 
     pub(super) fn no_such_method() -> Self {
-        Self::bad_request("method not allowed for this path")
+        Self::new(ErrorCode::MethodNotAllowed, "method not allowed for this path; `Allow` lists those it has")
     }
 
     /// All problems of a provider's settings, in the message for people and as fields for programs.
@@ -82,8 +97,8 @@ impl ApiError {
         let lines: String = problems.iter().map(|problem| format!("\n  {problem}")).collect();
         let text = format!("the settings of provider {provider} do not fit plugin {plugin}:{lines}");
         let problems = FieldProblem::of_settings(problems);
-        let error = Error { problems, ..Error::new(ErrorCode::BadRequest, text) };
-        Self { error, retry_after: None }
+        let problem = Problem { problems, ..Problem::new(ErrorCode::BadRequest, text) };
+        Self { problem: Box::new(problem), retry_after: None }
     }
 
     pub(super) fn labels(error: &LabelError) -> Self {
@@ -91,7 +106,7 @@ impl ApiError {
             LabelError::TooMany { .. } => ErrorCode::Limit,
             _ => ErrorCode::BadRequest,
         };
-        Self::new(code, format!("labels: {error}"))
+        Self::new(code, format!("labels: {error}")).in_field("labels", None)
     }
 }
 
@@ -101,6 +116,8 @@ impl From<FleetCommandError> for ApiError {
             FleetCommandError::NotFound(text) => Self::not_found(text),
             FleetCommandError::Ambiguous(text) => Self::new(ErrorCode::Ambiguous, text),
             FleetCommandError::NameTaken(text) => Self::new(ErrorCode::NameTaken, text),
+            FleetCommandError::Forbidden(text) => Self::new(ErrorCode::Forbidden, text),
+            FleetCommandError::Stale(text) => Self::new(ErrorCode::Stale, text),
             FleetCommandError::NotPossible(text) => Self::new(ErrorCode::NotPossible, text),
             FleetCommandError::Limit(text) => Self::new(ErrorCode::Limit, text),
             FleetCommandError::Invalid(text) => Self::bad_request(text),
@@ -158,9 +175,10 @@ impl From<RegistryError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let code = self.error.code;
+        let code = self.problem.code;
         let status = StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(ErrorBody { error: self.error })).into_response();
+        let body = serde_json::to_vec(&self.problem).expect("a problem is a struct with text keys");
+        let mut response = (status, [(CONTENT_TYPE, PROBLEM_MEDIA)], body).into_response();
         if code == ErrorCode::Unauthorized {
             let challenge = HeaderValue::from_static("Bearer realm=\"linecamp\"");
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);

@@ -1,106 +1,71 @@
 //! Hosts.
 
-use axum::extract::State;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use linecamp_core::{FleetCommand, HostRef};
 use linecamp_model::HostView;
-use linecamp_proto::api::path::{self, HostNameQuery, HostQuery};
-use linecamp_proto::api::{self, Host, LabelChange, List};
+use linecamp_proto::api::operation::{ActivateHost, DeactivateHost, EditHost, ListHosts, PatchHostLabels, ShowHost};
+use linecamp_proto::api::{Host, List};
 
-use super::Api;
+use super::call::Call;
 use super::error::ApiError;
-use super::extract::{Body, Named, StrictQuery, host_ref};
+use super::parse::host_ref;
 use super::sites::{filter, parse_edit};
+use crate::fleet_access::FleetAccess;
 
-pub(super) fn router() -> Router<Api> {
-    Router::new()
-        .route(path::HOSTS, get(list))
-        .route(path::HOST, get(show).patch(edit))
-        .route(path::HOST_LABELS, post(label))
-        .route(path::HOST_DEACTIVATE, post(deactivate))
-        .route(path::HOST_ACTIVATE, post(activate))
+pub(super) async fn list(call: Call<ListHosts>) -> Result<List<Host>, ApiError> {
+    let query = call.query;
+    let filter = filter(query.selector.as_deref(), query.environment.as_deref(), query.site.as_deref())?;
+    let hosts = call.fleet.query(move |fleet, _| fleet.hosts(&filter)).await?;
+    Ok(hosts.iter().map(Host::from).collect())
 }
 
-async fn list(
-    State(api): State<Api>,
-    StrictQuery(query): StrictQuery<HostQuery>,
-) -> Result<Json<List<Host>>, ApiError> {
-    let filter = filter(query.selector, query.environment, query.site)?;
-    let hosts = api.query(move |fleet, _| fleet.view().hosts(&filter)).await?;
-    Ok(Json(hosts.iter().map(Host::from).collect()))
-}
-
-async fn show(
-    State(api): State<Api>,
-    Named(name): Named,
-    StrictQuery(query): StrictQuery<HostNameQuery>,
-) -> Result<Json<Host>, ApiError> {
-    let host = host_ref(name, &query)?;
-    answer(&api, host).await
+pub(super) async fn show(call: Call<ShowHost>) -> Result<Host, ApiError> {
+    let host = host_ref(call.name()?, &call.query)?;
+    answer(&call.fleet, host).await
 }
 
 /// Changes a host. Its new name may be ambiguous where the old one was not, so the answer is looked up by site.
-async fn edit(
-    State(api): State<Api>,
-    Named(name): Named,
-    StrictQuery(query): StrictQuery<HostNameQuery>,
-    Body(edit): Body<api::Edit>,
-) -> Result<Json<Host>, ApiError> {
-    let host = host_ref(name, &query)?;
-    let edit = parse_edit(&edit)?;
-    let before = view(&api, host.clone()).await?;
+pub(super) async fn edit(call: Call<EditHost>) -> Result<Host, ApiError> {
+    let host = host_ref(call.name()?, &call.query)?;
+    let edit = parse_edit(&call.body)?;
+    let before = view(&call.fleet, host.clone()).await?;
     let after = HostRef {
         environment: Some(before.environment),
         site: Some(before.site),
         name: edit.name.clone().unwrap_or(before.name),
     };
-    api.command(FleetCommand::Edit(host.into(), edit)).await?;
-    answer(&api, after).await
+    call.fleet.command(FleetCommand::Edit(host.into(), edit)).await?;
+    answer(&call.fleet, after).await
 }
 
-async fn label(
-    State(api): State<Api>,
-    Named(name): Named,
-    StrictQuery(query): StrictQuery<HostNameQuery>,
-    Body(change): Body<LabelChange>,
-) -> Result<Json<Host>, ApiError> {
-    let host = host_ref(name, &query)?;
-    let patch = change.to_patch().map_err(|error| ApiError::labels(&error))?;
-    order(&api, host, |host| FleetCommand::PatchLabels(host.into(), patch)).await
+pub(super) async fn label(call: Call<PatchHostLabels>) -> Result<Host, ApiError> {
+    let host = host_ref(call.name()?, &call.query)?;
+    let patch = call.body.to_patch().map_err(|error| ApiError::labels(&error))?;
+    command(&call.fleet, host, |host| FleetCommand::PatchLabels(host.into(), patch)).await
 }
 
-async fn deactivate(
-    State(api): State<Api>,
-    Named(name): Named,
-    StrictQuery(query): StrictQuery<HostNameQuery>,
-) -> Result<Json<Host>, ApiError> {
-    let host = host_ref(name, &query)?;
-    order(&api, host, |host| FleetCommand::Deactivate(host.into())).await
+pub(super) async fn deactivate(call: Call<DeactivateHost>) -> Result<Host, ApiError> {
+    let host = host_ref(call.name()?, &call.query)?;
+    command(&call.fleet, host, |host| FleetCommand::Deactivate(host.into())).await
 }
 
-async fn activate(
-    State(api): State<Api>,
-    Named(name): Named,
-    StrictQuery(query): StrictQuery<HostNameQuery>,
-) -> Result<Json<Host>, ApiError> {
-    let host = host_ref(name, &query)?;
-    order(&api, host, |host| FleetCommand::Activate(host.into())).await
+pub(super) async fn activate(call: Call<ActivateHost>) -> Result<Host, ApiError> {
+    let host = host_ref(call.name()?, &call.query)?;
+    command(&call.fleet, host, |host| FleetCommand::Activate(host.into())).await
 }
 
-async fn order(
-    api: &Api,
+async fn command(
+    fleet: &FleetAccess,
     host: HostRef,
     command: impl FnOnce(HostRef) -> FleetCommand,
-) -> Result<Json<Host>, ApiError> {
-    api.command(command(host.clone())).await?;
-    answer(api, host).await
+) -> Result<Host, ApiError> {
+    fleet.command(command(host.clone())).await?;
+    answer(fleet, host).await
 }
 
-async fn answer(api: &Api, host: HostRef) -> Result<Json<Host>, ApiError> {
-    Ok(Json((&view(api, host).await?).into()))
+async fn answer(fleet: &FleetAccess, host: HostRef) -> Result<Host, ApiError> {
+    Ok((&view(fleet, host).await?).into())
 }
 
-async fn view(api: &Api, host: HostRef) -> Result<HostView, ApiError> {
-    Ok(api.query(move |fleet, _| fleet.view().host(&host)).await??)
+async fn view(fleet: &FleetAccess, host: HostRef) -> Result<HostView, ApiError> {
+    Ok(fleet.query(move |fleet, _| fleet.host(&host)).await??)
 }

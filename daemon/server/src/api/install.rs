@@ -5,16 +5,13 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::PathBuf;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use http_body_util::channel::{Channel, Sender};
-use linecamp_proto::api::path;
+use linecamp_proto::api::operation::{ShowInstaller, ShowPackage};
 
-use super::Api;
+use super::call::Call;
 use super::error::ApiError;
 
 /// The size of one read in bytes, and how many of these pieces are queued for a slow client. Downloads are subject to
@@ -22,17 +19,13 @@ use super::error::ApiError;
 const PIECE_BYTES: usize = 32 * 1024;
 const PIECES_MAX: usize = 1;
 
-pub(super) fn router() -> Router<Api> {
-    Router::new().route(path::INSTALL, get(script)).route(path::INSTALL_PACKAGE, get(package))
-}
-
-async fn script(State(api): State<Api>) -> Result<Response, ApiError> {
+pub(super) async fn script(Call { api, .. }: Call<ShowInstaller>) -> Result<Response, ApiError> {
     let script = api.info().site_packages.script(&api.info().addresses().server_url);
     let none = || ApiError::not_found("this server has no packages for new sites; install linecampd manually");
     Ok(([(CONTENT_TYPE, "text/x-shellscript")], script.ok_or_else(none)?).into_response())
 }
 
-async fn package(State(api): State<Api>, Path(name): Path<String>) -> Result<Response, ApiError> {
+pub(super) async fn package(Call { api, parameter: name, .. }: Call<ShowPackage>) -> Result<Response, ApiError> {
     let packages = api.info().site_packages.all();
     let found = packages.iter().find(|package| package.name == name);
     let path = found.ok_or_else(|| ApiError::not_found("package not found"))?.path.clone();

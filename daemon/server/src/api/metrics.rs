@@ -1,22 +1,15 @@
 //! The server's metrics in the Prometheus format.
 
-use axum::Router;
-use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use linecamp_proto::api::path;
+use linecamp_proto::api::operation::ShowMetrics;
 use linecamp_service::METRICS_CONTENT_TYPE;
 
-use super::Api;
+use super::call::Call;
 use super::error::ApiError;
 use crate::metrics::write_connections;
 
-pub(super) fn router() -> Router<Api> {
-    Router::new().route(path::METRICS, get(show))
-}
-
-async fn show(State(api): State<Api>) -> Result<Response, ApiError> {
+pub(super) async fn show(Call { api, .. }: Call<ShowMetrics>) -> Result<Response, ApiError> {
     let mut metrics = api.metrics().await?;
     api.responses().write(&mut metrics);
     write_connections(&mut metrics, api.connections().counts());

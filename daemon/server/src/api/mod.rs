@@ -1,22 +1,32 @@
-//! The REST API, with the paths and schemas of `linecamp_proto::api`.
+//! The REST API: the operations of `linecamp_proto::api::operation`.
 //!
-//! A handler parses its request completely, sends it to the loop and returns the answer. A change is answered when it
-//! is durable. Everything except the health check and the installation files for new machines requires an API key
-//! (`auth`).
+//! A request passes these stages, each in one place:
+//!
+//! 1. It gets its name and is logged (`request_log`).
+//! 2. Its operation is found by path and method (`routes`).
+//! 3. Its caller is authenticated, and admitted if the operation allows (`authenticate`, with the rules of
+//!    `linecamp_core::Authorization`).
+//! 4. It is parsed completely (`parse`).
+//! 5. The handler of the operation reads and changes the fleet through the access of the caller (`call`), which has
+//!    nothing that the caller may not see. A change is answered when it is durable.
+//! 6. The answer, or the problem (`error`), is encoded.
 
-mod auth;
+mod authenticate;
+mod call;
 mod environments;
 mod error;
 mod events;
-mod extract;
 mod hosts;
 mod install;
 mod limits;
 mod metrics;
 mod overview;
+mod parse;
 mod plugins;
 mod providers;
 mod records;
+mod request_log;
+mod routes;
 mod sites;
 mod state;
 mod tokens;
@@ -29,35 +39,80 @@ pub(crate) use state::{Addresses, Api, ServerInfo};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::get;
-use linecamp_proto::api::path;
 
 use self::error::ApiError;
 use self::limits::BODY_BYTES_MAX;
+use self::routes::Routes;
 
 /// Returns the API's router.
 pub(crate) fn router(api: Api) -> Router {
-    let routes = Router::new()
-        .merge(overview::router())
-        .merge(sites::router())
-        .merge(hosts::router())
-        .merge(tokens::router())
-        .merge(events::router())
-        .merge(environments::router())
-        .merge(providers::router())
-        .merge(plugins::router())
-        .merge(records::router())
-        .merge(metrics::router())
+    let routes = operations()
+        .into_router()
         .fallback(async || ApiError::no_such_path())
         .method_not_allowed_fallback(async || ApiError::no_such_method())
-        .layer(from_fn_with_state(api.clone(), auth::require_key))
-        .merge(install::router())
-        .route(path::HEALTH, get(overview::health))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
     guarded(routes, &api).with_state(api)
 }
 
 /// Counts and logs the requests of `routes`, and contains the panics of their handlers.
 pub(crate) fn guarded(routes: Router<Api>, api: &Api) -> Router<Api> {
-    routes.layer(from_fn(auth::catch_panics)).layer(from_fn_with_state(api.clone(), auth::log))
+    routes.layer(from_fn(request_log::catch_panics)).layer(from_fn_with_state(api.clone(), request_log::log))
+}
+
+/// Serves every operation of the table.
+fn operations() -> Routes {
+    Routes::default()
+        .on(overview::health)
+        .on_raw(install::script)
+        .on_raw(install::package)
+        .on_raw(metrics::show)
+        .on(overview::show)
+        .on(sites::list)
+        .on_versioned(sites::show)
+        .on_versioned(sites::edit)
+        .on_versioned(sites::remove)
+        .on_versioned(sites::label)
+        .on_versioned(sites::deactivate)
+        .on_versioned(sites::activate)
+        .on_versioned(sites::accept)
+        .on(hosts::list)
+        .on_versioned(hosts::show)
+        .on_versioned(hosts::edit)
+        .on_versioned(hosts::label)
+        .on_versioned(hosts::deactivate)
+        .on_versioned(hosts::activate)
+        .on(tokens::list)
+        .on(tokens::create)
+        .on(tokens::revoke)
+        .on(events::list)
+        .on(environments::list)
+        .on(environments::create)
+        .on(environments::edit)
+        .on(providers::list)
+        .on(providers::create)
+        .on(providers::show)
+        .on(providers::edit)
+        .on(providers::remove)
+        .on(providers::preview)
+        .on(plugins::list)
+        .on_upload(plugins::push)
+        .on(plugins::show)
+        .on(plugins::remove)
+        .on(records::list)
+}
+
+#[cfg(test)]
+mod tests {
+    use linecamp_proto::api::operation;
+
+    use super::*;
+
+    #[test]
+    fn the_router_serves_exactly_the_operations_of_the_table() {
+        let mut served: Vec<_> = operations().served().iter().map(|spec| spec.name).collect();
+        let mut table: Vec<_> = operation::ALL.iter().map(|spec| spec.name).collect();
+        served.sort_unstable();
+        table.sort_unstable();
+        assert_eq!(served, table);
+    }
 }

@@ -1,98 +1,77 @@
 //! Plugins: upload, listing and removal.
 
-use axum::extract::{FromRequestParts, Request, State};
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_LENGTH;
-use axum::http::request::Parts;
-use axum::routing::get;
-use axum::{Json, Router};
-use linecamp_core::Fleet;
+use axum::body::{Body, HttpBody as _};
+use linecamp_core::FleetView;
 use linecamp_model::limits::{PLUGIN_BYTES_MAX, PLUGIN_DESCRIPTION_BYTES_MAX};
 use linecamp_model::{PluginDescription, PluginDigest};
-use linecamp_proto::api::path::{self, PluginQuery};
+use linecamp_proto::api::operation::{ListPlugins, PushPlugin, RemovePlugin, ShowPlugin};
 use linecamp_proto::api::{ErrorCode, FieldProblem, InvalidProvider, List, PluginPushed, PluginView, plugin_digest};
 
-use super::Api;
+use super::call::Call;
 use super::error::ApiError;
-use super::extract::{StrictQuery, parse_name, path_param};
+use super::parse::parse_name;
 use crate::plugin_folder::UploadError;
+use crate::plugin_registry;
 
-pub(super) fn router() -> Router<Api> {
-    Router::new().route(path::PLUGINS, get(list).post(push)).route(path::PLUGIN, get(show).delete(remove))
+pub(super) async fn list(call: Call<ListPlugins>) -> Result<List<PluginView>, ApiError> {
+    let shown = |fleet: FleetView<'_>, _| {
+        fleet.plugins().map(|(digest, plugin)| PluginView::new(&digest, plugin)).collect::<List<_>>()
+    };
+    Ok(call.fleet.query(shown).await?)
 }
 
-async fn list(State(api): State<Api>) -> Result<Json<List<PluginView>>, ApiError> {
-    let shown =
-        |fleet: &Fleet, _| fleet.view().plugins().map(|(digest, plugin)| PluginView::new(&digest, plugin)).collect();
-    Ok(Json(api.query(shown).await?))
-}
-
-async fn push(
-    State(api): State<Api>,
-    StrictQuery(query): StrictQuery<PluginQuery>,
-    request: Request,
-) -> Result<(StatusCode, Json<PluginPushed>), ApiError> {
+pub(super) async fn push(call: Call<PushPlugin>, body: Body) -> Result<PluginPushed, ApiError> {
+    let query = call.query;
     let name = parse_name("name", &query.name)?;
-    let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let described = query.description_bytes.unwrap_or_default();
     if PLUGIN_DESCRIPTION_BYTES_MAX < described {
         let text = format!("a plugin's description has at most {PLUGIN_DESCRIPTION_BYTES_MAX} bytes, not {described}");
         return Err(ApiError::new(ErrorCode::TooLarge, text));
     }
-    if announced.is_some_and(|bytes| PLUGIN_BYTES_MAX + described < bytes) {
+    // Before anything is read, if the length is announced.
+    if PLUGIN_BYTES_MAX + described < body.size_hint().lower() {
         return Err(UploadError::TooLong.into());
     }
-    let upload = api.uploads().receive(request.into_body(), described).await?;
+    let upload = call.api.uploads().receive(body, described).await?;
     let (digest, description) = (upload.component.digest, upload.description);
-    let added = api.plugins().add(name, description.map(Box::new), upload.component).await?;
+    let added = call.api.plugins().add(&call.fleet, name, description.map(Box::new), upload.component).await?;
     let plugin = PluginView::new(&digest, &added);
     let invalid_providers = match added.description {
-        Some(description) => api.query(move |fleet, _| invalid_providers(fleet, &description)).await?,
+        Some(description) => call.fleet.query(move |fleet, _| invalid_providers(fleet, &description)).await?,
         None => Vec::new(),
     };
-    Ok((StatusCode::CREATED, Json(PluginPushed { plugin, invalid_providers })))
+    Ok(PluginPushed { plugin, invalid_providers })
 }
 
-fn invalid_providers(fleet: &Fleet, plugin: &PluginDescription) -> Vec<InvalidProvider> {
-    let found =
-        fleet.view().invalid_providers(plugin).into_iter().map(|(environment, name, problems)| InvalidProvider {
-            environment: environment.to_string(),
-            name: name.to_string(),
-            problems: FieldProblem::of_settings(&problems),
-        });
+fn invalid_providers(fleet: FleetView<'_>, plugin: &PluginDescription) -> Vec<InvalidProvider> {
+    let found = fleet.invalid_providers(plugin).into_iter().map(|(environment, name, problems)| InvalidProvider {
+        environment: environment.to_string(),
+        name: name.to_string(),
+        problems: FieldProblem::of_settings(&problems),
+    });
     found.collect()
 }
 
-async fn show(State(api): State<Api>, DigestParam(digest): DigestParam) -> Result<Json<PluginView>, ApiError> {
-    let plugin = api.plugins().find(digest).await?;
+pub(super) async fn show(call: Call<ShowPlugin>) -> Result<PluginView, ApiError> {
+    let digest = digest(&call.parameter)?;
+    let plugin = plugin_registry::find(&call.fleet, digest).await?;
     let plugin = plugin.ok_or_else(|| not_found(digest))?;
-    Ok(Json(PluginView::new(&digest, &plugin)))
+    Ok(PluginView::new(&digest, &plugin))
 }
 
 fn not_found(digest: PluginDigest) -> ApiError {
     ApiError::not_found(format!("plugin {digest} not found; list plugins with `linecamp plugin ls`"))
 }
 
-async fn remove(State(api): State<Api>, DigestParam(digest): DigestParam) -> Result<Json<PluginView>, ApiError> {
-    let removed = api.plugins().remove(digest).await?;
+pub(super) async fn remove(call: Call<RemovePlugin>) -> Result<PluginView, ApiError> {
+    let digest = digest(&call.parameter)?;
+    let removed = call.api.plugins().remove(&call.fleet, digest).await?;
     let removed = removed.ok_or_else(|| not_found(digest))?;
-    Ok(Json(PluginView::new(&digest, &removed)))
+    Ok(PluginView::new(&digest, &removed))
 }
 
-/// The digest in the path.
-#[derive(Debug)]
-struct DigestParam(PluginDigest);
-
-impl<S: Send + Sync> FromRequestParts<S> for DigestParam {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let text = path_param(parts, state).await?;
-        let bad = || {
-            ApiError::bad_request(
-                "a plugin digest is `sha256:` followed by 64 hexadecimal digits; list them with `linecamp plugin ls`",
-            )
-        };
-        plugin_digest(&text).map(Self).ok_or_else(bad)
-    }
+/// Parses the digest in the path.
+fn digest(text: &str) -> Result<PluginDigest, ApiError> {
+    let bad = "a plugin digest is `sha256:` followed by 64 hexadecimal digits; list them with `linecamp plugin ls`";
+    plugin_digest(text).ok_or_else(|| ApiError::invalid("digest", &bad, None))
 }

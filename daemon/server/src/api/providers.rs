@@ -1,26 +1,16 @@
 //! Centrally configured providers.
 
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::routing::{get, post};
-use axum::{Json, Router};
-use linecamp_core::{Fleet, FleetCommand, Force, ProviderSummary};
-use linecamp_model::{FleetProvider, Name, Now, ProviderSpec, Selector, SettingProblem};
-use linecamp_proto::api::path::{self, NameQuery, PreviewQuery, RemoveQuery};
-use linecamp_proto::api::{
-    ErrorCode, List, ProviderBody, ProviderCount, ProviderEdit, ProviderRequest, ProviderView, SettingError,
+use linecamp_core::{FleetCommand, FleetView, Force, ProviderSummary};
+use linecamp_model::{FleetProvider, Name, ProviderSpec, Selector, SettingProblem};
+use linecamp_proto::api::operation::{
+    CreateProvider, EditProvider, ListProviders, PreviewProvider, RemoveProvider, ShowProvider,
 };
+use linecamp_proto::api::{ErrorCode, List, ProviderBody, ProviderCount, ProviderRequest, ProviderView, SettingError};
 
-use super::Api;
+use super::call::Call;
 use super::error::ApiError;
-use super::extract::{Body, Named, StrictQuery, parse_name};
-
-pub(super) fn router() -> Router<Api> {
-    Router::new()
-        .route(path::PROVIDERS, get(list).post(create))
-        .route(path::PROVIDER, get(show).patch(edit).delete(remove))
-        .route(path::PROVIDER_PREVIEW, post(preview))
-}
+use super::parse::{optional_name, parse_name, parse_selector};
+use crate::fleet_access::FleetAccess;
 
 /// A provider with its status.
 #[derive(Clone, Debug)]
@@ -54,53 +44,37 @@ impl From<&StoredProvider> for ProviderView {
     }
 }
 
-async fn list(
-    State(api): State<Api>,
-    StrictQuery(query): StrictQuery<NameQuery>,
-) -> Result<Json<List<ProviderView>>, ApiError> {
-    let environment = environment_of(&query)?;
-    let found = api.query(move |fleet, _| all(fleet, environment.as_ref())).await?;
-    Ok(Json(found.iter().map(ProviderView::from).collect()))
+pub(super) async fn list(call: Call<ListProviders>) -> Result<List<ProviderView>, ApiError> {
+    let environment = optional_name("environment", call.query.environment.as_deref())?;
+    let found = call.fleet.query(move |fleet, _| all(fleet, environment.as_ref())).await?;
+    Ok(found.iter().map(ProviderView::from).collect())
 }
 
-async fn create(
-    State(api): State<Api>,
-    Body(request): Body<ProviderRequest>,
-) -> Result<(StatusCode, Json<ProviderView>), ApiError> {
-    let (environment, provider) = requested(&request)?;
+pub(super) async fn create(call: Call<CreateProvider>) -> Result<ProviderView, ApiError> {
+    let (environment, provider) = requested(&call.body)?;
     let name = provider.spec.name.clone();
-    api.command(FleetCommand::SetProvider(environment.clone(), Box::new(provider), false)).await?;
-    Ok((StatusCode::CREATED, Json((&one(&api, name, Some(environment)).await?).into())))
+    call.fleet.command(FleetCommand::SetProvider(environment.clone(), Box::new(provider), false)).await?;
+    Ok((&one(&call.fleet, name, Some(environment)).await?).into())
 }
 
 /// Validates a provider as if it were added, or replaced, and stores nothing. The answer shows it as it would be.
-async fn preview(
-    State(api): State<Api>,
-    Named(name): Named,
-    StrictQuery(query): StrictQuery<PreviewQuery>,
-    Body(request): Body<ProviderRequest>,
-) -> Result<Json<ProviderView>, ApiError> {
-    let (environment, provider) = requested(&request)?;
-    check_name(&name, &provider.spec)?;
-    let check = move |fleet: &Fleet, _: Now| fleet.view().preview_provider(environment, provider, query.replace);
-    Ok(Json((&StoredProvider::from(api.query(check).await??)).into()))
+pub(super) async fn preview(call: Call<PreviewProvider>) -> Result<ProviderView, ApiError> {
+    let (environment, provider) = requested(&call.body)?;
+    check_name(&call.name()?, &provider.spec)?;
+    let replace = call.query.replace;
+    let previewed = call.fleet.query(move |fleet, _| fleet.preview_provider(environment, provider, replace)).await??;
+    Ok((&StoredProvider::from(previewed)).into())
 }
 
-async fn show(
-    State(api): State<Api>,
-    Named(name): Named,
-    StrictQuery(query): StrictQuery<NameQuery>,
-) -> Result<Json<ProviderView>, ApiError> {
-    Ok(Json((&one(&api, name, environment_of(&query)?).await?).into()))
+pub(super) async fn show(call: Call<ShowProvider>) -> Result<ProviderView, ApiError> {
+    let environment = optional_name("environment", call.query.environment.as_deref())?;
+    Ok((&one(&call.fleet, call.name()?, environment).await?).into())
 }
 
-async fn edit(
-    State(api): State<Api>,
-    Named(name): Named,
-    StrictQuery(query): StrictQuery<NameQuery>,
-    Body(edit): Body<ProviderEdit>,
-) -> Result<Json<ProviderView>, ApiError> {
-    let before = one(&api, name.clone(), environment_of(&query)?).await?;
+pub(super) async fn edit(call: Call<EditProvider>) -> Result<ProviderView, ApiError> {
+    let (name, edit) = (call.name()?, &call.body);
+    let environment = optional_name("environment", call.query.environment.as_deref())?;
+    let before = one(&call.fleet, name.clone(), environment).await?;
     if before.provider.spec.is_withdrawing && (edit.sites.is_none() || edit.settings.is_none()) {
         let text = format!("provider {name} is being removed; to keep it, specify both its sites and its settings");
         return Err(ApiError::bad_request(text));
@@ -114,29 +88,26 @@ async fn edit(
         after.spec = spec(settings)?;
     }
     check_name(&name, &after.spec)?;
-    api.command(FleetCommand::SetProvider(before.environment.clone(), Box::new(after), true)).await?;
-    Ok(Json((&one(&api, name, Some(before.environment)).await?).into()))
+    call.fleet.command(FleetCommand::SetProvider(before.environment.clone(), Box::new(after), true)).await?;
+    Ok((&one(&call.fleet, name, Some(before.environment)).await?).into())
 }
 
 /// Removes a provider. The answer shows it as being removed: its sites keep it until they have abandoned its records.
 /// With force, they leave the records in place.
-async fn remove(
-    State(api): State<Api>,
-    Named(name): Named,
-    StrictQuery(query): StrictQuery<RemoveQuery>,
-) -> Result<Json<ProviderView>, ApiError> {
-    let environment = query.environment.as_deref().map(|text| parse_name("environment", text)).transpose()?;
-    let mut before = one(&api, name.clone(), environment).await?;
-    let force = if query.force { Force::Yes } else { Force::No };
-    api.command(FleetCommand::RemoveProvider(before.environment.clone(), name, force)).await?;
+pub(super) async fn remove(call: Call<RemoveProvider>) -> Result<ProviderView, ApiError> {
+    let environment = optional_name("environment", call.query.environment.as_deref())?;
+    let name = call.name()?;
+    let mut before = one(&call.fleet, name.clone(), environment).await?;
+    let force = if call.query.force { Force::Yes } else { Force::No };
+    call.fleet.command(FleetCommand::RemoveProvider(before.environment.clone(), name, force)).await?;
     before.provider.spec.is_withdrawing = 0 < before.count.sites;
-    Ok(Json((&before).into()))
+    Ok((&before).into())
 }
 
 /// Finds the provider that the request refers to.
-async fn one(api: &Api, name: Name, environment: Option<Name>) -> Result<StoredProvider, ApiError> {
+async fn one(fleet: &FleetAccess, name: Name, environment: Option<Name>) -> Result<StoredProvider, ApiError> {
     let of_name = name.clone();
-    let mut found = api
+    let mut found = fleet
         .query(move |fleet, _| {
             let mut found = all(fleet, environment.as_ref());
             found.retain(|found| found.provider.spec.name == of_name);
@@ -159,8 +130,8 @@ async fn one(api: &Api, name: Name, environment: Option<Name>) -> Result<StoredP
     }
 }
 
-fn all(fleet: &Fleet, environment: Option<&Name>) -> Vec<StoredProvider> {
-    fleet.view().providers(environment).into_iter().map(StoredProvider::from).collect()
+fn all(fleet: FleetView<'_>, environment: Option<&Name>) -> Vec<StoredProvider> {
+    fleet.providers(environment).into_iter().map(StoredProvider::from).collect()
 }
 
 /// Validates the settings of a request by themselves.
@@ -178,16 +149,12 @@ fn check_name(name: &Name, spec: &ProviderSpec) -> Result<(), ApiError> {
     Err(ApiError::bad_request(text))
 }
 
-fn environment_of(query: &NameQuery) -> Result<Option<Name>, ApiError> {
-    query.environment.as_deref().map(|text| parse_name("environment", text)).transpose()
-}
-
 fn sites(text: &str) -> Result<Selector, ApiError> {
-    Selector::parse(text).map_err(|error| ApiError::bad_request(format!("sites: {error}")))
+    parse_selector("sites", text)
 }
 
 fn spec(settings: &ProviderBody) -> Result<ProviderSpec, ApiError> {
     settings
         .to_spec()
-        .map_err(|SettingError { key, problem }| ApiError::bad_request(format!("settings.{key}: {problem}")))
+        .map_err(|SettingError { key, problem }| ApiError::invalid(&format!("settings.{key}"), &problem, None))
 }

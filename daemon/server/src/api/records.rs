@@ -1,16 +1,14 @@
 //! DNS records, as last reported by the sites.
 
-use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
-use linecamp_core::{Fleet, SiteFilter};
+use linecamp_core::{FleetView, SiteFilter};
 use linecamp_model::{Name, Now, ProviderStatus, RecordState};
-use linecamp_proto::api::path::{self, RecordQuery};
+use linecamp_proto::api::operation::ListRecords;
+use linecamp_proto::api::query::RecordQuery;
 use linecamp_proto::api::{ErrorCode, List, RecordPlace, RecordView};
 
-use super::Api;
+use super::call::Call;
 use super::error::ApiError;
-use super::extract::{StrictQuery, parse_name};
+use super::parse::optional_name;
 use super::sites::filter;
 
 /// Maximum size of the records in one answer, in bytes of text: about 30,000 records. JSON adds half as much again, and
@@ -23,10 +21,6 @@ const RECORD_FRAME_BYTES: usize = 256;
 /// Overhead of a value, in bytes.
 const VALUE_FRAME_BYTES: usize = 4;
 
-pub(super) fn router() -> Router<Api> {
-    Router::new().route(path::RECORDS, get(list))
-}
-
 /// The requested records.
 #[derive(Debug)]
 struct Wanted {
@@ -35,39 +29,35 @@ struct Wanted {
     state: Option<RecordState>,
 }
 
-async fn list(
-    State(api): State<Api>,
-    StrictQuery(query): StrictQuery<RecordQuery>,
-) -> Result<Json<List<RecordView>>, ApiError> {
-    let wanted = Wanted::parse(query)?;
-    let found = api.query(move |fleet, now| wanted.find(fleet, now)).await?;
+pub(super) async fn list(call: Call<ListRecords>) -> Result<List<RecordView>, ApiError> {
+    let wanted = Wanted::parse(&call.query)?;
+    let found = call.fleet.query(move |fleet, now| wanted.find(fleet, now)).await?;
     let too_many = || {
         let text = "too many records for one response; filter by site, provider or state";
         ApiError::new(ErrorCode::Limit, text)
     };
-    found.map(|items| Json(List { items })).ok_or_else(too_many)
+    found.map(|items| List { items }).ok_or_else(too_many)
 }
 
 impl Wanted {
-    fn parse(query: RecordQuery) -> Result<Self, ApiError> {
-        let state = |text: String| {
+    fn parse(query: &RecordQuery) -> Result<Self, ApiError> {
+        let state = |text: &str| {
             let states: Vec<_> = RecordState::ALL.iter().map(|state| state.as_str()).collect();
-            let bad =
-                || ApiError::bad_request(format!("state: unknown value `{text}`; use one of {}", states.join(", ")));
-            RecordState::parse(&text).ok_or_else(bad)
+            let problem = || format!("unknown value `{text}`; use one of {}", states.join(", "));
+            RecordState::parse(text).ok_or_else(|| ApiError::invalid("state", &problem(), None))
         };
         Ok(Self {
-            filter: filter(query.selector, query.environment, query.site)?,
-            provider: query.provider.map(|text| parse_name("provider", &text)).transpose()?,
-            state: query.state.map(state).transpose()?,
+            filter: filter(query.selector.as_deref(), query.environment.as_deref(), query.site.as_deref())?,
+            provider: optional_name("provider", query.provider.as_deref())?,
+            state: query.state.as_deref().map(state).transpose()?,
         })
     }
 
     /// Returns the records ordered by environment, site, provider, zone, name and type; `None` if they are too many.
-    fn find(&self, fleet: &Fleet, now: Now) -> Option<Vec<RecordView>> {
+    fn find(&self, fleet: FleetView<'_>, now: Now) -> Option<Vec<RecordView>> {
         let environments = match &self.filter.environment {
             Some(environment) => vec![environment.clone()],
-            None => fleet.view().environments().into_iter().map(|(name, _, _)| name).collect(),
+            None => fleet.environments().into_iter().map(|(name, _, _)| name).collect(),
         };
         let mut found = Vec::new();
         let mut bytes = 0;
@@ -89,15 +79,15 @@ impl Wanted {
         Some(found)
     }
 
-    fn statuses<'a>(&self, fleet: &'a Fleet, environment: &Name, now: Now) -> Vec<(Name, &'a ProviderStatus)> {
+    fn statuses<'a>(&self, fleet: FleetView<'a>, environment: &Name, now: Now) -> Vec<(Name, &'a ProviderStatus)> {
         let filter = SiteFilter { environment: Some(environment.clone()), ..self.filter.clone() };
-        let mut statuses = fleet.view().provider_statuses(&filter);
+        let mut statuses = fleet.provider_statuses(&filter);
         statuses.retain(|(site, status)| {
             filter.site.as_ref().is_none_or(|wanted| wanted == site)
                 && self.provider.as_ref().is_none_or(|wanted| *wanted == status.name)
         });
         if !filter.selector.is_all() {
-            let selected: Vec<_> = fleet.view().sites(&filter, now).into_iter().map(|site| site.name).collect();
+            let selected: Vec<_> = fleet.sites(&filter, now).into_iter().map(|site| site.name).collect();
             statuses.retain(|(site, _)| selected.binary_search(site).is_ok());
         }
         statuses

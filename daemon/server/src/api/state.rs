@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use linecamp_core::{Fleet, FleetCommand};
-use linecamp_model::{Now, Pin, SecretHash, ServerAddress};
+use linecamp_core::StoreFault;
+use linecamp_model::{Access, Identity, Pin, SecretHash, ServerAddress};
 use linecamp_service::{Clock, Metrics, TokenBuckets};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -79,7 +79,7 @@ impl Api {
             newest_event,
             info,
             uploads: Arc::new(UploadService::new(Arc::clone(&plugins))),
-            plugins: Arc::new(PluginRegistry::new(plugins, fleet.clone())),
+            plugins: Arc::new(PluginRegistry::new(plugins)),
             responses: Arc::default(),
             rates: Arc::new(Mutex::new(TokenBuckets::new(CHANGE_RATE, RATED_KEYS_MAX))),
             connections,
@@ -126,17 +126,19 @@ impl Api {
         &self.responses
     }
 
-    /// Reads the fleet.
-    pub(super) async fn query<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&Fleet, Now) -> T + Send + 'static,
-    ) -> Result<T, ApiError> {
-        Ok(self.fleet.query(read).await?)
+    /// Returns who presents a secret with this hash, and what they may do.
+    pub(super) async fn find_key(&self, hash: SecretHash) -> Result<Option<(Identity, Access)>, ApiError> {
+        Ok(self.fleet.query(move |fleet, _| fleet.view().authenticate(hash)).await?)
     }
 
-    /// Changes the fleet, durably.
-    pub(super) async fn command(&self, command: FleetCommand) -> Result<(), ApiError> {
-        Ok(self.fleet.command(command).await?)
+    /// Returns why changes are rejected, if they are.
+    pub(super) async fn store_fault(&self) -> Result<Option<StoreFault>, ApiError> {
+        Ok(self.fleet.query(|fleet, _| fleet.store_fault()).await?)
+    }
+
+    /// Returns the loop's client, from which the access of a caller is made.
+    pub(super) fn fleet_client(&self) -> FleetClient {
+        self.fleet.clone()
     }
 
     /// Collects the metrics of the loop.

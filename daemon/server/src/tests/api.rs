@@ -15,12 +15,12 @@ async fn only_requests_with_a_key_of_this_server_are_accepted() {
         let (status, body) = server.ask_as(authorization.as_deref(), "GET", target, "").await;
         assert_eq!(status, expected, "{authorization:?} {target}: {body}");
         if status == 401 {
-            assert_eq!(body["error"]["code"], "unauthorized");
-            assert!(body["error"]["message"].as_str().unwrap().contains("linecamp login"), "{body}");
+            assert_eq!(body["code"], "unauthorized");
+            assert!(body["detail"].as_str().unwrap().contains("linecamp login"), "{body}");
         }
     };
     check(None, "/healthz", 200).await;
-    for target in ["/api/v1/sites", "/api/v1/server", "/nowhere"] {
+    for target in ["/api/v1/sites", "/api/v1/server", "/metrics"] {
         check(None, target, 401).await;
         check(Some(format!("Basic {admin}")), target, 401).await;
         check(Some(format!("Bearer {admin}x")), target, 401).await;
@@ -53,7 +53,7 @@ async fn an_invalid_request_is_rejected_with_the_location() {
         ("PATCH", "/api/v1/hosts/camp-1", "{", 400, "bad-request", "line 1"),
         ("PATCH", "/api/v1/hosts/camp-1", &long, 413, "too-large", "256 KiB"),
         ("POST", "/api/v1/sites/c/labels", "{\"set\":{\"a b\":\"\"}}", 400, "bad-request", "labels: "),
-        ("POST", "/api/v1/sites/c", "", 400, "bad-request", "method"),
+        ("POST", "/api/v1/sites/c", "", 405, "method-not-allowed", "method"),
         ("POST", "/api/v1/tokens", &token(",\"use\":2"), 400, "bad-request", "use"),
         ("POST", "/api/v1/tokens", &token("").replace("60", "0"), 400, "bad-request", "time"),
         ("POST", "/api/v1/tokens", &token("").replace("default", "lab"), 404, "not-found", "default"),
@@ -64,9 +64,8 @@ async fn an_invalid_request_is_rejected_with_the_location() {
     ];
     for (method, target, body, status, code, words) in table {
         let (found, answer) = server.ask_as(Some(&authorization), method, target, body).await;
-        let error = &answer["error"];
-        assert_eq!((found, &error["code"]), (status, &json!(code)), "{method} {target}: {answer}");
-        assert!(error["message"].as_str().unwrap().contains(words), "{method} {target}: {answer}");
+        assert_eq!((found, &answer["code"]), (status, &json!(code)), "{method} {target}: {answer}");
+        assert!(answer["detail"].as_str().unwrap().contains(words), "{method} {target}: {answer}");
     }
 }
 
@@ -95,8 +94,8 @@ async fn a_host_is_selected_by_its_name_and_its_site() {
     let (_second, _other_link) = server.linked("camp").await;
 
     let (status, error) = server.ask("GET", "/api/v1/hosts/camp", None).await;
-    assert_eq!((status, &error["error"]["code"]), (409, &json!("ambiguous")));
-    let message = error["error"]["message"].as_str().unwrap();
+    assert_eq!((status, &error["code"]), (409, &json!("ambiguous")));
+    let message = error["detail"].as_str().unwrap();
     assert!(message.contains("camp/camp") && message.contains("moved/camp"), "{message}");
 
     let labels = json!({"set": {"rack": "r7"}});
@@ -167,5 +166,44 @@ async fn a_waiting_request_is_answered_when_the_server_stops() {
     let answer = String::from_utf8(answer).unwrap();
     let (_, body) = answer.split_once("\r\n\r\n").expect("there is an answer");
     let body: Value = serde_json::from_str(body).unwrap();
-    assert!(body == json!({"items": []}) || body["error"]["code"] == "busy", "{answer}");
+    assert!(body == json!({"items": []}) || body["code"] == "busy", "{answer}");
+}
+
+#[tokio::test]
+async fn a_change_of_an_old_version_is_rejected() {
+    let server = Running::start().await;
+    let (_site, _link) = server.linked("camp").await;
+    let describe = |text: &str| format!("{{\"description\":\"{text}\"}}");
+    let (head, _) = server.exchange("GET /api/v1/sites/camp", "", "").await;
+    let tag = head.lines().find_map(|line| line.strip_prefix("etag: ")).expect("a site has an entity tag").to_owned();
+    let media = "content-type: application/merge-patch+json\r\n";
+    let changed = |tag: &str| format!("{media}if-match: {tag}\r\n");
+    let (head, _) = server.exchange("PATCH /api/v1/sites/camp", &changed(&tag), &describe("a")).await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    let (head, body) = server.exchange("PATCH /api/v1/sites/camp", &changed(&tag), &describe("b")).await;
+    assert!(head.starts_with("HTTP/1.1 412") && body.contains("\"code\":\"stale\""), "{head} {body}");
+    let (head, _) = server.exchange("PATCH /api/v1/sites/camp", &changed("*"), &describe("b")).await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    for (line, tag) in [("PATCH /api/v1/sites/camp", "g7"), ("PATCH /api/v1/environments/default", "\"g7\"")] {
+        let (head, body) = server.exchange(line, &changed(tag), "{}").await;
+        assert!(head.starts_with("HTTP/1.1 400") && body.contains("If-Match"), "{head} {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_method_or_media_type_is_answered_with_the_right_ones() {
+    let server = Running::start().await;
+    let (head, body) = server.exchange("PUT /api/v1/sites/camp", "", "").await;
+    assert!(head.starts_with("HTTP/1.1 405") && body.contains("method-not-allowed"), "{head} {body}");
+    let allowed = head.lines().find_map(|line| line.strip_prefix("allow: ")).expect("it says what is allowed");
+    let mut allowed: Vec<_> = allowed.split(',').map(str::trim).collect();
+    allowed.sort_unstable();
+    assert_eq!(allowed, ["DELETE", "GET", "HEAD", "PATCH"]);
+    for media in ["", "content-type: application/json\r\n", "content-type: text/plain; charset=utf-8\r\n"] {
+        let (head, body) = server.exchange("PATCH /api/v1/sites/camp", media, "{}").await;
+        assert!(head.starts_with("HTTP/1.1 415") && body.contains("application/merge-patch+json"), "{head} {body}");
+        assert!(head.contains("content-type: application/problem+json"), "{head}");
+    }
+    let (head, body) = server.exchange("POST /api/v1/sites/camp/accept", "", "{}").await;
+    assert!(head.starts_with("HTTP/1.1 400") && body.contains("takes no body"), "{head} {body}");
 }

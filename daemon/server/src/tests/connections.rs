@@ -105,7 +105,7 @@ async fn an_authenticated_connection_does_not_count_for_its_address() {
     let bare = Bare::start().await;
     let mut stream = bare.dial().await;
     let key = bare.key.reveal();
-    let request = format!("GET /nowhere HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\n\r\n");
+    let request = format!("GET /api/v1/sites/none HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut status = [0; 12];
     soon(stream.read_exact(&mut status)).await.unwrap();

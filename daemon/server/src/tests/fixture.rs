@@ -89,25 +89,47 @@ impl Running {
         self.send(Some(&authorization), &line, &body, body.len() as u64).await
     }
 
+    /// Sends an API request with `headers`, each with its line end, and returns the head and the body of the response.
+    pub(super) async fn exchange(&self, line: &str, headers: &str, body: &str) -> (String, String) {
+        let (key, length) = (self.key.reveal(), body.len());
+        let head = format!(
+            "{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {key}\r\n\
+             {headers}content-length: {length}\r\n\r\n"
+        );
+        self.transfer(&[head.as_bytes(), body.as_bytes()].concat()).await
+    }
+
     async fn send(&self, authorization: Option<&str>, line: &str, body: &[u8], length: u64) -> (u16, Value) {
         let authorization = authorization.map_or_else(String::new, |value| format!("authorization: {value}\r\n"));
+        let media = match line.split_once(' ') {
+            Some(("GET" | "DELETE", _)) => "",
+            Some(("PATCH", _)) => "content-type: application/merge-patch+json\r\n",
+            Some((_, target)) if target.starts_with("/api/v1/plugins") => "content-type: application/octet-stream\r\n",
+            _ => "content-type: application/json\r\n",
+        };
         let head = format!(
-            "{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{authorization}content-length: \
+            "{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{authorization}{media}content-length: \
              {length}\r\n\r\n"
         );
+        let (head, body) = self.transfer(&[head.as_bytes(), body].concat()).await;
+        let status = head.split(' ').nth(1).expect("a head has a status").parse().unwrap();
+        (status, serde_json::from_str(&body).unwrap_or(Value::Null))
+    }
+
+    /// Sends a request and returns the head and the body of the response.
+    async fn transfer(&self, request: &[u8]) -> (String, String) {
         let port = self.server.https_addr().port();
         let answer = soon(async {
             let trust = ApiTrust::Pin(self.server.pin());
             let mut stream = connect("127.0.0.1", port, &trust).await.unwrap();
-            stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
+            stream.write_all(request).await.unwrap();
             let mut answer = Vec::new();
             stream.read_to_end(&mut answer).await.unwrap();
             String::from_utf8(answer).unwrap()
         })
         .await;
         let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
-        let status = head.split(' ').nth(1).expect("a head has a status").parse().unwrap();
-        (status, serde_json::from_str(body).unwrap_or(Value::Null))
+        (head.to_owned(), body.to_owned())
     }
 
     /// Creates a join token for the default environment.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use linecamp_core::{
-    CERTIFICATE_LIFE, Fleet, FleetCommand, FleetCommandError, FleetConfig, NewToken, Rng, SavedFleet, StoreFault,
+    CERTIFICATE_LIFE, Fleet, FleetCommand, FleetCommandError, FleetConfig, IssuedCommand, NewToken, Rng, SavedFleet,
+    StoreFault,
 };
 use linecamp_model::limits::{LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_OWNER_MAX};
 use linecamp_model::{FleetChange, LabelKey, LabelPatch, LabelValue, Name, SecretHash, TokenId};
@@ -60,7 +61,7 @@ async fn acknowledged_writes_are_on_the_disk_and_nothing_else_is() {
     let ask = async |number: u64| {
         let id = TokenId::from_bytes(number.to_be_bytes());
         let (sender, answer) = oneshot::channel();
-        requests.send(Request::Command(create(id), sender)).await.unwrap();
+        requests.send(Request::Command(Box::new(IssuedCommand::of_console(create(id))), sender)).await.unwrap();
         (id, answer)
     };
     for number in 0..TOKENS {

@@ -72,9 +72,9 @@ async fn all_mistakes_of_a_provider_are_reported_at_once() {
     let (status, pushed) = server.push_described("dns-fake", &description(), &component(1)).await;
     assert_eq!((status, &pushed["description"]["version"]), (201, &json!("1.2.0")), "{pushed}");
     let (status, answer) = server.ask("POST", "/api/v1/providers", Some(wrong_provider(1))).await;
-    assert_eq!((status, &answer["error"]["code"]), (400, &json!("bad-request")), "{answer}");
-    assert_eq!(fields(&answer["error"]["problems"]), FIELDS, "{answer}");
-    let message = answer["error"]["message"].as_str().unwrap();
+    assert_eq!((status, &answer["code"]), (400, &json!("bad-request")), "{answer}");
+    assert_eq!(fields(&answer["problems"]), FIELDS, "{answer}");
+    let message = answer["detail"].as_str().unwrap();
     assert!(message.contains("plugin dns-fake 1.2.0"), "{message}");
     // One line per problem, with the field as a provider file names it.
     let lines: Vec<_> = message.lines().skip(1).map(|line| line.trim_start().split_once(": ").unwrap()).collect();
@@ -86,7 +86,7 @@ async fn all_mistakes_of_a_provider_are_reported_at_once() {
     // An edit is validated by the same rule.
     let edit = json!({"settings": wrong_provider(1)["settings"]});
     let (status, answer) = server.ask("PATCH", "/api/v1/providers/main-dns", Some(edit)).await;
-    assert_eq!((status, fields(&answer["error"]["problems"])), (400, FIELDS.to_vec()), "{answer}");
+    assert_eq!((status, fields(&answer["problems"])), (400, FIELDS.to_vec()), "{answer}");
 }
 
 #[tokio::test]
@@ -95,7 +95,7 @@ async fn a_preview_of_a_provider_is_validated_and_changes_nothing() {
     server.push_described("dns-fake", &description(), &component(1)).await;
     let preview = |query: &str| format!("/api/v1/providers/main-dns/preview{query}");
     let (status, answer) = server.ask("POST", &preview(""), Some(wrong_provider(1))).await;
-    assert_eq!((status, fields(&answer["error"]["problems"])), (400, FIELDS.to_vec()), "{answer}");
+    assert_eq!((status, fields(&answer["problems"])), (400, FIELDS.to_vec()), "{answer}");
     let (status, shown) = server.ask("POST", &preview(""), Some(provider(1))).await;
     assert_eq!((status, &shown["validated"], &shown["site_count"]), (200, &json!(true), &json!(0)), "{shown}");
     let (_, all) = server.ask("GET", "/api/v1/providers", None).await;
@@ -105,7 +105,7 @@ async fn a_preview_of_a_provider_is_validated_and_changes_nothing() {
     // What cannot be added cannot be previewed either.
     server.ask("POST", "/api/v1/providers", Some(provider(1))).await;
     let (status, answer) = server.ask("POST", &preview(""), Some(provider(1))).await;
-    assert_eq!((status, &answer["error"]["code"]), (409, &json!("name-taken")), "{answer}");
+    assert_eq!((status, &answer["code"]), (409, &json!("name-taken")), "{answer}");
     assert_eq!(server.ask("POST", &preview("?replace=true"), Some(provider(1))).await.0, 200);
     let (status, answer) = server.ask("POST", "/api/v1/providers/other/preview", Some(provider(1))).await;
     assert_eq!(status, 400, "{answer}");
@@ -185,7 +185,7 @@ async fn an_invalid_description_is_rejected_and_leaves_no_plugin() {
     ];
     for (description, words) in table {
         let (status, answer) = server.push_described("dns-fake", &description, &component(1)).await;
-        let message = answer["error"]["message"].as_str().unwrap_or_default();
+        let message = answer["detail"].as_str().unwrap_or_default();
         assert!((status == 400 || status == 413) && message.contains(words), "{words}: {status} {answer}");
     }
     let (_, all) = server.ask("GET", "/api/v1/plugins", None).await;

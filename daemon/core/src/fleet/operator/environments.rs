@@ -5,7 +5,7 @@ use linecamp_model::{Environment, EventKind, FleetChange, Name};
 
 use crate::fleet::command::{EnvironmentEdit, FleetCommandError};
 use crate::fleet::config::ENVIRONMENT_DEFAULT;
-use crate::fleet::decision::{Decided, Decision, check_environment};
+use crate::fleet::decision::{Decided, Decision};
 use crate::fleet::state::FleetState;
 
 /// Creates an environment.
@@ -23,7 +23,6 @@ pub(super) fn create_environment(state: &FleetState, name: Name, edit: &Environm
 
 /// Edits an environment's rules.
 pub(super) fn edit_environment(state: &FleetState, name: Name, edit: &EnvironmentEdit) -> Decided {
-    check_environment(state, &name)?;
     let before = state.environments.get(&name).copied().unwrap_or(ENVIRONMENT_DEFAULT);
     Ok(change_environment(name, before, edit))
 }

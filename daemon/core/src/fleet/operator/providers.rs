@@ -6,8 +6,10 @@ use linecamp_model::{
     SpecBody,
 };
 
+use crate::fleet::authorization::IssuedCommand;
 use crate::fleet::command::{FleetCommand, FleetCommandError, Force, InvalidSettings};
-use crate::fleet::decision::{Decided, Decision, check_environment};
+use crate::fleet::command_check::check_command;
+use crate::fleet::decision::{Decided, Decision};
 use crate::fleet::lookup::find_site;
 use crate::fleet::site_record::SiteRecord;
 use crate::fleet::state::FleetState;
@@ -19,7 +21,6 @@ pub(in crate::fleet) fn set_provider(
     provider: FleetProvider,
     replace: bool,
 ) -> Decided {
-    check_environment(state, &environment)?;
     let name = provider.spec.name.clone();
     let key = (environment.clone(), name.clone());
     match (state.providers.contains_key(&key), replace) {
@@ -109,8 +110,12 @@ pub(in crate::fleet) enum Forced {
 
 impl Forced {
     /// Returns the effect of a command, before it is carried out.
-    pub(in crate::fleet) fn of(state: &FleetState, command: &FleetCommand) -> Self {
-        match command {
+    pub(in crate::fleet) fn of(state: &FleetState, issued: &IssuedCommand) -> Self {
+        let mut command = issued.command.clone();
+        if check_command(state, &issued.authorization, &mut command).is_err() {
+            return Self::Nothing;
+        }
+        match &command {
             FleetCommand::RemoveProvider(environment, name, Force::Yes) => {
                 Self::Provider(abandonment(state, environment, name))
             }

@@ -5,14 +5,13 @@ use linecamp_model::{EventKind, FleetChange, LabelSet, Now, SiteId, Token, Token
 
 use super::subjects::live_record;
 use crate::fleet::command::{FleetCommandError, NewToken};
-use crate::fleet::decision::{Decided, Decision, check_environment};
+use crate::fleet::decision::{Decided, Decision};
 use crate::fleet::lookup::find_site;
 use crate::fleet::state::FleetState;
 use crate::fleet::subject::SiteRef;
 
 /// Creates a join token.
 pub(super) fn create_token(state: &FleetState, new: NewToken, now: Now) -> Decided {
-    check_environment(state, &new.environment)?;
     if new.ttl.is_zero() || TOKEN_TTL_MAX < new.ttl {
         let days = TOKEN_TTL_MAX.as_secs() / 86_400;
         return Err(FleetCommandError::Invalid(format!("a token's time is more than 0 and at most {days} days")));

@@ -9,7 +9,8 @@ use linecamp_model::{
 };
 
 use super::{FleetView, SiteFilter};
-use crate::fleet::command::FleetCommandError;
+use crate::fleet::command::{FleetCommand, FleetCommandError};
+use crate::fleet::command_check::check_command;
 use crate::fleet::operator::set_provider;
 use crate::fleet::provider_assignment::{is_placed, provider_specs, room_for_providers};
 use crate::fleet::site_record::SiteRecord;
@@ -18,7 +19,7 @@ impl<'a> FleetView<'a> {
     /// Returns the providers, by environment and name, including removed ones that some site still has.
     pub fn providers(self, environment: Option<&Name>) -> Vec<ProviderSummary> {
         let state = self.state;
-        let is_meant = |of: &Name| environment.is_none_or(|meant| meant == of);
+        let is_meant = |of: &Name| environment.is_none_or(|meant| meant == of) && self.sees(of);
         let providers = state.providers.iter().filter(|((of, _), _)| is_meant(of));
         let mut found: BTreeMap<_, _> = providers
             .map(|(key, provider)| (key.clone(), ProviderSummary::new(key.0.clone(), (**provider).clone())))
@@ -47,6 +48,7 @@ impl<'a> FleetView<'a> {
     pub fn invalid_providers(self, plugin: &PluginDescription) -> Vec<(Name, Name, Vec<SettingProblem>)> {
         let specs =
             self.state.providers.iter().map(|((environment, name), provider)| (environment, name, &provider.spec));
+        let specs = specs.filter(|(environment, _, _)| self.sees(environment));
         let of_plugin = specs.filter(|(_, _, spec)| spec.plugin.digest.is_some() && spec.plugin.name == plugin.name);
         let checked =
             of_plugin.map(|(environment, name, spec)| (environment.clone(), name.clone(), spec.problems(plugin)));
@@ -66,6 +68,8 @@ impl<'a> FleetView<'a> {
         provider: FleetProvider,
         replace: bool,
     ) -> Result<ProviderSummary, FleetCommandError> {
+        let mut command = FleetCommand::SetProvider(environment.clone(), Box::new(provider.clone()), replace);
+        check_command(self.state, self.caller_or_console(), &mut command)?;
         set_provider(self.state, environment.clone(), provider.clone(), replace)?;
         let problems = self.problems(&provider.spec);
         Ok(ProviderSummary { problems, ..ProviderSummary::new(environment, provider) })

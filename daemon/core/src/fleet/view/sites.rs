@@ -10,7 +10,7 @@ use crate::downlink::Link;
 use crate::fleet::command::FleetCommandError;
 use crate::fleet::conditions::{conditions_of, waits_for};
 use crate::fleet::labels::{owned, placement_labels};
-use crate::fleet::lookup::{find_host, find_site};
+use crate::fleet::lookup::{find_visible_host, find_visible_site};
 use crate::fleet::site_record::SiteRecord;
 use crate::fleet::subject::{HostRef, SiteRef};
 
@@ -37,7 +37,7 @@ impl<'a> FleetView<'a> {
     /// # Errors
     /// No site or several sites have the name.
     pub fn site(self, site: &SiteRef, now: Now) -> Result<SiteView, FleetCommandError> {
-        let id = find_site(self.state, site)?;
+        let id = find_visible_site(self.state, self.caller_or_console(), site)?;
         self.site_view(id, now).ok_or_else(|| FleetCommandError::NotFound(format!("there is no site {site}")))
     }
 
@@ -46,13 +46,14 @@ impl<'a> FleetView<'a> {
     /// # Errors
     /// No host or several hosts have the name.
     pub fn host(self, host: &HostRef) -> Result<HostView, FleetCommandError> {
-        let (site, id) = find_host(self.state, host)?;
+        let (site, id) = find_visible_host(self.state, self.caller_or_console(), host)?;
         self.host_view(site, id).ok_or_else(|| FleetCommandError::NotFound(format!("there is no host {host}")))
     }
 
     /// Returns a site by its id.
     pub fn site_by_id(self, id: SiteId, now: Now) -> Option<SiteView> {
-        self.site_view(id, now)
+        let (_, registration) = self.state.site(id)?;
+        self.site_view(id, now).filter(|_| self.sees(&registration.environment))
     }
 
     fn is_selected(self, site: &SiteView, filter: &SiteFilter) -> bool {
@@ -68,7 +69,7 @@ impl<'a> FleetView<'a> {
     /// Returns the sites of the environment that `filter` names.
     pub(super) fn selected(self, filter: &SiteFilter) -> impl Iterator<Item = SiteId> {
         let is_meant = |of: &Registration| filter.environment.as_ref().is_none_or(|wanted| *wanted == of.environment);
-        self.state.registered().filter(move |(_, _, of)| is_meant(of)).map(|(id, _, _)| id)
+        self.registered().filter(move |(_, _, of)| is_meant(of)).map(|(id, _, _)| id)
     }
 
     fn site_view(self, id: SiteId, now: Now) -> Option<SiteView> {
@@ -127,6 +128,7 @@ impl<'a> FleetView<'a> {
             phase_since: life.since,
             waits_for: waits_for(life.phase, &link),
             labels: effective(owned(record, DocumentKey::Site), self.host_labels(site, record, host)),
+            spec_generation: record.spec.head(),
             link,
         })
     }

@@ -17,7 +17,7 @@ impl FleetView<'_> {
     /// Returns a join token.
     pub fn token(self, id: TokenId, now: Now) -> Option<TokenView> {
         let state = self.state;
-        let token = state.tokens.get(&id)?;
+        let token = state.tokens.get(&id).filter(|token| self.sees(&token.environment))?;
         let labels = token.labels.iter().map(|(key, held)| {
             let label = EffectiveLabel {
                 value: held.value.clone(),
@@ -43,6 +43,7 @@ impl FleetView<'_> {
     /// Returns the environments, with the number of sites in each.
     pub fn environments(self) -> Vec<(Name, Environment, usize)> {
         let state = self.state;
-        state.environments.iter().map(|(name, rules)| (name.clone(), *rules, state.sites_in(name))).collect()
+        let seen = state.environments.iter().filter(|(name, _)| self.sees(name));
+        seen.map(|(name, rules)| (name.clone(), *rules, state.sites_in(name))).collect()
     }
 }

@@ -1,0 +1,157 @@
+//! The table of operations.
+//!
+//! A row is: the operation's type, its name, its method and path, its query and the body of its request, the status and
+//! the body of its response, who may perform it, and its properties: `audited`, and `etag` (the response has one, and
+//! the request may have `If-Match`).
+
+use linecamp_model::Requirement::{Login, Nothing, Role, RoleEverywhere};
+use linecamp_model::Role::{Admin, Operator, Viewer};
+
+use super::{Binary, Empty, Json, MergePatch, Method, Operation, OperationSpec, PlainText};
+use crate::api::query::{
+    EventQuery, HostNameQuery, HostQuery, NameQuery, NoQuery, PluginQuery, PreviewQuery, RecordQuery, RemoveQuery,
+    SiteQuery,
+};
+use crate::api::{
+    Edit, Environment, EnvironmentEdit, EnvironmentRequest, Event, Health, Host, LabelChange, List, PluginPushed,
+    PluginView, ProviderEdit, ProviderRequest, ProviderView, RecordView, Server, Site, Token, TokenCreated,
+    TokenRequest,
+};
+
+/// Declares the operations, and [`ALL`] of them.
+macro_rules! operations {
+    ($(
+        $(#[doc = $summary:literal])+
+        $operation:ident = $name:literal: $method:ident $path:literal ($query:ty, $request:ty)
+            -> $status:literal $response:ty, $requires:expr $(, $property:ident)*;
+    )+) => {
+        $(
+            $(#[doc = $summary])+
+            #[derive(Clone, Copy, Debug)]
+            pub struct $operation;
+
+            impl Operation for $operation {
+                type Query = $query;
+                type Request = $request;
+                type Response = $response;
+                const SPEC: OperationSpec = OperationSpec::new::<Self>(
+                    ($name, concat!($($summary),+)),
+                    (Method::$method, $path),
+                    $status,
+                    $requires,
+                )$(.$property())*;
+            }
+        )+
+
+        /// All operations.
+        pub const ALL: &[OperationSpec] = &[$($operation::SPEC),+];
+    };
+}
+
+operations! {
+    /// Report whether the server's loop answers, and whether its store can be written.
+    ShowHealth = "health.show": Get "/healthz" (NoQuery, Empty) -> 200 Json<Health>, Nothing;
+    /// Download the script that installs a site.
+    ShowInstaller = "installer.show": Get "/install" (NoQuery, Empty) -> 200 PlainText, Nothing;
+    /// Download a package that the script installs.
+    ShowPackage = "package.show": Get "/install/{name}" (NoQuery, Empty) -> 200 Binary, Nothing;
+    /// Show the metrics in the Prometheus text format.
+    ShowMetrics = "metrics.show": Get "/metrics" (NoQuery, Empty) -> 200 PlainText, RoleEverywhere(Viewer);
+    /// Show the server: its version, its pin and the number of links.
+    ShowServer = "server.show": Get "/api/v1/server" (NoQuery, Empty) -> 200 Json<Server>, Login;
+
+    /// List the sites that a filter matches.
+    ListSites = "site.list": Get "/api/v1/sites" (SiteQuery, Empty) -> 200 Json<List<Site>>, Role(Viewer);
+    /// Show a site.
+    ShowSite = "site.show": Get "/api/v1/sites/{name}" (NameQuery, Empty) -> 200 Json<Site>, Role(Viewer), etag;
+    /// Change the name or the description of a site.
+    EditSite = "site.edit": Patch "/api/v1/sites/{name}" (NameQuery, MergePatch<Edit>)
+        -> 200 Json<Site>, Role(Operator), audited, etag;
+    /// Remove a site. The response shows it as it is afterwards.
+    RemoveSite = "site.remove": Delete "/api/v1/sites/{name}" (RemoveQuery, Empty)
+        -> 200 Json<Site>, Role(Operator), audited, etag;
+    /// Change the labels assigned to a site.
+    PatchSiteLabels = "site.label": Post "/api/v1/sites/{name}/labels" (NameQuery, Json<LabelChange>)
+        -> 200 Json<Site>, Role(Operator), audited, etag;
+    /// Take a site out of service.
+    DeactivateSite = "site.deactivate": Post "/api/v1/sites/{name}/deactivate" (NameQuery, Empty)
+        -> 200 Json<Site>, Role(Operator), audited, etag;
+    /// Return a site to service.
+    ActivateSite = "site.activate": Post "/api/v1/sites/{name}/activate" (NameQuery, Empty)
+        -> 200 Json<Site>, Role(Operator), audited, etag;
+    /// Accept a site that waits for approval.
+    AcceptSite = "site.accept": Post "/api/v1/sites/{name}/accept" (NameQuery, Empty)
+        -> 200 Json<Site>, Role(Operator), audited, etag;
+
+    /// List the hosts that a filter matches.
+    ListHosts = "host.list": Get "/api/v1/hosts" (HostQuery, Empty) -> 200 Json<List<Host>>, Role(Viewer);
+    /// Show a host.
+    ShowHost = "host.show": Get "/api/v1/hosts/{name}" (HostNameQuery, Empty) -> 200 Json<Host>, Role(Viewer), etag;
+    /// Change the name or the description of a host.
+    EditHost = "host.edit": Patch "/api/v1/hosts/{name}" (HostNameQuery, MergePatch<Edit>)
+        -> 200 Json<Host>, Role(Operator), audited, etag;
+    /// Change the labels assigned to a host.
+    PatchHostLabels = "host.label": Post "/api/v1/hosts/{name}/labels" (HostNameQuery, Json<LabelChange>)
+        -> 200 Json<Host>, Role(Operator), audited, etag;
+    /// Take a host out of service.
+    DeactivateHost = "host.deactivate": Post "/api/v1/hosts/{name}/deactivate" (HostNameQuery, Empty)
+        -> 200 Json<Host>, Role(Operator), audited, etag;
+    /// Return a host to service.
+    ActivateHost = "host.activate": Post "/api/v1/hosts/{name}/activate" (HostNameQuery, Empty)
+        -> 200 Json<Host>, Role(Operator), audited, etag;
+
+    /// List the join tokens, newest first.
+    ListTokens = "token.list": Get "/api/v1/tokens" (NoQuery, Empty) -> 200 Json<List<Token>>, Role(Viewer);
+    /// Create a join token. Only this response has its secret.
+    CreateToken = "token.create": Post "/api/v1/tokens" (NoQuery, Json<TokenRequest>)
+        -> 201 Json<TokenCreated>, Role(Operator), audited;
+    /// Revoke a join token.
+    RevokeToken = "token.revoke": Delete "/api/v1/tokens/{id}" (NoQuery, Empty)
+        -> 200 Json<Token>, Role(Operator), audited;
+
+    /// List events, oldest first, or wait for the next one.
+    ListEvents = "event.list": Get "/api/v1/events" (EventQuery, Empty) -> 200 Json<List<Event>>, Role(Viewer);
+
+    /// List the environments.
+    ListEnvironments = "environment.list": Get "/api/v1/environments" (NoQuery, Empty)
+        -> 200 Json<List<Environment>>, Role(Viewer);
+    /// Create an environment.
+    CreateEnvironment = "environment.create": Post "/api/v1/environments" (NoQuery, Json<EnvironmentRequest>)
+        -> 201 Json<Environment>, RoleEverywhere(Admin), audited;
+    /// Change the rules of an environment.
+    EditEnvironment = "environment.edit": Patch "/api/v1/environments/{name}" (NoQuery, MergePatch<EnvironmentEdit>)
+        -> 200 Json<Environment>, Role(Admin), audited;
+
+    /// List the providers.
+    ListProviders = "provider.list": Get "/api/v1/providers" (NameQuery, Empty)
+        -> 200 Json<List<ProviderView>>, Role(Viewer);
+    /// Create a provider.
+    CreateProvider = "provider.create": Post "/api/v1/providers" (NoQuery, Json<ProviderRequest>)
+        -> 201 Json<ProviderView>, Role(Operator), audited;
+    /// Show a provider.
+    ShowProvider = "provider.show": Get "/api/v1/providers/{name}" (NameQuery, Empty)
+        -> 200 Json<ProviderView>, Role(Viewer);
+    /// Change a provider.
+    EditProvider = "provider.edit": Patch "/api/v1/providers/{name}" (NameQuery, MergePatch<ProviderEdit>)
+        -> 200 Json<ProviderView>, Role(Operator), audited;
+    /// Remove a provider. The response shows it as it is afterwards.
+    RemoveProvider = "provider.remove": Delete "/api/v1/providers/{name}" (RemoveQuery, Empty)
+        -> 200 Json<ProviderView>, Role(Operator), audited;
+    /// Validate a provider as if it were created or replaced, and store nothing.
+    PreviewProvider = "provider.preview": Post "/api/v1/providers/{name}/preview" (PreviewQuery, Json<ProviderRequest>)
+        -> 200 Json<ProviderView>, Role(Operator);
+
+    /// List the plugins.
+    ListPlugins = "plugin.list": Get "/api/v1/plugins" (NoQuery, Empty) -> 200 Json<List<PluginView>>, Login;
+    /// Store a plugin: its description in JSON, followed by its component.
+    PushPlugin = "plugin.push": Post "/api/v1/plugins" (PluginQuery, Binary)
+        -> 201 Json<PluginPushed>, RoleEverywhere(Admin), audited;
+    /// Show a plugin, by the digest of its component.
+    ShowPlugin = "plugin.show": Get "/api/v1/plugins/{digest}" (NoQuery, Empty) -> 200 Json<PluginView>, Login;
+    /// Remove a plugin that no provider uses. The response shows it as it was.
+    RemovePlugin = "plugin.remove": Delete "/api/v1/plugins/{digest}" (NoQuery, Empty)
+        -> 200 Json<PluginView>, RoleEverywhere(Admin), audited;
+
+    /// List the DNS records of the sites that a filter matches.
+    ListRecords = "record.list": Get "/api/v1/records" (RecordQuery, Empty) -> 200 Json<List<RecordView>>, Role(Viewer);
+}

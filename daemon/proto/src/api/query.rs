@@ -1,0 +1,133 @@
+//! The queries of the API's operations. An unknown query parameter is rejected.
+//!
+//! The name of a site is unique within its environment, and the name of a host within its site. If a name and the query
+//! fit several objects, the response is [`ErrorCode::Ambiguous`](super::ErrorCode::Ambiguous).
+
+use serde::{Deserialize, Serialize};
+
+/// No query.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoQuery {}
+
+/// Filters sites.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteQuery {
+    /// Sites that this selector matches.
+    pub selector: Option<String>,
+    /// Sites of this environment.
+    pub environment: Option<String>,
+    /// Which labels the selector is matched against; by default all effective ones.
+    pub labels: Option<SelectorLabels>,
+}
+
+/// Which of a site's labels a selector is matched against.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SelectorLabels {
+    /// All effective labels, of every owner.
+    #[default]
+    Effective,
+    /// The labels assigned to the site: those that place a provider.
+    Assigned,
+    /// The assigned labels and those its gateway reports: those that place a provider with `match_facts`.
+    AssignedAndReported,
+}
+
+/// Filters hosts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostQuery {
+    /// Hosts that this selector matches.
+    pub selector: Option<String>,
+    /// Hosts of this environment.
+    pub environment: Option<String>,
+    /// Hosts of the site of this name.
+    pub site: Option<String>,
+}
+
+/// Filters records.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordQuery {
+    /// Records of the sites that this selector matches.
+    pub selector: Option<String>,
+    /// Records of this environment.
+    pub environment: Option<String>,
+    /// Records of the site of this name.
+    pub site: Option<String>,
+    /// Records of the provider of this name.
+    pub provider: Option<String>,
+    /// Records in this state, such as `conflict`.
+    pub state: Option<String>,
+}
+
+/// Names the plugin to upload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PluginQuery {
+    /// The plugin's name, such as `dns-powerdns`.
+    pub name: String,
+    /// How many bytes at the start of the body are the plugin's description in JSON; by default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description_bytes: Option<u64>,
+}
+
+/// Selects among objects of the same name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NameQuery {
+    /// The environment of the object.
+    pub environment: Option<String>,
+}
+
+/// Previews a provider.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreviewQuery {
+    /// Whether an existing provider of that name would be replaced.
+    #[serde(default)]
+    pub replace: bool,
+}
+
+/// Selects among hosts of the same name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostNameQuery {
+    /// The environment of the host.
+    pub environment: Option<String>,
+    /// The name of its site.
+    pub site: Option<String>,
+}
+
+/// Selects the site or provider to remove, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemoveQuery {
+    /// The environment of the object.
+    pub environment: Option<String>,
+    /// Remove it in any state, without waiting for it: what it owns externally, such as DNS records, stays and is
+    /// listed in an event.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// Filters events.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventQuery {
+    /// Events of the site of this name.
+    pub site: Option<String>,
+    /// The environment of that site.
+    pub environment: Option<String>,
+    /// Events that the server reported, or that sites reported.
+    pub source: Option<super::EventSource>,
+    /// Events above this sequence number, oldest first. Without it: the newest ones.
+    pub after: Option<u64>,
+    /// If there is none, wait this many seconds for one; if none arrives, return an empty list. With `after` only.
+    /// Capped to [`EVENT_WAIT_SECONDS_MAX`](super::EVENT_WAIT_SECONDS_MAX).
+    pub wait: Option<u64>,
+    /// At most this many. Capped to [`EVENTS_PER_ANSWER_MAX`](super::EVENTS_PER_ANSWER_MAX), which is also the default.
+    pub limit: Option<usize>,
+}

@@ -1,0 +1,165 @@
+//! The routes: each serves one operation of the table, and everything around its handler is done here, once.
+//!
+//! A request is authenticated and authorized, then parsed completely, then handled. A handler that is reached has a
+//! caller who may perform the operation, and sees of the fleet what that caller may see ([`Call::fleet`]).
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_TYPE, ETAG};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{MethodFilter, on};
+use linecamp_proto::api::operation::{Body as _, DecodedBody, EncodedBody, Method, Operation, OperationSpec};
+use linecamp_proto::api::{Host, Site};
+
+use super::Api;
+use super::authenticate::{Authenticated, authenticate};
+use super::call::Call;
+use super::error::ApiError;
+use super::parse;
+
+/// The routes of the API.
+#[derive(Debug, Default)]
+pub(super) struct Routes {
+    router: Router<Api>,
+    served: Vec<OperationSpec>,
+}
+
+/// An object with a generation, from which its entity tag is made.
+pub(super) trait Versioned {
+    /// Returns the generation of its spec.
+    fn generation(&self) -> u64;
+}
+
+impl Versioned for Site {
+    fn generation(&self) -> u64 {
+        self.spec_generation
+    }
+}
+
+impl Versioned for Host {
+    fn generation(&self) -> u64 {
+        self.spec_generation
+    }
+}
+
+type Value<B> = <B as linecamp_proto::api::operation::Body>::Value;
+
+impl Routes {
+    /// Serves the operation `O`.
+    pub(super) fn on<O, F>(self, handler: fn(Call<O>) -> F) -> Self
+    where
+        O: Operation<Request: DecodedBody, Response: EncodedBody>,
+        F: Future<Output = Result<Value<O::Response>, ApiError>> + Send + 'static,
+    {
+        debug_assert!(!O::SPEC.has_etag, "{} is served with an entity tag", O::SPEC.name);
+        self.on_raw::<O, _>(move |call| async move { Ok(json::<O>(&handler(call).await?)) })
+    }
+
+    /// Serves the operation `O`, whose responses have an entity tag.
+    pub(super) fn on_versioned<O, F>(self, handler: fn(Call<O>) -> F) -> Self
+    where
+        O: Operation<Request: DecodedBody, Response: EncodedBody<Value: Versioned + Sync>>,
+        F: Future<Output = Result<Value<O::Response>, ApiError>> + Send + 'static,
+    {
+        debug_assert!(O::SPEC.has_etag, "{} has no entity tag", O::SPEC.name);
+        self.on_raw::<O, _>(move |call| async move {
+            let value = handler(call).await?;
+            let mut response = json::<O>(&value);
+            let tag = HeaderValue::try_from(parse::entity_tag(value.generation()));
+            response.headers_mut().insert(ETAG, tag.map_err(|_| ApiError::internal())?);
+            Ok(response)
+        })
+    }
+
+    /// Serves the operation `O` with a response of the handler's own.
+    pub(super) fn on_raw<O, F>(self, handler: impl Fn(Call<O>) -> F + Clone + Send + Sync + 'static) -> Self
+    where
+        O: Operation<Request: DecodedBody>,
+        F: Future<Output = Result<Response, ApiError>> + Send + 'static,
+    {
+        self.route::<O, _, _>(move |api: Api, authenticated: Authenticated, mut parts: Parts, body: Body| {
+            let handler = handler.clone();
+            async move {
+                let call = Call::<O> {
+                    fleet: authenticated.access,
+                    parameter: parse::path_parameter::<O>(&mut parts).await?,
+                    query: parse::query(&parts.uri)?,
+                    body: parse::body::<O::Request>(&parts, body).await?,
+                    api,
+                };
+                handler(call).await
+            }
+        })
+    }
+
+    /// Serves the operation `O`, whose handler reads the body itself.
+    pub(super) fn on_upload<O, F>(self, handler: fn(Call<O>, Body) -> F) -> Self
+    where
+        O: Operation<Request: linecamp_proto::api::operation::Body<Value = ()>, Response: EncodedBody>,
+        F: Future<Output = Result<Value<O::Response>, ApiError>> + Send + 'static,
+    {
+        self.route::<O, _, _>(move |api: Api, authenticated: Authenticated, mut parts: Parts, body: Body| async move {
+            parse::check_media(&parts.headers, O::Request::MEDIA.unwrap_or_default())?;
+            let call = Call::<O> {
+                fleet: authenticated.access,
+                parameter: parse::path_parameter::<O>(&mut parts).await?,
+                query: parse::query(&parts.uri)?,
+                body: (),
+                api,
+            };
+            Ok(json::<O>(&handler(call, body).await?))
+        })
+    }
+
+    fn route<O, H, F>(mut self, handle: H) -> Self
+    where
+        O: Operation,
+        H: Fn(Api, Authenticated, Parts, Body) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<Response, ApiError>> + Send + 'static,
+    {
+        let method = match O::SPEC.method {
+            Method::Get => MethodFilter::GET,
+            Method::Post => MethodFilter::POST,
+            Method::Patch => MethodFilter::PATCH,
+            Method::Delete => MethodFilter::DELETE,
+        };
+        let serve = move |State(api): State<Api>, request: Request| {
+            let handle = handle.clone();
+            async move {
+                let (parts, body) = request.into_parts();
+                let authenticated = match authenticate(&api, &O::SPEC, &parts).await {
+                    Ok(authenticated) => authenticated,
+                    Err(error) => return error.into_response(),
+                };
+                let caller = authenticated.caller.clone();
+                let handled = handle(api, authenticated, parts, body).await;
+                let mut response = handled.unwrap_or_else(|error| error.into_response());
+                response.extensions_mut().insert(caller);
+                response
+            }
+        };
+        self.router = self.router.route(O::SPEC.path, on(method, serve));
+        self.served.push(O::SPEC);
+        self
+    }
+
+    /// Returns the router.
+    pub(super) fn into_router(self) -> Router<Api> {
+        self.router
+    }
+
+    /// Returns the operations that are served.
+    #[cfg(test)]
+    pub(super) fn served(&self) -> &[OperationSpec] {
+        &self.served
+    }
+}
+
+fn json<O: Operation<Response: EncodedBody>>(value: &Value<O::Response>) -> Response {
+    let status = StatusCode::from_u16(O::SPEC.status).unwrap_or(StatusCode::OK);
+    let media = HeaderValue::from_static(O::Response::MEDIA.unwrap_or_default());
+    (status, [(CONTENT_TYPE, media)], O::Response::encode(value)).into_response()
+}
