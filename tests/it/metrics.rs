@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use linecamp_tests::{Fleet, Site, skip};
@@ -138,4 +139,58 @@ fn a_server_serves_metrics_to_holders_of_an_api_key() {
     assert!(before["linecamp_sessions_total"] < after["linecamp_sessions_total"], "{text}");
     assert!(after["linecamp_api_requests_total{code=\"4xx\"}"] >= 1.0, "{text}");
     ask_promtool(&text);
+}
+
+/// Returns the root of the checkout.
+fn checkout() -> PathBuf {
+    Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo names the package's directory")).join("..")
+}
+
+/// Runs `promtool` in the directory of the monitoring files.
+#[track_caller]
+fn promtool(arguments: &[&str]) {
+    let directory = checkout().join("packaging/monitoring");
+    let ran = Command::new("promtool").args(arguments).current_dir(directory).output();
+    match ran {
+        Ok(output) if output.status.success() => {}
+        Ok(output) => panic!("promtool {arguments:?}: {output:?}"),
+        Err(error) => skip("promtool", &error.to_string()),
+    }
+}
+
+#[test]
+fn the_alert_rules_fire_when_they_say_so() {
+    promtool(&["check", "rules", "alerts.yml"]);
+    promtool(&["test", "rules", "alerts_test.yml"]);
+}
+
+#[test]
+fn the_dashboard_queries_prometheus_correctly() {
+    let dashboard = std::fs::read_to_string(checkout().join("packaging/monitoring/dashboard.json")).expect("it exists");
+    let dashboard: serde_json::Value = serde_json::from_str(&dashboard).expect("it is JSON");
+    let panels = dashboard["panels"].as_array().expect("it has panels");
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().expect("a panel has targets"));
+    let queries = targets.map(|target| target["expr"].as_str().expect("a target has a query"));
+    let concrete = |query: &str| query.replace("$__rate_interval", "5m").replace("$instance", ".*");
+    let rules: Vec<_> = queries.map(|query| serde_json::json!({"record": "panel", "expr": concrete(query)})).collect();
+    let rules = serde_json::json!({"groups": [{"name": "dashboard", "rules": rules}]});
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), rules.to_string()).expect("the file is written");
+    promtool(&["check", "rules", "--lint=none", file.path().to_str().expect("a path of ours")]);
+}
+
+#[test]
+fn the_dashboard_and_the_alerts_use_metrics_that_exist() {
+    let read = |name: &str| std::fs::read_to_string(checkout().join(name)).expect("it exists");
+    let page = read("packaging/docs/metrics.md");
+    let known: BTreeSet<_> = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | ")).collect();
+    let known: BTreeSet<_> = known.into_iter().map(|(name, _)| name).collect();
+    for file in ["packaging/monitoring/dashboard.json", "packaging/monitoring/alerts.yml"] {
+        let text = read(file);
+        let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+        let used: BTreeSet<_> =
+            words.filter(|word| word.starts_with("linecamp_") || word.starts_with("process_")).collect();
+        let unknown: Vec<_> = used.difference(&known).collect();
+        assert!(!used.is_empty() && unknown.is_empty(), "{file}: {unknown:?}");
+    }
 }

@@ -6,7 +6,7 @@
 //! ```text
 //! STAGE/TARGET/release/linecampd            the programs
 //! STAGE/TARGET/release/package/pages/…      manual pages and completions, as a test of each program writes them
-//! STAGE/TARGET/release/package/{systemd,config}/ units and configuration
+//! STAGE/TARGET/release/package/{systemd,config,monitoring}/ units, configuration, dashboard and alert rules
 //! STAGE/TARGET/release/package/plugins/     the providers
 //! STAGE/TARGET/release/package/site/        the daemon's packages, which the server serves to new sites
 //! STAGE/TARGET/release/package/changelog.gz in Debian's format
@@ -100,7 +100,8 @@ impl Stage {
             copy(&plugins.join(&plugin), &extra.join("plugins").join(&plugin))?;
         }
         // Including the project's own files: packages use file times, up to the last commit's time.
-        for from in [pages.to_owned(), root().join("packaging/systemd"), root().join("packaging/config")] {
+        let own = ["systemd", "config", "monitoring"].map(|name| root().join("packaging").join(name));
+        for from in [pages.to_owned()].iter().chain(&own) {
             let copied = read(program("cp", ["-r".as_ref(), from.as_os_str(), extra.as_os_str()]));
             copied.with_context(|| format!("failed to copy {} to the staging directory", from.display()))?;
         }
