@@ -48,3 +48,4 @@ mod startup_errors;
 mod storage;
 mod support_bundle;
 mod systemd;
+mod traces;

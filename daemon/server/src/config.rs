@@ -16,6 +16,7 @@ use crate::data_directory::Layout;
 use crate::error::ServerError;
 use crate::install::PACKAGES_DEFAULT;
 use crate::server_url::ServerUrl;
+use crate::traces::Collector;
 
 /// The shortest lifetime of a site certificate. Only tests need less than an hour: a site renews at two thirds.
 pub const CERTIFICATE_LIFE_MIN: Duration = Duration::from_secs(60);
@@ -61,6 +62,8 @@ pub struct ConfigFile {
     pub log: Option<String>,
     /// The directory of the packages for new sites.
     pub site_packages: Option<PathBuf>,
+    /// The collector of traces.
+    pub otlp_collector: Option<String>,
 }
 
 /// Command-line options that override the file.
@@ -96,6 +99,8 @@ pub struct Config {
     pub log: String,
     /// The directory of the packages for new sites.
     pub site_packages: PathBuf,
+    /// The collector of traces; `None` for no traces.
+    pub otlp_collector: Option<Collector>,
 }
 
 impl Config {
@@ -166,7 +171,11 @@ impl Config {
             // One port number to open in a firewall, for TCP and UDP, on all addresses of both families.
             (None, None) => Ok(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), server_url.port())),
         };
+        let collector = file.otlp_collector.as_deref().filter(|text| !text.is_empty());
+        let collector = collector.map(Collector::parse).transpose();
+        let otlp_collector = collector.map_err(|problem| invalid("otlp_collector", problem))?;
         Ok(Self {
+            otlp_collector,
             https: listen("https", overrides.https, file.https)?,
             quic: listen("quic", overrides.quic, file.quic)?,
             layout,

@@ -4,8 +4,10 @@ use linecamp_core::{Fleet, FleetCommandError, IssuedCommand};
 use linecamp_model::Now;
 use linecamp_service::Metrics;
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument as _;
 
 use crate::server::Request;
+use crate::traces::TARGET;
 
 /// Sends requests to the loop. Clones share its queue.
 #[derive(Clone, Debug)]
@@ -38,13 +40,16 @@ impl FleetClient {
             // The client may have disconnected.
             drop(sender.send(read(fleet, now)));
         };
-        self.send(Request::Query(Box::new(query)), answer).await
+        let span = tracing::info_span!(target: TARGET, "fleet.query");
+        self.send(Request::Query(Box::new(query)), answer).instrument(span).await
     }
 
     /// Changes the fleet, durably.
     pub(crate) async fn command(&self, command: IssuedCommand) -> Result<(), RequestError> {
         let (sender, answer) = oneshot::channel();
-        self.send(Request::Command(Box::new(command), sender), answer).await?.map_err(RequestError::Rejected)
+        let span = tracing::info_span!(target: TARGET, "fleet.command");
+        let answered = self.send(Request::Command(Box::new(command), sender), answer).instrument(span).await;
+        answered?.map_err(RequestError::Rejected)
     }
 
     /// Collects the metrics of the loop.

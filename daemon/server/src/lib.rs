@@ -47,6 +47,7 @@ mod server;
 mod server_url;
 mod session_stats;
 mod startup;
+mod traces;
 
 #[cfg(test)]
 mod tests;
@@ -61,6 +62,7 @@ pub use init::{Initialized, init};
 pub use secret::ApiKeyText;
 pub use server_url::ServerUrl;
 pub use startup::Server;
+pub use traces::{Collector, Traces, TracesError};
 
 /// The link drivers without the rest of the server, for a simulator that runs them on an in-memory network.
 ///

@@ -9,12 +9,14 @@ use std::io::{self, Write as _};
 use linecamp_service::{Journal, LineLimit, LogLine, admits_line};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{FilterExt as _, Targets, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry, reload};
+
+use crate::traces::{TARGET, Traces};
 
 /// The `SYSLOG_IDENTIFIER` of journal entries.
 const IDENTIFIER: &str = "linecamp-server";
@@ -33,18 +35,26 @@ pub struct Log {
     filter: reload::Handle<Targets, Registry>,
 }
 
+/// A layer of the log.
+type LogLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
 impl Log {
-    /// Initializes logging with `filter` for the whole process.
+    /// Initializes logging with `filter` for the whole process, and the export of spans, which no filter affects.
     ///
     /// # Errors
     /// [`LogError`] if the filter is invalid.
-    pub fn init(filter: &str) -> Result<Self, LogError> {
-        let (layer, handle) = reload::Layer::new(parse(filter)?);
-        let registry = tracing_subscriber::registry().with(layer).with(LimitLayer);
-        match Journal::from_environment(IDENTIFIER) {
-            Some(journal) => registry.with(JournalLayer { journal }).init(),
-            None => registry.with(tracing_subscriber::fmt::layer().with_writer(Stderr).with_ansi(false)).init(),
-        }
+    pub fn init(filter: &str, traces: Option<&Traces>) -> Result<Self, LogError> {
+        let (filter, handle) = reload::Layer::new(parse(filter)?);
+        let lines: LogLayer = match Journal::from_environment(IDENTIFIER) {
+            Some(journal) => Box::new(JournalLayer { journal }),
+            None => Box::new(tracing_subscriber::fmt::layer().with_writer(Stderr).with_ansi(false)),
+        };
+        let lines: LogLayer = Box::new(lines.with_filter(filter.and(filter_fn(|metadata| !is_exported(metadata)))));
+        let spans = traces.map(|traces| -> LogLayer {
+            Box::new(tracing_opentelemetry::layer().with_tracer(traces.tracer()).with_filter(filter_fn(is_exported)))
+        });
+        let layers: Vec<_> = [lines].into_iter().chain(spans).collect();
+        tracing_subscriber::registry().with(layers).with(LimitLayer).init();
         Ok(Self { filter: handle })
     }
 
@@ -68,6 +78,11 @@ impl Log {
 
 fn parse(filter: &str) -> Result<Targets, LogError> {
     filter.parse().map_err(|error| LogError { filter: filter.to_owned(), problem: format!("{error}") })
+}
+
+/// Whether a span is exported instead of logged.
+fn is_exported(metadata: &Metadata<'_>) -> bool {
+    metadata.target() == TARGET
 }
 
 /// A layer that drops the lines over the limit.

@@ -24,8 +24,8 @@ use linecamp_model::Name;
 use linecamp_proto::command_error::{CommandError, CommandErrorCode, FailureCode};
 use linecamp_server::log::{Log, LogError};
 use linecamp_server::{
-    Config, DATA_DIR_DEFAULT, FILE_DEFAULT, KeyView, Layout, Overrides, SAMPLE, ServerError, ServerUrl, create_key,
-    doctor, init, keys, remove_key,
+    Config, DATA_DIR_DEFAULT, FILE_DEFAULT, KeyView, Layout, Overrides, SAMPLE, ServerError, ServerUrl, TracesError,
+    create_key, doctor, init, keys, remove_key,
 };
 use linecamp_table::{OutputFormat, Table};
 use linecamp_transport::error_chain;
@@ -211,6 +211,8 @@ enum Failure {
     Runtime(#[source] io::Error),
     #[error(transparent)]
     Log(#[from] LogError),
+    #[error(transparent)]
+    Traces(#[from] TracesError),
 }
 
 impl Failure {
@@ -220,7 +222,7 @@ impl Failure {
             Self::Server(error) => error.code(),
             Self::Log(_) => FailureCode::ConfigInvalid.into(),
             Self::Print(_) => FailureCode::FileFailed.into(),
-            Self::Runtime(_) => FailureCode::SystemFailed.into(),
+            Self::Runtime(_) | Self::Traces(_) => FailureCode::SystemFailed.into(),
         }
     }
 }
@@ -232,7 +234,7 @@ fn report(failure: &Failure, output: OutputFormat) -> ExitCode {
         Failure::Server(error) if error.blames_input() => (EXIT_USAGE, error.advice()),
         Failure::Server(error) => (EXIT_FAILED, error.advice()),
         Failure::Log(_) => (EXIT_USAGE, None),
-        Failure::Print(_) | Failure::Runtime(_) => (EXIT_FAILED, None),
+        Failure::Print(_) | Failure::Runtime(_) | Failure::Traces(_) => (EXIT_FAILED, None),
     };
     let message = error_chain(failure);
     let text = match (output, advice) {

@@ -20,6 +20,7 @@ pub(crate) fn compare(old: &Config, new: &Config) -> ConfigChanges {
     note(old.certificate_life != new.certificate_life, Apply::Restart, "certificate_life");
     note(old.link != new.link, Apply::Restart, "idle_timeout_max");
     note(old.site_packages != new.site_packages, Apply::Restart, "site_packages");
+    note(old.otlp_collector != new.otlp_collector, Apply::Restart, "otlp_collector");
     changes
 }
 
@@ -50,6 +51,7 @@ mod tests {
         check("link_addresses = [\"h:2\"]", "link_addresses changed");
         check("https = \"[::]:2\"\nquic = \"[::]:2\"", "https, quic changed, restart needed");
         check("certificate_life = \"1d\"\nlog = \"warn\"", "log changed; certificate_life changed, restart needed");
+        check("otlp_collector = \"http://h:4318\"", "otlp_collector changed, restart needed");
         check("idle_timeout_max = \"60s\"", "idle_timeout_max changed, restart needed");
     }
 }

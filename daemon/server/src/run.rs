@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use linecamp_server::log::Log;
-use linecamp_server::{Config, Layout, Overrides, Server};
+use linecamp_server::{Config, Layout, Overrides, Server, Traces};
 use linecamp_service::{ServiceManager, report_rejected_config};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -27,9 +27,16 @@ impl Source {
 /// Runs the server until a stop is requested.
 pub(crate) fn run(source: &Source) -> Result<(), Failure> {
     let config = source.read()?;
-    let log = Log::init(&config.log)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
-    runtime.block_on(serve(config, &log, source))
+    let collector = config.otlp_collector.as_ref();
+    let traces = collector.map(|collector| Traces::start(collector, runtime.handle().clone())).transpose()?;
+    let log = Log::init(&config.log, traces.as_ref())?;
+    let served = runtime.block_on(serve(config, &log, source));
+    if let Some(traces) = traces {
+        // The runtime sends what the blocking call waits for.
+        drop(runtime.block_on(runtime.spawn_blocking(|| traces.stop())));
+    }
+    served
 }
 
 async fn serve(config: Config, log: &Log, source: &Source) -> Result<(), Failure> {

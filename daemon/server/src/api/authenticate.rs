@@ -27,6 +27,13 @@ pub(super) struct Authenticated {
 #[derive(Clone, Debug)]
 pub(super) struct AuthenticatedCaller(pub(super) Option<Caller>);
 
+impl AuthenticatedCaller {
+    /// Returns who the caller is, for logs and traces.
+    pub(super) fn identity(&self) -> Option<String> {
+        self.0.as_ref().map(|caller| caller.identity.to_string())
+    }
+}
+
 /// Checks the credentials of a request and what its operation requires.
 ///
 /// The lookup is by the key's hash, so its timing reveals nothing about existing keys.

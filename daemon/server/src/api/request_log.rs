@@ -35,8 +35,7 @@ pub(super) async fn log(State(api): State<Api>, mut request: Request, next: Next
         response.headers_mut().insert(REQUEST_ID, value);
     }
     let call = excerpt(&format!("{method} {path}"), PEER_TEXT_BYTES_MAX);
-    let caller = response.extensions().get::<AuthenticatedCaller>().and_then(|caller| caller.0.as_ref());
-    match caller.map(|caller| caller.identity.to_string()) {
+    match response.extensions().get::<AuthenticatedCaller>().and_then(AuthenticatedCaller::identity) {
         Some(caller) if method.is_safe() => tracing::debug!(call, status, ?took, caller, request = %id, "request"),
         Some(caller) => tracing::info!(call, status, ?took, caller, request = %id, "request"),
         None => tracing::debug!(name: "peer: request", call, status, ?took, request = %id, "request"),

@@ -11,14 +11,19 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, on};
+use linecamp_model::{RequestId, excerpt};
 use linecamp_proto::api::operation::{Body as _, DecodedBody, EncodedBody, Method, Operation, OperationSpec};
 use linecamp_proto::api::{Host, Site};
+use linecamp_service::PEER_TEXT_BYTES_MAX;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use super::Api;
 use super::authenticate::{Authenticated, authenticate};
 use super::call::Call;
 use super::error::ApiError;
 use super::parse;
+use crate::traces::TARGET;
 
 /// The routes of the API.
 #[derive(Debug, Default)]
@@ -130,13 +135,16 @@ impl Routes {
             let handle = handle.clone();
             async move {
                 let (parts, body) = request.into_parts();
-                let authenticated = match authenticate(&api, &O::SPEC, &parts).await {
+                let span = span(&O::SPEC, &parts);
+                let authenticated = match authenticate(&api, &O::SPEC, &parts).instrument(span.clone()).await {
                     Ok(authenticated) => authenticated,
                     Err(error) => return error.into_response(),
                 };
                 let caller = authenticated.caller.clone();
-                let handled = handle(api, authenticated, parts, body).await;
+                span.record("enduser.id", caller.identity());
+                let handled = handle(api, authenticated, parts, body).instrument(span.clone()).await;
                 let mut response = handled.unwrap_or_else(|error| error.into_response());
+                span.record("http.response.status_code", response.status().as_u16());
                 response.extensions_mut().insert(caller);
                 response
             }
@@ -156,6 +164,23 @@ impl Routes {
     pub(super) fn served(&self) -> &[OperationSpec] {
         &self.served
     }
+}
+
+/// Begins the span of a request, which is exported as a trace if a collector is configured.
+fn span(spec: &OperationSpec, parts: &Parts) -> Span {
+    let request = parts.extensions.get::<RequestId>().map(ToString::to_string);
+    tracing::info_span!(
+        target: TARGET,
+        "request",
+        otel.name = format!("{} {}", spec.method.as_str(), spec.path),
+        otel.kind = "server",
+        http.request.method = spec.method.as_str(),
+        url.path = excerpt(parts.uri.path(), PEER_TEXT_BYTES_MAX),
+        linecamp.operation = spec.name,
+        linecamp.request = request,
+        http.response.status_code = Empty,
+        enduser.id = Empty,
+    )
 }
 
 fn json<O: Operation<Response: EncodedBody>>(value: &Value<O::Response>) -> Response {

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::panics;
+use crate::traces::TARGET;
 use linecamp_model::limits::{FIRST_FRAME_BYTES_MAX, FRAME_BYTES_MAX};
 use linecamp_model::{FromServer, FromSite, KeyFingerprint, Refusal, RefusalCode, SessionId, excerpt};
 use linecamp_proto::{decode_from_site, encode_from_server, encode_refusal, refusal_code_number};
@@ -186,13 +187,15 @@ pub(crate) async fn serve(
     notes: SessionNotes,
 ) {
     let remote = incoming.remote_address();
+    let handshake =
+        tracing::info_span!(target: TARGET, "link.handshake", otel.kind = "server", client.address = %remote);
     let established = tokio::select! {
         biased;
         () = permit.evicted() => {
             tracing::debug!(name: "peer: handshake refused", %remote, "handshake evicted to make room for another");
             return;
         }
-        established = incoming.establish() => established,
+        established = incoming.establish().instrument(handshake) => established,
     };
     match established {
         Ok((peer, session)) => {
