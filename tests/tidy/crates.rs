@@ -9,11 +9,12 @@ use crate::report::Report;
 use crate::tree::{file, files, root};
 
 /// Our packages, and the ones of ours that each may depend on, in code or in tests.
-const OURS: [(&str, &[&str]); 27] = [
+const OURS: [(&str, &[&str]); 28] = [
     ("linecamp-model", &[]),
     ("linecamp-proto", &["linecamp-model"]),
     ("linecamp-core", &["linecamp-model"]),
     ("linecamp-files", &[]),
+    ("linecamp-oidc", &["linecamp-model"]),
     ("linecamp-service", &["linecamp-files", "linecamp-model", "linecamp-store", "linecamp-transport"]),
     ("linecamp-table", &["linecamp-model"]),
     ("linecamp-doctor", &["linecamp-files", "linecamp-model", "linecamp-table", "linecamp-transport"]),
@@ -51,11 +52,12 @@ const BELOW_CLI: [&str; 8] = [
     "linecamp-testkit",
     "linecamp-transport",
 ];
-const BELOW_SERVER: [&str; 10] = [
+const BELOW_SERVER: [&str; 11] = [
     "linecamp-core",
     "linecamp-doctor",
     "linecamp-files",
     "linecamp-model",
+    "linecamp-oidc",
     "linecamp-pages",
     "linecamp-proto",
     "linecamp-service",
@@ -124,9 +126,10 @@ const PROGRAMS: [&str; 8] = [
     "linecamp-bench",
     "fleet-sim",
 ];
-const BOUNDARIES: [&str; 17] = [
+const BOUNDARIES: [&str; 18] = [
     "linecamp-model",
     "linecamp-doctor",
+    "linecamp-oidc",
     "linecamp-proto",
     "linecamp-service",
     "linecamp-provider",

@@ -1,0 +1,208 @@
+//! The code flow: the URL to which a browser is sent, its return, and the request for the token.
+
+use std::fmt;
+use std::time::Duration;
+
+use data_encoding::BASE64URL_NOPAD;
+use linecamp_model::WallTime;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use ring::digest::{SHA256, digest};
+use serde::Deserialize;
+
+use crate::metadata::{ProviderMetadata, parse};
+use crate::refusal::Refusal;
+
+/// How long a person may take at the provider. After that the login has to begin again.
+pub const LOGIN_LIMIT: Duration = Duration::from_secs(10 * 60);
+
+/// The characters that are percent-encoded: all but the unreserved characters of RFC 3986.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Maximum length of an error code of a provider that is shown, in bytes.
+const CODE_BYTES_MAX: usize = 64;
+
+/// This client, as it is registered at the provider.
+#[derive(Clone, Copy, Debug)]
+pub struct Client<'a> {
+    /// Its ID.
+    pub id: &'a str,
+    /// Where the browser returns to.
+    pub redirect_uri: &'a str,
+    /// What is asked for beside `openid`, such as `profile groups`.
+    pub scopes: &'a str,
+}
+
+/// The random parts of a login, 256 bits each. `Debug` hides them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct LoginSecrets {
+    /// Ties the return of the browser to the login.
+    pub state: [u8; 32],
+    /// Ties the ID token to the login.
+    pub nonce: [u8; 32],
+    /// Ties the exchange of the code to the login (PKCE).
+    pub verifier: [u8; 32],
+}
+
+/// A login that has begun: what to remember until the browser returns. `Debug` hides its secrets.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    issuer: String,
+    names_itself: bool,
+    redirect_uri: String,
+    secrets: LoginSecrets,
+    began: WallTime,
+}
+
+/// The parameters with which the browser returns.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Callback {
+    /// The code to exchange.
+    pub code: Option<String>,
+    /// The state of the login.
+    pub state: Option<String>,
+    /// The provider, if it names itself.
+    pub iss: Option<String>,
+    /// The error, instead of a code.
+    pub error: Option<String>,
+}
+
+/// The request for the token: a form to send to the token endpoint. `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TokenRequest {
+    /// The body, as `application/x-www-form-urlencoded`.
+    pub form: String,
+}
+
+impl Login {
+    /// Begins a login. Returns what to remember, and the URL to which the browser is sent.
+    pub fn begin(
+        provider: &ProviderMetadata,
+        client: &Client<'_>,
+        secrets: LoginSecrets,
+        now: WallTime,
+    ) -> (Self, String) {
+        let login = Self {
+            issuer: provider.issuer.clone(),
+            names_itself: provider.names_itself,
+            redirect_uri: client.redirect_uri.to_owned(),
+            secrets,
+            began: now,
+        };
+        let challenge = BASE64URL_NOPAD.encode(digest(&SHA256, login.verifier().as_bytes()).as_ref());
+        let scope = format!("openid {}", client.scopes);
+        let query = form(&[
+            ("response_type", "code"),
+            ("client_id", client.id),
+            ("redirect_uri", client.redirect_uri),
+            ("scope", scope.trim()),
+            ("state", &login.state()),
+            ("nonce", &login.nonce()),
+            ("code_challenge", &challenge),
+            ("code_challenge_method", "S256"),
+        ]);
+        let separator = if provider.authorization_endpoint.contains('?') { '&' } else { '?' };
+        (login, format!("{}{separator}{query}", provider.authorization_endpoint))
+    }
+
+    /// Returns the state, by which the login is found when the browser returns.
+    pub fn state(&self) -> String {
+        BASE64URL_NOPAD.encode(&self.secrets.state)
+    }
+
+    /// Returns the nonce that the ID token has to have.
+    pub fn nonce(&self) -> String {
+        BASE64URL_NOPAD.encode(&self.secrets.nonce)
+    }
+
+    fn verifier(&self) -> String {
+        BASE64URL_NOPAD.encode(&self.secrets.verifier)
+    }
+
+    /// Whether the login has taken too long.
+    pub fn is_over(&self, now: WallTime) -> bool {
+        self.began + LOGIN_LIMIT <= now
+    }
+
+    /// Checks the return of the browser and makes the request for the token. A login is accepted once: the caller has
+    /// removed it.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn accept(self, callback: &Callback, client_id: &str, now: WallTime) -> Result<TokenRequest, Refusal> {
+        // The state is known to be equal if the login was found by it; it is checked again, because it costs nothing.
+        if callback.state.as_deref() != Some(&*self.state()) {
+            return Err(Refusal::State);
+        }
+        if self.is_over(now) {
+            return Err(Refusal::TooLate);
+        }
+        match &callback.iss {
+            Some(issuer) if *issuer != self.issuer => return Err(Refusal::MixUp),
+            None if self.names_itself => return Err(Refusal::MixUp),
+            _ => {}
+        }
+        let code = match (&callback.error, &callback.code) {
+            (Some(code), _) => return Err(Refusal::Provider { code: linecamp_model::excerpt(code, CODE_BYTES_MAX) }),
+            (None, Some(code)) => code,
+            (None, None) => return Err(Refusal::Malformed),
+        };
+        let form = form(&[
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", &self.redirect_uri),
+            ("client_id", client_id),
+            ("code_verifier", &self.verifier()),
+        ]);
+        Ok(TokenRequest { form })
+    }
+}
+
+/// Returns the ID token in the response of the token endpoint, which is not verified yet.
+///
+/// # Errors
+/// [`Refusal::Provider`] if the response is an error, [`Refusal::Document`] if it is something else.
+pub fn id_token(json: &[u8]) -> Result<String, Refusal> {
+    #[derive(Deserialize)]
+    struct Document {
+        id_token: Option<String>,
+        error: Option<String>,
+    }
+    match parse(json, "response with the token")? {
+        Document { error: Some(code), .. } => {
+            Err(Refusal::Provider { code: linecamp_model::excerpt(&code, CODE_BYTES_MAX) })
+        }
+        Document { id_token: Some(token), .. } => Ok(token),
+        Document { .. } => {
+            Err(Refusal::Document { what: "response with the token", problem: "it has no ID token".to_owned() })
+        }
+    }
+}
+
+fn form(fields: &[(&str, &str)]) -> String {
+    let pairs = fields.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, RESERVED)));
+    pairs.collect::<Vec<_>>().join("&")
+}
+
+impl fmt::Debug for LoginSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("issuer", &self.issuer).field("began", &self.began).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Callback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Callback").field("iss", &self.iss).field("error", &self.error).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TokenRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenRequest(hidden)")
+    }
+}
