@@ -22,6 +22,7 @@
 //! | `bounded` | what the server stores for one site is within a stated bound |
 //! | `event-origin` | what a site reports is never stored as the server's own event, nor displaces one |
 //! | `pending-members-wait` | for a site that is not accepted yet, the server stores facts and nothing else |
+//! | `link-history` | every loss of three minutes and more is in the site's history once, with a cause that there was |
 //! | `answered-in-time` | operators and honest sites are answered in time |
 //! | `wire` | every message survives encoding and decoding |
 //! | `converges` | after the faults, all reachable sites converge in time |
@@ -33,6 +34,7 @@ mod documents;
 mod durability;
 mod lifecycle;
 mod limits;
+mod link_history;
 mod origin;
 mod records;
 mod response_time;
@@ -75,6 +77,7 @@ pub(crate) struct Watch {
     holdings: storage_per_site::Holdings,
     own_events: origin::OwnEvents,
     served: response_time::Served,
+    histories: link_history::LinkHistories,
 }
 
 /// A machine that may become a site, registered or not.

@@ -10,9 +10,10 @@ mod status;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use linecamp_model::limits::LINK_GAPS_WAITING_MAX;
 use linecamp_model::{
-    FromSite, Generation, Hello, HostId, Incarnation, JoinRequest, JoinSecret, Name, PluginDigest, PluginWant, RunId,
-    SiteId, Text, TokenId, VersionRange, WallTime,
+    FromSite, GapCause, GapReport, Generation, Hello, HostId, Incarnation, JoinRequest, JoinSecret, Name, PluginDigest,
+    PluginWant, RunId, SiteId, Text, TokenId, VersionRange, WallTime,
 };
 use linecamp_proto::{COUNTER_MAX, VERSIONS};
 
@@ -66,6 +67,7 @@ pub(crate) fn greeting(known: &MemberState) -> Hello {
         spec_held: known.spec_head,
         status_incarnation: known.status_incarnation,
         facts: BTreeMap::new(),
+        gaps: Vec::new(),
     }
 }
 
@@ -87,7 +89,27 @@ pub(crate) fn wild_greeting(known: &mut MemberState, chance: &mut SimRng) -> Hel
     };
     let daemon_version = Text::lossy(&"9".repeat(1 + usize::try_from(chance.below(512)).unwrap_or(0)));
     let facts = if chance.happens(300) { status::labels(chance) } else { BTreeMap::new() };
-    Hello { versions, daemon_version, facts, wall: moment(known.wall, chance), spec_incarnation, spec_held, ..right }
+    let gaps = wild_gaps(spec_held.0);
+    let wall = moment(known.wall, chance);
+    Hello { versions, daemon_version, facts, wall, spec_incarnation, spec_held, gaps, ..right }
+}
+
+/// Returns reports of gaps that cannot have been: longer than time, before time, after time, overlapping.
+fn wild_gaps(bits: u64) -> Vec<GapReport> {
+    let gap = |index: u64| {
+        let turned = bits.rotate_left(u32::try_from(7 * (index % 9)).unwrap_or(0)).wrapping_mul(index | 1);
+        let moment = |bits: u64| (!bits.is_multiple_of(5)).then(|| WallTime::from_unix_millis(bits));
+        let cause = GapCause::ALL[usize::try_from(turned % GapCause::ALL.len() as u64).unwrap_or(0)];
+        GapReport {
+            began_at: moment(turned),
+            ended_at: moment(turned.reverse_bits()),
+            times: [(cause, Duration::from_millis(turned.swap_bytes()))].into_iter().collect(),
+            refusal: None,
+            last_error: Text::lossy("a lie"),
+            merged: u32::MAX,
+        }
+    };
+    (0..bits % (LINK_GAPS_WAITING_MAX as u64 + 1)).map(gap).collect()
 }
 
 /// Acknowledges generations that were never sent.

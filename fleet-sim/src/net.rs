@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use linecamp_core::{Credential, Dial, IssueRequest, LinkEvent, LossReason, Peer, SessionEvent, SiteIdentity};
 use linecamp_model::{
-    DialId, FromServer, FromSite, IdentityGrant, KeyFingerprint, Pin, Refusal, SessionId, Text, WallTime,
+    DialId, FromServer, FromSite, GapCause, IdentityGrant, KeyFingerprint, Pin, Refusal, SessionId, Text, WallTime,
 };
 
 use crate::clock::Clock;
@@ -122,7 +122,7 @@ impl Net {
             Event::DialReady { node, dial, server } => self.dial_ready(node, dial, server),
             Event::DialTimeout { node, dial } => {
                 if self.lines[node].dialing.remove(&dial) {
-                    self.report_loss(node, dial, "the server did not answer within 10 s");
+                    self.report(node, dial, unreachable(GapCause::NoAnswer, "the server did not answer within 10 s"));
                 }
             }
             Event::Established(id) => {
@@ -169,7 +169,8 @@ impl Net {
         line.traffic.bytes += line::HANDSHAKE_BYTES;
         let delay = line.delay();
         if server_clock.wall(now) + LEAF_LIFE < line.clock.wall(now) {
-            return self.report_loss(node, dial, "the server's certificate has expired by this machine's clock");
+            let why = "the server's certificate has expired by this machine's clock";
+            return self.report(node, dial, unreachable(GapCause::Tls, why));
         }
         let credential = match line.certificate {
             None => Credential::SelfMade,
@@ -186,9 +187,16 @@ impl Net {
     }
 
     fn report_loss(&mut self, node: NodeId, dial: DialId, why: &str) {
-        let reason = LossReason::Failed(Text::lossy(why));
+        self.report(node, dial, LossReason::Failed(Text::lossy(why)));
+    }
+
+    fn report(&mut self, node: NodeId, dial: DialId, reason: LossReason) {
         self.arrived.push_back(Arrival::AtSite(node, LinkEvent::Lost(dial, reason)));
     }
+}
+
+fn unreachable(cause: GapCause, why: &str) -> LossReason {
+    LossReason::Unreachable(cause, Text::lossy(why))
 }
 
 impl Transport for Net {

@@ -29,6 +29,7 @@ mod config;
 mod established_session;
 mod handshake;
 mod link;
+mod link_history;
 mod members;
 mod output;
 mod presence;

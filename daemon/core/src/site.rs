@@ -60,8 +60,8 @@ mod uplink;
 mod view;
 
 use linecamp_model::{
-    Actor, CallId, CommandId, DialId, EventKind, FromServer, FromSite, Instant, LocalView, Name, Now, PluginDigest,
-    ProviderReply, ProviderSpec, Text, Welcome, Why, WriteId,
+    Actor, CallId, CommandId, DialId, EventKind, FromServer, FromSite, Instant, Name, Now, PluginDigest, ProviderReply,
+    ProviderSpec, Text, Welcome, WriteId,
 };
 
 pub use self::certificate::UnsavedIdentity;
@@ -92,7 +92,6 @@ use self::state::SiteState;
 use self::status::{StatusInputs, refresh_status};
 use self::store_health::StoreHealth;
 use self::uplink::Uplink;
-use self::view::Overview;
 use crate::StoreFault;
 use crate::rng::Rng;
 
@@ -116,9 +115,11 @@ impl Site {
     /// Starts from saved state. The [crate] docs describe how to drive it.
     pub fn new(config: SiteConfig, saved: SavedSite, rng: Rng, now: Now) -> Self {
         let gateway = saved.identity.map(|identity| identity.gateway);
+        let state = SiteState::from_records(saved.records);
+        let known = (saved.servers, state.link_record.as_deref());
         let mut site = Self {
-            uplink: Uplink::new(&config, saved.identity.is_some(), saved.servers, now),
-            effects: Effects::new(SiteState::from_records(saved.records), rng),
+            uplink: Uplink::new(&config, saved.identity.is_some(), known, now),
+            effects: Effects::new(state, rng),
             replication: Replication::default(),
             certificate: Certificate::new(saved.identity),
             facts: FactCollection::default(),
@@ -137,6 +138,7 @@ impl Site {
         FactCollection::restore(now, effects);
         site.labels.start(saved.drop_ins, now, effects);
         if !site.uplink.is_idle() {
+            site.uplink.start(now, effects);
             let documents = SiteDocuments::new(effects.state(), gateway);
             let lacks_facts = gateway.is_some() && documents.reported_facts().is_empty();
             site.facts.plan_first_dial(lacks_facts, now, effects);
@@ -302,15 +304,17 @@ impl Site {
                 Timer::Round(provider) => self.providers.handle_round_due(provider, effects),
                 Timer::CallLate(provider) => self.providers.handle_call_late(provider, now, effects),
                 Timer::Withdraw => self.providers.handle_withdraw_expired(effects),
+                Timer::NoteGap => self.uplink.note_gap(now, effects),
             }
             self.settle_down(now);
         }
     }
 
-    /// Stops the machine: closes the session with the server.
-    pub fn handle_stop(&mut self) {
-        self.is_stopped = true;
-        self.uplink.stop(&mut self.effects);
+    /// Stops the machine: closes the session with the server, and notes the stop.
+    pub fn handle_stop(&mut self, now: Now) {
+        if !std::mem::replace(&mut self.is_stopped, true) {
+            self.uplink.stop(now, &mut self.effects);
+        }
     }
 
     /// Returns the next output, or `None` if there is none.
@@ -328,24 +332,9 @@ impl Site {
         self.effects.ignored()
     }
 
-    /// Returns the local view of the site.
-    pub fn view(&self, now: Now) -> LocalView {
-        self.overview().view(now)
-    }
-
-    /// Describes what each part is doing and what it waits for.
-    pub fn why(&self, now: Now) -> Vec<Why> {
-        self.overview().why(now)
-    }
-
     /// Returns the value of one of the site's effective labels.
     pub fn label(&self, key: &str) -> Option<String> {
         self.documents().label(key)
-    }
-
-    const fn overview(&self) -> Overview<'_> {
-        let Self { config, effects, uplink, replication, certificate, facts, plugins, providers, .. } = self;
-        Overview { config, effects, uplink, replication, certificate, facts, plugins, providers }
     }
 
     fn documents(&self) -> SiteDocuments<'_> {
@@ -354,7 +343,8 @@ impl Site {
 
     fn greet(&mut self, dial: DialId, now: Now) {
         let inputs = (self.effects.state(), &self.documents());
-        let message = handshake::first_message((self.uplink.purpose(), &self.config), inputs, &self.facts, now);
+        let gaps = self.uplink.gaps(now);
+        let message = handshake::first_message((self.uplink.purpose(), &self.config), inputs, (&self.facts, gaps), now);
         self.effects.send(dial, message);
     }
 
@@ -444,6 +434,7 @@ impl Site {
                 StoreHealth::handle_recovered(now, &mut self.effects);
                 self.providers.request_rounds();
                 self.effects.stage_queued_events();
+                self.uplink.save_record(now, &mut self.effects);
             }
         }
     }

@@ -11,6 +11,7 @@ mod join;
 mod labels;
 mod large_zones;
 mod lifecycle;
+mod link_history;
 mod moved_server;
 mod observed_records;
 mod observing;

@@ -16,9 +16,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use linecamp_model::{
-    Actor, CallId, CommandId, DialId, Event, FleetChange, IdentityGrant, Instant, JoinSecret, JoinToken,
-    KeyFingerprint, KnownServers, LabelKey, LabelPatch, LabelValue, Name, Now, Pin, PluginDigest, ProviderReply,
-    Refusal, RunId, ServerAddress, SessionId, SiteChange, SiteView, Text, TokenId, VersionRange, WallTime, WriteId,
+    Actor, BootId, CallId, CommandId, DialId, Event, FleetChange, GapCause, IdentityGrant, Instant, JoinSecret,
+    JoinToken, KeyFingerprint, KnownServers, LabelKey, LabelPatch, LabelValue, LinkGap, Name, Now, Pin, PluginDigest,
+    ProviderReply, Refusal, RunId, ServerAddress, SessionId, SiteChange, SiteView, Text, TokenId, VersionRange,
+    WallTime, WriteId,
 };
 
 use crate::{
@@ -118,6 +119,8 @@ pub struct Node {
     sessions: BTreeMap<DialId, SessionId>,
     boot: u32,
     is_cut: bool,
+    /// Why its dials fail while it is cut; by default nothing answers.
+    pub obstacle: Option<GapCause>,
     /// Whether the story sends in its name: it then receives no acknowledgements.
     is_impersonated: bool,
     /// Modifies the next hello in transit.
@@ -287,6 +290,7 @@ impl Pair {
             directory: Text::lossy("/var/lib/linecamp"),
             versions: VERSIONS,
             run: RunId::from_bytes([u8::try_from(index).expect("few nodes"); 8]),
+            boot: Some(BootId([0; 16])),
             servers: if identity.is_some() {
                 ServerSource::Saved
             } else {
@@ -335,6 +339,7 @@ impl Pair {
             sessions: BTreeMap::new(),
             boot: 0,
             is_cut: false,
+            obstacle: None,
             is_impersonated: false,
             forged_greeting: None,
             forged_welcome: None,

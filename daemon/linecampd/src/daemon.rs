@@ -212,7 +212,7 @@ impl Daemon {
         report_unlogged();
         let now = self.clock.now();
         match event {
-            Event::Stop => self.site.handle_stop(),
+            Event::Stop => self.site.handle_stop(now),
             // Only `run` reloads.
             Event::Reload => {}
             Event::Timeout => self.site.handle_timeout(now),

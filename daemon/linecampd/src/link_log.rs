@@ -48,7 +48,7 @@ impl LinkLog {
 pub(crate) fn describe_loss(reason: &LossReason) -> String {
     match reason {
         LossReason::Closed(refusal) => refusal.to_string(),
-        LossReason::Failed(text) => text.to_string(),
+        LossReason::Unreachable(_, text) | LossReason::Failed(text) => text.to_string(),
     }
 }
 

@@ -151,7 +151,7 @@ impl Counters {
 const fn code(reason: &LossReason) -> &'static str {
     match reason {
         LossReason::Closed(refusal) => refusal.code.as_str(),
-        LossReason::Failed(_) => "failed",
+        LossReason::Unreachable(..) | LossReason::Failed(_) => "failed",
     }
 }
 

@@ -21,6 +21,7 @@ mod generation;
 mod id;
 mod json;
 mod label;
+mod link_gap;
 mod message;
 mod name;
 mod phase;
@@ -59,6 +60,7 @@ pub use label::{
     EffectiveLabel, EffectiveLabels, InvalidLabel, Label, LabelEntry, LabelError, LabelInput, LabelKey, LabelPatch,
     LabelSet, LabelValue, Level, OwnedLabels, Owner, effective, effective_of_site,
 };
+pub use link_gap::{BootId, CauseTimes, GapCause, GapReport, LinkGap, LinkRecord, link_error};
 pub use message::{
     EventBatch, FromServer, FromSite, Hello, IdentityGrant, JoinRequest, PluginPiece, PluginWant, Refusal, RefusalCode,
     VersionRange, Welcome,

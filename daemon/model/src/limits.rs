@@ -90,6 +90,20 @@ pub const SERVER_EVENTS_MAX: usize = 10_000;
 /// Maximum events about one site that the server keeps, per origin. Above it that site's oldest is dropped.
 pub const SERVER_EVENTS_PER_SITE_MAX: usize = 200;
 
+/// Maximum gaps of the link that a site keeps until a server has acknowledged them. Above it the two oldest are merged
+/// into one, which counts them.
+pub const LINK_GAPS_WAITING_MAX: usize = 64;
+
+/// Maximum gaps of the link that the server keeps for one site. Above it the oldest is dropped.
+pub const LINK_GAPS_PER_SITE_MAX: usize = 500;
+
+/// How long the server keeps a gap of the link. After that the next sweep drops it.
+pub const LINK_GAP_KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Maximum bytes of the error that is reported with a gap of the link, so that a hello with all gaps fits its frame. A
+/// longer text is cut.
+pub const LINK_ERROR_BYTES_MAX: usize = 192;
+
 /// Maximum conditions of one site or host. There are fewer kinds; more on the wire are rejected.
 pub const CONDITIONS_MAX: usize = 32;
 

@@ -17,6 +17,7 @@ use crate::generation::{Generation, Incarnation};
 use crate::id::{HostId, RunId, SessionId, SiteId, TokenId};
 use crate::label::{LabelKey, LabelValue};
 use crate::limits::COUNTER_MAX;
+use crate::link_gap::GapReport;
 use crate::name::{Name, Text};
 use crate::server_set::ServerSet;
 use crate::time::WallTime;
@@ -150,6 +151,9 @@ pub struct Hello {
     /// The labels its machine reports about itself, at most
     /// [`LABELS_PER_OWNER_MAX`](crate::limits::LABELS_PER_OWNER_MAX). A pending site sends nothing else about itself.
     pub facts: BTreeMap<LabelKey, LabelValue>,
+    /// The times without a session that no server has acknowledged, oldest first, at most
+    /// [`LINK_GAPS_WAITING_MAX`](crate::limits::LINK_GAPS_WAITING_MAX). The last one is the one that this hello ends.
+    pub gaps: Vec<GapReport>,
 }
 
 /// The server accepts a session.
@@ -174,6 +178,8 @@ pub struct Welcome {
     /// Whether the site is waiting for an operator to accept it. It sends neither status nor events until its spec
     /// changes that.
     pub pending: bool,
+    /// Whether the server has stored durably what the hello says about gaps.
+    pub gaps_stored: bool,
 }
 
 /// A certificate, and the authorities to trust from now on.

@@ -10,6 +10,7 @@ use crate::event::{Event, LoggedEvent};
 use crate::generation::{Generation, Incarnation};
 use crate::id::{HostId, RunId, SiteId, TokenId};
 use crate::label::{LabelSet, Level};
+use crate::link_gap::{LinkGap, LinkRecord};
 use crate::name::Name;
 use crate::phase::Phase;
 use crate::provider::{PluginDescription, ProviderSpec};
@@ -38,6 +39,8 @@ pub enum SiteChange {
     ObservedAddress(Option<IpAddr>),
     /// A DNS record set that the site owns, or has started to create or delete.
     OwnedRecord(OwnedRecordKey, Option<OwnedRecord>),
+    /// What the site has noted about its link.
+    LinkRecord(Option<Box<LinkRecord>>),
 }
 
 /// Metadata of a site database.
@@ -93,6 +96,8 @@ pub enum FleetChange {
     Plugin(PluginDigest, Option<PluginFile>),
     /// The server's addresses, as its sites are told.
     Servers(Option<ServerSet>),
+    /// A time without a session of a site, by when it began.
+    LinkGap(SiteId, WallTime, Option<LinkGap>),
 }
 
 /// How to handle a record of the fleet database that cannot be decoded. One corrupt record affects one site at most,

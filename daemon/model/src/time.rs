@@ -68,6 +68,12 @@ impl WallTime {
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
+
+    /// Returns the time this long before, or the earliest representable one.
+    #[must_use]
+    pub fn saturating_sub(self, time: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
+    }
 }
 
 impl Add<Duration> for WallTime {

@@ -164,6 +164,41 @@ pub struct Hello {
     /// The facts of its gateway, for a pending site, which may report nothing else. At most 64, without timestamps.
     #[prost(message, repeated, tag = "8")]
     pub facts: ::prost::alloc::vec::Vec<Label>,
+    /// The times without a session that no server has acknowledged, oldest first. At most 64. The last one is the one that
+    /// this hello ends, unless it has an end.
+    #[prost(message, repeated, tag = "9")]
+    pub gaps: ::prost::alloc::vec::Vec<LinkGap>,
+}
+/// A time in which a site had no session, by the site's clock.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LinkGap {
+    /// When the session was lost. Absent: the run of the daemon that had it could not note it.
+    #[prost(uint64, optional, tag = "1")]
+    pub began_at_millis: ::core::option::Option<u64>,
+    /// When the next session was up. Absent: it is the one that this hello opens.
+    #[prost(uint64, optional, tag = "2")]
+    pub ended_at_millis: ::core::option::Option<u64>,
+    /// How long each cause lasted.
+    #[prost(message, repeated, tag = "3")]
+    pub times: ::prost::alloc::vec::Vec<CauseTime>,
+    /// How the server last refused the site. Unspecified: it did not.
+    #[prost(enumeration = "RefusalCode", tag = "4")]
+    pub refusal: i32,
+    /// The last error of an attempt to connect, at most 192 bytes.
+    #[prost(string, tag = "5")]
+    pub last_error: ::prost::alloc::string::String,
+    /// How many gaps this one stands for besides itself.
+    #[prost(uint32, tag = "6")]
+    pub merged: u32,
+}
+/// How long a cause lasted.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CauseTime {
+    #[prost(enumeration = "GapCause", tag = "1")]
+    pub cause: i32,
+    /// Zero: it is not known.
+    #[prost(uint64, tag = "2")]
+    pub millis: u64,
 }
 /// Admits a site.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -195,6 +230,9 @@ pub struct Welcome {
     /// Whether the site waits for an operator to accept it. Until its spec changes that, it sends no status or events.
     #[prost(bool, tag = "9")]
     pub pending: bool,
+    /// Whether the server stores durably what the hello says about gaps. A server that keeps none says no.
+    #[prost(bool, tag = "10")]
+    pub gaps_stored: bool,
 }
 /// A certificate, and the certificate authorities to trust from then on.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -738,6 +776,66 @@ impl RefusalCode {
             "REFUSAL_CODE_STORE_FAILED" => Some(Self::StoreFailed),
             "REFUSAL_CODE_SITE_STOPPING" => Some(Self::SiteStopping),
             "REFUSAL_CODE_DONE" => Some(Self::Done),
+            _ => None,
+        }
+    }
+}
+/// Why a site had no session. A number that the reader does not know counts as unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum GapCause {
+    Unspecified = 0,
+    PowerOff = 1,
+    DaemonCrash = 2,
+    DaemonUpdate = 3,
+    DaemonRestart = 4,
+    NoRoute = 5,
+    NameResolution = 6,
+    NoAnswer = 7,
+    Tls = 8,
+    Refused = 9,
+    Paced = 10,
+    ServerStopped = 11,
+    Unknown = 12,
+}
+impl GapCause {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "GAP_CAUSE_UNSPECIFIED",
+            Self::PowerOff => "GAP_CAUSE_POWER_OFF",
+            Self::DaemonCrash => "GAP_CAUSE_DAEMON_CRASH",
+            Self::DaemonUpdate => "GAP_CAUSE_DAEMON_UPDATE",
+            Self::DaemonRestart => "GAP_CAUSE_DAEMON_RESTART",
+            Self::NoRoute => "GAP_CAUSE_NO_ROUTE",
+            Self::NameResolution => "GAP_CAUSE_NAME_RESOLUTION",
+            Self::NoAnswer => "GAP_CAUSE_NO_ANSWER",
+            Self::Tls => "GAP_CAUSE_TLS",
+            Self::Refused => "GAP_CAUSE_REFUSED",
+            Self::Paced => "GAP_CAUSE_PACED",
+            Self::ServerStopped => "GAP_CAUSE_SERVER_STOPPED",
+            Self::Unknown => "GAP_CAUSE_UNKNOWN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "GAP_CAUSE_UNSPECIFIED" => Some(Self::Unspecified),
+            "GAP_CAUSE_POWER_OFF" => Some(Self::PowerOff),
+            "GAP_CAUSE_DAEMON_CRASH" => Some(Self::DaemonCrash),
+            "GAP_CAUSE_DAEMON_UPDATE" => Some(Self::DaemonUpdate),
+            "GAP_CAUSE_DAEMON_RESTART" => Some(Self::DaemonRestart),
+            "GAP_CAUSE_NO_ROUTE" => Some(Self::NoRoute),
+            "GAP_CAUSE_NAME_RESOLUTION" => Some(Self::NameResolution),
+            "GAP_CAUSE_NO_ANSWER" => Some(Self::NoAnswer),
+            "GAP_CAUSE_TLS" => Some(Self::Tls),
+            "GAP_CAUSE_REFUSED" => Some(Self::Refused),
+            "GAP_CAUSE_PACED" => Some(Self::Paced),
+            "GAP_CAUSE_SERVER_STOPPED" => Some(Self::ServerStopped),
+            "GAP_CAUSE_UNKNOWN" => Some(Self::Unknown),
             _ => None,
         }
     }

@@ -49,6 +49,27 @@ pub struct ObservedAddress {
     #[prost(bytes = "vec", tag = "1")]
     pub address: ::prost::alloc::vec::Vec<u8>,
 }
+/// What a site notes about its link.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LinkRecord {
+    /// The boot of the machine, 16 bytes. Empty: the machine does not tell.
+    #[prost(bytes = "vec", tag = "1")]
+    pub boot: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "2")]
+    pub daemon_version: ::prost::alloc::string::String,
+    /// When it was written.
+    #[prost(uint64, tag = "3")]
+    pub noted_at_millis: u64,
+    /// Whether the daemon was being stopped.
+    #[prost(bool, tag = "4")]
+    pub is_stopped: bool,
+    /// The gap in progress, if there was one.
+    #[prost(message, optional, tag = "5")]
+    pub current: ::core::option::Option<super::super::link::v1::LinkGap>,
+    /// The gaps that no server has acknowledged, oldest first.
+    #[prost(message, repeated, tag = "6")]
+    pub waiting: ::prost::alloc::vec::Vec<super::super::link::v1::LinkGap>,
+}
 /// Metadata of a fleet database.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FleetOrigin {
@@ -190,6 +211,24 @@ pub struct LoggedEvent {
     /// When the server received it from the site. Absent: the server itself recorded it.
     #[prost(uint64, optional, tag = "5")]
     pub received_at_millis: ::core::option::Option<u64>,
+}
+/// A time in which a site had no session, by the server's clock. When it began is in the key, in milliseconds.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LinkGap {
+    #[prost(uint64, tag = "1")]
+    pub ended_at_millis: u64,
+    /// How long each cause lasted.
+    #[prost(message, repeated, tag = "2")]
+    pub times: ::prost::alloc::vec::Vec<super::super::link::v1::CauseTime>,
+    /// How the server last refused the site. Unspecified: it did not.
+    #[prost(enumeration = "super::super::link::v1::RefusalCode", tag = "3")]
+    pub refusal: i32,
+    /// The last error of the site's attempts to connect, at most 192 bytes.
+    #[prost(string, tag = "4")]
+    pub last_error: ::prost::alloc::string::String,
+    /// How many gaps this one stands for besides itself.
+    #[prost(uint32, tag = "5")]
+    pub merged: u32,
 }
 /// A provider as configured centrally. Its environment and name are in the key.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -3,7 +3,8 @@
 //! Each wire type implements both directions side by side ([`Wire`]). Encoding cannot fail: a model value is valid.
 //! Decoding checks everything; an error carries the path to its field, built from the inside out, so valid input pays
 //! nothing for it. A value that only a later release knows (a kind, an enum variant) is rejected like any other invalid
-//! value; a peer that speaks the agreed version never sends it.
+//! value; a peer that speaks the agreed version never sends it. Only the causes of earlier losses of a link are read
+//! with tolerance (`link_gap`): a hello comes before a version is agreed.
 //!
 //! The encoders do not check list limits: a machine that exceeds them learns it from its peer.
 
@@ -11,6 +12,7 @@ mod dns;
 mod document;
 mod field;
 mod label;
+mod link_gap;
 mod message;
 mod plugin;
 mod plugin_description;

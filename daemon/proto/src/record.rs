@@ -12,6 +12,7 @@
 //!   held/PROVIDER/ZONE/NAME/TYPE           site/SITE/spec/DOCUMENT
 //!                                          site/SITE/status/DOCUMENT
 //!                                          event/NUMBER
+//!   link-record                            gap/SITE/NUMBER
 //!                                          departed/DIGEST
 //!                                          provider/ENVIRONMENT/NAME
 //!                                          plugin/DIGEST

@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use linecamp_model::{Pin, WallTime};
+use linecamp_model::{GapCause, Pin, WallTime};
+use quinn::ConnectionError;
 
 use crate::error::{Cause, TransportError};
 use crate::error_chain::error_chain;
@@ -106,6 +107,8 @@ pub enum DialError {
         text: String,
         /// Whether another server answered at every address.
         is_wrong_server: bool,
+        /// What the attempt that came closest to a session stands for.
+        cause: GapCause,
     },
     /// A local error; no connection was attempted.
     #[error("cannot start a connection to {server}")]
@@ -133,12 +136,28 @@ impl DialError {
         }
     }
 
+    /// Returns what this error stands for in the history of a link.
+    pub fn gap_cause(&self) -> GapCause {
+        match self {
+            Self::Resolve { .. } => GapCause::NameResolution,
+            Self::Silent { .. } => GapCause::NoAnswer,
+            Self::WrongPin { .. } | Self::ForeignAuthority { .. } | Self::Expired { .. } | Self::WrongName { .. } => {
+                GapCause::Tls
+            }
+            Self::Handshake { source, .. } if is_of_tls(source) => GapCause::Tls,
+            Self::Local { source, .. } if is_without_route(source) => GapCause::NoRoute,
+            Self::Addresses { cause, .. } => *cause,
+            Self::Handshake { .. } | Self::Local { .. } | Self::CaFile { .. } => GapCause::Unknown,
+        }
+    }
+
     /// Returns why connecting to the server failed, given why it failed at each address that was tried. Each address is
     /// named once, with its cause; addresses with the same cause are listed together, eight at most.
     pub fn of_addresses(host: &str, port: u16, mut failures: Vec<(SocketAddr, Self)>) -> Self {
         let server = server_text(host, port);
         failures.sort_by_key(|(address, _)| *address);
         let is_wrong_server = failures.iter().all(|(_, error)| error.needs_operator());
+        let cause = closest_cause(failures.iter().map(|(_, error)| error.gap_cause()));
         let mut groups: Vec<(Self, Vec<IpAddr>)> = Vec::new();
         for (address, mut error) in failures {
             error.set_server(String::new());
@@ -169,7 +188,7 @@ impl DialError {
         if 0 < omitted {
             causes.push(format!("{omitted} more addresses failed for other reasons"));
         }
-        Self::Addresses { text: format!("{server}: {}", causes.join("; ")), is_wrong_server }
+        Self::Addresses { text: format!("{server}: {}", causes.join("; ")), is_wrong_server, cause }
     }
 
     /// Replaces the address that was tried.
@@ -200,6 +219,43 @@ impl DialError {
     pub(crate) fn local(server: SocketAddr, source: TransportError) -> Self {
         Self::Local { server: server.to_string(), source: source.into() }
     }
+}
+
+/// Returns the cause of the attempt that came closest to a session.
+fn closest_cause(causes: impl Iterator<Item = GapCause>) -> GapCause {
+    let closeness = |cause: &GapCause| match cause {
+        GapCause::Tls => 3,
+        GapCause::NoAnswer => 2,
+        GapCause::NoRoute => 1,
+        _ => 0,
+    };
+    causes.max_by_key(closeness).unwrap_or(GapCause::Unknown)
+}
+
+/// Whether a handshake failed in TLS rather than in QUIC. The code of a TLS alert is one of 256 (RFC 9001, 4.8).
+fn is_of_tls(source: &Cause) -> bool {
+    let code = match source.downcast_ref::<ConnectionError>() {
+        Some(ConnectionError::TransportError(error)) => error.code,
+        Some(ConnectionError::ConnectionClosed(close)) => close.error_code,
+        Some(_) => return false,
+        // The verifier cannot use what the server presented.
+        None => return true,
+    };
+    (0x100..0x200).contains(&u64::from(code))
+}
+
+/// Whether this machine has no route to the server.
+fn is_without_route(source: &Cause) -> bool {
+    let kind = source.downcast_ref::<io::Error>().map(io::Error::kind);
+    matches!(
+        kind,
+        Some(
+            io::ErrorKind::NetworkUnreachable
+                | io::ErrorKind::HostUnreachable
+                | io::ErrorKind::NetworkDown
+                | io::ErrorKind::AddrNotAvailable
+        )
+    )
 }
 
 /// Returns the host and port as in a URL.

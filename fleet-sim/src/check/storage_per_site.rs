@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::limits::{
-    DOCUMENTS_BYTES_MAX, DOCUMENTS_PER_DELTA_MAX, HOSTS_PER_SITE_MAX, SERVER_EVENTS_PER_SITE_MAX, TEXT_BYTES_MAX,
+    DOCUMENTS_BYTES_MAX, DOCUMENTS_PER_DELTA_MAX, HOSTS_PER_SITE_MAX, LINK_GAPS_PER_SITE_MAX,
+    SERVER_EVENTS_PER_SITE_MAX, TEXT_BYTES_MAX,
 };
 use linecamp_model::{FleetChange, SiteId};
 
@@ -19,17 +20,23 @@ const EVENT_BYTES: usize = 128;
 /// Events of one site: those it sent, and those that the server recorded about it.
 const EVENTS_MAX: usize = 2 * SERVER_EVENTS_PER_SITE_MAX;
 
+/// Bytes of a gap of the link: its key, its causes, and the last error.
+const GAP_BYTES: usize = 512;
+
 /// Maximum bytes that the server stores for one site: its spec and its status, which have the same limit; its events;
-/// and 128 KiB for its registration, for tombstones, and for keys, which are longer on disk than on the link.
-pub(crate) const SITE_BYTES_MAX: usize =
-    2 * DOCUMENTS_BYTES_MAX + EVENTS_MAX * (TEXT_BYTES_MAX + EVENT_BYTES) + 128 * 1024;
+/// the gaps of its link; and 128 KiB for its registration, for tombstones, and for keys, which are longer on disk than on the link.
+pub(crate) const SITE_BYTES_MAX: usize = 2 * DOCUMENTS_BYTES_MAX
+    + EVENTS_MAX * (TEXT_BYTES_MAX + EVENT_BYTES)
+    + LINK_GAPS_PER_SITE_MAX * GAP_BYTES
+    + 128 * 1024;
 
 /// Maximum records that the server stores for one site: documents of both directions including tombstones, its events,
-/// its registration, its key, its replication cursor and its hosts.
-pub(crate) const SITE_RECORDS_MAX: usize = 2 * DOCUMENTS_PER_DELTA_MAX + EVENTS_MAX + 3 + HOSTS_PER_SITE_MAX;
+/// the gaps of its link, its registration, its key, its replication cursor and its hosts.
+pub(crate) const SITE_RECORDS_MAX: usize =
+    2 * DOCUMENTS_PER_DELTA_MAX + EVENTS_MAX + LINK_GAPS_PER_SITE_MAX + 3 + HOSTS_PER_SITE_MAX;
 
 // SPECIFICATION.md states both.
-const _: () = assert!(SITE_RECORDS_MAX == 1_333 && SITE_BYTES_MAX == 8_775_680);
+const _: () = assert!(SITE_RECORDS_MAX == 1_833 && SITE_BYTES_MAX == 9_031_680);
 
 /// What the server's disk holds, by site.
 #[derive(Debug, Default)]
@@ -66,7 +73,8 @@ fn owner(change: &FleetChange) -> Option<SiteId> {
         | FleetChange::Status(site, _, _)
         | FleetChange::SiteKey(site, _, _)
         | FleetChange::Host(site, _, _)
-        | FleetChange::ReplicationCursor(site, _) => Some(*site),
+        | FleetChange::ReplicationCursor(site, _)
+        | FleetChange::LinkGap(site, _, _) => Some(*site),
         FleetChange::Event(_, logged) => logged.as_ref().and_then(|logged| logged.event.site),
         _ => None,
     }

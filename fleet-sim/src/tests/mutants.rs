@@ -86,4 +86,6 @@ mutants! {
     a_rate_limit_shared_by_sites_is_detected: "shared-rate-limit",
     an_accepted_report_of_a_pending_site_is_detected: "pending-speaks",
     an_event_forged_in_the_servers_name_is_detected: "forged-origin",
+    a_power_cut_that_is_seen_as_a_crash_is_detected: "power-cut-seen-as-crash",
+    a_gap_that_is_forgotten_is_detected: "gap-forgotten",
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use linecamp_model::GapCause;
+
 use super::End;
 use super::node::Node;
 use super::{FaultEnd, RunPhase, SimEvent, World};
@@ -44,7 +46,7 @@ impl<C: Transport> World<C> {
             ActKind::CutUp => self.cut(node, (true, false), act.duration),
             ActKind::CutDown => self.cut(node, (false, true), act.duration),
             ActKind::Rebind => self.transport.rebind(node),
-            ActKind::Reboot => self.power_off(node, act.duration),
+            ActKind::Reboot => self.cut_power(node, act.duration),
             ActKind::Crash => {
                 self.nodes[node].crash_after_outputs = Some(u32::try_from(act.draw % 12).unwrap_or(0));
                 self.nodes[node].off_for = act.duration;
@@ -54,8 +56,9 @@ impl<C: Transport> World<C> {
             ActKind::DiskSlow => self.set_disk_fault(node, DiskFault::Slow, act.duration),
             ActKind::DiskCorrupt => {
                 self.nodes[node].is_corrupt = true;
+                self.watch.disk_is_odd(node);
                 self.allow_leftover_records(node);
-                self.power_off(node, Duration::from_secs(5));
+                self.cut_power(node, Duration::from_secs(5));
             }
             ActKind::DiskImage => {
                 let rows = self.nodes[node].disk.rows().clone();
@@ -65,7 +68,7 @@ impl<C: Transport> World<C> {
             ActKind::ClockJump => self.set_clock(node, jumped(act.draw)),
             ActKind::ClockLost => {
                 self.set_clock(node, Clock::lost(elapsed));
-                self.power_off(node, Duration::from_secs(20));
+                self.cut_power(node, Duration::from_secs(20));
                 self.after(act.duration, SimEvent::FaultEnd(FaultEnd::Clock(node)));
             }
             ActKind::Echo => self.transport.echo(node),
@@ -138,7 +141,15 @@ impl<C: Transport> World<C> {
         }
     }
 
-    fn power_off(&mut self, node: NodeId, off_for: Duration) {
+    fn cut_power(&mut self, node: NodeId, off_for: Duration) {
+        if self.nodes[node].site.is_some() {
+            self.nodes[node].power_cycles += 1;
+            self.watch.daemon_ends(node, GapCause::PowerOff, self.elapsed);
+            self.switch_off(node, off_for);
+        }
+    }
+
+    fn switch_off(&mut self, node: NodeId, off_for: Duration) {
         if self.nodes[node].site.is_some() {
             self.kill_node(node);
             let boot = self.nodes[node].boot;
@@ -148,8 +159,9 @@ impl<C: Transport> World<C> {
 
     /// A daemon that stops gracefully waits for its disk.
     fn restart(&mut self, node: NodeId, off_for: Duration) {
+        let now = self.nodes[node].now(self.elapsed);
         let Some(site) = &mut self.nodes[node].site else { return };
-        site.handle_stop();
+        site.handle_stop(now);
         self.drain_node(node);
         for _ in 0..STOPPING_WRITES_MAX {
             let boot = self.nodes[node].boot;
@@ -159,21 +171,25 @@ impl<C: Transport> World<C> {
             }
             self.node_disk_wrote(node, boot);
         }
-        self.power_off(node, off_for);
+        self.watch.daemon_ends(node, GapCause::DaemonRestart, self.elapsed);
+        self.switch_off(node, off_for);
     }
 
     fn set_disk_fault(&mut self, node: NodeId, fault: DiskFault, duration: Duration) {
         self.nodes[node].disk.fault = fault;
+        self.watch.disk_is_odd(node);
         self.after(duration, SimEvent::FaultEnd(FaultEnd::NodeDiskFault(node)));
     }
 
     fn set_clock(&mut self, node: NodeId, clock: Clock) {
         self.nodes[node].clock = clock;
+        self.watch.clock_is_set(Some(node), self.elapsed);
         self.transport.set_node_clock(node, clock);
     }
 
     fn set_server_clock(&mut self, clock: Clock) {
         self.server.clock = clock;
+        self.watch.clock_is_set(None, self.elapsed);
         self.transport.set_server_clock(clock);
     }
 
@@ -195,6 +211,7 @@ impl<C: Transport> World<C> {
         copy.drop_ins = drop_ins;
         copy.facts = facts;
         copy.providers = providers;
+        self.watch.disk_is_odd(original);
         if let Some(site) = self.watch.site_of_key(&key) {
             self.watch.allow_corrupt_records(site);
         }
@@ -227,7 +244,8 @@ impl<C: Transport> World<C> {
             FaultEnd::NodeDiskFault(node) => self.nodes[node].disk.fault = DiskFault::Healthy,
             FaultEnd::Image(node) => {
                 if let Some(rows) = self.nodes[node].disk.image.take().filter(|_| self.nodes[node].end.is_none()) {
-                    self.power_off(node, Duration::from_secs(30));
+                    self.watch.disk_is_odd(node);
+                    self.cut_power(node, Duration::from_secs(30));
                     self.nodes[node].disk.restore(*rows);
                     self.allow_leftover_records(node);
                     self.nodes[node].acknowledged.clear();

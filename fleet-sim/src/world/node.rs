@@ -11,8 +11,8 @@ use linecamp_core::{
     SiteIdentity, SiteOutput,
 };
 use linecamp_model::{
-    CommandId, DialId, FromSite, JoinToken, KeyFingerprint, KnownServers, LabelKey, LabelValue, Level, Name, Now,
-    ProviderSpec, RefusalCode, RunId, SiteChange, Text,
+    BootId, CommandId, DialId, FromSite, GapCause, JoinToken, KeyFingerprint, KnownServers, LabelKey, LabelValue,
+    Level, Name, Now, ProviderSpec, RefusalCode, RunId, SiteChange, Text,
 };
 use linecamp_proto::{VERSIONS, decode_from_site, encode_from_site};
 
@@ -43,6 +43,8 @@ pub(super) struct Node {
     pub(super) join: Option<PendingJoin>,
     pub(super) disk: Disk<SiteChange>,
     pub(super) clock: Clock,
+    /// Counts how often the machine lost its power.
+    pub(super) power_cycles: u8,
     /// Counts the daemon's starts; requests of earlier ones are void.
     pub(super) boot: u32,
     /// After how many more outputs the daemon is killed.
@@ -90,6 +92,7 @@ impl Node {
             servers: joined_servers(),
             disk: Disk::default(),
             clock: Clock::default(),
+            power_cycles: 0,
             boot: 0,
             crash_after_outputs: None,
             off_for: Duration::ZERO,
@@ -136,6 +139,7 @@ impl Node {
             directory: text("/var/lib/linecamp"),
             versions: VERSIONS,
             run: RunId::from_bytes(self.rng.bytes()),
+            boot: Some(BootId([self.power_cycles; 16])),
             servers: ServerSource::Saved,
             labels: EnvironmentLabels::default(),
             join: self.join.clone().filter(|_| self.identity.is_none()),
@@ -171,6 +175,7 @@ impl<C: Transport> World<C> {
         node.site = Some(Box::new(Site::new(config, saved, rng, node.now(elapsed))));
         let boot = node.boot;
         self.transport.start_node(number);
+        self.watch.daemon_starts(number, elapsed);
         self.note(Some(number), "start", &[u64::from(boot)], || format!("the daemon starts, boot {boot}"));
         self.drain_node(number);
     }
@@ -185,6 +190,8 @@ impl<C: Transport> World<C> {
         node.crash_after_outputs = None;
         node.wake_at = None;
         node.wants_facts = false;
+        self.watch.site_lost_link(number, self.elapsed);
+        let node = &mut self.nodes[number];
         let is_kept = node.rng.happens(500);
         let group = node.disk.crash(is_kept);
         for (_, (level, key, value)) in std::mem::take(&mut node.asked) {
@@ -278,6 +285,7 @@ impl<C: Transport> World<C> {
     /// Kills a node, which restarts later.
     fn crash_node(&mut self, number: NodeId) {
         let off_for = self.nodes[number].off_for;
+        self.watch.daemon_ends(number, GapCause::DaemonCrash, self.elapsed);
         self.kill_node(number);
         let boot = self.nodes[number].boot;
         self.after(off_for, SimEvent::FaultEnd(FaultEnd::Off(number, boot)));
@@ -340,11 +348,12 @@ impl<C: Transport> World<C> {
             SiteOutput::MeasurePlugin(_) | SiteOutput::KeepPiece(_) | SiteOutput::OpenLocalSocket => {}
             SiteOutput::CollectFacts => self.nodes[number].wants_facts = true,
             SiteOutput::Reply { command, result } => self.site_replies(number, command, result.is_ok()),
-            SiteOutput::LinkUp { .. } => self.counters.linked(number, self.elapsed),
-            SiteOutput::Joined(_)
-            | SiteOutput::LinkDown { .. }
-            | SiteOutput::DialFailed { .. }
-            | SiteOutput::Condition { .. } => {}
+            SiteOutput::LinkUp { .. } => {
+                self.watch.site_linked(number);
+                self.counters.linked(number, self.elapsed);
+            }
+            SiteOutput::LinkDown { .. } => self.watch.site_lost_link(number, self.elapsed),
+            SiteOutput::Joined(_) | SiteOutput::DialFailed { .. } | SiteOutput::Condition { .. } => {}
             SiteOutput::Removed(refusal) => {
                 self.note(Some(number), "forget", &[], || format!("erases its identity: {refusal}"));
                 self.end_node(number, End::Forgotten);
@@ -428,6 +437,8 @@ fn describe_event(event: &LinkEvent) -> String {
         LinkEvent::Dialed(dial) => format!("{dial} connected"),
         LinkEvent::Received(dial, message) => format!("{dial} received {message:?}"),
         LinkEvent::Lost(dial, LossReason::Closed(refusal)) => format!("{dial} was closed: {refusal}"),
-        LinkEvent::Lost(dial, LossReason::Failed(why)) => format!("{dial} is lost: {why}"),
+        LinkEvent::Lost(dial, LossReason::Unreachable(_, why) | LossReason::Failed(why)) => {
+            format!("{dial} is lost: {why}")
+        }
     }
 }

@@ -105,6 +105,7 @@ impl<C: Transport> World<C> {
         for (_, changes) in group {
             self.keep_at_server(&changes);
         }
+        self.watch.server_lost_links(self.elapsed);
         self.watch.server_stopped();
         self.transport.kill_server();
     }
@@ -272,6 +273,10 @@ impl<C: Transport> World<C> {
     fn server_notes(&mut self, output: &FleetOutput) {
         if let FleetOutput::LinkUp { session, site } = output {
             self.watch.server_admits(*session, *site, &self.server.disk);
+            self.watch.check_return(*site, (self.server.clock, self.elapsed), &self.server.disk);
+        }
+        if let (FleetOutput::LinkDown { site, .. }, elapsed) = (output, self.elapsed) {
+            self.node_of(Some(*site)).into_iter().for_each(|node| self.watch.server_lost_link(node, elapsed));
         }
     }
 
@@ -360,6 +365,7 @@ impl<C: Transport> World<C> {
             self.watch.server_writes_document(change);
             self.watch.server_writes_records(change, &self.server.disk);
             self.watch.server_writes_event(change, &self.server.disk);
+            self.watch.check_gap(change, (self.server.clock, self.elapsed));
             self.watch.server_writes_of_pending(change, &self.server.disk);
             self.watch.server_accepts(change, &self.server.disk);
             self.server.disk.store(change);
@@ -405,6 +411,7 @@ fn is_expiry(change: &FleetChange) -> bool {
         FleetChange::Token(_, body) => body.is_none(),
         FleetChange::TokenUse(_, _, body) => body.is_none(),
         FleetChange::Event(_, body) => body.is_none(),
+        FleetChange::LinkGap(_, _, body) => body.is_none(),
         FleetChange::Origin(_)
         | FleetChange::Environment(..)
         | FleetChange::ApiKey(..)

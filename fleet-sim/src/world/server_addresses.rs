@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use linecamp_core::{LinkEvent, LossReason};
-use linecamp_model::{DialId, KnownServers, ServerAddress};
+use linecamp_model::{DialId, GapCause, KnownServers, ServerAddress};
 
 use super::{FaultEnd, SERVER, SimEvent, World, text};
 use crate::act_kind::ActKind;
@@ -89,7 +89,8 @@ impl<C: Transport> World<C> {
 
     pub(super) fn dial_unanswered(&mut self, number: NodeId, boot: u32, dial: DialId) {
         if self.nodes[number].boot == boot {
-            self.link_event(number, LinkEvent::Lost(dial, LossReason::Failed(text("no server at this address"))));
+            let reason = LossReason::Unreachable(GapCause::NoAnswer, text("no server at this address"));
+            self.link_event(number, LinkEvent::Lost(dial, reason));
         }
     }
 

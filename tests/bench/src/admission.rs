@@ -114,6 +114,7 @@ async fn test_sites(server: &Server, home: &Path, sites: usize) -> anyhow::Resul
             spec_held: record.durable,
             status_incarnation: Incarnation::default(),
             facts: Default::default(),
+            gaps: Vec::new(),
         };
         let credentials = MemberCredentials::of_member(home, site)?;
         // The first welcome reports the spec incarnation; with it, the server has nothing to send after later welcomes.

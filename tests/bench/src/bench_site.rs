@@ -114,6 +114,7 @@ impl Member {
             directory: Text::lossy("/var/lib/linecamp"),
             versions: VERSIONS,
             run: RunId::from_bytes(rng.next_u64().to_le_bytes()),
+            boot: None,
             servers: ServerSource::Configured(start.target.servers.clone()),
             labels: EnvironmentLabels::default(),
             join: Some(PendingJoin { token: start.target.token.clone(), name: Name::parse(&start.name)? }),
@@ -193,8 +194,9 @@ impl Member {
             }
             Event::Dialed(dial, Err(error)) => {
                 self.dialing = None;
+                let cause = error.gap_cause();
                 let text = format!("{:#}", anyhow::Error::new(error));
-                self.lose(dial, LossReason::Failed(Text::lossy(&text)), now);
+                self.lose(dial, LossReason::Unreachable(cause, Text::lossy(&text)), now);
             }
             Event::Received(dial, Ok(payload)) => match decode_from_server(&payload) {
                 Ok(message) => self.receive(dial, message, now),
@@ -212,7 +214,7 @@ impl Member {
     fn lose(&mut self, dial: DialId, reason: LossReason, now: Now) {
         let text = match &reason {
             LossReason::Closed(refusal) => refusal.to_string(),
-            LossReason::Failed(text) => text.to_string(),
+            LossReason::Unreachable(_, text) | LossReason::Failed(text) => text.to_string(),
         };
         self.progress.update(self.index, |record| {
             record.last_loss = Some(text);

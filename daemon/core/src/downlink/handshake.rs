@@ -8,6 +8,7 @@ use linecamp_model::{
 use super::admission::is_pending;
 use super::config::{DUPLICATE_CLEARS_AFTER, DUPLICATE_RETRY, FIRST_MESSAGE_MAX, PROBE_MAX};
 use super::link::Link;
+use super::link_history::{Absence, record_gaps};
 use super::members::{MemberChange, Members};
 use super::output::{Credential, DownlinkTimer, Output, Release, Write};
 use super::replication::held_by;
@@ -134,7 +135,7 @@ impl Downlink {
 
     fn supersede(&mut self, established: SessionId, member: MemberId, members: &dyn Members, now: Now) {
         if let Some(link) = self.links.get_mut(member) {
-            link.supersede();
+            link.supersede(now.wall);
         }
         let refusal = Refusal::new(RefusalCode::Superseded, "a newer session of this site took over");
         self.refuse(established, refusal, members, now);
@@ -168,11 +169,13 @@ impl Downlink {
             redial_spread: self.redial_spread(),
             observed_address: address.clone(),
             pending,
+            gaps_stored: !pending,
         });
         let mut releases = vec![Release::Send { session: id, message: welcome }];
         if let Some(servers) = members.servers() {
             releases.push(Release::Send { session: id, message: FromServer::Servers(servers.clone()) });
         }
+        let gaps = self.gaps_at_return(member, hello, members, now);
         if let Some(link) = self.links.get_mut(member) {
             link.connect(id, address, facts, now.wall);
             // Its spec follows the welcome, also if the welcome has to wait for the disk.
@@ -183,11 +186,30 @@ impl Downlink {
         }
         if records.is_some_and(|records| records.offline_since.is_some()) {
             let note = Some((EventKind::SiteReturned, "linked again".to_owned()));
-            let changes = vec![MemberChange::OfflineSince(None)];
+            let changes = [MemberChange::OfflineSince(None)].into_iter().chain(gaps).collect();
             self.output(Output::Stage(Write { note, ..Write::new(member, changes) }));
+        } else if !gaps.is_empty() {
+            self.output(Output::Stage(Write::new(member, gaps)));
         }
         self.output(Output::WhenDurable(releases));
         self.output(Output::WhenSpecDurable(member));
+    }
+
+    /// Returns the changes that record why a member was away. A pending member must not cause writes, and before its
+    /// first status it had no session to lose.
+    fn gaps_at_return(&self, id: MemberId, hello: &Hello, members: &dyn Members, now: Now) -> Vec<MemberChange> {
+        let Some(member) = members.member(id).filter(|member| member.cursor != ReplicationCursor::default()) else {
+            return Vec::new();
+        };
+        if is_pending(members, id) {
+            return Vec::new();
+        }
+        let server_started = now.wall.saturating_sub(now.instant.saturating_since(self.started.instant));
+        // A record of this run may say no more than when the server began to wait for the member.
+        let has_report = hello.gaps.iter().any(|gap| gap.ended_at.is_none());
+        let recorded = member.offline_since.filter(|since| *since < server_started || !has_report);
+        let lost_at = self.links.get(id).and_then(Link::lost_at).or(recorded);
+        record_gaps(member, hello, Absence { lost_at, server_started, now: now.wall })
     }
 
     /// Returns the spec generation the member holds, and the incarnation of its spec. A member that claims more than

@@ -16,6 +16,8 @@ use super::rate_limit::MemberRateLimit;
 pub(crate) struct Link {
     state: LinkState,
     since: WallTime,
+    /// Whether `since` is when a session ended, rather than when the server started to wait for one.
+    is_loss_seen: bool,
     session: Option<SessionId>,
     /// The session that waits for this one's place.
     probing: Option<SessionId>,
@@ -38,6 +40,7 @@ impl Link {
         Self {
             state,
             since,
+            is_loss_seen: false,
             session: None,
             probing: None,
             address,
@@ -57,6 +60,11 @@ impl Link {
     /// Returns since when it is in this state.
     pub(crate) const fn since(&self) -> WallTime {
         self.since
+    }
+
+    /// Returns when the server saw the last session end; `None` if it did not see that.
+    pub(super) fn lost_at(&self) -> Option<WallTime> {
+        Some(self.since).filter(|_| self.is_loss_seen)
     }
 
     /// Returns the current session.
@@ -90,21 +98,22 @@ impl Link {
         self.session = Some(session);
         self.probing = self.probing.filter(|waiting| *waiting != session);
         self.state = LinkState::Connected;
-        self.since = now;
+        (self.since, self.is_loss_seen) = (now, false);
         self.address = address;
         self.facts = facts;
     }
 
     /// Ends the current session, which another one replaces at once.
-    pub(super) const fn supersede(&mut self) {
+    pub(super) const fn supersede(&mut self, now: WallTime) {
         self.session = None;
+        (self.since, self.is_loss_seen) = (now, true);
     }
 
     /// Ends the current session and returns the one that waits for its place, if any.
     pub(super) fn lose(&mut self, now: WallTime) -> Option<SessionId> {
         self.session = None;
         self.state = LinkState::Reconnecting;
-        self.since = now;
+        (self.since, self.is_loss_seen) = (now, true);
         self.probing.take()
     }
 

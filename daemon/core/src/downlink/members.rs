@@ -3,9 +3,11 @@
 //! The owner of the downlink implements [`Members`] over its own records. The downlink never learns how members are
 //! grouped, who manages them, or what their documents mean.
 
+use std::collections::BTreeMap;
+
 use linecamp_model::{
-    Document, DocumentKey, Incarnation, KeyFingerprint, PluginDigest, Refusal, ReplicationCursor, ServerSet, SpecBody,
-    StatusBody, WallTime,
+    Document, DocumentKey, Incarnation, KeyFingerprint, LinkGap, PluginDigest, Refusal, ReplicationCursor, ServerSet,
+    SpecBody, StatusBody, WallTime,
 };
 
 use super::MemberId;
@@ -63,6 +65,10 @@ pub(crate) struct Member<'a> {
     pub(crate) cursor: ReplicationCursor,
     /// Since when it is recorded as offline, if it is.
     pub(crate) offline_since: Option<WallTime>,
+    /// When it joined.
+    pub(crate) joined_at: WallTime,
+    /// The times it had no session, by when they began.
+    pub(crate) gaps: &'a BTreeMap<WallTime, LinkGap>,
 }
 
 /// The standing of a member.
@@ -85,4 +91,6 @@ pub(crate) enum MemberChange {
     Cursor(ReplicationCursor),
     /// Record since when the member is offline, or that it is online.
     OfflineSince(Option<WallTime>),
+    /// Record a time without a session, by when it began, or drop it.
+    Gap(WallTime, Option<LinkGap>),
 }

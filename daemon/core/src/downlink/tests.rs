@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use linecamp_model::{
     Document, DocumentKey, EventKind, FromServer, FromSite, Generation, Hello, Incarnation, Instant, KeyFingerprint,
-    Now, PluginDigest, PluginWant, Refusal, RefusalCode, ReplicationCursor, RunId, SessionId, SpecBody, StatusBody,
-    StatusDelta, Text, VersionRange, WallTime,
+    LinkGap, Now, PluginDigest, PluginWant, Refusal, RefusalCode, ReplicationCursor, RunId, SessionId, SpecBody,
+    StatusBody, StatusDelta, Text, VersionRange, WallTime,
 };
 
 use super::{
@@ -34,6 +34,7 @@ struct Record {
     standing: Standing,
     spec: Documents<SpecBody>,
     status: Documents<StatusBody>,
+    gaps: BTreeMap<WallTime, LinkGap>,
 }
 
 impl Members for Table {
@@ -57,6 +58,8 @@ impl Members for Table {
             status: &record.status,
             cursor: ReplicationCursor::default(),
             offline_since: None,
+            joined_at: START.wall,
+            gaps: &record.gaps,
         })
     }
 
@@ -95,7 +98,7 @@ fn later(seconds: u64) -> Now {
 }
 
 fn table(standing: Standing) -> Table {
-    let record = Record { standing, spec: Documents::default(), status: Documents::default() };
+    let record = Record { standing, spec: Documents::default(), status: Documents::default(), gaps: BTreeMap::new() };
     Table { members: BTreeMap::from([(member(), record)]), ..Table::default() }
 }
 
@@ -142,6 +145,7 @@ fn hello(run: u8) -> SessionEvent {
         spec_held: Generation::ZERO,
         status_incarnation: Incarnation(1),
         facts: BTreeMap::new(),
+        gaps: Vec::new(),
     }))
 }
 

@@ -62,6 +62,8 @@ impl Members for Directory<'_> {
             status: &record.status,
             cursor: record.cursor.unwrap_or_default(),
             offline_since: registration.and_then(|of| of.offline_since),
+            joined_at: registration.map(|of| of.joined_at).unwrap_or_default(),
+            gaps: &record.gaps,
         })
     }
 
@@ -90,6 +92,7 @@ impl Members for Directory<'_> {
 pub(super) fn fleet_change(state: &FleetState, site: SiteId, change: MemberChange) -> Option<FleetChange> {
     match change {
         MemberChange::Status(key, document) => Some(FleetChange::Status(site, key, document)),
+        MemberChange::Gap(began_at, gap) => Some(FleetChange::LinkGap(site, began_at, gap)),
         MemberChange::Cursor(cursor) => Some(FleetChange::ReplicationCursor(site, Some(cursor))),
         MemberChange::OfflineSince(offline_since) => {
             let (_, before) = state.site(site).filter(|(_, of)| of.offline_since != offline_since)?;

@@ -205,6 +205,7 @@ fn hellos_are_rate_limited() {
             spec_held: Generation::ZERO,
             status_incarnation: Incarnation(1),
             facts: BTreeMap::new(),
+            gaps: Vec::new(),
         };
         fleet.handle_session(session, SessionEvent::Received(FromSite::Hello(hello)), NOW);
         refusals(&mut fleet).contains(&(session, RefusalCode::Busy))

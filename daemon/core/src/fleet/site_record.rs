@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::{
-    DocumentKey, Generation, HostId, HostRegistration, HostSpec, Incarnation, KeyFingerprint, ProviderStatus,
+    DocumentKey, Generation, HostId, HostRegistration, HostSpec, Incarnation, KeyFingerprint, LinkGap, ProviderStatus,
     RecordStatus, Registration, ReplicationCursor, SiteSpec, SiteStatus, SpecBody, StatusBody, WallTime,
 };
 
@@ -20,6 +20,8 @@ pub(crate) struct SiteRecord {
     pub(crate) spec: Documents<SpecBody>,
     pub(crate) status: Documents<StatusBody>,
     pub(crate) cursor: Option<ReplicationCursor>,
+    /// The times without a session, by when they began.
+    pub(crate) gaps: BTreeMap<WallTime, LinkGap>,
 }
 
 impl SiteRecord {
@@ -87,6 +89,7 @@ impl SiteRecord {
             && self.cursor.is_none()
             && self.spec.is_empty()
             && self.status.is_empty()
+            && self.gaps.is_empty()
     }
 }
 

@@ -134,9 +134,11 @@ impl FleetState {
         let statuses = record.status.keys().map(|key| FleetChange::Status(id, key, None));
         let keys = record.keys.keys().map(|key| FleetChange::SiteKey(id, *key, None));
         let hosts = record.hosts.keys().map(|host| FleetChange::Host(id, *host, None));
+        let gaps = record.gaps.keys().map(|began_at| FleetChange::LinkGap(id, *began_at, None));
         keys.chain(hosts)
             .chain(specs)
             .chain(statuses)
+            .chain(gaps)
             .chain([FleetChange::ReplicationCursor(id, None), FleetChange::Site(id, None)])
             .collect()
     }
@@ -219,6 +221,9 @@ impl Replay for FleetState {
             }
             Change::Plugin(digest, body) => Change::Plugin(digest, set(&mut self.plugins, digest, body)),
             Change::Servers(body) => Change::Servers(std::mem::replace(&mut self.servers, body)),
+            Change::LinkGap(id, began_at, gap) => {
+                self.change_site(id, |record| Change::LinkGap(id, began_at, set(&mut record.gaps, began_at, gap)))
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Periodic cleanup: purges removed sites after their keep time, long-expired tokens, and surplus revoked keys.
+//! Periodic cleanup: purges removed sites after their keep time, long-expired tokens, surplus revoked keys, and old
+//! gaps of links.
 
-use linecamp_model::limits::REMOVED_KEYS_MAX;
-use linecamp_model::{FleetChange, Now, Phase, PhaseEvent, Registration, SiteId, Token};
+use linecamp_model::limits::{LINK_GAP_KEEP, REMOVED_KEYS_MAX};
+use linecamp_model::{FleetChange, LinkGap, Now, Phase, PhaseEvent, Registration, SiteId, Token};
 
 use super::Fleet;
 use super::config::{REMOVED_KEEP_DEFAULT, SWEEP_PERIOD, TOKEN_KEEP};
@@ -45,7 +46,19 @@ pub(super) fn sweep(state: &FleetState, now: Now) -> Swept {
     let stale = state.tokens.iter().filter(|(_, token)| is_stale(token));
     changes.extend(stale.flat_map(|(id, _)| state.token_purge_changes(*id)));
     changes.extend(surplus_keys(state));
+    changes.extend(old_gaps(state, &sites, now));
     Swept { sites, changes }
+}
+
+/// Returns the changes that drop the gaps of links whose keep time is over. Those of purged sites go with the sites.
+fn old_gaps(state: &FleetState, purged: &[SiteId], now: Now) -> Vec<FleetChange> {
+    let kept = state.sites.iter().filter(|(id, _)| !purged.contains(id));
+    kept.flat_map(|(id, record)| {
+        let is_over = |gap: &LinkGap| gap.ended_at + LINK_GAP_KEEP <= now.wall;
+        let old = record.gaps.iter().take_while(move |(_, gap)| is_over(gap));
+        old.map(|(began_at, _)| FleetChange::LinkGap(*id, *began_at, None))
+    })
+    .collect()
 }
 
 /// Returns the changes that forget the oldest revoked keys beyond the limit.

@@ -1,6 +1,7 @@
 //! Views for operators: what is read from the records and the links, and never changes them.
 
 mod events;
+mod link_history;
 mod providers;
 mod sites;
 mod tokens;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use linecamp_model::{
-    HostId, JoinToken, KnownServers, Name, ProviderSpec, RunId, ServerAddress, SiteChange, SiteId, Text, VersionRange,
-    WallTime,
+    BootId, HostId, JoinToken, KnownServers, Name, ProviderSpec, RunId, ServerAddress, SiteChange, SiteId, Text,
+    VersionRange, WallTime,
 };
 
 use super::labels::{DropIns, EnvironmentLabels};
@@ -69,6 +69,8 @@ pub struct SiteConfig {
     pub versions: VersionRange,
     /// The id of this daemon run.
     pub run: RunId,
+    /// The boot of the machine, if the machine tells.
+    pub boot: Option<BootId>,
     /// Which server addresses to dial.
     pub servers: ServerSource,
     /// Labels from the environment: overridden by drop-in files and by labels set by hand.

@@ -1,6 +1,6 @@
 //! The first message of a session.
 
-use linecamp_model::{FromSite, Hello, JoinRequest, Now};
+use linecamp_model::{FromSite, GapReport, Hello, JoinRequest, Now};
 
 use super::config::SiteConfig;
 use super::documents::SiteDocuments;
@@ -12,7 +12,7 @@ use super::state::SiteState;
 pub(super) fn first_message(
     (purpose, config): (Purpose, &SiteConfig),
     (state, documents): (&SiteState, &SiteDocuments<'_>),
-    facts: &FactCollection,
+    (facts, gaps): (&FactCollection, Vec<GapReport>),
     now: Now,
 ) -> FromSite {
     let origin = state.origin.unwrap_or_default();
@@ -33,6 +33,7 @@ pub(super) fn first_message(
             spec_held: state.spec.head(),
             status_incarnation: origin.status_incarnation,
             facts: facts.to_report(&documents.reported_facts()).unwrap_or_default(),
+            gaps,
         }),
     }
 }
@@ -48,8 +49,8 @@ mod tests {
         let state = effects.state();
         let inputs = (state, &SiteDocuments::new(state, None));
         let join = config(Vec::new(), true);
-        assert!(matches!(first_message((Purpose::Join, &join), inputs, &facts, NOW), FromSite::Join(_)));
-        let FromSite::Hello(hello) = first_message((Purpose::Link, &join), inputs, &facts, NOW) else {
+        assert!(matches!(first_message((Purpose::Join, &join), inputs, (&facts, Vec::new()), NOW), FromSite::Join(_)));
+        let FromSite::Hello(hello) = first_message((Purpose::Link, &join), inputs, (&facts, Vec::new()), NOW) else {
             panic!("a hello")
         };
         assert_eq!(Some(hello.status_incarnation), state.origin.map(|origin| origin.status_incarnation));

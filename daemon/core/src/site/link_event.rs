@@ -1,13 +1,15 @@
 //! What happens on a site's link, as its driver reports it.
 
-use linecamp_model::{DialId, FromServer, Refusal, Text};
+use linecamp_model::{DialId, FromServer, GapCause, Refusal, Text};
 
 /// Why a link was lost or could not be established.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LossReason {
     /// The server closed it and gave a reason.
     Closed(Refusal),
-    /// The dial failed or the connection broke; the text includes the address.
+    /// The dial failed for a known cause; the text includes the address.
+    Unreachable(GapCause, Text),
+    /// The dial failed for another reason, or the connection broke; the text includes the address.
     Failed(Text),
 }
 

@@ -38,6 +38,8 @@ pub enum Timer {
     CallLate(ProviderId),
     /// A removed site has run out of time to withdraw its records.
     Withdraw,
+    /// Note the time without a session so far.
+    NoteGap,
 }
 
 /// The purpose of a dial.

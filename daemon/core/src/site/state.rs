@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use linecamp_model::limits::{COUNTER_MAX, OUTBOX_EVENTS_MAX};
 use linecamp_model::{
-    Event, LabelSet, Level, OwnedRecord, OwnedRecordKey, SiteChange, SiteOrigin, SpecBody, StatusBody,
+    Event, LabelSet, Level, LinkRecord, OwnedRecord, OwnedRecordKey, SiteChange, SiteOrigin, SpecBody, StatusBody,
 };
 
 use crate::document_sync::Documents;
@@ -25,6 +25,8 @@ pub(crate) struct SiteState {
     pub(crate) observed: Option<IpAddr>,
     /// DNS record sets the site owns, or has started to create or delete.
     pub(crate) held: BTreeMap<OwnedRecordKey, OwnedRecord>,
+    /// What is noted of the link.
+    pub(crate) link_record: Option<Box<LinkRecord>>,
 }
 
 impl SiteState {
@@ -78,6 +80,7 @@ impl Replay for SiteState {
                 let before = set(&mut self.held, key.clone(), record);
                 SiteChange::OwnedRecord(key, before)
             }
+            SiteChange::LinkRecord(record) => SiteChange::LinkRecord(std::mem::replace(&mut self.link_record, record)),
         }
     }
 }

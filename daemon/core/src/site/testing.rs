@@ -38,6 +38,7 @@ pub(super) fn config(servers: Vec<ServerAddress>, can_join: bool) -> SiteConfig 
         directory: Text::lossy("/d"),
         versions: VersionRange { min: 1, max: 1 },
         run: RunId::from_bytes([4; 8]),
+        boot: None,
         servers: ServerSource::Configured(servers),
         labels: EnvironmentLabels::default(),
         join: can_join.then(|| PendingJoin { token, name: Name::parse("site").expect("a name") }),
@@ -63,6 +64,7 @@ pub(super) fn welcome() -> Welcome {
         redial_spread: Duration::from_secs(1),
         observed_address: Text::lossy("192.0.2.1:1"),
         pending: false,
+        gaps_stored: true,
     }
 }
 

@@ -13,17 +13,21 @@
 //! of an earlier dial are ignored: they can never take down a later one. Presence is the connection itself; there is no
 //! heartbeat here.
 //!
+//! What the attempts observe while there is no session goes to the [`link_recorder`].
+//!
 //! Constants: [`DIAL_MAX`], [`GREETING_MAX`], [`REDIAL_SPREAD_DEFAULT`], [`REDIAL_MAX`], [`REDIAL_MAX_SPREADS`].
 
+mod link_recorder;
 mod rotation;
 
 use std::time::Duration;
 
 use linecamp_model::{
-    DialId, IdentityGrant, KnownServers, LinkState, LinkView, Now, PartState, Refusal, RefusalCode, ServerAddress,
-    ServerSet, SessionId, Text, WallTime, Welcome,
+    DialId, GapCause, GapReport, IdentityGrant, KnownServers, LinkRecord, LinkState, LinkView, Now, PartState, Refusal,
+    RefusalCode, ServerAddress, ServerSet, SessionId, Text, WallTime, Welcome,
 };
 
+use self::link_recorder::LinkRecorder;
 use self::rotation::ServerRotation;
 use super::config::{
     DIAL_MAX, GREETING_MAX, REDIAL_MAX, REDIAL_MAX_SPREADS, REDIAL_SPREAD_DEFAULT, RETRY_SLOT_MAX, SiteConfig,
@@ -67,11 +71,17 @@ pub(super) struct Uplink {
     last_dial: DialId,
     backoff: Backoff,
     spread: Duration,
+    recorder: LinkRecorder,
 }
 
 impl Uplink {
     /// Starts without a link. Unless the uplink is idle, the caller sets the first [`Timer::Redial`].
-    pub(super) fn new(config: &SiteConfig, is_member: bool, saved: Option<KnownServers>, now: Now) -> Self {
+    pub(super) fn new(
+        config: &SiteConfig,
+        is_member: bool,
+        (saved, record): (Option<KnownServers>, Option<&LinkRecord>),
+        now: Now,
+    ) -> Self {
         let servers = ServerRotation::new(config.servers.clone(), saved);
         let can_join = config.join.is_some();
         let can_dial = (is_member || can_join) && servers.current().is_some();
@@ -84,6 +94,7 @@ impl Uplink {
             last_dial: DialId(0),
             backoff: Backoff::new(),
             spread: REDIAL_SPREAD_DEFAULT,
+            recorder: LinkRecorder::new(config, record, is_member, now),
         }
     }
 
@@ -121,12 +132,18 @@ impl Uplink {
                 effects.output(SiteOutput::LinkUp { server, session: welcome.session, server_wall: welcome.wall });
             }
             self.servers.handle_linked(effects);
+            // What a pending site was without a session for is of no interest.
+            self.recorder.session_opened(welcome.gaps_stored || welcome.pending, now, effects);
         }
     }
 
     /// Handles the loss of the link: schedules the redial, or stops if the server refused the site permanently.
     pub(super) fn lose(&mut self, reason: &LossReason, now: Now, effects: &mut Effects) {
         self.tell_loss(reason, effects);
+        match self.state {
+            State::Up { .. } => self.recorder.session_lost(reason, now, effects),
+            _ => self.recorder.attempt_failed(reason, now),
+        }
         match reason {
             LossReason::Closed(refusal) if refusal.code.forgets_registration() => {
                 self.state = State::Stopped(refusal.clone());
@@ -135,7 +152,9 @@ impl Uplink {
                     Purpose::Join => SiteOutput::JoinRefused(refusal.clone()),
                 });
             }
-            LossReason::Closed(_) | LossReason::Failed(_) => self.redial_later(reason, now, effects),
+            LossReason::Closed(_) | LossReason::Unreachable(..) | LossReason::Failed(_) => {
+                self.redial_later(reason, now, effects);
+            }
         }
     }
 
@@ -148,7 +167,7 @@ impl Uplink {
             LossReason::Closed(refusal) => {
                 (Text::lossy(&refusal.to_string()), refusal.retry_after.map(|slot| slot.min(RETRY_SLOT_MAX)))
             }
-            LossReason::Failed(text) => (text.clone(), None),
+            LossReason::Unreachable(_, text) | LossReason::Failed(text) => (text.clone(), None),
         };
         let is_refused = matches!(reason, LossReason::Closed(refusal) if refusal.code.is_final_for_join());
         self.last_loss = Some(text);
@@ -237,8 +256,31 @@ impl Uplink {
         debug_assert!(effects.deadline(timer).is_some(), "{:?} without a timer", self.state);
     }
 
+    /// Returns the times without a session that the server has not acknowledged.
+    pub(super) fn gaps(&self, now: Now) -> Vec<GapReport> {
+        self.recorder.to_report(now)
+    }
+
+    /// Plans the notes about the time without a session that an earlier run began.
+    pub(super) fn start(&self, now: Now, effects: &mut Effects) {
+        self.recorder.start(now, effects);
+    }
+
+    /// Notes the time without a session so far.
+    pub(super) fn note_gap(&self, now: Now, effects: &mut Effects) {
+        self.recorder.note(now, effects);
+    }
+
+    /// Writes what the store refused while it failed.
+    pub(super) fn save_record(&self, now: Now, effects: &mut Effects) {
+        self.recorder.save(false, now, effects);
+    }
+
     /// Closes the session or aborts the dial, if there is one, because the daemon stops.
-    pub(super) fn stop(&self, effects: &mut Effects) {
+    pub(super) fn stop(&self, now: Now, effects: &mut Effects) {
+        if self.purpose == Purpose::Link {
+            self.recorder.save(true, now, effects);
+        }
         if let Some(dial) = self.current() {
             effects.output(SiteOutput::Hangup { dial, refusal: stopping() });
         }
@@ -256,7 +298,7 @@ impl Uplink {
     pub(super) fn give_up(&mut self, now: Now, effects: &mut Effects) {
         let server = self.server().map_or_else(String::new, ToString::to_string);
         let text = Text::lossy(&format!("{server} did not answer in time"));
-        self.hang_up(stopping(), &LossReason::Failed(text), now, effects);
+        self.hang_up(stopping(), &LossReason::Unreachable(GapCause::NoAnswer, text), now, effects);
     }
 
     /// Closes a session whose server violates the protocol. The offending message is discarded.

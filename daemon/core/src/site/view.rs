@@ -2,6 +2,7 @@
 
 use linecamp_model::{Generation, LocalView, Now, PartState, ProviderId, Text, Why};
 
+use super::Site;
 use super::certificate::Certificate;
 use super::config::SiteConfig;
 use super::documents::SiteDocuments;
@@ -14,22 +15,39 @@ use super::replication::Replication;
 use super::uplink::Uplink;
 use crate::convergence::is_converged;
 
+impl Site {
+    /// Returns the local view of the site.
+    pub fn view(&self, now: Now) -> LocalView {
+        self.overview().view(now)
+    }
+
+    /// Describes what each part is doing and what it waits for.
+    pub fn why(&self, now: Now) -> Vec<Why> {
+        self.overview().why(now)
+    }
+
+    const fn overview(&self) -> Overview<'_> {
+        let Self { config, effects, uplink, replication, certificate, facts, plugins, providers, .. } = self;
+        Overview { config, effects, uplink, replication, certificate, facts, plugins, providers }
+    }
+}
+
 /// The parts of a site, to be shown.
 #[derive(Debug)]
-pub(super) struct Overview<'a> {
-    pub(super) config: &'a SiteConfig,
-    pub(super) effects: &'a Effects,
-    pub(super) uplink: &'a Uplink,
-    pub(super) replication: &'a Replication,
-    pub(super) certificate: &'a Certificate,
-    pub(super) facts: &'a FactCollection,
-    pub(super) plugins: &'a PluginTransfers,
-    pub(super) providers: &'a SiteProviders,
+struct Overview<'a> {
+    config: &'a SiteConfig,
+    effects: &'a Effects,
+    uplink: &'a Uplink,
+    replication: &'a Replication,
+    certificate: &'a Certificate,
+    facts: &'a FactCollection,
+    plugins: &'a PluginTransfers,
+    providers: &'a SiteProviders,
 }
 
 impl Overview<'_> {
     /// Returns the local view of the site.
-    pub(super) fn view(&self, now: Now) -> LocalView {
+    fn view(&self, now: Now) -> LocalView {
         let state = self.effects.state();
         let documents = self.documents();
         let spec = documents.site_spec();
@@ -57,7 +75,7 @@ impl Overview<'_> {
     }
 
     /// Describes what each part is doing and what it waits for.
-    pub(super) fn why(&self, now: Now) -> Vec<Why> {
+    fn why(&self, now: Now) -> Vec<Why> {
         let part = |part, (state, detail), next| Why { part, state, detail, next };
         let next = |timer, what: &str| {
             let deadline = self.effects.deadline(timer)?;

@@ -36,19 +36,35 @@ impl Pair {
 
     /// Kills a site's daemon immediately and restarts it from its disk.
     pub fn crash_node(&mut self, index: usize) {
+        self.kill_node(index);
+        self.start_node(index);
+    }
+
+    /// Kills a site's daemon immediately. Its server notices after the idle timeout.
+    pub fn kill_node(&mut self, index: usize) {
         let now = self.now_at(index);
         let lost: Vec<_> = self.nodes[index].sessions.values().copied().collect();
         for session in lost {
             self.sessions.remove(&session);
             self.after(IDLE_TIMEOUT, PairEvent::AtFleet(session, SessionEvent::Closed(Text::lossy("silent"))));
         }
-        let seed = self.seed + u64::from(self.nodes[index].boot) + 1_000;
+        let seed = self.seed;
         let node = &mut self.nodes[index];
         node.boot += 1;
         node.pending.clear();
         (node.trial, node.refused) = (None, 0);
         node.sessions.clear();
         node.saving = None;
+        // Until it is started, a machine without an identity takes its place, which does nothing.
+        let idle = SiteConfig { join: None, ..node.config.clone() };
+        node.site = Site::new(idle, SavedSite::default(), Rng::new(seed), now);
+    }
+
+    /// Starts a site's daemon from its disk.
+    pub fn start_node(&mut self, index: usize) {
+        let now = self.now_at(index);
+        let seed = self.seed + u64::from(self.nodes[index].boot) + 999;
+        let node = &mut self.nodes[index];
         node.config.run = RunId::from_bytes([u8::try_from(node.boot + 100).expect("few boots"); 8]);
         node.identity = node.saved_identity;
         let records = node.disk.values().cloned().collect();
@@ -61,6 +77,28 @@ impl Pair {
             drop_ins: node.drop_ins.clone(),
         };
         node.site = Site::new(node.config.clone(), saved, Rng::new(seed), now);
+    }
+
+    /// Stops a site's daemon, which waits for its disk.
+    pub fn stop_node(&mut self, index: usize) {
+        let now = self.now_at(index);
+        self.nodes[index].site.handle_stop(now);
+        self.run_for(LATENCY);
+        self.kill_node(index);
+    }
+
+    /// Starts a site's machine after it was off.
+    pub fn reboot_node(&mut self, index: usize) {
+        self.nodes[index].config.boot = Some(BootId([u8::try_from(self.nodes[index].boot).expect("few boots"); 16]));
+        self.start_node(index);
+    }
+
+    /// Stops the server: it closes every session first.
+    pub fn close_fleet(&mut self) {
+        let now = self.server_now();
+        self.fleet.handle_stop(now);
+        self.run_for(2 * LATENCY);
+        self.stop_fleet();
     }
 
     /// Kills the server immediately and restarts it from its disk.

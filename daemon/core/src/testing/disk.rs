@@ -56,6 +56,7 @@ pub(super) fn change_key(change: &SiteChange) -> String {
         SiteChange::FileLabels(level, _) => format!("file labels {level}"),
         SiteChange::Event(seq, _) => format!("event {seq:020}"),
         SiteChange::ObservedAddress(_) => "observed".to_owned(),
+        SiteChange::LinkRecord(_) => "link record".to_owned(),
         SiteChange::OwnedRecord(key, _) => format!("owned {} {} {}", key.provider, key.zone, key.record),
     }
 }
@@ -69,6 +70,7 @@ pub(super) fn is_site_removal(change: &SiteChange) -> bool {
         SiteChange::Event(_, body) => body.is_none(),
         SiteChange::ObservedAddress(body) => body.is_none(),
         SiteChange::OwnedRecord(_, body) => body.is_none(),
+        SiteChange::LinkRecord(body) => body.is_none(),
     }
 }
 
@@ -90,6 +92,7 @@ pub(super) fn fleet_change_key(change: &FleetChange) -> String {
         FleetChange::Provider(environment, name, _) => format!("provider {environment} {name}"),
         FleetChange::Plugin(digest, _) => format!("plugin {digest}"),
         FleetChange::Servers(_) => "servers".to_owned(),
+        FleetChange::LinkGap(id, began_at, _) => format!("gap {id} {:020}", began_at.unix_millis()),
     }
 }
 
@@ -111,6 +114,7 @@ pub(super) fn is_fleet_removal(change: &FleetChange) -> bool {
         FleetChange::Provider(_, _, body) => body.is_none(),
         FleetChange::Plugin(_, body) => body.is_none(),
         FleetChange::Servers(body) => body.is_none(),
+        FleetChange::LinkGap(_, _, body) => body.is_none(),
     }
 }
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use linecamp_model::{
-    ConditionKind, DialId, FromServer, FromSite, IdentityGrant, KnownServers, Name, PluginDigest, PluginPiece,
-    PluginWant, ProviderFailure, ProviderReply, Refusal, RefusalCode, ServerAddress, SessionId, SiteChange, Text,
-    WallTime, WriteId,
+    ConditionKind, DialId, FromServer, FromSite, GapCause, IdentityGrant, KnownServers, Name, PluginDigest,
+    PluginPiece, PluginWant, ProviderFailure, ProviderReply, Refusal, RefusalCode, ServerAddress, SessionId,
+    SiteChange, Text, WallTime, WriteId,
 };
 
 use super::disk::{change_key, fleet_change_key, is_fleet_removal, is_site_removal, keep, size_of, takes};
@@ -374,8 +374,12 @@ impl Pair {
         }
         let node = &self.nodes[index];
         if node.is_cut || self.is_fleet_down || !self.listens_at.contains(server) {
-            let reason = LossReason::Failed(Text::lossy(&format!("{server} did not answer")));
-            self.after(Duration::from_secs(10), PairEvent::AtSite(index, LinkEvent::Lost(dial, reason)));
+            let (cause, delay) = match node.obstacle.filter(|_| node.is_cut) {
+                Some(cause) => (cause, LATENCY),
+                None => (GapCause::NoAnswer, Duration::from_secs(10)),
+            };
+            let reason = LossReason::Unreachable(cause, Text::lossy(&format!("{server}: {cause}")));
+            self.after(delay, PairEvent::AtSite(index, LinkEvent::Lost(dial, reason)));
             return;
         }
         let credential = match node.identity {

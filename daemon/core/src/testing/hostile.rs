@@ -49,6 +49,12 @@ impl Pair {
         self.nodes[index].forged_welcome = Some(change);
     }
 
+    /// Modifies a site's next hello, and the server's answer to it.
+    pub fn forge_handshake(&mut self, index: usize, hello: fn(&mut Hello), welcome: fn(&mut Welcome)) {
+        self.nodes[index].forged_greeting = Some(hello);
+        self.nodes[index].forged_welcome = Some(welcome);
+    }
+
     /// Returns the dial of a site's current session.
     pub fn dial_of(&self, index: usize) -> Option<DialId> {
         self.nodes[index].sessions.keys().copied().next_back()

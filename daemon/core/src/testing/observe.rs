@@ -33,6 +33,11 @@ impl Pair {
         self.nodes[index].site.view(self.now()).link.state == linecamp_model::LinkState::Connected
     }
 
+    /// Returns the gaps of camp's link, oldest first, each with when it began.
+    pub fn link_history(&self) -> Vec<(WallTime, LinkGap)> {
+        self.fleet.view().link_history(&site_ref("camp")).expect("camp is known")
+    }
+
     /// Returns the events shown to operators.
     pub fn events(&self) -> Vec<Event> {
         self.fleet.view().events(0, EventFilter::default(), 10_000).into_iter().map(|view| view.event).collect()

@@ -1,9 +1,10 @@
 //! Opening the daemon's drivers.
 
 use std::collections::VecDeque;
+use std::path::Path;
 
 use linecamp_core::{Rng, SavedSite, Site, SiteConfig};
-use linecamp_model::{RunId, Text};
+use linecamp_model::{BootId, RunId, Text};
 use linecamp_proto::VERSIONS;
 use linecamp_service::{Clock, ServiceManager};
 use linecamp_transport::{Platform, error_chain, random_bytes};
@@ -23,6 +24,9 @@ use crate::link_log::LinkLog;
 use crate::local_api::PendingReplies;
 use crate::metrics::Counters;
 
+/// Bytes of a boot id as the kernel shows it, and a line feed.
+const BOOT_ID_BYTES_MAX: u64 = 64;
+
 impl Daemon {
     /// Opens everything except the local socket.
     pub(crate) fn open(guard: DataDirGuard, setup: Setup) -> Result<Self, DaemonError> {
@@ -33,6 +37,7 @@ impl Daemon {
             directory: Text::lossy(&guard.directory.path().display().to_string()),
             versions: VERSIONS,
             run: RunId::from_bytes(random_bytes()?),
+            boot: boot_id(),
             servers: setup.servers,
             labels: setup.labels,
             join: setup.join,
@@ -102,6 +107,12 @@ impl Daemon {
         self.pending.push_back(Event::LocalSocket(result));
         opened
     }
+}
+
+/// Returns the boot of this machine; `None` if the kernel does not tell.
+fn boot_id() -> Option<BootId> {
+    let text = linecamp_files::read_prefix(Path::new("/proc/sys/kernel/random/boot_id"), BOOT_ID_BYTES_MAX).ok()?;
+    BootId::parse(std::str::from_utf8(&text).ok()?)
 }
 
 /// After a reload, the new state machine does not know what the previous one could not save.

@@ -22,7 +22,7 @@ impl Daemon {
     pub(super) async fn close(mut self) -> Closed {
         // A reload that is requested meanwhile is for the next run.
         let reload = self.reload.take();
-        self.site.handle_stop();
+        self.site.handle_stop(self.clock.now());
         let drained = async {
             loop {
                 self.perform_outputs();

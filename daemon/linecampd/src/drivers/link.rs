@@ -167,6 +167,11 @@ impl Loss {
     fn failed(text: &str) -> Self {
         Self { reason: LossReason::Failed(Text::lossy(text)), needs_operator: false }
     }
+
+    fn unreachable(error: &DialError, needs_operator: bool) -> Self {
+        let reason = LossReason::Unreachable(error.gap_cause(), Text::lossy(&error_chain(error)));
+        Self { reason, needs_operator }
+    }
 }
 
 impl DialTask {
@@ -205,7 +210,7 @@ impl DialTask {
     /// Connects to the server at the first address that works.
     async fn connect(&self) -> Result<Session, Loss> {
         let server = &self.dial.server;
-        let resolved = resolve(server).await.map_err(|error| Loss::failed(&error_chain(&error)))?;
+        let resolved = resolve(server).await.map_err(|error| Loss::unreachable(&error, false))?;
         let order = self.history().remaining(&resolved);
         let trust = self.credentials.trust();
         let attempt = |address| {
@@ -225,7 +230,7 @@ impl DialTask {
         }
         let needs_operator = history.is_wrong_server_everywhere(&resolved);
         let error = DialError::of_addresses(server.host(), server.port(), failures);
-        Err(Loss { needs_operator, ..Loss::failed(&error_chain(&error)) })
+        Err(Loss::unreachable(&error, needs_operator))
     }
 
     fn history(&self) -> MutexGuard<'_, DialHistory> {

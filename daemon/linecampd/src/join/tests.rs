@@ -99,6 +99,7 @@ fn welcome() -> Welcome {
         redial_spread: Duration::from_secs(1),
         observed_address: Text::lossy("127.0.0.1"),
         pending: false,
+        gaps_stored: true,
     }
 }
 

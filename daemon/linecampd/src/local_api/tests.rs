@@ -46,6 +46,7 @@ impl Camp {
             directory: Text::lossy("/var/lib/linecamp"),
             versions: VERSIONS,
             run: RunId::from_bytes([7; 8]),
+            boot: None,
             servers: ServerSource::Saved,
             labels: EnvironmentLabels::default(),
             join: None,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use linecamp_model::limits::{EVENTS_PER_MESSAGE_MAX, SERVERS_PER_SITE_MAX};
+use linecamp_model::limits::{EVENTS_PER_MESSAGE_MAX, LINK_GAPS_WAITING_MAX, SERVERS_PER_SITE_MAX};
 use linecamp_model::{
     Condition, EventBatch, FromServer, FromSite, Generation, Hello, HostId, IdentityGrant, Incarnation, JoinRequest,
     JoinSecret, Name, RunId, ServerAddress, ServerSet, SessionId, SiteId, Text, TokenId, VersionRange, WallTime,
@@ -191,6 +191,7 @@ impl Wire for wire::Hello {
             spec_held: hello.spec_held.0,
             status_incarnation: hello.status_incarnation.0,
             facts: from_facts(&hello.facts),
+            gaps: hello.gaps.iter().map(wire::LinkGap::from_model).collect(),
         }
     }
 
@@ -204,6 +205,7 @@ impl Wire for wire::Hello {
             spec_held: generation("spec_held", self.spec_held)?,
             status_incarnation: Incarnation(self.status_incarnation),
             facts: facts("facts", self.facts)?,
+            gaps: list("gaps", self.gaps, LINK_GAPS_WAITING_MAX)?,
         })
     }
 }
@@ -222,6 +224,7 @@ impl Wire for wire::Welcome {
             redial_spread_millis: millis(welcome.redial_spread),
             observed_address: welcome.observed_address.as_str().to_owned(),
             pending: welcome.pending,
+            gaps_stored: welcome.gaps_stored,
         }
     }
 
@@ -239,6 +242,7 @@ impl Wire for wire::Welcome {
             redial_spread: Duration::from_millis(self.redial_spread_millis),
             observed_address: field("observed_address", Text::parse(&self.observed_address))?,
             pending: self.pending,
+            gaps_stored: self.gaps_stored,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Enums: the model's variants and their numbers on the wire, as the schemas assign them.
 
 use linecamp_model::{
-    ConditionKind, EventKind, Origin, Ownership, Phase, RecordState, RecordType, RefusalCode, Target,
+    ConditionKind, EventKind, GapCause, Origin, Ownership, Phase, RecordState, RecordType, RefusalCode, Target,
 };
 
 use crate::wire::link::v1 as link;
@@ -144,6 +144,23 @@ words!(
         StoreFailed,
         SiteStopping,
         Done,
+    }
+);
+
+words!(
+    link::GapCause = GapCause {
+        PowerOff,
+        DaemonCrash,
+        DaemonUpdate,
+        DaemonRestart,
+        NoRoute,
+        NameResolution,
+        NoAnswer,
+        Tls,
+        Refused,
+        Paced,
+        ServerStopped,
+        Unknown,
     }
 );
 

@@ -55,6 +55,10 @@ pub fn fleet_change(change: &FleetChange) -> (Vec<u8>, Option<Vec<u8>>) {
             row::<record::PluginFile>(format!("plugin/{}", key::from_digest(digest.as_bytes())), body.as_ref())
         }
         FleetChange::Servers(body) => row::<link::ServerSet>("servers".to_owned(), body.as_ref()),
+        FleetChange::LinkGap(site, began_at, body) => {
+            let key = format!("gap/{site}/{}", key::from_number(began_at.unix_millis()));
+            row::<record::LinkGap>(key, body.as_ref())
+        }
     }
 }
 
@@ -105,6 +109,11 @@ pub fn fleet_record(key: &[u8], body: &[u8]) -> Result<FleetChange, ProtoError> 
             let digest = PluginDigest::from_bytes(found.part(key::digest(digest))?);
             FleetChange::Plugin(digest, Some(found.read::<record::PluginFile>()?))
         }
+        ["gap", site, began_at] => {
+            let site = found.part(SiteId::parse(site))?;
+            let began_at = WallTime::from_unix_millis(found.part(key::number(began_at))?);
+            FleetChange::LinkGap(site, began_at, Some(found.read::<record::LinkGap>()?))
+        }
         ["servers"] => FleetChange::Servers(Some(found.read::<link::ServerSet>()?)),
         _ => return Err(unknown_key(found.key)),
     };
@@ -130,11 +139,16 @@ pub fn salvage_fleet_record(key: &[u8]) -> Salvage {
         ["site", site, "status", about @ ..] => {
             SiteId::parse(site).zip(key::document(about)).map(|(site, about)| FleetChange::Status(site, about, None))
         }
+        ["gap", site, began_at] => SiteId::parse(site)
+            .zip(key::number(began_at))
+            .map(|(site, began_at)| FleetChange::LinkGap(site, WallTime::from_unix_millis(began_at), None)),
         ["site", site, ..] => return SiteId::parse(site).map_or(Salvage::Ignore, Salvage::Quarantine),
         _ => None,
     };
     match salvaged {
-        Some(change @ (FleetChange::Event(..) | FleetChange::Status(..))) => Salvage::Remove(change),
+        Some(change @ (FleetChange::Event(..) | FleetChange::Status(..) | FleetChange::LinkGap(..))) => {
+            Salvage::Remove(change)
+        }
         Some(change) => Salvage::Keep(change),
         None => Salvage::Ignore,
     }

@@ -32,6 +32,7 @@ pub fn site_change(change: &SiteChange) -> (Vec<u8>, Option<Vec<u8>>) {
         SiteChange::OwnedRecord(held, body) => {
             row::<record::OwnedRecord>(format!("owned/{}", key::from_owned(held)), body.as_ref())
         }
+        SiteChange::LinkRecord(body) => row::<record::LinkRecord>("link-record".to_owned(), body.as_deref()),
     }
 }
 
@@ -65,6 +66,7 @@ pub fn site_record(key: &[u8], body: &[u8]) -> Result<SiteChange, ProtoError> {
             SiteChange::Event(number, Some(found.read::<link::Event>()?))
         }
         ["observed-address"] => SiteChange::ObservedAddress(Some(found.read::<record::ObservedAddress>()?)),
+        ["link-record"] => SiteChange::LinkRecord(Some(Box::new(found.read::<record::LinkRecord>()?))),
         ["owned", path @ ..] => {
             let held = found.part(key::owned(path))?;
             SiteChange::OwnedRecord(held, Some(found.read::<record::OwnedRecord>()?))

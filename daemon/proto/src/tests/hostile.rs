@@ -2,7 +2,9 @@
 
 mod provider;
 
-use linecamp_model::{DocumentKey, FleetChange, HostId, KeyFingerprint, Salvage, SiteId, TokenId, WallTime};
+use linecamp_model::{
+    DocumentKey, FleetChange, FromSite, GapCause, HostId, KeyFingerprint, Salvage, SiteId, TokenId, WallTime,
+};
 use prost::Message;
 
 use super::sample;
@@ -226,6 +228,30 @@ fn an_invalid_hello_is_rejected() {
 }
 
 #[test]
+fn invalid_gaps_are_rejected_and_an_unknown_cause_is_not() {
+    let gaps = |change: fn(&mut Vec<wire::LinkGap>)| {
+        site_message("hello-gaps", |kind| match kind {
+            from_site::Kind::Hello(hello) => change(&mut hello.gaps),
+            other => panic!("{other:?} is no hello"),
+        })
+    };
+    check_site(
+        &gaps(|gaps| gaps[1].last_error = "e".repeat(193)),
+        "hello.gaps[1].last_error: has 193 bytes; at most 192 are allowed",
+    );
+    check_site(
+        &gaps(|gaps| gaps[0].times = vec![gaps[0].times[0]; 65]),
+        "hello.gaps[0].times: has 65 elements; at most 64 are allowed",
+    );
+    check_site(&gaps(|gaps| *gaps = vec![gaps[0].clone(); 65]), "hello.gaps: has 65 elements; at most 64 are allowed");
+    let newer = decode_from_site(&gaps(|gaps| {
+        (gaps[0].times[1].cause, gaps[0].refusal) = (99, 99);
+    }));
+    let Ok(FromSite::Hello(hello)) = newer else { panic!("a hello: {newer:?}") };
+    assert_eq!((hello.gaps[0].times.longest(), hello.gaps[0].refusal), (GapCause::Unknown, None));
+}
+
+#[test]
 fn an_invalid_join_is_rejected_without_its_secret() {
     let join = |change: fn(&mut wire::JoinRequest)| {
         site_message("join", |kind| match kind {
@@ -388,6 +414,8 @@ fn an_unreadable_record_affects_at_most_one_site() {
     check(&format!("site/{site}/spec/site"), Salvage::Quarantine(id));
     check(&format!("site/{site}/what/is/this"), Salvage::Quarantine(id));
     check("event/00000000000000000007", Salvage::Remove(FleetChange::Event(7, None)));
+    let gap = FleetChange::LinkGap(id, WallTime::from_unix_millis(7), None);
+    check(&format!("gap/{site}/00000000000000000007"), Salvage::Remove(gap));
     let departed = FleetChange::RevokedKey(KeyFingerprint::from_bytes([0x99; 32]), Some(WallTime::EPOCH));
     check(&format!("revoked-key/{digest}"), Salvage::Keep(departed));
     let used = FleetChange::TokenUse(TokenId::from_bytes([0x33; 8]), id, Some(WallTime::EPOCH));

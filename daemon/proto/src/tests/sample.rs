@@ -1,6 +1,7 @@
 //! One value of each kind, with every field set: the contents of the golden files. Values here never change, because
 //! their bytes are pinned; for what a later release adds, add a new value.
 
+mod link_gap;
 mod provider;
 
 pub(crate) use provider::{plugin_description, provider_spec, provider_status};
@@ -161,6 +162,7 @@ pub(super) fn from_site() -> Vec<(&'static str, FromSite)> {
                 spec_held: Generation(18),
                 status_incarnation: Incarnation(0x7777_7777_7777_7777),
                 facts: BTreeMap::new(),
+                gaps: Vec::new(),
             }),
         ),
         (
@@ -174,8 +176,10 @@ pub(super) fn from_site() -> Vec<(&'static str, FromSite)> {
                 spec_held: Generation(0),
                 status_incarnation: Incarnation(0x7777_7777_7777_7777),
                 facts: facts(&[("io.linecamp.host.os", "debian 13"), ("io.linecamp.host.cpus", "4")]),
+                gaps: Vec::new(),
             }),
         ),
+        ("hello-gaps", FromSite::Hello(link_gap::hello())),
         ("spec-ack", FromSite::SpecAck(Generation(19))),
         ("status-snapshot", FromSite::Status(delta(0, vec![(site, site_status()), (host, host_status())]))),
         ("status-delta", FromSite::Status(delta(8, vec![(host, tombstone(9))]))),
@@ -227,8 +231,10 @@ pub(super) fn from_server() -> Vec<(&'static str, FromServer)> {
                 redial_spread: Duration::from_secs(30),
                 observed_address: text("[2001:db8::7]:51820"),
                 pending: false,
+                gaps_stored: false,
             }),
         ),
+        ("welcome-gaps", FromServer::Welcome(link_gap::welcome())),
         (
             "welcome-pending",
             FromServer::Welcome(Welcome {
@@ -241,6 +247,7 @@ pub(super) fn from_server() -> Vec<(&'static str, FromServer)> {
                 redial_spread: Duration::from_secs(1),
                 observed_address: text("192.0.2.7:51820"),
                 pending: true,
+                gaps_stored: false,
             }),
         ),
         ("spec-snapshot", FromServer::Spec(delta(0, vec![(site, site_spec()), (host, host_spec())]))),
@@ -280,6 +287,7 @@ pub(super) fn site_records() -> Vec<(&'static str, SiteChange)> {
                 status_floor: Generation::ZERO,
             })),
         ),
+        ("link-record", link_gap::record()),
         (
             "origin-floor",
             SiteChange::Origin(Some(SiteOrigin {
@@ -328,6 +336,7 @@ pub(super) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
                 Some(ApiKey { name: name("night-shift"), created_at: WALL }),
             ),
         ),
+        ("site-gap", link_gap::gap()),
         ("servers", FleetChange::Servers(Some(servers()))),
         ("token", FleetChange::Token(TOKEN, Some(token()))),
         ("token-use", FleetChange::TokenUse(TOKEN, SITE, Some(WALL))),

@@ -2,19 +2,21 @@
 //! counts.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use linecamp_model::limits::{
     CONDITIONS_MAX, DELTA_OVERHEAD_BYTES_MAX, DOCUMENT_OVERHEAD_BYTES_MAX, DOCUMENTS_BYTES_MAX, EVENTS_PER_MESSAGE_MAX,
     FIRST_FRAME_BYTES_MAX, FRAME_BYTES_MAX, LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_OWNER_MAX,
-    NAME_BYTES_MAX, PLUGIN_BYTES_MAX, PLUGIN_PIECE_BYTES_MAX, PROVIDER_SPEC_BYTES_MAX, PROVIDERS_PER_SITE_MAX,
-    REPORTED_RECORDS_BYTES_MAX, TEXT_BYTES_MAX, reported_record_bytes,
+    LINK_ERROR_BYTES_MAX, LINK_GAPS_WAITING_MAX, NAME_BYTES_MAX, PLUGIN_BYTES_MAX, PLUGIN_PIECE_BYTES_MAX,
+    PROVIDER_SPEC_BYTES_MAX, PROVIDERS_PER_SITE_MAX, REPORTED_RECORDS_BYTES_MAX, TEXT_BYTES_MAX, reported_record_bytes,
 };
 use linecamp_model::{
     Condition, ConditionKind, Delta, DnsStatus, Document, DocumentKey, DomainName, Event, EventBatch, EventKind,
-    FromServer, FromSite, Generation, HostId, HostSpec, HostStatus, IdentityGrant, Incarnation, JoinRequest,
-    JoinSecret, LabelEntry, LabelKey, LabelSet, LabelValue, Name, Observed, Origin, PluginDigest, PluginPiece,
-    ProviderId, ProviderSpec, ProviderStatus, RecordKey, RecordState, RecordStatus, RecordType, SiteId, SiteSpec,
-    SiteStatus, SpecBody, StatusBody, Target, Text, TokenId, Ttl, VersionRange, WallTime,
+    FromServer, FromSite, GapCause, GapReport, Generation, Hello, HostId, HostSpec, HostStatus, IdentityGrant,
+    Incarnation, JoinRequest, JoinSecret, LabelEntry, LabelKey, LabelSet, LabelValue, Name, Observed, Origin,
+    PluginDigest, PluginPiece, ProviderId, ProviderSpec, ProviderStatus, RecordKey, RecordState, RecordStatus,
+    RecordType, RefusalCode, RunId, SiteId, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text, TokenId, Ttl,
+    VersionRange, WallTime,
 };
 use prost::Message;
 
@@ -180,6 +182,27 @@ fn the_longest_other_messages_fit_their_frames() {
         daemon_version: text(),
     });
     assert!(encode_from_site(&join).len() <= FIRST_FRAME_BYTES_MAX);
+
+    let gap = GapReport {
+        began_at: Some(WALL),
+        ended_at: Some(WALL),
+        times: GapCause::ALL.iter().map(|cause| (*cause, Duration::from_millis(u64::MAX))).collect(),
+        refusal: Some(RefusalCode::Busy),
+        last_error: Text::parse(&"e".repeat(LINK_ERROR_BYTES_MAX)).expect("a text"),
+        merged: u32::MAX,
+    };
+    let hello = FromSite::Hello(Hello {
+        versions: VersionRange { min: u32::MAX, max: u32::MAX },
+        run: RunId::from_bytes([1; 8]),
+        daemon_version: text(),
+        wall: WALL,
+        spec_incarnation: Incarnation(u64::MAX),
+        spec_held: Generation(COUNTER_MAX),
+        status_incarnation: Incarnation(u64::MAX),
+        facts: labels().iter().map(|(key, held)| (key.clone(), held.value.clone())).collect(),
+        gaps: vec![gap; LINK_GAPS_WAITING_MAX],
+    });
+    assert!(encode_from_site(&hello).len() <= FIRST_FRAME_BYTES_MAX);
 
     let event =
         Event { at: WALL, kind: EventKind::CertificateRenewed, site: Some(SiteId::from_bytes([1; 16])), text: text() };

@@ -1,5 +1,6 @@
 //! Arbitrary valid values. Lists are mostly short and occasionally of the maximum length.
 
+mod link_gap;
 mod provider;
 mod record;
 
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use linecamp_model::limits::{
     CONDITIONS_MAX, EVENTS_PER_MESSAGE_MAX, LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_OWNER_MAX,
-    NAME_BYTES_MAX, SERVERS_PER_SITE_MAX, TEXT_BYTES_MAX,
+    LINK_GAPS_WAITING_MAX, NAME_BYTES_MAX, SERVERS_PER_SITE_MAX, TEXT_BYTES_MAX,
 };
 use linecamp_model::{
     ApiKey, Condition, ConditionKind, Delta, Document, DocumentKey, Environment, Event, EventBatch, EventKind,
@@ -233,8 +234,10 @@ fn join() -> impl Strategy<Value = JoinRequest> {
 fn hello() -> impl Strategy<Value = Hello> {
     let run = uniform8(any::<u8>()).prop_map(RunId::from_bytes);
     let facts = labels().prop_map(|set| set.iter().map(|(key, held)| (key.clone(), held.value.clone())).collect());
-    (versions(), run, text(), wall(), incarnation(), generation(), incarnation(), facts).prop_map(
-        |(versions, run, daemon_version, wall, spec_incarnation, spec_held, status_incarnation, facts)| Hello {
+    let gaps = vec(link_gap::report(), 0..=LINK_GAPS_WAITING_MAX);
+    let about = (facts, gaps);
+    (versions(), run, text(), wall(), incarnation(), generation(), incarnation(), about).prop_map(
+        |(versions, run, daemon_version, wall, spec_incarnation, spec_held, status_incarnation, about)| Hello {
             versions,
             run,
             daemon_version,
@@ -242,7 +245,8 @@ fn hello() -> impl Strategy<Value = Hello> {
             spec_incarnation,
             spec_held,
             status_incarnation,
-            facts,
+            facts: about.0,
+            gaps: about.1,
         },
     )
 }
@@ -291,7 +295,7 @@ fn grant() -> impl Strategy<Value = IdentityGrant> {
 
 fn welcome() -> impl Strategy<Value = Welcome> {
     let session = counter().prop_map(SessionId);
-    let address = (text(), any::<bool>());
+    let address = (text(), any::<bool>(), any::<bool>());
     (1..=u32::MAX, session, wall(), incarnation(), generation(), counter(), duration(), address).prop_map(
         |(version, session, wall, spec_incarnation, status_held, events_held, redial_spread, address)| Welcome {
             version,
@@ -303,6 +307,7 @@ fn welcome() -> impl Strategy<Value = Welcome> {
             redial_spread,
             observed_address: address.0,
             pending: address.1,
+            gaps_stored: address.2,
         },
     )
 }

@@ -242,6 +242,7 @@ impl Site {
             spec_held: Generation::ZERO,
             status_incarnation: Incarnation(5),
             facts: Default::default(),
+            gaps: Vec::new(),
         });
         let shown = SiteCredentials::Issued(&identity);
         self.dial(server, shown, &identity.trust(), &encode_from_site(&hello)).await

@@ -65,3 +65,24 @@ fn an_operator_is_needed_only_if_a_wrong_server_answers_at_every_address() {
     assert!(!needs_operator(silent()));
     assert!(!needs_operator(refused()));
 }
+
+#[test]
+fn an_error_stands_for_a_cause_in_the_history_of_a_link() {
+    let local = |kind: io::ErrorKind| DialError::Local { server: "?".to_owned(), source: io::Error::from(kind).into() };
+    let resolve = DialError::Resolve { server: "?".to_owned(), source: io::ErrorKind::NotFound.into() };
+    let no_route = || local(io::ErrorKind::NetworkUnreachable);
+    assert_eq!(resolve.gap_cause(), GapCause::NameResolution);
+    assert_eq!(no_route().gap_cause(), GapCause::NoRoute);
+    assert_eq!(local(io::ErrorKind::OutOfMemory).gap_cause(), GapCause::Unknown);
+    assert_eq!(silent().gap_cause(), GapCause::NoAnswer);
+    assert_eq!(foreign().gap_cause(), GapCause::Tls);
+    let reset = DialError::Handshake { server: "?".to_owned(), source: ConnectionError::Reset.into() };
+    assert_eq!(reset.gap_cause(), GapCause::Unknown);
+    let of_addresses = |errors: Vec<DialError>| {
+        let failures = errors.into_iter().zip(1..);
+        let failures = failures.map(|(error, number)| (SocketAddr::from(([192, 0, 2, number], 8443)), error));
+        DialError::of_addresses("camp", 8443, failures.collect()).gap_cause()
+    };
+    assert_eq!(of_addresses(vec![no_route(), silent()]), GapCause::NoAnswer, "it came closer to a session");
+    assert_eq!(of_addresses(vec![no_route(), no_route()]), GapCause::NoRoute);
+}

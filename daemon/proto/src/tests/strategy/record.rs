@@ -28,6 +28,7 @@ pub(crate) fn site_record() -> impl Strategy<Value = SiteChange> {
             .prop_map(|(level, labels)| SiteChange::FileLabels(level, Some(labels))),
         (counter(), event()).prop_map(|(number, event)| SiteChange::Event(number, Some(event))),
         provider::address().prop_map(|address| SiteChange::ObservedAddress(Some(address))),
+        link_gap::record().prop_map(|record| SiteChange::LinkRecord(Some(Box::new(record)))),
         provider::held().prop_map(|(key, held)| SiteChange::OwnedRecord(key, Some(held))),
     ]
 }
@@ -120,5 +121,8 @@ pub(crate) fn fleet_record() -> impl Strategy<Value = FleetChange> {
         }),
         provider::plugin_file().prop_map(|(digest, file)| FleetChange::Plugin(digest, Some(file))),
         server_set().prop_map(|set| FleetChange::Servers(Some(set))),
+        (site_id(), counter(), link_gap::gap()).prop_map(|(site, began_at, gap)| {
+            FleetChange::LinkGap(site, WallTime::from_unix_millis(began_at), Some(gap))
+        }),
     ]
 }
