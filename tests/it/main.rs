@@ -22,6 +22,7 @@ mod hosts;
 mod idle;
 mod join;
 mod labels;
+mod link_history;
 mod log_floods;
 mod long_paths;
 mod malformed_traffic;

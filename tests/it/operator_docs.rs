@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use linecamp_model::GapCause;
 use linecamp_tests::{Fleet, Site, plugin, skip};
 
 use crate::cli_json::connected_site;
@@ -86,6 +87,17 @@ fn every_command_about_configuration_works_as_pasted() {
 fn every_command_about_moving_the_server_works_as_pasted() {
     let said = PageSetup::start().follow("packaging/docs/moving-the-server.md");
     assert!(said.contains("50-addresses.toml") && said.contains("servers"), "{said}");
+}
+
+#[test]
+fn every_command_about_the_history_of_a_link_works_as_pasted() {
+    let said = PageSetup::start().follow("packaging/docs/link-history.md");
+    assert!(said.contains(r#""items""#), "{said}");
+    // The page names every cause.
+    let page = Page::read("packaging/docs/link-history.md");
+    for cause in GapCause::ALL {
+        assert!(page.text().contains(&format!("| `{cause}` |")), "the page explains {cause}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `linecamp site`.
 
 mod bulk;
+mod history;
 mod render;
 
 use linecamp_model::{Name, Selector};
@@ -32,6 +33,15 @@ Examples:
   linecamp site show camp-042
   linecamp site show camp-042 --environment lab -o json")]
     Show(SiteArg),
+    /// Show when a site was offline, and why
+    ///
+    /// Lists the times of three minutes and more without a connection to the server, oldest first. The server keeps
+    /// them for 30 days, at most 500 for each site.
+    #[command(after_help = "\
+Examples:
+  linecamp site history camp-042
+  linecamp site history camp-042 -o json")]
+    History(SiteArg),
     Label(Label),
     /// Change a site's name or description
     #[command(override_usage = "linecamp site edit <NAME> [--name <NEW_NAME>] [--description <TEXT>]")]
@@ -136,6 +146,7 @@ impl SiteCommand {
         match self {
             Self::Ls(ls) => ls.run(context).await,
             Self::Show(arg) => arg.show(context).await,
+            Self::History(arg) => arg.history(context).await,
             Self::Label(label) => label.run(context).await,
             Self::Edit(edit) => edit.run(context).await,
             Self::Deactivate(targets) => targets.run(Action::Deactivate, context).await,

@@ -12,6 +12,7 @@
 mod convert;
 mod dns;
 mod error;
+mod link_gap;
 pub mod operation;
 mod plugin;
 mod provider;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub use dns::{DnsRecord, ExtraRecordBody, RecordPlace, RecordView, domain_name};
 pub use error::{Error, ErrorBody, ErrorCode, Problem};
+pub use link_gap::{CauseTime, LinkGap};
 pub use plugin::{
     CapabilitiesBody, DnsCapabilitiesBody, FieldProblem, InvalidProvider, PluginDescriptionBody, PluginPushed,
     PluginView, SecretRequirementBody,

@@ -16,6 +16,7 @@ mod call;
 mod environments;
 mod error;
 mod events;
+mod history;
 mod hosts;
 mod install;
 mod limits;
@@ -69,6 +70,7 @@ fn operations() -> Routes {
         .on(overview::show)
         .on(sites::list)
         .on_versioned(sites::show)
+        .on(history::list)
         .on_versioned(sites::edit)
         .on_versioned(sites::remove)
         .on_versioned(sites::label)

@@ -13,9 +13,9 @@ use crate::api::query::{
     SiteQuery,
 };
 use crate::api::{
-    Edit, Environment, EnvironmentEdit, EnvironmentRequest, Event, Health, Host, LabelChange, List, PluginPushed,
-    PluginView, ProviderEdit, ProviderRequest, ProviderView, RecordView, Server, Site, Token, TokenCreated,
-    TokenRequest,
+    Edit, Environment, EnvironmentEdit, EnvironmentRequest, Event, Health, Host, LabelChange, LinkGap, List,
+    PluginPushed, PluginView, ProviderEdit, ProviderRequest, ProviderView, RecordView, Server, Site, Token,
+    TokenCreated, TokenRequest,
 };
 
 /// Declares the operations, and [`ALL`] of them.
@@ -64,6 +64,9 @@ operations! {
     ListSites = "site.list": Get "/api/v1/sites" (SiteQuery, Empty) -> 200 Json<List<Site>>, Role(Viewer);
     /// Show a site.
     ShowSite = "site.show": Get "/api/v1/sites/{name}" (NameQuery, Empty) -> 200 Json<Site>, Role(Viewer), etag;
+    /// List the times in which a site had no connection, with their causes, oldest first.
+    ListSiteHistory = "site.history": Get "/api/v1/sites/{name}/history" (NameQuery, Empty)
+        -> 200 Json<List<LinkGap>>, Role(Viewer);
     /// Change the name or the description of a site.
     EditSite = "site.edit": Patch "/api/v1/sites/{name}" (NameQuery, MergePatch<Edit>)
         -> 200 Json<Site>, Role(Operator), audited, etag;
