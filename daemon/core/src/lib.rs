@@ -24,8 +24,10 @@ mod dns;
 mod document_sync;
 mod downlink;
 mod fleet;
+mod ip_networks;
 mod provider_calls;
 mod providers;
+mod request_origin;
 mod rng;
 mod site;
 mod staging;
@@ -49,7 +51,12 @@ pub use fleet::{
     IssuedCommand, LinkCounts, NewToken, PHASE_DEADLINE, ProviderSummary, RECOVERIES_PER_DAY_DEFAULT,
     REMOVED_KEEP_DEFAULT, SWEEP_PERIOD, SavedFleet, SeenLabels, SiteFilter, SiteRef, SubjectRef, UnreadableRecord,
 };
+pub use ip_networks::{IP_NETWORKS_MAX, IpNetwork, IpNetworks};
 pub use provider_calls::{CALL_MAX, RECHECK_DELAY, RECONCILE_INTERVAL, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX};
+pub use request_origin::{
+    FORWARDING_HEADERS_MAX, ForwardingHeader, HOPS_MAX, HeaderVerdict, IgnoredReason, RequestOrigin, RequestPeer,
+    Scheme,
+};
 pub use rng::Rng;
 pub use site::{
     CLOCK_SKEW_MAX, CLOCK_STEP_MIN, DIAL_MAX, Dial, DropIns, EnvironmentLabels, FACTS_PERIOD, FIRST_FACTS_MAX, Fact,
