@@ -17,7 +17,7 @@ use crate::clock::{SystemClock, TlsClock, WallClock};
 use crate::connect_first::connect_first;
 use crate::dial_error::DialError;
 use crate::error::{Cause, TransportError};
-use crate::identity::{Authority, LeafResolver, SERVER_NAME};
+use crate::identity::{ApiResolver, Authority, HttpsCertificates, LeafResolver, SERVER_NAME};
 use crate::resolve::resolve_host;
 use crate::server_verifier::{ApiTrust, ExpiryFloor, Roots, ServerVerifier};
 use crate::session::canonical;
@@ -39,12 +39,53 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The largest file of authorities, in bytes: ten times what operating systems ship. A larger file is not read.
 const CA_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
+/// Accepts TCP connections.
+#[derive(Debug)]
+pub struct TcpAcceptor {
+    local_addr: SocketAddr,
+    listener: TcpListener,
+}
+
+impl TcpAcceptor {
+    /// Opens `address`.
+    ///
+    /// # Errors
+    /// [`TransportError::Bind`] if the socket cannot be opened.
+    pub async fn bind(address: SocketAddr) -> Result<Self, TransportError> {
+        let bind_error = |source| TransportError::Bind { address, source };
+        let listener = TcpListener::bind(address).await.map_err(bind_error)?;
+        let local_addr = listener.local_addr().map_err(bind_error)?;
+        Ok(Self { local_addr, listener })
+    }
+
+    /// Returns the local address.
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Returns the next connection and the client's address. Cancel-safe.
+    ///
+    /// The caller limits the number of concurrent connections.
+    pub async fn accept(&self) -> (TcpStream, SocketAddr) {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, remote)) => return (stream, canonical(remote)),
+                Err(error) => {
+                    tracing::warn!(name: "peer: accept failed", %error, "failed to accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
 /// Accepts TLS connections.
 #[derive(Debug)]
 pub struct TlsListener {
-    local_addr: SocketAddr,
-    listener: TcpListener,
+    acceptor: TcpAcceptor,
     config: Arc<ServerConfig>,
+    /// The same without HTTP/2.
+    config_http1: Arc<ServerConfig>,
 }
 
 impl TlsListener {
@@ -57,18 +98,31 @@ impl TlsListener {
         authority: Arc<Authority>,
         clock: Arc<dyn WallClock>,
     ) -> Result<Self, TransportError> {
+        Self::bind_with(address, authority, clock, HttpsCertificates::default()).await
+    }
+
+    /// Like [`TlsListener::bind`], with a certificate for clients that verify names, which may change at any time.
+    ///
+    /// # Errors
+    /// As for [`TlsListener::bind`].
+    pub async fn bind_with(
+        address: SocketAddr,
+        authority: Arc<Authority>,
+        clock: Arc<dyn WallClock>,
+        supplied: HttpsCertificates,
+    ) -> Result<Self, TransportError> {
         authority.check_clock(clock.now())?;
-        let config = server_config(authority, clock)
+        let mut config = server_config(authority, clock, supplied)
             .map_err(|source| TransportError::Tls { what: "the API", source: source.into() })?;
-        let bind_error = |source| TransportError::Bind { address, source };
-        let listener = TcpListener::bind(address).await.map_err(bind_error)?;
-        let local_addr = listener.local_addr().map_err(bind_error)?;
-        Ok(Self { local_addr, listener, config: Arc::new(config) })
+        config.alpn_protocols = vec![tls::HTTPS_PROTOCOL.to_vec()];
+        let config_http1 = Arc::new(config.clone());
+        config.alpn_protocols = vec![tls::HTTP2_PROTOCOL.to_vec(), tls::HTTPS_PROTOCOL.to_vec()];
+        Ok(Self { acceptor: TcpAcceptor::bind(address).await?, config: Arc::new(config), config_http1 })
     }
 
     /// Returns the local address.
     pub const fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+        self.acceptor.local_addr()
     }
 
     /// Returns the next client connection, before its handshake. Cancel-safe.
@@ -76,17 +130,9 @@ impl TlsListener {
     /// The caller limits the number of concurrent connections. Handle each one in its own task, so that a slow client
     /// does not delay others.
     pub async fn accept(&self) -> TlsIncoming {
-        loop {
-            match self.listener.accept().await {
-                Ok((stream, remote)) => {
-                    return TlsIncoming { stream, remote: canonical(remote), config: Arc::clone(&self.config) };
-                }
-                Err(error) => {
-                    tracing::warn!(name: "peer: accept failed", %error, "failed to accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
+        let (stream, remote) = self.acceptor.accept().await;
+        let (config, config_http1) = (Arc::clone(&self.config), Arc::clone(&self.config_http1));
+        TlsIncoming { stream, remote, config, config_http1 }
     }
 }
 
@@ -96,6 +142,7 @@ pub struct TlsIncoming {
     stream: TcpStream,
     remote: SocketAddr,
     config: Arc<ServerConfig>,
+    config_http1: Arc<ServerConfig>,
 }
 
 impl TlsIncoming {
@@ -104,12 +151,18 @@ impl TlsIncoming {
         self.remote
     }
 
+    /// Does not offer HTTP/2 to this client.
+    pub fn without_http2(mut self) -> Self {
+        self.config = Arc::clone(&self.config_http1);
+        self
+    }
+
     /// Performs the handshake, within 10 s.
     ///
     /// # Errors
     /// [`TransportError::Handshake`] or [`TransportError::HandshakeLate`]; the client is disconnected then.
     pub async fn establish(self) -> Result<ServerTlsStream, TransportError> {
-        let Self { stream, remote, config } = self;
+        let Self { stream, remote, config, .. } = self;
         let handshake = async {
             stream.set_nodelay(true)?;
             TlsAcceptor::from(config).accept(stream).await
@@ -120,6 +173,11 @@ impl TlsIncoming {
             Err(_) => Err(TransportError::HandshakeLate { remote, limit: HANDSHAKE_LIMIT }),
         }
     }
+}
+
+/// Returns whether the client of a connection chose HTTP/2.
+pub fn is_http2(stream: &ServerTlsStream) -> bool {
+    stream.get_ref().1.alpn_protocol() == Some(tls::HTTP2_PROTOCOL)
 }
 
 /// Connects to the API at `host`, a DNS name or an address, and verifies the server. Tries the addresses of the name at
@@ -206,10 +264,13 @@ pub(crate) fn read_ca_file(path: &std::path::Path) -> Result<RootCertStore, Caus
     Ok(store)
 }
 
-fn server_config(authority: Arc<Authority>, clock: Arc<dyn WallClock>) -> Result<ServerConfig, rustls::Error> {
-    let leaf = Arc::new(LeafResolver { authority, clock: Arc::clone(&clock) });
+fn server_config(
+    authority: Arc<Authority>,
+    clock: Arc<dyn WallClock>,
+    supplied: HttpsCertificates,
+) -> Result<ServerConfig, rustls::Error> {
+    let own = LeafResolver { authority, clock: Arc::clone(&clock) };
+    let resolver = Arc::new(ApiResolver { supplied, own });
     let anonymous = WebPkiClientVerifier::no_client_auth();
-    let mut config = tls::server_config(Arc::new(tls::api_provider()), TlsClock(clock), anonymous, leaf)?;
-    config.alpn_protocols = vec![tls::HTTPS_PROTOCOL.to_vec()];
-    Ok(config)
+    tls::server_config(Arc::new(tls::api_provider()), TlsClock(clock), anonymous, resolver)
 }

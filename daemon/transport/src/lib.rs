@@ -74,8 +74,10 @@ pub use dialer::Dialer;
 pub use error::{Cause, TransportError};
 pub use error_chain::error_chain;
 pub use http::{HttpConnection, http_connection};
-pub use https::{ClientTlsStream, ServerTlsStream, TlsIncoming, TlsListener, connect};
-pub use identity::{Authority, SiteCredentials, SiteIdentity, SiteKey};
+pub use https::{ClientTlsStream, ServerTlsStream, TcpAcceptor, TlsIncoming, TlsListener, connect, is_http2};
+pub use identity::{
+    Authority, HttpsCertificate, HttpsCertificateError, HttpsCertificates, SiteCredentials, SiteIdentity, SiteKey,
+};
 pub use linecamp_proto::frame::FrameError;
 pub use link_settings::{LinkSettings, ListenerSettings};
 pub use listener::{Incoming, Listener};

@@ -21,6 +21,9 @@ use crate::random::RandomSource;
 /// The ALPN protocol of the link; other QUIC clients are rejected in the handshake.
 pub(crate) const LINK_PROTOCOL: &[u8] = b"linecamp";
 
+/// The ALPN protocol of HTTP/2.
+pub(crate) const HTTP2_PROTOCOL: &[u8] = b"h2";
+
 /// The ALPN protocol of the API.
 pub(crate) const HTTPS_PROTOCOL: &[u8] = b"http/1.1";
 

@@ -2,6 +2,7 @@
 
 mod authority;
 mod files;
+mod https_certificate;
 mod leaf;
 mod quic_secrets;
 mod resolver;
@@ -9,9 +10,11 @@ mod site;
 mod x509;
 
 pub use authority::Authority;
+pub use https_certificate::{HttpsCertificate, HttpsCertificateError, HttpsCertificates};
 pub use site::{SiteCredentials, SiteIdentity, SiteKey};
 
 pub(crate) use authority::{CLOCK_SLACK as LEAF_SLACK, SERVER_NAME};
+pub(crate) use https_certificate::ApiResolver;
 pub(crate) use leaf::LEAF_AGE_MAX;
 pub(crate) use resolver::LeafResolver;
 pub(crate) use x509::{CertificateFacts, Ed25519PublicKey};

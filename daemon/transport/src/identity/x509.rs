@@ -94,7 +94,7 @@ fn is_self_signed(certificate: &X509Certificate<'_>, public_key: &[u8]) -> bool 
     })
 }
 
-fn wall_time(unix_seconds: i64) -> WallTime {
+pub(super) fn wall_time(unix_seconds: i64) -> WallTime {
     let seconds = u64::try_from(unix_seconds).unwrap_or(0);
     WallTime::EPOCH + Duration::from_secs(seconds)
 }

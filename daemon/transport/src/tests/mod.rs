@@ -3,6 +3,7 @@
 mod amplification;
 mod fixture;
 mod https;
+mod https_certificate;
 mod identity;
 mod link;
 mod restart;
