@@ -98,6 +98,20 @@ impl<S: Ord + Clone> ConnectionShares<S> {
         evicted
     }
 
+    /// Charges a connection to another source without authentication, such as the client that a proxy forwards for.
+    /// Returns the evicted connection, which has to be closed. If there is no place, the connection stays where it is.
+    pub fn charge(&mut self, id: ConnectionId, source: S, now: Instant) -> Option<ConnectionId> {
+        let connection = self.connections.get(&id)?;
+        let evicted = match connection.class {
+            Class::Unauthenticated => None,
+            Class::Authenticated => self.make_room(Class::Unauthenticated, &source, now)?,
+        };
+        if let Some(connection) = self.connections.get_mut(&id) {
+            (connection.class, connection.source) = (Class::Unauthenticated, source);
+        }
+        evicted
+    }
+
     /// Marks a connection as busy with a request, or idle.
     pub fn set_busy(&mut self, id: ConnectionId, is_busy: bool, now: Instant) {
         if let Some(connection) = self.connections.get_mut(&id) {

@@ -84,6 +84,23 @@ impl<S: Ord + Clone> ConnectionLimiter<S> {
         Some(ConnectionPermit { limiter: self.clone(), id, eviction })
     }
 
+    /// Admits a stream of `connection`, which belongs to another limiter, possibly by evicting another stream. Evicting
+    /// a stream evicts its whole connection: a peer that does not read cannot be made to end one stream. `None` if the
+    /// stream is rejected.
+    pub fn admit_stream(
+        &self,
+        source: S,
+        class: Class,
+        connection: &ConnectionPermit<S>,
+    ) -> Option<ConnectionPermit<S>> {
+        let mut state = self.lock();
+        let Some((id, eviction)) = state.admit_with(&source, class, Arc::clone(&connection.eviction)) else {
+            state.rejected += 1;
+            return None;
+        };
+        Some(ConnectionPermit { limiter: self.clone(), id, eviction })
+    }
+
     /// Admits a new connection as soon as there is room, within `limit`. `waiting` is its permit from another limiter,
     /// which bounds the number of waiting connections: if that permit is evicted, the connection is rejected here too.
     /// `None` if it has to be closed.
@@ -143,9 +160,12 @@ impl<S: Ord + Clone> ConnectionLimiter<S> {
 
 impl<S: Ord + Clone> State<S> {
     fn admit(&mut self, source: &S, class: Class) -> Option<(ConnectionId, Arc<Notify>)> {
+        self.admit_with(source, class, Arc::default())
+    }
+
+    fn admit_with(&mut self, source: &S, class: Class, eviction: Arc<Notify>) -> Option<(ConnectionId, Arc<Notify>)> {
         let admission = self.shares.admit(source.clone(), class, now())?;
         self.evict(admission.evicted);
-        let eviction = Arc::new(Notify::new());
         self.evictions.insert(admission.id, Arc::clone(&eviction));
         Some((admission.id, eviction))
     }
@@ -176,6 +196,13 @@ impl<S: Ord + Clone> ConnectionPermit<S> {
     pub fn authenticate(&self, source: S) {
         let mut state = self.limiter.lock();
         let evicted = state.shares.authenticate(self.id, source, now());
+        state.evict(evicted);
+    }
+
+    /// Charges the connection to another source without authentication.
+    pub fn charge(&self, source: S) {
+        let mut state = self.limiter.lock();
+        let evicted = state.shares.charge(self.id, source, now());
         state.evict(evicted);
     }
 
@@ -239,6 +266,21 @@ mod tests {
         tokio::time::advance(Duration::from_secs(901)).await;
         limiter.evict_overdue(Duration::from_secs(900));
         third.evicted().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_evicted_stream_evicts_its_connection() {
+        let (connections, streams) = (ConnectionLimiter::new(LIMITS), ConnectionLimiter::new(LIMITS));
+        let connection = connections.admit(1, Class::Unauthenticated).unwrap();
+        let admit = || streams.admit_stream(1, Class::Unauthenticated, &connection);
+        let _open = (admit().unwrap(), admit().unwrap());
+        assert!(admit().is_none(), "no stream has exceeded its grace");
+        assert_eq!(streams.counts().rejected, 1);
+        let other = connections.admit(2, Class::Unauthenticated).unwrap();
+        let _third = streams.admit_stream(2, Class::Unauthenticated, &other);
+        tokio::time::advance(LIMITS.idle_grace).await;
+        let _fourth = streams.admit_stream(2, Class::Unauthenticated, &other).unwrap();
+        connection.evicted().await;
     }
 
     #[tokio::test(start_paused = true)]

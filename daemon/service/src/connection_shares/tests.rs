@@ -104,6 +104,24 @@ fn one_key_does_not_hold_every_place_of_those_that_have_shown_one() {
     assert_eq!((port.shares.count(Class::Authenticated), port.shares.count(Class::Unauthenticated)), (4, 1));
 }
 
+/// A proxy forwards for many clients: each has a share of its own, so a flood through the proxy loses places first.
+#[test]
+fn a_connection_of_a_proxy_is_charged_to_the_client_it_forwards_for() {
+    let mut port = Port::new();
+    let flood = port.fill("proxy");
+    for id in &flood {
+        port.shares.set_busy(*id, true, port.now);
+        assert_eq!(port.shares.charge(*id, "flood", port.now), None);
+    }
+    let honest = port.admit("proxy").unwrap();
+    assert_eq!(honest.evicted, Some(flood[0]));
+    assert_eq!(port.shares.charge(honest.id, "operator", port.now), None);
+    assert_eq!(port.shares.authenticate(honest.id, "key", port.now), None);
+    let next = port.admit("proxy").unwrap();
+    assert_eq!((next.evicted, port.shares.charge(honest.id, "other", port.now)), (None, Some(flood[1])));
+    assert_eq!(port.shares.count(Class::Authenticated), 0, "the next client has shown no key");
+}
+
 #[test]
 fn a_connection_busy_for_too_long_is_evicted_below_the_limit_too() {
     let mut port = Port::new();
