@@ -234,6 +234,8 @@ finding_codes! {
     Unhealthy,
     /// Another process or server answers at the address.
     OtherServer,
+    /// The certificate that the operator supplied for HTTPS is rejected.
+    CertificateRejected,
     /// The server is running but does not answer.
     NotAnswering,
     /// The address for sites cannot be reached from this machine.

@@ -17,6 +17,7 @@ pub mod operation;
 mod plugin;
 mod provider;
 pub mod query;
+mod request_report;
 mod setting;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ pub use plugin::{
 pub use provider::{
     ProviderBody, ProviderCount, ProviderEdit, ProviderKindName, ProviderRequest, ProviderView, plugin_digest,
 };
+pub use request_report::{ForwardingHeaderReport, IgnoredHeaderReason, RequestHeaderReport, RequestReport};
 pub use setting::SettingError;
 
 /// The longest a long poll for events waits, in seconds: below the minute after which proxies time out. A longer `wait`
@@ -284,6 +286,13 @@ pub struct Health {
     pub store: String,
     /// The server's version; the `doctor` of a site compares it.
     pub version: String,
+}
+
+/// The answer of a server that can do everything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    /// `ready`. A server that is not ready answers with an error.
+    pub status: String,
 }
 
 /// What a command with a selector would affect.

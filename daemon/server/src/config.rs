@@ -5,13 +5,14 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use linecamp_core::CERTIFICATE_LIFE;
+use linecamp_core::{CERTIFICATE_LIFE, IpNetworks};
 use linecamp_model::limits::SERVERS_PER_SITE_MAX;
 use linecamp_model::{ServerAddress, TokenError};
 use linecamp_service::LayeredConfig;
 use linecamp_transport::ListenerSettings;
 use serde::Deserialize;
 
+use crate::certificate_files::CertificateFiles;
 use crate::data_directory::Layout;
 use crate::error::ServerError;
 use crate::install::PACKAGES_DEFAULT;
@@ -26,6 +27,9 @@ pub const CERTIFICATE_LIFE_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3
 
 /// The default log filter: what an operator would want to know.
 pub const LOG_DEFAULT: &str = "info";
+
+/// The value of `http` without a listener.
+const OFF: &str = "off";
 
 /// The minimum for `idle_timeout_max`: below it, a site that loses two keep-alives would be disconnected.
 const IDLE_TIMEOUT_MIN: Duration = Duration::from_secs(10);
@@ -54,6 +58,14 @@ pub struct ConfigFile {
     pub certificate_life: Option<String>,
     /// The address to listen on for operators.
     pub https: Option<String>,
+    /// The address to listen on for proxies that end TLS.
+    pub http: Option<String>,
+    /// The networks of the proxies whose forwarding headers count.
+    pub trusted_proxies: Option<Vec<String>>,
+    /// The file of the certificate chain for operators.
+    pub https_certificate: Option<PathBuf>,
+    /// The file of its key.
+    pub https_key: Option<PathBuf>,
     /// The address to listen on for sites.
     pub quic: Option<String>,
     /// The longest idle timeout of a session.
@@ -91,6 +103,12 @@ pub struct Config {
     pub certificate_life: Duration,
     /// The address to listen on for operators.
     pub https: SocketAddr,
+    /// The address to listen on for proxies that end TLS, without TLS.
+    pub http: Option<SocketAddr>,
+    /// The networks of the proxies whose forwarding headers count.
+    pub trusted_proxies: IpNetworks,
+    /// The certificate for operators, in place of one from the server's own authority.
+    pub https_certificate: Option<CertificateFiles>,
     /// The address to listen on for sites.
     pub quic: SocketAddr,
     /// The link's settings.
@@ -174,8 +192,19 @@ impl Config {
         let collector = file.otlp_collector.as_deref().filter(|text| !text.is_empty());
         let collector = collector.map(Collector::parse).transpose();
         let otlp_collector = collector.map_err(|problem| invalid("otlp_collector", problem))?;
+        let http = file.http.filter(|text| text != OFF).map(|text| {
+            let problem = || format!("is `{text}`; use ADDRESS:PORT, for example 127.0.0.1:8080, or \"{OFF}\"");
+            text.parse().map_err(|_| invalid("http", problem()))
+        });
+        let trusted_proxies = IpNetworks::parse(&file.trusted_proxies.unwrap_or_default())
+            .map_err(|problem| invalid("trusted_proxies", problem))?;
+        let https_certificate = certificate_files(file.https_certificate, file.https_key)
+            .map_err(|(key, problem)| invalid(key, problem))?;
         Ok(Self {
             otlp_collector,
+            http: http.transpose()?,
+            trusted_proxies,
+            https_certificate,
             https: listen("https", overrides.https, file.https)?,
             quic: listen("quic", overrides.quic, file.quic)?,
             layout,
@@ -186,6 +215,20 @@ impl Config {
             log: overrides.log.or(file.log).unwrap_or_else(|| LOG_DEFAULT.to_owned()),
             server_url,
         })
+    }
+}
+
+/// Returns the files of the certificate for operators. An empty path means none.
+fn certificate_files(
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Result<Option<CertificateFiles>, (&'static str, String)> {
+    let set = |path: Option<PathBuf>| path.filter(|path| !path.as_os_str().is_empty());
+    match (set(certificate), set(key)) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => Ok(Some(CertificateFiles { certificate, key })),
+        (Some(_), None) => Err(("https_certificate", "is set without https_key; set both".to_owned())),
+        (None, Some(_)) => Err(("https_key", "is set without https_certificate; set both".to_owned())),
     }
 }
 

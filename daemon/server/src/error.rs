@@ -9,7 +9,7 @@ use linecamp_proto::api::ErrorCode;
 use linecamp_proto::command_error::{CommandErrorCode, FailureCode};
 use linecamp_service::LayersError;
 use linecamp_store::{StoreError, StoreFault};
-use linecamp_transport::TransportError;
+use linecamp_transport::{HttpsCertificateError, TransportError};
 
 /// Why a command of `linecamp-server` failed.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +101,9 @@ pub enum ServerError {
         /// The requested name.
         name: Name,
     },
+    /// The certificate for operators is rejected. A server starts without it; only a check of the configuration fails.
+    #[error("https_certificate and https_key are rejected")]
+    HttpsCertificate(#[from] HttpsCertificateError),
     /// The store could not be opened, or another process has locked it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -131,6 +134,7 @@ impl ServerError {
             | Self::KeyExists { .. }
             | Self::KeysFull
             | Self::KeyUnknown { .. }
+            | Self::HttpsCertificate(_)
             | Self::LinkAddress(_) => true,
             Self::Transport(error) => {
                 matches!(error, TransportError::BadName { .. } | TransportError::AuthorityExists { .. })
@@ -162,7 +166,9 @@ impl ServerError {
             Self::KeyExists { .. } => return CommandErrorCode::Answer(ErrorCode::NameTaken),
             Self::KeysFull => return CommandErrorCode::Answer(ErrorCode::Limit),
             Self::KeyUnknown { .. } => return CommandErrorCode::Answer(ErrorCode::NotFound),
-            Self::Config(_) | Self::ConfigValue { .. } | Self::LinkAddress(_) => FailureCode::ConfigInvalid,
+            Self::Config(_) | Self::ConfigValue { .. } | Self::HttpsCertificate(_) | Self::LinkAddress(_) => {
+                FailureCode::ConfigInvalid
+            }
             Self::Initialized { .. }
             | Self::PartlyInitialized { .. }
             | Self::Transport(TransportError::AuthorityExists { .. }) => FailureCode::AlreadyInitialized,

@@ -27,6 +27,7 @@ pub mod log;
 
 mod api;
 mod api_keys;
+mod certificate_files;
 mod commit_notifier;
 mod config;
 mod data_directory;
@@ -48,11 +49,13 @@ mod server_url;
 mod session_stats;
 mod startup;
 mod traces;
+mod trusted_proxies;
 
 #[cfg(test)]
 mod tests;
 
 pub use api_keys::{KeyView, create_key, keys, remove_key};
+pub use certificate_files::CertificateFiles;
 pub use config::{
     CERTIFICATE_LIFE_MAX, CERTIFICATE_LIFE_MIN, Config, ConfigFile, FILE_DEFAULT, LOG_DEFAULT, Overrides, SAMPLE,
 };

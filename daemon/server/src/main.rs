@@ -387,6 +387,9 @@ fn validate_config(arguments: &Check) -> Result<(Vec<PathBuf>, Vec<&'static str>
     let overrides = Overrides { log, ..Overrides::default() };
     let config = Config::resolve(Layout::new(dir.unwrap_or_else(|| ".".into())), &layers, overrides)?;
     Log::check(&config.log)?;
+    if let Some(files) = &config.https_certificate {
+        files.load(config.server_url.host()).map_err(ServerError::from)?;
+    }
     Ok((layers.files().to_vec(), variables))
 }
 

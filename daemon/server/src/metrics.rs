@@ -39,7 +39,7 @@ impl ResponseCounts {
 }
 
 /// Writes the connection metrics of the API.
-pub(crate) fn write_connections(metrics: &mut Metrics, counts: ConnectionCounts) {
+pub(crate) fn write_connections(metrics: &mut Metrics, counts: ConnectionCounts, streams: ConnectionCounts) {
     metrics
         .family("linecamp_api_connections", Kind::Gauge, "Open API connections, by whether an API key was presented.")
         .sample(&[("key", "none")], counts.unauthenticated)
@@ -50,6 +50,19 @@ pub(crate) fn write_connections(metrics: &mut Metrics, counts: ConnectionCounts)
         .family("linecamp_api_connections_closed_total", Kind::Counter, help)
         .sample(&[("reason", "evicted")], counts.evicted)
         .sample(&[("reason", "rejected")], counts.rejected);
+    metrics
+        .family(
+            "linecamp_api_streams",
+            Kind::Gauge,
+            "API requests in progress over HTTP/2, by whether a key was presented.",
+        )
+        .sample(&[("key", "none")], streams.unauthenticated)
+        .sample(&[("key", "shown")], streams.authenticated);
+    let help = "API requests over HTTP/2 ended by the server because of a limit: too many, or a request took too long.";
+    metrics
+        .family("linecamp_api_streams_closed_total", Kind::Counter, help)
+        .sample(&[("reason", "evicted")], streams.evicted)
+        .sample(&[("reason", "rejected")], streams.rejected);
 }
 
 /// The state of the loop that the metrics are read from.

@@ -15,7 +15,10 @@ pub(crate) fn compare(old: &Config, new: &Config) -> ConfigChanges {
     note(old.server_url != new.server_url, Apply::AtOnce, "server_url");
     note(old.link_addresses != new.link_addresses, Apply::AtOnce, "link_addresses");
     note(old.log != new.log, Apply::AtOnce, "log");
+    note(old.trusted_proxies != new.trusted_proxies, Apply::AtOnce, "trusted_proxies");
+    note(old.https_certificate != new.https_certificate, Apply::AtOnce, "https_certificate");
     note(old.https != new.https, Apply::Restart, "https");
+    note(old.http != new.http, Apply::Restart, "http");
     note(old.quic != new.quic, Apply::Restart, "quic");
     note(old.certificate_life != new.certificate_life, Apply::Restart, "certificate_life");
     note(old.link != new.link, Apply::Restart, "idle_timeout_max");
@@ -49,6 +52,11 @@ mod tests {
         check("", "nothing changed");
         check("log = \"debug\"", "log changed");
         check("link_addresses = [\"h:2\"]", "link_addresses changed");
+        check(
+            "trusted_proxies = [\"10.0.0.1\"]\nhttp = \"[::1]:2\"",
+            "trusted_proxies changed; http changed, restart needed",
+        );
+        check("https_certificate = \"/c\"\nhttps_key = \"/k\"", "https_certificate changed");
         check("https = \"[::]:2\"\nquic = \"[::]:2\"", "https, quic changed, restart needed");
         check("certificate_life = \"1d\"\nlog = \"warn\"", "log changed; certificate_life changed, restart needed");
         check("otlp_collector = \"http://h:4318\"", "otlp_collector changed, restart needed");

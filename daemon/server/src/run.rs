@@ -46,6 +46,9 @@ async fn serve(config: Config, log: &Log, source: &Source) -> Result<(), Failure
     let mut hangup = listen(SignalKind::hangup())?;
     let mut server = Server::start(config).await?;
     tracing::info!("https listening on {}", server.https_addr());
+    if let Some(http) = server.http_addr() {
+        tracing::info!("http listening on {http}, for proxies that end TLS");
+    }
     tracing::info!("quic listening on {}", server.quic_addr());
     let mut manager = ServiceManager::from_environment();
     manager.ready();

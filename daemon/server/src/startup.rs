@@ -4,19 +4,21 @@ use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use linecamp_core::{Fleet, FleetConfig, Rng};
+use linecamp_core::{Fleet, FleetConfig, Rng, SavedFleet};
 use linecamp_model::{Pin, ServerAddress, TokenError};
 use linecamp_proto::VERSIONS;
 use linecamp_service::{Clock, ConfigChanges, ServiceManager};
-use linecamp_store::DirectoryLock;
-use linecamp_transport::{Authority, Listener, Platform, SystemClock, TlsListener, random_bytes};
+use linecamp_store::{DirectoryLock, StoreError};
+use linecamp_transport::{Authority, Listener, Platform, SystemClock, TcpAcceptor, TlsListener, random_bytes};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::api::{self, Addresses, Api, ServerInfo};
+use crate::certificate_files::{self, CertificateStatus};
 use crate::commit_notifier::CommitNotifier;
 use crate::config::Config;
 use crate::data_directory::Layout;
+use crate::drivers::https::{ApiConnections, ApiListeners};
 use crate::drivers::link::LinkDriver;
 use crate::drivers::plugin::PluginDriver;
 use crate::drivers::session::{HandshakeStats, SESSION_NOTES_MAX};
@@ -28,6 +30,7 @@ use crate::plugin_folder::PluginFolder;
 use crate::reload::compare;
 use crate::server::{Inbox, PendingReplies, REQUESTS_MAX, ServerLoop};
 use crate::session_stats::SessionStats;
+use crate::trusted_proxies::TrustedProxies;
 
 /// How long to wait for sites to acknowledge the shutdown notice. A site that has not by then detects the shutdown by
 /// itself.
@@ -38,6 +41,7 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Server {
     https: SocketAddr,
+    http: Option<SocketAddr>,
     quic: SocketAddr,
     pin: Pin,
     stop: watch::Sender<bool>,
@@ -62,18 +66,15 @@ impl Server {
         let pin = authority.pin();
         let opened = store::open(&config.layout.database())?;
         let listener = Listener::bind(config.quic, Arc::clone(&authority), config.link, Platform::default())?;
-        let tls = TlsListener::bind(config.https, Arc::clone(&authority), Arc::new(SystemClock)).await?;
-        let (https, quic) = (tls.local_addr(), listener.local_addr());
+        let certificate = CertificateStatus::default();
+        certificate.configure(config.https_certificate.clone(), config.server_url.host());
+        let api_listeners = api_listeners(&config, &authority, &certificate).await?;
+        let (https, quic) = (api_listeners.tls.local_addr(), listener.local_addr());
+        let http = api_listeners.plain.as_ref().map(TcpAcceptor::local_addr);
         let addresses = addresses(&config, quic.port()).map_err(ServerError::LinkAddress)?;
 
         let clock = Clock::start();
-        let fleet_config = FleetConfig { versions: VERSIONS, certificate_life: config.certificate_life };
-        let rng = Rng::new(u64::from_ne_bytes(random_bytes()?));
-        let mut fleet = Fleet::new(fleet_config, opened.saved, rng, clock.now());
-        if let Some(problem) = &opened.unwritable {
-            tracing::warn!(%problem, "cannot write the fleet database: sites stay connected, changes are rejected");
-            fleet.handle_store_unwritable(store::fault_of(problem.fault_kind()), clock.now());
-        }
+        let mut fleet = start_fleet(&config, opened.saved, opened.unwritable.as_ref(), &clock)?;
         fleet.handle_servers(addresses.links.clone());
         let (servers, configured_servers) = watch::channel(addresses.links.clone());
         let listed = fleet.view().plugins().map(|(digest, _)| digest);
@@ -84,13 +85,8 @@ impl Server {
         let (note_sender, sessions) = mpsc::channel(SESSION_NOTES_MAX);
         let mut manager = ServiceManager::from_environment();
         manager.status(&format!("https on {https}, quic on {quic}"));
-        let info = Arc::new(ServerInfo {
-            pin,
-            addresses: RwLock::new(addresses),
-            site_packages: SitePackages::find(&config.site_packages),
-            started: clock,
-        });
-        let connections = https::connections();
+        let info = Arc::new(server_info(&config, pin, addresses, certificate.clone(), clock));
+        let connections = ApiConnections::new();
         let api = Api::new(
             FleetClient::new(request_sender),
             commit_notifier.watch(),
@@ -116,7 +112,14 @@ impl Server {
         let (api_stop, api_stopping) = watch::channel(false);
         let parts = Parts {
             accepting: Task::spawn(link::accept_counted(Arc::clone(&listener), note_sender, handshakes)),
-            serving: Task::spawn(https::serve(tls, api::router(api), connections, api_stopping)),
+            serving: Task::spawn(https::serve(
+                api_listeners,
+                api::router(api),
+                connections,
+                info.trusted_proxies.clone(),
+                api_stopping,
+            )),
+            watching: Task::spawn(certificate_files::watch(certificate)),
             server_loop,
             listener,
             api_stop,
@@ -124,7 +127,7 @@ impl Server {
             lock,
         };
         tracing::info!(%pin, data = %parts.layout.dir().display(), "server started");
-        Ok(Self { https, quic, pin, stop, servers, running: Some(tokio::spawn(parts.run())), info, config })
+        Ok(Self { https, http, quic, pin, stop, servers, running: Some(tokio::spawn(parts.run())), info, config })
     }
 
     /// Applies the keys of `config` that can be applied immediately, except the log filter, and returns which keys
@@ -140,15 +143,23 @@ impl Server {
             });
             self.info.set_addresses(addresses);
         }
+        self.info.trusted_proxies.set(config.trusted_proxies.clone());
+        self.info.certificate.configure(config.https_certificate.clone(), config.server_url.host());
         // Keys that require a restart keep their current values, so later reloads still report them as changed.
-        let Config { server_url, link_addresses, log, .. } = config;
-        self.config = Config { server_url, link_addresses, log, ..self.config.clone() };
+        let Config { server_url, link_addresses, log, trusted_proxies, https_certificate, .. } = config;
+        let current = self.config.clone();
+        self.config = Config { server_url, link_addresses, log, trusted_proxies, https_certificate, ..current };
         changes
     }
 
     /// Returns the address it listens on for operators.
     pub const fn https_addr(&self) -> SocketAddr {
         self.https
+    }
+
+    /// Returns the address it listens on for proxies that end TLS.
+    pub const fn http_addr(&self) -> Option<SocketAddr> {
+        self.http
     }
 
     /// Returns the address it listens on for sites.
@@ -211,10 +222,61 @@ fn addresses(config: &Config, port: u16) -> Result<Addresses, TokenError> {
     Ok(Addresses { links, server_url: config.server_url.clone() })
 }
 
+/// Creates the fleet from its records.
+fn start_fleet(
+    config: &Config,
+    saved: SavedFleet,
+    unwritable: Option<&StoreError>,
+    clock: &Clock,
+) -> Result<Fleet, ServerError> {
+    let fleet_config = FleetConfig { versions: VERSIONS, certificate_life: config.certificate_life };
+    let rng = Rng::new(u64::from_ne_bytes(random_bytes()?));
+    let mut fleet = Fleet::new(fleet_config, saved, rng, clock.now());
+    if let Some(problem) = unwritable {
+        tracing::warn!(%problem, "cannot write the fleet database: sites stay connected, changes are rejected");
+        fleet.handle_store_unwritable(store::fault_of(problem.fault_kind()), clock.now());
+    }
+    Ok(fleet)
+}
+
+/// Returns what the API can answer without the loop.
+fn server_info(
+    config: &Config,
+    pin: Pin,
+    addresses: Addresses,
+    certificate: CertificateStatus,
+    started: Clock,
+) -> ServerInfo {
+    ServerInfo {
+        pin,
+        addresses: RwLock::new(addresses),
+        trusted_proxies: TrustedProxies::new(config.trusted_proxies.clone()),
+        certificate,
+        site_packages: SitePackages::find(&config.site_packages),
+        started,
+    }
+}
+
+/// Opens the ports of the API.
+async fn api_listeners(
+    config: &Config,
+    authority: &Arc<Authority>,
+    certificate: &CertificateStatus,
+) -> Result<ApiListeners, ServerError> {
+    let (clock, certificates) = (Arc::new(SystemClock), certificate.certificates());
+    let tls = TlsListener::bind_with(config.https, Arc::clone(authority), clock, certificates).await?;
+    let plain = match config.http {
+        Some(address) => Some(TcpAcceptor::bind(address).await?),
+        None => None,
+    };
+    Ok(ApiListeners { tls, plain })
+}
+
 /// The running parts of a server.
 struct Parts {
     accepting: Task,
     serving: Task,
+    watching: Task,
     server_loop: ServerLoop,
     listener: Arc<Listener>,
     api_stop: watch::Sender<bool>,
@@ -225,14 +287,14 @@ struct Parts {
 impl Parts {
     async fn run(self) {
         // Bindings are dropped in reverse order: if this task is aborted, the lock outlives the database.
-        let Self { lock, layout, api_stop, listener, serving, accepting, server_loop } = self;
+        let Self { lock, layout, api_stop, listener, serving, watching, accepting, server_loop } = self;
         let store = server_loop.run().await;
         link::close(&listener);
         api_stop.send_replace(true);
         tokio::join!(serving.ended(), async {
             drop(tokio::time::timeout(CLOSE_LIMIT, listener.wait_idle()).await);
         });
-        drop(accepting);
+        drop((accepting, watching));
         // Closing the store blocks, and this thread serves other tasks.
         drop(tokio::task::spawn_blocking(move || store.close()).await);
         drop(lock);

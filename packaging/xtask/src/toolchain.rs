@@ -26,6 +26,9 @@ const NAME_SERVERS: [(&str, &str); 7] = [
     ("/usr/sbin/knotd", "knot"),
 ];
 
+/// The proxy in front of the server.
+const NGINX: (&str, &str) = ("/usr/sbin/nginx", "nginx-light");
+
 /// Brokers that broadcast a message to all clients.
 const BROKERS: [(&str, &str); 2] = [("/usr/sbin/mosquitto", "mosquitto"), ("/usr/sbin/nats-server", "nats-server")];
 
@@ -38,10 +41,12 @@ pub(crate) const EMULATOR: &str = "/usr/bin/qemu-aarch64-static";
 /// Debian's package checker.
 const LINTIAN: (&str, &str) = ("/usr/bin/lintian", "lintian");
 
-/// Tools that boot Debian in a namespace, inspect packages and units, put a router between two hosts, and send HTTP
-/// requests.
-const MACHINE_TOOLS: [(&str, &str); 10] = [
+/// Tools that boot Debian in a namespace, inspect packages and units, put a router between two hosts, send HTTP requests
+/// (h2load: HTTP/2), and issue certificates.
+const MACHINE_TOOLS: [(&str, &str); 12] = [
     ("/usr/bin/curl", "curl"),
+    ("/usr/bin/h2load", "nghttp2-client"),
+    ("/usr/bin/openssl", "openssl"),
     ("/usr/bin/pgrep", "procps"),
     ("/usr/bin/systemd-analyze", "systemd"),
     ("/usr/bin/systemd-nspawn", "systemd-container"),
@@ -168,6 +173,7 @@ pub(crate) fn add_test_tools() {
         ("Debian root directories", add_roots()),
         ("name servers", add_servers(&NAME_SERVERS)),
         ("promtool", add_servers(&[PROMTOOL])),
+        ("nginx", add_servers(&[NGINX])),
         ("moto (the Route 53 stand-in)", add_moto()),
         ("componentize-qjs (for the JavaScript plugin)", add_componentize()),
     ];

@@ -3,14 +3,14 @@
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use linecamp_core::Authorization;
+use linecamp_core::{Authorization, RequestOrigin};
 use linecamp_model::{Access, Caller, Identity, RequestId, Requirement, SecretHash};
 use linecamp_proto::api::operation::OperationSpec;
 
 use super::Api;
 use super::error::ApiError;
 use super::parse;
-use crate::drivers::https::{ApiConnection, Client};
+use crate::drivers::request_permit::RequestPermit;
 use crate::fleet_access::FleetAccess;
 use crate::secret::ApiKeyText;
 
@@ -38,9 +38,10 @@ impl AuthenticatedCaller {
 ///
 /// The lookup is by the key's hash, so its timing reveals nothing about existing keys.
 pub(super) async fn authenticate(api: &Api, spec: &OperationSpec, request: &Parts) -> Result<Authenticated, ApiError> {
+    let address = request.extensions.get::<RequestOrigin>().map(|origin| origin.client);
     let request_id = request.extensions.get::<RequestId>().copied().unwrap_or(RequestId::from_bytes([0; 8]));
     if spec.requires == Requirement::Nothing {
-        let caller = Caller { identity: Identity::Anonymous, address: None, request: request_id };
+        let caller = Caller { identity: Identity::Anonymous, address, request: request_id };
         let authorization = Authorization { caller, access: Access::default(), requirement: spec.requires };
         let access = FleetAccess::new(api.fleet_client(), authorization, None);
         return Ok(Authenticated { caller: AuthenticatedCaller(None), access });
@@ -52,7 +53,7 @@ pub(super) async fn authenticate(api: &Api, spec: &OperationSpec, request: &Part
     let found = api.find_key(hash).await?;
     let (identity, access) = found.ok_or_else(|| unauthorized("unknown API key"))?;
     charge(api, spec, request, hash)?;
-    let caller = Caller { identity, address: None, request: request_id };
+    let caller = Caller { identity, address, request: request_id };
     let authorization = Authorization::admit(caller.clone(), access, spec.requires)?;
     let if_match = parse::if_match(&request.headers, spec)?;
     let access = FleetAccess::new(api.fleet_client(), authorization, if_match);
@@ -61,8 +62,8 @@ pub(super) async fn authenticate(api: &Api, spec: &OperationSpec, request: &Part
 
 /// Charges the connection and the change to a key.
 fn charge(api: &Api, spec: &OperationSpec, request: &Parts, key: SecretHash) -> Result<(), ApiError> {
-    if let Some(connection) = request.extensions.get::<ApiConnection>() {
-        connection.authenticate(Client::Key(key));
+    if let Some(permit) = request.extensions.get::<RequestPermit>() {
+        permit.authenticate(key);
     }
     if spec.method.is_read() {
         return Ok(());

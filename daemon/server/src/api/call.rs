@@ -1,5 +1,6 @@
 //! A request to an operation, authorized and parsed.
 
+use axum::http::request::Parts;
 use linecamp_model::Name;
 use linecamp_proto::api::operation::{Body, Operation};
 
@@ -16,6 +17,8 @@ pub(super) struct Call<O: Operation> {
     pub(super) api: Api,
     /// The parameter in the path; empty if the path has none.
     pub(super) parameter: String,
+    /// The head of the request, as it arrived.
+    pub(super) head: Parts,
     /// The query.
     pub(super) query: O::Query,
     /// The body.

@@ -12,6 +12,8 @@ use crate::metrics::write_connections;
 pub(super) async fn show(Call { api, .. }: Call<ShowMetrics>) -> Result<Response, ApiError> {
     let mut metrics = api.metrics().await?;
     api.responses().write(&mut metrics);
-    write_connections(&mut metrics, api.connections().counts());
+    let limits = api.connections();
+    write_connections(&mut metrics, limits.connections.counts(), limits.streams.counts());
+    api.info().certificate.write(&mut metrics);
     Ok(([(CONTENT_TYPE, METRICS_CONTENT_TYPE)], metrics.into_text()).into_response())
 }

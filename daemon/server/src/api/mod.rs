@@ -2,8 +2,8 @@
 //!
 //! A request passes these stages, each in one place:
 //!
-//! 1. It gets its name and is logged (`request_log`).
-//! 2. Its operation is found by path and method (`routes`).
+//! 1. Its origin is decided (`origin`), and it gets its name and is logged (`request_log`).
+//! 2. Its operation is found by path and method (`routes`). Without HTTPS it is redirected first.
 //! 3. Its caller is authenticated, and admitted if the operation allows (`authenticate`, with the rules of
 //!    `linecamp_core::Authorization`).
 //! 4. It is parsed completely (`parse`).
@@ -13,6 +13,7 @@
 
 mod authenticate;
 mod call;
+mod doctor;
 mod environments;
 mod error;
 mod events;
@@ -21,6 +22,7 @@ mod hosts;
 mod install;
 mod limits;
 mod metrics;
+mod origin;
 mod overview;
 mod parse;
 mod plugins;
@@ -51,23 +53,29 @@ pub(crate) fn router(api: Api) -> Router {
         .into_router()
         .fallback(async || ApiError::no_such_path())
         .method_not_allowed_fallback(async || ApiError::no_such_method())
+        .layer(from_fn_with_state(api.clone(), origin::require_https))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
     guarded(routes, &api).with_state(api)
 }
 
-/// Counts and logs the requests of `routes`, and contains the panics of their handlers.
+/// Decides where the requests of `routes` came from, counts and logs them, and contains the panics of their handlers.
 pub(crate) fn guarded(routes: Router<Api>, api: &Api) -> Router<Api> {
-    routes.layer(from_fn(request_log::catch_panics)).layer(from_fn_with_state(api.clone(), request_log::log))
+    routes
+        .layer(from_fn(request_log::catch_panics))
+        .layer(from_fn_with_state(api.clone(), request_log::log))
+        .layer(from_fn_with_state(api.clone(), origin::evaluate))
 }
 
 /// Serves every operation of the table.
 fn operations() -> Routes {
     Routes::default()
         .on(overview::health)
+        .on(overview::ready)
         .on_raw(install::script)
         .on_raw(install::package)
         .on_raw(metrics::show)
         .on(overview::show)
+        .on(doctor::show_request)
         .on(sites::list)
         .on_versioned(sites::show)
         .on(history::list)

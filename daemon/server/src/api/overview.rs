@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use linecamp_core::StoreFault;
-use linecamp_proto::api::operation::{ShowHealth, ShowServer};
-use linecamp_proto::api::{ErrorCode, Health, Server};
+use linecamp_core::{FleetCommandError, StoreFault};
+use linecamp_proto::api::operation::{ShowHealth, ShowReadiness, ShowServer};
+use linecamp_proto::api::{ErrorCode, Health, Readiness, Server};
 
 use super::call::Call;
 use super::error::ApiError;
@@ -22,6 +22,16 @@ pub(super) async fn health(Call { api, .. }: Call<ShowHealth>) -> Result<Health,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }),
         Err(_) => Err(ApiError::new(ErrorCode::Busy, "the server did not answer in time")),
+    }
+}
+
+/// Reports whether the server can do everything: it listens, its loop answers, its store accepts changes and it is not
+/// stopping. Otherwise a load balancer should send requests elsewhere. Requires no key.
+pub(super) async fn ready(Call { api, .. }: Call<ShowReadiness>) -> Result<Readiness, ApiError> {
+    let answered = tokio::time::timeout(HEALTH_LIMIT, api.store_fault()).await;
+    match answered.map_err(|_| ApiError::new(ErrorCode::Busy, "the server did not answer in time"))?? {
+        None => Ok(Readiness { status: "ready".to_owned() }),
+        Some(fault) => Err(FleetCommandError::Store(fault).into()),
     }
 }
 

@@ -6,6 +6,7 @@ use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use linecamp_core::RequestOrigin;
 use linecamp_model::{RequestId, excerpt};
 use linecamp_service::PEER_TEXT_BYTES_MAX;
 use linecamp_transport::random_bytes;
@@ -27,6 +28,8 @@ pub(super) async fn log(State(api): State<Api>, mut request: Request, next: Next
     // Without random bytes there are more urgent problems than requests of one name.
     let id = RequestId::from_bytes(random_bytes().unwrap_or_default());
     request.extensions_mut().insert(id);
+    let client = request.extensions().get::<RequestOrigin>().map(|origin| origin.client.to_string());
+    let client = client.unwrap_or_default();
     let began = Instant::now();
     let mut response = next.run(request).await;
     let (status, took) = (response.status().as_u16(), began.elapsed());
@@ -36,9 +39,11 @@ pub(super) async fn log(State(api): State<Api>, mut request: Request, next: Next
     }
     let call = excerpt(&format!("{method} {path}"), PEER_TEXT_BYTES_MAX);
     match response.extensions().get::<AuthenticatedCaller>().and_then(AuthenticatedCaller::identity) {
-        Some(caller) if method.is_safe() => tracing::debug!(call, status, ?took, caller, request = %id, "request"),
-        Some(caller) => tracing::info!(call, status, ?took, caller, request = %id, "request"),
-        None => tracing::debug!(name: "peer: request", call, status, ?took, request = %id, "request"),
+        Some(caller) if method.is_safe() => {
+            tracing::debug!(call, status, ?took, caller, client, request = %id, "request");
+        }
+        Some(caller) => tracing::info!(call, status, ?took, caller, client, request = %id, "request"),
+        None => tracing::debug!(name: "peer: request", call, status, ?took, client, request = %id, "request"),
     }
     response
 }

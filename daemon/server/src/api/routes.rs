@@ -93,6 +93,7 @@ impl Routes {
                     parameter: parse::path_parameter::<O>(&mut parts).await?,
                     query: parse::query(&parts.uri)?,
                     body: parse::body::<O::Request>(&parts, body).await?,
+                    head: parts,
                     api,
                 };
                 handler(call).await
@@ -113,6 +114,7 @@ impl Routes {
                 parameter: parse::path_parameter::<O>(&mut parts).await?,
                 query: parse::query(&parts.uri)?,
                 body: (),
+                head: parts,
                 api,
             };
             Ok(json::<O>(&handler(call, body).await?))

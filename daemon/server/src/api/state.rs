@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::error::ApiError;
 use super::limits::{CHANGE_RATE, RATED_KEYS_MAX};
 use super::uploads::UploadService;
+use crate::certificate_files::CertificateStatus;
 use crate::drivers::https::ApiConnections;
 use crate::fleet_client::FleetClient;
 use crate::install::SitePackages;
@@ -19,6 +20,7 @@ use crate::metrics::ResponseCounts;
 use crate::plugin_folder::PluginFolder;
 use crate::plugin_registry::PluginRegistry;
 use crate::server_url::ServerUrl;
+use crate::trusted_proxies::TrustedProxies;
 
 /// What the API can answer without querying the loop.
 #[derive(Debug)]
@@ -27,6 +29,10 @@ pub(crate) struct ServerInfo {
     pub(crate) pin: Pin,
     /// The server's addresses. A configuration reload may change them.
     pub(crate) addresses: RwLock<Addresses>,
+    /// The proxies whose forwarding headers count. A configuration reload may change them.
+    pub(crate) trusted_proxies: TrustedProxies,
+    /// The certificate that the API presents. It may change at any time.
+    pub(crate) certificate: CertificateStatus,
     /// The packages for installing new sites.
     pub(crate) site_packages: SitePackages,
     /// The clock, which started with the server.
@@ -106,7 +112,7 @@ impl Api {
         rates.take(key, 1, Instant::now().into_std())
     }
 
-    /// Returns the connection limiter of the API.
+    /// Returns the connection limiters of the API.
     pub(super) const fn connections(&self) -> &ApiConnections {
         &self.connections
     }

@@ -70,6 +70,16 @@ fn a_value_out_of_range_is_rejected_with_location_key_and_range() {
         "link_addresses = [\"h:1\", \"h\"]",
         "server.toml: line 2: link_addresses is invalid: `h` is not a server address; write HOST:PORT, or [IPV6]:PORT",
     );
+    check(
+        "http = \"8080\"",
+        "server.toml: line 2: http is `8080`; use ADDRESS:PORT, for example 127.0.0.1:8080, or \"off\"",
+    );
+    check(
+        "trusted_proxies = [\"10.0.0.1/8\"]",
+        "server.toml: line 2: trusted_proxies contains `10.0.0.1/8`, which has bits below /8; set them to 0",
+    );
+    check("https_key = \"/k\"", "server.toml: line 2: https_key is set without https_certificate; set both");
+    check("https_certificate = \"/c\"", "server.toml: line 2: https_certificate is set without https_key; set both");
     assert!(resolve("").unwrap_err().to_string().contains("server_url is missing"));
 }
 

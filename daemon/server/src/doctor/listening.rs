@@ -172,13 +172,14 @@ fn own(address: SocketAddr) -> SocketAddr {
 fn query_api(config: &Config, trust: &Trust) -> Result<Health, ApiFailure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| ApiFailure::Other(error.to_string()))?;
-    let host = config.server_url.host();
+    // A certificate that the operator supplies is for clients that do not trust the pin.
+    let host = config.https_certificate.is_none().then(|| config.server_url.host());
     runtime.block_on(async {
         let mut failure = ApiFailure::Other(format!("no answer within {} s", ANSWER_LIMIT.as_secs()));
         // A machine without IPv6 also listens on [::], but answers only on 127.0.0.1.
         for address in [own(config.https), SocketAddr::from((Ipv4Addr::LOCALHOST, config.https.port()))] {
             let attempt = async {
-                let stream = probe_api(address, Some(host), trust).await.result.map_err(ApiFailure::Dial)?;
+                let stream = probe_api(address, host, trust).await.result.map_err(ApiFailure::Dial)?;
                 fetch_health(stream).await.map_err(|error| ApiFailure::Other(error.to_string()))
             };
             match timeout(ANSWER_LIMIT / 2, attempt).await {
@@ -204,10 +205,23 @@ enum ApiFailure {
 fn https(config: &Config, api: Result<Health, ApiFailure>, is_running: bool) -> CheckResult {
     let address = own(config.https);
     let host = config.server_url.host();
+    let supplied = config.https_certificate.as_ref().map(|files| files.load(host)).transpose();
     match api {
         Ok(health) if health.status == 200 => {
             let (skew, _) = health.date.map_or((Duration::ZERO, false), |date| date.skew());
-            let evidence = format!("{address} serves, with a certificate of this authority for {host}");
+            let evidence = match supplied {
+                Ok(None) => format!("{address} serves, with a certificate of this authority for {host}"),
+                Ok(Some(certificate)) => {
+                    format!("{address} serves; https_certificate is for {host} until {}", certificate.not_after())
+                }
+                Err(error) => {
+                    return CheckResult::fail(
+                        FindingCode::CertificateRejected,
+                        format!("{address} serves, but not with https_certificate: {}", error_chain(&error)),
+                        "correct the files; a running server reads them again within 10 s",
+                    );
+                }
+            };
             match SAME_CLOCK < skew {
                 true => CheckResult::warn(
                     FindingCode::ClockDiffers,

@@ -1,29 +1,28 @@
 //! The API's connections: each has time limits, and the limiter shares them fairly among clients.
 //!
 //! A connection is charged to its source network until a request on it presents an API key, and to that key from then
-//! on. Clients without a key therefore cannot use up the connections reserved for operators with a key.
+//! on. Clients without a key therefore cannot use up the connections reserved for operators with a key. A connection
+//! of a trusted proxy is charged to the client of its latest request.
 
-use std::pin::Pin;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::panics;
 use axum::Router;
-use axum::body::{Body, Bytes, HttpBody};
-use hyper::Request;
-use hyper::body::{Frame, Incoming, SizeHint};
-use hyper::server::conn::http1;
-use hyper::service::{Service as _, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use linecamp_model::{SecretHash, excerpt};
+use linecamp_core::Scheme;
+use linecamp_model::excerpt;
 use linecamp_service::{
     Class, ConnectionLimiter, ConnectionPermit, Network, PEER_TEXT_BYTES_MAX, ShareLimits, report_unlogged,
 };
-use linecamp_transport::{TlsIncoming, TlsListener, error_chain};
+use linecamp_transport::{TcpAcceptor, TlsIncoming, TlsListener, error_chain, is_http2};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
+
+use super::http_connection::{ConnectionPeer, StreamLimiter, note_end, stopped};
+use super::request_permit::{Client, ConnectionPlace};
+use super::{http1, http2};
+use crate::trusted_proxies::TrustedProxies;
 
 /// Connection limits of the API. A connection costs about 60 KB with TLS, so all of them cost 23 MB.
 ///
@@ -37,6 +36,11 @@ pub(crate) const SHARES: ShareLimits = ShareLimits {
     busy_grace: Duration::from_secs(60),
 };
 
+/// Limits on requests in progress over HTTP/2, where a connection has several. A stream costs about 100 KB with its
+/// buffers, so all of them cost 77 MB. Those with a key are many more than the connections, because a page in a browser
+/// keeps several open.
+pub(crate) const STREAM_SHARES: ShareLimits = ShareLimits { authenticated_max: 512, ..SHARES };
+
 /// Limits for connections that wait for a permit, before TLS. At the limit, a new connection evicts one of the network
 /// that has the most.
 const WAITING: ShareLimits = ShareLimits { authenticated_max: 0, idle_grace: Duration::ZERO, ..SHARES };
@@ -44,13 +48,6 @@ const WAITING: ShareLimits = ShareLimits { authenticated_max: 0, idle_grace: Dur
 /// How long a connection waits for a permit: the idle grace of the connections before it ([`SHARES`]), plus a margin.
 /// After that it is closed.
 const WAITING_LIMIT: Duration = Duration::from_secs(5);
-
-/// Timeout for reading a request's head. It covers a new connection that has sent nothing yet and an idle keep-alive
-/// connection. After that the connection is closed.
-pub(crate) const HEAD_LIMIT: Duration = Duration::from_secs(10);
-
-/// Maximum size of a request's head and of the read buffer, in bytes. A longer head is rejected.
-const HEAD_BYTES_MAX: usize = 32 * 1024;
 
 /// Timeout for a request and its complete response: the largest plugin at 40 KB/s, a package of 5 MB at 6 KB/s. After
 /// that the connection is closed, so that a client that reads slowly or not at all cannot hold it forever.
@@ -62,31 +59,73 @@ pub(crate) const OVERDUE_PERIOD: Duration = Duration::from_secs(15);
 /// Grace period for requests in progress when the server stops. After that they are aborted.
 const STOP_LIMIT: Duration = Duration::from_secs(1);
 
-/// The account that an API connection is charged to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Client {
-    /// The source network.
-    Network(Network),
-    /// The API key that was presented on the connection.
-    Key(SecretHash),
+/// The limiters of the API.
+#[derive(Clone, Debug)]
+pub(crate) struct ApiConnections {
+    /// All connections.
+    pub(crate) connections: ConnectionLimiter<Client>,
+    /// All requests in progress over HTTP/2.
+    pub(crate) streams: StreamLimiter,
 }
 
-/// The limiter of all API connections.
-pub(crate) type ApiConnections = ConnectionLimiter<Client>;
+impl ApiConnections {
+    /// Creates the limiters of an API.
+    pub(crate) fn new() -> Self {
+        Self::with_limits(SHARES, STREAM_SHARES)
+    }
 
-/// The permit of the connection that a request arrived on, available to request handlers as an extension.
-pub(crate) type ApiConnection = Arc<ConnectionPermit<Client>>;
+    /// Creates limiters with other limits.
+    pub(crate) fn with_limits(connections: ShareLimits, streams: ShareLimits) -> Self {
+        Self { connections: ConnectionLimiter::new(connections), streams: ConnectionLimiter::new(streams) }
+    }
+}
 
-/// Creates the connection limiter of an API.
-pub(crate) fn connections() -> ApiConnections {
-    ConnectionLimiter::new(SHARES)
+/// The listeners of the API.
+#[derive(Debug)]
+pub(crate) struct ApiListeners {
+    /// For everyone.
+    pub(crate) tls: TlsListener,
+    /// For proxies that end TLS.
+    pub(crate) plain: Option<TcpAcceptor>,
+}
+
+/// A new connection.
+enum Incoming {
+    Tls(TlsIncoming),
+    Plain(TcpStream, SocketAddr),
+}
+
+impl Incoming {
+    const fn remote_address(&self) -> SocketAddr {
+        match self {
+            Self::Tls(incoming) => incoming.remote_address(),
+            Self::Plain(_, remote) => *remote,
+        }
+    }
+}
+
+impl ApiListeners {
+    /// Returns the next connection. Cancel-safe.
+    async fn accept(&self) -> Incoming {
+        let plain = async {
+            match &self.plain {
+                Some(plain) => plain.accept().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            incoming = self.tls.accept() => Incoming::Tls(incoming),
+            (stream, remote) = plain => Incoming::Plain(stream, remote),
+        }
+    }
 }
 
 /// Serves `router` until a stop is requested or the stop sender is dropped.
 pub(crate) async fn serve(
-    listener: TlsListener,
+    listeners: ApiListeners,
     router: Router,
-    limiter: ApiConnections,
+    limits: ApiConnections,
+    proxies: TrustedProxies,
     mut stop: watch::Receiver<bool>,
 ) {
     // Dropping the set aborts its connections, so none of them outlives this task.
@@ -99,19 +138,21 @@ pub(crate) async fn serve(
             () = stopped(&mut stop) => break,
             Some(ended) = connections.join_next() => note_end(ended),
             _ = overdue.tick() => {
-                limiter.evict_overdue(REQUEST_LIMIT);
+                limits.connections.evict_overdue(REQUEST_LIMIT);
+                limits.streams.evict_overdue(REQUEST_LIMIT);
                 report_unlogged();
             }
-            incoming = listener.accept() => {
+            incoming = listeners.accept() => {
                 let network = Client::Network(Network::of(incoming.remote_address().ip()));
                 if let Some(waiting) = waiting_limiter.admit(network, Class::Unauthenticated) {
-                    let client = Newcomer { incoming, network, waiting };
-                    connections.spawn(serve_connection(client, limiter.clone(), router.clone(), stop.clone()));
+                    let is_proxy = proxies.contains(incoming.remote_address().ip());
+                    let client = Newcomer { incoming, network, waiting, is_proxy };
+                    connections.spawn(serve_connection(client, limits.clone(), router.clone(), stop.clone()));
                 }
             }
         }
     }
-    drop(listener);
+    drop(listeners);
     let all = async {
         while let Some(ended) = connections.join_next().await {
             note_end(ended);
@@ -120,32 +161,27 @@ pub(crate) async fn serve(
     drop(tokio::time::timeout(STOP_LIMIT, all).await);
 }
 
-/// A panic on one connection ends only that connection.
-fn note_end(ended: Result<(), JoinError>) {
-    if let Err(error) = ended.map_err(JoinError::try_into_panic)
-        && let Ok(panic) = error
-    {
-        tracing::error!(panic = panics::message(&*panic), "an API connection panicked");
-    }
-}
-
 struct Newcomer {
-    incoming: TlsIncoming,
+    incoming: Incoming,
     network: Client,
     waiting: ConnectionPermit<Client>,
+    is_proxy: bool,
 }
 
-async fn serve_connection(newcomer: Newcomer, limiter: ApiConnections, router: Router, stop: watch::Receiver<bool>) {
-    let Newcomer { incoming, network, waiting } = newcomer;
+async fn serve_connection(newcomer: Newcomer, limits: ApiConnections, router: Router, stop: watch::Receiver<bool>) {
+    let Newcomer { incoming, network, waiting, is_proxy } = newcomer;
     let remote = incoming.remote_address();
-    let admitted = limiter.admit_within(WAITING_LIMIT, (network, Class::Unauthenticated), waiting).await;
-    let Some(permit) = admitted.map(Arc::new) else {
+    let source = (network, Class::Unauthenticated);
+    let Some(permit) = limits.connections.admit_within(WAITING_LIMIT, source, waiting).await else {
         return tracing::debug!(name: "peer: API connection refused", %remote, "too many API connections: closing");
     };
+    let place = Arc::new(ConnectionPlace::new(permit, network));
+    // The permit may be held by a stream for longer than by this task.
+    let shared = Arc::clone(&place);
     let ended = tokio::select! {
         biased;
-        () = permit.evicted() => Err("evicted to make room for another, or a request took too long".to_owned()),
-        ended = serve_http(incoming, &permit, router, stop) => ended,
+        () = place.permit().evicted() => Err("evicted to make room for another, or a request took too long".to_owned()),
+        ended = serve_http(incoming, is_proxy, shared, limits.streams, router, stop) => ended,
     };
     if let Err(problem) = ended {
         let problem = excerpt(&problem, PEER_TEXT_BYTES_MAX);
@@ -154,83 +190,28 @@ async fn serve_connection(newcomer: Newcomer, limiter: ApiConnections, router: R
 }
 
 async fn serve_http(
-    incoming: TlsIncoming,
-    permit: &ApiConnection,
+    incoming: Incoming,
+    is_proxy: bool,
+    place: Arc<ConnectionPlace>,
+    streams: StreamLimiter,
     router: Router,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) -> Result<(), String> {
-    let stream = incoming.establish().await.map_err(|error| error_chain(&error))?;
-    let router = TowerToHyperService::new(router);
-    let service = service_fn(|mut request: Request<Incoming>| {
-        let busy_guard = BusyGuard::begin(Arc::clone(permit));
-        request.extensions_mut().insert(Arc::clone(permit));
-        let answer = router.call(request);
-        async move {
-            let guard_body = |body| Body::new(GuardedBody { body, _busy_guard: busy_guard });
-            answer.await.map(|answer| answer.map(guard_body))
+    let address = incoming.remote_address().ip();
+    match incoming {
+        Incoming::Plain(stream, _) => {
+            let peer = ConnectionPeer { address, scheme: Scheme::Http };
+            http1::serve(stream, peer, place, router, stop).await
         }
-    });
-    let mut connection = std::pin::pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_LIMIT)
-            .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), service)
-    );
-    let result = tokio::select! {
-        biased;
-        result = connection.as_mut() => result,
-        () = stopped(&mut stop) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+        Incoming::Tls(incoming) => {
+            // With one request at a time on a proxy's connection, it can be charged to the client of that request.
+            let incoming = if is_proxy { incoming.without_http2() } else { incoming };
+            let stream = incoming.establish().await.map_err(|error| error_chain(&error))?;
+            let peer = ConnectionPeer { address, scheme: Scheme::Https };
+            match is_http2(&stream) {
+                true => http2::serve(stream, peer, place, streams, router, stop).await,
+                false => http1::serve(stream, peer, place, router, stop).await,
+            }
         }
-    };
-    result.map_err(|error| error_chain(&error))
-}
-
-/// A request in progress. It marks its connection busy until it is dropped.
-struct BusyGuard(ApiConnection);
-
-impl BusyGuard {
-    fn begin(connection: ApiConnection) -> Self {
-        connection.set_busy(true);
-        Self(connection)
     }
-}
-
-impl Drop for BusyGuard {
-    fn drop(&mut self) {
-        self.0.set_busy(false);
-    }
-}
-
-/// A response body that ends its request when it is dropped.
-struct GuardedBody {
-    body: Body,
-    _busy_guard: BusyGuard,
-}
-
-impl HttpBody for GuardedBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // A dropped sender also means stop.
-    drop(stop.wait_for(|is_stopping| *is_stopping).await);
 }

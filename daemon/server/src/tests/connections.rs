@@ -3,14 +3,15 @@
 use std::fs;
 use std::time::Duration;
 
-use linecamp_service::{ConnectionCounts, ConnectionLimiter, ShareLimits};
+use linecamp_service::{ConnectionCounts, ShareLimits};
 use linecamp_transport::{ApiTrust, ClientTlsStream, connect};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::api_fixture::Bare;
 use super::fixture::{Running, soon};
-use crate::drivers::https::{HEAD_LIMIT, OVERDUE_PERIOD, REQUEST_LIMIT, SHARES};
+use crate::drivers::http_connection::HEAD_LIMIT;
+use crate::drivers::https::{ApiConnections, OVERDUE_PERIOD, REQUEST_LIMIT, SHARES, STREAM_SHARES};
 
 impl Running {
     async fn dial(&self) -> ClientTlsStream {
@@ -60,6 +61,34 @@ async fn idle_tls_connections_of_one_address_do_not_block_others() {
     server.serves(&package).await;
 }
 
+/// Whether a proxy holds them or a stranger who found the port.
+#[tokio::test]
+async fn silent_connections_without_tls_do_not_block_others() {
+    let bare = Bare::start().await;
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(bare.dial_plain().await);
+    }
+    let served = async {
+        assert!(bare.ask("GET /nowhere").await.starts_with("HTTP/1.1 404"));
+        assert!(bare.ask_plain("GET /readyz", &[]).await.starts_with("HTTP/1.1 200"));
+    };
+    tokio::time::timeout(HEAD_LIMIT / 2, served).await.expect("nobody waits");
+}
+
+#[tokio::test]
+async fn slow_request_bodies_of_one_address_do_not_block_others() {
+    let (server, package) = with_package(10).await;
+    let mut slow = Vec::new();
+    for _ in 0..300 {
+        let mut stream = server.dial().await;
+        let head = b"POST /api/v1/tokens HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n{";
+        stream.write_all(head).await.unwrap();
+        slow.push(stream);
+    }
+    server.serves(&package).await;
+}
+
 #[tokio::test]
 async fn slow_downloads_do_not_stop_other_installations() {
     let (server, package) = with_package(8 * 1024 * 1024).await;
@@ -93,7 +122,7 @@ async fn pass(time: Duration) {
 #[tokio::test]
 async fn an_evicted_connection_is_closed_immediately() {
     let one = ShareLimits { unauthenticated_max: 1, idle_grace: Duration::ZERO, ..SHARES };
-    let bare = Bare::start_with(ConnectionLimiter::new(one)).await;
+    let bare = Bare::start_with(ApiConnections::with_limits(one, STREAM_SHARES)).await;
     let first = bare.dial().await;
     let _second = bare.dial().await;
     let closed = tokio::time::timeout(HEAD_LIMIT / 2, rest(first)).await;
@@ -111,7 +140,7 @@ async fn an_authenticated_connection_does_not_count_for_its_address() {
     soon(stream.read_exact(&mut status)).await.unwrap();
     assert_eq!(&status, b"HTTP/1.1 404");
     let counts = ConnectionCounts { unauthenticated: 0, authenticated: 1, ..ConnectionCounts::default() };
-    assert_eq!(bare.connections.counts(), counts);
+    assert_eq!(bare.connections.connections.counts(), counts);
 }
 
 #[tokio::test]

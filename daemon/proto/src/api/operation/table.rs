@@ -13,8 +13,7 @@ use crate::api::query::{
     SiteQuery,
 };
 use crate::api::{
-    Edit, Environment, EnvironmentEdit, EnvironmentRequest, Event, Health, Host, LabelChange, LinkGap, List,
-    PluginPushed, PluginView, ProviderEdit, ProviderRequest, ProviderView, RecordView, Server, Site, Token,
+    Edit, Environment, EnvironmentEdit, EnvironmentRequest, Event, Health, Host, LabelChange, LinkGap, List, PluginPushed, PluginView, ProviderEdit, ProviderRequest, ProviderView, RecordView, Server, Site, Token, Readiness, RequestReport,
     TokenCreated, TokenRequest,
 };
 
@@ -51,6 +50,8 @@ macro_rules! operations {
 operations! {
     /// Report whether the server's loop answers, and whether its store can be written.
     ShowHealth = "health.show": Get "/healthz" (NoQuery, Empty) -> 200 Json<Health>, Nothing;
+    /// Report whether the server can do everything; 503 otherwise.
+    ShowReadiness = "readiness.show": Get "/readyz" (NoQuery, Empty) -> 200 Json<Readiness>, Nothing;
     /// Download the script that installs a site.
     ShowInstaller = "installer.show": Get "/install" (NoQuery, Empty) -> 200 PlainText, Nothing;
     /// Download a package that the script installs.
@@ -59,6 +60,8 @@ operations! {
     ShowMetrics = "metrics.show": Get "/metrics" (NoQuery, Empty) -> 200 PlainText, RoleEverywhere(Viewer);
     /// Show the server: its version, its pin and the number of links.
     ShowServer = "server.show": Get "/api/v1/server" (NoQuery, Empty) -> 200 Json<Server>, Login;
+    /// Show what arrived with this request, and what of it was believed.
+    ShowRequest = "request.show": Get "/api/v1/doctor/request" (NoQuery, Empty) -> 200 Json<RequestReport>, Login;
 
     /// List the sites that a filter matches.
     ListSites = "site.list": Get "/api/v1/sites" (SiteQuery, Empty) -> 200 Json<List<Site>>, Role(Viewer);
