@@ -17,6 +17,8 @@
 //!
 //! [`NameServer`] runs real third-party name servers for the plugins to use.
 //!
+//! [`Nginx`] is a proxy that ends TLS, with a certificate of a [`CompanyCa`].
+//!
 //! [`Network`] is a router between a site and its server, each on its own host.
 //!
 //! [`Machine`] is Debian in its own namespaces, booted by its own systemd, to install packages on.
@@ -29,6 +31,7 @@
 
 mod binaries;
 mod bind;
+mod certificates;
 mod cli;
 mod dig;
 mod fleet;
@@ -39,6 +42,7 @@ mod moto;
 mod name_server;
 mod namespace;
 mod network;
+mod nginx;
 mod ports;
 mod powerdns;
 mod process;
@@ -48,6 +52,7 @@ mod skip;
 mod wait;
 
 pub use binaries::{plugin, program, target_directory};
+pub use certificates::CompanyCa;
 pub use cli::CommandOutput;
 pub use dig::{Answer, TsigKey, dig};
 pub use fleet::{Fleet, Server, Site};
@@ -55,6 +60,7 @@ pub use machine::{Machine, packages};
 pub use moto::Moto;
 pub use name_server::{NameServer, ProviderSetup, SecretSetup, ZoneDump};
 pub use network::Network;
+pub use nginx::Nginx;
 pub use ports::Port;
 pub use powerdns::PowerDns;
 pub use process::Process;

@@ -14,7 +14,7 @@ const PAGES: &str = "packaging/docs/";
 /// The list of terms.
 const GLOSSARY: &str = "packaging/docs/glossary.md";
 /// The tests that run the commands of pages.
-const PAGE_TESTS: [&str; 2] = ["tests/it/readme.rs", "tests/it/operator_docs.rs"];
+const PAGE_TESTS: [&str; 3] = ["tests/it/readme.rs", "tests/it/operator_docs.rs", "tests/it/https.rs"];
 
 /// Documents that say which file holds what, and the folders in which their paths begin.
 const MAPS: [&str; 2] = ["ARCHITECTURE.md", "CONTRIBUTING.md"];

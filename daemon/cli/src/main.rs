@@ -22,6 +22,7 @@ mod conditions;
 mod context;
 mod credentials;
 mod dns;
+mod doctor;
 mod edit_args;
 mod environment;
 mod event;
@@ -101,6 +102,9 @@ enum Command {
     /// List and follow events
     #[command(subcommand)]
     Event(event::EventCommand),
+    /// Diagnose the connection to the server
+    #[command(subcommand)]
+    Doctor(doctor::DoctorCommand),
     SupportBundle(support_bundle::SupportBundle),
     Version(version::Version),
 }
@@ -138,6 +142,7 @@ async fn run(command: Command, context: &Context<'_>) -> anyhow::Result<()> {
         Command::Plugin(command) => command.run(context).await,
         Command::Dns(command) => command.run(context).await,
         Command::Event(command) => command.run(context).await,
+        Command::Doctor(command) => command.run(context).await,
         Command::SupportBundle(support) => support.run(context).await,
         Command::Version(version) => version.run(context).await,
     }

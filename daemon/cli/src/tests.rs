@@ -47,6 +47,7 @@ fn valid_command_lines_are_accepted() {
         "linecamp dns ls --site camp-042 -l tier=web --provider main-dns --state conflict",
         "linecamp dns plan camp-042",
         "linecamp login https://h:1 --ca x.pem --key-file -",
+        "linecamp doctor request -o json",
         "linecamp version",
     ] {
         assert!(parse(line).is_ok(), "{line}: {}", parse(line).expect_err("rejected"));

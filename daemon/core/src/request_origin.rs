@@ -7,7 +7,7 @@
 //!
 //! Rules, for a request from a trusted proxy:
 //! - `X-Forwarded-For`: the client is the rightmost address that is not itself a trusted proxy, because everything left
-//!   of it was written by somebody unknown. At an invalid entry the walk ends at the last trusted proxy.
+//!   of it was written by a stranger. At an invalid entry the walk ends at the last trusted proxy.
 //! - `X-Forwarded-Proto`: only the words `https` and `http` count, in any case. `wss`, a list, or several headers are
 //!   ignored.
 //! - `X-Forwarded-Port`: one number from 1 to 65535. Without it the port in `Host` counts, then the scheme's default.

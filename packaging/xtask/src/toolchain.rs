@@ -27,7 +27,7 @@ const NAME_SERVERS: [(&str, &str); 7] = [
 ];
 
 /// The proxy in front of the server.
-const NGINX: (&str, &str) = ("/usr/sbin/nginx", "nginx-light");
+const NGINX: (&str, &str) = ("/usr/sbin/nginx", "nginx");
 
 /// Brokers that broadcast a message to all clients.
 const BROKERS: [(&str, &str); 2] = [("/usr/sbin/mosquitto", "mosquitto"), ("/usr/sbin/nats-server", "nats-server")];
@@ -41,8 +41,8 @@ pub(crate) const EMULATOR: &str = "/usr/bin/qemu-aarch64-static";
 /// Debian's package checker.
 const LINTIAN: (&str, &str) = ("/usr/bin/lintian", "lintian");
 
-/// Tools that boot Debian in a namespace, inspect packages and units, put a router between two hosts, send HTTP requests
-/// (h2load: HTTP/2), and issue certificates.
+/// Tools that boot Debian in a namespace, inspect packages and units, put a router between two hosts, send HTTP
+/// requests (h2load: HTTP/2), and issue certificates.
 const MACHINE_TOOLS: [(&str, &str); 12] = [
     ("/usr/bin/curl", "curl"),
     ("/usr/bin/h2load", "nghttp2-client"),

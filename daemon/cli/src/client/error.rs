@@ -73,6 +73,9 @@ impl ClientError {
             Self::ConnectionLost { .. } | Self::IncompleteResponse { .. } => {
                 Some("the server may be restarting. The request may have been applied: check before you retry".into())
             }
+            Self::UnexpectedResponse { status: StatusCode::PERMANENT_REDIRECT, .. } => {
+                Some("the proxy does not send X-Forwarded-Proto: https, or is not in trusted_proxies; see `linecamp doctor request`".into())
+            }
             Self::UnexpectedResponse { .. } => {
                 Some("check that the URL is that of linecamp-server, not of a proxy in front of it".into())
             }
