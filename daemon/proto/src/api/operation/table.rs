@@ -13,8 +13,9 @@ use crate::api::query::{
     SiteQuery,
 };
 use crate::api::{
-    Edit, Environment, EnvironmentEdit, EnvironmentRequest, Event, Health, Host, LabelChange, LinkGap, List, PluginPushed, PluginView, ProviderEdit, ProviderRequest, ProviderView, RecordView, Server, Site, Token, Readiness, RequestReport,
-    TokenCreated, TokenRequest,
+    Edit, Environment, EnvironmentEdit, EnvironmentRequest, Event, Health, Host, LabelChange, LinkGap, List,
+    PluginPushed, PluginView, ProviderEdit, ProviderRequest, ProviderView, Readiness, RecordView, RequestReport,
+    Server, Site, Token, TokenCreated, TokenRequest,
 };
 
 /// Declares the operations, and [`ALL`] of them.
