@@ -132,6 +132,14 @@ pub enum ActKind {
     ServerMisaddress,
     /// The server tells its sites another address, and moves there at the end.
     ServerMove,
+    /// The server creates its next certificate authority.
+    CaAdd,
+    /// The server issues all certificates from the next authority.
+    CaSwitch,
+    /// The server retires the authority that was replaced, if no site lacks the next one.
+    CaRetire,
+    /// The server retires the authority that was replaced, whoever lacks the next one.
+    CaRetireForced,
 }
 
 impl ActKind {
@@ -162,6 +170,10 @@ impl ActKind {
             | Self::ServerClockJump
             | Self::ServerMisaddress
             | Self::ServerMove
+            | Self::CaAdd
+            | Self::CaSwitch
+            | Self::CaRetire
+            | Self::CaRetireForced
             | Self::Partition => Table::Server,
             Self::DnsDown
             | Self::DnsBusy

@@ -11,6 +11,7 @@
 //!
 //! Not modeled: packet sizes, congestion, the stages of a handshake. QUIC mode has those.
 
+mod authorities;
 mod line;
 mod session;
 
@@ -19,7 +20,8 @@ use std::time::Duration;
 
 use linecamp_core::{Credential, Dial, IssueRequest, LinkEvent, LossReason, Peer, SessionEvent, SiteIdentity};
 use linecamp_model::{
-    DialId, FromServer, FromSite, GapCause, IdentityGrant, KeyFingerprint, Pin, Refusal, SessionId, Text, WallTime,
+    AuthorityRotation, AuthoritySet, DialId, FromServer, FromSite, GapCause, IdentityGrant, KeyFingerprint,
+    KnownAuthorities, Pin, Refusal, RotationStep, SessionId, Text, WallTime,
 };
 
 use crate::clock::Clock;
@@ -28,6 +30,7 @@ use crate::queue::Queue;
 use crate::sim_rng::{Purpose, SimRng};
 use crate::transport::{Arrival, NodeId, Traffic, Transport};
 
+use self::authorities::{Authorities, Trust};
 use self::line::NodeLine;
 use self::session::{Session, Silence};
 
@@ -83,6 +86,7 @@ pub(crate) struct Net {
     /// Counts the server's starts.
     server_run: u64,
     server_clock: Clock,
+    authorities: Authorities,
     busy_until: Duration,
     slowness: u32,
 }
@@ -101,6 +105,7 @@ impl Net {
             is_server_up: false,
             server_run: 0,
             server_clock: Clock::default(),
+            authorities: Authorities::new(),
             busy_until: Duration::ZERO,
             slowness: 1,
         }
@@ -172,8 +177,12 @@ impl Net {
             let why = "the server's certificate has expired by this machine's clock";
             return self.report(node, dial, unreachable(GapCause::Tls, why));
         }
+        if !self.authorities.are_accepted_by(&line.trust) {
+            return self.report_loss(node, dial, "the server's certificate is from an untrusted authority");
+        }
         let credential = match line.certificate {
             None => Credential::SelfMade,
+            Some(_) if !self.authorities.have_issued(&line.trust) => Credential::Foreign,
             Some((_, not_after)) if not_after < server_clock.wall(now) => Credential::Expired,
             Some(_) => Credential::Issued,
         };
@@ -208,14 +217,14 @@ impl Transport for Net {
 
     fn copy_node(&mut self, node: NodeId, original: NodeId, clock: Clock) {
         let line = &self.lines[original];
-        let (profile, key, certificate) = (line.profile, line.key, line.certificate);
+        let (profile, key, certificate, trust) = (line.profile, line.key, line.certificate, line.trust.clone());
         let mut copy = NodeLine::new(node, profile, key, clock, self.seed);
-        copy.certificate = certificate;
+        (copy.certificate, copy.trust) = (certificate, trust);
         self.lines.push(copy);
     }
 
     fn pin(&self) -> Pin {
-        Pin::of(b"the model's authority")
+        self.authorities.issuing()
     }
 
     fn set_node_clock(&mut self, node: NodeId, clock: Clock) {
@@ -307,12 +316,37 @@ impl Transport for Net {
         let (Some(not_before), Some(not_after)) = (moment(0), moment(8)) else {
             return Err(Text::lossy("not a certificate"));
         };
-        self.lines[node].certificate = Some((not_before, not_after));
-        Ok(SiteIdentity { site: grant.site, gateway: grant.gateway, not_before, not_after })
+        let line = &mut self.lines[node];
+        line.trust.handle_grant(grant, line.certificate.is_some());
+        line.certificate = Some((not_before, not_after));
+        Ok(SiteIdentity {
+            site: grant.site,
+            gateway: grant.gateway,
+            not_before,
+            not_after,
+            issuer: line.trust.issuer(),
+        })
     }
 
     fn forget_identity(&mut self, node: NodeId) {
-        self.lines[node].certificate = None;
+        (self.lines[node].certificate, self.lines[node].trust) = (None, Trust::default());
+    }
+
+    fn save_authorities(&mut self, node: NodeId, told: &AuthoritySet) -> Result<(KnownAuthorities, Option<Pin>), Text> {
+        self.lines[node].trust.save(told)
+    }
+
+    fn authorities(&self, node: NodeId) -> (KnownAuthorities, Option<Pin>) {
+        let trust = &self.lines[node].trust;
+        (trust.known.clone(), trust.issuer())
+    }
+
+    fn rotate(&mut self, step: RotationStep, _now: WallTime) {
+        self.authorities.rotate(step);
+    }
+
+    fn rotation(&self) -> AuthorityRotation {
+        self.authorities.rotation().clone()
     }
 
     fn send_to_site(&mut self, id: SessionId, message: &FromServer, bytes: &[u8]) {
@@ -332,15 +366,15 @@ impl Transport for Net {
     }
 
     fn issue(&mut self, session: SessionId, request: IssueRequest) {
-        let certificate =
-            [request.not_before.unix_millis().to_be_bytes(), request.not_after.unix_millis().to_be_bytes()].concat();
+        let validity = [request.not_before, request.not_after].map(|at| at.unix_millis().to_be_bytes()).concat();
+        let certificate = [validity.as_slice(), self.authorities.issuing().as_bytes()].concat();
         let grant = IdentityGrant {
             name: request.name,
             environment: request.environment,
             site: request.site,
             gateway: request.gateway,
             certificate,
-            authorities: vec![b"the model's authority".to_vec()],
+            authorities: self.authorities.rotation().authorities.iter().map(|one| one.certificate.clone()).collect(),
         };
         // A real certificate and its CA certificate take 700 bytes.
         self.send_to_site(session, &FromServer::Identity(grant), &[0; 700]);

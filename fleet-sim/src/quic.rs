@@ -7,6 +7,7 @@
 //!
 //! `ServerSlow` has no effect here: the clock is tokio's, and computation takes no time on it.
 
+mod authorities;
 mod links;
 mod network;
 

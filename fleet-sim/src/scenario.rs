@@ -22,13 +22,14 @@ pub const ACTS_MAX: f64 = 5e6;
 pub const DAYS_MAX: f64 = 1_000.0;
 
 /// The built-in scenarios, by name.
-pub const BUILT_IN: [(&str, &str); 12] = [
+pub const BUILT_IN: [(&str, &str); 13] = [
     ("chaos", include_str!("../scenarios/chaos.toml")),
     ("clone-attack", include_str!("../scenarios/clone-attack.toml")),
     ("dns", include_str!("../scenarios/dns.toml")),
     ("hostile", include_str!("../scenarios/hostile.toml")),
     ("metered", include_str!("../scenarios/metered.toml")),
     ("moved-server", include_str!("../scenarios/moved-server.toml")),
+    ("ca-rotation", include_str!("../scenarios/ca-rotation.toml")),
     ("reconnect-storm", include_str!("../scenarios/reconnect-storm.toml")),
     ("revoke-under-fire", include_str!("../scenarios/revoke-under-fire.toml")),
     ("rolling-partition", include_str!("../scenarios/rolling-partition.toml")),

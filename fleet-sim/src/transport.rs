@@ -7,7 +7,10 @@
 use std::time::Duration;
 
 use linecamp_core::{Dial, IssueRequest, LinkEvent, SessionEvent, SiteIdentity};
-use linecamp_model::{DialId, FromServer, FromSite, IdentityGrant, KeyFingerprint, Pin, Refusal, SessionId, Text};
+use linecamp_model::{
+    AuthorityRotation, AuthoritySet, DialId, FromServer, FromSite, IdentityGrant, KeyFingerprint, KnownAuthorities,
+    Pin, Refusal, RotationStep, SessionId, Text, WallTime,
+};
 
 use crate::clock::Clock;
 use crate::line_profile::Profile;
@@ -65,6 +68,14 @@ pub(crate) trait Transport {
     fn save_identity(&mut self, node: NodeId, grant: &IdentityGrant) -> Result<SiteIdentity, Text>;
     /// Erases a daemon's key and certificate.
     fn forget_identity(&mut self, node: NodeId);
+    /// Saves the server's authorities that a daemon accepts. Returns what is stored, and which issued its certificate.
+    fn save_authorities(&mut self, node: NodeId, told: &AuthoritySet) -> Result<(KnownAuthorities, Option<Pin>), Text>;
+    /// Returns what a daemon has stored, and which of it issued its certificate.
+    fn authorities(&self, node: NodeId) -> (KnownAuthorities, Option<Pin>);
+    /// Performs a step of the replacement of the server's authority in its data directory.
+    fn rotate(&mut self, step: RotationStep, now: WallTime);
+    /// Returns the authorities in the server's data directory.
+    fn rotation(&self) -> AuthorityRotation;
     /// Sends a message from the server.
     fn send_to_site(&mut self, session: SessionId, message: &FromServer, bytes: &[u8]);
     /// Issues a certificate and sends it.

@@ -5,6 +5,7 @@
 //! actions; then, without faults, all sites have to converge in time; then, for an hour, nothing may be written.
 
 mod acts;
+mod authorities;
 mod dns_acts;
 mod final_phase;
 mod hostile;
@@ -18,7 +19,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use linecamp_model::{
-    CallId, DialId, IdentityGrant, JoinSecret, JoinToken, KnownServers, Name, Refusal, ServerAddress, Text, TokenId,
+    AuthoritySet, CallId, DialId, IdentityGrant, JoinSecret, JoinToken, KnownServers, Name, Refusal, ServerAddress,
+    Text, TokenId,
 };
 
 use crate::check::{Finding, Watch};
@@ -72,6 +74,7 @@ enum SimEvent {
     IdentitySaved(NodeId, u32, Box<IdentityGrant>),
     /// Server addresses are on the disk.
     ServersSaved(NodeId, u32, Box<KnownServers>),
+    AuthoritiesSaved(NodeId, u32, Box<AuthoritySet>),
     /// A dial to an address where no server is times out.
     DialUnanswered(NodeId, u32, DialId),
     /// The server moves to another address.
@@ -323,6 +326,7 @@ impl<C: Transport> World<C> {
             SimEvent::CallDone(node, boot, call) => self.call_done(node, boot, call),
             SimEvent::IdentitySaved(node, boot, grant) => self.identity_saved(node, boot, &grant),
             SimEvent::ServersSaved(node, boot, servers) => self.servers_saved(node, boot, *servers),
+            SimEvent::AuthoritiesSaved(node, boot, set) => self.authorities_saved(node, boot, &set),
             SimEvent::DialUnanswered(node, boot, dial) => self.dial_unanswered(node, boot, dial),
             SimEvent::ServerMoves(address) => self.move_server(address),
             SimEvent::NewToken(node) => self.give_new_token(node),

@@ -141,6 +141,11 @@ fn parse_pin(text: &str, origin: String) -> Result<Pin, ConfigError> {
     Pin::parse(text).map_err(|source| ConfigError::Pin { origin, source })
 }
 
+/// Returns the variable that replaces the pin of the login, and its value, if it is set.
+pub(crate) fn pin_variable(env: &dyn Env) -> Option<(&'static str, String)> {
+    env.var(PIN).map(|text| (PIN, text))
+}
+
 /// Returns the path of the login file: `LINECAMP_CONFIG`, or in `XDG_CONFIG_HOME`, or in `~/.config`.
 ///
 /// A relative `XDG_CONFIG_HOME` is ignored, as the XDG Base Directory Specification requires.

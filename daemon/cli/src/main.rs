@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod argument;
+mod ca;
 mod client;
 mod conditions;
 mod context;
@@ -99,6 +100,9 @@ enum Command {
     /// Show DNS records and planned changes
     #[command(subcommand)]
     Dns(dns::DnsCommand),
+    /// Replace the server's certificate authority
+    #[command(subcommand)]
+    Ca(ca::CaCommand),
     /// List and follow events
     #[command(subcommand)]
     Event(event::EventCommand),
@@ -141,6 +145,7 @@ async fn run(command: Command, context: &Context<'_>) -> anyhow::Result<()> {
         Command::Provider(command) => command.run(context).await,
         Command::Plugin(command) => command.run(context).await,
         Command::Dns(command) => command.run(context).await,
+        Command::Ca(command) => command.run(context).await,
         Command::Event(command) => command.run(context).await,
         Command::Doctor(command) => command.run(context).await,
         Command::SupportBundle(support) => support.run(context).await,

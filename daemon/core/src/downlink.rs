@@ -219,6 +219,7 @@ impl Downlink {
             (_, Some(member), FromSite::WantPlugin(want)) => self.want_piece(id, member, want, (members, now)),
             (_, Some(member), FromSite::Storage(conditions)) => self.handle_storage(member, conditions, now),
             (_, Some(member), FromSite::ServersStored(number)) => self.handle_servers_stored(member, number),
+            (_, Some(member), FromSite::Trust(report)) => self.output(Output::TrustReported { member, report }),
             (Stage::Closing, _, _) => self.ignored += 1,
             (Stage::Opened | Stage::Probing { .. } | Stage::Up(_), _, _) => {
                 self.refuse(id, Refusal::new(RefusalCode::Protocol, "a message out of order"), members, now);

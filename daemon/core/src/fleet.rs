@@ -13,6 +13,7 @@
 //! | [`unreadable_records`] | records that cannot be read |
 //! | [`status_limits`], [`transfer_access`] | what a site may report and read |
 //! | [`server_addresses`] | the numbered set of addresses that sites are told |
+//! | [`authorities`] | the numbered set of authorities that sites are told, and what they have stored of it |
 //! | [`store_health`], [`sweep`] | the server's own store; expired records |
 //! | [`view`], [`conditions`] | what operators see |
 //! | [`lookup`] | which site or host an operator means |
@@ -27,6 +28,7 @@
 //! Invariants, asserted in debug builds: generations only rise; nothing is released or sent that is not durable
 //! ([`staging`](crate::staging)); a session, a write and a command have one owner; the session of a link is up.
 
+mod authorities;
 mod authorization;
 mod command;
 mod command_check;
@@ -61,10 +63,11 @@ mod unreadable_records;
 mod view;
 
 use linecamp_model::{
-    CommandId, FleetChange, FleetOrigin, Incarnation, Instant, Name, Now, Refusal, RefusalCode, ServerAddress,
-    SessionId, SiteId, Text, WriteId,
+    AuthorityRotation, CommandId, FleetChange, FleetOrigin, Incarnation, Instant, Name, Now, Refusal, RefusalCode,
+    ServerAddress, SessionId, SiteId, Text, WriteId,
 };
 
+pub use self::authorities::{AuthorityStatus, Lack, WaitingSite};
 pub use self::authorization::{Authorization, IssuedCommand};
 pub use self::command::{Edit, EnvironmentEdit, FleetCommand, FleetCommandError, Force, InvalidSettings, NewToken};
 pub use self::config::{
@@ -97,6 +100,8 @@ pub struct Fleet {
     store: StoreHealth,
     /// The server's addresses, as configured.
     servers: Vec<ServerAddress>,
+    /// The authorities in the server's data directory; `None` until the driver has reported them.
+    rotation: Option<AuthorityRotation>,
     /// Where the ids of new sites and hosts come from.
     ids: Rng,
     sweep_at: Instant,
@@ -122,7 +127,7 @@ impl Fleet {
         }
         let sweep_at = now.instant + SWEEP_PERIOD;
         let (store, servers) = (StoreHealth::default(), Vec::new());
-        Self { config, effects, downlink, quarantine, store, servers, ids, sweep_at, ignored: 0 }
+        Self { config, effects, downlink, quarantine, store, servers, rotation: None, ids, sweep_at, ignored: 0 }
     }
 
     /// Handles a session event. The driver numbers sessions in ascending order and never reuses a number.
@@ -280,9 +285,11 @@ impl Fleet {
             }
             Release::SpecDurable(site) => self.spec_settled(site, now),
             Release::Servers => self.tell_servers(now),
+            Release::Authorities => self.tell_authorities(now),
             Release::StoreTried => {
                 self.store.recovered();
                 self.number_servers();
+                self.number_authorities(now);
             }
         }
     }
@@ -301,8 +308,8 @@ impl Fleet {
                 downlink.release_failed(release, STORE_RETRY, members, now);
             }),
             Release::SpecDurable(site) => self.spec_settled(site, now),
-            // The addresses are numbered again when the store has recovered.
-            Release::Output(_) | Release::Servers | Release::StoreTried => {}
+            // Addresses and authorities are numbered again when the store has recovered.
+            Release::Output(_) | Release::Servers | Release::Authorities | Release::StoreTried => {}
         }
     }
 

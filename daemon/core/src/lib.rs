@@ -46,10 +46,11 @@ pub use downlink::{
     MEMBER_OVERDRAFT_MAX, MEMBER_RATE_PER_SECOND, PROBE_MAX, Peer, REDIALS_PER_SECOND, START_GRACE, SessionEvent,
 };
 pub use fleet::{
-    Authorization, CERTIFICATE_LIFE, ENVIRONMENT_DEFAULT, Edit, EnvironmentEdit, EventFilter, Fleet, FleetCommand,
-    FleetCommandError, FleetConfig, FleetOutput, FleetTimer, FleetView, Force, HostRef, InvalidSettings, IssueRequest,
-    IssuedCommand, LinkCounts, NewToken, PHASE_DEADLINE, ProviderSummary, RECOVERIES_PER_DAY_DEFAULT,
-    REMOVED_KEEP_DEFAULT, SWEEP_PERIOD, SavedFleet, SeenLabels, SiteFilter, SiteRef, SubjectRef, UnreadableRecord,
+    AuthorityStatus, Authorization, CERTIFICATE_LIFE, ENVIRONMENT_DEFAULT, Edit, EnvironmentEdit, EventFilter, Fleet,
+    FleetCommand, FleetCommandError, FleetConfig, FleetOutput, FleetTimer, FleetView, Force, HostRef, InvalidSettings,
+    IssueRequest, IssuedCommand, Lack, LinkCounts, NewToken, PHASE_DEADLINE, ProviderSummary,
+    RECOVERIES_PER_DAY_DEFAULT, REMOVED_KEEP_DEFAULT, SWEEP_PERIOD, SavedFleet, SeenLabels, SiteFilter, SiteRef,
+    SubjectRef, UnreadableRecord, WaitingSite,
 };
 pub use ip_networks::{IP_NETWORKS_MAX, IpNetwork, IpNetworks};
 pub use provider_calls::{CALL_MAX, RECHECK_DELAY, RECONCILE_INTERVAL, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX};

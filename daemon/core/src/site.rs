@@ -11,6 +11,7 @@
 //! | [`conditions`] | which conditions are active, and since when |
 //! | [`condition_notices`] | what a log is told of conditions |
 //! | [`certificate`] | use and renewal of the site's certificate |
+//! | [`authorities`] | which authorities of the server are trusted |
 //! | [`labels`] | the layers of the labels a site sets itself |
 //! | [`facts`] | which facts are reported, and which could not be observed |
 //! | [`status`] | the status documents, computed from all parts |
@@ -32,6 +33,7 @@
 //! with is durable; a dial, a write and a command that are not answered have one owner; a session is up exactly while
 //! replication runs; whatever the link waits for ends by a timer.
 
+mod authorities;
 mod certificate;
 mod command;
 mod condition_notices;
@@ -45,6 +47,7 @@ mod handshake;
 mod labels;
 mod link_event;
 mod output;
+mod plugin_inputs;
 mod plugins;
 mod providers;
 mod replication;
@@ -60,8 +63,8 @@ mod uplink;
 mod view;
 
 use linecamp_model::{
-    Actor, CallId, CommandId, DialId, EventKind, FromServer, FromSite, Instant, Name, Now, PluginDigest, ProviderReply,
-    ProviderSpec, Text, Welcome, WriteId,
+    Actor, CallId, CommandId, DialId, EventKind, FromServer, FromSite, Instant, Now, ProviderReply, ProviderSpec, Text,
+    Welcome, WriteId,
 };
 
 pub use self::certificate::UnsavedIdentity;
@@ -80,6 +83,7 @@ pub(crate) use self::labels::describe_patch;
 pub(crate) use self::state::set;
 pub(crate) use self::text::coarse;
 
+use self::authorities::TrustedAuthorities;
 use self::certificate::Certificate;
 use self::documents::SiteDocuments;
 use self::effects::{Effects, Release};
@@ -103,6 +107,7 @@ pub struct Site {
     uplink: Uplink,
     replication: Replication,
     certificate: Certificate,
+    authorities: TrustedAuthorities,
     facts: FactCollection,
     labels: Labels,
     providers: SiteProviders,
@@ -122,6 +127,7 @@ impl Site {
             effects: Effects::new(state, rng),
             replication: Replication::default(),
             certificate: Certificate::new(saved.identity),
+            authorities: TrustedAuthorities::new(saved.authorities),
             facts: FactCollection::default(),
             labels: Labels::new(config.labels.clone()),
             providers: SiteProviders::new(config.providers.clone(), config.run, saved.identity),
@@ -250,34 +256,9 @@ impl Site {
         self.providers.specs().collect()
     }
 
-    /// Stores the name and version that the plugin of a call reports; arrives before the call's answer.
-    pub fn handle_plugin_seen(&mut self, call: CallId, seen: Text) {
-        self.providers.set_plugin(call, seen);
-    }
-
-    /// Handles a changed plugin file: it is now in use, or it was rejected for the reason in `Err`.
-    pub fn handle_plugin_changed(&mut self, plugin: &Name, result: Result<Text, Text>, now: Now) {
-        self.providers.handle_plugin_changed(plugin, result, now, &mut self.effects);
-        self.settle_down(now);
-    }
-
     /// Handles changed secrets or changed access to them: providers that failed without them retry.
     pub fn handle_secrets_changed(&mut self, now: Now) {
         self.providers.handle_secrets_changed(&mut self.effects);
-        self.settle_down(now);
-    }
-
-    /// Handles the number of stored bytes of a plugin. `None`: it is complete, its digest matches, and it can be used.
-    pub fn handle_plugin_kept(&mut self, digest: PluginDigest, held: Option<u64>, now: Now) {
-        if self.plugins.handle_kept((digest, held), self.uplink.session(), now, &mut self.effects) {
-            self.providers.handle_plugin_arrived(digest);
-        }
-        self.settle_down(now);
-    }
-
-    /// Handles a failure to store a piece or to measure the stored bytes: retries later.
-    pub fn handle_plugin_not_kept(&mut self, digest: PluginDigest, reason: Text, now: Now) {
-        self.plugins.handle_not_kept(digest, reason, now, &mut self.effects);
         self.settle_down(now);
     }
 
@@ -300,6 +281,7 @@ impl Site {
                 Timer::Fetch(digest) => self.plugins.resume(digest, self.providers.needs(digest), now, effects),
                 Timer::SaveIdentity => self.certificate.save_again(effects),
                 Timer::SaveServers => self.uplink.save_servers(effects),
+                Timer::SaveAuthorities => self.authorities.save(effects),
                 Timer::LocalSocket => effects.output(SiteOutput::OpenLocalSocket),
                 Timer::Round(provider) => self.providers.handle_round_due(provider, effects),
                 Timer::CallLate(provider) => self.providers.handle_call_late(provider, now, effects),
@@ -359,6 +341,7 @@ impl Site {
                 return failed.into_iter().for_each(|digest| self.providers.handle_plugin_arrived(digest));
             }
             FromServer::Servers(told) => return self.uplink.handle_servers(told, effects),
+            FromServer::Authorities(told) => return self.handle_authorities(told, now),
             FromServer::Spec(delta) => self.replication.handle_spec(dial, delta, effects),
             FromServer::StatusAck(held) => self.replication.handle_status_ack(held),
             FromServer::EventsAck(held) => self.replication.handle_events_ack(held, effects),
@@ -387,6 +370,7 @@ impl Site {
     fn follow_link(&mut self) {
         if self.uplink.session().is_none() {
             self.replication.close(&mut self.effects);
+            self.authorities.handle_session_ended(&mut self.effects);
         }
         self.is_stopped |= self.uplink.is_removed();
     }
@@ -414,6 +398,7 @@ impl Site {
             self.replication.pump(dial, &mut self.effects);
         }
         self.uplink.report_servers(&mut self.effects);
+        self.report_authorities();
         debug_assert_eq!(self.uplink.session().is_some(), self.replication.is_open(), "they begin and end together");
         self.uplink.assert_timers(&self.effects);
     }

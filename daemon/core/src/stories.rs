@@ -1,5 +1,6 @@
 //! End-to-end tests of a site and its server, as stories on a [`Pair`](crate::testing::Pair).
 
+mod authorities;
 mod chaos;
 mod converged;
 mod faults;

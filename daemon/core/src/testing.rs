@@ -3,6 +3,7 @@
 //! For stories. Time advances only when a test runs it; a year takes milliseconds. Events are ordered by (time,
 //! number), so a story is the same on every run.
 
+mod authorities;
 mod builders;
 mod clocks;
 mod crashes;
@@ -16,18 +17,20 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use linecamp_model::{
-    Actor, BootId, CallId, CommandId, DialId, Event, FleetChange, GapCause, IdentityGrant, Instant, JoinSecret,
-    JoinToken, KeyFingerprint, KnownServers, LabelKey, LabelPatch, LabelValue, LinkGap, Name, Now, Pin, PluginDigest,
-    ProviderReply, Refusal, RunId, ServerAddress, SessionId, SiteChange, SiteView, Text, TokenId, VersionRange,
-    WallTime, WriteId,
+    Actor, AuthorityRotation, AuthoritySet, BootId, CallId, CommandId, DialId, Event, FleetChange, GapCause,
+    IdentityGrant, Instant, JoinSecret, JoinToken, KeyFingerprint, KnownAuthorities, KnownServers, LabelKey,
+    LabelValue, LinkGap, Name, Now, Pin, PluginDigest, ProviderReply, Refusal, RunId, ServerAddress, SessionId,
+    SiteChange, SiteView, Text, TokenId, VersionRange, WallTime, WriteId,
 };
 
 use crate::{
     CERTIFICATE_LIFE, DropIns, EnvironmentLabels, EventFilter, Fleet, FleetCommand, FleetCommandError, FleetConfig,
     IssuedCommand, LinkEvent, LossReason, NewToken, PendingJoin, Rng, SavedFleet, SavedSite, ServerSource,
-    SessionEvent, Site, SiteCommand, SiteCommandError, SiteConfig, SiteIdentity, SiteRef,
+    SessionEvent, Site, SiteCommand, SiteCommandError, SiteConfig, SiteIdentity,
 };
 
+pub use self::authorities::DiskImage;
+use self::authorities::first_authority;
 pub use self::builders::{addresses, host_ref, key, name, patch, site_ref};
 pub use self::disk::DiskFault;
 pub use self::name_server::{NameServer, NameServerFault, Sets};
@@ -57,6 +60,7 @@ enum PairEvent {
     FleetCommitted(WriteId, u32),
     IdentitySaved(usize, u32),
     ServersSaved(usize, KnownServers, u32),
+    AuthoritiesSaved(usize, AuthoritySet, u32),
     Facts(usize, u32),
     PluginKept(usize, PluginDigest, u32),
     PluginNotKept(usize, PluginDigest, u32),
@@ -116,6 +120,11 @@ pub struct Node {
     saving: Option<(IdentityGrant, SiteIdentity)>,
     /// The server addresses on its disk.
     pub servers: Option<KnownServers>,
+    /// The authority that issued the certificate in use, and that of the saved one.
+    issuer: Option<Pin>,
+    saved_issuer: Option<Pin>,
+    /// The authorities on its disk.
+    pub authorities: KnownAuthorities,
     sessions: BTreeMap<DialId, SessionId>,
     boot: u32,
     is_cut: bool,
@@ -158,6 +167,9 @@ pub struct Pair {
     pub refuses_at: Vec<ServerAddress>,
     /// The fault mode of the server's disk.
     pub fleet_disk_fault: DiskFault,
+    /// The authorities in the server's data directory.
+    pub authorities: AuthorityRotation,
+    authorities_made: u8,
     /// The number of the server's write requests.
     pub fleet_writes: u64,
     /// Spec deltas that reached a site.
@@ -207,6 +219,8 @@ impl Pair {
             listens_at: addresses(&["server:443"]),
             refuses_at: Vec::new(),
             fleet_disk_fault: DiskFault::Well,
+            authorities: first_authority(),
+            authorities_made: 0,
             fleet_writes: 0,
             deltas_delivered: 0,
             replies: BTreeMap::new(),
@@ -226,6 +240,7 @@ impl Pair {
             seed,
             token,
         };
+        pair.report_authorities();
         pair.create_token(&name("default"), 10, &[]);
         pair.add_node("camp");
         pair
@@ -253,33 +268,18 @@ impl Pair {
         self.operator(FleetCommand::CreateToken(new));
     }
 
-    /// Recreates the story's join token as one that replaces the machine of a site.
-    pub fn create_replacement_token(&mut self, site: SiteRef) {
-        self.token.id = TokenId::from_bytes([0x77; 8]);
-        let new = NewToken {
-            id: self.token.id,
-            secret: self.token.secret.hash(),
-            environment: name("default"),
-            ttl: DAY,
-            uses: 1,
-            labels: LabelPatch::default(),
-            replaces: Some(site),
-        };
-        self.operator(FleetCommand::CreateToken(new));
-    }
-
     /// Adds a machine with its own key that is about to join.
     pub fn add_node(&mut self, wished: &str) -> usize {
         let index = self.nodes.len();
         let join = Some(PendingJoin { token: self.token.clone(), name: name(wished) });
         let fingerprint = KeyFingerprint::of(&[u8::try_from(index).expect("few nodes")]);
-        self.push_node(fingerprint, None, BTreeMap::new(), join)
+        self.push_node(fingerprint, (None, KnownAuthorities::default()), BTreeMap::new(), join)
     }
 
     fn push_node(
         &mut self,
         key: KeyFingerprint,
-        identity: Option<SiteIdentity>,
+        (identity, authorities): (Option<SiteIdentity>, KnownAuthorities),
         disk: BTreeMap<String, SiteChange>,
         join: Option<PendingJoin>,
     ) -> usize {
@@ -303,6 +303,7 @@ impl Pair {
         let saved = SavedSite {
             identity,
             servers: servers.clone(),
+            authorities: authorities.clone(),
             records: disk.values().cloned().collect(),
             corrupt_database: None,
             drop_ins: DropIns::default(),
@@ -336,6 +337,9 @@ impl Pair {
             saved_identity: identity,
             saving: None,
             servers,
+            issuer: None,
+            saved_issuer: None,
+            authorities,
             sessions: BTreeMap::new(),
             boot: 0,
             is_cut: false,

@@ -266,7 +266,9 @@ fn tls(link: &Probed<()>, trust: Option<&Trust>) -> CheckResult {
             format!("{words}; the server shows {}, this site trusts {}", pins(shown), pins(&trust.pins())),
             restored,
         ),
-        DialError::WrongPin { .. } => CheckResult::fail(FindingCode::WrongAuthority, words, restored),
+        DialError::WrongPin { .. } | DialError::Replaced { .. } => {
+            CheckResult::fail(FindingCode::WrongAuthority, words, restored)
+        }
         DialError::Expired { .. } => CheckResult::fail(
             FindingCode::ServerCertificateExpired,
             words,

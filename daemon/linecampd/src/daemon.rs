@@ -17,7 +17,7 @@ mod shutdown;
 use std::collections::VecDeque;
 
 use linecamp_core::{DropIns, Facts, Site, SiteCommandError};
-use linecamp_model::{CommandId, KnownServers, Name, Now, ProviderReply, Refusal, Text};
+use linecamp_model::{CommandId, KnownAuthorities, KnownServers, Name, Now, Pin, ProviderReply, Refusal, Text};
 use linecamp_service::{Clock, ServiceManager, StoreDriver, WriteResult, report_unlogged};
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
@@ -57,6 +57,8 @@ pub(crate) enum Event {
     IdentitySaved(SaveResult),
     /// The server addresses were saved, or saving them failed.
     ServersSaved(Result<(), Text>),
+    /// The server's authorities were saved, or saving them failed.
+    AuthoritiesSaved(Result<(KnownAuthorities, Option<Pin>), Text>),
     /// Facts were collected.
     Facts(Facts),
     /// The drop-in files changed.
@@ -228,6 +230,7 @@ impl Daemon {
             Event::IdentitySaved(SaveResult::Unsaved(unsaved)) => self.site.handle_identity_unsaved(unsaved, now),
             Event::IdentitySaved(SaveResult::Failed(problem)) => self.site.handle_identity_saved(Err(problem), now),
             Event::ServersSaved(saved) => self.site.handle_servers_saved(saved, now),
+            Event::AuthoritiesSaved(saved) => self.site.handle_authorities_saved(saved, now),
             Event::Facts(facts) => self.site.handle_facts(facts, now),
             Event::DropIns(drop_ins) => {
                 tracing::info!("label files changed");

@@ -233,6 +233,7 @@ impl Progress<'_> {
                 | Event::Store(_)
                 | Event::IdentitySaved(_)
                 | Event::ServersSaved(_)
+                | Event::AuthoritiesSaved(_)
                 | Event::Facts(_)
                 | Event::DropIns(_)
                 | Event::Plugin(_)

@@ -24,6 +24,8 @@ words! {
         SiteRecovered = "site-recovered",
         /// A machine joined as a registered site; the keys of the earlier machine were revoked.
         SiteReplaced = "site-replaced",
+        /// The server's certificate authorities changed: a step of the replacement of its authority.
+        AuthorityChanged = "authority-changed",
         /// A second machine with a site's identity was rejected.
         DuplicateRefused = "duplicate-refused",
         /// Labels were changed centrally.

@@ -10,6 +10,7 @@ pub mod limits;
 
 mod access;
 mod actor;
+mod authority_set;
 mod caller;
 mod condition;
 mod digest;
@@ -39,6 +40,10 @@ mod view;
 
 pub use access::{Access, Requirement, Role};
 pub use actor::Actor;
+pub use authority_set::{
+    AuthorityRotation, AuthoritySet, KnownAuthorities, RotationPhase, RotationStep, SiteTrust, TrustReport,
+    TrustedAuthority,
+};
 pub use caller::{Caller, Identity};
 pub use condition::{Condition, ConditionKind};
 pub use digest::{KeyFingerprint, Pin, PinError, PluginDigest, SecretHash};
@@ -78,8 +83,8 @@ pub use redaction::{PART_BYTES, SecretFinder};
 pub use selector::{Selector, SelectorError, SelectorProblem};
 pub use server_set::{KnownServers, ServerSet};
 pub use store_record::{
-    ApiKey, Environment, FleetChange, FleetOrigin, FleetProvider, HostRegistration, Life, PluginFile, Registration,
-    ReplicationCursor, Salvage, SiteChange, SiteOrigin, Token,
+    ApiKey, Environment, FleetAuthorities, FleetChange, FleetOrigin, FleetProvider, HostRegistration, Life, PluginFile,
+    Registration, ReplicationCursor, Salvage, SiteChange, SiteOrigin, Token,
 };
 pub use time::{Instant, Now, WallTime};
 pub use token::{JoinSecret, JoinTarget, JoinToken, ServerAddress, TokenError};

@@ -36,6 +36,9 @@ pub const HOSTS_PER_SITE_MAX: usize = 256;
 /// site keeps two sets at most.
 pub const SERVERS_PER_SITE_MAX: usize = 8;
 
+/// Maximum authorities of one set: the one that issues certificates, and the one before or after it. More are rejected.
+pub const AUTHORITIES_PER_SET_MAX: usize = 2;
+
 /// Maximum bytes of a server address `host:port`: a DNS name's 253 and a port. A longer address is rejected.
 pub const SERVER_ADDRESS_BYTES_MAX: usize = 260;
 

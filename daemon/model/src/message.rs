@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use crate::authority_set::{AuthoritySet, TrustReport};
 use crate::condition::{Condition, words};
 use crate::digest::PluginDigest;
 use crate::document::{SpecDelta, StatusDelta};
@@ -71,6 +72,9 @@ pub enum FromSite {
     /// This set of server addresses is stored durably, confirmed or not. Sent once per session, and whenever the set
     /// changes.
     ServersStored(u64),
+    /// What of the server's authorities is stored durably. Sent after the server has told them, and whenever it
+    /// changes.
+    Trust(TrustReport),
 }
 
 /// A message from the server to a site.
@@ -92,6 +96,9 @@ pub enum FromServer {
     Plugin(PluginPiece),
     /// The server's addresses: sent after each welcome, and whenever they change.
     Servers(ServerSet),
+    /// The server's authorities: sent after each welcome of a server that has replaced its authority or is about to,
+    /// and whenever they change.
+    Authorities(AuthoritySet),
 }
 
 /// A site's request for a plugin, starting at a byte offset.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::authority_set::{AuthoritySet, SiteTrust};
 use crate::digest::{KeyFingerprint, PluginDigest, SecretHash};
 use crate::dns::{OwnedRecord, OwnedRecordKey};
 use crate::document::{Document, DocumentKey, SpecBody, StatusBody};
@@ -98,6 +99,19 @@ pub enum FleetChange {
     Servers(Option<ServerSet>),
     /// A time without a session of a site, by when it began.
     LinkGap(SiteId, WallTime, Option<LinkGap>),
+    /// The server's authorities, as its sites are told. None before the first replacement of an authority.
+    Authorities(Option<FleetAuthorities>),
+    /// Which authorities a site has stored.
+    SiteTrust(SiteId, Option<SiteTrust>),
+}
+
+/// The server's authorities as its sites are told, and since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FleetAuthorities {
+    /// The set.
+    pub set: AuthoritySet,
+    /// When it was numbered.
+    pub since: WallTime,
 }
 
 /// How to handle a record of the fleet database that cannot be decoded. One corrupt record affects one site at most,

@@ -2,7 +2,7 @@
 /// From a site to its server: exactly one kind.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FromSite {
-    #[prost(oneof = "from_site::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "from_site::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
     pub kind: ::core::option::Option<from_site::Kind>,
 }
 /// Nested message and enum types in `FromSite`.
@@ -39,6 +39,9 @@ pub mod from_site {
         /// The set of server addresses that the site has stored durably.
         #[prost(message, tag = "10")]
         ServersStored(super::ServersStored),
+        /// What of the server's authorities the site has stored durably.
+        #[prost(message, tag = "11")]
+        Trust(super::TrustReport),
     }
 }
 /// A site has stored this set durably. It dials the new addresses in turn with those that it had, until a new one has
@@ -47,6 +50,25 @@ pub mod from_site {
 pub struct ServersStored {
     #[prost(uint64, tag = "1")]
     pub number: u64,
+}
+/// Which authorities of a set a site has stored durably.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TrustReport {
+    /// The number of the set.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    #[prost(message, optional, tag = "2")]
+    pub trust: ::core::option::Option<SiteTrust>,
+}
+/// The authorities that a site has stored.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SiteTrust {
+    /// The pins of the authorities, 32 bytes each. At most 2, unique.
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub trusted: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// The pin of the authority that issued its stored certificate, 32 bytes. Absent: none of the server's.
+    #[prost(bytes = "vec", optional, tag = "2")]
+    pub issuer: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
 }
 /// The conditions of a site's own storage. The list is complete: a condition that is absent has cleared. Only the kinds
 /// disk-full, store-failed, store-corrupt, identity-not-saved and local-socket-failed. It is not part of the status,
@@ -60,7 +82,7 @@ pub struct StorageReport {
 /// From the server to a site: exactly one kind.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FromServer {
-    #[prost(oneof = "from_server::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "from_server::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub kind: ::core::option::Option<from_server::Kind>,
 }
 /// Nested message and enum types in `FromServer`.
@@ -91,6 +113,10 @@ pub mod from_server {
         /// The server's addresses: sent after each welcome, and whenever they change.
         #[prost(message, tag = "8")]
         Servers(super::ServerSet),
+        /// The server's authorities: sent after each welcome of a server that has replaced its authority or is about to, and
+        /// whenever they change.
+        #[prost(message, tag = "9")]
+        Authorities(super::AuthoritySet),
     }
 }
 /// The addresses of a server. A site keeps those that it has until a new one has carried a link; if none is new, until
@@ -103,6 +129,30 @@ pub struct ServerSet {
     /// 1 to 8 addresses `host:port`, in order. Addresses are unique.
     #[prost(string, repeated, tag = "2")]
     pub addresses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// The certificate authorities of a server. A site accepts an authority that it does not trust yet only with a
+/// certificate from one that it trusts.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AuthoritySet {
+    /// Rises with every change of the set. Not 0.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// 1 or 2, the one that issues certificates first. Pins are unique.
+    #[prost(message, repeated, tag = "2")]
+    pub authorities: ::prost::alloc::vec::Vec<TrustedAuthority>,
+}
+/// A certificate authority of a server.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TrustedAuthority {
+    /// The pin of its key, 32 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub pin: ::prost::alloc::vec::Vec<u8>,
+    /// Its self-signed certificate, DER.
+    #[prost(bytes = "vec", tag = "2")]
+    pub certificate: ::prost::alloc::vec::Vec<u8>,
+    /// A certificate for its key from the authority before it, DER. Absent: it is the server's first.
+    #[prost(bytes = "vec", optional, tag = "3")]
+    pub cross_certificate: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
 }
 /// The reason in a QUIC close frame. The frame's error code is a `RefusalCode`, for programs.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1106,6 +1156,7 @@ pub enum EventKind {
     PluginPushed = 22,
     RecordUnreadable = 23,
     SiteReplaced = 24,
+    AuthorityChanged = 25,
 }
 impl EventKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1139,6 +1190,7 @@ impl EventKind {
             Self::PluginPushed => "EVENT_KIND_PLUGIN_PUSHED",
             Self::RecordUnreadable => "EVENT_KIND_RECORD_UNREADABLE",
             Self::SiteReplaced => "EVENT_KIND_SITE_REPLACED",
+            Self::AuthorityChanged => "EVENT_KIND_AUTHORITY_CHANGED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1169,6 +1221,7 @@ impl EventKind {
             "EVENT_KIND_PLUGIN_PUSHED" => Some(Self::PluginPushed),
             "EVENT_KIND_RECORD_UNREADABLE" => Some(Self::RecordUnreadable),
             "EVENT_KIND_SITE_REPLACED" => Some(Self::SiteReplaced),
+            "EVENT_KIND_AUTHORITY_CHANGED" => Some(Self::AuthorityChanged),
             _ => None,
         }
     }

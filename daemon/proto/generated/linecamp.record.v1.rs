@@ -130,6 +130,15 @@ pub struct Moment {
     #[prost(uint64, tag = "1")]
     pub at_millis: u64,
 }
+/// The server's authorities, as its sites are told.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Authorities {
+    #[prost(message, optional, tag = "1")]
+    pub set: ::core::option::Option<super::super::link::v1::AuthoritySet>,
+    /// When the set was numbered.
+    #[prost(uint64, tag = "2")]
+    pub since_millis: u64,
+}
 /// The registration of a site. Its ID is in the record key, and its keys are records beside it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Registration {

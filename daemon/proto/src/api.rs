@@ -9,6 +9,7 @@
 //! [`operation`] is the table of operations. A list is returned as [`List`], an error as [`Problem`] with the HTTP
 //! status of its [`ErrorCode`].
 
+mod ca;
 mod convert;
 mod dns;
 mod error;
@@ -26,6 +27,7 @@ use std::fmt;
 use linecamp_model as model;
 use serde::{Deserialize, Serialize};
 
+pub use ca::{CA_WAITING_SITES_MAX, CaAuthority, CaRetirement, CaStatus, CaWaitingSite};
 pub use dns::{DnsRecord, ExtraRecordBody, RecordPlace, RecordView, domain_name};
 pub use error::{Error, ErrorBody, ErrorCode, Problem};
 pub use link_gap::{CauseTime, LinkGap};

@@ -8,6 +8,7 @@
 //!
 //! The encoders do not check list limits: a machine that exceeds them learns it from its peer.
 
+mod authority;
 mod dns;
 mod document;
 mod field;

@@ -16,6 +16,8 @@
 //!                                          departed/DIGEST
 //!                                          provider/ENVIRONMENT/NAME
 //!                                          plugin/DIGEST
+//!                                          servers, authorities
+//!                                          site/SITE/trust
 //!
 //! DOCUMENT is site, host/HOST or provider/PROVIDER; PROVIDER is the id derived from a provider's name.
 //! ```

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use linecamp_core::{Authorization, FleetCommand, FleetView, IssuedCommand};
-use linecamp_model::{Generation, Now};
+use linecamp_core::{AuthorityStatus, Authorization, FleetCommand, FleetView, Force, IssuedCommand};
+use linecamp_model::{AuthorityRotation, Generation, Now, RotationStep};
 
 use crate::fleet_client::{FleetClient, RequestError};
 
@@ -28,6 +28,22 @@ impl FleetAccess {
     ) -> Result<T, RequestError> {
         let authorization = Arc::clone(&self.authorization);
         self.client.query(move |fleet, now| read(fleet.view().for_caller(&authorization), now)).await
+    }
+
+    /// Returns the certificate authorities and the sites that wait; the operation requires a role in all environments.
+    pub(crate) async fn authority_status(&self) -> Result<Option<AuthorityStatus>, RequestError> {
+        self.client.query(|fleet, now| fleet.authority_status(now)).await
+    }
+
+    /// Returns whether a step of the replacement of the authority has something to do.
+    pub(crate) async fn check_rotation(&self, step: RotationStep, force: Force) -> Result<bool, RequestError> {
+        let checked = self.client.query(move |fleet, now| fleet.check_rotation(step, force, now)).await?;
+        checked.map_err(RequestError::Rejected)
+    }
+
+    /// Reports the authorities in the data directory.
+    pub(crate) async fn authorities_changed(&self, rotation: AuthorityRotation) -> Result<(), RequestError> {
+        self.client.authorities_changed(rotation).await
     }
 
     /// Changes the fleet, durably.

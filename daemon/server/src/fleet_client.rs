@@ -1,7 +1,7 @@
 //! Requests to the loop, which owns the state machine.
 
 use linecamp_core::{Fleet, FleetCommandError, IssuedCommand};
-use linecamp_model::Now;
+use linecamp_model::{AuthorityRotation, Now};
 use linecamp_service::Metrics;
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
@@ -50,6 +50,11 @@ impl FleetClient {
         let span = tracing::info_span!(target: TARGET, "fleet.command");
         let answered = self.send(Request::Command(Box::new(command), sender), answer).instrument(span).await;
         answered?.map_err(RequestError::Rejected)
+    }
+
+    /// Reports the authorities in the data directory.
+    pub(crate) async fn authorities_changed(&self, rotation: AuthorityRotation) -> Result<(), RequestError> {
+        self.0.send(Request::Authorities(rotation)).await.map_err(|_| RequestError::Stopping)
     }
 
     /// Collects the metrics of the loop.

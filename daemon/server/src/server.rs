@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use linecamp_core::{Fleet, FleetCommandError, FleetOutput, IssuedCommand};
-use linecamp_model::{CommandId, Now, ServerAddress, SessionId, WriteId};
+use linecamp_model::{AuthorityRotation, CommandId, Now, ServerAddress, SessionId, WriteId};
 use linecamp_proto::record::fleet_change;
 use linecamp_service::{Clock, Metrics, ServiceManager, StoreDriver, WriteResult};
 use linecamp_store::FaultKind;
@@ -62,6 +62,8 @@ pub(crate) enum Request {
     Command(Box<IssuedCommand>, oneshot::Sender<Result<(), FleetCommandError>>),
     /// Read the fleet.
     Query(ReadQuery),
+    /// The authorities in the data directory changed.
+    Authorities(AuthorityRotation),
     /// Collect the metrics.
     Metrics(oneshot::Sender<Metrics>),
 }
@@ -71,6 +73,7 @@ impl std::fmt::Debug for Request {
         match self {
             Self::Command(command, _) => f.debug_tuple("Command").field(command).finish(),
             Self::Query(_) => f.write_str("Query"),
+            Self::Authorities(rotation) => f.debug_tuple("Authorities").field(&rotation.phase).finish(),
             Self::Metrics(_) => f.write_str("Metrics"),
         }
     }
@@ -163,6 +166,7 @@ impl ServerLoop {
                 let id = self.pending_replies.register(reply);
                 self.fleet.handle_command(id, *command, now);
             }
+            Event::Request(Request::Authorities(rotation)) => self.fleet.handle_authorities(rotation, now),
             Event::Request(Request::Query(read)) => run_query(|| read(&self.fleet, now)),
             Event::Request(Request::Metrics(reply)) => run_query(|| {
                 let (fleet, sessions, commits) = (&self.fleet, &self.sessions, &self.store.commits);

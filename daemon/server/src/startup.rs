@@ -43,7 +43,6 @@ pub struct Server {
     https: SocketAddr,
     http: Option<SocketAddr>,
     quic: SocketAddr,
-    pin: Pin,
     stop: watch::Sender<bool>,
     /// The addresses at which sites reach the server, as configured.
     servers: watch::Sender<Vec<ServerAddress>>,
@@ -63,6 +62,10 @@ impl Server {
     pub async fn start(config: Config) -> Result<Self, ServerError> {
         let lock = config.layout.lock()?;
         let authority = Arc::new(Authority::load(&config.layout.ca())?);
+        if let Err(error) = authority.remove_leftovers() {
+            tracing::warn!(%error, "cannot remove the key of a retired authority");
+        }
+        add_name(&authority, &config);
         let pin = authority.pin();
         let opened = store::open(&config.layout.database())?;
         let listener = Listener::bind(config.quic, Arc::clone(&authority), config.link, Platform::default())?;
@@ -76,6 +79,7 @@ impl Server {
         let clock = Clock::start();
         let mut fleet = start_fleet(&config, opened.saved, opened.unwritable.as_ref(), &clock)?;
         fleet.handle_servers(addresses.links.clone());
+        fleet.handle_authorities(authority.rotation(), clock.now());
         let (servers, configured_servers) = watch::channel(addresses.links.clone());
         let listed = fleet.view().plugins().map(|(digest, _)| digest);
         let plugins = Arc::new(PluginFolder::open(config.layout.plugins(), listed)?);
@@ -85,7 +89,7 @@ impl Server {
         let (note_sender, sessions) = mpsc::channel(SESSION_NOTES_MAX);
         let mut manager = ServiceManager::from_environment();
         manager.status(&format!("https on {https}, quic on {quic}"));
-        let info = Arc::new(server_info(&config, pin, addresses, certificate.clone(), clock));
+        let info = Arc::new(server_info(&config, Arc::clone(&authority), addresses, certificate.clone(), clock));
         let connections = ApiConnections::new();
         let api = Api::new(
             FleetClient::new(request_sender),
@@ -127,7 +131,7 @@ impl Server {
             lock,
         };
         tracing::info!(%pin, data = %parts.layout.dir().display(), "server started");
-        Ok(Self { https, http, quic, pin, stop, servers, running: Some(tokio::spawn(parts.run())), info, config })
+        Ok(Self { https, http, quic, stop, servers, running: Some(tokio::spawn(parts.run())), info, config })
     }
 
     /// Applies the keys of `config` that can be applied immediately, except the log filter, and returns which keys
@@ -142,6 +146,7 @@ impl Server {
                 is_changed
             });
             self.info.set_addresses(addresses);
+            add_name(&self.info.authority, &config);
         }
         self.info.trusted_proxies.set(config.trusted_proxies.clone());
         self.info.certificate.configure(config.https_certificate.clone(), config.server_url.host());
@@ -168,8 +173,8 @@ impl Server {
     }
 
     /// Returns the pin of the server's authority.
-    pub const fn pin(&self) -> Pin {
-        self.pin
+    pub fn pin(&self) -> Pin {
+        self.info.pin()
     }
 
     /// Stops the server: tells every site when to reconnect, answers requests in progress and makes their changes
@@ -213,6 +218,13 @@ impl Drop for Server {
     }
 }
 
+/// Adds the host of the server's URL to the server's certificate, beside the names that it has.
+fn add_name(authority: &Authority, config: &Config) {
+    if let Err(error) = authority.add_name(config.server_url.host()) {
+        tracing::warn!(%error, "the server's certificate does not have the host of `server_url`");
+    }
+}
+
 /// Returns the addresses of a server whose link listens on `port`.
 fn addresses(config: &Config, port: u16) -> Result<Addresses, TokenError> {
     let links = match config.link_addresses.is_empty() {
@@ -242,13 +254,14 @@ fn start_fleet(
 /// Returns what the API can answer without the loop.
 fn server_info(
     config: &Config,
-    pin: Pin,
+    authority: Arc<Authority>,
     addresses: Addresses,
     certificate: CertificateStatus,
     started: Clock,
 ) -> ServerInfo {
     ServerInfo {
-        pin,
+        authority,
+        rotation: tokio::sync::Mutex::default(),
         addresses: RwLock::new(addresses),
         trusted_proxies: TrustedProxies::new(config.trusted_proxies.clone()),
         certificate,

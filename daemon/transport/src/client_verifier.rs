@@ -15,7 +15,6 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
 
 use crate::clock::unix_time;
-use crate::error::TransportError;
 use crate::identity::{Authority, CertificateFacts, Ed25519PublicKey};
 use crate::tls::reject_tls12;
 
@@ -35,7 +34,7 @@ pub struct Peer {
 pub enum Credential {
     /// Self-signed: it proves possession of the key and nothing else.
     SelfMade,
-    /// Issued by this authority and not expired. Its validity may start in the future, if the server's clock was set
+    /// Issued by an authority of this server and not expired. Its validity may start in the future, if the server's clock was set
     /// back.
     Issued {
         /// Start of validity.
@@ -43,33 +42,36 @@ pub enum Credential {
         /// End of validity.
         not_after: WallTime,
     },
-    /// Issued by this authority, but expired.
+    /// Issued by an authority of this server, but expired.
     Expired {
         /// End of validity.
         not_after: WallTime,
     },
-    /// Issued by another authority, or by this one for another purpose.
+    /// Issued by another authority, for example by one that was retired, or by this one for another purpose.
     Foreign,
 }
 
-/// Evaluates client certificates against one authority.
+/// Evaluates client certificates against the authorities of the server, of which there are two during a replacement.
 #[derive(Debug)]
 pub(crate) struct ClientVerifier {
-    ours: Arc<dyn ClientCertVerifier>,
+    authority: Arc<Authority>,
+    provider: Arc<CryptoProvider>,
 }
 
 impl ClientVerifier {
-    pub(crate) fn new(authority: &Authority, provider: Arc<CryptoProvider>) -> Result<Self, TransportError> {
+    pub(crate) const fn new(authority: Arc<Authority>, provider: Arc<CryptoProvider>) -> Self {
+        Self { authority, provider }
+    }
+
+    /// Returns a verifier of the certificates that the authorities issued.
+    fn ours(&self) -> Result<Arc<dyn ClientCertVerifier>, Error> {
         let mut roots = RootCertStore::empty();
-        let tls_error = |source: Box<dyn std::error::Error + Send + Sync>| TransportError::Tls {
-            what: "the certificates of sites",
-            source,
-        };
-        roots.add(authority.certificate().clone()).map_err(|error| tls_error(error.into()))?;
-        let ours = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        for certificate in self.authority.certificates() {
+            roots.add(certificate)?;
+        }
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&self.provider))
             .build()
-            .map_err(|error| tls_error(error.into()))?;
-        Ok(Self { ours })
+            .map_err(|error| Error::General(error.to_string()))
     }
 
     /// Evaluates the certificate whose key was proved in a completed handshake.
@@ -77,24 +79,28 @@ impl ClientVerifier {
         let facts = read(certificate)?;
         Ok(Peer {
             fingerprint: facts.fingerprint(),
-            credential: self.credential(certificate, &facts, now),
+            credential: credential(&*self.ours()?, certificate, &facts, now),
             public_key: facts.public_key,
         })
     }
+}
 
-    fn credential(&self, certificate: &CertificateDer<'_>, facts: &CertificateFacts, now: WallTime) -> Credential {
-        let validity = &facts.validity;
-        // Verified at the start of validity, so that this checks only the issuer and the purpose; expiry is checked
-        // separately.
-        let moment = unix_time(validity.start);
-        if self.ours.verify_client_cert(certificate, &[], moment).is_ok() {
-            if validity.end < now {
-                return Credential::Expired { not_after: validity.end };
-            }
-            return Credential::Issued { not_before: validity.start, not_after: validity.end };
+fn credential(
+    ours: &dyn ClientCertVerifier,
+    certificate: &CertificateDer<'_>,
+    facts: &CertificateFacts,
+    now: WallTime,
+) -> Credential {
+    let validity = &facts.validity;
+    // Verified at the start of validity, so that this checks only the issuer and the purpose; expiry is checked
+    // separately.
+    if ours.verify_client_cert(certificate, &[], unix_time(validity.start)).is_ok() {
+        if validity.end < now {
+            return Credential::Expired { not_after: validity.end };
         }
-        if facts.is_self_signed { Credential::SelfMade } else { Credential::Foreign }
+        return Credential::Issued { not_before: validity.start, not_after: validity.end };
     }
+    if facts.is_self_signed { Credential::SelfMade } else { Credential::Foreign }
 }
 
 /// Accepts every client that proves an Ed25519 key in its handshake; rejects clients without a certificate.

@@ -57,6 +57,20 @@ pub enum DialError {
         /// The pins that the server presented.
         found: Vec<Pin>,
     },
+    /// The pinned authority was replaced.
+    #[error(
+        "the certificate authority of {server} was replaced: it presented {shown}, not the pinned {expected}; get the \
+         new pin on the server with `linecamp-server doctor`, then log in with it or create a new join token",
+        shown = PresentedAuthority(found)
+    )]
+    Replaced {
+        /// The address that was tried.
+        server: String,
+        /// The expected pin.
+        expected: Pin,
+        /// The pins that the server presented.
+        found: Vec<Pin>,
+    },
     /// The server's certificate is not signed by a trusted authority.
     #[error(
         "the certificate of {server} is from an untrusted authority; this is another server, or the server was \
@@ -124,9 +138,11 @@ impl DialError {
     /// Returns whether a retry is pointless until an operator intervenes.
     pub const fn needs_operator(&self) -> bool {
         match self {
-            Self::WrongPin { .. } | Self::ForeignAuthority { .. } | Self::WrongName { .. } | Self::CaFile { .. } => {
-                true
-            }
+            Self::WrongPin { .. }
+            | Self::Replaced { .. }
+            | Self::ForeignAuthority { .. }
+            | Self::WrongName { .. }
+            | Self::CaFile { .. } => true,
             Self::Addresses { is_wrong_server, .. } => *is_wrong_server,
             Self::Resolve { .. }
             | Self::Silent { .. }
@@ -141,9 +157,11 @@ impl DialError {
         match self {
             Self::Resolve { .. } => GapCause::NameResolution,
             Self::Silent { .. } => GapCause::NoAnswer,
-            Self::WrongPin { .. } | Self::ForeignAuthority { .. } | Self::Expired { .. } | Self::WrongName { .. } => {
-                GapCause::Tls
-            }
+            Self::WrongPin { .. }
+            | Self::Replaced { .. }
+            | Self::ForeignAuthority { .. }
+            | Self::Expired { .. }
+            | Self::WrongName { .. } => GapCause::Tls,
             Self::Handshake { source, .. } if is_of_tls(source) => GapCause::Tls,
             Self::Local { source, .. } if is_without_route(source) => GapCause::NoRoute,
             Self::Addresses { cause, .. } => *cause,
@@ -197,6 +215,7 @@ impl DialError {
             Self::Resolve { server, .. }
             | Self::Silent { server, .. }
             | Self::WrongPin { server, .. }
+            | Self::Replaced { server, .. }
             | Self::ForeignAuthority { server }
             | Self::Expired { server, .. }
             | Self::WrongName { server, .. }
@@ -209,6 +228,7 @@ impl DialError {
     pub(crate) fn from_refusal(server: String, refusal: Refusal) -> Self {
         match refusal {
             Refusal::WrongPin { expected, found } => Self::WrongPin { server, expected, found },
+            Refusal::Replaced { expected, found } => Self::Replaced { server, expected, found },
             Refusal::ForeignAuthority => Self::ForeignAuthority { server },
             Refusal::Expired { not_after, now } => Self::Expired { server, not_after, now },
             Refusal::WrongName { expected } => Self::WrongName { server, expected },

@@ -85,13 +85,14 @@ impl Dialer {
         trust: &Trust,
     ) -> Result<Session, DialError> {
         let name = DnsName::try_from(SERVER_NAME).expect("a constant that is a DNS name");
-        let verifier = Arc::new(ServerVerifier::new(
+        let verifier = ServerVerifier::new(
             Roots::of(trust),
             ServerName::DnsName(name),
             credentials.expiry_floor(),
             Arc::clone(&self.clock),
             Arc::clone(&self.provider),
-        ));
+        );
+        let verifier = Arc::new(verifier.naming_authorities());
         let shared = Arc::<ServerVerifier>::clone(&verifier);
         let config = self.client_config(credentials, shared).map_err(|error| DialError::local(server, error))?;
         let connecting = self.connecting(config, server)?;

@@ -64,7 +64,7 @@ impl Listener {
     ) -> Result<Self, TransportError> {
         authority.check_clock(platform.clock.now())?;
         let provider = tls::link_provider(&platform.random);
-        let verifier = Arc::new(ClientVerifier::new(&authority, Arc::clone(&provider))?);
+        let verifier = Arc::new(ClientVerifier::new(Arc::clone(&authority), Arc::clone(&provider)));
         let endpoint_config = endpoint_config(&authority, &platform.random);
         let server_config = server_config(authority, &settings, provider, &platform)?;
         let bind_error = |source| TransportError::Bind { address, source };

@@ -16,19 +16,20 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use linecamp_model::{Pin, WallTime};
+use linecamp_model::{KeyFingerprint, Pin, WallTime};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
 
 use crate::clock::{WallClock, unix_time};
-use crate::identity::{CertificateFacts, LEAF_AGE_MAX, LEAF_SLACK};
+use crate::identity::{CertificateFacts, LEAF_AGE_MAX, LEAF_SLACK, authority_name};
 use crate::tls::reject_tls12;
 
-/// Maximum number of certificates read from a chain. Linecamp's own chain has two; the others are ignored.
+/// Maximum number of certificates read from a chain. Linecamp's own chain has four above the leaf at most, during the
+/// second replacement of an authority; the others are ignored.
 const CHAIN_MAX: usize = 4;
 
 /// The authorities a site accepts for its server.
@@ -90,6 +91,8 @@ impl ExpiryFloor {
 pub(crate) enum Refusal {
     /// The chain has no authority with the pinned key; `found` lists those it has.
     WrongPin { expected: Pin, found: Vec<Pin> },
+    /// The pinned authority was replaced, as the chain says; `found` lists those it has.
+    Replaced { expected: Pin, found: Vec<Pin> },
     /// The certificate is not signed by a trusted authority.
     ForeignAuthority,
     /// The certificate ended before the floor and before the local clock.
@@ -120,7 +123,9 @@ impl PresentedChain {
     fn of(leaf: &CertificateDer<'_>, above: &[CertificateDer<'_>]) -> Option<Self> {
         let pin = |der| CertificateFacts::read(der).ok().map(|facts| Pin::of(&facts.public_key));
         let validity = CertificateFacts::read(leaf).ok()?.validity;
-        Some(Self { authorities: above.iter().take(CHAIN_MAX).filter_map(|der| pin(der)).collect(), validity })
+        let mut authorities: Vec<_> = above.iter().take(CHAIN_MAX).filter_map(|der| pin(der)).collect();
+        authorities.dedup();
+        Some(Self { authorities, validity })
     }
 }
 
@@ -132,6 +137,8 @@ pub(crate) struct ServerVerifier {
     pub(crate) floor: ExpiryFloor,
     pub(crate) clock: Arc<dyn WallClock>,
     pub(crate) provider: Arc<CryptoProvider>,
+    /// The authorities that the server is told it is trusted for.
+    named: Option<Vec<DistinguishedName>>,
     shown: OnceLock<PresentedChain>,
     refusal: OnceLock<Refusal>,
 }
@@ -165,7 +172,16 @@ impl ServerVerifier {
         clock: Arc<dyn WallClock>,
         provider: Arc<CryptoProvider>,
     ) -> Self {
-        Self { trust, name, floor, clock, provider, shown: OnceLock::new(), refusal: OnceLock::new() }
+        Self { trust, name, floor, clock, provider, named: None, shown: OnceLock::new(), refusal: OnceLock::new() }
+    }
+
+    /// Names the trusted authorities to the server, which may have two.
+    pub(crate) fn naming_authorities(mut self) -> Self {
+        self.named = match &self.trust {
+            Roots::Pin(_) => None,
+            Roots::Store(store) => Some(store.subjects()),
+        };
+        self
     }
 
     /// Returns what the server presented, accepted or not, if the handshake got that far.
@@ -219,7 +235,8 @@ impl ServerVerifier {
 
 fn pinned(expected: Pin, shown: &[CertificateDer<'_>]) -> Result<RootCertStore, Refusal> {
     let mut found = Vec::new();
-    for certificate in shown {
+    let mut is_replaced = false;
+    for certificate in shown.iter().take(CHAIN_MAX) {
         let facts = CertificateFacts::read(certificate).map_err(Refusal::Unusable)?;
         let pin = Pin::of(&facts.public_key);
         if pin == expected {
@@ -227,9 +244,15 @@ fn pinned(expected: Pin, shown: &[CertificateDer<'_>]) -> Result<RootCertStore, 
             store.add(certificate.clone().into_owned()).map_err(|error| Refusal::Unusable(error.to_string()))?;
             return Ok(store);
         }
+        // Anyone can write this, so it decides only what the message says.
+        is_replaced |= facts.issuer_name == authority_name(&KeyFingerprint::from_bytes(*expected.as_bytes()));
         found.push(pin);
     }
-    Err(Refusal::WrongPin { expected, found })
+    found.dedup();
+    match is_replaced {
+        true => Err(Refusal::Replaced { expected, found }),
+        false => Err(Refusal::WrongPin { expected, found }),
+    }
 }
 
 impl ServerCertVerifier for ServerVerifier {
@@ -270,6 +293,10 @@ impl ServerCertVerifier for ServerVerifier {
         verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
     }
 
+    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
+        self.named.as_deref()
+    }
+
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
@@ -279,7 +306,9 @@ impl Refusal {
     /// Returns the error for the peer: TLS has a fixed list of alerts.
     fn to_tls(&self) -> Error {
         match self {
-            Self::WrongPin { .. } | Self::ForeignAuthority => CertificateError::UnknownIssuer.into(),
+            Self::WrongPin { .. } | Self::Replaced { .. } | Self::ForeignAuthority => {
+                CertificateError::UnknownIssuer.into()
+            }
             Self::Expired { .. } => CertificateError::Expired.into(),
             Self::WrongName { .. } => CertificateError::NotValidForName.into(),
             Self::Unusable(_) => CertificateError::BadEncoding.into(),

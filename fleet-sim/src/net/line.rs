@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use linecamp_model::{DialId, KeyFingerprint, SessionId, Text, WallTime};
 
+use super::authorities::Trust;
 use crate::clock::Clock;
 use crate::line_profile::{Line, Profile};
 use crate::sim_rng::{Purpose, SimRng};
@@ -38,6 +39,8 @@ pub(super) struct NodeLine {
     pub(super) profile: Profile,
     pub(super) key: KeyFingerprint,
     pub(super) certificate: Option<(WallTime, WallTime)>,
+    /// What it trusts, and who issued its certificate.
+    pub(super) trust: Trust,
     pub(super) clock: Clock,
     pub(super) is_up_open: bool,
     pub(super) is_down_open: bool,
@@ -63,6 +66,7 @@ impl NodeLine {
             profile,
             key,
             certificate: None,
+            trust: Trust::default(),
             clock,
             is_up_open: true,
             is_down_open: true,

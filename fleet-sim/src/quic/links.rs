@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use super::authorities::{save_authorities, stored_authorities};
 use linecamp_core::{Dial, IssueRequest, SessionEvent, SiteIdentity};
 use linecamp_model::{
-    DialId, FromServer, FromSite, IdentityGrant, KeyFingerprint, KnownServers, Pin, Refusal, ServerAddress, SessionId,
-    Text, WallTime,
+    AuthorityRotation, AuthoritySet, DialId, FromServer, FromSite, IdentityGrant, KeyFingerprint, KnownAuthorities,
+    KnownServers, Pin, Refusal, RotationStep, ServerAddress, SessionId, Text, WallTime,
 };
 use linecamp_server::for_simulator::{self as server, SESSION_NOTES_MAX, SessionNote};
 use linecamp_transport::{
@@ -314,7 +315,10 @@ impl Transport for Links {
         let servers = KnownServers::of_token(servers);
         let site = &mut self.sites[node];
         let key = Arc::clone(&site.key);
-        let made = linecamp_transport::SiteIdentity::in_memory(key, grant, &servers);
+        let made = match &site.credentials {
+            Credentials::Member(member) => member.renewed(grant),
+            Credentials::Joining(..) => linecamp_transport::SiteIdentity::in_memory(key, grant, &servers),
+        };
         let credentials = Credentials::Member(Arc::new(made.map_err(|error| Text::lossy(&error.to_string()))?));
         let identity = credentials.identity().ok_or_else(|| Text::lossy("a member without an identity"))?;
         site.credentials = credentials;
@@ -324,6 +328,22 @@ impl Transport for Links {
     fn forget_identity(&mut self, node: NodeId) {
         let site = &mut self.sites[node];
         site.credentials = Credentials::Joining(Arc::clone(&site.key), self.authority.pin());
+    }
+
+    fn save_authorities(&mut self, node: NodeId, told: &AuthoritySet) -> Result<(KnownAuthorities, Option<Pin>), Text> {
+        save_authorities(&mut self.sites[node].credentials, told)
+    }
+
+    fn authorities(&self, node: NodeId) -> (KnownAuthorities, Option<Pin>) {
+        stored_authorities(&self.sites[node].credentials)
+    }
+
+    fn rotate(&mut self, step: RotationStep, now: WallTime) {
+        self.authority.rotate(step, now).expect("an authority in memory needs no disk");
+    }
+
+    fn rotation(&self) -> AuthorityRotation {
+        self.authority.rotation()
     }
 
     fn send_to_site(&mut self, session: SessionId, message: &FromServer, _bytes: &[u8]) {

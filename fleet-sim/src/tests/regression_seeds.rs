@@ -49,6 +49,18 @@ fn five_hundred_sites_follow_a_moved_server_and_survive_a_wrong_address() {
     }
 }
 
+/// The server replaces its certificate authority twice; no site is lost, neither one that slept through all of it.
+#[test]
+fn three_hundred_sites_follow_the_replacement_of_the_certificate_authority() {
+    check_passes("ca-rotation");
+}
+
+/// The same with the certificates and handshakes of the production transport.
+#[test]
+fn sites_follow_the_replacement_of_the_certificate_authority_over_the_real_transport() {
+    check_passes("ca-rotation seed=2 sites=12 mode=quic");
+}
+
 #[test]
 fn clones_revocations_and_partitions_pass() {
     check_passes("clone-attack seed=2 sites=20 days=1");

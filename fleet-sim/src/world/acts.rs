@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use linecamp_model::GapCause;
+use linecamp_core::Force;
+use linecamp_model::{GapCause, RotationStep};
 
 use super::End;
 use super::node::Node;
@@ -88,6 +89,10 @@ impl<C: Transport> World<C> {
             }
             ActKind::Partition => self.partition(act),
             ActKind::ServerMisaddress | ActKind::ServerMove => self.act_on_addresses(act),
+            ActKind::CaAdd => self.rotate(RotationStep::Add, Force::No),
+            ActKind::CaSwitch => self.rotate(RotationStep::Switch, Force::No),
+            ActKind::CaRetire => self.rotate(RotationStep::Retire, Force::No),
+            ActKind::CaRetireForced => self.rotate(RotationStep::Retire, Force::Yes),
             kind if kind.table() == Table::NameServer => self.act_on_name_server(act),
             kind if kind.is_of_dns() => self.act_on_dns_settings(act),
             _ => self.act_as_operator(act),

@@ -89,7 +89,7 @@ impl<C: Transport> World<C> {
             disk: &node.disk,
             acknowledged: &node.acknowledged,
         };
-        let late = convergence_failure(&state, fleet);
+        let late = convergence_failure(&state, fleet).or_else(|| self.why_untrusting(number, fleet));
         if late.is_some() || fleet.view().is_revoked(&node.key) { late } else { self.why_records_differ(number) }
     }
 
@@ -139,8 +139,10 @@ impl<C: Transport> World<C> {
             (Ok(_), None) => {}
         }
         for number in 0..self.nodes.len() {
+            let (authorities, _) = self.transport.authorities(number);
             let node = &mut self.nodes[number];
-            let (saved, config, rng, now) = (node.saved(None), node.config(), node.rng.core_rng(), node.now(elapsed));
+            let saved = node.saved(authorities, None);
+            let (config, rng, now) = (node.config(), node.rng.core_rng(), node.now(elapsed));
             match (saved, &node.site) {
                 (Ok(saved), Some(running)) => {
                     self.watch.check_same_site(number, (running, &Site::new(config, saved, rng, now)), now);

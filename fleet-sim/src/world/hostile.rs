@@ -230,7 +230,7 @@ impl<C: Transport> World<C> {
                 return self.schedule_hostile(number, ROUND_TRIP);
             }
             FromServer::Probe => answer = hostile.rng.happens(500).then_some(FromSite::Alive),
-            FromServer::Plugin(_) | FromServer::Servers(_) => {}
+            FromServer::Plugin(_) | FromServer::Servers(_) | FromServer::Authorities(_) => {}
         }
         if let Some(answer) = answer {
             self.send_to_server(number, dial, &answer);

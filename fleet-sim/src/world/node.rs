@@ -11,8 +11,8 @@ use linecamp_core::{
     SiteIdentity, SiteOutput,
 };
 use linecamp_model::{
-    BootId, CommandId, DialId, FromSite, GapCause, JoinToken, KeyFingerprint, KnownServers, LabelKey, LabelValue,
-    Level, Name, Now, ProviderSpec, RefusalCode, RunId, SiteChange, Text,
+    BootId, CommandId, DialId, FromSite, GapCause, JoinToken, KeyFingerprint, KnownAuthorities, KnownServers, LabelKey,
+    LabelValue, Level, Name, Now, ProviderSpec, RefusalCode, RunId, SiteChange, Text,
 };
 use linecamp_proto::{VERSIONS, decode_from_site, encode_from_site};
 
@@ -127,10 +127,14 @@ impl Node {
     }
 
     /// Returns the saved state that a daemon starts from.
-    pub(super) fn saved(&self, corrupt_database: Option<Text>) -> Result<SavedSite, String> {
+    pub(super) fn saved(
+        &self,
+        authorities: KnownAuthorities,
+        corrupt_database: Option<Text>,
+    ) -> Result<SavedSite, String> {
         let records = self.disk.records()?;
         let (servers, drop_ins) = (Some(self.servers.clone()), self.drop_ins.clone());
-        Ok(SavedSite { identity: self.identity, servers, records, corrupt_database, drop_ins })
+        Ok(SavedSite { identity: self.identity, servers, authorities, records, corrupt_database, drop_ins })
     }
 
     pub(super) fn config(&mut self) -> SiteConfig {
@@ -164,7 +168,8 @@ impl<C: Transport> World<C> {
             node.disk.erase();
             node.acknowledged.clear();
         }
-        let saved = match node.saved(corrupt_database) {
+        let (authorities, _) = self.transport.authorities(number);
+        let saved = match node.saved(authorities, corrupt_database) {
             Ok(saved) => saved,
             Err(problem) => {
                 return self.watch.find("restarts", [number], format!("a record cannot be read: {problem}"));
@@ -343,6 +348,7 @@ impl<C: Transport> World<C> {
                 self.after(delay, SimEvent::IdentitySaved(number, boot, Box::new(grant)));
             }
             SiteOutput::SaveServers(servers) => self.save_servers(number, servers),
+            SiteOutput::SaveAuthorities(told) => self.save_authorities(number, told),
             SiteOutput::Call { call, request, .. } => self.begin_call(number, call, request),
             // No provider here names a server plugin, and there is no local socket that could fail to open.
             SiteOutput::MeasurePlugin(_) | SiteOutput::KeepPiece(_) | SiteOutput::OpenLocalSocket => {}

@@ -86,6 +86,7 @@ impl<C: Transport> World<C> {
         self.watch.check_left();
         self.counters.server_up(elapsed, "server down");
         self.tell_addresses();
+        self.report_authorities();
         self.drain_server();
     }
 
@@ -381,6 +382,7 @@ impl<C: Transport> World<C> {
     fn check_quiet_server(&mut self, changes: &[FleetChange]) {
         let of_site = |change: &FleetChange| match change {
             FleetChange::ReplicationCursor(site, Some(_)) => Some(*site),
+            FleetChange::SiteTrust(site, Some(_)) => Some(*site),
             FleetChange::Site(site, Some(_)) if self.watch.is_hostile(*site) => Some(*site),
             FleetChange::Event(_, Some(logged)) => logged.event.site,
             _ => None,
@@ -408,6 +410,7 @@ fn is_expiry(change: &FleetChange) -> bool {
         FleetChange::Spec(_, _, body) => body.is_none(),
         FleetChange::Status(_, _, body) => body.is_none(),
         FleetChange::ReplicationCursor(_, body) => body.is_none(),
+        FleetChange::SiteTrust(_, body) => body.is_none(),
         FleetChange::Token(_, body) => body.is_none(),
         FleetChange::TokenUse(_, _, body) => body.is_none(),
         FleetChange::Event(_, body) => body.is_none(),
@@ -418,6 +421,7 @@ fn is_expiry(change: &FleetChange) -> bool {
         | FleetChange::RevokedKey(..)
         | FleetChange::Provider(..)
         | FleetChange::Plugin(..)
-        | FleetChange::Servers(_) => false,
+        | FleetChange::Servers(_)
+        | FleetChange::Authorities(_) => false,
     }
 }

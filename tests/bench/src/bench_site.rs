@@ -244,6 +244,8 @@ impl Member {
                 self.pending.push_back(Event::Saved(saved));
             }
             SiteOutput::SaveServers(_) => self.pending.push_back(Event::ServersSaved),
+            // This server replaces no authority.
+            SiteOutput::SaveAuthorities(_) => {}
             SiteOutput::CollectFacts => self.pending.push_back(Event::Facts),
             SiteOutput::Removed(refusal) | SiteOutput::JoinRefused(refusal) => {
                 self.progress.update(self.index, |record| record.last_loss = Some(refusal.to_string()));
@@ -309,6 +311,7 @@ impl Member {
             gateway: identity.gateway_id(),
             not_before: validity.start,
             not_after: validity.end,
+            issuer: identity.issuer(),
         };
         self.credentials = MemberCredentials::Member(Arc::new(identity));
         Ok(seen)

@@ -41,13 +41,23 @@ impl Downlink {
     }
 }
 
-/// The server's addresses.
+/// What the server tells all members.
 impl Downlink {
     /// Tells all connected members the server's addresses, each after its welcome, which may wait for the disk.
     pub(crate) fn send_servers(&mut self, members: &dyn Members) {
         let Some(servers) = members.servers() else { return };
-        let message = |session| Release::Send { session, message: FromServer::Servers(servers.clone()) };
-        let releases: Vec<_> = self.links.sessions().map(message).collect();
+        self.send_to_all(&FromServer::Servers(servers.clone()));
+    }
+
+    /// Tells all connected members the server's authorities, each after its welcome.
+    pub(crate) fn send_authorities(&mut self, members: &dyn Members) {
+        let Some(set) = members.authorities() else { return };
+        self.send_to_all(&FromServer::Authorities(set.clone()));
+    }
+
+    fn send_to_all(&mut self, message: &FromServer) {
+        let send = |session| Release::Send { session, message: message.clone() };
+        let releases: Vec<_> = self.links.sessions().map(send).collect();
         self.outputs.push(Output::WhenDurable(releases));
     }
 

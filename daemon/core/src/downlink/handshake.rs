@@ -176,6 +176,9 @@ impl Downlink {
             releases.push(Release::Send { session: id, message: FromServer::Servers(servers.clone()) });
         }
         let gaps = self.gaps_at_return(member, hello, members, now);
+        if let Some(set) = members.authorities() {
+            releases.push(Release::Send { session: id, message: FromServer::Authorities(set.clone()) });
+        }
         if let Some(link) = self.links.get_mut(member) {
             link.connect(id, address, facts, now.wall);
             // Its spec follows the welcome, also if the welcome has to wait for the disk.

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::{
-    Document, DocumentKey, Incarnation, KeyFingerprint, LinkGap, PluginDigest, Refusal, ReplicationCursor, ServerSet,
-    SpecBody, StatusBody, WallTime,
+    AuthoritySet, Document, DocumentKey, Incarnation, KeyFingerprint, LinkGap, PluginDigest, Refusal,
+    ReplicationCursor, ServerSet, SpecBody, StatusBody, WallTime,
 };
 
 use super::MemberId;
@@ -32,6 +32,9 @@ pub(crate) trait Members {
 
     /// Returns the server's addresses, as the members are told.
     fn servers(&self) -> Option<&ServerSet>;
+
+    /// Returns the server's authorities, as the members are told; `None` if they are told none.
+    fn authorities(&self) -> Option<&AuthoritySet>;
 
     /// Whether every staged change is durable.
     fn is_durable(&self) -> bool;

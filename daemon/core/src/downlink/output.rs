@@ -2,7 +2,7 @@
 
 use linecamp_model::{
     Event, EventKind, FromServer, FromSite, Generation, JoinRequest, KeyFingerprint, PluginWant, Refusal, SessionId,
-    Text,
+    Text, TrustReport,
 };
 
 use super::MemberId;
@@ -97,6 +97,8 @@ pub(crate) enum Output {
     WhenDurable(Vec<Release>),
     /// Call [`spec_settled`](super::Downlink::spec_settled) once everything staged so far is durable.
     WhenSpecDurable(MemberId),
+    /// A member reported which authorities it has stored.
+    TrustReported { member: MemberId, report: TrustReport },
     /// The status of a member changed. Follows the write that stages it.
     StatusChanged(MemberId),
 }

@@ -25,7 +25,8 @@ const HANDSHAKE_COST: u32 = 16;
 /// The cost of a message that causes no write.
 const MESSAGE_COST: u32 = 1;
 
-/// The cost of a storage report: the server records an event for each condition that is raised or cleared.
+/// The cost of a storage report, for which the server records an event for each condition that is raised or cleared,
+/// and of a report of the stored authorities, which is written if it differs from the last one.
 const STORAGE_COST: u32 = 16;
 
 /// The cost of a document in addition to its bytes.
@@ -69,7 +70,7 @@ pub(super) fn cost_of(message: &FromSite) -> u32 {
         | FromSite::Alive
         | FromSite::WantPlugin(_)
         | FromSite::ServersStored(_) => MESSAGE_COST,
-        FromSite::Storage(_) => STORAGE_COST,
+        FromSite::Storage(_) | FromSite::Trust(_) => STORAGE_COST,
     }
 }
 

@@ -67,6 +67,10 @@ impl Members for Table {
         None
     }
 
+    fn authorities(&self) -> Option<&linecamp_model::AuthoritySet> {
+        None
+    }
+
     fn is_durable(&self) -> bool {
         true
     }

@@ -89,7 +89,8 @@ impl SavedFleet {
             | FleetChange::Host(site, ..)
             | FleetChange::Spec(site, ..)
             | FleetChange::Status(site, ..)
-            | FleetChange::ReplicationCursor(site, _) => !quarantined.contains(site),
+            | FleetChange::ReplicationCursor(site, _)
+            | FleetChange::SiteTrust(site, _) => !quarantined.contains(site),
             _ => true,
         };
         let salvaged = self.unreadable.iter().filter_map(|record| match &record.salvage {

@@ -1,7 +1,8 @@
 //! The directory: what the downlink reads of the fleet's records.
 
 use linecamp_model::{
-    DocumentKey, FleetChange, KeyFingerprint, Phase, PluginDigest, Refusal, Registration, ServerSet, SiteId, StatusBody,
+    AuthoritySet, DocumentKey, FleetChange, KeyFingerprint, Phase, PluginDigest, Refusal, Registration, ServerSet,
+    SiteId, StatusBody,
 };
 
 use super::effects::Effects;
@@ -69,6 +70,10 @@ impl Members for Directory<'_> {
 
     fn servers(&self) -> Option<&ServerSet> {
         self.effects.state().servers.as_ref()
+    }
+
+    fn authorities(&self) -> Option<&AuthoritySet> {
+        self.effects.state().authorities.as_ref().map(|told| &told.set)
     }
 
     fn is_durable(&self) -> bool {

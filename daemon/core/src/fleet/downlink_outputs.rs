@@ -41,6 +41,7 @@ impl Fleet {
                 }
                 Output::WhenSpecDurable(site) => self.when_durable(vec![Release::SpecDurable(site)], now),
                 Output::StatusChanged(site) => self.confirm(site, now),
+                Output::TrustReported { member, report } => self.handle_trust(member, report),
             }
         }
     }

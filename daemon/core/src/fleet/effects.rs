@@ -28,6 +28,8 @@ pub(super) enum Release {
     SpecDurable(SiteId),
     /// Tell the connected sites the server's addresses.
     Servers,
+    /// Tell the connected sites the server's authorities.
+    Authorities,
     /// Ends the store failure.
     StoreTried,
 }

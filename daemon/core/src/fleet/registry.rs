@@ -94,7 +94,9 @@ fn replace(
         .keys()
         .flat_map(|old| [FleetChange::SiteKey(site, *old, None), FleetChange::RevokedKey(*old, Some(now.wall))]);
     let added = [FleetChange::SiteKey(site, key, Some(now.wall)), FleetChange::TokenUse(token, site, Some(now.wall))];
-    Ok(Joining::Replacement(member, revoked.chain(added).collect()))
+    // The machine that takes over has stored something else, and says so.
+    let trust = record.trust.as_ref().map(|_| FleetChange::SiteTrust(site, None));
+    Ok(Joining::Replacement(member, revoked.chain(added).chain(trust).collect()))
 }
 
 /// Returns the changes that create a new site.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use linecamp_model::{
     DocumentKey, Generation, HostId, HostRegistration, HostSpec, Incarnation, KeyFingerprint, LinkGap, ProviderStatus,
-    RecordStatus, Registration, ReplicationCursor, SiteSpec, SiteStatus, SpecBody, StatusBody, WallTime,
+    RecordStatus, Registration, ReplicationCursor, SiteSpec, SiteStatus, SiteTrust, SpecBody, StatusBody, WallTime,
 };
 
 use crate::convergence::{converged_in, status_in};
@@ -22,6 +22,8 @@ pub(crate) struct SiteRecord {
     pub(crate) cursor: Option<ReplicationCursor>,
     /// The times without a session, by when they began.
     pub(crate) gaps: BTreeMap<WallTime, LinkGap>,
+    /// The authorities it has stored; `None` if it has not said.
+    pub(crate) trust: Option<SiteTrust>,
 }
 
 impl SiteRecord {
@@ -87,6 +89,7 @@ impl SiteRecord {
             && self.keys.is_empty()
             && self.hosts.is_empty()
             && self.cursor.is_none()
+            && self.trust.is_none()
             && self.spec.is_empty()
             && self.status.is_empty()
             && self.gaps.is_empty()

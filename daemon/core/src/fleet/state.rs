@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::{
-    ApiKey, Environment, FleetChange, FleetOrigin, FleetProvider, HostId, Incarnation, KeyFingerprint, Name,
-    PluginDigest, PluginFile, Registration, ReplicationCursor, SecretHash, ServerSet, SiteId, Token, TokenId, WallTime,
+    ApiKey, Environment, FleetAuthorities, FleetChange, FleetOrigin, FleetProvider, HostId, Incarnation,
+    KeyFingerprint, Name, PluginDigest, PluginFile, Registration, ReplicationCursor, SecretHash, ServerSet, SiteId,
+    Token, TokenId, WallTime,
 };
 
 use super::event_log::EventLog;
@@ -29,6 +30,7 @@ pub(crate) struct FleetState {
     pub(crate) providers: BTreeMap<(Name, Name), Box<FleetProvider>>,
     pub(crate) plugins: BTreeMap<PluginDigest, PluginFile>,
     pub(crate) servers: Option<ServerSet>,
+    pub(crate) authorities: Option<FleetAuthorities>,
     /// The site that each key belongs to. Derived.
     key_owners: BTreeMap<KeyFingerprint, SiteId>,
     /// Derived.
@@ -139,6 +141,7 @@ impl FleetState {
             .chain(specs)
             .chain(statuses)
             .chain(gaps)
+            .chain(record.trust.as_ref().map(|_| FleetChange::SiteTrust(id, None)))
             .chain([FleetChange::ReplicationCursor(id, None), FleetChange::Site(id, None)])
             .collect()
     }
@@ -223,6 +226,10 @@ impl Replay for FleetState {
             Change::Servers(body) => Change::Servers(std::mem::replace(&mut self.servers, body)),
             Change::LinkGap(id, began_at, gap) => {
                 self.change_site(id, |record| Change::LinkGap(id, began_at, set(&mut record.gaps, began_at, gap)))
+            }
+            Change::Authorities(body) => Change::Authorities(std::mem::replace(&mut self.authorities, body)),
+            Change::SiteTrust(id, body) => {
+                self.change_site(id, |record| Change::SiteTrust(id, std::mem::replace(&mut record.trust, body)))
             }
         }
     }

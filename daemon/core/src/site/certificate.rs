@@ -4,7 +4,7 @@
 //! certificate that could not be saved is used from memory, and saving is retried; the condition clears only when the
 //! certificate was saved.
 
-use linecamp_model::{ConditionKind, DialId, EventKind, FromSite, HostId, IdentityGrant, Now, SiteId, Text};
+use linecamp_model::{ConditionKind, DialId, EventKind, FromSite, HostId, IdentityGrant, Now, Pin, SiteId, Text};
 
 use super::config::{RENEW_RETRY_MAX, RENEW_RETRY_MIN, STORE_RETRY, SiteIdentity};
 use super::effects::Effects;
@@ -50,6 +50,23 @@ impl Certificate {
     /// Returns the id of the host that runs the daemon; `None` before the site has joined.
     pub(super) fn gateway(&self) -> Option<HostId> {
         self.identity.map(|identity| identity.gateway)
+    }
+
+    /// Returns the trusted authority that issued the certificate.
+    pub(super) fn issuer(&self) -> Option<Pin> {
+        self.identity.and_then(|identity| identity.issuer)
+    }
+
+    /// Notes which of the authorities that are trusted now issued the certificate.
+    pub(super) fn set_issuer(&mut self, issuer: Option<Pin>) {
+        if let Some(identity) = &mut self.identity {
+            identity.issuer = issuer;
+        }
+    }
+
+    /// Whether the certificate in use is saved.
+    pub(super) const fn is_saved(&self) -> bool {
+        self.unsaved.is_none()
     }
 
     /// Handles a certificate that was saved.
@@ -142,7 +159,7 @@ mod tests {
     const DAY: Duration = Duration::from_secs(86_400);
 
     fn identity(not_before: WallTime) -> SiteIdentity {
-        SiteIdentity { site: SITE, gateway: GATEWAY, not_before, not_after: not_before + DAY * 3 }
+        SiteIdentity { site: SITE, gateway: GATEWAY, not_before, not_after: not_before + DAY * 3, issuer: None }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use linecamp_model::{
-    BootId, HostId, JoinToken, KnownServers, Name, ProviderSpec, RunId, ServerAddress, SiteChange, SiteId, Text,
-    VersionRange, WallTime,
+    BootId, HostId, JoinToken, KnownAuthorities, KnownServers, Name, Pin, ProviderSpec, RunId, ServerAddress,
+    SiteChange, SiteId, Text, VersionRange, WallTime,
 };
 
 use super::labels::{DropIns, EnvironmentLabels};
@@ -109,6 +109,8 @@ pub struct SavedSite {
     pub identity: Option<SiteIdentity>,
     /// The server addresses saved with the identity.
     pub servers: Option<KnownServers>,
+    /// The authorities saved with the identity.
+    pub authorities: KnownAuthorities,
     /// The records of the site database.
     pub records: Vec<SiteChange>,
     /// Where a corrupt database was moved, if one was.
@@ -128,6 +130,8 @@ pub struct SiteIdentity {
     pub not_before: WallTime,
     /// End of the certificate's validity.
     pub not_after: WallTime,
+    /// The trusted authority that issued the certificate; `None` if it is none of them.
+    pub issuer: Option<Pin>,
 }
 
 impl SiteIdentity {

@@ -1,9 +1,9 @@
 //! Outputs of a site's state machine, and its timers.
 
 use linecamp_model::{
-    CallId, CommandId, ConditionKind, DialId, FromSite, IdentityGrant, KnownServers, Name, PluginDigest, PluginPiece,
-    ProviderId, ProviderRequest, ProviderSpec, Refusal, ServerAddress, SessionId, SiteChange, SiteId, Text, WallTime,
-    WriteId,
+    AuthoritySet, CallId, CommandId, ConditionKind, DialId, FromSite, IdentityGrant, KnownServers, Name, PluginDigest,
+    PluginPiece, ProviderId, ProviderRequest, ProviderSpec, Refusal, ServerAddress, SessionId, SiteChange, SiteId,
+    Text, WallTime, WriteId,
 };
 
 use super::command::SiteCommandError;
@@ -30,6 +30,8 @@ pub enum Timer {
     SaveIdentity,
     /// Retry saving the server addresses.
     SaveServers,
+    /// Retry saving the server's authorities.
+    SaveAuthorities,
     /// Retry opening the local socket.
     LocalSocket,
     /// Start a provider's next round.
@@ -100,6 +102,9 @@ pub enum SiteOutput {
     /// Save the server addresses with the identity, so that they survive the loss of the database. Answered by
     /// `handle_servers_saved`.
     SaveServers(KnownServers),
+    /// Save the server's authorities with the identity, without those that no trusted authority has certified; it is an
+    /// error if none is left. Answered by `handle_authorities_saved`.
+    SaveAuthorities(AuthoritySet),
     /// Retry opening the local socket. Answered by `handle_local_socket`.
     OpenLocalSocket,
     /// Call a provider's plugin. Answered by `handle_provider`. A provider has at most one call in flight.

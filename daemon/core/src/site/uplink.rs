@@ -370,6 +370,11 @@ impl Uplink {
         }
     }
 
+    /// Returns the interval over which the server's sites spread what they all do.
+    pub(super) const fn spread(&self) -> Duration {
+        self.spread
+    }
+
     /// Returns the purpose of the current or next dial.
     pub(super) const fn purpose(&self) -> Purpose {
         self.purpose

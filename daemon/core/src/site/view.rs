@@ -3,6 +3,7 @@
 use linecamp_model::{Generation, LocalView, Now, PartState, ProviderId, Text, Why};
 
 use super::Site;
+use super::authorities::TrustedAuthorities;
 use super::certificate::Certificate;
 use super::config::SiteConfig;
 use super::documents::SiteDocuments;
@@ -27,8 +28,9 @@ impl Site {
     }
 
     const fn overview(&self) -> Overview<'_> {
-        let Self { config, effects, uplink, replication, certificate, facts, plugins, providers, .. } = self;
-        Overview { config, effects, uplink, replication, certificate, facts, plugins, providers }
+        let Self { config, effects, uplink, replication, certificate, authorities, .. } = self;
+        let Self { facts, plugins, providers, .. } = self;
+        Overview { config, effects, uplink, replication, certificate, authorities, facts, plugins, providers }
     }
 }
 
@@ -40,6 +42,7 @@ struct Overview<'a> {
     uplink: &'a Uplink,
     replication: &'a Replication,
     certificate: &'a Certificate,
+    authorities: &'a TrustedAuthorities,
     facts: &'a FactCollection,
     plugins: &'a PluginTransfers,
     providers: &'a SiteProviders,
@@ -101,6 +104,7 @@ impl Overview<'_> {
             part("store", describe_store(self.effects), next(Timer::StoreRetry, "tries the disk again")),
             part("facts", facts, next(Timer::Facts, "collects facts")),
             part("certificate", certificate, certificate_timer),
+            part("authorities", self.authorities.describe(), next(Timer::SaveAuthorities, "saves them again")),
         ];
         let providers = self.providers.describe().map(|(id, described)| {
             let described = self.describe_download(id).unwrap_or(described);

@@ -1,8 +1,9 @@
-//! Constructors of test values from text.
+//! Constructors of test values from text, and of tokens.
 
-use linecamp_model::{LabelInput, LabelKey, LabelPatch, Name, ServerAddress};
+use linecamp_model::{LabelInput, LabelKey, LabelPatch, Name, ServerAddress, TokenId};
 
-use crate::{HostRef, SiteRef};
+use super::{DAY, Pair};
+use crate::{FleetCommand, HostRef, NewToken, SiteRef};
 
 /// Parses a label key, for tests.
 pub fn key(text: &str) -> LabelKey {
@@ -38,4 +39,21 @@ pub fn host_ref(text: &str) -> HostRef {
         None => (None, text),
     };
     HostRef { environment: None, site, name: name(host) }
+}
+
+impl Pair {
+    /// Recreates the story's join token as one that replaces the machine of a site.
+    pub fn create_replacement_token(&mut self, site: SiteRef) {
+        self.token.id = TokenId::from_bytes([0x77; 8]);
+        let new = NewToken {
+            id: self.token.id,
+            secret: self.token.secret.hash(),
+            environment: name("default"),
+            ttl: DAY,
+            uses: 1,
+            labels: LabelPatch::default(),
+            replaces: Some(site),
+        };
+        self.operator(FleetCommand::CreateToken(new));
+    }
 }

@@ -20,8 +20,12 @@ impl Pair {
     /// Adds a machine with a clone of the first machine's disk in its current state.
     pub fn clone_disk(&mut self) -> usize {
         let original = &self.nodes[0];
-        let (fingerprint, identity, disk) = (original.key, original.saved_identity, original.disk.clone());
-        self.push_node(fingerprint, identity, disk, None)
+        let (fingerprint, disk) = (original.key, original.disk.clone());
+        let identity = (original.saved_identity, original.authorities.clone());
+        let issuer = original.saved_issuer;
+        let index = self.push_node(fingerprint, identity, disk, None);
+        (self.nodes[index].issuer, self.nodes[index].saved_issuer) = (issuer, issuer);
+        index
     }
 
     /// Restores the network of one site.
@@ -66,12 +70,15 @@ impl Pair {
         let seed = self.seed + u64::from(self.nodes[index].boot) + 999;
         let node = &mut self.nodes[index];
         node.config.run = RunId::from_bytes([u8::try_from(node.boot + 100).expect("few boots"); 8]);
-        node.identity = node.saved_identity;
+        node.issuer = node.saved_issuer;
+        let issuer = node.issuer.filter(|pin| node.authorities.pins.contains(pin));
+        node.identity = node.saved_identity.map(|identity| SiteIdentity { issuer, ..identity });
         let records = node.disk.values().cloned().collect();
         let corrupt_database = node.corrupt_database.take();
         let saved = SavedSite {
             identity: node.identity,
             servers: node.servers.clone(),
+            authorities: node.authorities.clone(),
             records,
             corrupt_database,
             drop_ins: node.drop_ins.clone(),
@@ -130,6 +137,7 @@ impl Pair {
         self.is_fleet_down = false;
         let config = FleetConfig { versions: VERSIONS, certificate_life: self.certificate_life };
         self.fleet = Fleet::new(config, saved, Rng::new(self.seed), self.server_now());
+        self.report_authorities();
     }
 
     /// Moves the server to other addresses, where it starts from its disk.

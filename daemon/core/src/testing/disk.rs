@@ -93,6 +93,8 @@ pub(super) fn fleet_change_key(change: &FleetChange) -> String {
         FleetChange::Plugin(digest, _) => format!("plugin {digest}"),
         FleetChange::Servers(_) => "servers".to_owned(),
         FleetChange::LinkGap(id, began_at, _) => format!("gap {id} {:020}", began_at.unix_millis()),
+        FleetChange::Authorities(_) => "authorities".to_owned(),
+        FleetChange::SiteTrust(id, _) => format!("trust {id}"),
     }
 }
 
@@ -115,6 +117,8 @@ pub(super) fn is_fleet_removal(change: &FleetChange) -> bool {
         FleetChange::Plugin(_, body) => body.is_none(),
         FleetChange::Servers(body) => body.is_none(),
         FleetChange::LinkGap(_, _, body) => body.is_none(),
+        FleetChange::Authorities(body) => body.is_none(),
+        FleetChange::SiteTrust(_, body) => body.is_none(),
     }
 }
 

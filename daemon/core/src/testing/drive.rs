@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use linecamp_model::{
-    ConditionKind, DialId, FromServer, FromSite, GapCause, IdentityGrant, KnownServers, Name, PluginDigest,
-    PluginPiece, PluginWant, ProviderFailure, ProviderReply, Refusal, RefusalCode, ServerAddress, SessionId,
-    SiteChange, Text, WallTime, WriteId,
+    ConditionKind, DialId, FromServer, FromSite, GapCause, IdentityGrant, KnownAuthorities, KnownServers, Name, Pin,
+    PluginDigest, PluginPiece, PluginWant, ProviderFailure, ProviderReply, Refusal, RefusalCode, ServerAddress,
+    SessionId, SiteChange, Text, WallTime, WriteId,
 };
 
+use super::authorities::granted;
 use super::disk::{change_key, fleet_change_key, is_fleet_removal, is_site_removal, keep, size_of, takes};
 use super::{CALL, COMMIT, DiskFault, LATENCY, Node, PIECE, Pair, PairEvent};
 use crate::{
-    Credential, Dial, Fact, Facts, FleetOutput, LinkEvent, LossReason, Peer, ServerSource, SessionEvent, SiteIdentity,
-    SiteOutput, StoreFault, UnsavedIdentity,
+    Credential, Dial, Fact, Facts, FleetOutput, IssueRequest, LinkEvent, LossReason, Peer, ServerSource, SessionEvent,
+    SiteIdentity, SiteOutput, StoreFault, UnsavedIdentity,
 };
 
 impl Node {
@@ -73,11 +74,14 @@ impl Pair {
             }
             SiteOutput::ResumeStore(_) | SiteOutput::Joined(_) | SiteOutput::LinkUp { .. } => {}
             SiteOutput::SaveIdentity(grant) => {
-                let identity = identity_of(&grant);
+                let node = &self.nodes[index];
+                let trusted = if node.identity.is_some() { node.authorities.pins.clone() } else { granted(&grant) };
+                let identity = identity_of(&grant, &trusted);
                 self.nodes[index].saving = Some((grant, identity));
                 self.after(COMMIT, PairEvent::IdentitySaved(index, boot));
             }
             SiteOutput::SaveServers(servers) => self.after(COMMIT, PairEvent::ServersSaved(index, servers, boot)),
+            SiteOutput::SaveAuthorities(set) => self.after(COMMIT, PairEvent::AuthoritiesSaved(index, set, boot)),
             SiteOutput::Call { call, provider, is_local, request } => {
                 self.nodes[index].called.insert(provider.name.clone(), is_local);
                 let reply = match provider.plugin.digest {
@@ -147,13 +151,14 @@ impl Pair {
         match output {
             FleetOutput::Send { session, message } => self.tell_site(session, message),
             FleetOutput::Issue { session, request } => {
+                let certificate = certificate_of(&request, self.authorities.authorities[0].pin);
                 let grant = IdentityGrant {
                     name: request.name,
                     environment: request.environment,
                     site: request.site,
                     gateway: request.gateway,
-                    certificate: certificate_of(request.not_before, request.not_after),
-                    authorities: vec![b"ca".to_vec()],
+                    certificate,
+                    authorities: self.authorities.authorities.iter().map(|one| one.certificate.clone()).collect(),
                 };
                 self.tell_site(session, FromServer::Identity(grant));
             }
@@ -241,6 +246,9 @@ impl Pair {
             PairEvent::ServersSaved(index, servers, boot) if boot == self.nodes[index].boot => {
                 self.servers_saved(index, servers);
             }
+            PairEvent::AuthoritiesSaved(index, set, boot) if boot == self.nodes[index].boot => {
+                self.authorities_saved(index, &set);
+            }
             PairEvent::Facts(index, boot) if boot == self.nodes[index].boot => {
                 let facts = self.nodes[index].round();
                 let at = self.now_at(index);
@@ -269,6 +277,7 @@ impl Pair {
             | PairEvent::FleetCommitted(..)
             | PairEvent::IdentitySaved(..)
             | PairEvent::ServersSaved(..)
+            | PairEvent::AuthoritiesSaved(..)
             | PairEvent::Facts(..) => {}
         }
     }
@@ -277,10 +286,15 @@ impl Pair {
         let at = self.now_at(index);
         let node = &mut self.nodes[index];
         let Some((grant, identity)) = node.saving.take() else { return };
+        let issuer = issuer_of(&grant);
         let problem = Text::lossy("failed to write membership.pem: no space left on device");
         match (node.identity_disk_fault, node.identity) {
             (DiskFault::Well, _) => {
+                if node.identity.is_none() {
+                    node.authorities = KnownAuthorities { number: 0, pins: granted(&grant) };
+                }
                 node.identity = Some(identity);
+                (node.issuer, node.saved_issuer) = (Some(issuer), Some(issuer));
                 node.saved_identity = node.identity;
                 node.config.join = None;
                 if let ServerSource::Token(addresses) = std::mem::take(&mut node.config.servers) {
@@ -291,6 +305,7 @@ impl Pair {
             (DiskFault::Full | DiskFault::Tight, None) => node.site.handle_identity_saved(Err(problem), at),
             (DiskFault::Full | DiskFault::Tight, Some(_)) => {
                 node.identity = Some(identity);
+                node.issuer = Some(issuer);
                 node.site.handle_identity_unsaved(UnsavedIdentity { grant, identity, problem }, at);
             }
         }
@@ -382,7 +397,14 @@ impl Pair {
             self.after(delay, PairEvent::AtSite(index, LinkEvent::Lost(dial, reason)));
             return;
         }
+        if !self.is_trusted_by(index) {
+            let reason = LossReason::Failed(Text::lossy("the certificate is from an untrusted authority"));
+            self.after(LATENCY, PairEvent::AtSite(index, LinkEvent::Lost(dial, reason)));
+            return;
+        }
+        let is_ours = |pin| self.authorities.authorities.iter().any(|found| found.pin == pin);
         let credential = match node.identity {
+            Some(_) if !node.issuer.is_some_and(is_ours) => Credential::Foreign,
             None => Credential::SelfMade,
             Some(identity) if now.wall <= identity.not_after => Credential::Issued,
             Some(_) => Credential::Expired,
@@ -397,16 +419,23 @@ impl Pair {
     }
 }
 
-fn certificate_of(not_before: WallTime, not_after: WallTime) -> Vec<u8> {
-    [not_before.unix_millis().to_be_bytes(), not_after.unix_millis().to_be_bytes()].concat()
+fn certificate_of(request: &IssueRequest, issuer: Pin) -> Vec<u8> {
+    let validity = [request.not_before, request.not_after].map(|at| at.unix_millis().to_be_bytes()).concat();
+    [validity.as_slice(), issuer.as_bytes()].concat()
 }
 
-fn identity_of(grant: &IdentityGrant) -> SiteIdentity {
+/// Returns the authority that issued a certificate.
+fn issuer_of(grant: &IdentityGrant) -> Pin {
+    Pin::from_bytes(grant.certificate[16..].try_into().expect("a story's certificate ends with a pin"))
+}
+
+fn identity_of(grant: &IdentityGrant, trusted: &[Pin]) -> SiteIdentity {
     let at = |from: usize| {
-        let bytes = grant.certificate[from..from + 8].try_into().expect("a story's certificate is 16 bytes");
+        let bytes = grant.certificate[from..from + 8].try_into().expect("a story's certificate begins with two times");
         WallTime::from_unix_millis(u64::from_be_bytes(bytes))
     };
-    SiteIdentity { site: grant.site, gateway: grant.gateway, not_before: at(0), not_after: at(8) }
+    let issuer = Some(issuer_of(grant)).filter(|pin| trusted.contains(pin));
+    SiteIdentity { site: grant.site, gateway: grant.gateway, not_before: at(0), not_after: at(8), issuer }
 }
 
 /// Returns a notice as the stories compare it.

@@ -48,6 +48,7 @@ impl Daemon {
         let saved = SavedSite {
             identity: guard.identity.identity(),
             servers: guard.identity.servers().cloned(),
+            authorities: guard.identity.authorities(),
             records,
             corrupt_database,
             drop_ins: drop_ins.clone(),

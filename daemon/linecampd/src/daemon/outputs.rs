@@ -56,6 +56,10 @@ impl Daemon {
                 let saved = self.guard.identity.save_servers(servers);
                 self.pending.push_back(Event::ServersSaved(saved));
             }
+            SiteOutput::SaveAuthorities(told) => {
+                let saved = self.guard.identity.save_authorities(&told);
+                self.pending.push_back(Event::AuthoritiesSaved(saved));
+            }
             SiteOutput::Call { call, provider, is_local, request } => {
                 tracing::debug!(%call, provider = %provider.name, "calling plugin");
                 self.plugins.call(ProviderCall { call, spec: Arc::from(provider), is_local, request });

@@ -1,10 +1,10 @@
-//! The identity on disk ↔ the state machine's `SaveIdentity` and `SaveServers`.
+//! The identity on disk ↔ the state machine's `SaveIdentity`, `SaveServers` and `SaveAuthorities`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use linecamp_core::{SiteIdentity, UnsavedIdentity};
-use linecamp_model::{IdentityGrant, KnownServers, Pin, ServerAddress, Text};
+use linecamp_model::{AuthoritySet, IdentityGrant, KnownAuthorities, KnownServers, Pin, ServerAddress, Text};
 use linecamp_transport::{SiteCredentials, SiteKey, TransportError, Trust, error_chain};
 
 /// What a dial presents, and what it trusts.
@@ -115,7 +115,12 @@ impl IdentityDriver {
     pub(crate) fn save(&mut self, grant: IdentityGrant) -> SaveResult {
         self.unsaved = None;
         let servers = self.servers.clone().unwrap_or_else(|| KnownServers::of_token(Vec::new()));
-        let saved = linecamp_transport::SiteIdentity::adopt(&self.path, &grant, &servers);
+        let saved = match &self.credentials {
+            Some(Credentials::Member(member)) => member.renew(&self.path, &grant, &servers),
+            Some(Credentials::Joining(..)) | None => {
+                linecamp_transport::SiteIdentity::adopt(&self.path, &grant, &servers)
+            }
+        };
         match saved {
             Ok(identity) => {
                 let identity_view = for_machine(&identity);
@@ -163,6 +168,34 @@ impl IdentityDriver {
         }
     }
 
+    /// Makes the server's authorities durable, without those that no trusted one has certified. This blocks while a
+    /// small file is synced, once for each change. Returns what is stored, and which of them issued the certificate.
+    pub(crate) fn save_authorities(&mut self, told: &AuthoritySet) -> Result<(KnownAuthorities, Option<Pin>), Text> {
+        let Some(Credentials::Member(member)) = &self.credentials else {
+            return Err(Text::lossy("the site has not joined"));
+        };
+        match member.with_authorities(Some(&self.path), told) {
+            Ok(identity) => {
+                let stored = (identity.authorities(), identity.issuer());
+                self.credentials = Some(Credentials::Member(Arc::new(identity)));
+                Ok(stored)
+            }
+            Err(error) => {
+                let problem = error_chain(&error);
+                tracing::warn!(problem, "cannot save the server's certificate authorities");
+                Err(Text::lossy(&problem))
+            }
+        }
+    }
+
+    /// Returns the authorities that are stored.
+    pub(crate) fn authorities(&self) -> KnownAuthorities {
+        match &self.credentials {
+            Some(Credentials::Member(member)) => member.authorities(),
+            Some(Credentials::Joining(..)) | None => KnownAuthorities::default(),
+        }
+    }
+
     fn use_unsaved(&mut self, grant: &IdentityGrant) -> Option<SiteIdentity> {
         let Some(Credentials::Member(member)) = &self.credentials else { return None };
         let renewed = member.renewed(grant).ok()?;
@@ -179,5 +212,6 @@ fn for_machine(identity: &linecamp_transport::SiteIdentity) -> SiteIdentity {
         gateway: identity.gateway_id(),
         not_before: validity.start,
         not_after: validity.end,
+        issuer: identity.issuer(),
     }
 }

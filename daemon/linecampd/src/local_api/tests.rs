@@ -58,6 +58,7 @@ impl Camp {
                 gateway: linecamp_model::HostId::from_bytes([2; 16]),
                 not_before: WallTime::EPOCH,
                 not_after: WallTime::from_unix_millis(u64::MAX),
+                issuer: None,
             }),
             ..SavedSite::default()
         };

@@ -32,6 +32,7 @@ impl Wire for wire::FromSite {
             FromSite::WantPlugin(want) => Kind::WantPlugin(wire::PluginWant::from_model(want)),
             FromSite::Storage(conditions) => Kind::Storage(wire::StorageReport::from_model(conditions)),
             FromSite::ServersStored(number) => Kind::ServersStored(wire::ServersStored { number: *number }),
+            FromSite::Trust(report) => Kind::Trust(wire::TrustReport::from_model(report)),
         };
         Self { kind: Some(kind) }
     }
@@ -49,6 +50,7 @@ impl Wire for wire::FromSite {
             Kind::WantPlugin(want) => message("want_plugin", Some(want)).map(FromSite::WantPlugin),
             Kind::Storage(report) => message("storage", Some(report)).map(FromSite::Storage),
             Kind::ServersStored(set) => counter("servers_stored.number", set.number).map(FromSite::ServersStored),
+            Kind::Trust(report) => message("trust", Some(report)).map(FromSite::Trust),
         }
     }
 }
@@ -86,6 +88,7 @@ impl Wire for wire::FromServer {
             FromServer::Probe => Kind::Probe(wire::Probe {}),
             FromServer::Plugin(piece) => Kind::Plugin(wire::PluginPiece::from_model(piece)),
             FromServer::Servers(set) => Kind::Servers(wire::ServerSet::from_model(set)),
+            FromServer::Authorities(set) => Kind::Authorities(wire::AuthoritySet::from_model(set)),
         };
         Self { kind: Some(kind) }
     }
@@ -101,6 +104,7 @@ impl Wire for wire::FromServer {
             Kind::Probe(_) => Ok(FromServer::Probe),
             Kind::Plugin(piece) => message("plugin", Some(piece)).map(FromServer::Plugin),
             Kind::Servers(set) => message("servers", Some(set)).map(FromServer::Servers),
+            Kind::Authorities(set) => message("authorities", Some(set)).map(FromServer::Authorities),
         }
     }
 }
@@ -281,7 +285,7 @@ impl Wire for wire::IdentityGrant {
     }
 }
 
-fn check_certificate(name: &str, found: &[u8]) -> Result<(), FieldError> {
+pub(super) fn check_certificate(name: &str, found: &[u8]) -> Result<(), FieldError> {
     match found.len() {
         1..=CERTIFICATE_BYTES_MAX => Ok(()),
         bytes => {

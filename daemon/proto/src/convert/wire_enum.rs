@@ -76,6 +76,7 @@ words!(
         SiteReturned,
         SiteRecovered,
         SiteReplaced,
+        AuthorityChanged,
         DuplicateRefused,
         LabelsAssigned,
         Edited,

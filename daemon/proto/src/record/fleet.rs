@@ -59,6 +59,8 @@ pub fn fleet_change(change: &FleetChange) -> (Vec<u8>, Option<Vec<u8>>) {
             let key = format!("gap/{site}/{}", key::from_number(began_at.unix_millis()));
             row::<record::LinkGap>(key, body.as_ref())
         }
+        FleetChange::Authorities(body) => row::<record::Authorities>("authorities".to_owned(), body.as_ref()),
+        FleetChange::SiteTrust(site, body) => row::<link::SiteTrust>(format!("site/{site}/trust"), body.as_ref()),
     }
 }
 
@@ -115,6 +117,7 @@ pub fn fleet_record(key: &[u8], body: &[u8]) -> Result<FleetChange, ProtoError> 
             FleetChange::LinkGap(site, began_at, Some(found.read::<record::LinkGap>()?))
         }
         ["servers"] => FleetChange::Servers(Some(found.read::<link::ServerSet>()?)),
+        ["authorities"] => FleetChange::Authorities(Some(found.read::<record::Authorities>()?)),
         _ => return Err(unknown_key(found.key)),
     };
     Ok(change)
@@ -142,13 +145,17 @@ pub fn salvage_fleet_record(key: &[u8]) -> Salvage {
         ["gap", site, began_at] => SiteId::parse(site)
             .zip(key::number(began_at))
             .map(|(site, began_at)| FleetChange::LinkGap(site, WallTime::from_unix_millis(began_at), None)),
+        ["site", site, "trust"] => SiteId::parse(site).map(|site| FleetChange::SiteTrust(site, None)),
         ["site", site, ..] => return SiteId::parse(site).map_or(Salvage::Ignore, Salvage::Quarantine),
         _ => None,
     };
     match salvaged {
-        Some(change @ (FleetChange::Event(..) | FleetChange::Status(..) | FleetChange::LinkGap(..))) => {
-            Salvage::Remove(change)
-        }
+        Some(
+            change @ (FleetChange::Event(..)
+            | FleetChange::Status(..)
+            | FleetChange::LinkGap(..)
+            | FleetChange::SiteTrust(..)),
+        ) => Salvage::Remove(change),
         Some(change) => Salvage::Keep(change),
         None => Salvage::Ignore,
     }
@@ -174,6 +181,7 @@ fn site_part(found: RawRecord<'_>, site: SiteId, part: &[&str]) -> Result<FleetC
             let host = found.part(HostId::parse(host))?;
             FleetChange::Host(site, host, Some(found.read::<record::Host>()?))
         }
+        ["trust"] => FleetChange::SiteTrust(site, Some(found.read::<link::SiteTrust>()?)),
         ["cursor"] => FleetChange::ReplicationCursor(site, Some(found.read::<record::ReplicationCursor>()?)),
         ["spec", about @ ..] => {
             let about = found.part(key::document(about))?;

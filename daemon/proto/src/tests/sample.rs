@@ -10,12 +10,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use linecamp_model::{
-    ApiKey, Condition, ConditionKind, Delta, Document, DocumentKey, Environment, Event, EventBatch, EventKind,
-    FleetChange, FleetOrigin, FromServer, FromSite, Generation, Hello, HostId, HostRegistration, HostSpec, HostStatus,
-    IdentityGrant, Incarnation, JoinRequest, JoinSecret, KeyFingerprint, LabelEntry, LabelKey, LabelSet, LabelValue,
-    Level, Life, LoggedEvent, Name, Origin, Phase, Refusal, RefusalCode, Registration, ReplicationCursor, RunId,
-    SecretHash, ServerAddress, ServerSet, SessionId, SiteChange, SiteId, SiteOrigin, SiteSpec, SiteStatus, SpecBody,
-    StatusBody, Target, Text, Token, TokenId, VersionRange, WallTime, Welcome,
+    ApiKey, AuthoritySet, Condition, ConditionKind, Delta, Document, DocumentKey, Environment, Event, EventBatch,
+    EventKind, FleetAuthorities, FleetChange, FleetOrigin, FromServer, FromSite, Generation, Hello, HostId,
+    HostRegistration, HostSpec, HostStatus, IdentityGrant, Incarnation, JoinRequest, JoinSecret, KeyFingerprint,
+    LabelEntry, LabelKey, LabelSet, LabelValue, Level, Life, LoggedEvent, Name, Origin, Phase, Pin, Refusal,
+    RefusalCode, Registration, ReplicationCursor, RunId, SecretHash, ServerAddress, ServerSet, SessionId, SiteChange,
+    SiteId, SiteOrigin, SiteSpec, SiteStatus, SiteTrust, SpecBody, StatusBody, Target, Text, Token, TokenId,
+    TrustReport, TrustedAuthority, VersionRange, WallTime, Welcome,
 };
 
 const WALL: WallTime = WallTime::from_unix_millis(1_795_314_424_000);
@@ -199,6 +200,11 @@ pub(super) fn from_site() -> Vec<(&'static str, FromSite)> {
             ]),
         ),
         ("servers-stored", FromSite::ServersStored(3)),
+        ("trust", FromSite::Trust(TrustReport { number: 2, trust: site_trust() })),
+        (
+            "trust-foreign-issuer",
+            FromSite::Trust(TrustReport { number: 2, trust: SiteTrust { issuer: None, ..site_trust() } }),
+        ),
     ];
     all.extend(provider::from_site());
     all
@@ -257,6 +263,7 @@ pub(super) fn from_server() -> Vec<(&'static str, FromServer)> {
         ("events-ack", FromServer::EventsAck(42)),
         ("probe", FromServer::Probe),
         ("servers", FromServer::Servers(servers())),
+        ("authorities", FromServer::Authorities(authorities())),
     ];
     all.extend(provider::from_server());
     all
@@ -266,6 +273,24 @@ pub(super) fn from_server() -> Vec<(&'static str, FromServer)> {
 fn servers() -> ServerSet {
     let addresses = ["camp.example.org:7443", "[2001:db8::7]:7443"];
     ServerSet { number: 3, addresses: addresses.map(|text| ServerAddress::parse(text).expect("an address")).to_vec() }
+}
+
+/// The authorities that a site has stored.
+fn site_trust() -> SiteTrust {
+    SiteTrust { trusted: vec![Pin::of(b"next"), Pin::of(b"current")], issuer: Some(Pin::of(b"current")) }
+}
+
+/// The authorities of a server.
+fn authorities() -> AuthoritySet {
+    let authority = |name: &str, cross: Option<&str>| TrustedAuthority {
+        pin: Pin::of(name.as_bytes()),
+        certificate: name.as_bytes().to_vec(),
+        cross_certificate: cross.map(|cross| cross.as_bytes().to_vec()),
+    };
+    AuthoritySet {
+        number: 2,
+        authorities: vec![authority("next", Some("next by current")), authority("current", None)],
+    }
 }
 
 /// A refusal.
@@ -338,6 +363,8 @@ pub(super) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
         ),
         ("site-gap", link_gap::gap()),
         ("servers", FleetChange::Servers(Some(servers()))),
+        ("authorities", FleetChange::Authorities(Some(FleetAuthorities { set: authorities(), since: WALL }))),
+        ("site-trust", FleetChange::SiteTrust(SITE, Some(site_trust()))),
         ("token", FleetChange::Token(TOKEN, Some(token()))),
         ("token-use", FleetChange::TokenUse(TOKEN, SITE, Some(WALL))),
         ("site", FleetChange::Site(SITE, Some(registration()))),

@@ -10,16 +10,17 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use linecamp_model::limits::{
-    CONDITIONS_MAX, EVENTS_PER_MESSAGE_MAX, LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_OWNER_MAX,
-    LINK_GAPS_WAITING_MAX, NAME_BYTES_MAX, SERVERS_PER_SITE_MAX, TEXT_BYTES_MAX,
+    AUTHORITIES_PER_SET_MAX, CONDITIONS_MAX, EVENTS_PER_MESSAGE_MAX, LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX,
+    LABELS_PER_OWNER_MAX, LINK_GAPS_WAITING_MAX, NAME_BYTES_MAX, SERVERS_PER_SITE_MAX, TEXT_BYTES_MAX,
 };
 use linecamp_model::{
-    ApiKey, Condition, ConditionKind, Delta, Document, DocumentKey, Environment, Event, EventBatch, EventKind,
-    FleetChange, FleetOrigin, FromServer, FromSite, Generation, Hello, HostId, HostRegistration, HostSpec, HostStatus,
-    IdentityGrant, Incarnation, JoinRequest, JoinSecret, KeyFingerprint, LabelEntry, LabelKey, LabelSet, LabelValue,
-    Level, Life, LoggedEvent, Name, Origin, Phase, Refusal, RefusalCode, Registration, ReplicationCursor, RunId,
-    SecretHash, ServerAddress, ServerSet, SessionId, SiteChange, SiteId, SiteOrigin, SiteSpec, SiteStatus, SpecBody,
-    SpecDelta, StatusBody, StatusDelta, Target, Text, Token, TokenId, VersionRange, WallTime, Welcome,
+    ApiKey, AuthoritySet, Condition, ConditionKind, Delta, Document, DocumentKey, Environment, Event, EventBatch,
+    EventKind, FleetAuthorities, FleetChange, FleetOrigin, FromServer, FromSite, Generation, Hello, HostId,
+    HostRegistration, HostSpec, HostStatus, IdentityGrant, Incarnation, JoinRequest, JoinSecret, KeyFingerprint,
+    LabelEntry, LabelKey, LabelSet, LabelValue, Level, Life, LoggedEvent, Name, Origin, Phase, Pin, Refusal,
+    RefusalCode, Registration, ReplicationCursor, RunId, SecretHash, ServerAddress, ServerSet, SessionId, SiteChange,
+    SiteId, SiteOrigin, SiteSpec, SiteStatus, SiteTrust, SpecBody, SpecDelta, StatusBody, StatusDelta, Target, Text,
+    Token, TokenId, TrustReport, TrustedAuthority, VersionRange, WallTime, Welcome,
 };
 use proptest::array::{uniform8, uniform16, uniform32};
 use proptest::collection::{btree_map, btree_set, vec};
@@ -275,6 +276,7 @@ pub(super) fn from_site() -> impl Strategy<Value = FromSite> {
             FromSite::Storage(all)
         }),
         1 => counter().prop_map(FromSite::ServersStored),
+        1 => (1..=COUNTER_MAX, site_trust()).prop_map(|(number, trust)| FromSite::Trust(TrustReport { number, trust })),
     ]
 }
 
@@ -321,6 +323,29 @@ fn server_set() -> impl Strategy<Value = ServerSet> {
     })
 }
 
+fn pin() -> impl Strategy<Value = Pin> {
+    any::<[u8; 32]>().prop_map(Pin::from_bytes)
+}
+
+fn site_trust() -> impl Strategy<Value = SiteTrust> {
+    (btree_set(pin(), 0..=AUTHORITIES_PER_SET_MAX), option::of(pin()))
+        .prop_map(|(trusted, issuer)| SiteTrust { trusted: trusted.into_iter().collect(), issuer })
+}
+
+fn authority_set() -> impl Strategy<Value = AuthoritySet> {
+    let der = || vec(any::<u8>(), 1..400);
+    let parts = (der(), option::of(der()));
+    let authorities = btree_map(any::<[u8; 32]>(), parts, 1..=AUTHORITIES_PER_SET_MAX);
+    (1..=COUNTER_MAX, authorities).prop_map(|(number, found)| {
+        let authority = |(pin, (certificate, cross_certificate))| TrustedAuthority {
+            pin: Pin::from_bytes(pin),
+            certificate,
+            cross_certificate,
+        };
+        AuthoritySet { number, authorities: found.into_iter().map(authority).collect() }
+    })
+}
+
 /// Any message from the server.
 pub(super) fn from_server() -> impl Strategy<Value = FromServer> {
     prop_oneof![
@@ -332,6 +357,7 @@ pub(super) fn from_server() -> impl Strategy<Value = FromServer> {
         1 => Just(FromServer::Probe),
         1 => provider::piece().prop_map(FromServer::Plugin),
         1 => server_set().prop_map(FromServer::Servers),
+        1 => authority_set().prop_map(FromServer::Authorities),
     ]
 }
 

@@ -12,6 +12,7 @@
 //! 6. The answer, or the problem (`error`), is encoded.
 
 mod authenticate;
+mod ca;
 mod call;
 mod doctor;
 mod environments;
@@ -108,6 +109,11 @@ fn operations() -> Routes {
         .on_upload(plugins::push)
         .on(plugins::show)
         .on(plugins::remove)
+        .on(ca::show)
+        .on(ca::add)
+        .on(ca::switch)
+        .on(ca::retire)
+        .on(ca::abort)
         .on(records::list)
 }
 

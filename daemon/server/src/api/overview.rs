@@ -40,7 +40,7 @@ pub(super) async fn show(call: Call<ShowServer>) -> Result<Server, ApiError> {
     let info = call.api.info();
     Ok(Server {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        pin: info.pin.to_string(),
+        pin: info.pin().to_string(),
         uptime_seconds: info.started.now().instant.since_origin().as_secs(),
         connected: counts.connected as u64,
         reconnecting: counts.reconnecting as u64,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use linecamp_core::StoreFault;
 use linecamp_model::{Access, Identity, Pin, SecretHash, ServerAddress};
 use linecamp_service::{Clock, Metrics, TokenBuckets};
+use linecamp_transport::Authority;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -25,8 +26,10 @@ use crate::trusted_proxies::TrustedProxies;
 /// What the API can answer without querying the loop.
 #[derive(Debug)]
 pub(crate) struct ServerInfo {
-    /// The pin of the server's authority.
-    pub(crate) pin: Pin,
+    /// The server's authority.
+    pub(crate) authority: Arc<Authority>,
+    /// Held during a step of the replacement of the authority.
+    pub(crate) rotation: tokio::sync::Mutex<()>,
     /// The server's addresses. A configuration reload may change them.
     pub(crate) addresses: RwLock<Addresses>,
     /// The proxies whose forwarding headers count. A configuration reload may change them.
@@ -49,6 +52,11 @@ pub(crate) struct Addresses {
 }
 
 impl ServerInfo {
+    /// Returns the pin of the authority that issues certificates.
+    pub(crate) fn pin(&self) -> Pin {
+        self.authority.pin()
+    }
+
     /// Returns the server's addresses.
     pub(crate) fn addresses(&self) -> Addresses {
         self.addresses.read().unwrap_or_else(PoisonError::into_inner).clone()

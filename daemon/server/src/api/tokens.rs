@@ -28,7 +28,7 @@ pub(super) async fn create(call: Call<CreateToken>) -> Result<TokenCreated, ApiE
     let token = JoinToken {
         id: TokenId::from_bytes(random_bytes().map_err(|error| no_random_bytes(&error))?),
         secret: JoinSecret::from_bytes(random_bytes().map_err(|error| no_random_bytes(&error))?),
-        pin: info.pin,
+        pin: info.pin(),
     };
     let new = NewToken {
         id: token.id,

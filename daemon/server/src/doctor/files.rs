@@ -47,10 +47,11 @@ pub(super) fn directory(target: &Target) -> CheckResult {
     let is_server = ca.exists();
     let private = [
         Private { path: ca.clone(), is_needed: is_server },
-        Private { path: ca.join("key.pem"), is_needed: is_server },
         Private { path: ca.join("quic-secrets"), is_needed: is_server },
         Private { path: layout.database(), is_needed: is_server },
     ];
+    let keys = Authority::key_files(&ca).into_iter().map(|path| Private { path, is_needed: is_server });
+    let private: Vec<_> = private.into_iter().chain(keys).collect();
     permissions(layout.dir(), &private, "linecamp-server", None)
 }
 

@@ -105,7 +105,7 @@ impl LinkDriver {
                 site: request.site,
                 gateway: request.gateway,
                 certificate,
-                authorities: vec![self.authority.certificate_der().to_vec()],
+                authorities: self.authority.rotation().authorities.into_iter().map(|one| one.certificate).collect(),
             })),
             Err(error) => {
                 let (site, error) = (request.site, error_chain(&error));

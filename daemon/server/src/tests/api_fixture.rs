@@ -72,7 +72,8 @@ impl Bare {
         let key = ApiKeyText::generate().unwrap();
         let trusted_proxies = TrustedProxies::default();
         let info = ServerInfo {
-            pin: authority.pin(),
+            authority: Arc::clone(&authority),
+            rotation: tokio::sync::Mutex::default(),
             addresses: RwLock::new(Addresses { links: Vec::new(), server_url: url }),
             trusted_proxies: trusted_proxies.clone(),
             certificate: CertificateStatus::default(),

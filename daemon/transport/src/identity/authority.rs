@@ -1,26 +1,37 @@
 //! The server's certificate authority, and the directory it is stored in.
 //!
 //! `ca/` contains `key.pem` and `certificate.pem` (the authority), `names` (the names of the server, one per line) and
-//! `quic-secrets`. `create` writes it once, atomically; nothing changes it afterwards. It belongs in the backup:
-//! without it every site must join again. Anyone who steals it can impersonate the server.
+//! `quic-secrets`. `create` writes it once, atomically. It belongs in the backup: without it every site must join
+//! again. Anyone who steals it can impersonate the server.
+//!
+//! The authority can be replaced. Each step of that is one atomic change of the directory:
+//!
+//! - *add* writes `next.pem`: key, certificate, and a certificate from the current authority, which issues all
+//!   certificates until the switch;
+//! - *switch* renames it to `switched.pem`: the next authority issues all certificates;
+//! - *retire* renames that to `current.pem`, which takes precedence over `key.pem` and `certificate.pem`;
+//! - *abort* removes `next.pem`.
+//!
+//! Site certificates of both authorities are accepted. While the next one issues certificates, the chain that the
+//! server presents leads to both, so a pin of either is valid. The certificate that the retired authority gave to its
+//! successor stays in the chain: a site that still trusts only the retired one can verify the server and come back.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::Range;
-use std::path::Path;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
-use linecamp_model::{KeyFingerprint, Pin, SiteId, WallTime};
-use rcgen::{ExtendedKeyUsagePurpose, Issuer, KeyPair, PublicKeyData as _, SanType};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use linecamp_model::{AuthorityRotation, Pin, RotationPhase, RotationStep, SiteId, WallTime};
+use rcgen::{ExtendedKeyUsagePurpose, SanType};
+use rustls::DistinguishedName;
+use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 
 use super::files;
-use super::leaf::{LEAF_VALIDITY, Leaf};
 use super::quic_secrets::QuicSecrets;
-use super::x509::{self, CertificateFacts, Ed25519PublicKey, make_error};
+use super::signing_authority::{REMEDY, SigningAuthority, corrupt};
+use super::x509::{self, Ed25519PublicKey, make_error};
 use crate::error::TransportError;
 use crate::random::RandomSource;
 
@@ -28,27 +39,42 @@ use crate::random::RandomSource;
 /// trust the authority, and an address may change.
 pub(crate) const SERVER_NAME: &str = "server.linecamp.internal";
 
-/// Validity of an authority. Sites do not check it; browsers and third-party tools do.
-const AUTHORITY_VALIDITY: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
-
-/// How far another machine's clock may be behind without rejecting a new certificate as "not yet valid".
-pub(crate) const CLOCK_SLACK: Duration = Duration::from_secs(5 * 60);
+/// Maximum names that are added to those in the directory. Beyond that, the oldest one leaves the next certificate.
+const ADDED_NAMES_MAX: usize = 8;
 
 const KEY_FILE: &str = "key.pem";
 const CERTIFICATE_FILE: &str = "certificate.pem";
+const CURRENT_FILE: &str = "current.pem";
+const NEXT_FILE: &str = "next.pem";
+const SWITCHED_FILE: &str = "switched.pem";
 const NAMES_FILE: &str = "names";
 const SECRETS_FILE: &str = "quic-secrets";
-const REMEDY: &str = "restore the `ca` directory from a backup";
 
-/// The certificate authority of one server: it issues the certificates of the sites and of the server.
+/// The certificate authority of one server: it issues the certificates of the sites and of the server. While it is
+/// being replaced, there are two.
 pub struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    certificate: CertificateDer<'static>,
-    facts: CertificateFacts,
-    names: Vec<SanType>,
+    /// `None`: it exists only in memory.
+    dir: Option<PathBuf>,
+    signing: RwLock<Signing>,
+    /// Held during a step.
+    steps: Mutex<()>,
+    names: RwLock<Names>,
     secrets: QuicSecrets,
     random: RandomSource,
-    leaf: Mutex<Option<Leaf>>,
+}
+
+/// The authorities that sign.
+struct Signing {
+    phase: RotationPhase,
+    /// Issues all certificates.
+    issuing: Arc<SigningAuthority>,
+    other: Option<Arc<SigningAuthority>>,
+}
+
+/// The names in the server's certificate.
+struct Names {
+    stored: Vec<SanType>,
+    added: Vec<SanType>,
 }
 
 impl Authority {
@@ -67,8 +93,10 @@ impl Authority {
         let building = dir.with_extension("new");
         files::empty_dir(&building)?;
         files::create_dir(&building)?;
-        files::write_file(&building.join(KEY_FILE), made.issuer.key().serialize_pem().as_bytes())?;
-        files::write_file(&building.join(CERTIFICATE_FILE), files::certificate_pem(&made.certificate).as_bytes())?;
+        let authority = Arc::clone(&made.signing().issuing);
+        files::write_file(&building.join(KEY_FILE), authority.issuer.key().serialize_pem().as_bytes())?;
+        let certificate = files::certificate_pem(&authority.certificate);
+        files::write_file(&building.join(CERTIFICATE_FILE), certificate.as_bytes())?;
         files::write_file(&building.join(NAMES_FILE), (names.join("\n") + "\n").as_bytes())?;
         files::write_file(&building.join(SECRETS_FILE), made.secrets.as_bytes())?;
         files::rename(&building, dir)?;
@@ -81,20 +109,11 @@ impl Authority {
     /// # Errors
     /// [`TransportError`] if a name is invalid in a certificate.
     pub fn generate(names: &[String], now: WallTime, random: RandomSource) -> Result<Self, TransportError> {
-        let names = parse_names(names.iter().map(String::as_str))?;
-        let key = random.new_key("the authority's key")?;
-        let fingerprint = KeyFingerprint::of(&key.subject_public_key_info());
-        let common_name = format!("Linecamp authority {}", x509::key_name(&fingerprint));
-        let validity = validity_start(now)..now + AUTHORITY_VALIDITY;
-        let mut params = x509::certificate(&common_name, &validity, &random)?;
-        x509::make_authority(&mut params);
-        let signed = params.self_signed(&key).map_err(make_error("the authority's certificate"))?;
-        let certificate = signed.der().clone();
-        let facts = CertificateFacts::read(&certificate)
-            .map_err(|problem| TransportError::BadCertificate { whose: "the authority's certificate", problem })?;
+        let stored = parse_names(names.iter().map(String::as_str))?;
+        let issuing = Arc::new(SigningAuthority::generate(None, now, &random)?);
+        let signing = Signing { phase: RotationPhase::Stable, issuing, other: None };
         let secrets = QuicSecrets::generate(&random)?;
-        let issuer = Issuer::new(params, key);
-        Ok(Self { issuer, certificate, facts, names, secrets, random, leaf: Mutex::new(None) })
+        Ok(Self::new(None, signing, stored, secrets, random))
     }
 
     /// Loads the authority in `dir`.
@@ -102,53 +121,150 @@ impl Authority {
     /// # Errors
     /// [`TransportError`] names the file that is missing or corrupt.
     pub fn load(dir: &Path) -> Result<Self, TransportError> {
-        let [key_file, certificate_file, names_file, secrets_file] =
-            [KEY_FILE, CERTIFICATE_FILE, NAMES_FILE, SECRETS_FILE].map(|file| dir.join(file));
-        let key = files::read_key(&key_file, REMEDY)?
-            .ok_or_else(|| TransportError::Missing { path: key_file.clone(), remedy: REMEDY.to_owned() })?;
-        let corrupt = |path: &Path, problem: String| TransportError::Corrupt {
-            path: path.to_owned(),
-            problem,
-            remedy: REMEDY.to_owned(),
+        let file = |name| dir.join(name);
+        let current = match SigningAuthority::load(&file(CURRENT_FILE))? {
+            Some(current) => current,
+            None => SigningAuthority::load_pair(&file(KEY_FILE), &file(CERTIFICATE_FILE))?,
         };
+        let switched = SigningAuthority::load(&file(SWITCHED_FILE))?;
+        let next = if switched.is_none() { SigningAuthority::load(&file(NEXT_FILE))? } else { None };
+        let (phase, issuing, other) = match (switched, next) {
+            (Some(next), _) => (RotationPhase::Switched, next, Some(current)),
+            (None, Some(next)) => (RotationPhase::Added, current, Some(next)),
+            (None, None) => (RotationPhase::Stable, current, None),
+        };
+        let signing = Signing { phase, issuing: Arc::new(issuing), other: other.map(Arc::new) };
 
-        let pem = files::read_required(&certificate_file, REMEDY)?;
-        let certificate =
-            CertificateDer::from_pem_slice(&pem).map_err(|error| corrupt(&certificate_file, error.to_string()))?;
-        let facts = CertificateFacts::read(&certificate).map_err(|problem| corrupt(&certificate_file, problem))?;
-        if facts.public_key != key.subject_public_key_info() {
-            let problem = format!("certificate does not match the key in {}", key_file.display());
-            return Err(corrupt(&certificate_file, problem));
-        }
-
+        let (names_file, secrets_file) = (file(NAMES_FILE), file(SECRETS_FILE));
         let text = String::from_utf8(files::read_required(&names_file, REMEDY)?)
             .map_err(|error| corrupt(&names_file, error.to_string()))?;
         let names = parse_names(text.lines().map(str::trim).filter(|line| !line.is_empty()))
             .map_err(|error| corrupt(&names_file, error.to_string()))?;
-
         let secrets = QuicSecrets::from_bytes(&files::read_required(&secrets_file, REMEDY)?)
             .ok_or_else(|| corrupt(&secrets_file, "wrong length".to_owned()))?;
-
-        let random = RandomSource::System;
-        let mut params = x509::certificate(&facts.common_name, &facts.validity, &random)?;
-        x509::make_authority(&mut params);
-        let issuer = Issuer::new(params, key);
-        Ok(Self { issuer, certificate, facts, names, secrets, random, leaf: Mutex::new(None) })
+        Ok(Self::new(Some(dir.to_owned()), signing, names, secrets, RandomSource::System))
     }
 
-    /// Returns the pin of this authority, as carried in a join token.
+    fn new(
+        dir: Option<PathBuf>,
+        signing: Signing,
+        stored: Vec<SanType>,
+        secrets: QuicSecrets,
+        random: RandomSource,
+    ) -> Self {
+        let names = RwLock::new(Names { stored, added: Vec::new() });
+        Self { dir, signing: RwLock::new(signing), steps: Mutex::default(), names, secrets, random }
+    }
+
+    /// Returns the pin of the authority that issues certificates, as carried in a join token.
     pub fn pin(&self) -> Pin {
-        Pin::of(&self.facts.public_key)
+        self.signing().issuing.pin()
     }
 
-    /// Returns the start and end of the authority's validity.
+    /// Returns the start and end of the validity of the authority that issues certificates.
     pub fn validity(&self) -> Range<WallTime> {
-        self.facts.validity.clone()
+        self.signing().issuing.validity()
     }
 
-    /// Returns the authority's certificate in DER, for the trust bundle of a site.
-    pub fn certificate_der(&self) -> &[u8] {
-        &self.certificate
+    /// Returns the certificate in DER of the authority that issues certificates.
+    pub fn certificate_der(&self) -> Vec<u8> {
+        self.signing().issuing.certificate.to_vec()
+    }
+
+    /// Returns the authorities, the issuing one first, and how far a replacement is.
+    pub fn rotation(&self) -> AuthorityRotation {
+        let signing = self.signing();
+        AuthorityRotation { phase: signing.phase, authorities: signing.all().map(SigningAuthority::trusted).collect() }
+    }
+
+    /// Returns the end of each authority's validity, in the order of [`rotation`](Self::rotation).
+    pub fn ends(&self) -> Vec<WallTime> {
+        self.signing().all().map(|authority| authority.validity().end).collect()
+    }
+
+    /// Performs a step of the replacement of the authority. On return it is durable. The caller has checked that the
+    /// step is possible; otherwise nothing changes.
+    ///
+    /// # Errors
+    /// [`TransportError`] if the disk cannot be written; nothing has changed then.
+    pub fn rotate(&self, step: RotationStep, now: WallTime) -> Result<(), TransportError> {
+        // Handshakes go on while the disk is written.
+        let _one_at_a_time = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        let (phase, current, next) = {
+            let signing = self.signing();
+            (signing.phase, Arc::clone(&signing.issuing), signing.other.clone())
+        };
+        let changed = match (step, phase, next) {
+            (RotationStep::Add, RotationPhase::Stable, _) => {
+                let next = SigningAuthority::generate(Some(&current), now, &self.random)?;
+                self.change_files(|dir| {
+                    // The file of an authority that was retired is left only by a crash.
+                    remove_retired(dir)?;
+                    files::write_file(&dir.join(NEXT_FILE), next.to_pem().as_bytes())
+                })?;
+                Signing { phase: RotationPhase::Added, issuing: current, other: Some(Arc::new(next)) }
+            }
+            (RotationStep::Switch, RotationPhase::Added, Some(next)) => {
+                self.change_files(|dir| files::rename(&dir.join(NEXT_FILE), &dir.join(SWITCHED_FILE)))?;
+                Signing { phase: RotationPhase::Switched, issuing: next, other: Some(current) }
+            }
+            (RotationStep::Retire, RotationPhase::Switched, _) => {
+                self.change_files(|dir| files::rename(&dir.join(SWITCHED_FILE), &dir.join(CURRENT_FILE)))?;
+                let retired = self.change_files(remove_retired);
+                if let Err(error) = retired {
+                    tracing::warn!(%error, "cannot remove the retired key; retrying at the next start");
+                }
+                Signing { phase: RotationPhase::Stable, issuing: current, other: None }
+            }
+            (RotationStep::Abort, RotationPhase::Added, _) => {
+                self.change_files(|dir| files::remove_file(&dir.join(NEXT_FILE)))?;
+                Signing { phase: RotationPhase::Stable, issuing: current, other: None }
+            }
+            _ => return Ok(()),
+        };
+        let mut signing = self.signing.write().unwrap_or_else(PoisonError::into_inner);
+        *signing = changed;
+        signing.forget_leaves();
+        Ok(())
+    }
+
+    /// Returns the files with the keys of the authority in `dir`: those that are there, and the one that must be.
+    pub fn key_files(dir: &Path) -> Vec<PathBuf> {
+        let all = [CURRENT_FILE, KEY_FILE, NEXT_FILE, SWITCHED_FILE].map(|file| dir.join(file));
+        let [current, first, ..] = &all;
+        let is_needed = |path: &&PathBuf| path.exists() || (*path == first && !current.exists());
+        all.iter().filter(is_needed).cloned().collect()
+    }
+
+    /// Removes what an interrupted step has left in the directory: the key of a retired authority.
+    ///
+    /// # Errors
+    /// [`TransportError::Write`] names the file.
+    pub fn remove_leftovers(&self) -> Result<(), TransportError> {
+        self.change_files(remove_retired)
+    }
+
+    fn change_files(&self, change: impl FnOnce(&Path) -> Result<(), TransportError>) -> Result<(), TransportError> {
+        self.dir.as_deref().map_or(Ok(()), change)
+    }
+
+    /// Adds a name to the server's certificate, until the process ends. The names that it has stay.
+    ///
+    /// # Errors
+    /// [`TransportError::BadName`] if the name is invalid in a certificate.
+    pub fn add_name(&self, name: &str) -> Result<(), TransportError> {
+        let name = parse_name(name)?;
+        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        if names.all().any(|known| *known == name) {
+            return Ok(());
+        }
+        names.added.push(name);
+        if ADDED_NAMES_MAX < names.added.len() {
+            names.added.remove(0);
+        }
+        drop(names);
+        self.signing().forget_leaves();
+        Ok(())
     }
 
     /// Issues a client certificate, in DER, for the key that `site` proved to hold.
@@ -168,13 +284,15 @@ impl Authority {
             Ed25519PublicKey::parse(public_key).ok_or(TransportError::BadPublicKey { whose: "the site's key" })?;
         let mut params = x509::certificate(&site.to_string(), &validity, &self.random)?;
         x509::allow_only(&mut params, ExtendedKeyUsagePurpose::ClientAuth);
-        let certificate = params.signed_by(&key, &self.issuer).map_err(make_error("a site's certificate"))?;
+        let signing = self.signing();
+        let certificate =
+            params.signed_by(&key, &signing.issuing.issuer).map_err(make_error("a site's certificate"))?;
         Ok(certificate.der().to_vec())
     }
 
     /// Checks that certificates issued at `now` would be valid.
     pub(crate) fn check_clock(&self, now: WallTime) -> Result<(), TransportError> {
-        let not_before = self.facts.validity.start;
+        let not_before = self.validity().start;
         if now < not_before {
             return Err(TransportError::ClockBeforeAuthority { now, not_before });
         }
@@ -185,28 +303,54 @@ impl Authority {
         &self.secrets
     }
 
-    pub(crate) const fn certificate(&self) -> &CertificateDer<'static> {
-        &self.certificate
+    /// Returns the certificates of the authorities whose site certificates are accepted.
+    pub(crate) fn certificates(&self) -> Vec<CertificateDer<'static>> {
+        self.signing().all().map(|authority| authority.certificate.clone()).collect()
     }
 
-    /// Returns the server's certificate with its chain, renewed once a day.
-    pub(crate) fn server_leaf(&self, now: WallTime) -> Result<Arc<CertifiedKey>, TransportError> {
-        let mut leaf = self.leaf.lock().expect("no holder panics");
-        match &*leaf {
-            Some(leaf) if !leaf.is_stale(now) => Ok(leaf.certified()),
-            Some(_) | None => Ok(leaf.insert(self.issue_leaf(now)?).certified()),
+    /// Returns the server's certificate with its chain, renewed once a day. `named` are the authorities that the client
+    /// trusts, if it says so. Before the switch, a client that trusts only the next authority gets a certificate from
+    /// that one: the server was restored from a backup that is older than what its sites know.
+    pub(crate) fn server_leaf(
+        &self,
+        named: Option<&[DistinguishedName]>,
+        now: WallTime,
+    ) -> Result<Arc<CertifiedKey>, TransportError> {
+        let signing = self.signing();
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        let names: Vec<_> = names.all().cloned().collect();
+        let is_named = |authority: &SigningAuthority| {
+            named.is_some_and(|named| named.iter().any(|name| name.as_ref() == authority.facts.subject))
+        };
+        match (&signing.other, signing.phase) {
+            (Some(next), RotationPhase::Added) if is_named(next) && !is_named(&signing.issuing) => {
+                next.server_leaf((&names, None), now, &self.random)
+            }
+            (Some(old), RotationPhase::Switched) => {
+                signing.issuing.server_leaf((&names, Some(&**old)), now, &self.random)
+            }
+            _ => signing.issuing.server_leaf((&names, None), now, &self.random),
         }
     }
 
-    fn issue_leaf(&self, now: WallTime) -> Result<Leaf, TransportError> {
-        let key = self.random.new_key("the server's key")?;
-        let validity = validity_start(now)..now + LEAF_VALIDITY;
-        let mut params = x509::certificate(SERVER_NAME, &validity, &self.random)?;
-        x509::allow_only(&mut params, ExtendedKeyUsagePurpose::ServerAuth);
-        params.subject_alt_names.clone_from(&self.names);
-        let certificate = params.signed_by(&key, &self.issuer).map_err(make_error("the server's certificate"))?;
-        let chain = vec![certificate.der().clone(), self.certificate.clone()];
-        Leaf::new(now, chain, &PrivatePkcs8KeyDer::from(key.serialized_der()))
+    fn signing(&self) -> RwLockReadGuard<'_, Signing> {
+        self.signing.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Signing {
+    fn all(&self) -> impl Iterator<Item = &SigningAuthority> {
+        std::iter::once(&self.issuing).chain(&self.other).map(|authority| &**authority)
+    }
+
+    fn forget_leaves(&self) {
+        self.all().for_each(SigningAuthority::forget_leaf);
+    }
+}
+
+impl Names {
+    fn all(&self) -> impl Iterator<Item = &SanType> {
+        self.stored.iter().chain(&self.added)
     }
 }
 
@@ -216,8 +360,13 @@ impl fmt::Debug for Authority {
     }
 }
 
-fn validity_start(now: WallTime) -> WallTime {
-    WallTime::EPOCH + now.saturating_since(WallTime::EPOCH + CLOCK_SLACK)
+/// Removes the files of the first authority once another one has replaced it.
+fn remove_retired(dir: &Path) -> Result<(), TransportError> {
+    if !dir.join(CURRENT_FILE).exists() {
+        return Ok(());
+    }
+    files::remove_file(&dir.join(KEY_FILE))?;
+    files::remove_file(&dir.join(CERTIFICATE_FILE))
 }
 
 fn parse_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<SanType>, TransportError> {

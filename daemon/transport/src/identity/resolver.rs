@@ -17,9 +17,9 @@ pub(crate) struct LeafResolver {
 }
 
 impl ResolvesServerCert for LeafResolver {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.authority
-            .server_leaf(self.clock.now())
+            .server_leaf(hello.certificate_authorities(), self.clock.now())
             .inspect_err(|error| {
                 let error = error_chain(error);
                 tracing::error!(

@@ -2,9 +2,9 @@
 //!
 //! `identity/` contains two files. `key.pem` is generated once, at the site, and never leaves it. `membership.pem` is
 //! the result of joining: the IDs of the site and of its gateway host and the server addresses as text, then the site's
-//! certificate, then the authorities it trusts. The addresses are those that have carried a link, and those that the
-//! server told and that have not (lines `New server`), each with the number of their set; a file without a number has
-//! the addresses of a join token.
+//! certificate, then the authorities it trusts, with the number of their set if the server told one. The addresses are
+//! those that have carried a link, and those that the server told and that have not (lines `New server`), each with the
+//! number of their set; a file without a number has the addresses of a join token.
 //!
 //! It is one file so that it changes atomically: a site has either joined or not. Without it the site presents a
 //! self-signed certificate. The signature in the handshake proves that the site holds the key, regardless of the issuer
@@ -16,12 +16,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use linecamp_model::{
-    HostId, IdentityGrant, KeyFingerprint, KnownServers, ServerAddress, ServerSet, SiteId, WallTime, shell_quoted,
+    AuthoritySet, HostId, IdentityGrant, KeyFingerprint, KnownAuthorities, KnownServers, Pin, ServerAddress, ServerSet,
+    SiteId, WallTime, shell_quoted,
 };
 use rcgen::{ExtendedKeyUsagePurpose, KeyPair, PublicKeyData as _};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
+use super::certified::certified_authorities;
 use super::files;
 use super::x509::{self, CertificateFacts, make_error};
 use crate::error::TransportError;
@@ -37,6 +39,7 @@ const SERVER_LINE: &str = "Server: ";
 const SERVER_SET_LINE: &str = "Server set: ";
 const CANDIDATE_LINE: &str = "New server: ";
 const CANDIDATE_SET_LINE: &str = "New server set: ";
+const AUTHORITY_SET_LINE: &str = "Authority set: ";
 
 /// The key pair of a site, which may or may not have joined. `Debug` prints only the fingerprint.
 pub struct SiteKey {
@@ -151,13 +154,13 @@ impl SiteIdentity {
         Ok(Self { key, membership })
     }
 
-    /// Returns this identity with the certificate and the authorities of `grant`, only in memory: for when the disk
-    /// cannot be written.
+    /// Returns this identity with the renewed certificate of `grant`, only in memory: for when the disk cannot be
+    /// written. The authorities stay.
     ///
     /// # Errors
     /// [`TransportError::BadCertificate`] if a certificate cannot be decoded or is for another key.
     pub fn renewed(&self, grant: &IdentityGrant) -> Result<Self, TransportError> {
-        Self::in_memory(Arc::clone(&self.key), grant, self.servers())
+        Ok(Self { key: Arc::clone(&self.key), membership: self.membership_of(grant, self.servers())? })
     }
 
     /// Returns this identity with other server addresses, and stores it durably in `dir`. Addresses that are stored
@@ -167,11 +170,68 @@ impl SiteIdentity {
     /// [`TransportError`] names the file that could not be written.
     pub fn with_servers(&self, dir: &Path, servers: &KnownServers) -> Result<Self, TransportError> {
         let membership = Membership { servers: servers.clone(), ..self.membership.clone() };
-        let (path, text) = (dir.join(MEMBERSHIP_FILE), membership.to_text());
-        if files::read_file(&path, &remedy(dir))?.as_deref() != Some(text.as_bytes()) {
-            files::write_file(&path, text.as_bytes())?;
+        self.write(dir, &membership)?;
+        Ok(Self { key: Arc::clone(&self.key), membership })
+    }
+
+    /// Returns this identity with the renewed certificate of `grant`, and stores it durably in `dir`. The authorities
+    /// stay: only [`with_authorities`](Self::with_authorities) changes them.
+    ///
+    /// # Errors
+    /// [`TransportError::BadCertificate`] if a certificate cannot be decoded or is for another key.
+    pub fn renew(&self, dir: &Path, grant: &IdentityGrant, servers: &KnownServers) -> Result<Self, TransportError> {
+        let membership = self.membership_of(grant, servers)?;
+        files::write_file(&dir.join(MEMBERSHIP_FILE), membership.to_text().as_bytes())?;
+        Ok(Self { key: Arc::clone(&self.key), membership })
+    }
+
+    fn membership_of(&self, grant: &IdentityGrant, servers: &KnownServers) -> Result<Membership, TransportError> {
+        let Membership { trust, .. } = &self.membership;
+        let authorities = trust.iter().map(|der| der.to_vec()).collect();
+        let grant = IdentityGrant { authorities, ..grant.clone() };
+        let renewed = Membership::of_grant(&grant, servers, &self.key).map_err(invalid_answer)?;
+        Ok(Membership { authority_set: self.membership.authority_set, ..renewed })
+    }
+
+    /// Returns this identity with the authorities of `told`, and stores it durably in `dir`; without one, only in
+    /// memory. An authority that is not trusted yet is left out, unless one that is has certified it. What is stored
+    /// already is not written again.
+    ///
+    /// # Errors
+    /// [`TransportError::BadCertificate`] if no authority is left; [`TransportError`] names the file that could not be
+    /// written.
+    pub fn with_authorities(&self, dir: Option<&Path>, told: &AuthoritySet) -> Result<Self, TransportError> {
+        let trust = certified_authorities(&self.membership.trust, told);
+        if trust.is_empty() {
+            let problem = "no trusted authority has certified one of them".to_owned();
+            return Err(TransportError::BadCertificate { whose: "the server's set of authorities", problem });
+        }
+        let membership = Membership { authority_set: told.number, trust, ..self.membership.clone() };
+        if let Some(dir) = dir {
+            self.write(dir, &membership)?;
         }
         Ok(Self { key: Arc::clone(&self.key), membership })
+    }
+
+    /// Writes a membership unless it is stored already.
+    fn write(&self, dir: &Path, membership: &Membership) -> Result<(), TransportError> {
+        let (path, text) = (dir.join(MEMBERSHIP_FILE), membership.to_text());
+        match files::read_file(&path, &remedy(dir))?.as_deref() == Some(text.as_bytes()) {
+            true => Ok(()),
+            false => files::write_file(&path, text.as_bytes()),
+        }
+    }
+
+    /// Returns the authorities that are stored.
+    pub fn authorities(&self) -> KnownAuthorities {
+        KnownAuthorities { number: self.membership.authority_set, pins: self.trust().pins() }
+    }
+
+    /// Returns the trusted authority that issued the certificate; `None` if it is none of them.
+    pub fn issuer(&self) -> Option<Pin> {
+        let keys = self.membership.trust.iter().filter_map(|der| CertificateFacts::read(der).ok());
+        let certificate = &self.membership.certificate;
+        keys.map(|facts| facts.public_key).find(|key| x509::is_signed_with(certificate, key)).map(|key| Pin::of(&key))
     }
 
     /// Durably removes everything in `dir`. The membership is removed first, so that an interruption leaves a site that
@@ -221,7 +281,7 @@ impl SiteIdentity {
 
     /// Returns the authorities that this site accepts for its server.
     pub fn trust(&self) -> Trust {
-        Trust::Authorities(self.membership.authorities.iter().map(|der| der.to_vec()).collect())
+        Trust::Authorities(self.membership.trust.iter().map(|der| der.to_vec()).collect())
     }
 }
 
@@ -265,7 +325,10 @@ struct Membership {
     ids: Ids,
     certificate: CertificateDer<'static>,
     validity: Range<WallTime>,
-    authorities: Vec<CertificateDer<'static>>,
+    /// The number of the set that the authorities are from; zero: from the join.
+    authority_set: u64,
+    /// The certificates of the trusted authorities.
+    trust: Vec<CertificateDer<'static>>,
     servers: KnownServers,
 }
 
@@ -302,7 +365,8 @@ impl Membership {
             ids,
             certificate: CertificateDer::from(certificate.to_vec()),
             validity: facts.validity,
-            authorities: authorities.iter().cloned().map(CertificateDer::from).collect(),
+            authority_set: 0,
+            trust: authorities.iter().cloned().map(CertificateDer::from).collect(),
             servers: servers.clone(),
         })
     }
@@ -321,7 +385,10 @@ impl Membership {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| error.to_string())?;
         let (certificate, authorities) = certificates.split_first().ok_or("no certificate found")?;
-        Self::new(Ids { site, gateway }, (certificate, authorities), &servers, key)
+        let authority_set = line(AUTHORITY_SET_LINE).map_or(Ok(0), str::parse);
+        let authority_set = authority_set.map_err(|error| format!("the number of the set of authorities: {error}"))?;
+        let membership = Self::new(Ids { site, gateway }, (certificate, authorities), &servers, key)?;
+        Ok(Self { authority_set, ..membership })
     }
 
     fn to_text(&self) -> String {
@@ -330,9 +397,10 @@ impl Membership {
         let KnownServers { confirmed, candidate } = &self.servers;
         let confirmed = set_lines(confirmed, SERVER_SET_LINE, SERVER_LINE);
         let candidate = candidate.iter().flat_map(|set| set_lines(set, CANDIDATE_SET_LINE, CANDIDATE_LINE));
-        let certificates = std::iter::once(&self.certificate).chain(&self.authorities);
+        let set = (self.authority_set != 0).then(|| format!("{AUTHORITY_SET_LINE}{}\n", self.authority_set));
+        let certificates = std::iter::once(&self.certificate).chain(&self.trust);
         let blocks = certificates.map(|der| files::certificate_pem(der));
-        ids.into_iter().chain(confirmed).chain(candidate).chain(blocks).collect()
+        ids.into_iter().chain(confirmed).chain(candidate).chain(set).chain(blocks).collect()
     }
 }
 

@@ -10,7 +10,7 @@ use rcgen::{
     PKCS_ED25519, PublicKeyData, SerialNumber, SignatureAlgorithm,
 };
 use ring::signature::{ED25519, UnparsedPublicKey};
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::prelude::{FromDer as _, X509Certificate, X509Name};
 
 use crate::error::TransportError;
 use crate::random::RandomSource;
@@ -52,8 +52,12 @@ pub(crate) struct CertificateFacts {
     pub(crate) public_key: Vec<u8>,
     /// The start and end of its validity.
     pub(crate) validity: Range<WallTime>,
+    /// The subject in DER.
+    pub(crate) subject: Vec<u8>,
     /// The subject's common name; empty if there is none.
     pub(crate) common_name: String,
+    /// The issuer's common name; empty if there is none.
+    pub(crate) issuer_name: String,
     /// Whether it is signed with its own key.
     pub(crate) is_self_signed: bool,
 }
@@ -71,12 +75,9 @@ impl CertificateFacts {
             is_self_signed: is_self_signed(&certificate, &public_key),
             public_key,
             validity: wall_time(validity.not_before.timestamp())..wall_time(validity.not_after.timestamp()),
-            common_name: certificate
-                .subject()
-                .iter_common_name()
-                .find_map(|name| name.as_str().ok())
-                .unwrap_or_default()
-                .to_owned(),
+            subject: certificate.subject().as_raw().to_vec(),
+            common_name: common_name(certificate.subject()),
+            issuer_name: common_name(certificate.issuer()),
         })
     }
 
@@ -84,6 +85,15 @@ impl CertificateFacts {
     pub(crate) fn fingerprint(&self) -> KeyFingerprint {
         KeyFingerprint::of(&self.public_key)
     }
+}
+
+/// Whether the certificate in DER is signed with this key, a `SubjectPublicKeyInfo` in DER.
+pub(crate) fn is_signed_with(der: &[u8], public_key: &[u8]) -> bool {
+    X509Certificate::from_der(der).is_ok_and(|(_, certificate)| is_self_signed(&certificate, public_key))
+}
+
+fn common_name(name: &X509Name<'_>) -> String {
+    name.iter_common_name().find_map(|name| name.as_str().ok()).unwrap_or_default().to_owned()
 }
 
 fn is_self_signed(certificate: &X509Certificate<'_>, public_key: &[u8]) -> bool {
@@ -103,6 +113,11 @@ pub(super) fn wall_time(unix_seconds: i64) -> WallTime {
 /// most 64 characters.
 pub(super) fn key_name(fingerprint: &KeyFingerprint) -> String {
     HEXLOWER.encode(&fingerprint.as_bytes()[..16])
+}
+
+/// Returns the common name of an authority with this key.
+pub(crate) fn authority_name(fingerprint: &KeyFingerprint) -> String {
+    format!("Linecamp authority {}", key_name(fingerprint))
 }
 
 /// Returns the parameters of a certificate: a common name, a validity in whole seconds, a random serial number, and no
@@ -128,6 +143,14 @@ pub(super) fn make_authority(params: &mut CertificateParams) {
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.use_authority_key_identifier_extension = false;
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+}
+
+/// Lets the certificate sign leaves and the certificate of the authority that replaces it: sites that slept through a
+/// replacement and the switch of the next one come back.
+pub(super) fn make_cross_certified_authority(params: &mut CertificateParams) {
+    make_authority(params);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
+    params.use_authority_key_identifier_extension = true;
 }
 
 /// Limits the certificate to one side of TLS, so that a site can never impersonate the server.

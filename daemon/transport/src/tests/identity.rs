@@ -156,7 +156,7 @@ fn a_seed_determines_keys_secrets_and_serial_numbers() {
         let random = RandomSource::seeded([seed; 32]);
         let authority = Authority::generate(&["camp.example".to_owned()], START, random.clone()).unwrap();
         let key = SiteKey::generate(&random).unwrap();
-        let leaf = authority.server_leaf(START).unwrap().cert.clone();
+        let leaf = authority.server_leaf(None, START).unwrap().cert.clone();
         (authority.certificate_der().to_vec(), leaf, issue(&authority, &key), *authority.secrets().as_bytes())
     };
     assert_eq!(made(1), made(1));

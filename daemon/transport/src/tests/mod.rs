@@ -7,5 +7,6 @@ mod https_certificate;
 mod identity;
 mod link;
 mod restart;
+mod rotation;
 mod simulated;
 mod trust;

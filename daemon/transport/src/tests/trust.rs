@@ -174,7 +174,7 @@ async fn sites_connect_before_during_and_after_a_jump_of_the_servers_clock() {
 #[tokio::test]
 async fn the_server_shows_a_new_leaf_every_day() {
     let server = Server::start();
-    let leaf = |time| server.authority.server_leaf(time).unwrap().cert[0].clone();
+    let leaf = |time| server.authority.server_leaf(None, time).unwrap().cert[0].clone();
     assert_eq!(leaf(START), leaf(START + DAY));
     assert_ne!(leaf(START), leaf(START + 2 * DAY));
     assert_ne!(leaf(START), leaf(WallTime::EPOCH));
@@ -190,7 +190,7 @@ async fn a_site_cannot_impersonate_the_server() {
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![certificate, server.authority.certificate().clone()], key)
+        .with_single_cert(vec![certificate, server.authority.certificates()[0].clone()], key)
         .unwrap();
     crypto.alpn_protocols = vec![tls::LINK_PROTOCOL.to_vec()];
     let crypto = QuicServerConfig::try_from(crypto).unwrap();

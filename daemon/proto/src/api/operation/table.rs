@@ -13,9 +13,9 @@ use crate::api::query::{
     SiteQuery,
 };
 use crate::api::{
-    Edit, Environment, EnvironmentEdit, EnvironmentRequest, Event, Health, Host, LabelChange, LinkGap, List,
-    PluginPushed, PluginView, ProviderEdit, ProviderRequest, ProviderView, Readiness, RecordView, RequestReport,
-    Server, Site, Token, TokenCreated, TokenRequest,
+    CaRetirement, CaStatus, Edit, Environment, EnvironmentEdit, EnvironmentRequest, Event, Health, Host, LabelChange,
+    LinkGap, List, PluginPushed, PluginView, ProviderEdit, ProviderRequest, ProviderView, Readiness, RecordView,
+    RequestReport, Server, Site, Token, TokenCreated, TokenRequest,
 };
 
 /// Declares the operations, and [`ALL`] of them.
@@ -158,6 +158,20 @@ operations! {
     /// Remove a plugin that no provider uses. The response shows it as it was.
     RemovePlugin = "plugin.remove": Delete "/api/v1/plugins/{digest}" (NoQuery, Empty)
         -> 200 Json<PluginView>, RoleEverywhere(Admin), audited;
+
+    /// Show the certificate authorities, and the sites that the retirement of one waits for.
+    ShowCa = "ca.show": Get "/api/v1/ca" (NoQuery, Empty) -> 200 Json<CaStatus>, RoleEverywhere(Admin);
+    /// Create the next certificate authority, and tell the sites to trust it.
+    AddCa = "ca.add": Post "/api/v1/ca/add" (NoQuery, Empty) -> 200 Json<CaStatus>, RoleEverywhere(Admin), audited;
+    /// Let the next certificate authority issue all certificates.
+    SwitchCa = "ca.switch": Post "/api/v1/ca/switch" (NoQuery, Empty)
+        -> 200 Json<CaStatus>, RoleEverywhere(Admin), audited;
+    /// Retire the certificate authority that was replaced.
+    RetireCa = "ca.retire": Post "/api/v1/ca/retire" (NoQuery, Json<CaRetirement>)
+        -> 200 Json<CaStatus>, RoleEverywhere(Admin), audited;
+    /// Drop the next certificate authority before the switch.
+    AbortCa = "ca.abort": Post "/api/v1/ca/abort" (NoQuery, Empty)
+        -> 200 Json<CaStatus>, RoleEverywhere(Admin), audited;
 
     /// List the DNS records of the sites that a filter matches.
     ListRecords = "record.list": Get "/api/v1/records" (RecordQuery, Empty) -> 200 Json<List<RecordView>>, Role(Viewer);

@@ -124,5 +124,8 @@ pub(crate) fn fleet_record() -> impl Strategy<Value = FleetChange> {
         (site_id(), counter(), link_gap::gap()).prop_map(|(site, began_at, gap)| {
             FleetChange::LinkGap(site, WallTime::from_unix_millis(began_at), Some(gap))
         }),
+        (authority_set(), wall())
+            .prop_map(|(set, since)| FleetChange::Authorities(Some(FleetAuthorities { set, since }))),
+        (site_id(), site_trust()).prop_map(|(site, trust)| FleetChange::SiteTrust(site, Some(trust))),
     ]
 }
