@@ -6,6 +6,7 @@
 //! the commands of a documentation page.
 
 mod addresses;
+mod ca_rotation;
 mod central_providers;
 mod certificate;
 mod cli_json;

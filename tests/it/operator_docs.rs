@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use linecamp_model::GapCause;
-use linecamp_tests::{Fleet, Site, plugin, skip};
+use linecamp_tests::{Fleet, PATIENCE, Site, plugin, skip};
 
 use crate::cli_json::connected_site;
 use crate::markdown_page::{Block, Page};
@@ -97,6 +97,24 @@ fn every_command_about_the_history_of_a_link_works_as_pasted() {
     let page = Page::read("packaging/docs/link-history.md");
     for cause in GapCause::ALL {
         assert!(page.text().contains(&format!("| `{cause}` |")), "the page explains {cause}");
+    }
+}
+
+#[test]
+fn every_command_about_replacing_the_certificate_authority_works_as_pasted() {
+    let setup = PageSetup::start();
+    // Each block waits for the site, as a reader does.
+    let mut shell = setup.shell();
+    let page = setup.page("packaging/docs/certificate-authority.md");
+    for block in page.blocks() {
+        setup.fleet.wait_for("the site to follow", PATIENCE, || {
+            (setup.fleet.json(&["ca", "status"])["waiting"] == 0).then_some(())
+        });
+        shell.follow(&[block]);
+    }
+    let said = shell.transcript();
+    for word in ["1 of 1 sites", "LINECAMP_PIN=sha256:", "No replacement is in progress"] {
+        assert!(said.contains(word), "{word}: {said}");
     }
 }
 
