@@ -138,7 +138,7 @@ pub enum ActKind {
     CaSwitch,
     /// The server retires the authority that was replaced, if no site lacks the next one.
     CaRetire,
-    /// The server retires the authority that was replaced, whoever lacks the next one.
+    /// The server retires the authority that was replaced, even if sites lack the next one.
     CaRetireForced,
 }
 

@@ -12,6 +12,7 @@
 //! Not modeled: packet sizes, congestion, the stages of a handshake. QUIC mode has those.
 
 mod authorities;
+mod event;
 mod line;
 mod session;
 
@@ -31,8 +32,9 @@ use crate::sim_rng::{Purpose, SimRng};
 use crate::transport::{Arrival, NodeId, Traffic, Transport};
 
 use self::authorities::{Authorities, Trust};
+use self::event::Event;
 use self::line::NodeLine;
-use self::session::{Session, Silence};
+use self::session::Session;
 
 /// Timeout of a dial: the limit of the production transport.
 const DIAL_MAX: Duration = Duration::from_secs(10);
@@ -51,24 +53,6 @@ const SERVER_QUEUE_MAX: usize = 24;
 
 /// Lifetime of the server's own certificate.
 const LEAF_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
-
-/// An event in transit.
-#[derive(Debug)]
-enum Event {
-    DialArrives { node: NodeId, dial: DialId, tries: u32 },
-    DialReady { node: NodeId, dial: DialId, server: u64 },
-    DialTimeout { node: NodeId, dial: DialId },
-    Established(SessionId),
-    FirstMessageTimeout(SessionId),
-    Up { session: SessionId, has_queued: bool },
-    Down(SessionId),
-    CloseAtSite { session: SessionId, refusal: Box<Refusal> },
-    CloseAtServer { session: SessionId, refusal: Box<Refusal> },
-    SiteSilent(SessionId, Silence),
-    ServerSilent(SessionId, Silence),
-    SiteReset(SessionId),
-    Rebound { node: NodeId, address: u32 },
-}
 
 /// The link model.
 #[derive(Debug)]

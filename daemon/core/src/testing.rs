@@ -285,21 +285,7 @@ impl Pair {
     ) -> usize {
         let index = self.nodes.len();
         let servers = identity.map(|_| KnownServers::of_token(addresses(&["server:443"])));
-        let config = SiteConfig {
-            daemon_version: Text::lossy("0.1.0"),
-            directory: Text::lossy("/var/lib/linecamp"),
-            versions: VERSIONS,
-            run: RunId::from_bytes([u8::try_from(index).expect("few nodes"); 8]),
-            boot: Some(BootId([0; 16])),
-            servers: if identity.is_some() {
-                ServerSource::Saved
-            } else {
-                ServerSource::Token(addresses(&["server:443"]))
-            },
-            labels: EnvironmentLabels::default(),
-            join,
-            providers: Vec::new(),
-        };
+        let config = site_config(index, identity, join);
         let saved = SavedSite {
             identity,
             servers: servers.clone(),
@@ -438,5 +424,23 @@ impl Pair {
     fn after(&mut self, delay: Duration, happening: PairEvent) {
         self.queue.insert((self.elapsed + delay, self.next_number), happening);
         self.next_number += 1;
+    }
+}
+
+/// Returns the configuration of a node.
+fn site_config(index: usize, identity: Option<SiteIdentity>, join: Option<PendingJoin>) -> SiteConfig {
+    SiteConfig {
+        daemon_version: Text::lossy("0.1.0"),
+        directory: Text::lossy("/var/lib/linecamp"),
+        versions: VERSIONS,
+        run: RunId::from_bytes([u8::try_from(index).expect("few nodes"); 8]),
+        boot: Some(BootId([0; 16])),
+        servers: match identity {
+            Some(_) => ServerSource::Saved,
+            None => ServerSource::Token(addresses(&["server:443"])),
+        },
+        labels: EnvironmentLabels::default(),
+        join,
+        providers: Vec::new(),
     }
 }

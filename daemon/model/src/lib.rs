@@ -30,6 +30,7 @@ mod printable;
 mod provider;
 mod public_address;
 mod redaction;
+mod refusal;
 mod selector;
 mod server_set;
 mod store_record;
@@ -67,8 +68,7 @@ pub use label::{
 };
 pub use link_gap::{BootId, CauseTimes, GapCause, GapReport, LinkGap, LinkRecord, link_error};
 pub use message::{
-    EventBatch, FromServer, FromSite, Hello, IdentityGrant, JoinRequest, PluginPiece, PluginWant, Refusal, RefusalCode,
-    VersionRange, Welcome,
+    EventBatch, FromServer, FromSite, Hello, IdentityGrant, JoinRequest, PluginPiece, PluginWant, VersionRange, Welcome,
 };
 pub use name::{Name, NameError, Text, TextError};
 pub use phase::{Phase, PhaseEvent};
@@ -80,6 +80,7 @@ pub use provider::{
 };
 pub use public_address::is_public_address;
 pub use redaction::{PART_BYTES, SecretFinder};
+pub use refusal::{Refusal, RefusalCode};
 pub use selector::{Selector, SelectorError, SelectorProblem};
 pub use server_set::{KnownServers, ServerSet};
 pub use store_record::{

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use crate::condition::words;
 use crate::limits::LINK_ERROR_BYTES_MAX;
-use crate::message::RefusalCode;
 use crate::name::Text;
+use crate::refusal::RefusalCode;
 use crate::time::WallTime;
 
 words! {

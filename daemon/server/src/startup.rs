@@ -61,11 +61,7 @@ impl Server {
     /// If called outside a tokio runtime.
     pub async fn start(config: Config) -> Result<Self, ServerError> {
         let lock = config.layout.lock()?;
-        let authority = Arc::new(Authority::load(&config.layout.ca())?);
-        if let Err(error) = authority.remove_leftovers() {
-            tracing::warn!(%error, "cannot remove the key of a retired authority");
-        }
-        add_name(&authority, &config);
+        let authority = load_authority(&config)?;
         let pin = authority.pin();
         let opened = store::open(&config.layout.database())?;
         let listener = Listener::bind(config.quic, Arc::clone(&authority), config.link, Platform::default())?;
@@ -268,6 +264,16 @@ fn server_info(
         site_packages: SitePackages::find(&config.site_packages),
         started,
     }
+}
+
+/// Loads the authority, with the name of the server's URL in its certificates.
+fn load_authority(config: &Config) -> Result<Arc<Authority>, ServerError> {
+    let authority = Authority::load(&config.layout.ca())?;
+    if let Err(error) = authority.remove_leftovers() {
+        tracing::warn!(%error, "cannot remove the key of a retired authority");
+    }
+    add_name(&authority, config);
+    Ok(Arc::new(authority))
 }
 
 /// Opens the ports of the API.

@@ -34,8 +34,8 @@ pub struct Peer {
 pub enum Credential {
     /// Self-signed: it proves possession of the key and nothing else.
     SelfMade,
-    /// Issued by an authority of this server and not expired. Its validity may start in the future, if the server's clock was set
-    /// back.
+    /// Issued by an authority of this server and not expired. Its validity may start in the future, if the server's
+    /// clock was set back.
     Issued {
         /// Start of validity.
         not_before: WallTime,

@@ -24,7 +24,8 @@ const EVENTS_MAX: usize = 2 * SERVER_EVENTS_PER_SITE_MAX;
 const GAP_BYTES: usize = 512;
 
 /// Maximum bytes that the server stores for one site: its spec and its status, which have the same limit; its events;
-/// the gaps of its link; and 128 KiB for its registration, for tombstones, and for keys, which are longer on disk than on the link.
+/// the gaps of its link; and 128 KiB for its registration, for tombstones, and for keys, which are longer on disk than
+/// on the link.
 pub(crate) const SITE_BYTES_MAX: usize = 2 * DOCUMENTS_BYTES_MAX
     + EVENTS_MAX * (TEXT_BYTES_MAX + EVENT_BYTES)
     + LINK_GAPS_PER_SITE_MAX * GAP_BYTES

@@ -9,15 +9,6 @@ use linecamp_model::{DialId, FromServer, FromSite, Refusal, SessionId, Text};
 use super::{Event, MESSAGE_COST, Net};
 use crate::transport::{Arrival, NodeId};
 
-/// Why an end receives nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Silence {
-    /// The line is cut, since this change of the line.
-    Cut(u32),
-    /// The other end is gone.
-    Orphan,
-}
-
 /// One session.
 #[derive(Debug)]
 pub(super) struct Session {

@@ -342,8 +342,7 @@ impl<C: Transport> World<C> {
             }
             SiteOutput::SaveIdentity(grant) => {
                 let node = &mut self.nodes[number];
-                let delay = node.rng.between(Duration::from_millis(1), Duration::from_millis(20));
-                let boot = node.boot;
+                let (delay, boot) = (node.rng.between(Duration::from_millis(1), Duration::from_millis(20)), node.boot);
                 self.renewed.insert(number);
                 self.after(delay, SimEvent::IdentitySaved(number, boot, Box::new(grant)));
             }

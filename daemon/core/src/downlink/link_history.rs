@@ -1,9 +1,9 @@
 //! Link history: what the server keeps about the time a member had no session, when it is back.
 //!
 //! The server knows when a member was gone, if it ran at the time; the member knows why. So a gap begins when the
-//! server saw the session end. The member's own beginning counts only if the server was not running, and to the extent that a
-//! member notices the loss earlier than the server. Of the causes, those that a member observed while it ran are exact;
-//! a cause between two runs of its daemon, which its clock can only estimate, gets the rest of the gap.
+//! server saw the session end. The member's own beginning counts only if the server was not running, and to the extent
+//! that a member notices the loss earlier than the server. Of the causes, those that a member observed while it ran are
+//! exact; a cause between two runs of its daemon, which its clock can only estimate, gets the rest of the gap.
 //!
 //! The gaps of a member never overlap, so a report that arrives twice is kept once. Members' clocks and times are not
 //! trusted: whatever they say, a gap lies between the previous one and now.

@@ -149,7 +149,7 @@ fn a_site_that_is_offline_during_the_switch_renews_when_it_is_back() {
 }
 
 /// A site that slept through the whole replacement, with the retirement forced, is back by the cross-certificate: it is
-/// given another certificate, and told whom to trust.
+/// given another certificate, and told which authorities to trust.
 #[test]
 fn a_site_that_is_offline_during_a_whole_replacement_comes_back() {
     for is_expired in [false, true] {

@@ -53,16 +53,14 @@ impl Daemon {
                 return is_saved.then_some(Notice::Granted { name, environment });
             }
             SiteOutput::SaveServers(servers) => {
-                let saved = self.guard.identity.save_servers(servers);
-                self.pending.push_back(Event::ServersSaved(saved));
+                self.pending.push_back(Event::ServersSaved(self.guard.identity.save_servers(servers)));
             }
             SiteOutput::SaveAuthorities(told) => {
-                let saved = self.guard.identity.save_authorities(&told);
-                self.pending.push_back(Event::AuthoritiesSaved(saved));
+                self.pending.push_back(Event::AuthoritiesSaved(self.guard.identity.save_authorities(&told)));
             }
-            SiteOutput::Call { call, provider, is_local, request } => {
-                tracing::debug!(%call, provider = %provider.name, "calling plugin");
-                self.plugins.call(ProviderCall { call, spec: Arc::from(provider), is_local, request });
+            SiteOutput::Call { call, provider: spec, is_local, request } => {
+                tracing::debug!(%call, provider = %spec.name, "calling plugin");
+                self.plugins.call(ProviderCall { call, spec: Arc::from(spec), is_local, request });
             }
             SiteOutput::MeasurePlugin(digest) => self.plugins.measure(digest),
             SiteOutput::KeepPiece(piece) => self.plugins.keep(piece),

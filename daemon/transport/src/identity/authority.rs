@@ -31,13 +31,10 @@ use rustls::sign::CertifiedKey;
 use super::files;
 use super::quic_secrets::QuicSecrets;
 use super::signing_authority::{REMEDY, SigningAuthority, corrupt};
+use super::x509::SERVER_NAME;
 use super::x509::{self, Ed25519PublicKey, make_error};
 use crate::error::TransportError;
 use crate::random::RandomSource;
-
-/// The name in every server certificate, independent of the server's DNS name. Sites verify this name, because they
-/// trust the authority, and an address may change.
-pub(crate) const SERVER_NAME: &str = "server.linecamp.internal";
 
 /// Maximum names that are added to those in the directory. Beyond that, the oldest one leaves the next certificate.
 const ADDED_NAMES_MAX: usize = 8;

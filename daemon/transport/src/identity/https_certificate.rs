@@ -20,8 +20,8 @@ use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::authority::SERVER_NAME;
 use super::resolver::LeafResolver;
+use super::x509::SERVER_NAME;
 use super::x509::wall_time;
 use crate::error::Cause;
 use crate::tls;

@@ -15,9 +15,8 @@ pub use authority::Authority;
 pub use https_certificate::{HttpsCertificate, HttpsCertificateError, HttpsCertificates};
 pub use site::{SiteCredentials, SiteIdentity, SiteKey};
 
-pub(crate) use authority::SERVER_NAME;
 pub(crate) use https_certificate::ApiResolver;
 pub(crate) use leaf::LEAF_AGE_MAX;
 pub(crate) use resolver::LeafResolver;
 pub(crate) use signing_authority::CLOCK_SLACK as LEAF_SLACK;
-pub(crate) use x509::{CertificateFacts, Ed25519PublicKey, authority_name};
+pub(crate) use x509::{CertificateFacts, Ed25519PublicKey, SERVER_NAME, authority_name};

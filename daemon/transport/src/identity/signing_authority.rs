@@ -13,9 +13,8 @@ use rustls::sign::CertifiedKey;
 
 use super::files;
 use super::leaf::{LEAF_VALIDITY, Leaf};
-use super::x509::{self, CertificateFacts, make_error};
+use super::x509::{self, CertificateFacts, SERVER_NAME, make_error};
 use crate::error::TransportError;
-use crate::identity::SERVER_NAME;
 use crate::random::RandomSource;
 
 /// Validity of an authority. Sites do not check it; browsers and third-party tools do.

@@ -15,6 +15,10 @@ use x509_parser::prelude::{FromDer as _, X509Certificate, X509Name};
 use crate::error::TransportError;
 use crate::random::RandomSource;
 
+/// The name in every server certificate, independent of the server's DNS name. Sites verify this name, because they
+/// trust the authority, and an address may change.
+pub(crate) const SERVER_NAME: &str = "server.linecamp.internal";
+
 /// The prefix of the 32 bytes of a key in an Ed25519 `SubjectPublicKeyInfo` (RFC 8410).
 const ED25519_SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 

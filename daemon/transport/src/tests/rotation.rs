@@ -105,7 +105,7 @@ async fn a_site_stores_only_authorities_that_a_trusted_one_has_certified() {
     for identity in [&stored, &loaded] {
         assert_eq!((identity.authorities().number, identity.authorities().pins), (1, pins(&ours)));
     }
-    // A renewal changes the certificate, and not whom the site trusts.
+    // A renewal changes the certificate, and not which authorities the site trusts.
     rotate(&ours, Switch);
     let renewal = grant(&foreign, issue(&ours, &site.key));
     let renewed = loaded.renew(&site.dir, &renewal, &servers()).unwrap();
