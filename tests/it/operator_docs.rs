@@ -65,7 +65,8 @@ impl PageSetup {
     fn follow(&self, path: &str) -> String {
         let mut shell = self.shell();
         let page = self.page(path);
-        let blocks: Vec<Block<'_>> = page.blocks().into_iter().filter(|block| block.language != "yaml").collect();
+        let blocks: Vec<Block<'_>> =
+            page.blocks().into_iter().filter(|block| !["toml", "yaml"].contains(&block.language)).collect();
         shell.follow(&blocks);
         shell.transcript().to_owned()
     }
