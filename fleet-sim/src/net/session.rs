@@ -6,7 +6,8 @@ use std::time::Duration;
 use linecamp_core::{LinkEvent, LossReason, Peer, SessionEvent};
 use linecamp_model::{DialId, FromServer, FromSite, Refusal, SessionId, Text};
 
-use super::{Event, MESSAGE_COST, Net};
+use super::event::{Event, Silence};
+use super::{MESSAGE_COST, Net};
 use crate::transport::{Arrival, NodeId};
 
 /// One session.
