@@ -66,6 +66,7 @@ pub(crate) fn greeting(known: &MemberState) -> Hello {
         spec_incarnation: known.spec_incarnation,
         spec_held: known.spec_head,
         status_incarnation: known.status_incarnation,
+        target: None,
         facts: BTreeMap::new(),
         gaps: Vec::new(),
     }

@@ -53,7 +53,7 @@ pub use self::rate_limit::{MEMBER_BURST, MEMBER_OVERDRAFT_MAX, MEMBER_RATE_PER_S
 pub(crate) use self::config::OPENING_SESSIONS_MAX;
 pub(crate) use self::link::{Link, Links};
 pub(crate) use self::members::{Member, MemberChange, Members, Standing};
-pub(crate) use self::output::{Output, Release, Write};
+pub(crate) use self::output::{Output, Release, SpecClaim, Write};
 
 use self::config::{RESTART_ALLOWANCE, SPREAD_MEMBERS_MAX};
 use self::sessions::{Sessions, Stage};

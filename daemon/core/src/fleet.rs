@@ -11,6 +11,7 @@
 //! | [`lifecycle`] | phases that a site's reports confirm |
 //! | [`provider_assignment`] | which sites have which providers |
 //! | [`unreadable_records`] | records that cannot be read |
+//! | [`restore`] | what is held after a restore from a backup |
 //! | [`status_limits`], [`transfer_access`] | what a site may report and read |
 //! | [`server_addresses`] | the numbered set of addresses that sites are told |
 //! | [`authorities`] | the numbered set of authorities that sites are told, and what they have stored of it |
@@ -39,6 +40,8 @@ mod downlink_members;
 mod downlink_outputs;
 mod effects;
 mod event_log;
+mod forced;
+mod held;
 mod labels;
 mod lifecycle;
 #[cfg(test)]
@@ -49,6 +52,7 @@ mod operator;
 mod output;
 mod provider_assignment;
 mod registry;
+mod restore;
 mod server_addresses;
 mod site_record;
 mod state;
@@ -69,19 +73,23 @@ use linecamp_model::{
 
 pub use self::authorities::{AuthorityStatus, Lack, WaitingSite};
 pub use self::authorization::{Authorization, IssuedCommand};
-pub use self::command::{Edit, EnvironmentEdit, FleetCommand, FleetCommandError, Force, InvalidSettings, NewToken};
+pub use self::command::{
+    Edit, EnvironmentEdit, FleetCommand, FleetCommandError, Force, HeldItems, InvalidSettings, NewToken,
+};
 pub use self::config::{
     CERTIFICATE_LIFE, ENVIRONMENT_DEFAULT, FleetConfig, PHASE_DEADLINE, RECOVERIES_PER_DAY_DEFAULT,
     REMOVED_KEEP_DEFAULT, SWEEP_PERIOD, SavedFleet, UnreadableRecord,
 };
 pub use self::output::{FleetOutput, FleetTimer, IssueRequest};
+pub use self::restore::{Hold, HoldSummary, UnknownKey, hold_restored};
 pub use self::subject::{HostRef, SiteRef, SubjectRef};
-pub use self::view::{EventFilter, FleetView, LinkCounts, ProviderSummary, SeenLabels, SiteFilter};
+pub use self::view::{EventFilter, FleetView, HeldCounts, LinkCounts, ProviderSummary, SeenLabels, SiteFilter};
 
 use self::config::STORE_RETRY;
 use self::decision::Decision;
 use self::effects::{Effects, Release};
 use self::operator::{Forced, decide};
+use self::restore::Contacts;
 use self::state::FleetState;
 use self::store_health::StoreHealth;
 use self::subject::Subject;
@@ -98,6 +106,7 @@ pub struct Fleet {
     downlink: Downlink,
     quarantine: Quarantine,
     store: StoreHealth,
+    contacts: Contacts,
     /// The server's addresses, as configured.
     servers: Vec<ServerAddress>,
     /// The authorities in the server's data directory; `None` until the driver has reported them.
@@ -126,8 +135,9 @@ impl Fleet {
             downlink.expect(id, of.offline_since, now);
         }
         let sweep_at = now.instant + SWEEP_PERIOD;
-        let (store, servers) = (StoreHealth::default(), Vec::new());
-        Self { config, effects, downlink, quarantine, store, servers, rotation: None, ids, sweep_at, ignored: 0 }
+        let (store, contacts, servers) = (StoreHealth::default(), Contacts::default(), Vec::new());
+        let rotation = None;
+        Self { config, effects, downlink, quarantine, store, contacts, servers, rotation, ids, sweep_at, ignored: 0 }
     }
 
     /// Handles a session event. The driver numbers sessions in ascending order and never reuses a number.
@@ -150,6 +160,7 @@ impl Fleet {
             }
             Err(error) => self.effects.reply(id, Err(error)),
         }
+        self.end_settled_holds(now);
         self.assign_providers(now);
     }
 
@@ -220,7 +231,7 @@ impl Fleet {
 impl Fleet {
     /// Returns what drivers and operators read. It may be one commit ahead of the disk; replies never are.
     pub const fn view(&self) -> FleetView<'_> {
-        FleetView::new(self.effects.state(), self.downlink.links())
+        FleetView::new(self.effects.state(), self.downlink.links(), &self.contacts)
     }
 
     /// Returns the sites whose records cannot be read, and why.
@@ -339,19 +350,5 @@ impl Fleet {
             }
         }
         self.effects.unassigned().clear();
-    }
-
-    /// Applies the effect of a forced command on records: a provider is abandoned at every site that has it, and those
-    /// sites report what remains; for a removed site, the event is recorded here.
-    fn force(&mut self, forced: Forced, now: Now) {
-        match forced {
-            Forced::Nothing => {}
-            Forced::Provider(changes) => {
-                for (site, change) in changes {
-                    self.carry_out(Decision { changes: vec![change], event: None, site: Some(site) }, Vec::new(), now);
-                }
-            }
-            Forced::Site(site, left) => self.effects.record_left_records(site, &left, now),
-        }
     }
 }

@@ -47,10 +47,10 @@ pub use downlink::{
 };
 pub use fleet::{
     AuthorityStatus, Authorization, CERTIFICATE_LIFE, ENVIRONMENT_DEFAULT, Edit, EnvironmentEdit, EventFilter, Fleet,
-    FleetCommand, FleetCommandError, FleetConfig, FleetOutput, FleetTimer, FleetView, Force, HostRef, InvalidSettings,
-    IssueRequest, IssuedCommand, Lack, LinkCounts, NewToken, PHASE_DEADLINE, ProviderSummary,
-    RECOVERIES_PER_DAY_DEFAULT, REMOVED_KEEP_DEFAULT, SWEEP_PERIOD, SavedFleet, SeenLabels, SiteFilter, SiteRef,
-    SubjectRef, UnreadableRecord, WaitingSite,
+    FleetCommand, FleetCommandError, FleetConfig, FleetOutput, FleetTimer, FleetView, Force, HeldCounts, HeldItems,
+    Hold, HoldSummary, HostRef, InvalidSettings, IssueRequest, IssuedCommand, Lack, LinkCounts, NewToken,
+    PHASE_DEADLINE, ProviderSummary, RECOVERIES_PER_DAY_DEFAULT, REMOVED_KEEP_DEFAULT, SWEEP_PERIOD, SavedFleet,
+    SeenLabels, SiteFilter, SiteRef, SubjectRef, UnknownKey, UnreadableRecord, WaitingSite, hold_restored,
 };
 pub use ip_networks::{IP_NETWORKS_MAX, IpNetwork, IpNetworks};
 pub use provider_calls::{CALL_MAX, RECHECK_DELAY, RECONCILE_INTERVAL, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX};

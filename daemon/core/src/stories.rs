@@ -23,6 +23,7 @@ mod provider_conflicts;
 mod providers;
 mod quarantine;
 mod records;
+mod restored_backup;
 mod stale_facts;
 mod storage;
 mod withdrawal;

@@ -60,6 +60,12 @@ words! {
         PluginPushed = "plugin-pushed",
         /// A record of the server's database could not be decoded at startup.
         RecordUnreadable = "record-unreadable",
+        /// The server was restored from a backup.
+        ServerRestored = "server-restored",
+        /// Sites, join tokens or API keys that were held since a restore were accepted.
+        HeldAccepted = "held-accepted",
+        /// Sites, join tokens or API keys that were held since a restore were removed or revoked.
+        HeldRejected = "held-rejected",
     }
 }
 

@@ -31,6 +31,7 @@ mod provider;
 mod public_address;
 mod redaction;
 mod refusal;
+mod restore_view;
 mod selector;
 mod server_set;
 mod store_record;
@@ -81,11 +82,12 @@ pub use provider::{
 pub use public_address::is_public_address;
 pub use redaction::{PART_BYTES, SecretFinder};
 pub use refusal::{Refusal, RefusalCode};
+pub use restore_view::{HeldApiKeyView, HeldSiteView, RefusedContact, RestoreView, SiteEvidence};
 pub use selector::{Selector, SelectorError, SelectorProblem};
 pub use server_set::{KnownServers, ServerSet};
 pub use store_record::{
-    ApiKey, Environment, FleetAuthorities, FleetChange, FleetOrigin, FleetProvider, HostRegistration, Life, PluginFile,
-    Registration, ReplicationCursor, Salvage, SiteChange, SiteOrigin, Token,
+    ApiKey, Environment, FleetAuthorities, FleetChange, FleetOrigin, FleetProvider, HeldSite, HostRegistration, Life,
+    PluginFile, Registration, ReplicationCursor, RestoredFrom, Salvage, SiteChange, SiteOrigin, Token,
 };
 pub use time::{Instant, Now, WallTime};
 pub use token::{JoinSecret, JoinTarget, JoinToken, ServerAddress, TokenError};

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::authority_set::{AuthoritySet, TrustReport};
 use crate::condition::Condition;
 use crate::digest::PluginDigest;
-use crate::document::{SpecDelta, StatusDelta};
+use crate::document::{SpecDelta, StatusDelta, Target};
 use crate::event::Event;
 use crate::generation::{Generation, Incarnation};
 use crate::id::{HostId, RunId, SessionId, SiteId, TokenId};
@@ -155,6 +155,9 @@ pub struct Hello {
     pub spec_held: Generation,
     /// The incarnation of its status.
     pub status_incarnation: Incarnation,
+    /// What its spec requests of it; `None` if it has no spec, or its daemon does not say. A server that was restored
+    /// from a backup learns so that a site was being removed.
+    pub target: Option<Target>,
     /// The labels its machine reports about itself, at most
     /// [`LABELS_PER_OWNER_MAX`](crate::limits::LABELS_PER_OWNER_MAX). A pending site sends nothing else about itself.
     pub facts: BTreeMap<LabelKey, LabelValue>,

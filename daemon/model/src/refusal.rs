@@ -41,6 +41,8 @@ words! {
         Busy = "busy",
         /// The server cannot write to its store.
         StoreFailed = "store-failed",
+        /// The server was restored from a backup, and its operator has not accepted this site or join token yet.
+        ServerRestored = "server-restored",
         /// The site's daemon is stopping.
         SiteStopping = "site-stopping",
         /// The exchange is complete; nothing more will be sent on this session.

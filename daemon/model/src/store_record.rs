@@ -103,6 +103,14 @@ pub enum FleetChange {
     Authorities(Option<FleetAuthorities>),
     /// Which authorities a site has stored.
     SiteTrust(SiteId, Option<SiteTrust>),
+    /// That the database was restored from a backup, until everything that is held has been settled.
+    Restored(Option<RestoredFrom>),
+    /// A site that is held since the restore: its sessions are refused until an operator accepts it.
+    HeldSite(SiteId, Option<HeldSite>),
+    /// A join token that is held since the restore, and since when.
+    HeldToken(TokenId, Option<WallTime>),
+    /// An API key that is held since the restore, by the hash of its secret, and since when.
+    HeldApiKey(SecretHash, Option<WallTime>),
 }
 
 /// The server's authorities as its sites are told, and since when.
@@ -160,6 +168,24 @@ pub struct PluginFile {
 pub struct FleetOrigin {
     /// The incarnation of its specs, drawn when the database is created.
     pub spec_incarnation: Incarnation,
+}
+
+/// The backup that a fleet database was restored from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestoredFrom {
+    /// When the backup was taken: changes after that are lost.
+    pub taken_at: WallTime,
+    /// When it was restored.
+    pub restored_at: WallTime,
+}
+
+/// What a held site's spec was in the backup. A site that holds a later one was changed after the backup.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeldSite {
+    /// The incarnation of its spec. The restored database counts in another one.
+    pub spec_incarnation: Incarnation,
+    /// The generation of its spec.
+    pub spec_generation: Generation,
 }
 
 /// An environment: the unit of isolation, and its policies.

@@ -158,6 +158,8 @@ pub enum TokenState {
     UsedUp,
     /// It was revoked.
     Revoked,
+    /// It is held since the server was restored from a backup.
+    Held,
 }
 
 impl TokenState {
@@ -168,6 +170,7 @@ impl TokenState {
             Self::Expired => "expired",
             Self::UsedUp => "used-up",
             Self::Revoked => "revoked",
+            Self::Held => "held",
         }
     }
 }

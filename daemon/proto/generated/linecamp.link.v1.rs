@@ -218,6 +218,9 @@ pub struct Hello {
     /// this hello ends, unless it has an end.
     #[prost(message, repeated, tag = "9")]
     pub gaps: ::prost::alloc::vec::Vec<LinkGap>,
+    /// What its spec requests of it. Unspecified: it has no spec.
+    #[prost(enumeration = "Target", tag = "10")]
+    pub target: i32,
 }
 /// A time in which a site had no session, by the site's clock.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -775,6 +778,7 @@ pub enum RefusalCode {
     StoreFailed = 16,
     SiteStopping = 17,
     Done = 18,
+    ServerRestored = 19,
 }
 impl RefusalCode {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -802,6 +806,7 @@ impl RefusalCode {
             Self::StoreFailed => "REFUSAL_CODE_STORE_FAILED",
             Self::SiteStopping => "REFUSAL_CODE_SITE_STOPPING",
             Self::Done => "REFUSAL_CODE_DONE",
+            Self::ServerRestored => "REFUSAL_CODE_SERVER_RESTORED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -826,6 +831,7 @@ impl RefusalCode {
             "REFUSAL_CODE_STORE_FAILED" => Some(Self::StoreFailed),
             "REFUSAL_CODE_SITE_STOPPING" => Some(Self::SiteStopping),
             "REFUSAL_CODE_DONE" => Some(Self::Done),
+            "REFUSAL_CODE_SERVER_RESTORED" => Some(Self::ServerRestored),
             _ => None,
         }
     }
@@ -1157,6 +1163,9 @@ pub enum EventKind {
     RecordUnreadable = 23,
     SiteReplaced = 24,
     AuthorityChanged = 25,
+    ServerRestored = 26,
+    HeldAccepted = 27,
+    HeldRejected = 28,
 }
 impl EventKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1191,6 +1200,9 @@ impl EventKind {
             Self::RecordUnreadable => "EVENT_KIND_RECORD_UNREADABLE",
             Self::SiteReplaced => "EVENT_KIND_SITE_REPLACED",
             Self::AuthorityChanged => "EVENT_KIND_AUTHORITY_CHANGED",
+            Self::ServerRestored => "EVENT_KIND_SERVER_RESTORED",
+            Self::HeldAccepted => "EVENT_KIND_HELD_ACCEPTED",
+            Self::HeldRejected => "EVENT_KIND_HELD_REJECTED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1222,6 +1234,9 @@ impl EventKind {
             "EVENT_KIND_RECORD_UNREADABLE" => Some(Self::RecordUnreadable),
             "EVENT_KIND_SITE_REPLACED" => Some(Self::SiteReplaced),
             "EVENT_KIND_AUTHORITY_CHANGED" => Some(Self::AuthorityChanged),
+            "EVENT_KIND_SERVER_RESTORED" => Some(Self::ServerRestored),
+            "EVENT_KIND_HELD_ACCEPTED" => Some(Self::HeldAccepted),
+            "EVENT_KIND_HELD_REJECTED" => Some(Self::HeldRejected),
             _ => None,
         }
     }

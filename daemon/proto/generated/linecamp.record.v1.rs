@@ -124,7 +124,8 @@ pub struct Token {
     #[prost(bytes = "vec", optional, tag = "8")]
     pub replaces: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
 }
-/// When what the key names happened: a token was used, a key was added to a site, or a key was revoked.
+/// When what the key names happened: a token was used, a key was added to a site, a key was revoked, or a token or an API
+/// key was held after a restore.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Moment {
     #[prost(uint64, tag = "1")]
@@ -203,6 +204,24 @@ pub struct ReplicationCursor {
     /// The newest deletion from the spec whose tombstone was discarded.
     #[prost(uint64, tag = "6")]
     pub spec_floor: u64,
+}
+/// The backup that a fleet database was restored from.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RestoredFrom {
+    /// When the backup was taken.
+    #[prost(uint64, tag = "1")]
+    pub taken_at_millis: u64,
+    /// When it was restored.
+    #[prost(uint64, tag = "2")]
+    pub restored_at_millis: u64,
+}
+/// The spec of a held site in the backup. Its ID is in the key.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HeldSite {
+    #[prost(fixed64, tag = "1")]
+    pub spec_incarnation: u64,
+    #[prost(uint64, tag = "2")]
+    pub spec_generation: u64,
 }
 /// An event as the server stores it: the fields of an event on the link, and when the server received it. Its number is
 /// in the key.

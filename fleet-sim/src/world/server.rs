@@ -422,6 +422,10 @@ fn is_expiry(change: &FleetChange) -> bool {
         | FleetChange::Provider(..)
         | FleetChange::Plugin(..)
         | FleetChange::Servers(_)
-        | FleetChange::Authorities(_) => false,
+        | FleetChange::Authorities(_)
+        | FleetChange::Restored(_)
+        | FleetChange::HeldSite(..)
+        | FleetChange::HeldToken(..)
+        | FleetChange::HeldApiKey(..) => false,
     }
 }

@@ -113,6 +113,7 @@ async fn test_sites(server: &Server, home: &Path, sites: usize) -> anyhow::Resul
             spec_incarnation: Incarnation::default(),
             spec_held: record.durable,
             status_incarnation: Incarnation::default(),
+            target: None,
             facts: Default::default(),
             gaps: Vec::new(),
         };

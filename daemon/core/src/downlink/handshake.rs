@@ -10,7 +10,7 @@ use super::config::{DUPLICATE_CLEARS_AFTER, DUPLICATE_RETRY, FIRST_MESSAGE_MAX, 
 use super::link::Link;
 use super::link_history::{Absence, record_gaps};
 use super::members::{MemberChange, Members};
-use super::output::{Credential, DownlinkTimer, Output, Release, Write};
+use super::output::{Credential, DownlinkTimer, Output, Release, SpecClaim, Write};
 use super::replication::held_by;
 use super::sessions::{Stage, Up};
 use super::{Downlink, MemberId};
@@ -20,7 +20,11 @@ impl Downlink {
     /// Handles a join: the owner decides it.
     pub(super) fn join(&mut self, id: SessionId, request: JoinRequest, members: &dyn Members, now: Now) {
         let Some(key) = self.sessions.peer(id).map(|peer| peer.fingerprint) else { return };
-        let refusal = members.unavailable(&key).or_else(|| self.common_version(request.versions).err());
+        let unavailable = members.unavailable(&key);
+        if unavailable.is_some() {
+            self.report_refused(id, None);
+        }
+        let refusal = unavailable.or_else(|| self.common_version(request.versions).err());
         self.expect_close(id, now);
         match refusal {
             Some(refusal) => self.refuse(id, refusal, members, now),
@@ -32,6 +36,7 @@ impl Downlink {
         let Some(peer) = self.sessions.peer(id) else { return };
         let (key, credential) = (peer.fingerprint, peer.credential);
         if let Some(refusal) = members.unavailable(&key) {
+            self.report_refused(id, Some(&hello));
             return self.refuse(id, refusal, members, now);
         }
         match self.common_version(hello.versions).and_then(|_| members.registered(&key)) {
@@ -40,9 +45,26 @@ impl Downlink {
                 self.expect_close(id, now);
                 self.output(Output::Recover { session: id, member });
             }
-            Ok(None) => self.refuse(id, not_registered(), members, now),
+            Ok(None) => {
+                if credential == Credential::Issued {
+                    self.report_refused(id, Some(&hello));
+                }
+                self.refuse(id, not_registered(), members, now);
+            }
             Err(refusal) => self.refuse_when_durable(id, refusal, members, now),
         }
+    }
+
+    /// Tells the owner who was refused, and what it says about its spec.
+    fn report_refused(&mut self, id: SessionId, hello: Option<&Hello>) {
+        let Some(peer) = self.sessions.peer(id) else { return };
+        let (key, address) = (peer.fingerprint, peer.address.clone());
+        let claim = hello.map(|hello| SpecClaim {
+            incarnation: hello.spec_incarnation,
+            generation: hello.spec_held,
+            target: hello.target,
+        });
+        self.output(Output::Refused { key, address, claim });
     }
 
     /// Handles a request for another certificate. Requests more frequent than

@@ -1,8 +1,8 @@
 //! Inputs and outputs of the downlink.
 
 use linecamp_model::{
-    Event, EventKind, FromServer, FromSite, Generation, JoinRequest, KeyFingerprint, PluginWant, Refusal, SessionId,
-    Text, TrustReport,
+    Event, EventKind, FromServer, FromSite, Generation, Incarnation, JoinRequest, KeyFingerprint, PluginWant, Refusal,
+    SessionId, Target, Text, TrustReport,
 };
 
 use super::MemberId;
@@ -91,6 +91,9 @@ pub(crate) enum Output {
     /// Decide whether a member without a valid certificate gets another one. Answered by
     /// [`recovered`](super::Downlink::recovered) or [`refuse_recovery`](super::Downlink::refuse_recovery).
     Recover { session: SessionId, member: MemberId },
+    /// The holder of `key` was refused because it is unavailable, or because its key is unknown although it has a
+    /// certificate.
+    Refused { key: KeyFingerprint, address: Text, claim: Option<SpecClaim> },
     /// Make changes durable in one write.
     Stage(Write),
     /// Release once everything staged so far is durable.
@@ -101,6 +104,17 @@ pub(crate) enum Output {
     TrustReported { member: MemberId, report: TrustReport },
     /// The status of a member changed. Follows the write that stages it.
     StatusChanged(MemberId),
+}
+
+/// What a member says about its spec in a hello.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SpecClaim {
+    /// The incarnation of its spec.
+    pub(crate) incarnation: Incarnation,
+    /// The generation that it holds.
+    pub(crate) generation: Generation,
+    /// What it requests of the member.
+    pub(crate) target: Option<Target>,
 }
 
 /// Changes to one member's records that are written together.

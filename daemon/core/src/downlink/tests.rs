@@ -148,6 +148,7 @@ fn hello(run: u8) -> SessionEvent {
         spec_incarnation: SPEC_INCARNATION,
         spec_held: Generation::ZERO,
         status_incarnation: Incarnation(1),
+        target: None,
         facts: BTreeMap::new(),
         gaps: Vec::new(),
     }))

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use linecamp_model::{
-    FleetProvider, LabelError, LabelPatch, Name, PluginDigest, PluginFile, SecretHash, SettingProblem, Text, TokenId,
+    FleetProvider, LabelError, LabelPatch, Name, PluginDigest, PluginFile, SecretHash, SettingProblem, SiteId, Text,
+    TokenId,
 };
 
 use super::subject::{SiteRef, SubjectRef};
@@ -80,8 +81,23 @@ pub enum FleetCommand {
     AddPlugin(PluginDigest, PluginFile),
     /// Remove a plugin that no provider uses.
     RemovePlugin(PluginDigest),
+    /// Accept what is held since a restore.
+    AcceptHeld(HeldItems),
+    /// Reject what is held since a restore: remove sites, as with force, revoke join tokens and delete API keys.
+    RejectHeld(HeldItems),
     /// Remove a site; with force, from any phase and without waiting for it.
     Remove(SiteRef, Force),
+}
+
+/// Some of what is held since a restore.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeldItems {
+    /// Sites.
+    pub sites: Vec<SiteId>,
+    /// Join tokens.
+    pub tokens: Vec<TokenId>,
+    /// The names of API keys.
+    pub api_keys: Vec<Name>,
 }
 
 /// Whether to remove a site or a provider without waiting for its confirmation.

@@ -73,6 +73,8 @@ pub(super) fn check_command(
         | FleetCommand::RemoveProvider(environment, ..) => check_environment(state, caller, environment).map(|()| None),
         FleetCommand::CreateEnvironment(..)
         | FleetCommand::AddApiKey(..)
+        | FleetCommand::AcceptHeld(_)
+        | FleetCommand::RejectHeld(_)
         | FleetCommand::AddPlugin(..)
         | FleetCommand::RemovePlugin(_) => caller.check_everywhere().map(|()| None),
     }

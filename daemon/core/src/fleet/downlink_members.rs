@@ -9,7 +9,7 @@ use super::effects::Effects;
 use super::registry::member;
 use super::state::FleetState;
 use super::unreadable_records::Quarantine;
-use super::{status_limits, transfer_access};
+use super::{held, status_limits, transfer_access};
 use crate::document_sync::Changed;
 use crate::downlink::{Member, MemberChange, Members, Standing};
 
@@ -33,7 +33,8 @@ impl Members for Directory<'_> {
     }
 
     fn unavailable(&self, key: &KeyFingerprint) -> Option<Refusal> {
-        self.quarantine.refusal(self.id_of_key(key)?)
+        let id = self.id_of_key(key)?;
+        self.quarantine.refusal(id).or_else(|| held::refusal(self.effects.state(), id))
     }
 
     fn registered(&self, key: &KeyFingerprint) -> Result<Option<SiteId>, Refusal> {

@@ -1,6 +1,6 @@
 //! The downlink in the fleet: its calls, and what its outputs cause.
 
-use linecamp_model::{EventKind, JoinRequest, KeyFingerprint, Now, Refusal, SessionId, SiteId};
+use linecamp_model::{EventKind, JoinRequest, KeyFingerprint, Now, Refusal, RefusedContact, SessionId, SiteId};
 
 use super::Fleet;
 use super::downlink_members::{Directory, fleet_change};
@@ -35,6 +35,9 @@ impl Fleet {
                 }
                 Output::Join { session, key, request } => self.join(session, key, &request, now),
                 Output::Recover { session, member } => self.recover(session, member, now),
+                Output::Refused { key, address, claim } => {
+                    self.note_refused(key, (RefusedContact { at: now.wall, address }, claim));
+                }
                 Output::Stage(write) => self.stage(write, now),
                 Output::WhenDurable(releases) => {
                     self.when_durable(releases.into_iter().map(Release::Downlink).collect(), now);

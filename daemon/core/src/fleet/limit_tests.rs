@@ -204,6 +204,7 @@ fn hellos_are_rate_limited() {
             spec_incarnation: Incarnation(0),
             spec_held: Generation::ZERO,
             status_incarnation: Incarnation(1),
+            target: None,
             facts: BTreeMap::new(),
             gaps: Vec::new(),
         };

@@ -4,6 +4,7 @@
 //! A command that changes nothing succeeds immediately: commands are idempotent.
 
 mod environments;
+mod held;
 mod plugins;
 #[cfg(test)]
 mod provider_samples;
@@ -15,6 +16,7 @@ use linecamp_model::limits::API_KEYS_MAX;
 use linecamp_model::{ApiKey, FleetChange, Now, PhaseEvent};
 
 use self::environments::{create_environment, edit_environment};
+use self::held::{accept_held, reject_held};
 use self::plugins::{add_plugin, remove_plugin};
 use self::providers::remove_provider;
 use self::subjects::{edit_subject, patch_labels, transition};
@@ -58,6 +60,8 @@ pub(crate) fn decide(state: &FleetState, issued: IssuedCommand, now: Now) -> Dec
         FleetCommand::RemoveProvider(environment, name, force) => remove_provider(state, environment, name, force),
         FleetCommand::AddPlugin(digest, file) => add_plugin(state, digest, file),
         FleetCommand::RemovePlugin(digest) => remove_plugin(state, digest),
+        FleetCommand::AcceptHeld(items) => accept_held(state, &items),
+        FleetCommand::RejectHeld(items) => reject_held(state, &items, now),
         FleetCommand::Remove(site, Force::No) => transition(state, &site.into(), PhaseEvent::RemoveRequested, now),
         FleetCommand::Remove(site, Force::Yes) => transition(state, &site.into(), PhaseEvent::RemoveForced, now),
     }

@@ -14,6 +14,7 @@ use linecamp_model::{
 };
 
 use super::config::{CERTIFICATE_BACKDATE_MAX, CERTIFICATE_BACKDATE_PART};
+use super::held::held_refusal;
 use super::output::IssueRequest;
 use super::state::FleetState;
 use crate::rng::Rng;
@@ -231,6 +232,8 @@ pub(crate) fn token_state(state: &FleetState, id: TokenId, token: &Token, now: N
         TokenState::Expired
     } else if token.uses_max <= state.uses(id) {
         TokenState::UsedUp
+    } else if state.held.tokens.contains_key(&id) {
+        TokenState::Held
     } else {
         TokenState::Valid
     }
@@ -245,6 +248,7 @@ fn valid_token<'a>(state: &'a FleetState, request: &JoinRequest, now: Now) -> Re
     };
     let (code, text) = match token_state(state, request.token, token, now) {
         TokenState::Valid => return Ok(token),
+        TokenState::Held => return Err(held_refusal("this join token")),
         TokenState::Revoked => (RefusalCode::TokenRevoked, "this join token was revoked".to_owned()),
         TokenState::Expired => (RefusalCode::TokenExpired, format!("this join token expired at {}", token.expires_at)),
         TokenState::UsedUp => {

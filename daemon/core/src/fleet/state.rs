@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::{
-    ApiKey, Environment, FleetAuthorities, FleetChange, FleetOrigin, FleetProvider, HostId, Incarnation,
-    KeyFingerprint, Name, PluginDigest, PluginFile, Registration, ReplicationCursor, SecretHash, ServerSet, SiteId,
-    Token, TokenId, WallTime,
+    ApiKey, Environment, FleetAuthorities, FleetChange, FleetOrigin, FleetProvider, HeldSite, HostId, Incarnation,
+    KeyFingerprint, Name, PluginDigest, PluginFile, Registration, ReplicationCursor, RestoredFrom, SecretHash,
+    ServerSet, SiteId, Token, TokenId, WallTime,
 };
 
 use super::event_log::EventLog;
@@ -31,10 +31,28 @@ pub(crate) struct FleetState {
     pub(crate) plugins: BTreeMap<PluginDigest, PluginFile>,
     pub(crate) servers: Option<ServerSet>,
     pub(crate) authorities: Option<FleetAuthorities>,
+    /// The backup it was restored from, while something is held.
+    pub(crate) restored: Option<RestoredFrom>,
+    pub(crate) held: Held,
     /// The site that each key belongs to. Derived.
     key_owners: BTreeMap<KeyFingerprint, SiteId>,
     /// Derived.
     names: NameIndex,
+}
+
+/// What is held since the server was restored from a backup. An object that was removed since may still be listed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Held {
+    pub(crate) sites: BTreeMap<SiteId, HeldSite>,
+    pub(crate) tokens: BTreeMap<TokenId, WallTime>,
+    pub(crate) api_keys: BTreeMap<SecretHash, WallTime>,
+}
+
+impl Held {
+    /// Whether nothing is held.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sites.is_empty() && self.tokens.is_empty() && self.api_keys.is_empty()
+    }
 }
 
 impl FleetState {
@@ -231,6 +249,10 @@ impl Replay for FleetState {
             Change::SiteTrust(id, body) => {
                 self.change_site(id, |record| Change::SiteTrust(id, std::mem::replace(&mut record.trust, body)))
             }
+            Change::Restored(body) => Change::Restored(std::mem::replace(&mut self.restored, body)),
+            Change::HeldSite(id, body) => Change::HeldSite(id, set(&mut self.held.sites, id, body)),
+            Change::HeldToken(id, at) => Change::HeldToken(id, set(&mut self.held.tokens, id, at)),
+            Change::HeldApiKey(hash, at) => Change::HeldApiKey(hash, set(&mut self.held.api_keys, hash, at)),
         }
     }
 }

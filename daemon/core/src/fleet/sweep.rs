@@ -18,6 +18,7 @@ impl Fleet {
         if !swept.changes.is_empty() {
             self.effects.stage(swept.changes, Vec::new());
         }
+        self.end_settled_holds(now);
     }
 }
 

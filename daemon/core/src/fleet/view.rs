@@ -3,6 +3,7 @@
 mod events;
 mod link_history;
 mod providers;
+mod restore;
 mod sites;
 mod tokens;
 
@@ -14,8 +15,10 @@ use linecamp_model::{
 };
 
 pub use self::providers::ProviderSummary;
+pub use self::restore::HeldCounts;
 
 use super::authorization::Authorization;
+use super::restore::Contacts;
 use super::site_record::SiteRecord;
 use super::state::FleetState;
 use crate::convergence::is_converged;
@@ -78,14 +81,15 @@ pub struct LinkCounts {
 pub struct FleetView<'a> {
     state: &'a FleetState,
     links: &'a Links,
+    contacts: &'a Contacts,
     /// Whose view it is; `None` for the server itself, which sees everything.
     caller: Option<&'a Authorization>,
 }
 
 impl<'a> FleetView<'a> {
     /// Creates the view.
-    pub(crate) const fn new(state: &'a FleetState, links: &'a Links) -> Self {
-        Self { state, links, caller: None }
+    pub(super) const fn new(state: &'a FleetState, links: &'a Links, contacts: &'a Contacts) -> Self {
+        Self { state, links, contacts, caller: None }
     }
 
     /// Returns what a caller may see of it.
@@ -115,8 +119,13 @@ impl<'a> FleetView<'a> {
 
     /// Returns who presents a secret with this hash, and what they may do.
     pub fn authenticate(self, hash: SecretHash) -> Option<(Identity, Access)> {
-        let key = self.state.api_keys.get(&hash)?;
+        let key = self.state.api_keys.get(&hash).filter(|_| !self.is_key_held(hash))?;
         Some((Identity::Key(key.name.clone()), Access::everywhere(Role::Admin)))
+    }
+
+    /// Whether an API key with this hash exists and is held since the server was restored from a backup.
+    pub fn is_key_held(self, hash: SecretHash) -> bool {
+        self.state.held.api_keys.contains_key(&hash)
     }
 
     /// Returns the number of links in each state.

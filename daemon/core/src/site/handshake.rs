@@ -32,6 +32,7 @@ pub(super) fn first_message(
             spec_incarnation: origin.spec_incarnation,
             spec_held: state.spec.head(),
             status_incarnation: origin.status_incarnation,
+            target: documents.site_spec().map(|spec| spec.target),
             facts: facts.to_report(&documents.reported_facts()).unwrap_or_default(),
             gaps,
         }),

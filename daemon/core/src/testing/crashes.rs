@@ -1,6 +1,10 @@
 //! Cuts, crashes, restarts and restores of a [`Pair`].
 
+use linecamp_model::{Incarnation, RestoredFrom};
+
+use super::disk::{fleet_change_key, is_fleet_removal};
 use super::*;
+use crate::{Hold, HoldSummary, hold_restored};
 
 impl Pair {
     /// Cuts the network of one site: nothing arrives on either side; both notice after the idle timeout.
@@ -159,6 +163,32 @@ impl Pair {
         self.stop_fleet();
         self.fleet_disk = backup;
         self.start_fleet();
+    }
+
+    /// Restores the server from a backup taken at `taken_at`, as its restore command does. The API keys of these names
+    /// stay usable.
+    pub fn restore_fleet_held(
+        &mut self,
+        backup: BTreeMap<String, FleetChange>,
+        taken_at: WallTime,
+        kept_keys: &[Name],
+    ) -> HoldSummary {
+        self.stop_fleet();
+        self.fleet_disk = backup;
+        let records = self.fleet_disk.values().cloned().collect();
+        let saved = SavedFleet { records, ..SavedFleet::default() };
+        let from = RestoredFrom { taken_at, restored_at: self.server_now().wall };
+        let spec_incarnation = Incarnation(self.seed + u64::from(self.fleet_boot) + 77);
+        let (changes, summary) = hold_restored(&saved, Hold { from, kept_keys, spec_incarnation }).expect("known keys");
+        for change in changes {
+            let key = fleet_change_key(&change);
+            match is_fleet_removal(&change) {
+                true => drop(self.fleet_disk.remove(&key)),
+                false => drop(self.fleet_disk.insert(key, change)),
+            }
+        }
+        self.start_fleet();
+        summary
     }
 
     /// Returns a copy of the server's disk.

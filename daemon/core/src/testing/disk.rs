@@ -95,6 +95,10 @@ pub(super) fn fleet_change_key(change: &FleetChange) -> String {
         FleetChange::LinkGap(id, began_at, _) => format!("gap {id} {:020}", began_at.unix_millis()),
         FleetChange::Authorities(_) => "authorities".to_owned(),
         FleetChange::SiteTrust(id, _) => format!("trust {id}"),
+        FleetChange::Restored(_) => "restored".to_owned(),
+        FleetChange::HeldSite(id, _) => format!("held site {id}"),
+        FleetChange::HeldToken(id, _) => format!("held token {id}"),
+        FleetChange::HeldApiKey(hash, _) => format!("held key {hash}"),
     }
 }
 
@@ -119,6 +123,10 @@ pub(super) fn is_fleet_removal(change: &FleetChange) -> bool {
         FleetChange::LinkGap(_, _, body) => body.is_none(),
         FleetChange::Authorities(body) => body.is_none(),
         FleetChange::SiteTrust(_, body) => body.is_none(),
+        FleetChange::Restored(body) => body.is_none(),
+        FleetChange::HeldSite(_, body) => body.is_none(),
+        FleetChange::HeldToken(_, body) => body.is_none(),
+        FleetChange::HeldApiKey(_, body) => body.is_none(),
     }
 }
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 use linecamp_model::limits::{EVENTS_PER_MESSAGE_MAX, LINK_GAPS_WAITING_MAX, SERVERS_PER_SITE_MAX};
 use linecamp_model::{
     Condition, EventBatch, FromServer, FromSite, Generation, Hello, HostId, IdentityGrant, Incarnation, JoinRequest,
-    JoinSecret, Name, RunId, ServerAddress, ServerSet, SessionId, SiteId, Text, TokenId, VersionRange, WallTime,
-    Welcome,
+    JoinSecret, Name, RunId, ServerAddress, ServerSet, SessionId, SiteId, Target, Text, TokenId, VersionRange,
+    WallTime, Welcome,
 };
 
 use crate::convert::field::{bytes, count, counter, field, generation, kind, list, message, millis, set};
 use crate::convert::label::{conditions, facts, from_facts};
-use crate::convert::{FieldError, Wire};
+use crate::convert::{FieldError, Wire, WireEnum};
 use crate::limits::{AUTHORITIES_MAX, CERTIFICATE_BYTES_MAX};
 use crate::wire::link::v1 as wire;
 use crate::wire::link::v1::{from_server, from_site};
@@ -196,6 +196,7 @@ impl Wire for wire::Hello {
             status_incarnation: hello.status_incarnation.0,
             facts: from_facts(&hello.facts),
             gaps: hello.gaps.iter().map(wire::LinkGap::from_model).collect(),
+            target: hello.target.map_or(0, WireEnum::number),
         }
     }
 
@@ -210,6 +211,8 @@ impl Wire for wire::Hello {
             status_incarnation: Incarnation(self.status_incarnation),
             facts: facts("facts", self.facts)?,
             gaps: list("gaps", self.gaps, LINK_GAPS_WAITING_MAX)?,
+            // A later version may know more targets; they are no reason to refuse the hello.
+            target: Target::of_number(self.target),
         })
     }
 }

@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use linecamp_model::{
-    ApiKey, Claim, Environment, FleetOrigin, FleetProvider, HostId, HostRegistration, Incarnation, LabelSet, Life,
-    LoggedEvent, Name, OwnedRecord, OwnerId, PluginFile, Registration, ReplicationCursor, RunId, SecretHash, Selector,
-    SiteId, SiteOrigin, Token, TokenId, Ttl, WallTime,
+    ApiKey, Claim, Environment, FleetOrigin, FleetProvider, HeldSite, HostId, HostRegistration, Incarnation, LabelSet,
+    Life, LoggedEvent, Name, OwnedRecord, OwnerId, PluginFile, Registration, ReplicationCursor, RestoredFrom, RunId,
+    SecretHash, Selector, SiteId, SiteOrigin, Token, TokenId, Ttl, WallTime,
 };
 
 use crate::convert::dns::written_values;
@@ -250,6 +250,39 @@ impl Wire for wire::Moment {
 
     fn into_model(self) -> Result<WallTime, FieldError> {
         Ok(WallTime::from_unix_millis(self.at_millis))
+    }
+}
+
+impl Wire for wire::RestoredFrom {
+    type Model = RestoredFrom;
+
+    fn from_model(restored: &RestoredFrom) -> Self {
+        Self {
+            taken_at_millis: restored.taken_at.unix_millis(),
+            restored_at_millis: restored.restored_at.unix_millis(),
+        }
+    }
+
+    fn into_model(self) -> Result<RestoredFrom, FieldError> {
+        Ok(RestoredFrom {
+            taken_at: WallTime::from_unix_millis(self.taken_at_millis),
+            restored_at: WallTime::from_unix_millis(self.restored_at_millis),
+        })
+    }
+}
+
+impl Wire for wire::HeldSite {
+    type Model = HeldSite;
+
+    fn from_model(held: &HeldSite) -> Self {
+        Self { spec_incarnation: held.spec_incarnation.0, spec_generation: held.spec_generation.0 }
+    }
+
+    fn into_model(self) -> Result<HeldSite, FieldError> {
+        Ok(HeldSite {
+            spec_incarnation: Incarnation(self.spec_incarnation),
+            spec_generation: generation("spec_generation", self.spec_generation)?,
+        })
     }
 }
 

@@ -77,6 +77,9 @@ words!(
         SiteRecovered,
         SiteReplaced,
         AuthorityChanged,
+        ServerRestored,
+        HeldAccepted,
+        HeldRejected,
         DuplicateRefused,
         LabelsAssigned,
         Edited,
@@ -145,6 +148,7 @@ words!(
         StoreFailed,
         SiteStopping,
         Done,
+        ServerRestored,
     }
 );
 

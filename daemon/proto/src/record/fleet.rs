@@ -1,7 +1,8 @@
 //! The records of the fleet database.
 
 use linecamp_model::{
-    FleetChange, HostId, KeyFingerprint, Name, PluginDigest, Salvage, SecretHash, SiteId, TokenId, WallTime,
+    FleetChange, HeldSite, HostId, KeyFingerprint, Name, PluginDigest, RestoredFrom, Salvage, SecretHash, SiteId,
+    TokenId, WallTime,
 };
 
 use super::key;
@@ -53,6 +54,12 @@ pub fn fleet_change(change: &FleetChange) -> (Vec<u8>, Option<Vec<u8>>) {
         }
         FleetChange::Plugin(digest, body) => {
             row::<record::PluginFile>(format!("plugin/{}", key::from_digest(digest.as_bytes())), body.as_ref())
+        }
+        FleetChange::Restored(body) => row::<record::RestoredFrom>("restored".to_owned(), body.as_ref()),
+        FleetChange::HeldSite(site, body) => row::<record::HeldSite>(format!("held/site/{site}"), body.as_ref()),
+        FleetChange::HeldToken(token, body) => row::<record::Moment>(format!("held/token/{token}"), body.as_ref()),
+        FleetChange::HeldApiKey(secret, body) => {
+            row::<record::Moment>(format!("held/api-key/{}", key::from_digest(secret.as_bytes())), body.as_ref())
         }
         FleetChange::Servers(body) => row::<link::ServerSet>("servers".to_owned(), body.as_ref()),
         FleetChange::LinkGap(site, began_at, body) => {
@@ -116,6 +123,8 @@ pub fn fleet_record(key: &[u8], body: &[u8]) -> Result<FleetChange, ProtoError> 
             let began_at = WallTime::from_unix_millis(found.part(key::number(began_at))?);
             FleetChange::LinkGap(site, began_at, Some(found.read::<record::LinkGap>()?))
         }
+        ["restored"] => FleetChange::Restored(Some(found.read::<record::RestoredFrom>()?)),
+        ["held", kind, id] => held(found, kind, id)?,
         ["servers"] => FleetChange::Servers(Some(found.read::<link::ServerSet>()?)),
         ["authorities"] => FleetChange::Authorities(Some(found.read::<record::Authorities>()?)),
         _ => return Err(unknown_key(found.key)),
@@ -138,6 +147,17 @@ pub fn salvage_fleet_record(key: &[u8]) -> Salvage {
                 FleetChange::SiteKey(site, KeyFingerprint::from_bytes(digest), Some(WallTime::EPOCH))
             })
         }
+        ["restored"] => {
+            Some(FleetChange::Restored(Some(RestoredFrom { taken_at: WallTime::EPOCH, restored_at: WallTime::EPOCH })))
+        }
+        ["held", "site", site] => {
+            SiteId::parse(site).map(|site| FleetChange::HeldSite(site, Some(HeldSite::default())))
+        }
+        ["held", "token", token] => {
+            TokenId::parse(token).map(|token| FleetChange::HeldToken(token, Some(WallTime::EPOCH)))
+        }
+        ["held", "api-key", secret] => key::digest(secret)
+            .map(|digest| FleetChange::HeldApiKey(SecretHash::from_bytes(digest), Some(WallTime::EPOCH))),
         ["event", number] => key::number(number).map(|number| FleetChange::Event(number, None)),
         ["site", site, "status", about @ ..] => {
             SiteId::parse(site).zip(key::document(about)).map(|(site, about)| FleetChange::Status(site, about, None))
@@ -159,6 +179,25 @@ pub fn salvage_fleet_record(key: &[u8]) -> Salvage {
         Some(change) => Salvage::Keep(change),
         None => Salvage::Ignore,
     }
+}
+
+/// What is held after a restore.
+fn held(found: RawRecord<'_>, kind: &str, id: &str) -> Result<FleetChange, ProtoError> {
+    Ok(match kind {
+        "site" => {
+            let site = found.part(SiteId::parse(id))?;
+            FleetChange::HeldSite(site, Some(found.read::<record::HeldSite>()?))
+        }
+        "token" => {
+            let token = found.part(TokenId::parse(id))?;
+            FleetChange::HeldToken(token, Some(found.read::<record::Moment>()?))
+        }
+        "api-key" => {
+            let secret = SecretHash::from_bytes(found.part(key::digest(id))?);
+            FleetChange::HeldApiKey(secret, Some(found.read::<record::Moment>()?))
+        }
+        _ => return Err(unknown_key(found.key)),
+    })
 }
 
 fn provider(found: RawRecord<'_>, environment: Name, name: Name) -> Result<FleetChange, ProtoError> {

@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use linecamp_model::{
     ApiKey, AuthoritySet, Condition, ConditionKind, Delta, Document, DocumentKey, Environment, Event, EventBatch,
-    EventKind, FleetAuthorities, FleetChange, FleetOrigin, FromServer, FromSite, Generation, Hello, HostId,
+    EventKind, FleetAuthorities, FleetChange, FleetOrigin, FromServer, FromSite, Generation, HeldSite, Hello, HostId,
     HostRegistration, HostSpec, HostStatus, IdentityGrant, Incarnation, JoinRequest, JoinSecret, KeyFingerprint,
     LabelEntry, LabelKey, LabelSet, LabelValue, Level, Life, LoggedEvent, Name, Origin, Phase, Pin, Refusal,
-    RefusalCode, Registration, ReplicationCursor, RunId, SecretHash, ServerAddress, ServerSet, SessionId, SiteChange,
-    SiteId, SiteOrigin, SiteSpec, SiteStatus, SiteTrust, SpecBody, StatusBody, Target, Text, Token, TokenId,
-    TrustReport, TrustedAuthority, VersionRange, WallTime, Welcome,
+    RefusalCode, Registration, ReplicationCursor, RestoredFrom, RunId, SecretHash, ServerAddress, ServerSet, SessionId,
+    SiteChange, SiteId, SiteOrigin, SiteSpec, SiteStatus, SiteTrust, SpecBody, StatusBody, Target, Text, Token,
+    TokenId, TrustReport, TrustedAuthority, VersionRange, WallTime, Welcome,
 };
 
 const WALL: WallTime = WallTime::from_unix_millis(1_795_314_424_000);
@@ -162,6 +162,7 @@ pub(super) fn from_site() -> Vec<(&'static str, FromSite)> {
                 spec_incarnation: Incarnation(0x6666_6666_6666_6666),
                 spec_held: Generation(18),
                 status_incarnation: Incarnation(0x7777_7777_7777_7777),
+                target: None,
                 facts: BTreeMap::new(),
                 gaps: Vec::new(),
             }),
@@ -176,11 +177,27 @@ pub(super) fn from_site() -> Vec<(&'static str, FromSite)> {
                 spec_incarnation: Incarnation(0),
                 spec_held: Generation(0),
                 status_incarnation: Incarnation(0x7777_7777_7777_7777),
+                target: None,
                 facts: facts(&[("io.linecamp.host.os", "debian 13"), ("io.linecamp.host.cpus", "4")]),
                 gaps: Vec::new(),
             }),
         ),
         ("hello-gaps", FromSite::Hello(link_gap::hello())),
+        (
+            "hello-target",
+            FromSite::Hello(Hello {
+                versions,
+                run: RunId::from_bytes([0x55; 8]),
+                daemon_version: text("0.1.0"),
+                wall: WALL,
+                spec_incarnation: Incarnation(0),
+                spec_held: Generation(0),
+                status_incarnation: Incarnation(0x7777_7777_7777_7777),
+                target: Some(Target::Removed),
+                gaps: Vec::new(),
+                facts: BTreeMap::new(),
+            }),
+        ),
         ("spec-ack", FromSite::SpecAck(Generation(19))),
         ("status-snapshot", FromSite::Status(delta(0, vec![(site, site_status()), (host, host_status())]))),
         ("status-delta", FromSite::Status(delta(8, vec![(host, tombstone(9))]))),
@@ -365,6 +382,19 @@ pub(super) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
         ("servers", FleetChange::Servers(Some(servers()))),
         ("authorities", FleetChange::Authorities(Some(FleetAuthorities { set: authorities(), since: WALL }))),
         ("site-trust", FleetChange::SiteTrust(SITE, Some(site_trust()))),
+        ("restored", FleetChange::Restored(Some(RestoredFrom { taken_at: WALL, restored_at: WALL }))),
+        (
+            "held-site",
+            FleetChange::HeldSite(
+                SITE,
+                Some(HeldSite {
+                    spec_incarnation: Incarnation(0x6666_6666_6666_6666),
+                    spec_generation: Generation(19),
+                }),
+            ),
+        ),
+        ("held-token", FleetChange::HeldToken(TOKEN, Some(WALL))),
+        ("held-api-key", FleetChange::HeldApiKey(SecretHash::from_bytes([0x88; 32]), Some(WALL))),
         ("token", FleetChange::Token(TOKEN, Some(token()))),
         ("token-use", FleetChange::TokenUse(TOKEN, SITE, Some(WALL))),
         ("site", FleetChange::Site(SITE, Some(registration()))),

@@ -201,6 +201,7 @@ fn the_longest_other_messages_fit_their_frames() {
         status_incarnation: Incarnation(u64::MAX),
         facts: labels().iter().map(|(key, held)| (key.clone(), held.value.clone())).collect(),
         gaps: vec![gap; LINK_GAPS_WAITING_MAX],
+        target: Some(Target::Removed),
     });
     assert!(encode_from_site(&hello).len() <= FIRST_FRAME_BYTES_MAX);
 

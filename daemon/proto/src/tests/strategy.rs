@@ -15,12 +15,12 @@ use linecamp_model::limits::{
 };
 use linecamp_model::{
     ApiKey, AuthoritySet, Condition, ConditionKind, Delta, Document, DocumentKey, Environment, Event, EventBatch,
-    EventKind, FleetAuthorities, FleetChange, FleetOrigin, FromServer, FromSite, Generation, Hello, HostId,
+    EventKind, FleetAuthorities, FleetChange, FleetOrigin, FromServer, FromSite, Generation, HeldSite, Hello, HostId,
     HostRegistration, HostSpec, HostStatus, IdentityGrant, Incarnation, JoinRequest, JoinSecret, KeyFingerprint,
     LabelEntry, LabelKey, LabelSet, LabelValue, Level, Life, LoggedEvent, Name, Origin, Phase, Pin, Refusal,
-    RefusalCode, Registration, ReplicationCursor, RunId, SecretHash, ServerAddress, ServerSet, SessionId, SiteChange,
-    SiteId, SiteOrigin, SiteSpec, SiteStatus, SiteTrust, SpecBody, SpecDelta, StatusBody, StatusDelta, Target, Text,
-    Token, TokenId, TrustReport, TrustedAuthority, VersionRange, WallTime, Welcome,
+    RefusalCode, Registration, ReplicationCursor, RestoredFrom, RunId, SecretHash, ServerAddress, ServerSet, SessionId,
+    SiteChange, SiteId, SiteOrigin, SiteSpec, SiteStatus, SiteTrust, SpecBody, SpecDelta, StatusBody, StatusDelta,
+    Target, Text, Token, TokenId, TrustReport, TrustedAuthority, VersionRange, WallTime, Welcome,
 };
 use proptest::array::{uniform8, uniform16, uniform32};
 use proptest::collection::{btree_map, btree_set, vec};
@@ -236,7 +236,7 @@ fn hello() -> impl Strategy<Value = Hello> {
     let run = uniform8(any::<u8>()).prop_map(RunId::from_bytes);
     let facts = labels().prop_map(|set| set.iter().map(|(key, held)| (key.clone(), held.value.clone())).collect());
     let gaps = vec(link_gap::report(), 0..=LINK_GAPS_WAITING_MAX);
-    let about = (facts, gaps);
+    let about = (facts, gaps, option::of(target()));
     (versions(), run, text(), wall(), incarnation(), generation(), incarnation(), about).prop_map(
         |(versions, run, daemon_version, wall, spec_incarnation, spec_held, status_incarnation, about)| Hello {
             versions,
@@ -248,6 +248,7 @@ fn hello() -> impl Strategy<Value = Hello> {
             status_incarnation,
             facts: about.0,
             gaps: about.1,
+            target: about.2,
         },
     )
 }

@@ -51,7 +51,12 @@ pub(super) async fn authenticate(api: &Api, spec: &OperationSpec, request: &Part
     let hash = ApiKeyText::parse(key).map(|key| key.hash());
     let hash = hash.ok_or_else(|| unauthorized("invalid API key: a key is `lck_` followed by 43 characters"))?;
     let found = api.find_key(hash).await?;
-    let (identity, access) = found.ok_or_else(|| unauthorized("unknown API key"))?;
+    let Some((identity, access)) = found else {
+        return Err(match api.is_key_held(hash).await? {
+            true => ApiError::held_key(),
+            false => unauthorized("unknown API key"),
+        });
+    };
     charge(api, spec, request, hash)?;
     let caller = Caller { identity, address, request: request_id };
     let authorization = Authorization::admit(caller.clone(), access, spec.requires)?;

@@ -62,6 +62,14 @@ impl ApiError {
         Self::new(ErrorCode::Unauthorized, format!("{problem}. {remedy}"))
     }
 
+    /// The key is held since the server was restored from a backup.
+    pub(super) fn held_key() -> Self {
+        Self::new(
+            ErrorCode::Unauthorized,
+            "the server was restored from a backup, and this API key is not accepted yet. Accept it with another key:              linecamp restore accept --key NAME. Or stop the server and create a key: linecamp-server key create",
+        )
+    }
+
     pub(super) fn stopping() -> Self {
         Self::new(ErrorCode::Busy, "the server is stopping; try again in a moment")
     }

@@ -145,6 +145,11 @@ impl Api {
         Ok(self.fleet.query(move |fleet, _| fleet.view().authenticate(hash)).await?)
     }
 
+    /// Whether an API key is held since the server was restored from a backup.
+    pub(super) async fn is_key_held(&self, hash: SecretHash) -> Result<bool, ApiError> {
+        Ok(self.fleet.query(move |fleet, _| fleet.view().is_key_held(hash)).await?)
+    }
+
     /// Returns why changes are rejected, if they are.
     pub(super) async fn store_fault(&self) -> Result<Option<StoreFault>, ApiError> {
         Ok(self.fleet.query(|fleet, _| fleet.store_fault()).await?)

@@ -241,6 +241,7 @@ impl Site {
             spec_incarnation: Incarnation::default(),
             spec_held: Generation::ZERO,
             status_incarnation: Incarnation(5),
+            target: None,
             facts: Default::default(),
             gaps: Vec::new(),
         });

@@ -56,6 +56,7 @@ fn kept(
         spec_held: Generation::ZERO,
         status_incarnation: Incarnation(1),
         facts: BTreeMap::new(),
+        target: None,
         gaps: reports,
     };
     let changes = record_gaps(member, &hello, absence);

@@ -6,6 +6,7 @@ use linecamp_model::{
     SpecBody,
 };
 
+use super::held::held_sites;
 use crate::fleet::authorization::IssuedCommand;
 use crate::fleet::command::{FleetCommand, FleetCommandError, Force, InvalidSettings};
 use crate::fleet::command_check::check_command;
@@ -13,6 +14,7 @@ use crate::fleet::decision::{Decided, Decision};
 use crate::fleet::lookup::find_site;
 use crate::fleet::site_record::SiteRecord;
 use crate::fleet::state::FleetState;
+use crate::fleet::subject::SiteRef;
 
 /// Adds a provider to an environment or replaces one.
 pub(in crate::fleet) fn set_provider(
@@ -106,6 +108,8 @@ pub(in crate::fleet) enum Forced {
     Provider(Vec<(SiteId, FleetChange)>),
     /// A site is removed and leaves these records.
     Site(SiteId, Vec<String>),
+    /// Sites that were held since a restore are removed.
+    Sites(Vec<SiteRef>),
 }
 
 impl Forced {
@@ -123,6 +127,7 @@ impl Forced {
                 Ok(id) => Self::Site(id, state.sites.get(&id).map(SiteRecord::records_left).unwrap_or_default()),
                 Err(_) => Self::Nothing,
             },
+            FleetCommand::RejectHeld(items) => Self::Sites(held_sites(state, items)),
             _ => Self::Nothing,
         }
     }

@@ -239,7 +239,8 @@ const fn cause_of(code: RefusalCode) -> GapCause {
         | RefusalCode::DuplicateIdentity
         | RefusalCode::RecoverLimit
         | RefusalCode::Superseded
-        | RefusalCode::StoreFailed => GapCause::Refused,
+        | RefusalCode::StoreFailed
+        | RefusalCode::ServerRestored => GapCause::Refused,
     }
 }
 

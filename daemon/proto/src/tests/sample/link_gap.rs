@@ -32,6 +32,7 @@ pub(super) fn hello() -> Hello {
         status_incarnation: Incarnation(0x7777_7777_7777_7777),
         facts: BTreeMap::new(),
         gaps: vec![report(Some(LATER)), GapReport { began_at: None, ..report(None) }],
+        target: None,
     }
 }
 

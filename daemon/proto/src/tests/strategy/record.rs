@@ -127,5 +127,13 @@ pub(crate) fn fleet_record() -> impl Strategy<Value = FleetChange> {
         (authority_set(), wall())
             .prop_map(|(set, since)| FleetChange::Authorities(Some(FleetAuthorities { set, since }))),
         (site_id(), site_trust()).prop_map(|(site, trust)| FleetChange::SiteTrust(site, Some(trust))),
+        (wall(), wall()).prop_map(|(taken_at, restored_at)| {
+            FleetChange::Restored(Some(RestoredFrom { taken_at, restored_at }))
+        }),
+        (site_id(), incarnation(), generation()).prop_map(|(site, spec_incarnation, spec_generation)| {
+            FleetChange::HeldSite(site, Some(HeldSite { spec_incarnation, spec_generation }))
+        }),
+        (token_id(), wall()).prop_map(|(id, at)| FleetChange::HeldToken(id, Some(at))),
+        (digest(), wall()).prop_map(|(hash, at)| FleetChange::HeldApiKey(SecretHash::from_bytes(hash), Some(at))),
     ]
 }

@@ -1,0 +1,105 @@
+//! Commands on what is held since a restore.
+
+use linecamp_model::{EventKind, FleetChange, Name, Now, SecretHash, SiteId, Token};
+
+use crate::fleet::command::{FleetCommandError, HeldItems};
+use crate::fleet::decision::{Decided, Decision};
+use crate::fleet::state::FleetState;
+use crate::fleet::subject::SiteRef;
+
+/// How many sites an event names. The rest is counted.
+const NAMED_MAX: usize = 8;
+
+/// Accepts what is held. What is not held, or not any more, stays as it is.
+pub(super) fn accept_held(state: &FleetState, items: &HeldItems) -> Decided {
+    check_known(state, items)?;
+    Ok(decision(releases(state, items), EventKind::HeldAccepted, describe(state, items)))
+}
+
+/// Rejects what is held: revokes tokens and deletes keys. [`Forced`](super::Forced) removes the sites. What is not held,
+/// or not any more, stays as it is.
+pub(super) fn reject_held(state: &FleetState, items: &HeldItems, now: Now) -> Decided {
+    check_known(state, items)?;
+    let mut changes = releases(state, items);
+    for id in items.tokens.iter().filter(|id| state.held.tokens.contains_key(id)) {
+        let revoked = state.tokens.get(id).map(|token| Token { revoked_at: Some(now.wall), ..token.clone() });
+        changes.extend(revoked.map(|token| FleetChange::Token(*id, Some(token))));
+    }
+    changes.extend(held_keys(state, items).map(|hash| FleetChange::ApiKey(hash, None)));
+    Ok(decision(changes, EventKind::HeldRejected, describe(state, items)))
+}
+
+/// Returns the references of those sites of `items` that are held.
+pub(super) fn held_sites(state: &FleetState, items: &HeldItems) -> Vec<SiteRef> {
+    let held = items.sites.iter().filter(|site| state.held.sites.contains_key(site));
+    held.filter_map(|site| site_ref(state, *site)).collect()
+}
+
+fn site_ref(state: &FleetState, site: SiteId) -> Option<SiteRef> {
+    let (record, registration) = state.site(site)?;
+    let environment = Some(registration.environment.clone());
+    record.site_spec().map(|spec| SiteRef { environment, name: spec.name.clone() })
+}
+
+fn decision(changes: Vec<FleetChange>, kind: EventKind, text: String) -> Decision {
+    match changes.is_empty() {
+        true => Decision::default(),
+        false => Decision { changes, event: Some((kind, None, text)), site: None },
+    }
+}
+
+/// Returns the changes that end the hold of `items`.
+fn releases(state: &FleetState, items: &HeldItems) -> Vec<FleetChange> {
+    let sites = items.sites.iter().filter(|site| state.held.sites.contains_key(site));
+    let tokens = items.tokens.iter().filter(|id| state.held.tokens.contains_key(id));
+    sites
+        .map(|site| FleetChange::HeldSite(*site, None))
+        .chain(tokens.map(|id| FleetChange::HeldToken(*id, None)))
+        .chain(held_keys(state, items).map(|hash| FleetChange::HeldApiKey(hash, None)))
+        .collect()
+}
+
+fn held_keys(state: &FleetState, items: &HeldItems) -> impl Iterator<Item = SecretHash> {
+    let is_named = |name: &Name| items.api_keys.contains(name);
+    let held = state.held.api_keys.keys();
+    held.filter(move |hash| state.api_keys.get(hash).is_some_and(|key| is_named(&key.name))).copied()
+}
+
+fn check_known(state: &FleetState, items: &HeldItems) -> Result<(), FleetCommandError> {
+    let not_found = |what: String| {
+        Err(FleetCommandError::NotFound(format!("there is no {what}; `linecamp restore ls` lists what is held")))
+    };
+    if let Some(site) = items.sites.iter().find(|site| state.site(**site).is_none()) {
+        return not_found(format!("site {site}"));
+    }
+    if let Some(token) = items.tokens.iter().find(|token| !state.tokens.contains_key(token)) {
+        return not_found(format!("join token {token}"));
+    }
+    let is_known = |name: &Name| state.api_keys.values().any(|key| key.name == *name);
+    match items.api_keys.iter().find(|name| !is_known(name)) {
+        Some(name) => not_found(format!("API key {name}")),
+        None => Ok(()),
+    }
+}
+
+/// Describes `items` for the event.
+fn describe(state: &FleetState, items: &HeldItems) -> String {
+    let sites = held_sites(state, items);
+    let mut parts = Vec::new();
+    if !sites.is_empty() {
+        let named: Vec<_> = sites.iter().take(NAMED_MAX).map(|site| site.name.as_str()).collect();
+        let more = sites.len().saturating_sub(NAMED_MAX);
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        parts.push(format!("sites {}{more}", named.join(", ")));
+    }
+    let tokens = items.tokens.iter().filter(|id| state.held.tokens.contains_key(id)).count();
+    if 0 < tokens {
+        parts.push(format!("{tokens} join tokens"));
+    }
+    let keys: Vec<_> = held_keys(state, items).filter_map(|hash| state.api_keys.get(&hash)).collect();
+    if !keys.is_empty() {
+        let names: Vec<_> = keys.iter().take(NAMED_MAX).map(|key| key.name.as_str()).collect();
+        parts.push(format!("{} API keys: {}", keys.len(), names.join(", ")));
+    }
+    parts.join("; ")
+}
