@@ -29,7 +29,7 @@ const LOG_BYTES_KEPT: u32 = 1024 * 1024;
 
 /// How long to wait for another reader of the database, such as a person with `sqlite3`. Readers never block a commit,
 /// only recovery and truncation of the log. After that the operation fails.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A stored document: its key and its body.
 pub type Document = (Vec<u8>, Vec<u8>);
@@ -159,7 +159,7 @@ pub(crate) fn failed_open(path: &Path, source: rusqlite::Error) -> StoreError {
     StoreError::Open { path, source }
 }
 
-fn migration_error(path: &Path, FailedMigration { version, cause }: FailedMigration) -> StoreError {
+pub(crate) fn migration_error(path: &Path, FailedMigration { version, cause }: FailedMigration) -> StoreError {
     StoreError::Migrate { path: path.to_owned(), version, source: cause }
 }
 

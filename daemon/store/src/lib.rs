@@ -3,7 +3,7 @@
 //! The store is the basis of "durable before acknowledged". Its owner submits numbered *writes*, each a list of changes
 //! that take effect together or not at all. The store answers each write with success once its bytes are on disk, or
 //! with a fault. It knows nothing of sites, labels or generations: keys and bodies are bytes. [`Store::open`] returns
-//! all documents once, ordered by key; there is no other read.
+//! all documents once, ordered by key; there is no other read, except a [`snapshot`] for a backup.
 //!
 //! The phases of a store:
 //!
@@ -51,6 +51,7 @@ mod migrate;
 mod move_aside;
 mod queue;
 mod read_only;
+mod snapshot;
 mod writer;
 
 pub use error::{FaultKind, StoreError, StoreFault};
@@ -61,4 +62,5 @@ pub use kind::Kind;
 pub use lock::DirectoryLock;
 pub use move_aside::{QUARANTINED_FILES_MAX, set_aside};
 pub use queue::{Change, QUEUE_BYTES_MAX, QUEUE_WRITES_MAX};
+pub use snapshot::{read_snapshot, snapshot};
 pub use writer::{Answer, Counters};

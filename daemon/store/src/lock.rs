@@ -76,11 +76,7 @@ impl DirectoryLock {
 
     fn try_acquire(directory: &Path, service: &'static str) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Lock { directory: directory.to_owned(), source };
-        // The owner could not read what root writes here, so a service that runs as that user would fail.
-        let owner = std::fs::metadata(directory).map_err(failed)?.uid();
-        if geteuid().is_root() && owner != 0 {
-            return Err(StoreError::ForeignDirectory { directory: directory.to_owned(), owner });
-        }
+        Self::check_owner(directory)?;
         let path = directory.join(LOCK_FILE);
         let in_use = || {
             let pid = File::open(&path).ok().and_then(|file| read_pid(&file));
@@ -108,6 +104,21 @@ impl DirectoryLock {
             let _ = write_pid(&mut file);
         }
         Ok(Self { _directory: itself, _file: file })
+    }
+
+    /// Checks that this process may write into `directory`: root does not write into a directory of another user, who
+    /// could not read the files, so a service that runs as that user would fail.
+    ///
+    /// # Errors
+    /// [`StoreError::ForeignDirectory`]; [`StoreError::Lock`] if the directory cannot be examined.
+    pub fn check_owner(directory: &Path) -> Result<(), StoreError> {
+        let failed = |source| StoreError::Lock { directory: directory.to_owned(), source };
+        match std::fs::metadata(directory).map_err(failed)?.uid() {
+            owner if geteuid().is_root() && owner != 0 => {
+                Err(StoreError::ForeignDirectory { directory: directory.to_owned(), owner })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Returns the process that holds the lock on `directory`, without trying to take it: a process that starts
