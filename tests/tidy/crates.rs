@@ -9,12 +9,13 @@ use crate::report::Report;
 use crate::tree::{file, files, root};
 
 /// Our packages, and the ones of ours that each may depend on, in code or in tests.
-const OURS: [(&str, &[&str]); 28] = [
+const OURS: [(&str, &[&str]); 29] = [
     ("linecamp-model", &[]),
     ("linecamp-proto", &["linecamp-model"]),
     ("linecamp-core", &["linecamp-model"]),
     ("linecamp-files", &[]),
     ("linecamp-oidc", &["linecamp-model"]),
+    ("linecamp-backup", &["linecamp-model"]),
     ("linecamp-service", &["linecamp-files", "linecamp-model", "linecamp-store", "linecamp-transport"]),
     ("linecamp-table", &["linecamp-model"]),
     ("linecamp-doctor", &["linecamp-files", "linecamp-model", "linecamp-table", "linecamp-transport"]),
@@ -52,7 +53,8 @@ const BELOW_CLI: [&str; 8] = [
     "linecamp-testkit",
     "linecamp-transport",
 ];
-const BELOW_SERVER: [&str; 11] = [
+const BELOW_SERVER: [&str; 12] = [
+    "linecamp-backup",
     "linecamp-core",
     "linecamp-doctor",
     "linecamp-files",
@@ -100,12 +102,13 @@ const EXACTLY: [(&str, &[&str]); 2] =
     [("linecamp-model", &["data-encoding", "serde_json", "sha2", "shlex", "thiserror"]), ("linecamp-core", &[])];
 
 /// External crates that only a few packages may use: the crates, and those packages.
-const DOORS: [(&[&str], &[&str]); 10] = [
+const DOORS: [(&[&str], &[&str]); 11] = [
     (
         &["quinn", "quinn-proto", "quinn-udp", "rustls", "rustls-pki-types", "rcgen", "tokio-rustls"],
         &["linecamp-transport", "linecamp-bench"],
     ),
-    (&["x25519-dalek"], &["linecamp-transport"]),
+    (&["x25519-dalek"], &["linecamp-transport", "linecamp-backup"]),
+    (&["scrypt"], &["linecamp-backup"]),
     (&["rusqlite", "libsqlite3-sys"], &["linecamp-store"]),
     (&["sd-notify"], &["linecamp-service"]),
     (&["wasmtime", "wasmtime-wasi"], &["linecamp-plugin-host", "linecamp-plugin-compiler"]),
