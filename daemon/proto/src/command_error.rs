@@ -114,6 +114,8 @@ failure_codes! {
     DirectoryInUse,
     /// The database is missing, corrupt, too new, or cannot be opened or written.
     DatabaseFailed,
+    /// A backup is damaged, incomplete, too new, or not a backup.
+    BackupInvalid,
     /// The identity or the certificate authority is missing or corrupt.
     IdentityCorrupt,
     /// The port cannot be opened.

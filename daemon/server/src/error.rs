@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use linecamp_backup::BackupError;
 use linecamp_model::limits::API_KEYS_MAX;
 use linecamp_model::{Name, TokenError, shell_quoted};
 use linecamp_proto::api::ErrorCode;
@@ -104,6 +105,58 @@ pub enum ServerError {
     /// The certificate for operators is rejected. A server starts without it; only a check of the configuration fails.
     #[error("https_certificate and https_key are rejected")]
     HttpsCertificate(#[from] HttpsCertificateError),
+    /// A backup could not be written or read.
+    #[error("failed to {operation} backup {file}")]
+    Backup {
+        /// `read` or `write`.
+        operation: &'static str,
+        /// The file.
+        file: String,
+        /// The cause.
+        source: Box<BackupError>,
+    },
+    /// A backup contains something that no backup has, or lacks something.
+    #[error("backup {file} is rejected: {problem}")]
+    BackupRejected {
+        /// The file.
+        file: String,
+        /// The problem.
+        problem: String,
+    },
+    /// A file with a passphrase or with identities cannot be used.
+    #[error("cannot use {}: {problem}", path.display())]
+    SecretFile {
+        /// The file.
+        path: PathBuf,
+        /// The problem, without the secret.
+        problem: String,
+    },
+    /// A backup can only be restored into an empty directory.
+    #[error(
+        "{} is not empty; restore into an empty or absent directory, for example {}",
+        dir.display(),
+        shell_quoted(dir.with_extension("restored"))
+    )]
+    NotEmpty {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// A directory or a file in it cannot be read.
+    #[error("failed to {operation} {}", path.display())]
+    Directory {
+        /// The operation, such as `list`.
+        operation: &'static str,
+        /// The directory or file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The backup has no API key of this name.
+    #[error("the backup has no API key {name} to keep; leave out --keep-key to see its keys")]
+    KeptKeyUnknown {
+        /// The name.
+        name: Name,
+    },
     /// The store could not be opened, or another process has locked it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -123,7 +176,7 @@ pub enum ServerError {
 
 impl ServerError {
     /// Returns whether the arguments or the configuration are at fault: exit code 2.
-    pub const fn blames_input(&self) -> bool {
+    pub fn blames_input(&self) -> bool {
         match self {
             Self::Config(_)
             | Self::ConfigValue { .. }
@@ -135,12 +188,25 @@ impl ServerError {
             | Self::KeysFull
             | Self::KeyUnknown { .. }
             | Self::HttpsCertificate(_)
+            | Self::SecretFile { .. }
+            | Self::NotEmpty { .. }
+            | Self::KeptKeyUnknown { .. }
             | Self::LinkAddress(_) => true,
+            Self::Backup { source, .. } => matches!(
+                **source,
+                BackupError::WrongPassphrase
+                    | BackupError::WrongIdentity
+                    | BackupError::NeedsPassphrase
+                    | BackupError::NeedsIdentity
+                    | BackupError::NotEncrypted
+            ),
             Self::Transport(error) => {
                 matches!(error, TransportError::BadName { .. } | TransportError::AuthorityExists { .. })
             }
             Self::DatabaseMissing { .. }
+            | Self::BackupRejected { .. }
             | Self::Create { .. }
+            | Self::Directory { .. }
             | Self::Plugin { .. }
             | Self::Store(_)
             | Self::Write(_)
@@ -151,7 +217,8 @@ impl ServerError {
     /// Returns whether retrying is pointless until an operator acts: exit code 3.
     pub fn needs_operator(&self) -> bool {
         match self {
-            Self::DatabaseMissing { .. } => true,
+            Self::DatabaseMissing { .. } | Self::BackupRejected { .. } => true,
+            Self::Backup { source, .. } => source.blames_file(),
             Self::Store(error) => error.needs_operator(),
             Self::Transport(error) => {
                 matches!(error, TransportError::Missing { .. } | TransportError::Corrupt { .. })
@@ -161,7 +228,7 @@ impl ServerError {
     }
 
     /// Returns the code for programs.
-    pub const fn code(&self) -> CommandErrorCode {
+    pub fn code(&self) -> CommandErrorCode {
         CommandErrorCode::Failure(match self {
             Self::KeyExists { .. } => return CommandErrorCode::Answer(ErrorCode::NameTaken),
             Self::KeysFull => return CommandErrorCode::Answer(ErrorCode::Limit),
@@ -169,6 +236,14 @@ impl ServerError {
             Self::Config(_) | Self::ConfigValue { .. } | Self::HttpsCertificate(_) | Self::LinkAddress(_) => {
                 FailureCode::ConfigInvalid
             }
+            Self::KeyUnknown { .. } | Self::KeptKeyUnknown { .. } => {
+                return CommandErrorCode::Answer(ErrorCode::NotFound);
+            }
+            Self::Backup { source, .. } if source.blames_file() => FailureCode::BackupInvalid,
+            Self::Backup { source, .. } if matches!(**source, BackupError::Io(_)) => FailureCode::FileFailed,
+            Self::Backup { .. } | Self::SecretFile { .. } | Self::NotEmpty { .. } => FailureCode::BadArguments,
+            Self::BackupRejected { .. } => FailureCode::BackupInvalid,
+            Self::Config(_) | Self::ConfigValue { .. } | Self::LinkAddress(_) => FailureCode::ConfigInvalid,
             Self::Initialized { .. }
             | Self::PartlyInitialized { .. }
             | Self::Transport(TransportError::AuthorityExists { .. }) => FailureCode::AlreadyInitialized,
@@ -177,6 +252,7 @@ impl ServerError {
             Self::Store(StoreError::LongPath { .. }) => FailureCode::BadArguments,
             Self::DatabaseMissing { .. } | Self::Store(_) | Self::Write(_) => FailureCode::DatabaseFailed,
             Self::Create { .. }
+            | Self::Directory { .. }
             | Self::Plugin { .. }
             | Self::Transport(TransportError::Read { .. } | TransportError::Write { .. }) => FailureCode::FileFailed,
             Self::Transport(TransportError::BadName { .. }) => FailureCode::BadArguments,

@@ -28,6 +28,7 @@ pub mod log;
 mod api;
 mod api_keys;
 mod certificate_files;
+pub mod backup;
 mod commit_notifier;
 mod config;
 mod data_directory;

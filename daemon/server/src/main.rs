@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod backup_command;
 mod run;
 
 use std::ffi::OsStr;
@@ -31,6 +32,7 @@ use linecamp_table::{OutputFormat, Table};
 use linecamp_transport::error_chain;
 use serde_json::{Value, json};
 
+use crate::backup_command::{Backup, Restore, run_backup, run_restore};
 use crate::run::Source;
 
 const EXIT_FAILED: u8 = 1;
@@ -48,6 +50,7 @@ Examples:
   linecamp-server init --data /var/lib/linecamp-server --server-url https://camp.example:8443
   linecamp-server run --data /var/lib/linecamp-server
   linecamp-server key create --data /var/lib/linecamp-server --name ci
+  linecamp-server backup --data /var/lib/linecamp-server camp.backup
 
 Exit codes: 0 done, 1 failed, 2 bad arguments or configuration, 3 needs an operator.
 With -o json, errors are JSON with a code.";
@@ -73,6 +76,8 @@ enum Command {
     /// Manage API keys (requires a stopped server)
     #[command(subcommand)]
     Key(Key),
+    Backup(Backup),
+    Restore(Restore),
     /// Validate the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -187,6 +192,8 @@ fn main() -> ExitCode {
         Command::Init(arguments) => run_init(&arguments, output),
         Command::Run(arguments) => run_server(arguments),
         Command::Key(command) => run_key(command, output),
+        Command::Backup(arguments) => run_backup(arguments, output),
+        Command::Restore(arguments) => run_restore(arguments, output),
         Command::Config(ConfigCommand::Check(arguments)) => check_config(&arguments, output),
         Command::Doctor(arguments) => return run_doctor(arguments, output),
         Command::Version => {

@@ -48,7 +48,7 @@ pub(crate) fn write_once(path: &Path, changes: &[FleetChange]) -> Result<(), Ser
 const UNREADABLE_LOGGED_MAX: usize = 100;
 
 /// Reads the records. An unreadable record affects at most one site, never the fleet.
-fn read(documents: &[Document]) -> SavedFleet {
+pub(crate) fn read(documents: &[Document]) -> SavedFleet {
     let mut saved = SavedFleet::default();
     for (key, body) in documents {
         match fleet_record(key, body) {

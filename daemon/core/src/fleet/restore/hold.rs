@@ -54,8 +54,12 @@ pub fn hold_restored(saved: &SavedFleet, hold: Hold<'_>) -> Result<(Vec<FleetCha
     // A backup of a server that is itself restored and waiting: what was lost then is still lost.
     let taken_at = state.restored.map_or(hold.from.taken_at, |earlier| earlier.taken_at.min(hold.from.taken_at));
     let from = RestoredFrom { taken_at, ..hold.from };
-    let origin = FleetOrigin { spec_incarnation: hold.spec_incarnation };
-    let mut changes = vec![FleetChange::Origin(Some(origin)), FleetChange::Restored(Some(from))];
+    let mut changes = vec![FleetChange::Restored(Some(from))];
+    // A server that never ran has none, and draws one at its first start.
+    if state.origin.is_some() {
+        let origin = FleetOrigin { spec_incarnation: hold.spec_incarnation };
+        changes.push(FleetChange::Origin(Some(origin)));
+    }
     let mut summary = HoldSummary::default();
     hold_sites(&state, &mut changes, &mut summary);
     for (id, token) in &state.tokens {
