@@ -287,7 +287,7 @@ fn a_healthy_server_fails_no_check() {
         assert_named(&report, name, &process);
     }
     let said = server_doctor(&fleet, &[]).ok();
-    assert!(said.stdout.contains("15 checks"), "{}", said.stdout);
+    assert!(said.stdout.contains("16 checks"), "{}", said.stdout);
 }
 
 #[test]

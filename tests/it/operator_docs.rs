@@ -85,6 +85,12 @@ fn every_command_about_configuration_works_as_pasted() {
 }
 
 #[test]
+fn every_command_about_backups_works_as_pasted() {
+    let said = PageSetup::start().follow("packaging/docs/backup.md");
+    assert!(said.contains("verified: 1 site, ") && said.contains("held until an operator accepts them"), "{said}");
+}
+
+#[test]
 fn every_command_about_moving_the_server_works_as_pasted() {
     let said = PageSetup::start().follow("packaging/docs/moving-the-server.md");
     assert!(said.contains("50-addresses.toml") && said.contains("servers"), "{said}");

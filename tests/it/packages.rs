@@ -46,7 +46,12 @@ fn packages_contain_the_expected_files() {
         ),
         (
             "linecamp-server",
-            &["usr/bin/linecamp-server", "site/linecampd_", "linecamp-server-init.1.gz"],
+            &[
+                "usr/bin/linecamp-server",
+                "site/linecampd_",
+                "linecamp-server-init.1.gz",
+                "examples/linecamp-server-backup.timer",
+            ],
             "/etc/linecamp/server.toml",
         ),
         ("linecamp", &["usr/bin/linecamp", "linecamp-site-ls.1.gz", "bash-completion/completions/linecamp"], ""),

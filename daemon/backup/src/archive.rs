@@ -27,8 +27,8 @@ pub struct Opened {
     pub is_encrypted: bool,
 }
 
-/// Writes a backup: the manifest, and then the contents of each member, which `contents` returns. Returns the key of the
-/// file if it is encrypted, to verify it with.
+/// Writes a backup: the manifest, and then the contents of each member, which `contents` returns. Returns the key of
+/// the file if it is encrypted, to verify it with.
 ///
 /// # Errors
 /// [`BackupError::Io`], also if the contents of a member are shorter than the manifest says.
@@ -113,11 +113,14 @@ pub fn read<R: Read>(
     take: impl FnMut(&ManifestEntry, &mut dyn Read) -> io::Result<()>,
 ) -> Result<Opened, BackupError> {
     let mut input = BufReader::new(input);
-    let is_locked = is_encrypted(input.fill_buf()?);
+    let start = input.fill_buf()?;
+    let is_locked = is_encrypted(start);
+    let is_archive = start.starts_with(MANIFEST.as_bytes());
     let manifest = match (is_locked, unlock) {
         (true, unlock) => read_archive(DecryptReader::begin(input, unlock)?, size_max, take)?,
         (false, Unlock::Open) => read_archive(input, size_max, take)?,
-        (false, _) => return Err(BackupError::NotEncrypted),
+        (false, _) if is_archive => return Err(BackupError::NotEncrypted),
+        (false, _) => return Err(BackupError::NotBackup),
     };
     Ok(Opened { manifest, is_encrypted: is_locked })
 }
@@ -207,10 +210,12 @@ fn of_header(error: io::Error) -> BackupError {
     }
 }
 
+/// Converts an error of reading the first header: what is not a backup has none.
 fn of_header_of_first(error: io::Error) -> BackupError {
-    match of_header(error) {
-        BackupError::Corrupt { .. } | BackupError::Truncated => BackupError::NotBackup,
-        other => other,
+    match error.downcast::<BackupError>() {
+        Ok(inner) => inner,
+        Err(error) if error.raw_os_error().is_some() => BackupError::Io(error),
+        Err(_) => BackupError::NotBackup,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::manifest::FORMAT;
+use crate::FORMAT;
 
 /// Why a backup cannot be written or read. The texts do not contain the path.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +22,7 @@ pub enum BackupError {
     /// The file ends too early.
     #[error("the backup is truncated")]
     Truncated,
-    /// The file is damaged.
+    /// The file is corrupt.
     #[error("the backup is corrupt: {problem}")]
     Corrupt {
         /// What is wrong.
@@ -73,7 +73,7 @@ pub enum BackupError {
 }
 
 impl BackupError {
-    /// Creates an error about damage.
+    /// Creates an error about corruption.
     pub(crate) fn corrupt(problem: impl Into<String>) -> Self {
         Self::Corrupt { problem: problem.into() }
     }

@@ -14,10 +14,8 @@ use data_encoding::HEXLOWER;
 use linecamp_model::{WallTime, excerpt};
 use ring::digest;
 
+use crate::FORMAT;
 use crate::error::BackupError;
-
-/// The version of the format. A reader rejects a newer one.
-pub const FORMAT: u32 = 1;
 
 /// Maximum members of a backup, the manifest excluded: the most plugins, with headroom. A backup with more is rejected.
 pub const MEMBERS_MAX: usize = 4_096;

@@ -62,6 +62,12 @@ pub(crate) enum ArgumentError {
         "invalid plugin digest `{argument}`: give `sha256:` and 64 hexadecimal digits, as shown by `linecamp plugin ls`"
     )]
     InvalidDigest { argument: String },
+    /// Something that is not held since a restore.
+    #[error("{what} is not held; `linecamp restore ls` lists what is")]
+    NotHeld { what: String },
+    /// Several held sites have the name.
+    #[error("several held sites have the name {name}; add --environment")]
+    AmbiguousHeldSite { name: String },
     /// The SDK was not found.
     #[error("SDK not found: give --sdk DIR, the sdk directory of a Linecamp checkout, or set LINECAMP=CHECKOUT")]
     SdkNotFound,

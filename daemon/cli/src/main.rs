@@ -40,6 +40,7 @@ mod output;
 mod plugin;
 mod preview;
 mod provider;
+mod restore;
 mod site;
 mod site_state;
 mod support_bundle;
@@ -109,6 +110,9 @@ enum Command {
     /// Diagnose the connection to the server
     #[command(subcommand)]
     Doctor(doctor::DoctorCommand),
+    /// Accept or reject what is held since the server was restored from a backup
+    #[command(subcommand)]
+    Restore(restore::RestoreCommand),
     SupportBundle(support_bundle::SupportBundle),
     Version(version::Version),
 }
@@ -148,6 +152,7 @@ async fn run(command: Command, context: &Context<'_>) -> anyhow::Result<()> {
         Command::Ca(command) => command.run(context).await,
         Command::Event(command) => command.run(context).await,
         Command::Doctor(command) => command.run(context).await,
+        Command::Restore(command) => command.run(context).await,
         Command::SupportBundle(support) => support.run(context).await,
         Command::Version(version) => version.run(context).await,
     }

@@ -39,7 +39,17 @@ impl Version {
 }
 
 fn text(url: &str, server: &Server) -> String {
-    format!(
+    let restored = server.restored.as_ref().map_or_else(String::new, |restored| {
+        format!(
+            "restored from a backup taken at {}: {} sites, {} join tokens and {} API keys are held; list them: \
+             linecamp restore ls\n",
+            printable(&restored.taken_at),
+            restored.held_sites,
+            restored.held_tokens,
+            restored.held_api_keys,
+        )
+    });
+    let text = format!(
         "linecamp {VERSION}\n\
          linecamp-server {} at {url}, up {}, {}\n\
          sites: {} connected, {} reconnecting, {} disconnected\n",
@@ -49,11 +59,14 @@ fn text(url: &str, server: &Server) -> String {
         server.connected,
         server.reconnecting,
         server.disconnected,
-    )
+    );
+    text + &restored
 }
 
 #[cfg(test)]
 mod tests {
+    use linecamp_proto::api::Restored;
+
     use super::*;
 
     #[test]
@@ -65,6 +78,13 @@ mod tests {
             connected: 312,
             reconnecting: 1,
             disconnected: 9,
+            restored: Some(Restored {
+                taken_at: "2026-11-22T01:27:00Z".into(),
+                restored_at: "2026-11-22T02:00:00Z".into(),
+                held_sites: 322,
+                held_tokens: 1,
+                held_api_keys: 2,
+            }),
         };
         let text = text("https://camp.example", &server).replace(VERSION, "VERSION");
         insta::assert_snapshot!(text);

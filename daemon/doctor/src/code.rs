@@ -85,6 +85,9 @@ finding_codes! {
     /// The database cannot be read.
     DatabaseUnreadable,
 
+    /// The server was restored from a backup, and something is still held.
+    RestoreUnsettled,
+
     /// The disk has less than 16 MiB free, or a quota is used up.
     DiskFull,
     /// The disk has less than 100 MiB free.

@@ -19,6 +19,7 @@ mod plugin;
 mod provider;
 pub mod query;
 mod request_report;
+mod restore;
 mod setting;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ pub use provider::{
     ProviderBody, ProviderCount, ProviderEdit, ProviderKindName, ProviderRequest, ProviderView, plugin_digest,
 };
 pub use request_report::{ForwardingHeaderReport, IgnoredHeaderReason, RequestHeaderReport, RequestReport};
+pub use restore::{HELD_ITEMS_MAX, HeldApiKey, HeldItems, HeldLeft, HeldSite, RefusedContact, Restore, Restored};
 pub use setting::SettingError;
 
 /// The longest a long poll for events waits, in seconds: below the minute after which proxies time out. A longer `wait`
@@ -189,7 +191,7 @@ pub struct Token {
     /// The site whose machine it replaces; absent for a token that creates sites.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<String>,
-    /// `valid`, `expired`, `used-up` or `revoked`.
+    /// `valid`, `expired`, `used-up`, `revoked` or `held`.
     pub state: String,
 }
 
@@ -276,6 +278,9 @@ pub struct Server {
     pub reconnecting: u64,
     /// How many have been offline for longer.
     pub disconnected: u64,
+    /// The backup that it was restored from, while something is held; `null` otherwise.
+    #[serde(default)]
+    pub restored: Option<Restored>,
 }
 
 /// The server's health.

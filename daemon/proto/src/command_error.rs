@@ -114,7 +114,7 @@ failure_codes! {
     DirectoryInUse,
     /// The database is missing, corrupt, too new, or cannot be opened or written.
     DatabaseFailed,
-    /// A backup is damaged, incomplete, too new, or not a backup.
+    /// A backup is corrupt, incomplete, too new, or not a backup.
     BackupInvalid,
     /// The identity or the certificate authority is missing or corrupt.
     IdentityCorrupt,

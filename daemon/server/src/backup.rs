@@ -8,9 +8,9 @@
 //! | [`restore`] | puts a checked backup into an empty directory, and holds what may have been revoked since |
 //! | [`secrets`] | reads passphrases and identities |
 //!
-//! The database decides which plugins a backup needs. It is copied at one revision, and the components are opened before
-//! anything else is read, so that a plugin that is pushed or removed meanwhile makes no difference: a component whose
-//! file is gone was removed after the copy, which is then taken again.
+//! The database decides which plugins a backup needs. It is copied at one revision, and the components are opened
+//! before anything else is read, so that a plugin that is pushed or removed meanwhile makes no difference: a component
+//! whose file is gone was removed after the copy, which is then taken again.
 //!
 //! Nothing that a backup contains is written to a disk unencrypted, except by `restore`.
 

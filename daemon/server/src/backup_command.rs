@@ -24,7 +24,7 @@ const MIB: u64 = 1024 * 1024;
 const BACKUP_EXAMPLES: &str = "\
 Examples:
   linecamp-server backup camp.backup
-  linecamp-server backup camp.backup.age --passphrase-file /root/passphrase
+  linecamp-server backup camp.backup.age --passphrase-file /etc/linecamp/passphrase
   linecamp-server backup camp.backup.age --recipient age1…
   linecamp-server backup --verify camp.backup";
 
@@ -64,7 +64,7 @@ pub(crate) struct Backup {
 const RESTORE_EXAMPLES: &str = "\
 Examples:
   linecamp-server restore camp.backup --data /var/lib/linecamp-server
-  linecamp-server restore camp.backup.age --identity-file /root/identity.txt --keep-key admin";
+  linecamp-server restore camp.backup.age --identity-file identity.txt --keep-key admin";
 
 /// Restore a backup into an empty or absent directory
 ///
@@ -141,8 +141,13 @@ fn contents(checked: &CheckedBackup) -> serde_json::Value {
 }
 
 fn summary(checked: &CheckedBackup) -> String {
-    let (sites, records, plugins) = (checked.sites, checked.records, checked.plugins);
-    format!("{sites} sites, {plugins} plugins, {records} records")
+    let (sites, plugins) = (counted(checked.sites, "site"), counted(checked.plugins, "plugin"));
+    format!("{sites}, {plugins}, {}", counted(checked.records, "record"))
+}
+
+/// Formats a number of things.
+fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 fn warn(warnings: &[String], output: OutputFormat) {
@@ -203,10 +208,10 @@ fn show_restored(layout: &Layout, report: &RestoreReport, kept: &[Name], output:
             layout.dir().display()
         ),
         format!(
-            "held until an operator accepts them: {} sites, {} join tokens, {} API keys{}",
-            held.sites,
-            held.tokens,
-            api_keys.len(),
+            "held until an operator accepts them: {}, {}, {}{}",
+            counted(held.sites, "site"),
+            counted(held.tokens, "join token"),
+            counted(api_keys.len(), "API key"),
             if api_keys.is_empty() { String::new() } else { format!(" ({})", api_keys.join(", ")) },
         ),
     ];
@@ -218,7 +223,7 @@ fn show_restored(layout: &Layout, report: &RestoreReport, kept: &[Name], output:
     lines.extend([
         format!("Start the server:   linecamp-server run --data {quoted}"),
         "See what is held:   linecamp restore ls".to_owned(),
-        "Accept it:          linecamp restore accept --all, or --site, --token, --key".to_owned(),
+        "Accept it:          linecamp restore accept --all --yes, or --site, --token, --key".to_owned(),
     ]);
     show(output, &value, &lines)
 }

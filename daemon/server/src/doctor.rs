@@ -76,6 +76,7 @@ pub fn examine(target: &Target, progress: impl FnMut(&Progress)) -> Report {
         job(&["data-directory"], LOCAL_LIMIT, |target| vec![files::directory(target).of("data-directory")]),
         job(&["authority"], LOCAL_LIMIT, |target| vec![files::authority(target).of("authority")]),
         job(&["database"], LOCAL_LIMIT, |target| vec![files::database(target).of("database")]),
+        job(&["restore"], LOCAL_LIMIT, |target| vec![files::restore(target).of("restore")]),
         job(&["disk"], LOCAL_LIMIT, |target| vec![linecamp_doctor::disk(target.layout.dir()).of("disk")]),
         job(listening::PORTS, LOCAL_LIMIT, listening::ports),
         job(listening::CHECKS, NETWORK_LIMIT, listening::answers),

@@ -232,7 +232,6 @@ impl ServerError {
         CommandErrorCode::Failure(match self {
             Self::KeyExists { .. } => return CommandErrorCode::Answer(ErrorCode::NameTaken),
             Self::KeysFull => return CommandErrorCode::Answer(ErrorCode::Limit),
-            Self::KeyUnknown { .. } => return CommandErrorCode::Answer(ErrorCode::NotFound),
             Self::Config(_) | Self::ConfigValue { .. } | Self::HttpsCertificate(_) | Self::LinkAddress(_) => {
                 FailureCode::ConfigInvalid
             }
@@ -243,7 +242,6 @@ impl ServerError {
             Self::Backup { source, .. } if matches!(**source, BackupError::Io(_)) => FailureCode::FileFailed,
             Self::Backup { .. } | Self::SecretFile { .. } | Self::NotEmpty { .. } => FailureCode::BadArguments,
             Self::BackupRejected { .. } => FailureCode::BackupInvalid,
-            Self::Config(_) | Self::ConfigValue { .. } | Self::LinkAddress(_) => FailureCode::ConfigInvalid,
             Self::Initialized { .. }
             | Self::PartlyInitialized { .. }
             | Self::Transport(TransportError::AuthorityExists { .. }) => FailureCode::AlreadyInitialized,

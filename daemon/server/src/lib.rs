@@ -27,8 +27,8 @@ pub mod log;
 
 mod api;
 mod api_keys;
-mod certificate_files;
 pub mod backup;
+mod certificate_files;
 mod commit_notifier;
 mod config;
 mod data_directory;

@@ -221,6 +221,19 @@ fn add_name(authority: &Authority, config: &Config) {
     }
 }
 
+/// Logs that the server was restored from a backup, while something is held.
+fn report_restore(fleet: &Fleet) {
+    if let Some((from, held)) = fleet.view().restored() {
+        tracing::warn!(
+            taken_at = %from.taken_at,
+            sites = held.sites,
+            tokens = held.tokens,
+            api_keys = held.api_keys,
+            "restored from a backup: what it may not know is held; list it with `linecamp restore ls`"
+        );
+    }
+}
+
 /// Returns the addresses of a server whose link listens on `port`.
 fn addresses(config: &Config, port: u16) -> Result<Addresses, TokenError> {
     let links = match config.link_addresses.is_empty() {
@@ -307,6 +320,7 @@ impl Parts {
     async fn run(self) {
         // Bindings are dropped in reverse order: if this task is aborted, the lock outlives the database.
         let Self { lock, layout, api_stop, listener, serving, watching, accepting, server_loop } = self;
+        report_restore(&server_loop.fleet);
         let store = server_loop.run().await;
         link::close(&listener);
         api_stop.send_replace(true);

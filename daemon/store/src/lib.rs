@@ -62,5 +62,6 @@ pub use kind::Kind;
 pub use lock::DirectoryLock;
 pub use move_aside::{QUARANTINED_FILES_MAX, set_aside};
 pub use queue::{Change, QUEUE_BYTES_MAX, QUEUE_WRITES_MAX};
+pub use read_only::read_stopped;
 pub use snapshot::{read_snapshot, snapshot};
 pub use writer::{Answer, Counters};

@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::FORMAT;
 use crate::encryption::Passphrase;
-use crate::manifest::{FORMAT, MemberName, checksum};
+use crate::manifest::{MemberName, checksum};
 use linecamp_model::WallTime;
 
 const SIZE_MAX: u64 = 1024 * 1024;

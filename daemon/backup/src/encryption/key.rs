@@ -9,7 +9,7 @@ use super::bech32;
 /// How a backup is encrypted.
 #[derive(Clone, Debug)]
 pub enum Lock {
-    /// Not at all: whoever has the file has the certificate authority.
+    /// Not at all: its reader has the certificate authority's key.
     Open,
     /// With a passphrase.
     Passphrase(Passphrase),

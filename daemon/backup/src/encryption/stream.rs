@@ -119,8 +119,8 @@ impl<R: BufRead> DecryptReader<R> {
         let opened = self.chunks.cipher.open_in_place(nonce, Aad::empty(), &mut self.buffer);
         match (opened.is_ok(), self.is_done) {
             (true, _) => {}
-            (false, true) => return Err(BackupError::corrupt("it is truncated, or its last chunk is damaged")),
-            (false, false) => return Err(BackupError::corrupt("a chunk is damaged")),
+            (false, true) => return Err(BackupError::corrupt("it is truncated, or its last chunk is corrupt")),
+            (false, false) => return Err(BackupError::corrupt("a chunk is corrupt")),
         }
         self.buffer.truncate(bytes - TAG_BYTES);
         Ok(())

@@ -14,9 +14,11 @@ pub(super) const STORE_RETRY: Duration = Duration::from_secs(30);
 /// When a site whose record cannot be read may retry: an operator has to repair the record first.
 pub(super) const QUARANTINE_RETRY: Duration = Duration::from_secs(600);
 
-/// When a site or a join token that is held since a restore may retry. Ten thousand held sites ask 170 times a second
-/// at most, and an accepted site is linked after a minute.
-pub(super) const HELD_RETRY: Duration = Duration::from_secs(60);
+/// When a site or a join token that is held since a restore may retry, at least: an accepted site is linked soon.
+pub(super) const HELD_RETRY: Duration = Duration::from_secs(20);
+
+/// How often held sites ask in a second, all together. Above 2,000 of them, each waits longer than [`HELD_RETRY`].
+pub(super) const HELD_ASKS_PER_SECOND: usize = 100;
 
 /// How often expired records are removed: removed sites and expired tokens.
 pub const SWEEP_PERIOD: Duration = Duration::from_secs(600);

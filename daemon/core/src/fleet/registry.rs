@@ -248,7 +248,7 @@ fn valid_token<'a>(state: &'a FleetState, request: &JoinRequest, now: Now) -> Re
     };
     let (code, text) = match token_state(state, request.token, token, now) {
         TokenState::Valid => return Ok(token),
-        TokenState::Held => return Err(held_refusal("this join token")),
+        TokenState::Held => return Err(held_refusal(state, "this join token")),
         TokenState::Revoked => (RefusalCode::TokenRevoked, "this join token was revoked".to_owned()),
         TokenState::Expired => (RefusalCode::TokenExpired, format!("this join token expired at {}", token.expires_at)),
         TokenState::UsedUp => {

@@ -35,6 +35,16 @@ pub enum SelectorLabels {
     AssignedAndReported,
 }
 
+/// Filters the sites that are held since a restore.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestoreQuery {
+    /// Sites that this selector matches.
+    pub selector: Option<String>,
+    /// Sites of this environment.
+    pub environment: Option<String>,
+}
+
 /// Filters hosts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -66,7 +66,8 @@ impl ApiError {
     pub(super) fn held_key() -> Self {
         Self::new(
             ErrorCode::Unauthorized,
-            "the server was restored from a backup, and this API key is not accepted yet. Accept it with another key:              linecamp restore accept --key NAME. Or stop the server and create a key: linecamp-server key create",
+            "the server was restored from a backup, and this API key is not accepted yet. Accept it with another key: \
+             linecamp restore accept --key NAME. Or stop the server and create a key: linecamp-server key create",
         )
     }
 

@@ -30,6 +30,7 @@ mod plugins;
 mod providers;
 mod records;
 mod request_log;
+mod restore;
 mod routes;
 mod sites;
 mod state;
@@ -77,6 +78,9 @@ fn operations() -> Routes {
         .on_raw(metrics::show)
         .on(overview::show)
         .on(doctor::show_request)
+        .on(restore::show)
+        .on(restore::accept)
+        .on(restore::reject)
         .on(sites::list)
         .on_versioned(sites::show)
         .on(history::list)

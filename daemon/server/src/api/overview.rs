@@ -8,6 +8,7 @@ use linecamp_proto::api::{ErrorCode, Health, Readiness, Server};
 
 use super::call::Call;
 use super::error::ApiError;
+use super::restore;
 
 /// How long the loop may take to answer before the server counts as unhealthy.
 const HEALTH_LIMIT: Duration = Duration::from_secs(5);
@@ -36,7 +37,7 @@ pub(super) async fn ready(Call { api, .. }: Call<ShowReadiness>) -> Result<Readi
 }
 
 pub(super) async fn show(call: Call<ShowServer>) -> Result<Server, ApiError> {
-    let counts = call.fleet.query(|fleet, _| fleet.link_counts()).await?;
+    let (counts, restored) = call.fleet.query(|fleet, _| (fleet.link_counts(), restore::restored(fleet))).await?;
     let info = call.api.info();
     Ok(Server {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -45,5 +46,6 @@ pub(super) async fn show(call: Call<ShowServer>) -> Result<Server, ApiError> {
         connected: counts.connected as u64,
         reconnecting: counts.reconnecting as u64,
         disconnected: counts.disconnected as u64,
+        restored,
     })
 }

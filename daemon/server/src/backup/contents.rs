@@ -27,7 +27,7 @@ pub struct CheckedBackup {
     pub manifest: Manifest,
     /// Whether it is encrypted.
     pub is_encrypted: bool,
-    /// What it lacks: plugins and records that were missing or damaged when it was taken.
+    /// What it lacks: plugins and records that were missing or corrupt when it was taken.
     pub warnings: Vec<String>,
     /// The number of registered sites.
     pub sites: usize,

@@ -21,7 +21,7 @@ use crate::data_directory::{DATA_DIR_DEFAULT, Layout};
 use crate::drivers::store;
 use crate::error::ServerError;
 
-/// How often the database is copied again because a plugin was removed meanwhile. Then its component is left out, with a
+/// How often the database is copied because a plugin was removed meanwhile. Then its component is left out, with a
 /// warning.
 const COPIES_MAX: usize = 5;
 
@@ -63,9 +63,11 @@ pub fn back_up(request: &BackupRequest<'_>, progress: &mut dyn FnMut(&str)) -> R
     let collected = Collected::of(layout, *config, file)?;
     match file {
         BackupFile::Standard => {
+            // It cannot be read back, so its contents are checked before.
+            let is_encrypted = !matches!(lock, Lock::Open);
+            let checked = CheckedBackup { is_encrypted, ..collected.checked(file)? };
             let output = BufWriter::new(io::stdout().lock());
             collected.write(output, lock, progress).map_err(|error| file.failed("write", error))?;
-            let checked = collected.checked(file)?;
             Ok(BackupReport { checked, bytes: None, warnings: collected.warnings })
         }
         BackupFile::Path(path) => {
@@ -114,7 +116,7 @@ impl Collected {
                     plugins.push((member, file));
                 }
                 // `check` reports that its component is missing.
-                _ => warnings.push(format!("the component of plugin {digest} is damaged and not included")),
+                _ => warnings.push(format!("the component of plugin {digest} is corrupt and not included")),
             }
         }
         let manifest = Manifest { server: env!("CARGO_PKG_VERSION").to_owned(), taken_at, members };
@@ -156,8 +158,11 @@ impl Collected {
     }
 }
 
+/// A plugin, and its component.
+type OpenPlugin = (PluginDigest, File);
+
 /// Copies the database, and opens the components of the plugins that the copy lists.
-fn copy_database(layout: &Layout) -> Result<(Vec<u8>, Vec<(PluginDigest, File)>), ServerError> {
+fn copy_database(layout: &Layout) -> Result<(Vec<u8>, Vec<OpenPlugin>), ServerError> {
     let path = layout.database();
     if !path.exists() {
         return Err(ServerError::DatabaseMissing { path });

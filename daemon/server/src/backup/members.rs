@@ -27,7 +27,7 @@ const ELSEWHERE: &str = "config/";
 /// rejected.
 pub(super) const DATABASE_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 
-/// Maximum bytes of a file of the authority or the configuration, as for the configuration's own reader. A larger one is
+/// Maximum bytes of a file of the authority or the configuration, which is far more than they have. A larger one is
 /// rejected.
 pub(super) const SMALL_BYTES_MAX: u64 = 1024 * 1024;
 

@@ -1,8 +1,8 @@
 //! Restores a backup into an empty directory.
 //!
-//! Everything is checked in memory, and written to a folder inside the directory: it has the right file system and owner
-//! whatever the directory is, a volume's root included. At the end its entries are renamed into place, the database
-//! last: a directory without a database is no server. If anything fails before, the directory is empty again.
+//! Everything is checked in memory, and written to a folder inside the directory: it has the right file system and
+//! owner whatever the directory is, a volume's root included. At the end its entries are renamed into place, the
+//! database last: a directory without a database is no server. If anything fails before, the directory is empty again.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};

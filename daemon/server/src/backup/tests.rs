@@ -114,10 +114,10 @@ fn a_server_is_restored_as_it_was_with_its_keys_held() {
 }
 
 #[test]
-fn a_component_that_is_missing_or_damaged_does_not_prevent_a_backup() {
+fn a_component_that_is_missing_or_corrupt_does_not_prevent_a_backup() {
     let fixture = Fixture::new();
     fixture.push(b"missing", None);
-    fixture.push(b"damaged", Some(COMPONENT));
+    fixture.push(b"corrupt", Some(COMPONENT));
     fixture.push(COMPONENT, Some(COMPONENT));
     let report = fixture.back_up(&Lock::Open).unwrap();
     assert_eq!(report.checked.plugins, 1);
@@ -165,13 +165,13 @@ fn a_backup_is_restored_into_an_empty_directory_only() {
 }
 
 #[test]
-fn a_damaged_backup_leaves_nothing_behind() {
+fn a_corrupt_backup_leaves_nothing_behind() {
     let fixture = Fixture::new();
     fixture.push(COMPONENT, Some(COMPONENT));
     fixture.back_up(&Lock::Open).unwrap();
     let file = fs::read(fixture.path("camp.backup")).unwrap();
-    let check = |damaged: &[u8], is_new: bool| {
-        fs::write(fixture.path("camp.backup"), damaged).unwrap();
+    let check = |corrupt: &[u8], is_new: bool| {
+        fs::write(fixture.path("camp.backup"), corrupt).unwrap();
         if !is_new {
             fs::create_dir(fixture.path("restored")).unwrap();
         }
@@ -202,12 +202,12 @@ fn a_failed_backup_keeps_the_earlier_one() {
     let fixture = Fixture::new();
     fixture.back_up(&Lock::Open).unwrap();
     let before = fs::read(fixture.path("camp.backup")).unwrap();
-    fs::write(fixture.layout.ca().join("certificate.pem"), "damaged").unwrap();
+    fs::write(fixture.layout.ca().join("certificate.pem"), "corrupt").unwrap();
     fixture.back_up(&Lock::Open).unwrap_err();
     assert_eq!(fs::read(fixture.path("camp.backup")).unwrap(), before);
     assert_eq!(fixture.leftovers(), Vec::<String>::new());
 
-    let held = fs::File::create(fixture.path(".camp.backup.partial")).unwrap();
+    let held = File::create(fixture.path(".camp.backup.partial")).unwrap();
     held.lock().unwrap();
     let fixed = Fixture::new();
     let file = fixture.file();
@@ -233,7 +233,7 @@ fn a_backup_needs_the_authority_and_a_database() {
         taken_at: WallTime::EPOCH,
         members: contents.iter().map(member).collect(),
     };
-    let file = fs::File::create(fixture.path("camp.backup")).unwrap();
+    let file = File::create(fixture.path("camp.backup")).unwrap();
     linecamp_backup::write(file, &manifest, &Lock::Open, |entry| Ok(&contents[entry.name.as_str()][..])).unwrap();
     let error = verify(&fixture.file(), &Unlock::Open).unwrap_err();
     assert!(error.to_string().contains("it has no fleet.db"), "{error}");

@@ -4,8 +4,9 @@ use std::io;
 use std::time::Duration;
 
 use linecamp_doctor::{CheckResult, FindingCode, Private, is_forbidden, permissions};
-use linecamp_model::{WallTime, shell_quoted};
-use linecamp_store::{Kind, StoreError, examine};
+use linecamp_model::{FleetChange, WallTime, shell_quoted};
+use linecamp_proto::record::fleet_record;
+use linecamp_store::{Kind, StoreError, examine, read_snapshot, read_stopped, snapshot};
 use linecamp_transport::{Authority, SystemClock, WallClock as _, error_chain};
 
 use super::Target;
@@ -136,6 +137,45 @@ pub(super) fn database(target: &Target) -> CheckResult {
             let (code, remedy) = code_and_remedy(&error);
             CheckResult::fail(code, error_chain(&error), remedy)
         }
+    }
+}
+
+/// Checks whether the server was restored from a backup, and something is still held.
+pub(super) fn restore(target: &Target) -> CheckResult {
+    let path = target.layout.database();
+    if !path.exists() {
+        return CheckResult::skipped(FindingCode::NotInitialized, "no server initialized; see check `authority`");
+    }
+    let documents = match target.running() {
+        Some(_) => snapshot(&path, Kind::Fleet).and_then(|copy| read_snapshot(&copy, Kind::Fleet, &path)),
+        None => read_stopped(&path, Kind::Fleet),
+    };
+    let documents = match documents {
+        Ok(documents) => documents,
+        Err(error) => {
+            return CheckResult::skipped(FindingCode::DatabaseUnreadable, error_chain(&error));
+        }
+    };
+    let records: Vec<_> = documents.iter().filter_map(|(key, body)| fleet_record(key, body).ok()).collect();
+    let held = |is_one: fn(&FleetChange) -> bool| records.iter().filter(|record| is_one(record)).count();
+    let restored = records.iter().find_map(|record| match record {
+        FleetChange::Restored(from) => *from,
+        _ => None,
+    });
+    match restored {
+        None => CheckResult::ok("not restored from a backup, or everything is settled"),
+        Some(from) => CheckResult::warn(
+            FindingCode::RestoreUnsettled,
+            format!(
+                "restored at {} from a backup taken at {}: {} sites, {} join tokens and {} API keys are held",
+                from.restored_at,
+                from.taken_at,
+                held(|record| matches!(record, FleetChange::HeldSite(..))),
+                held(|record| matches!(record, FleetChange::HeldToken(..))),
+                held(|record| matches!(record, FleetChange::HeldApiKey(..))),
+            ),
+            "list what is held with `linecamp restore ls`, then accept or reject it: `linecamp restore accept --help`",
+        ),
     }
 }
 

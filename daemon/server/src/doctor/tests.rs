@@ -5,11 +5,12 @@ use linecamp_doctor::{FindingCode, Verdict};
 use super::*;
 
 /// The names are a stable interface for scripts: names may be added, never changed.
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     "configuration",
     "data-directory",
     "authority",
     "database",
+    "restore",
     "disk",
     "https-port",
     "quic-port",

@@ -16,8 +16,8 @@ pub(super) fn accept_held(state: &FleetState, items: &HeldItems) -> Decided {
     Ok(decision(releases(state, items), EventKind::HeldAccepted, describe(state, items)))
 }
 
-/// Rejects what is held: revokes tokens and deletes keys. [`Forced`](super::Forced) removes the sites. What is not held,
-/// or not any more, stays as it is.
+/// Rejects what is held: revokes tokens and deletes keys. [`Forced`](super::Forced) removes the sites. What is not
+/// held, or not any more, stays as it is.
 pub(super) fn reject_held(state: &FleetState, items: &HeldItems, now: Now) -> Decided {
     check_known(state, items)?;
     let mut changes = releases(state, items);

@@ -10,12 +10,12 @@ use linecamp_model::Role::{Admin, Operator, Viewer};
 use super::{Binary, Empty, Json, MergePatch, Method, Operation, OperationSpec, PlainText};
 use crate::api::query::{
     EventQuery, HostNameQuery, HostQuery, NameQuery, NoQuery, PluginQuery, PreviewQuery, RecordQuery, RemoveQuery,
-    SiteQuery,
+    RestoreQuery, SiteQuery,
 };
 use crate::api::{
-    CaRetirement, CaStatus, Edit, Environment, EnvironmentEdit, EnvironmentRequest, Event, Health, Host, LabelChange,
-    LinkGap, List, PluginPushed, PluginView, ProviderEdit, ProviderRequest, ProviderView, Readiness, RecordView,
-    RequestReport, Server, Site, Token, TokenCreated, TokenRequest,
+    CaRetirement, CaStatus, Edit, Environment, EnvironmentEdit, EnvironmentRequest, Event, Health, HeldItems, HeldLeft,
+    Host, LabelChange, LinkGap, List, PluginPushed, PluginView, ProviderEdit, ProviderRequest, ProviderView, Readiness,
+    RecordView, RequestReport, Restore, Server, Site, Token, TokenCreated, TokenRequest,
 };
 
 /// Declares the operations, and [`ALL`] of them.
@@ -63,6 +63,16 @@ operations! {
     ShowServer = "server.show": Get "/api/v1/server" (NoQuery, Empty) -> 200 Json<Server>, Login;
     /// Show what arrived with this request, and what of it was believed.
     ShowRequest = "request.show": Get "/api/v1/doctor/request" (NoQuery, Empty) -> 200 Json<RequestReport>, Login;
+
+    /// Show what is held since the server was restored from a backup.
+    ShowRestore = "restore.show": Get "/api/v1/restore" (RestoreQuery, Empty)
+        -> 200 Json<Restore>, RoleEverywhere(Admin);
+    /// Accept sites, join tokens and API keys that are held since a restore.
+    AcceptHeld = "restore.accept": Post "/api/v1/restore/accept" (NoQuery, Json<HeldItems>)
+        -> 200 Json<HeldLeft>, RoleEverywhere(Admin), audited;
+    /// Reject sites, join tokens and API keys that are held since a restore: remove, revoke or delete them.
+    RejectHeld = "restore.reject": Post "/api/v1/restore/reject" (NoQuery, Json<HeldItems>)
+        -> 200 Json<HeldLeft>, RoleEverywhere(Admin), audited;
 
     /// List the sites that a filter matches.
     ListSites = "site.list": Get "/api/v1/sites" (SiteQuery, Empty) -> 200 Json<List<Site>>, Role(Viewer);

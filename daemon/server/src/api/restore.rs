@@ -1,0 +1,67 @@
+//! What is held since the server was restored from a backup.
+
+use linecamp_core::{FleetCommand, FleetView, HeldItems};
+use linecamp_model::{SiteId, TokenId};
+use linecamp_proto::api::operation::{AcceptHeld, RejectHeld, ShowRestore};
+use linecamp_proto::api::{self, HELD_ITEMS_MAX, HeldLeft, Restore, Restored};
+
+use super::call::Call;
+use super::error::ApiError;
+use super::parse::parse_name;
+use super::sites::filter;
+use crate::fleet_access::FleetAccess;
+
+pub(super) async fn show(call: Call<ShowRestore>) -> Result<Restore, ApiError> {
+    let query = call.query;
+    let filter = filter(query.selector.as_deref(), query.environment.as_deref(), None)?;
+    let found = call.fleet.query(move |fleet, now| {
+        let view = fleet.restore_view(&filter, now)?;
+        Some(Restore::new(&view, counts(fleet)))
+    });
+    Ok(found.await?.unwrap_or_else(Restore::settled))
+}
+
+pub(super) async fn accept(call: Call<AcceptHeld>) -> Result<HeldLeft, ApiError> {
+    let items = parse_items(&call.body)?;
+    call.fleet.command(FleetCommand::AcceptHeld(items)).await?;
+    left(&call.fleet).await
+}
+
+pub(super) async fn reject(call: Call<RejectHeld>) -> Result<HeldLeft, ApiError> {
+    let items = parse_items(&call.body)?;
+    call.fleet.command(FleetCommand::RejectHeld(items)).await?;
+    left(&call.fleet).await
+}
+
+async fn left(fleet: &FleetAccess) -> Result<HeldLeft, ApiError> {
+    Ok(HeldLeft { restored: fleet.query(|fleet, _| restored(fleet)).await? })
+}
+
+/// Describes the backup that the server was restored from, while something is held.
+pub(super) fn restored(fleet: FleetView<'_>) -> Option<Restored> {
+    fleet.restored().map(|(from, _)| Restored::new(&from, counts(fleet)))
+}
+
+fn counts(fleet: FleetView<'_>) -> (usize, usize, usize) {
+    let held = fleet.restored().map(|(_, held)| held).unwrap_or_default();
+    (held.sites, held.tokens, held.api_keys)
+}
+
+fn parse_items(body: &api::HeldItems) -> Result<HeldItems, ApiError> {
+    let api::HeldItems { sites, tokens, api_keys } = body;
+    match sites.len() + tokens.len() + api_keys.len() {
+        0 => return Err(ApiError::bad_request("nothing is selected: give sites, tokens or api_keys")),
+        count if HELD_ITEMS_MAX < count => {
+            let text = format!("{count} sites, tokens and keys in one request (maximum {HELD_ITEMS_MAX})");
+            return Err(ApiError::bad_request(text));
+        }
+        _ => {}
+    }
+    let bad_site = || ApiError::invalid("sites", &"a site ID has 32 hexadecimal digits", None);
+    let bad_token = || ApiError::invalid("tokens", &"a token ID has 16 hexadecimal digits", None);
+    Ok(HeldItems {
+        sites: sites.iter().map(|id| SiteId::parse(id).ok_or_else(bad_site)).collect::<Result<_, _>>()?,
+        tokens: tokens.iter().map(|id| TokenId::parse(id).ok_or_else(bad_token)).collect::<Result<_, _>>()?,
+        api_keys: api_keys.iter().map(|name| parse_name("api_keys", name)).collect::<Result<_, _>>()?,
+    })
+}
