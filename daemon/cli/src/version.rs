@@ -74,6 +74,7 @@ mod tests {
         let server = Server {
             version: "0.1.0".into(),
             pin: "sha256:00".into(),
+            server_url: "https://camp.example".into(),
             uptime_seconds: 7_300,
             connected: 312,
             reconnecting: 1,

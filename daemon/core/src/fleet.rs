@@ -6,7 +6,8 @@
 //! |---|---|
 //! | [`downlink`](crate::downlink) | sessions, presence, rate limits, spec down, status and events up |
 //! | [`registry`] | join, membership, recovery, certificates |
-//! | [`authorization`], [`command_check`] | what a caller may see and do |
+//! | [`authentication`] | who presents a secret |
+//! | [`authorization`], [`command_check`], [`account_check`] | what a caller may see and do |
 //! | [`operator`] | operator commands |
 //! | [`lifecycle`] | phases that a site's reports confirm |
 //! | [`provider_assignment`] | which sites have which providers |
@@ -29,6 +30,11 @@
 //! Invariants, asserted in debug builds: generations only rise; nothing is released or sent that is not durable
 //! ([`staging`](crate::staging)); a session, a write and a command have one owner; the session of a link is up.
 
+mod account_check;
+mod account_command;
+#[cfg(test)]
+mod account_testing;
+mod authentication;
 mod authorities;
 mod authorization;
 mod command;
@@ -71,6 +77,10 @@ use linecamp_model::{
     ServerAddress, SessionId, SiteId, Text, WriteId,
 };
 
+pub use self::account_command::{AccountCommand, NewKey, NewSession, NewUser, PasswordChange, UserEdit};
+pub use self::authentication::{
+    ApiCredential, AuthenticationError, PendingSetup, Principal, SESSION_IDLE_MAX, SESSION_LIFE,
+};
 pub use self::authorities::{AuthorityStatus, Lack, WaitingSite};
 pub use self::authorization::{Authorization, IssuedCommand};
 pub use self::command::{
@@ -83,8 +93,12 @@ pub use self::config::{
 pub use self::output::{FleetOutput, FleetTimer, IssueRequest};
 pub use self::restore::{Hold, HoldSummary, UnknownKey, hold_restored};
 pub use self::subject::{HostRef, SiteRef, SubjectRef};
-pub use self::view::{EventFilter, FleetView, HeldCounts, LinkCounts, ProviderSummary, SeenLabels, SiteFilter};
+pub use self::view::{
+    ApiKeyView, EventFilter, FleetView, HeldCounts, LinkCounts, ProviderSummary, SeenLabels, SiteFilter,
+    UserSessionView, UserView,
+};
 
+use self::authentication::{Activity, authenticate};
 use self::config::STORE_RETRY;
 use self::decision::Decision;
 use self::effects::{Effects, Release};
@@ -107,6 +121,8 @@ pub struct Fleet {
     quarantine: Quarantine,
     store: StoreHealth,
     contacts: Contacts,
+    /// When API keys and sessions were used last.
+    activity: Activity,
     /// The server's addresses, as configured.
     servers: Vec<ServerAddress>,
     /// The authorities in the server's data directory; `None` until the driver has reported them.
@@ -135,15 +151,36 @@ impl Fleet {
             downlink.expect(id, of.offline_since, now);
         }
         let sweep_at = now.instant + SWEEP_PERIOD;
-        let (store, contacts, servers) = (StoreHealth::default(), Contacts::default(), Vec::new());
-        let rotation = None;
-        Self { config, effects, downlink, quarantine, store, contacts, servers, rotation, ids, sweep_at, ignored: 0 }
+        let (store, contacts, activity) = (StoreHealth::default(), Contacts::default(), Activity::new(now));
+        let (servers, rotation, ignored) = (Vec::new(), None, 0);
+        Self {
+            config,
+            effects,
+            downlink,
+            quarantine,
+            store,
+            contacts,
+            activity,
+            servers,
+            rotation,
+            ids,
+            sweep_at,
+            ignored,
+        }
     }
 
     /// Handles a session event. The driver numbers sessions in ascending order and never reuses a number.
     pub fn handle_session(&mut self, id: SessionId, event: SessionEvent, now: Now) {
         self.with_downlink(now, |downlink, members| downlink.handle_session(id, event, members, now));
         self.assign_providers(now);
+    }
+
+    /// Returns who presents a credential and what they may do, and notes its use.
+    ///
+    /// # Errors
+    /// [`AuthenticationError`] if the credential is not valid.
+    pub fn authenticate(&mut self, credential: ApiCredential, now: Now) -> Result<Principal, AuthenticationError> {
+        authenticate(self.effects.state(), &mut self.activity, credential, now)
     }
 
     /// Handles an operator command. It is answered with one [`FleetOutput::Reply`]. Command ids are never reused.
@@ -231,7 +268,7 @@ impl Fleet {
 impl Fleet {
     /// Returns what drivers and operators read. It may be one commit ahead of the disk; replies never are.
     pub const fn view(&self) -> FleetView<'_> {
-        FleetView::new(self.effects.state(), self.downlink.links(), &self.contacts)
+        FleetView::new(self.effects.state(), self.downlink.links(), &self.contacts, &self.activity)
     }
 
     /// Returns the sites whose records cannot be read, and why.
@@ -262,7 +299,12 @@ impl Fleet {
         if decision.changes.is_empty() {
             return self.when_durable(then, now);
         }
-        let mut releases = then;
+        // Before the reply, so that the operator reads the new URL.
+        let urls = decision.changes.iter().filter_map(|change| match change {
+            FleetChange::Settings(Some(settings)) => Some(FleetOutput::ServerUrlChanged(settings.server_url.clone())),
+            _ => None,
+        });
+        let mut releases: Vec<_> = urls.map(Release::Output).chain(then).collect();
         if let Some(site) = decision.site {
             releases.push(Release::SpecDurable(site));
             self.downlink.spec_staged(site);

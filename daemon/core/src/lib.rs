@@ -25,6 +25,7 @@ mod document_sync;
 mod downlink;
 mod fleet;
 mod ip_networks;
+mod login_delay;
 mod provider_calls;
 mod providers;
 mod request_origin;
@@ -46,13 +47,16 @@ pub use downlink::{
     MEMBER_OVERDRAFT_MAX, MEMBER_RATE_PER_SECOND, PROBE_MAX, Peer, REDIALS_PER_SECOND, START_GRACE, SessionEvent,
 };
 pub use fleet::{
-    AuthorityStatus, Authorization, CERTIFICATE_LIFE, ENVIRONMENT_DEFAULT, Edit, EnvironmentEdit, EventFilter, Fleet,
-    FleetCommand, FleetCommandError, FleetConfig, FleetOutput, FleetTimer, FleetView, Force, HeldCounts, HeldItems,
-    Hold, HoldSummary, HostRef, InvalidSettings, IssueRequest, IssuedCommand, Lack, LinkCounts, NewToken,
-    PHASE_DEADLINE, ProviderSummary, RECOVERIES_PER_DAY_DEFAULT, REMOVED_KEEP_DEFAULT, SWEEP_PERIOD, SavedFleet,
-    SeenLabels, SiteFilter, SiteRef, SubjectRef, UnknownKey, UnreadableRecord, WaitingSite, hold_restored,
+    AccountCommand, ApiCredential, ApiKeyView, AuthenticationError, AuthorityStatus, Authorization, CERTIFICATE_LIFE,
+    ENVIRONMENT_DEFAULT, Edit, EnvironmentEdit, EventFilter, Fleet, FleetCommand, FleetCommandError, FleetConfig,
+    FleetOutput, FleetTimer, FleetView, Force, HeldCounts, HeldItems, Hold, HoldSummary, HostRef, InvalidSettings,
+    IssueRequest, IssuedCommand, Lack, LinkCounts, NewKey, NewSession, NewToken, NewUser, PHASE_DEADLINE,
+    PasswordChange, PendingSetup, Principal, ProviderSummary, RECOVERIES_PER_DAY_DEFAULT, REMOVED_KEEP_DEFAULT,
+    SESSION_IDLE_MAX, SESSION_LIFE, SWEEP_PERIOD, SavedFleet, SeenLabels, SiteFilter, SiteRef, SubjectRef, UnknownKey,
+    UnreadableRecord, UserEdit, UserSessionView, UserView, WaitingSite, hold_restored,
 };
 pub use ip_networks::{IP_NETWORKS_MAX, IpNetwork, IpNetworks};
+pub use login_delay::{LOGIN_DELAY_MAX, LoginDelays};
 pub use provider_calls::{CALL_MAX, RECHECK_DELAY, RECONCILE_INTERVAL, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX};
 pub use request_origin::{
     FORWARDING_HEADERS_MAX, ForwardingHeader, HOPS_MAX, HeaderVerdict, IgnoredReason, RequestOrigin, RequestPeer,

@@ -61,6 +61,12 @@ impl Access {
         self.everywhere.max(self.environments.get(environment).copied())
     }
 
+    /// Whether it includes everything that `other` permits.
+    pub fn includes(&self, other: &Self) -> bool {
+        let includes = |(name, role): (&Name, &Role)| Some(*role) <= self.role_in(name);
+        other.everywhere <= self.everywhere && other.environments.iter().all(includes)
+    }
+
     /// Returns what both permit: the access of a key that is limited further than its user.
     #[must_use]
     pub fn limited_to(&self, limit: &Self) -> Self {
@@ -75,6 +81,8 @@ impl Access {
 pub enum Requirement {
     /// Everybody, without credentials.
     Nothing,
+    /// Everybody with valid credentials, also before the user has changed a password that must be changed.
+    Account,
     /// Everybody with valid credentials.
     Login,
     /// Who has this role in the environment of the object. A list has the objects of the environments in which the
@@ -117,6 +125,15 @@ mod tests {
         }
         assert_eq!(user.limited_to(&Access::default()), Access::default());
         assert_eq!(user.limited_to(&access(None, &[("lab", Role::Viewer)])), access(None, &[("lab", Role::Viewer)]));
+    }
+
+    #[test]
+    fn an_access_includes_what_it_permits() {
+        let operator = access(Some(Role::Operator), &[("lab", Role::Admin)]);
+        assert!(operator.includes(&operator) && operator.includes(&Access::default()));
+        assert!(operator.includes(&access(Some(Role::Viewer), &[("shop", Role::Operator), ("lab", Role::Admin)])));
+        assert!(!operator.includes(&access(None, &[("shop", Role::Admin)])));
+        assert!(!access(None, &[("lab", Role::Admin)]).includes(&access(Some(Role::Viewer), &[])));
     }
 
     #[test]

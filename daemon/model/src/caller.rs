@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::id::RequestId;
+use crate::id::{KeyId, RequestId, UserSessionId};
 use crate::name::Name;
 
 /// Who performs an operation on the fleet, and with which request.
@@ -22,10 +22,34 @@ pub struct Caller {
 pub enum Identity {
     /// The server's own console: a person with access to its data directory.
     Console,
+    /// A user, in a session that began with a login.
+    User(Name, UserSessionId),
     /// An API key.
-    Key(Name),
+    Key(KeyIdentity),
     /// Nobody: a request without credentials.
     Anonymous,
+}
+
+/// An API key, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyIdentity {
+    /// Its ID.
+    pub id: KeyId,
+    /// Its name.
+    pub name: Name,
+    /// The user it belongs to; `None` for a key of the server's console.
+    pub user: Option<Name>,
+}
+
+impl Identity {
+    /// Returns the user that acts, in a session or by a key.
+    pub const fn user(&self) -> Option<&Name> {
+        match self {
+            Self::User(name, _) => Some(name),
+            Self::Key(key) => key.user.as_ref(),
+            Self::Console | Self::Anonymous => None,
+        }
+    }
 }
 
 impl Caller {
@@ -39,7 +63,9 @@ impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Console => f.write_str("console"),
-            Self::Key(name) => write!(f, "key {name}"),
+            Self::User(name, _) => write!(f, "user {name}"),
+            Self::Key(KeyIdentity { name, user: Some(user), .. }) => write!(f, "user {user}, key {name}"),
+            Self::Key(KeyIdentity { name, .. }) => write!(f, "key {name}"),
             Self::Anonymous => f.write_str("anonymous"),
         }
     }

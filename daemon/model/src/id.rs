@@ -5,6 +5,7 @@ use std::fmt;
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
+use crate::digest::SecretHash;
 use crate::name::Name;
 
 macro_rules! random_id {
@@ -92,6 +93,16 @@ random_id! {
 }
 
 random_id! {
+    /// Identifies an API key; contains no secret.
+    KeyId, 8
+}
+
+random_id! {
+    /// Identifies a session of a user; contains no secret.
+    UserSessionId, 8
+}
+
+random_id! {
     /// Identifies one run of a daemon process. It distinguishes a reconnecting site from a second machine that uses its
     /// identity.
     RunId, 8
@@ -121,6 +132,14 @@ counter_id! {
 counter_id! {
     /// Identifies a provider call that waits for its reply, numbered since the process started.
     CallId
+}
+
+impl KeyId {
+    /// Returns the ID of a key that was created without one: the first bytes of the hash of its secret.
+    pub fn of_secret(secret: &SecretHash) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = *secret.as_bytes();
+        Self([a, b, c, d, e, f, g, h])
+    }
 }
 
 impl ProviderId {

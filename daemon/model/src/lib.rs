@@ -37,6 +37,7 @@ mod server_set;
 mod store_record;
 mod time;
 mod token;
+mod user;
 mod version;
 mod view;
 
@@ -46,7 +47,7 @@ pub use authority_set::{
     AuthorityRotation, AuthoritySet, KnownAuthorities, RotationPhase, RotationStep, SiteTrust, TrustReport,
     TrustedAuthority,
 };
-pub use caller::{Caller, Identity};
+pub use caller::{Caller, Identity, KeyIdentity};
 pub use condition::{Condition, ConditionKind};
 pub use digest::{KeyFingerprint, Pin, PinError, PluginDigest, SecretHash};
 pub use dns::{
@@ -62,7 +63,10 @@ pub use document::{
 pub use endpoint_host::HostError;
 pub use event::{Event, EventKind, LoggedEvent};
 pub use generation::{Generation, Incarnation};
-pub use id::{CallId, CommandId, DialId, HostId, ProviderId, RequestId, RunId, SessionId, SiteId, TokenId, WriteId};
+pub use id::{
+    CallId, CommandId, DialId, HostId, KeyId, ProviderId, RequestId, RunId, SessionId, SiteId, TokenId, UserSessionId,
+    WriteId,
+};
 pub use label::{
     EffectiveLabel, EffectiveLabels, InvalidLabel, Label, LabelEntry, LabelError, LabelInput, LabelKey, LabelPatch,
     LabelSet, LabelValue, Level, OwnedLabels, Owner, effective, effective_of_site,
@@ -86,11 +90,12 @@ pub use restore_view::{HeldApiKeyView, HeldSiteView, RefusedContact, RestoreView
 pub use selector::{Selector, SelectorError, SelectorProblem};
 pub use server_set::{KnownServers, ServerSet};
 pub use store_record::{
-    ApiKey, Environment, FleetAuthorities, FleetChange, FleetOrigin, FleetProvider, HeldSite, HostRegistration, Life,
-    PluginFile, Registration, ReplicationCursor, RestoredFrom, Salvage, SiteChange, SiteOrigin, Token,
+    Environment, FleetAuthorities, FleetChange, FleetOrigin, FleetProvider, HeldSite, HostRegistration, Life,
+    PluginFile, Registration, ReplicationCursor, RestoredFrom, Salvage, ServerSettings, SiteChange, SiteOrigin, Token,
 };
 pub use time::{Instant, Now, WallTime};
 pub use token::{JoinSecret, JoinTarget, JoinToken, ServerAddress, TokenError};
+pub use user::{ApiKey, PasswordHash, PasswordHashError, User, UserSession};
 pub use view::{
     EventView, HostView, LinkState, LinkView, LocalHostView, LocalView, PartState, SiteView, TokenState, TokenView, Why,
 };

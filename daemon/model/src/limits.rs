@@ -122,6 +122,21 @@ pub const ENVIRONMENTS_MAX: usize = 100;
 /// Maximum API keys of one server. More are rejected until some are removed.
 pub const API_KEYS_MAX: usize = 1_000;
 
+/// Maximum time after which an API key expires.
+pub const API_KEY_LIFE_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+
+/// Maximum time for which the old secret of a rotated API key stays valid.
+pub const ROTATION_GRACE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Maximum number of users. At the limit, new ones are rejected.
+pub const USERS_MAX: usize = 1_000;
+
+/// Maximum number of sessions of users. A login at the limit ends the oldest session.
+pub const USER_SESSIONS_MAX: usize = 1_000;
+
+/// Maximum number of sessions of one user. A login at the limit ends the user's oldest session.
+pub const SESSIONS_PER_USER_MAX: usize = 20;
+
 /// Maximum keys of removed sites that the server keeps, so that it can tell a machine that its site was removed. Above
 /// it the oldest is dropped. That machine is still rejected, because its registration is gone, but the reason is then
 /// that it is not registered.

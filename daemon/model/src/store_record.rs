@@ -18,6 +18,8 @@ use crate::provider::{PluginDescription, ProviderSpec};
 use crate::selector::Selector;
 use crate::server_set::ServerSet;
 use crate::time::WallTime;
+use crate::token::ServerAddress;
+use crate::user::{ApiKey, User, UserSession};
 
 /// A change to the site database, which is at the same time the record that the change writes.
 ///
@@ -68,8 +70,14 @@ pub enum FleetChange {
     Origin(Option<FleetOrigin>),
     /// An environment, by its name.
     Environment(Name, Option<Environment>),
+    /// A user, by name.
+    User(Name, Option<User>),
     /// An API key, by the hash of its secret.
     ApiKey(SecretHash, Option<ApiKey>),
+    /// A session of a user, by the hash of its secret.
+    UserSession(SecretHash, Option<UserSession>),
+    /// Settings that operators change.
+    Settings(Option<ServerSettings>),
     /// A join token.
     Token(TokenId, Option<Token>),
     /// That a token created a site, and when. Kept as long as the token, so that its uses are counted exactly.
@@ -199,13 +207,13 @@ pub struct Environment {
     pub removed_keep: Duration,
 }
 
-/// An API key of an operator.
+/// Settings of the server that operators change while it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApiKey {
-    /// A name that identifies its holder.
-    pub name: Name,
-    /// When it was created.
-    pub created_at: WallTime,
+pub struct ServerSettings {
+    /// Host and port of the URL at which operators reach the server. It overrides the configuration.
+    pub server_url: ServerAddress,
+    /// When an admin set or confirmed it.
+    pub confirmed_at: WallTime,
 }
 
 /// A join token, without its secret.

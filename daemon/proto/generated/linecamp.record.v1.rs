@@ -90,13 +90,85 @@ pub struct Environment {
     #[prost(uint64, tag = "3")]
     pub removed_keep_millis: u64,
 }
-/// An API key of an operator. The hash of its secret is in the key.
+/// Roles: one for all environments, and one for each of some.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Access {
+    /// Absent: none.
+    #[prost(enumeration = "Role", optional, tag = "1")]
+    pub everywhere: ::core::option::Option<i32>,
+    #[prost(message, repeated, tag = "2")]
+    pub environments: ::prost::alloc::vec::Vec<EnvironmentRole>,
+}
+/// The role in an environment.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EnvironmentRole {
+    #[prost(string, tag = "1")]
+    pub environment: ::prost::alloc::string::String,
+    #[prost(enumeration = "Role", tag = "2")]
+    pub role: i32,
+}
+/// A user. The name is in the key.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct User {
+    /// The hash of the password, as a PHC string. Absent: a service account, which cannot log in.
+    #[prost(string, optional, tag = "1")]
+    pub password: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(bool, tag = "2")]
+    pub must_change_password: bool,
+    #[prost(message, optional, tag = "3")]
+    pub access: ::core::option::Option<Access>,
+    #[prost(uint64, tag = "4")]
+    pub created_at_millis: u64,
+    #[prost(uint64, optional, tag = "5")]
+    pub disabled_at_millis: ::core::option::Option<u64>,
+}
+/// An API key. The hash of its secret is in the key.
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ApiKey {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
     #[prost(uint64, tag = "2")]
     pub created_at_millis: u64,
+    /// Its ID, 8 bytes. Empty: the first bytes of the hash of its secret.
+    #[prost(bytes = "vec", tag = "3")]
+    pub id: ::prost::alloc::vec::Vec<u8>,
+    /// The user it belongs to. Absent: a key of the server's console, which is an admin in all environments.
+    #[prost(string, optional, tag = "4")]
+    pub user: ::core::option::Option<::prost::alloc::string::String>,
+    /// What it may do at most. Absent: all that its owner may do.
+    #[prost(message, optional, tag = "5")]
+    pub limit: ::core::option::Option<Access>,
+    #[prost(uint64, optional, tag = "6")]
+    pub expires_at_millis: ::core::option::Option<u64>,
+    /// Whether a rotation replaced this secret.
+    #[prost(bool, tag = "7")]
+    pub is_replaced: bool,
+}
+/// A session of a user. The hash of its secret is in the key.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UserSession {
+    /// Its ID, 8 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "2")]
+    pub user: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "3")]
+    pub created_at_millis: u64,
+    #[prost(uint64, tag = "4")]
+    pub ends_at_millis: u64,
+    /// The address from which the user logged in, 4 or 16 bytes. Empty: unknown.
+    #[prost(bytes = "vec", tag = "5")]
+    pub address: ::prost::alloc::vec::Vec<u8>,
+}
+/// Settings of the server that operators change while it runs.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ServerSettings {
+    /// Host and port of the URL at which operators reach the server.
+    #[prost(string, tag = "1")]
+    pub server_url: ::prost::alloc::string::String,
+    /// When an admin set or confirmed it.
+    #[prost(uint64, tag = "2")]
+    pub confirmed_at_millis: u64,
 }
 /// A join token, without its secret. Its ID is in the key.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -363,6 +435,39 @@ impl Ownership {
             "OWNERSHIP_PENDING" => Some(Self::Pending),
             "OWNERSHIP_OWNED" => Some(Self::Owned),
             "OWNERSHIP_ADOPTING" => Some(Self::Adopting),
+            _ => None,
+        }
+    }
+}
+/// A role. Each one may do what those before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Role {
+    Unspecified = 0,
+    Viewer = 1,
+    Operator = 2,
+    Admin = 3,
+}
+impl Role {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ROLE_UNSPECIFIED",
+            Self::Viewer => "ROLE_VIEWER",
+            Self::Operator => "ROLE_OPERATOR",
+            Self::Admin => "ROLE_ADMIN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ROLE_UNSPECIFIED" => Some(Self::Unspecified),
+            "ROLE_VIEWER" => Some(Self::Viewer),
+            "ROLE_OPERATOR" => Some(Self::Operator),
+            "ROLE_ADMIN" => Some(Self::Admin),
             _ => None,
         }
     }

@@ -9,6 +9,7 @@
 //! [`operation`] is the table of operations. A list is returned as [`List`], an error as [`Problem`] with the HTTP
 //! status of its [`ErrorCode`].
 
+pub mod account;
 mod ca;
 mod convert;
 mod dns;
@@ -272,6 +273,9 @@ pub struct Server {
     pub pin: String,
     /// How long it has been running.
     pub uptime_seconds: u64,
+    /// The URL at which operators reach the server; empty from a server that does not tell it.
+    #[serde(default)]
+    pub server_url: String,
     /// How many sites are connected.
     pub connected: u64,
     /// How many lost their link recently.

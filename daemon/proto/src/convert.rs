@@ -19,6 +19,7 @@ mod plugin;
 mod plugin_description;
 mod provider;
 mod record;
+mod user;
 mod wire_enum;
 
 use std::fmt;

@@ -18,6 +18,8 @@
 //!                                          plugin/DIGEST
 //!                                          servers, authorities
 //!                                          site/SITE/trust
+//!                                          user/NAME, user-session/DIGEST
+//!                                          settings
 //!
 //! DOCUMENT is site, host/HOST or provider/PROVIDER; PROVIDER is the id derived from a provider's name.
 //! ```

@@ -1,4 +1,5 @@
-//! Manages API keys while the server is stopped. Access to its directory is proof enough of being its operator.
+//! Manages the API keys of the console while the server is stopped; those of users are managed through the API. Access
+//! to its directory is proof enough of being its operator.
 
 use linecamp_model::limits::API_KEYS_MAX;
 use linecamp_model::{ApiKey, FleetChange, Name, SecretHash, WallTime};
@@ -31,7 +32,7 @@ pub fn create_key(layout: &Layout, name: Name) -> Result<ApiKeyText, ServerError
         return Err(ServerError::KeysFull);
     }
     let text = ApiKeyText::generate()?;
-    let key = ApiKey { name, created_at: SystemClock.now() };
+    let key = ApiKey::of_console(text.hash(), name, SystemClock.now());
     store::write_once(&layout.database(), &[FleetChange::ApiKey(text.hash(), Some(key))])?;
     Ok(text)
 }
@@ -71,7 +72,7 @@ fn stored_keys(layout: &Layout) -> Result<Vec<(SecretHash, ApiKey)>, ServerError
     let opened = store::open(&layout.database())?;
     opened.store.close();
     let keys = opened.saved.records.into_iter().filter_map(|record| match record {
-        FleetChange::ApiKey(hash, Some(key)) => Some((hash, key)),
+        FleetChange::ApiKey(hash, Some(key)) if key.user.is_none() => Some((hash, key)),
         _ => None,
     });
     Ok(keys.collect())

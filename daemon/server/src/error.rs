@@ -157,6 +157,15 @@ pub enum ServerError {
         /// The name.
         name: Name,
     },
+    /// No user has this name, and another admin can log in.
+    #[error("user {name} not found; another admin can log in and create it: linecamp user create {name}")]
+    UserUnknown {
+        /// The requested name.
+        name: Name,
+    },
+    /// A password could not be hashed: no memory, or a bug.
+    #[error("failed to hash a password")]
+    PasswordHash,
     /// The store could not be opened, or another process has locked it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -191,6 +200,7 @@ impl ServerError {
             | Self::SecretFile { .. }
             | Self::NotEmpty { .. }
             | Self::KeptKeyUnknown { .. }
+            | Self::UserUnknown { .. }
             | Self::LinkAddress(_) => true,
             Self::Backup { source, .. } => matches!(
                 **source,
@@ -210,6 +220,7 @@ impl ServerError {
             | Self::Plugin { .. }
             | Self::Store(_)
             | Self::Write(_)
+            | Self::PasswordHash
             | Self::LoopEnded => false,
         }
     }
@@ -235,7 +246,7 @@ impl ServerError {
             Self::Config(_) | Self::ConfigValue { .. } | Self::HttpsCertificate(_) | Self::LinkAddress(_) => {
                 FailureCode::ConfigInvalid
             }
-            Self::KeyUnknown { .. } | Self::KeptKeyUnknown { .. } => {
+            Self::KeyUnknown { .. } | Self::KeptKeyUnknown { .. } | Self::UserUnknown { .. } => {
                 return CommandErrorCode::Answer(ErrorCode::NotFound);
             }
             Self::Backup { source, .. } if source.blames_file() => FailureCode::BackupInvalid,
@@ -258,7 +269,7 @@ impl ServerError {
                 FailureCode::IdentityCorrupt
             }
             Self::Transport(TransportError::Bind { .. }) => FailureCode::PortUnavailable,
-            Self::Transport(_) | Self::LoopEnded => FailureCode::SystemFailed,
+            Self::Transport(_) | Self::PasswordHash | Self::LoopEnded => FailureCode::SystemFailed,
         })
     }
 

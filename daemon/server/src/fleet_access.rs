@@ -21,6 +21,11 @@ impl FleetAccess {
         Self { client, authorization: Arc::new(authorization), if_match }
     }
 
+    /// Returns who the caller is and what it may do.
+    pub(crate) fn authorization(&self) -> &Authorization {
+        &self.authorization
+    }
+
     /// Reads what the caller may see.
     pub(crate) async fn query<T: Send + 'static>(
         &self,

@@ -1,6 +1,6 @@
 //! Requests to the loop, which owns the state machine.
 
-use linecamp_core::{Fleet, FleetCommandError, IssuedCommand};
+use linecamp_core::{ApiCredential, AuthenticationError, Fleet, FleetCommandError, IssuedCommand, Principal};
 use linecamp_model::{AuthorityRotation, Now};
 use linecamp_service::Metrics;
 use tokio::sync::{mpsc, oneshot};
@@ -42,6 +42,16 @@ impl FleetClient {
         };
         let span = tracing::info_span!(target: TARGET, "fleet.query");
         self.send(Request::Query(Box::new(query)), answer).instrument(span).await
+    }
+
+    /// Returns who presents a credential, and notes its use.
+    pub(crate) async fn authenticate(
+        &self,
+        credential: ApiCredential,
+    ) -> Result<Result<Principal, AuthenticationError>, RequestError> {
+        let (sender, answer) = oneshot::channel();
+        let span = tracing::info_span!(target: TARGET, "fleet.authenticate");
+        self.send(Request::Authenticate(credential, sender), answer).instrument(span).await
     }
 
     /// Changes the fleet, durably.

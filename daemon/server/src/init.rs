@@ -1,4 +1,4 @@
-//! Initializes a server: its directory, authority, database and first admin key.
+//! Initializes a server: its directory, authority, database, first admin key and first user.
 //!
 //! The configuration file is written last, and the key is shown only after that: an interrupted init has shown no
 //! secret, and the next init reports it.
@@ -15,10 +15,12 @@ use crate::config;
 use crate::data_directory::{Layout, UNIT};
 use crate::drivers::store;
 use crate::error::ServerError;
+use crate::passwords::Password;
 use crate::secret::ApiKeyText;
 use crate::server_url::ServerUrl;
+use crate::users::{new_admin, one_time_password};
 
-/// The name of the first API key.
+/// The name of the first API key, and of the first user.
 const ADMIN: &str = "admin";
 
 /// Names in the certificate of every server, for operators who test it locally.
@@ -33,22 +35,33 @@ const FILE_MODE: u32 = 0o600;
 pub struct Initialized {
     /// The first operator's key. The server stores only its hash.
     pub admin_key: ApiKeyText,
+    /// The one-time password of the user `admin`. The server stores only its hash.
+    pub(crate) admin_password: Password,
     /// The pin of the server's authority.
     pub pin: Pin,
 }
 
 impl Initialized {
+    /// Returns the one-time password of the user `admin`, which grants access to anyone who reads it.
+    pub fn reveal_password(&self) -> &str {
+        self.admin_password.reveal()
+    }
+
     /// Returns the lines to print, once: the key and the pin on separate lines, and the next steps.
     pub fn report(&self, layout: &Layout, url: &ServerUrl) -> Vec<String> {
         let (dir, pin, url) = (layout.dir().display(), self.pin, shell_quoted(url.to_string()));
         vec![
             format!("admin key: {}", self.admin_key.reveal()),
+            format!("admin password: {}", self.admin_password.reveal()),
             format!("pin: {pin}"),
             String::new(),
-            "The key is shown only once: store it in a file that only you can read.".to_owned(),
+            "The key and the password are shown only once. Store the key in a file that only you can read; the first \
+             login as user admin changes the password."
+                .to_owned(),
             format!("Back up {dir}: without its `ca` directory, every site must join again."),
             format!("Start the server:  linecamp-server run --data {}", shell_quoted(layout.dir())),
-            format!("Then log in:       linecamp login {url} --pin {pin} --key-file FILE"),
+            format!("Then log in:       linecamp login {url} --pin {pin} --user admin"),
+            format!("Or with the key:   linecamp login {url} --pin {pin} --key-file FILE"),
         ]
     }
 }
@@ -71,8 +84,11 @@ pub fn init(layout: &Layout, url: &ServerUrl, names: &[String]) -> Result<Initia
     let authority = Authority::create(&layout.ca(), &certificate_names(url, names), now)?;
 
     let admin_key = ApiKeyText::generate()?;
-    let key = ApiKey { name: Name::parse(ADMIN).expect("a constant that is a name"), created_at: now };
-    store::write_once(&layout.database(), &[FleetChange::ApiKey(admin_key.hash(), Some(key))])?;
+    let name = Name::parse(ADMIN).expect("a constant that is a name");
+    let key = ApiKey::of_console(admin_key.hash(), name.clone(), now);
+    let (admin_password, hash) = one_time_password()?;
+    let user = FleetChange::User(name, Some(new_admin(hash)));
+    store::write_once(&layout.database(), &[FleetChange::ApiKey(admin_key.hash(), Some(key)), user])?;
 
     let path = layout.config();
     let written = OpenOptions::new()
@@ -86,7 +102,7 @@ pub fn init(layout: &Layout, url: &ServerUrl, names: &[String]) -> Result<Initia
         })
         .and_then(|()| fs::File::open(layout.dir())?.sync_all());
     written.map_err(create_error(&path))?;
-    Ok(Initialized { admin_key, pin: authority.pin() })
+    Ok(Initialized { admin_key, admin_password, pin: authority.pin() })
 }
 
 fn check_not_initialized(layout: &Layout) -> Result<(), ServerError> {

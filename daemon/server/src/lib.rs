@@ -41,16 +41,19 @@ mod init;
 mod install;
 mod metrics;
 mod panics;
+mod passwords;
 mod plugin_folder;
 mod plugin_registry;
 mod reload;
 mod secret;
 mod server;
+mod server_addresses;
 mod server_url;
 mod session_stats;
 mod startup;
 mod traces;
 mod trusted_proxies;
+mod users;
 
 #[cfg(test)]
 mod tests;
@@ -67,6 +70,7 @@ pub use secret::ApiKeyText;
 pub use server_url::ServerUrl;
 pub use startup::Server;
 pub use traces::{Collector, Traces, TracesError};
+pub use users::{PasswordReset, reset_password};
 
 /// The link drivers without the rest of the server, for a simulator that runs them on an in-memory network.
 ///

@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod account_commands;
 mod backup_command;
 mod run;
 
@@ -25,13 +26,14 @@ use linecamp_model::Name;
 use linecamp_proto::command_error::{CommandError, CommandErrorCode, FailureCode};
 use linecamp_server::log::{Log, LogError};
 use linecamp_server::{
-    Config, DATA_DIR_DEFAULT, FILE_DEFAULT, KeyView, Layout, Overrides, SAMPLE, ServerError, ServerUrl, TracesError,
-    create_key, doctor, init, keys, remove_key,
+    Config, DATA_DIR_DEFAULT, FILE_DEFAULT, Layout, Overrides, SAMPLE, ServerError, ServerUrl, TracesError, doctor,
+    init,
 };
-use linecamp_table::{OutputFormat, Table};
+use linecamp_table::OutputFormat;
 use linecamp_transport::error_chain;
 use serde_json::{Value, json};
 
+use crate::account_commands::{KeyCommand, UserCommand};
 use crate::backup_command::{Backup, Restore, run_backup, run_restore};
 use crate::run::Source;
 
@@ -51,6 +53,7 @@ Examples:
   linecamp-server run --data /var/lib/linecamp-server
   linecamp-server key create --data /var/lib/linecamp-server --name ci
   linecamp-server backup --data /var/lib/linecamp-server camp.backup
+  linecamp-server user reset-password --data /var/lib/linecamp-server admin
 
 Exit codes: 0 done, 1 failed, 2 bad arguments or configuration, 3 needs an operator.
 With -o json, errors are JSON with a code.";
@@ -69,15 +72,18 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Create a server: certificate authority, database, first admin key, configuration
+    /// Create a server: certificate authority, database, first admin key and user, configuration
     Init(Init),
     /// Run the server until SIGTERM or SIGINT
     Run(Run),
-    /// Manage API keys (requires a stopped server)
+    /// Manage API keys of the console (requires a stopped server)
     #[command(subcommand)]
-    Key(Key),
+    Key(KeyCommand),
     Backup(Backup),
     Restore(Restore),
+    /// Let a user in whose password is lost (requires a stopped server)
+    #[command(subcommand)]
+    User(UserCommand),
     /// Validate the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -143,31 +149,6 @@ struct Doctor {
 }
 
 #[derive(Debug, Subcommand)]
-enum Key {
-    /// Create an API key and print it; it is shown only once
-    Create {
-        #[command(flatten)]
-        data: Data,
-        /// Name of the key
-        #[arg(long, value_parser = parse_name)]
-        name: Name,
-    },
-    /// List API keys, without their secrets
-    Ls {
-        #[command(flatten)]
-        data: Data,
-    },
-    /// Delete an API key
-    Rm {
-        #[command(flatten)]
-        data: Data,
-        /// Name of the key
-        #[arg(long, value_parser = parse_name)]
-        name: Name,
-    },
-}
-
-#[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Validate the configuration and list the files and variables read
     #[command(after_long_help = SAMPLE, term_width = 0)]
@@ -191,9 +172,10 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Init(arguments) => run_init(&arguments, output),
         Command::Run(arguments) => run_server(arguments),
-        Command::Key(command) => run_key(command, output),
         Command::Backup(arguments) => run_backup(arguments, output),
         Command::Restore(arguments) => run_restore(arguments, output),
+        Command::Key(command) => command.run(output),
+        Command::User(command) => command.run(output),
         Command::Config(ConfigCommand::Check(arguments)) => check_config(&arguments, output),
         Command::Doctor(arguments) => return run_doctor(arguments, output),
         Command::Version => {
@@ -283,6 +265,7 @@ fn run_init(arguments: &Init, output: OutputFormat) -> Result<(), Failure> {
     let created = init(&layout, &arguments.server_url, &arguments.names)?;
     let value = json!({
         "admin_key": created.admin_key.reveal(),
+        "admin_password": created.reveal_password(),
         "pin": created.pin.to_string(),
         "directory": layout.dir(),
         "server_url": arguments.server_url.to_string(),
@@ -336,28 +319,6 @@ fn run_arguments(pid: u32) -> Option<Run> {
     match Cli::try_parse_from(words).ok()?.command {
         Command::Run(arguments) => Some(arguments),
         _ => None,
-    }
-}
-
-fn run_key(command: Key, output: OutputFormat) -> Result<(), Failure> {
-    match command {
-        Key::Create { data, name } => {
-            let key = create_key(&Layout::new(data.dir), name.clone())?;
-            let value = json!({ "name": name.as_str(), "key": key.reveal() });
-            show(output, &value, &[format!("{name} key: {}", key.reveal())])
-        }
-        Key::Ls { data } => {
-            let keys = keys(&Layout::new(data.dir))?;
-            let rows = keys.iter().map(|key| [key.name.as_str().into(), key.created_at.to_string().into()]);
-            let table = Table::bare().with(rows).render(false);
-            let item = |key: &KeyView| json!({ "name": key.name.as_str(), "created_at": key.created_at.to_string() });
-            let value = json!({ "items": keys.iter().map(item).collect::<Vec<_>>() });
-            show(output, &value, &table.lines().map(str::to_owned).collect::<Vec<_>>())
-        }
-        Key::Rm { data, name } => {
-            remove_key(&Layout::new(data.dir), name.clone())?;
-            show(output, &json!({ "deleted": name.as_str() }), &[format!("API key {name} deleted")])
-        }
     }
 }
 

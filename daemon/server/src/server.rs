@@ -10,7 +10,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use linecamp_core::{Fleet, FleetCommandError, FleetOutput, IssuedCommand};
+use linecamp_core::{
+    ApiCredential, AuthenticationError, Fleet, FleetCommandError, FleetOutput, IssuedCommand, Principal,
+};
 use linecamp_model::{AuthorityRotation, CommandId, Now, ServerAddress, SessionId, WriteId};
 use linecamp_proto::record::fleet_change;
 use linecamp_service::{Clock, Metrics, ServiceManager, StoreDriver, WriteResult};
@@ -24,6 +26,8 @@ use crate::drivers::session::{HandshakeStats, SessionNote};
 use crate::drivers::store::fault_of;
 use crate::metrics::LoopState;
 use crate::panics;
+use crate::server_addresses::ServerAddresses;
+use crate::server_url::ServerUrl;
 use crate::session_stats::SessionStats;
 
 /// Maximum number of operator requests queued for the loop. Further requests wait on their connections, which are
@@ -60,6 +64,8 @@ pub(crate) type ReadQuery = Box<dyn FnOnce(&Fleet, Now) + Send>;
 pub(crate) enum Request {
     /// Change the fleet. The reply follows when the change is durable.
     Command(Box<IssuedCommand>, oneshot::Sender<Result<(), FleetCommandError>>),
+    /// Authenticate a credential.
+    Authenticate(ApiCredential, oneshot::Sender<Result<Principal, AuthenticationError>>),
     /// Read the fleet.
     Query(ReadQuery),
     /// The authorities in the data directory changed.
@@ -72,6 +78,7 @@ impl std::fmt::Debug for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Command(command, _) => f.debug_tuple("Command").field(command).finish(),
+            Self::Authenticate(..) => f.write_str("Authenticate"),
             Self::Query(_) => f.write_str("Query"),
             Self::Authorities(rotation) => f.debug_tuple("Authorities").field(&rotation.phase).finish(),
             Self::Metrics(_) => f.write_str("Metrics"),
@@ -103,6 +110,7 @@ pub(crate) struct ServerLoop {
     pub(crate) handshakes: Arc<HandshakeStats>,
     pub(crate) pending_replies: PendingReplies,
     pub(crate) manager: ServiceManager,
+    pub(crate) addresses: Arc<ServerAddresses>,
 }
 
 /// Replies to operators whose changes are not durable yet. Bounded by the number of requests in progress.
@@ -167,6 +175,10 @@ impl ServerLoop {
                 self.fleet.handle_command(id, *command, now);
             }
             Event::Request(Request::Authorities(rotation)) => self.fleet.handle_authorities(rotation, now),
+            Event::Request(Request::Authenticate(credential, reply)) => {
+                // The client may have disconnected.
+                drop(reply.send(self.fleet.authenticate(credential, now)));
+            }
             Event::Request(Request::Query(read)) => run_query(|| read(&self.fleet, now)),
             Event::Request(Request::Metrics(reply)) => run_query(|| {
                 let (fleet, sessions, commits) = (&self.fleet, &self.sessions, &self.store.commits);
@@ -230,6 +242,11 @@ impl ServerLoop {
                     addresses = addresses.join(", "),
                     "server addresses changed; telling the sites"
                 );
+            }
+            FleetOutput::ServerUrlChanged(url) => {
+                let url = ServerUrl::from(url);
+                tracing::info!(%url, "server URL set by an operator");
+                self.addresses.set_stored(url);
             }
             FleetOutput::Removed { site } => tracing::info!(site_id = %site, "site removed"),
             FleetOutput::Reply { command, result } => self.pending_replies.reply(command, result),

@@ -30,6 +30,11 @@ impl ServerUrl {
         address.map(Self).map_err(|_| bad())
     }
 
+    /// Returns the host and the TCP port.
+    pub(crate) const fn address(&self) -> &ServerAddress {
+        &self.0
+    }
+
     /// Returns the host, without brackets.
     pub fn host(&self) -> &str {
         self.0.host()
@@ -50,6 +55,12 @@ impl ServerUrl {
             true => ServerAddress::parse(&format!("[{host}]:{port}")),
             false => ServerAddress::parse(&format!("{host}:{port}")),
         }
+    }
+}
+
+impl From<ServerAddress> for ServerUrl {
+    fn from(address: ServerAddress) -> Self {
+        Self(address)
     }
 }
 

@@ -1,11 +1,11 @@
 //! Server startup and shutdown.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use linecamp_core::{Fleet, FleetConfig, Rng, SavedFleet};
-use linecamp_model::{Pin, ServerAddress, TokenError};
+use linecamp_model::Pin;
 use linecamp_proto::VERSIONS;
 use linecamp_service::{Clock, ConfigChanges, ServiceManager};
 use linecamp_store::{DirectoryLock, StoreError};
@@ -13,7 +13,7 @@ use linecamp_transport::{Authority, Listener, Platform, SystemClock, TcpAcceptor
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::api::{self, Addresses, Api, ServerInfo};
+use crate::api::{self, Api, ServerInfo};
 use crate::certificate_files::{self, CertificateStatus};
 use crate::commit_notifier::CommitNotifier;
 use crate::config::Config;
@@ -29,6 +29,7 @@ use crate::install::SitePackages;
 use crate::plugin_folder::PluginFolder;
 use crate::reload::compare;
 use crate::server::{Inbox, PendingReplies, REQUESTS_MAX, ServerLoop};
+use crate::server_addresses::ServerAddresses;
 use crate::session_stats::SessionStats;
 use crate::trusted_proxies::TrustedProxies;
 
@@ -44,8 +45,6 @@ pub struct Server {
     http: Option<SocketAddr>,
     quic: SocketAddr,
     stop: watch::Sender<bool>,
-    /// The addresses at which sites reach the server, as configured.
-    servers: watch::Sender<Vec<ServerAddress>>,
     running: Option<JoinHandle<()>>,
     info: Arc<ServerInfo>,
     config: Config,
@@ -66,17 +65,16 @@ impl Server {
         let opened = store::open(&config.layout.database())?;
         let listener = Listener::bind(config.quic, Arc::clone(&authority), config.link, Platform::default())?;
         let certificate = CertificateStatus::default();
-        certificate.configure(config.https_certificate.clone(), config.server_url.host());
         let api_listeners = api_listeners(&config, &authority, &certificate).await?;
         let (https, quic) = (api_listeners.tls.local_addr(), listener.local_addr());
         let http = api_listeners.plain.as_ref().map(TcpAcceptor::local_addr);
-        let addresses = addresses(&config, quic.port()).map_err(ServerError::LinkAddress)?;
 
         let clock = Clock::start();
         let mut fleet = start_fleet(&config, opened.saved, opened.unwritable.as_ref(), &clock)?;
-        fleet.handle_servers(addresses.links.clone());
+        let addresses = server_addresses(&config, &fleet, quic.port())?;
+        certificate.configure(config.https_certificate.clone(), addresses.current().server_url.host());
+        fleet.handle_servers(addresses.current().links);
         fleet.handle_authorities(authority.rotation(), clock.now());
-        let (servers, configured_servers) = watch::channel(addresses.links.clone());
         let listed = fleet.view().plugins().map(|(digest, _)| digest);
         let plugins = Arc::new(PluginFolder::open(config.layout.plugins(), listed)?);
         let commit_notifier = CommitNotifier::new(fleet.view().last_event());
@@ -85,7 +83,7 @@ impl Server {
         let (note_sender, sessions) = mpsc::channel(SESSION_NOTES_MAX);
         let mut manager = ServiceManager::from_environment();
         manager.status(&format!("https on {https}, quic on {quic}"));
-        let info = Arc::new(server_info(&config, Arc::clone(&authority), addresses, certificate.clone(), clock));
+        let info = server_info(&config, Arc::clone(&authority), Arc::clone(&addresses), certificate.clone(), clock);
         let connections = ApiConnections::new();
         let api = Api::new(
             FleetClient::new(request_sender),
@@ -98,7 +96,7 @@ impl Server {
         let server_loop = ServerLoop {
             fleet,
             clock,
-            inbox: Inbox { stop: stopping, servers: configured_servers, requests, sessions },
+            inbox: Inbox { stop: stopping, servers: addresses.watch_links(), requests, sessions },
             store: opened.store,
             link: LinkDriver::new(authority),
             plugins: PluginDriver::new(plugins),
@@ -107,6 +105,7 @@ impl Server {
             handshakes: Arc::clone(&handshakes),
             pending_replies: PendingReplies::default(),
             manager,
+            addresses,
         };
         let listener = Arc::new(listener);
         let (api_stop, api_stopping) = watch::channel(false);
@@ -127,25 +126,18 @@ impl Server {
             lock,
         };
         tracing::info!(%pin, data = %parts.layout.dir().display(), "server started");
-        Ok(Self { https, http, quic, stop, servers, running: Some(tokio::spawn(parts.run())), info, config })
+        Ok(Self { https, http, quic, stop, running: Some(tokio::spawn(parts.run())), info, config })
     }
 
     /// Applies the keys of `config` that can be applied immediately, except the log filter, and returns which keys
     /// changed and which require a restart.
     pub fn reload(&mut self, config: Config) -> ConfigChanges {
         let changes = compare(&self.config, &config);
-        // The port is bound, so it is not 0, the only port that an address rejects.
-        if let Ok(addresses) = addresses(&config, self.quic.port()) {
-            self.servers.send_if_modified(|servers| {
-                let is_changed = *servers != addresses.links;
-                servers.clone_from(&addresses.links);
-                is_changed
-            });
-            self.info.set_addresses(addresses);
-            add_name(&self.info.authority, &config);
-        }
+        self.info.addresses.set_configured(&config);
+        self.info.add_url_to_certificate();
         self.info.trusted_proxies.set(config.trusted_proxies.clone());
-        self.info.certificate.configure(config.https_certificate.clone(), config.server_url.host());
+        let host = self.info.addresses().server_url.host().to_owned();
+        self.info.certificate.configure(config.https_certificate.clone(), &host);
         // Keys that require a restart keep their current values, so later reloads still report them as changed.
         let Config { server_url, link_addresses, log, trusted_proxies, https_certificate, .. } = config;
         let current = self.config.clone();
@@ -214,13 +206,6 @@ impl Drop for Server {
     }
 }
 
-/// Adds the host of the server's URL to the server's certificate, beside the names that it has.
-fn add_name(authority: &Authority, config: &Config) {
-    if let Err(error) = authority.add_name(config.server_url.host()) {
-        tracing::warn!(%error, "the server's certificate does not have the host of `server_url`");
-    }
-}
-
 /// Logs that the server was restored from a backup, while something is held.
 fn report_restore(fleet: &Fleet) {
     if let Some((from, held)) = fleet.view().restored() {
@@ -232,15 +217,6 @@ fn report_restore(fleet: &Fleet) {
             "restored from a backup: what it may not know is held; list it with `linecamp restore ls`"
         );
     }
-}
-
-/// Returns the addresses of a server whose link listens on `port`.
-fn addresses(config: &Config, port: u16) -> Result<Addresses, TokenError> {
-    let links = match config.link_addresses.is_empty() {
-        true => vec![config.server_url.with_port(port)?],
-        false => config.link_addresses.clone(),
-    };
-    Ok(Addresses { links, server_url: config.server_url.clone() })
 }
 
 /// Creates the fleet from its records.
@@ -264,28 +240,35 @@ fn start_fleet(
 fn server_info(
     config: &Config,
     authority: Arc<Authority>,
-    addresses: Addresses,
+    addresses: Arc<ServerAddresses>,
     certificate: CertificateStatus,
     started: Clock,
-) -> ServerInfo {
-    ServerInfo {
+) -> Arc<ServerInfo> {
+    let info = ServerInfo {
         authority,
         rotation: tokio::sync::Mutex::default(),
-        addresses: RwLock::new(addresses),
+        addresses,
         trusted_proxies: TrustedProxies::new(config.trusted_proxies.clone()),
         certificate,
         site_packages: SitePackages::find(&config.site_packages),
         started,
-    }
+    };
+    info.add_url_to_certificate();
+    Arc::new(info)
 }
 
-/// Loads the authority, with the name of the server's URL in its certificates.
+/// Returns the addresses of a server whose link listens on `port`.
+fn server_addresses(config: &Config, fleet: &Fleet, port: u16) -> Result<Arc<ServerAddresses>, ServerError> {
+    let stored_url = fleet.view().settings().map(|settings| settings.server_url.clone().into());
+    ServerAddresses::new(config, stored_url, port).map(Arc::new).map_err(ServerError::LinkAddress)
+}
+
+/// Loads the authority.
 fn load_authority(config: &Config) -> Result<Arc<Authority>, ServerError> {
     let authority = Authority::load(&config.layout.ca())?;
     if let Err(error) = authority.remove_leftovers() {
         tracing::warn!(%error, "cannot remove the key of a retired authority");
     }
-    add_name(&authority, config);
     Ok(Arc::new(authority))
 }
 

@@ -257,6 +257,7 @@ impl<C: Transport> World<C> {
             | FleetOutput::LinkDown { .. }
             | FleetOutput::SiteJoined { .. }
             | FleetOutput::ServersChanged(_)
+            | FleetOutput::ServerUrlChanged(_)
             | FleetOutput::Removed { .. } => {}
             FleetOutput::Reply { command, result } => {
                 let node = self.watch.node_of_request(command);
@@ -417,7 +418,10 @@ fn is_expiry(change: &FleetChange) -> bool {
         FleetChange::LinkGap(_, _, body) => body.is_none(),
         FleetChange::Origin(_)
         | FleetChange::Environment(..)
+        | FleetChange::User(..)
         | FleetChange::ApiKey(..)
+        | FleetChange::UserSession(..)
+        | FleetChange::Settings(_)
         | FleetChange::RevokedKey(..)
         | FleetChange::Provider(..)
         | FleetChange::Plugin(..)

@@ -268,6 +268,7 @@ impl ServerLoop {
                 FleetOutput::LinkDown { .. }
                 | FleetOutput::SiteJoined { .. }
                 | FleetOutput::ServersChanged(_)
+                | FleetOutput::ServerUrlChanged(_)
                 | FleetOutput::Removed { .. } => {}
                 FleetOutput::Reply { result, .. } => {
                     if let Err(error) = result {

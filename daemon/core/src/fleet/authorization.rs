@@ -10,6 +10,7 @@
 
 use linecamp_model::{Access, Caller, Generation, Name, Requirement, Role};
 
+use super::authentication::PendingSetup;
 use super::command::{FleetCommand, FleetCommandError};
 
 /// Who performs an operation, what they may do, and what the operation requires.
@@ -19,6 +20,8 @@ pub struct Authorization {
     pub caller: Caller,
     /// The roles of the caller.
     pub access: Access,
+    /// What the caller must do before anything else.
+    pub pending: PendingSetup,
     /// What the operation requires.
     pub requirement: Requirement,
 }
@@ -46,14 +49,28 @@ impl Authorization {
     /// Returns the authorization of the server's own console, which may do everything.
     pub const fn console() -> Self {
         let requirement = Requirement::RoleEverywhere(Role::Admin);
-        Self { caller: Caller::console(), access: Access::everywhere(Role::Admin), requirement }
+        Self {
+            caller: Caller::console(),
+            access: Access::everywhere(Role::Admin),
+            pending: PendingSetup { password: false, server_url: false },
+            requirement,
+        }
     }
 
     /// Checks what an operation requires of a caller, as far as it does not depend on an object.
     ///
     /// # Errors
-    /// [`FleetCommandError::Forbidden`] if the caller lacks the role everywhere.
-    pub fn admit(caller: Caller, access: Access, requirement: Requirement) -> Result<Self, FleetCommandError> {
+    /// [`FleetCommandError::Forbidden`] if the caller lacks the role everywhere, and
+    /// [`FleetCommandError::SetupRequired`] if the caller has something else to do first.
+    pub fn admit(
+        caller: Caller,
+        access: Access,
+        pending: PendingSetup,
+        requirement: Requirement,
+    ) -> Result<Self, FleetCommandError> {
+        if pending.is_pending() && !matches!(requirement, Requirement::Nothing | Requirement::Account) {
+            return Err(setup_required(pending));
+        }
         let lacks = |place: &str, role: Role| {
             let text = format!("this requires the role {role} in {place}; an admin can grant it");
             Err(FleetCommandError::Forbidden(text))
@@ -61,7 +78,7 @@ impl Authorization {
         match requirement {
             Requirement::RoleEverywhere(role) if access.everywhere < Some(role) => lacks("all environments", role),
             Requirement::Role(role) if highest(&access) < Some(role) => lacks("an environment", role),
-            _ => Ok(Self { caller, access, requirement }),
+            _ => Ok(Self { caller, access, pending, requirement }),
         }
     }
 
@@ -99,6 +116,23 @@ impl Authorization {
     }
 }
 
+fn setup_required(pending: PendingSetup) -> FleetCommandError {
+    let text = match pending {
+        PendingSetup { server_url: true, password } => format!(
+            "the first login is not complete: confirm the server's URL{}. Log in with `linecamp login`, or send \
+             POST /api/v1/setup with server_url{}",
+            if password { " and change the password" } else { "" },
+            if password { " and new_password" } else { "" },
+        ),
+        PendingSetup { server_url: false, .. } => {
+            "the password must be changed first. Log in with `linecamp login`, or \
+             send POST /api/v1/password with old_password and new_password"
+                .to_owned()
+        }
+    };
+    FleetCommandError::SetupRequired(text)
+}
+
 fn highest(access: &Access) -> Option<Role> {
     access.environments.values().copied().max().max(access.everywhere)
 }
@@ -118,7 +152,7 @@ mod tests {
                     environment => drop(given.environments.insert(name(environment), *role)),
                 }
             }
-            Authorization::admit(Caller::console(), given, requirement).is_ok()
+            Authorization::admit(Caller::console(), given, PendingSetup::default(), requirement).is_ok()
         };
         let lab = [("lab", Role::Operator)];
         assert!(check(&lab, Requirement::Role(Role::Operator)));
@@ -127,5 +161,26 @@ mod tests {
         assert!(check(&[("*", Role::Viewer)], Requirement::RoleEverywhere(Role::Viewer)));
         assert!(check(&[], Requirement::Login));
         assert!(!check(&[], Requirement::Role(Role::Viewer)));
+    }
+
+    #[test]
+    fn before_the_first_login_is_complete_only_the_account_is_accessible() {
+        let check = |pending, requirement| {
+            Authorization::admit(Caller::console(), Access::everywhere(Role::Admin), pending, requirement)
+        };
+        for pending in [
+            PendingSetup { password: true, server_url: false },
+            PendingSetup { password: false, server_url: true },
+            PendingSetup { password: true, server_url: true },
+        ] {
+            for requirement in
+                [Requirement::Login, Requirement::Role(Role::Viewer), Requirement::RoleEverywhere(Role::Admin)]
+            {
+                let refused = check(pending, requirement);
+                let Err(FleetCommandError::SetupRequired(text)) = refused else { panic!("{refused:?}") };
+                assert!(text.contains("POST /api/v1/"), "{text}");
+            }
+            assert!(check(pending, Requirement::Account).is_ok());
+        }
     }
 }

@@ -7,6 +7,7 @@ use linecamp_model::{
     TokenId,
 };
 
+use super::account_command::AccountCommand;
 use super::subject::{SiteRef, SubjectRef};
 use crate::StoreFault;
 
@@ -61,8 +62,8 @@ pub enum FleetCommand {
     CreateEnvironment(Name, EnvironmentEdit),
     /// Edit an environment's rules.
     EditEnvironment(Name, EnvironmentEdit),
-    /// Add an API key.
-    AddApiKey(SecretHash, Name),
+    /// Change users, API keys, sessions or the server's settings.
+    Account(Box<AccountCommand>),
     /// Change assigned labels.
     PatchLabels(SubjectRef, LabelPatch),
     /// Change name or description.
@@ -131,6 +132,8 @@ pub enum FleetCommandError {
     NameTaken(String),
     /// The caller may not do this; the text names the role that is missing.
     Forbidden(String),
+    /// The user must complete the first login before anything else; the text says how.
+    SetupRequired(String),
     /// The object changed since the caller read it.
     Stale(String),
     /// The current state does not allow it; the text says why and what to do.

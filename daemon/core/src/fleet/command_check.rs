@@ -3,6 +3,7 @@
 
 use linecamp_model::{Generation, Name};
 
+use super::account_check::check_account;
 use super::authorization::Authorization;
 use super::command::{FleetCommand, FleetCommandError};
 use super::lookup::{find_environment, find_visible, find_visible_site};
@@ -71,8 +72,8 @@ pub(super) fn check_command(
         FleetCommand::EditEnvironment(environment, _)
         | FleetCommand::SetProvider(environment, ..)
         | FleetCommand::RemoveProvider(environment, ..) => check_environment(state, caller, environment).map(|()| None),
+        FleetCommand::Account(command) => check_account(state, caller, command).map(|()| None),
         FleetCommand::CreateEnvironment(..)
-        | FleetCommand::AddApiKey(..)
         | FleetCommand::AcceptHeld(_)
         | FleetCommand::RejectHeld(_)
         | FleetCommand::AddPlugin(..)
@@ -98,7 +99,7 @@ pub(super) fn check_generation(
 
 #[cfg(test)]
 mod tests {
-    use linecamp_model::{Access, Caller, LabelPatch, Requirement, Role};
+    use linecamp_model::{Access, LabelPatch, Requirement, Role};
 
     use super::*;
     use crate::fleet::testing::{NOW, join_in, state_with_site, token};
@@ -113,7 +114,7 @@ mod tests {
                 environment => drop(given.environments.insert(name(environment), *role)),
             }
         }
-        Authorization { caller: Caller::console(), access: given, requirement }
+        Authorization { access: given, requirement, ..Authorization::console() }
     }
 
     /// A site `s1` in `default`, and another one in `lab`.

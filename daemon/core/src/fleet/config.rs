@@ -23,7 +23,7 @@ pub(super) const HELD_ASKS_PER_SECOND: usize = 100;
 /// How often expired records are removed: removed sites and expired tokens.
 pub const SWEEP_PERIOD: Duration = Duration::from_secs(600);
 
-/// How long an expired or revoked join token stays listed.
+/// How long an expired or revoked join token, or an expired API key, stays listed.
 pub(super) const TOKEN_KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The lifetime of a site's certificate: 30 days, renewed at two thirds; a site that was offline for longer recovers.

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use linecamp_model::limits::{
     API_KEYS_MAX, ENVIRONMENTS_MAX, PLUGINS_MAX, PROVIDERS_PER_ENVIRONMENT_MAX, REMOVED_KEYS_MAX, SERVER_EVENTS_MAX,
-    SERVER_EVENTS_PER_SITE_MAX, SITES_PER_ENVIRONMENT_MAX, TOKEN_TTL_MAX, TOKEN_USES_MAX, TOKENS_MAX,
+    SERVER_EVENTS_PER_SITE_MAX, SITES_PER_ENVIRONMENT_MAX, TOKEN_TTL_MAX, TOKEN_USES_MAX, TOKENS_MAX, USERS_MAX,
 };
 use linecamp_model::{
-    Event, EventKind, FleetChange, FleetProvider, FromServer, FromSite, Generation, Hello, Incarnation, Now,
-    PluginFile, RefusalCode, RunId, SecretHash, Selector, SessionId, SiteId, Text, WallTime,
+    Access, Event, EventKind, FleetChange, FleetProvider, FromServer, FromSite, Generation, Hello, Incarnation, KeyId,
+    Now, PluginFile, RefusalCode, RunId, SecretHash, Selector, SessionId, SiteId, Text, WallTime,
 };
 
 use super::IssuedCommand;
+use super::account_command::{AccountCommand, NewKey, NewUser};
 use super::config::SWEEP_PERIOD;
 use super::operator::decide;
 use super::registry::{self, Joining};
@@ -41,7 +42,23 @@ fn check_limit(state: &mut FleetState, there_are: usize, limit: usize, command: 
 #[test]
 fn api_keys_are_limited() {
     check_limit(&mut state(), 0, API_KEYS_MAX, |number| {
-        FleetCommand::AddApiKey(SecretHash::from_bytes(bytes(number)), name(&format!("k{number}")))
+        FleetCommand::Account(Box::new(AccountCommand::CreateKey(NewKey {
+            id: KeyId::from_bytes(u64::try_from(number).unwrap().to_be_bytes()),
+            secret: SecretHash::from_bytes(bytes(number)),
+            name: name(&format!("k{number}")),
+            user: None,
+            limit: None,
+            ttl: None,
+        })))
+    });
+}
+
+#[test]
+fn users_are_limited() {
+    check_limit(&mut state(), 0, USERS_MAX, |number| {
+        let name = name(&format!("u{number}"));
+        let new = NewUser { name, password: None, access: Access::default() };
+        FleetCommand::Account(Box::new(AccountCommand::CreateUser(new)))
     });
 }
 

@@ -5,26 +5,34 @@
 
 mod environments;
 mod held;
+mod keys;
 mod plugins;
 #[cfg(test)]
 mod provider_samples;
 mod providers;
+mod settings;
 mod subjects;
 mod tokens;
+mod user_sessions;
+mod users;
 
-use linecamp_model::limits::API_KEYS_MAX;
-use linecamp_model::{ApiKey, FleetChange, Now, PhaseEvent};
+use linecamp_model::{Identity, Now, PhaseEvent};
 
 use self::environments::{create_environment, edit_environment};
 use self::held::{accept_held, reject_held};
+use self::keys::{create_key, revoke_key, rotate_key};
 use self::plugins::{add_plugin, remove_plugin};
 use self::providers::remove_provider;
+use self::settings::{complete_setup, set_server_url};
 use self::subjects::{edit_subject, patch_labels, transition};
 use self::tokens::{create_token, revoke_token};
+use self::user_sessions::{begin_session, end_session, end_sessions};
+use self::users::{change_password, create_user, edit_user, remove_user, renew_hash, reset_password};
+use super::account_command::AccountCommand;
 use super::authorization::IssuedCommand;
-use super::command::{FleetCommand, FleetCommandError, Force};
+use super::command::{FleetCommand, Force};
 use super::command_check::{check_command, check_generation};
-use super::decision::{Decided, Decision};
+use super::decision::Decided;
 use super::state::FleetState;
 
 pub(super) use self::providers::{Forced, set_provider};
@@ -41,14 +49,7 @@ pub(crate) fn decide(state: &FleetState, issued: IssuedCommand, now: Now) -> Dec
         FleetCommand::RevokeToken(id) => revoke_token(state, id, now),
         FleetCommand::CreateEnvironment(name, edit) => create_environment(state, name, &edit),
         FleetCommand::EditEnvironment(name, edit) => edit_environment(state, name, &edit),
-        FleetCommand::AddApiKey(..) if API_KEYS_MAX <= state.api_keys.len() => {
-            let text = format!("the limit of {API_KEYS_MAX} API keys is reached: remove some");
-            Err(FleetCommandError::Limit(text))
-        }
-        FleetCommand::AddApiKey(hash, name) => {
-            let key = ApiKey { name, created_at: now.wall };
-            Ok(Decision { changes: vec![FleetChange::ApiKey(hash, Some(key))], ..Decision::default() })
-        }
+        FleetCommand::Account(command) => decide_account(state, *command, &authorization.caller.identity, now),
         FleetCommand::PatchLabels(subject, patch) => patch_labels(state, &subject, &patch, now),
         FleetCommand::Edit(subject, edit) => edit_subject(state, &subject, edit),
         FleetCommand::Accept(site) => transition(state, &site.into(), PhaseEvent::Accepted, now),
@@ -64,5 +65,25 @@ pub(crate) fn decide(state: &FleetState, issued: IssuedCommand, now: Now) -> Dec
         FleetCommand::RejectHeld(items) => reject_held(state, &items, now),
         FleetCommand::Remove(site, Force::No) => transition(state, &site.into(), PhaseEvent::RemoveRequested, now),
         FleetCommand::Remove(site, Force::Yes) => transition(state, &site.into(), PhaseEvent::RemoveForced, now),
+    }
+}
+
+/// Decides a command on users, API keys, sessions or settings.
+fn decide_account(state: &FleetState, command: AccountCommand, caller: &Identity, now: Now) -> Decided {
+    match command {
+        AccountCommand::CreateUser(new) => create_user(state, new, now),
+        AccountCommand::EditUser(name, edit) => edit_user(state, name, edit, now),
+        AccountCommand::RemoveUser(name) => remove_user(state, name),
+        AccountCommand::ResetPassword(name, password) => reset_password(state, name, password),
+        AccountCommand::ChangePassword(change) => change_password(state, change, caller),
+        AccountCommand::RenewPasswordHash(change) => renew_hash(state, change),
+        AccountCommand::CompleteSetup(password, url) => complete_setup(state, caller, password, url, now),
+        AccountCommand::SetServerUrl(url) => Ok(set_server_url(state, url, now)),
+        AccountCommand::CreateKey(new) => create_key(state, new, now),
+        AccountCommand::RotateKey(id, secret, grace) => rotate_key(state, id, secret, grace, now),
+        AccountCommand::RevokeKey(id) => revoke_key(state, id),
+        AccountCommand::BeginSession(new) => begin_session(state, new, now),
+        AccountCommand::EndSession(id) => end_session(state, id),
+        AccountCommand::EndSessions(name) => end_sessions(state, &name),
     }
 }

@@ -1,8 +1,8 @@
 //! Outputs of the server's state machine, and its timers.
 
 use linecamp_model::{
-    CommandId, FleetChange, FromServer, HostId, Name, PluginWant, Refusal, ServerSet, SessionId, SiteId, WallTime,
-    WriteId,
+    CommandId, FleetChange, FromServer, HostId, Name, PluginWant, Refusal, ServerAddress, ServerSet, SessionId, SiteId,
+    WallTime, WriteId,
 };
 
 use super::command::FleetCommandError;
@@ -110,6 +110,9 @@ pub enum FleetOutput {
     },
     /// The server's addresses are a new set; that is durable.
     ServersChanged(ServerSet),
+    /// An operator set the URL at which operators reach the server; that is durable. The driver answers with
+    /// `handle_servers` if the addresses of the sites follow from it.
+    ServerUrlChanged(ServerAddress),
     /// A site was removed for good; that is durable.
     Removed {
         /// The site.
@@ -125,6 +128,7 @@ impl FleetOutput {
             | Self::LinkDown { .. }
             | Self::SiteJoined { .. }
             | Self::ServersChanged(_)
+            | Self::ServerUrlChanged(_)
             | Self::Removed { .. } => true,
             Self::Send { .. }
             | Self::Issue { .. }

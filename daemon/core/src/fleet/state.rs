@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use linecamp_model::{
     ApiKey, Environment, FleetAuthorities, FleetChange, FleetOrigin, FleetProvider, HeldSite, HostId, Incarnation,
     KeyFingerprint, Name, PluginDigest, PluginFile, Registration, ReplicationCursor, RestoredFrom, SecretHash,
-    ServerSet, SiteId, Token, TokenId, WallTime,
+    ServerSet, ServerSettings, SiteId, Token, TokenId, User, UserSession, WallTime,
 };
 
 use super::event_log::EventLog;
@@ -20,7 +20,10 @@ use crate::staging::Replay;
 pub(crate) struct FleetState {
     pub(crate) origin: Option<FleetOrigin>,
     pub(crate) environments: BTreeMap<Name, Environment>,
+    pub(crate) users: BTreeMap<Name, User>,
     pub(crate) api_keys: BTreeMap<SecretHash, ApiKey>,
+    pub(crate) user_sessions: BTreeMap<SecretHash, UserSession>,
+    pub(crate) settings: Option<ServerSettings>,
     pub(crate) tokens: BTreeMap<TokenId, Token>,
     pub(crate) token_uses: BTreeMap<TokenId, BTreeMap<SiteId, WallTime>>,
     pub(crate) sites: BTreeMap<SiteId, SiteRecord>,
@@ -205,6 +208,12 @@ impl Replay for FleetState {
                 Change::Environment(name, before)
             }
             Change::ApiKey(hash, body) => Change::ApiKey(hash, set(&mut self.api_keys, hash, body)),
+            Change::User(name, body) => {
+                let before = set(&mut self.users, name.clone(), body);
+                Change::User(name, before)
+            }
+            Change::UserSession(hash, body) => Change::UserSession(hash, set(&mut self.user_sessions, hash, body)),
+            Change::Settings(body) => Change::Settings(std::mem::replace(&mut self.settings, body)),
             Change::Token(id, body) => Change::Token(id, set(&mut self.tokens, id, body)),
             Change::TokenUse(token, site, at) => {
                 let uses = self.token_uses.entry(token).or_default();

@@ -1,8 +1,10 @@
-//! Periodic cleanup: purges removed sites after their keep time, long-expired tokens, surplus revoked keys, and old
-//! gaps of links.
+//! Periodic cleanup: purges removed sites after their keep time, long-expired tokens and API keys, ended sessions of
+//! users, surplus revoked keys, and old gaps of links.
+
+use std::time::Duration;
 
 use linecamp_model::limits::{LINK_GAP_KEEP, REMOVED_KEYS_MAX};
-use linecamp_model::{FleetChange, LinkGap, Now, Phase, PhaseEvent, Registration, SiteId, Token};
+use linecamp_model::{ApiKey, FleetChange, LinkGap, Now, Phase, PhaseEvent, Registration, SiteId, Token};
 
 use super::Fleet;
 use super::config::{REMOVED_KEEP_DEFAULT, SWEEP_PERIOD, TOKEN_KEEP};
@@ -13,7 +15,10 @@ impl Fleet {
     pub(super) fn sweep(&mut self, now: Now) {
         self.sweep_at = now.instant + SWEEP_PERIOD;
         self.effects.unassign_all();
-        let swept = sweep(self.effects.state(), now);
+        let mut swept = sweep(self.effects.state(), now);
+        let ended = self.activity.ended_sessions(self.effects.state(), now);
+        swept.changes.extend(ended.into_iter().map(|secret| FleetChange::UserSession(secret, None)));
+        self.activity.retain(self.effects.state());
         swept.sites.into_iter().for_each(|site| self.downlink.forget(site));
         if !swept.changes.is_empty() {
             self.effects.stage(swept.changes, Vec::new());
@@ -48,6 +53,12 @@ pub(super) fn sweep(state: &FleetState, now: Now) -> Swept {
     changes.extend(stale.flat_map(|(id, _)| state.token_purge_changes(*id)));
     changes.extend(surplus_keys(state));
     changes.extend(old_gaps(state, &sites, now));
+    let is_over = |key: &ApiKey| {
+        let keep = if key.is_replaced { Duration::ZERO } else { TOKEN_KEEP };
+        key.expires_at.is_some_and(|at| at + keep <= now.wall)
+    };
+    let expired = state.api_keys.iter().filter(|(_, key)| is_over(key));
+    changes.extend(expired.map(|(secret, _)| FleetChange::ApiKey(*secret, None)));
     Swept { sites, changes }
 }
 
@@ -75,8 +86,6 @@ fn surplus_keys(state: &FleetState) -> Vec<FleetChange> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use linecamp_model::{Generation, Life, WallTime};
 
     use super::*;

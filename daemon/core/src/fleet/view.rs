@@ -1,5 +1,6 @@
 //! Views for operators: what is read from the records and the links, and never changes them.
 
+mod accounts;
 mod events;
 mod link_history;
 mod providers;
@@ -9,14 +10,13 @@ mod tokens;
 
 use std::collections::BTreeMap;
 
-use linecamp_model::{
-    Access, Identity, KeyFingerprint, LinkState, LoggedEvent, Name, Phase, Registration, Role, SecretHash, Selector,
-    SessionId, SiteId,
-};
+use linecamp_model::{KeyFingerprint, LinkState, LoggedEvent, Name, Phase, Registration, Selector, SessionId, SiteId};
 
+pub use self::accounts::{ApiKeyView, UserSessionView, UserView};
 pub use self::providers::ProviderSummary;
 pub use self::restore::HeldCounts;
 
+use super::authentication::Activity;
 use super::authorization::Authorization;
 use super::restore::Contacts;
 use super::site_record::SiteRecord;
@@ -82,14 +82,20 @@ pub struct FleetView<'a> {
     state: &'a FleetState,
     links: &'a Links,
     contacts: &'a Contacts,
+    activity: &'a Activity,
     /// Whose view it is; `None` for the server itself, which sees everything.
     caller: Option<&'a Authorization>,
 }
 
 impl<'a> FleetView<'a> {
     /// Creates the view.
-    pub(super) const fn new(state: &'a FleetState, links: &'a Links, contacts: &'a Contacts) -> Self {
-        Self { state, links, contacts, caller: None }
+    pub(super) const fn new(
+        state: &'a FleetState,
+        links: &'a Links,
+        contacts: &'a Contacts,
+        activity: &'a Activity,
+    ) -> Self {
+        Self { state, links, contacts, activity, caller: None }
     }
 
     /// Returns what a caller may see of it.
@@ -115,17 +121,6 @@ impl<'a> FleetView<'a> {
     /// Returns the registered sites in this view.
     fn registered(self) -> impl Iterator<Item = (SiteId, &'a SiteRecord, &'a Registration)> {
         self.state.registered().filter(move |(_, _, of)| self.sees(&of.environment))
-    }
-
-    /// Returns who presents a secret with this hash, and what they may do.
-    pub fn authenticate(self, hash: SecretHash) -> Option<(Identity, Access)> {
-        let key = self.state.api_keys.get(&hash).filter(|_| !self.is_key_held(hash))?;
-        Some((Identity::Key(key.name.clone()), Access::everywhere(Role::Admin)))
-    }
-
-    /// Whether an API key with this hash exists and is held since the server was restored from a backup.
-    pub fn is_key_held(self, hash: SecretHash) -> bool {
-        self.state.held.api_keys.contains_key(&hash)
     }
 
     /// Returns the number of links in each state.

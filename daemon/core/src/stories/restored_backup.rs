@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use linecamp_model::{
-    EventKind, FleetChange, LinkState, Name, RefusalCode, RestoreView, SecretHash, SiteEvidence, Target, TokenState,
-    WallTime,
+    EventKind, FleetChange, KeyId, LinkState, Name, RefusalCode, RestoreView, SecretHash, SiteEvidence, Target,
+    TokenState, WallTime,
 };
 
 use crate::testing::{DAY, Pair, name, patch, site_ref};
-use crate::{FleetCommand, Force, HeldItems, SiteFilter};
+use crate::{AccountCommand, ApiCredential, AuthenticationError, FleetCommand, Force, HeldItems, NewKey, SiteFilter};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -57,20 +57,28 @@ enum ApiKeyState {
     Held,
 }
 
-fn key_state(pair: &Pair, number: u8) -> ApiKeyState {
-    let (view, hash) = (pair.fleet.view(), SecretHash::from_bytes([number; 32]));
-    match (view.authenticate(hash).is_some(), view.is_key_held(hash)) {
-        (true, false) => ApiKeyState::Valid,
-        (false, true) => ApiKeyState::Held,
-        (false, false) => ApiKeyState::Unknown,
-        (true, true) => panic!("a held key is used"),
+fn key_state(pair: &mut Pair, number: u8) -> ApiKeyState {
+    let (credential, now) = (ApiCredential::Key(SecretHash::from_bytes([number; 32])), pair.server_now());
+    match pair.fleet.authenticate(credential, now) {
+        Ok(_) => ApiKeyState::Valid,
+        Err(AuthenticationError::HeldKey) => ApiKeyState::Held,
+        Err(AuthenticationError::UnknownKey) => ApiKeyState::Unknown,
+        Err(other) => panic!("{other:?}"),
     }
 }
 
 fn with_keys(seed: u64) -> Pair {
     let mut pair = Pair::linked(seed);
     for (number, key) in [(1, "admin"), (2, "ci")] {
-        pair.ask(FleetCommand::AddApiKey(SecretHash::from_bytes([number; 32]), name(key))).expect("added");
+        let new = NewKey {
+            id: KeyId::from_bytes([number; 8]),
+            secret: SecretHash::from_bytes([number; 32]),
+            name: name(key),
+            user: None,
+            limit: None,
+            ttl: None,
+        };
+        pair.ask(AccountCommand::CreateKey(new).into()).expect("added");
     }
     pair.run_for(MINUTE);
     pair
@@ -184,17 +192,17 @@ fn rejected_tokens_and_keys_are_revoked() {
     let mut pair = with_keys(6);
     let taken = backup(&pair);
     restore(&mut pair, taken, &[name("admin")]);
-    assert_eq!((key_state(&pair, 1), key_state(&pair, 2)), (ApiKeyState::Valid, ApiKeyState::Held));
+    assert_eq!((key_state(&mut pair, 1), key_state(&mut pair, 2)), (ApiKeyState::Valid, ApiKeyState::Held));
     let all = everything(&pair);
     assert_eq!(all.api_keys, [name("ci")]);
     pair.ask(FleetCommand::RejectHeld(HeldItems { sites: Vec::new(), ..all.clone() })).expect("rejected");
-    assert_eq!((key_state(&pair, 1), key_state(&pair, 2)), (ApiKeyState::Valid, ApiKeyState::Unknown));
+    assert_eq!((key_state(&mut pair, 1), key_state(&mut pair, 2)), (ApiKeyState::Valid, ApiKeyState::Unknown));
     let state = |pair: &Pair| pair.fleet.view().tokens(pair.now())[0].state;
     assert_eq!(state(&pair), TokenState::Revoked);
     // What is settled, or was never held, stays as it is.
     let other = HeldItems { api_keys: vec![name("admin")], ..HeldItems::default() };
     pair.ask(FleetCommand::RejectHeld(other)).expect("nothing to do");
-    assert_eq!(key_state(&pair, 1), ApiKeyState::Valid);
+    assert_eq!(key_state(&mut pair, 1), ApiKeyState::Valid);
     let unknown = HeldItems { api_keys: vec![name("nobody")], ..HeldItems::default() };
     pair.ask(FleetCommand::AcceptHeld(unknown)).expect_err("there is none");
 }
@@ -254,7 +262,7 @@ fn a_restore_of_a_waiting_server_keeps_the_earlier_backup_in_mind() {
     restore(&mut pair, again, &[name("admin")]);
     assert_eq!(held(&pair).from.taken_at, taken.1);
     assert_eq!(evidence(&pair), [SiteEvidence::Changed], "compared with the first backup");
-    assert_eq!(key_state(&pair, 1), ApiKeyState::Valid, "kept this time");
+    assert_eq!(key_state(&mut pair, 1), ApiKeyState::Valid, "kept this time");
 }
 
 /// The server or the site is killed at every step of an acceptance.

@@ -14,7 +14,7 @@ impl Pair {
     }
 
     /// Returns the clocks of the server.
-    pub(super) fn server_now(&self) -> Now {
+    pub(crate) fn server_now(&self) -> Now {
         off_by(self.now(), self.fleet_clock_behind, self.fleet_clock_ahead)
     }
 }

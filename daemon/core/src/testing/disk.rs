@@ -78,7 +78,10 @@ pub(super) fn fleet_change_key(change: &FleetChange) -> String {
     match change {
         FleetChange::Origin(_) => "origin".to_owned(),
         FleetChange::Environment(name, _) => format!("environment {name}"),
+        FleetChange::User(name, _) => format!("user {name}"),
         FleetChange::ApiKey(hash, _) => format!("key {hash}"),
+        FleetChange::UserSession(hash, _) => format!("user-session {hash}"),
+        FleetChange::Settings(_) => "settings".to_owned(),
         FleetChange::Token(id, _) => format!("token {id}"),
         FleetChange::TokenUse(id, site, _) => format!("use {id} {site}"),
         FleetChange::Site(id, _) => format!("site {id}"),
@@ -106,7 +109,10 @@ pub(super) fn is_fleet_removal(change: &FleetChange) -> bool {
     match change {
         FleetChange::Origin(body) => body.is_none(),
         FleetChange::Environment(_, body) => body.is_none(),
+        FleetChange::User(_, body) => body.is_none(),
         FleetChange::ApiKey(_, body) => body.is_none(),
+        FleetChange::UserSession(_, body) => body.is_none(),
+        FleetChange::Settings(body) => body.is_none(),
         FleetChange::Token(_, body) => body.is_none(),
         FleetChange::TokenUse(_, _, body) => body.is_none(),
         FleetChange::Site(_, body) => body.is_none(),

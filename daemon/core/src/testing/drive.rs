@@ -189,6 +189,7 @@ impl Pair {
             | FleetOutput::LinkDown { .. }
             | FleetOutput::SiteJoined { .. }
             | FleetOutput::ServersChanged(_)
+            | FleetOutput::ServerUrlChanged(_)
             | FleetOutput::Removed { .. } => {}
             FleetOutput::ReadPlugin { session, want } => {
                 let piece = self.plugin_piece(want);

@@ -80,10 +80,12 @@ impl Error {
 pub enum ErrorCode {
     /// The request is malformed, or has an invalid value.
     BadRequest,
-    /// No API key, or an unknown one.
+    /// No credentials, or credentials that are unknown or have expired; a wrong password.
     Unauthorized,
-    /// The API key is valid, but does not permit this.
+    /// The credentials are valid, but do not permit this.
     Forbidden,
+    /// The user must complete the first login before anything else: change the password, or confirm the server's URL.
+    SetupRequired,
     /// No object has this name.
     NotFound,
     /// The path has no such method; `Allow` lists those it has.
@@ -123,6 +125,7 @@ impl ErrorCode {
         Self::BadRequest,
         Self::Unauthorized,
         Self::Forbidden,
+        Self::SetupRequired,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::Ambiguous,
@@ -159,6 +162,7 @@ impl ErrorCode {
             Self::BadRequest => ("bad-request", "Invalid request", 400),
             Self::Unauthorized => ("unauthorized", "No valid credentials", 401),
             Self::Forbidden => ("forbidden", "Not permitted", 403),
+            Self::SetupRequired => ("setup-required", "First login not complete", 403),
             Self::NotFound => ("not-found", "Not found", 404),
             Self::MethodNotAllowed => ("method-not-allowed", "Method not allowed", 405),
             Self::Ambiguous => ("ambiguous", "Ambiguous name", 409),

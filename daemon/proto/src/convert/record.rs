@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use linecamp_model::{
-    ApiKey, Claim, Environment, FleetOrigin, FleetProvider, HeldSite, HostId, HostRegistration, Incarnation, LabelSet,
-    Life, LoggedEvent, Name, OwnedRecord, OwnerId, PluginFile, Registration, ReplicationCursor, RestoredFrom, RunId,
+    Claim, Environment, FleetOrigin, FleetProvider, HeldSite, HostId, HostRegistration, Incarnation, LabelSet, Life,
+    LoggedEvent, Name, OwnedRecord, OwnerId, PluginFile, Registration, ReplicationCursor, RestoredFrom, RunId,
     SecretHash, Selector, SiteId, SiteOrigin, Token, TokenId, Ttl, WallTime,
 };
 
@@ -192,21 +192,6 @@ impl Wire for wire::Environment {
             approval: self.approval,
             recoveries_per_day_max: self.recoveries_per_day_max,
             removed_keep: Duration::from_millis(self.removed_keep_millis),
-        })
-    }
-}
-
-impl Wire for wire::ApiKey {
-    type Model = ApiKey;
-
-    fn from_model(key: &ApiKey) -> Self {
-        Self { name: key.name.as_str().to_owned(), created_at_millis: key.created_at.unix_millis() }
-    }
-
-    fn into_model(self) -> Result<ApiKey, FieldError> {
-        Ok(ApiKey {
-            name: field("name", Name::parse(&self.name))?,
-            created_at: WallTime::from_unix_millis(self.created_at_millis),
         })
     }
 }

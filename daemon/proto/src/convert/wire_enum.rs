@@ -1,7 +1,7 @@
 //! Enums: the model's variants and their numbers on the wire, as the schemas assign them.
 
 use linecamp_model::{
-    ConditionKind, EventKind, GapCause, Origin, Ownership, Phase, RecordState, RecordType, RefusalCode, Target,
+    ConditionKind, EventKind, GapCause, Origin, Ownership, Phase, RecordState, RecordType, RefusalCode, Role, Target,
 };
 
 use crate::wire::link::v1 as link;
@@ -168,6 +168,8 @@ words!(
         Unknown,
     }
 );
+
+words!(record::Role = Role { Viewer, Operator, Admin });
 
 words!(record::Ownership = Ownership { Pending, Owned, Adopting });
 

@@ -1,9 +1,10 @@
 //! The records of the fleet database.
 
 use linecamp_model::{
-    FleetChange, HeldSite, HostId, KeyFingerprint, Name, PluginDigest, RestoredFrom, Salvage, SecretHash, SiteId,
-    TokenId, WallTime,
+    ApiKey, FleetChange, HeldSite, HostId, KeyFingerprint, KeyId, Name, PluginDigest, RestoredFrom, Salvage,
+    SecretHash, SiteId, TokenId, WallTime,
 };
+use prost::Message as _;
 
 use super::key;
 use super::{RawRecord, row, unknown_key};
@@ -19,8 +20,15 @@ pub fn fleet_change(change: &FleetChange) -> (Vec<u8>, Option<Vec<u8>>) {
             row::<record::Environment>(format!("environment/{name}"), body.as_ref())
         }
         FleetChange::ApiKey(secret, body) => {
-            row::<record::ApiKey>(format!("api-key/{}", key::from_digest(secret.as_bytes())), body.as_ref())
+            let key = format!("api-key/{}", key::from_digest(secret.as_bytes()));
+            let body = body.as_ref().map(|body| record::ApiKey::from_model(body, KeyId::of_secret(secret)));
+            (key.into_bytes(), body.map(|body| body.encode_to_vec()))
         }
+        FleetChange::User(name, body) => row::<record::User>(format!("user/{name}"), body.as_ref()),
+        FleetChange::UserSession(secret, body) => {
+            row::<record::UserSession>(format!("user-session/{}", key::from_digest(secret.as_bytes())), body.as_ref())
+        }
+        FleetChange::Settings(body) => row::<record::ServerSettings>("settings".to_owned(), body.as_ref()),
         FleetChange::Token(token, body) => row::<record::Token>(format!("token/{token}"), body.as_ref()),
         FleetChange::TokenUse(token, site, body) => {
             row::<record::Moment>(format!("token-use/{token}/{site}"), body.as_ref())
@@ -86,8 +94,17 @@ pub fn fleet_record(key: &[u8], body: &[u8]) -> Result<FleetChange, ProtoError> 
         }
         ["api-key", secret] => {
             let secret = SecretHash::from_bytes(found.part(key::digest(secret))?);
-            FleetChange::ApiKey(secret, Some(found.read::<record::ApiKey>()?))
+            FleetChange::ApiKey(secret, Some(api_key(found, KeyId::of_secret(&secret))?))
         }
+        ["user", name] => {
+            let name = found.part(Name::parse(name).ok())?;
+            FleetChange::User(name, Some(found.read::<record::User>()?))
+        }
+        ["user-session", secret] => {
+            let secret = SecretHash::from_bytes(found.part(key::digest(secret))?);
+            FleetChange::UserSession(secret, Some(found.read::<record::UserSession>()?))
+        }
+        ["settings"] => FleetChange::Settings(Some(found.read::<record::ServerSettings>()?)),
         ["token", token] => {
             let token = found.part(TokenId::parse(token))?;
             FleetChange::Token(token, Some(found.read::<record::Token>()?))
@@ -198,6 +215,14 @@ fn held(found: RawRecord<'_>, kind: &str, id: &str) -> Result<FleetChange, Proto
         }
         _ => return Err(unknown_key(found.key)),
     })
+}
+
+/// Reads an API key. One that was created without an ID has the ID that follows from its secret.
+fn api_key(found: RawRecord<'_>, derived: KeyId) -> Result<ApiKey, ProtoError> {
+    let what = || format!("record {}", found.key);
+    let wire = record::ApiKey::decode(found.body);
+    let wire = wire.map_err(|source| ProtoError::Malformed { what: what(), source })?;
+    wire.into_model(derived).map_err(|error| error.of(what()))
 }
 
 fn provider(found: RawRecord<'_>, environment: Name, name: Name) -> Result<FleetChange, ProtoError> {

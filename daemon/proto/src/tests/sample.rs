@@ -4,6 +4,7 @@
 mod fleet;
 mod link_gap;
 mod provider;
+mod user;
 
 pub(crate) use provider::{plugin_description, provider_spec, provider_status};
 

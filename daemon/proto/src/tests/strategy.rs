@@ -3,6 +3,7 @@
 mod link_gap;
 mod provider;
 mod record;
+mod user;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -1,18 +1,21 @@
 //! Authentication and authorization of requests.
+//!
+//! A request has an API key or the secret of a session as a bearer token, or the secret of a session in a cookie. A
+//! bearer token counts before a cookie.
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use linecamp_core::{Authorization, RequestOrigin};
+use linecamp_core::{ApiCredential, AuthenticationError, Authorization, PendingSetup, RequestOrigin, SESSION_IDLE_MAX};
 use linecamp_model::{Access, Caller, Identity, RequestId, Requirement, SecretHash};
 use linecamp_proto::api::operation::OperationSpec;
 
 use super::Api;
 use super::error::ApiError;
-use super::parse;
+use super::{parse, session_cookie};
 use crate::drivers::request_permit::RequestPermit;
 use crate::fleet_access::FleetAccess;
-use crate::secret::ApiKeyText;
+use crate::secret::parse_credential;
 
 /// A request whose caller may perform its operation, as far as that does not depend on an object.
 #[derive(Debug)]
@@ -34,46 +37,83 @@ impl AuthenticatedCaller {
     }
 }
 
+/// A credential, and whether a browser sent it by itself.
+struct Presented {
+    credential: ApiCredential,
+    is_cookie: bool,
+}
+
 /// Checks the credentials of a request and what its operation requires.
 ///
-/// The lookup is by the key's hash, so its timing reveals nothing about existing keys.
+/// The lookup is by the secret's hash, so its timing reveals nothing about existing keys and sessions.
 pub(super) async fn authenticate(api: &Api, spec: &OperationSpec, request: &Parts) -> Result<Authenticated, ApiError> {
     let address = request.extensions.get::<RequestOrigin>().map(|origin| origin.client);
     let request_id = request.extensions.get::<RequestId>().copied().unwrap_or(RequestId::from_bytes([0; 8]));
     if spec.requires == Requirement::Nothing {
         let caller = Caller { identity: Identity::Anonymous, address, request: request_id };
-        let authorization = Authorization { caller, access: Access::default(), requirement: spec.requires };
+        let (access, pending, requirement) = (Access::default(), PendingSetup::default(), spec.requires);
+        let authorization = Authorization { caller, access, pending, requirement };
         let access = FleetAccess::new(api.fleet_client(), authorization, None);
         return Ok(Authenticated { caller: AuthenticatedCaller(None), access });
     }
-    let unauthorized = |problem| ApiError::unauthorized(problem, &api.info().addresses().server_url);
-    let key = bearer(&request.headers).ok_or_else(|| unauthorized("no API key in the request"))?;
-    let hash = ApiKeyText::parse(key).map(|key| key.hash());
-    let hash = hash.ok_or_else(|| unauthorized("invalid API key: a key is `lck_` followed by 43 characters"))?;
-    let found = api.find_key(hash).await?;
-    let Some((identity, access)) = found else {
-        return Err(match api.is_key_held(hash).await? {
-            true => ApiError::held_key(),
-            false => unauthorized("unknown API key"),
-        });
-    };
-    charge(api, spec, request, hash)?;
-    let caller = Caller { identity, address, request: request_id };
-    let authorization = Authorization::admit(caller.clone(), access, spec.requires)?;
+    let unauthorized = |problem: &str| ApiError::unauthorized(problem, &api.info().addresses().server_url);
+    let Presented { credential, is_cookie } = presented(&request.headers).map_err(unauthorized)?;
+    let found = api.authenticate(credential).await?;
+    let principal = found.map_err(|error| unauthorized(&rejection(&error)))?;
+    charge(api, spec, request, credential)?;
+    if is_cookie && !spec.method.is_read() {
+        session_cookie::check_origin(&request.headers, &api.info().addresses().server_url)?;
+    }
+    let caller = Caller { identity: principal.identity, address, request: request_id };
+    let authorization = Authorization::admit(caller.clone(), principal.access, principal.pending, spec.requires)?;
     let if_match = parse::if_match(&request.headers, spec)?;
     let access = FleetAccess::new(api.fleet_client(), authorization, if_match);
     Ok(Authenticated { caller: AuthenticatedCaller(Some(caller)), access })
 }
 
-/// Charges the connection and the change to a key.
-fn charge(api: &Api, spec: &OperationSpec, request: &Parts, key: SecretHash) -> Result<(), ApiError> {
+/// Returns the credential of a request, or what is wrong.
+fn presented(headers: &HeaderMap) -> Result<Presented, &'static str> {
+    if let Some(text) = bearer(headers) {
+        let credential = parse_credential(text)
+            .ok_or("invalid credentials: an API key is `lck_`, and a session `lcs_`, followed by 43 characters")?;
+        return Ok(Presented { credential, is_cookie: false });
+    }
+    let secret = session_cookie::find(headers)?.ok_or("no API key and no session in the request")?;
+    match parse_credential(secret) {
+        Some(credential @ ApiCredential::Session(_)) => Ok(Presented { credential, is_cookie: true }),
+        Some(ApiCredential::Key(_)) | None => Err("invalid session cookie"),
+    }
+}
+
+fn rejection(error: &AuthenticationError) -> String {
+    match error {
+        AuthenticationError::UnknownKey => "unknown API key".to_owned(),
+        AuthenticationError::HeldKey => {
+            "the server was restored from a backup, and this API key is not accepted yet. Accept it with another key: \
+             linecamp restore accept --key NAME. Or stop the server and create a key: linecamp-server key create"
+                .to_owned()
+        }
+        AuthenticationError::ExpiredKey(at) => format!("the API key expired at {at}"),
+        AuthenticationError::DisabledUser(name) => format!("user {name} is disabled"),
+        AuthenticationError::UnknownSession => "unknown session: it has ended, or never began".to_owned(),
+        AuthenticationError::ExpiredSession => "the session has expired".to_owned(),
+        AuthenticationError::IdleSession => {
+            format!("the session has ended: it was not used for {} minutes", SESSION_IDLE_MAX.as_secs() / 60)
+        }
+    }
+}
+
+/// Charges the connection and the change to a key or session.
+fn charge(api: &Api, spec: &OperationSpec, request: &Parts, credential: ApiCredential) -> Result<(), ApiError> {
+    let (ApiCredential::Key(secret) | ApiCredential::Session(secret)) = credential;
+    let secret: SecretHash = secret;
     if let Some(permit) = request.extensions.get::<RequestPermit>() {
-        permit.authenticate(key);
+        permit.authenticate(secret);
     }
     if spec.method.is_read() {
         return Ok(());
     }
-    api.charge_change(key).map_err(ApiError::too_many_requests)
+    api.charge_change(secret).map_err(ApiError::too_many_requests)
 }
 
 /// Returns the credentials after `Bearer`, whose case does not matter (RFC 7235).

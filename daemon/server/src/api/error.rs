@@ -13,6 +13,7 @@ use linecamp_transport::error_chain;
 
 use super::limits::{BODY_BYTES_MAX, CHANGE_RATE};
 use crate::fleet_client::RequestError;
+use crate::passwords::HashError;
 use crate::plugin_folder::UploadError;
 use crate::plugin_registry::RegistryError;
 use crate::server_url::ServerUrl;
@@ -53,22 +54,24 @@ impl ApiError {
         Self::new(ErrorCode::NotFound, message)
     }
 
+    pub(super) fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Forbidden, message)
+    }
+
+    /// Too many logins from the same address failed.
+    pub(super) fn too_many_logins(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + 1;
+        let text = format!("too many failed logins from this address; retry in {seconds} s");
+        Self { retry_after: Some(seconds), ..Self::new(ErrorCode::TooManyRequests, text) }
+    }
+
     pub(super) fn unauthorized(problem: &str, server: &ServerUrl) -> Self {
         let remedy = format!(
-            "Log in: linecamp login {} --pin PIN --key-file FILE. `linecamp-server init` printed the pin and the first key; \
-             create another key with `linecamp-server key create`",
+            "Log in: linecamp login {} --pin PIN --user NAME, or --key-file FILE. `linecamp-server init` printed \
+             the pin, the first key and a one-time password; `linecamp-server user reset-password` prints another one",
             shell_quoted(server.to_string())
         );
         Self::new(ErrorCode::Unauthorized, format!("{problem}. {remedy}"))
-    }
-
-    /// The key is held since the server was restored from a backup.
-    pub(super) fn held_key() -> Self {
-        Self::new(
-            ErrorCode::Unauthorized,
-            "the server was restored from a backup, and this API key is not accepted yet. Accept it with another key: \
-             linecamp restore accept --key NAME. Or stop the server and create a key: linecamp-server key create",
-        )
     }
 
     pub(super) fn stopping() -> Self {
@@ -126,6 +129,7 @@ impl From<FleetCommandError> for ApiError {
             FleetCommandError::Ambiguous(text) => Self::new(ErrorCode::Ambiguous, text),
             FleetCommandError::NameTaken(text) => Self::new(ErrorCode::NameTaken, text),
             FleetCommandError::Forbidden(text) => Self::new(ErrorCode::Forbidden, text),
+            FleetCommandError::SetupRequired(text) => Self::new(ErrorCode::SetupRequired, text),
             FleetCommandError::Stale(text) => Self::new(ErrorCode::Stale, text),
             FleetCommandError::NotPossible(text) => Self::new(ErrorCode::NotPossible, text),
             FleetCommandError::Limit(text) => Self::new(ErrorCode::Limit, text),
@@ -154,6 +158,21 @@ impl From<RequestError> for ApiError {
             RequestError::Stopping => Self::stopping(),
             RequestError::Panicked => Self::internal(),
             RequestError::Rejected(error) => error.into(),
+        }
+    }
+}
+
+impl From<HashError> for ApiError {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Busy => Self {
+                retry_after: Some(1),
+                ..Self::new(ErrorCode::Busy, "too many logins at the same time; retry in a moment")
+            },
+            HashError::Failed => {
+                tracing::error!("failed to hash a password");
+                Self::internal()
+            }
         }
     }
 }

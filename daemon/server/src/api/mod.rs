@@ -11,6 +11,7 @@
 //!    nothing that the caller may not see. A change is answered when it is durable.
 //! 6. The answer, or the problem (`error`), is encoded.
 
+mod account;
 mod authenticate;
 mod ca;
 mod call;
@@ -21,6 +22,7 @@ mod events;
 mod history;
 mod hosts;
 mod install;
+mod keys;
 mod limits;
 mod metrics;
 mod origin;
@@ -32,14 +34,17 @@ mod records;
 mod request_log;
 mod restore;
 mod routes;
+mod session_cookie;
+mod sessions;
 mod sites;
 mod state;
 mod tokens;
 mod uploads;
+mod users;
 
 #[cfg(test)]
 pub(crate) use limits::CHANGE_RATE;
-pub(crate) use state::{Addresses, Api, ServerInfo};
+pub(crate) use state::{Api, ServerInfo};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -81,6 +86,27 @@ fn operations() -> Routes {
         .on(restore::show)
         .on(restore::accept)
         .on(restore::reject)
+        .on(overview::edit)
+        .on_session(account::log_in)
+        .on_session(account::log_out)
+        .on(account::show)
+        .on(account::change_password)
+        .on(account::complete_setup)
+        .on(users::list)
+        .on(users::create)
+        .on(users::show)
+        .on(users::edit)
+        .on(users::remove)
+        .on(users::reset_password)
+        .on(users::end_sessions)
+        .on(keys::list)
+        .on(keys::create)
+        .on(keys::show)
+        .on(keys::rotate)
+        .on(keys::revoke)
+        .on(sessions::list)
+        .on(sessions::show)
+        .on(sessions::end)
         .on(sites::list)
         .on_versioned(sites::show)
         .on(history::list)

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use linecamp_core::{FleetCommandError, StoreFault};
-use linecamp_proto::api::operation::{ShowHealth, ShowReadiness, ShowServer};
+use linecamp_core::{AccountCommand, FleetCommandError, StoreFault};
+use linecamp_proto::api::operation::{EditServer, Operation, ShowHealth, ShowReadiness, ShowServer};
 use linecamp_proto::api::{ErrorCode, Health, Readiness, Server};
 
 use super::call::Call;
 use super::error::ApiError;
-use super::restore;
+use super::{parse, restore};
 
 /// How long the loop may take to answer before the server counts as unhealthy.
 const HEALTH_LIMIT: Duration = Duration::from_secs(5);
@@ -37,11 +37,25 @@ pub(super) async fn ready(Call { api, .. }: Call<ShowReadiness>) -> Result<Readi
 }
 
 pub(super) async fn show(call: Call<ShowServer>) -> Result<Server, ApiError> {
+    server(&call).await
+}
+
+pub(super) async fn edit(call: Call<EditServer>) -> Result<Server, ApiError> {
+    if let Some(url) = &call.body.server_url {
+        let url = parse::server_url(url)?;
+        call.fleet.command(AccountCommand::SetServerUrl(url).into()).await?;
+        call.api.info().add_url_to_certificate();
+    }
+    server(&call).await
+}
+
+async fn server<O: Operation>(call: &Call<O>) -> Result<Server, ApiError> {
     let (counts, restored) = call.fleet.query(|fleet, _| (fleet.link_counts(), restore::restored(fleet))).await?;
     let info = call.api.info();
     Ok(Server {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pin: info.pin().to_string(),
+        server_url: info.addresses().server_url.to_string(),
         uptime_seconds: info.started.now().instant.since_origin().as_secs(),
         connected: counts.connected as u64,
         reconnecting: counts.reconnecting as u64,

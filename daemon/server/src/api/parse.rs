@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
 use http_body_util::LengthLimitError;
 use linecamp_core::{HostRef, SiteRef};
-use linecamp_model::{Generation, Name, NameError, Selector, excerpt};
+use linecamp_model::{Generation, Name, NameError, Selector, ServerAddress, excerpt};
 use linecamp_proto::api::ErrorCode;
 use linecamp_proto::api::operation::{DecodedBody, Operation, OperationSpec};
 use linecamp_proto::api::query::HostNameQuery;
@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use super::limits::{BODY_BYTES_MAX, BODY_LIMIT};
+use crate::server_url::ServerUrl;
 
 /// How much of a media type or an entity tag an error quotes, in bytes.
 const QUOTED_BYTES_MAX: usize = 64;
@@ -116,6 +117,12 @@ pub(super) fn parse_name(field: &str, text: &str) -> Result<Name, ApiError> {
         };
         ApiError::invalid(field, &error, column)
     })
+}
+
+/// Parses a server URL in the request.
+pub(super) fn server_url(text: &str) -> Result<ServerAddress, ApiError> {
+    let parsed = ServerUrl::parse(text).map(|url| url.address().clone());
+    parsed.map_err(|problem| ApiError::bad_request(format!("server_url {problem}")).in_field("server_url", None))
 }
 
 /// Parses a selector in the request.

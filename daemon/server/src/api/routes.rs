@@ -6,7 +6,7 @@
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_TYPE, ETAG};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -75,6 +75,23 @@ impl Routes {
             let mut response = json::<O>(&value);
             let tag = HeaderValue::try_from(parse::entity_tag(value.generation()));
             response.headers_mut().insert(ETAG, tag.map_err(|_| ApiError::internal())?);
+            Ok(response)
+        })
+    }
+
+    /// Serves the operation `O`, whose handler may set a cookie.
+    pub(super) fn on_session<O, F>(self, handler: fn(Call<O>) -> F) -> Self
+    where
+        O: Operation<Request: DecodedBody, Response: EncodedBody<Value: Sync>>,
+        F: Future<Output = Result<(Value<O::Response>, Option<HeaderValue>), ApiError>> + Send + 'static,
+    {
+        self.on_raw::<O, _>(move |call| async move {
+            let (value, cookie) = handler(call).await?;
+            let mut response = json::<O>(&value);
+            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            if let Some(cookie) = cookie {
+                response.headers_mut().insert(SET_COOKIE, cookie);
+            }
             Ok(response)
         })
     }

@@ -1,10 +1,10 @@
 //! The state shared by all handlers of the API.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use linecamp_core::StoreFault;
-use linecamp_model::{Access, Identity, Pin, SecretHash, ServerAddress};
+use linecamp_core::{ApiCredential, AuthenticationError, LoginDelays, Principal, StoreFault};
+use linecamp_model::{Pin, SecretHash};
 use linecamp_service::{Clock, Metrics, TokenBuckets};
 use linecamp_transport::Authority;
 use tokio::sync::watch;
@@ -18,9 +18,10 @@ use crate::drivers::https::ApiConnections;
 use crate::fleet_client::FleetClient;
 use crate::install::SitePackages;
 use crate::metrics::ResponseCounts;
+use crate::passwords::PasswordHashing;
 use crate::plugin_folder::PluginFolder;
 use crate::plugin_registry::PluginRegistry;
-use crate::server_url::ServerUrl;
+use crate::server_addresses::{Addresses, ServerAddresses};
 use crate::trusted_proxies::TrustedProxies;
 
 /// What the API can answer without querying the loop.
@@ -30,8 +31,8 @@ pub(crate) struct ServerInfo {
     pub(crate) authority: Arc<Authority>,
     /// Held during a step of the replacement of the authority.
     pub(crate) rotation: tokio::sync::Mutex<()>,
-    /// The server's addresses. A configuration reload may change them.
-    pub(crate) addresses: RwLock<Addresses>,
+    /// The server's addresses. A configuration reload or an operator may change them.
+    pub(crate) addresses: Arc<ServerAddresses>,
     /// The proxies whose forwarding headers count. A configuration reload may change them.
     pub(crate) trusted_proxies: TrustedProxies,
     /// The certificate that the API presents. It may change at any time.
@@ -42,29 +43,22 @@ pub(crate) struct ServerInfo {
     pub(crate) started: Clock,
 }
 
-/// The server's addresses.
-#[derive(Clone, Debug)]
-pub(crate) struct Addresses {
-    /// The link addresses in join tokens.
-    pub(crate) links: Vec<ServerAddress>,
-    /// The URL at which operators reach the server.
-    pub(crate) server_url: ServerUrl,
-}
-
 impl ServerInfo {
     /// Returns the pin of the authority that issues certificates.
     pub(crate) fn pin(&self) -> Pin {
         self.authority.pin()
     }
 
-    /// Returns the server's addresses.
-    pub(crate) fn addresses(&self) -> Addresses {
-        self.addresses.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Adds the host of the server's URL to the server's certificate, beside the names that it has.
+    pub(crate) fn add_url_to_certificate(&self) {
+        if let Err(error) = self.authority.add_name(self.addresses().server_url.host()) {
+            tracing::warn!(%error, "the server's certificate does not have the host of the server's URL");
+        }
     }
 
-    /// Replaces the server's addresses.
-    pub(crate) fn set_addresses(&self, addresses: Addresses) {
-        *self.addresses.write().unwrap_or_else(PoisonError::into_inner) = addresses;
+    /// Returns the server's addresses.
+    pub(crate) fn addresses(&self) -> Addresses {
+        self.addresses.current()
     }
 }
 
@@ -79,6 +73,8 @@ pub(crate) struct Api {
     responses: Arc<ResponseCounts>,
     rates: Arc<Mutex<TokenBuckets<SecretHash>>>,
     connections: ApiConnections,
+    passwords: PasswordHashing,
+    login_delays: Arc<Mutex<LoginDelays>>,
 }
 
 impl Api {
@@ -97,6 +93,8 @@ impl Api {
             responses: Arc::default(),
             rates: Arc::new(Mutex::new(TokenBuckets::new(CHANGE_RATE, RATED_KEYS_MAX))),
             connections,
+            passwords: PasswordHashing::new(),
+            login_delays: Arc::default(),
             fleet,
         }
     }
@@ -140,14 +138,22 @@ impl Api {
         &self.responses
     }
 
-    /// Returns who presents a secret with this hash, and what they may do.
-    pub(super) async fn find_key(&self, hash: SecretHash) -> Result<Option<(Identity, Access)>, ApiError> {
-        Ok(self.fleet.query(move |fleet, _| fleet.view().authenticate(hash)).await?)
+    /// Returns who presents a credential, and notes its use.
+    pub(super) async fn authenticate(
+        &self,
+        credential: ApiCredential,
+    ) -> Result<Result<Principal, AuthenticationError>, ApiError> {
+        Ok(self.fleet.authenticate(credential).await?)
     }
 
-    /// Whether an API key is held since the server was restored from a backup.
-    pub(super) async fn is_key_held(&self, hash: SecretHash) -> Result<bool, ApiError> {
-        Ok(self.fleet.query(move |fleet, _| fleet.view().is_key_held(hash)).await?)
+    /// Returns the hashing of passwords.
+    pub(super) const fn passwords(&self) -> &PasswordHashing {
+        &self.passwords
+    }
+
+    /// Returns the delays after failed logins.
+    pub(super) fn login_delays(&self) -> MutexGuard<'_, LoginDelays> {
+        self.login_delays.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns why changes are rejected, if they are.

@@ -1,7 +1,7 @@
 //! A fixture: an API without a store.
 
 use std::net::IpAddr;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -18,8 +18,8 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::fixture::soon;
-use crate::api::{Addresses, Api, ServerInfo, guarded, router};
+use super::fixture::{config, soon};
+use crate::api::{Api, ServerInfo, guarded, router};
 use crate::certificate_files::CertificateStatus;
 use crate::drivers::http_connection::ConnectionPeer;
 use crate::drivers::http2;
@@ -30,6 +30,7 @@ use crate::install::SitePackages;
 use crate::plugin_folder::PluginFolder;
 use crate::secret::ApiKeyText;
 use crate::server::Request;
+use crate::server_addresses::ServerAddresses;
 use crate::trusted_proxies::TrustedProxies;
 use crate::{Layout, ServerUrl, init};
 
@@ -74,7 +75,7 @@ impl Bare {
         let info = ServerInfo {
             authority: Arc::clone(&authority),
             rotation: tokio::sync::Mutex::default(),
-            addresses: RwLock::new(Addresses { links: Vec::new(), server_url: url }),
+            addresses: Arc::new(ServerAddresses::new(&config(&layout), None, 1).unwrap()),
             trusted_proxies: trusted_proxies.clone(),
             certificate: CertificateStatus::default(),
             site_packages: SitePackages::default(),
@@ -166,13 +167,17 @@ impl Bare {
 
 async fn answer_queries(mut inbox: mpsc::Receiver<Request>, key: SecretHash) {
     let clock = Clock::start();
-    let admin = ApiKey { name: Name::parse("admin").unwrap(), created_at: WallTime::EPOCH };
+    let admin = ApiKey::of_console(key, Name::parse("admin").unwrap(), WallTime::EPOCH);
     let saved = SavedFleet { records: vec![FleetChange::ApiKey(key, Some(admin))], ..SavedFleet::default() };
     let config = FleetConfig { versions: VERSIONS, certificate_life: CERTIFICATE_LIFE };
-    let fleet = Fleet::new(config, saved, Rng::new(1), clock.now());
+    let mut fleet = Fleet::new(config, saved, Rng::new(1), clock.now());
     while let Some(request) = inbox.recv().await {
-        if let Request::Query(read) = request {
-            read(&fleet, clock.now());
+        match request {
+            Request::Query(read) => read(&fleet, clock.now()),
+            Request::Authenticate(credential, reply) => {
+                drop(reply.send(fleet.authenticate(credential, clock.now())));
+            }
+            Request::Command(..) | Request::Authorities(_) | Request::Metrics(_) => {}
         }
     }
 }

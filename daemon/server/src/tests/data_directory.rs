@@ -31,8 +31,9 @@ fn init_prints_key_and_pin_and_rejects_a_second_run() {
     let made = init(&layout, &url(), &[]).unwrap();
     let lines = made.report(&layout, &url());
     let key = lines[0].strip_prefix("admin key: ").unwrap();
-    assert_eq!(ApiKeyText::parse(key), Some(made.admin_key));
-    let pin = lines[1].strip_prefix("pin: ").unwrap();
+    assert_eq!(ApiKeyText::parse(key), Some(made.admin_key.clone()));
+    assert_eq!(lines[1], format!("admin password: {}", made.reveal_password()));
+    let pin = lines[2].strip_prefix("pin: ").unwrap();
     assert_eq!(Pin::parse(pin), Ok(made.pin));
     let names = fs::read_to_string(layout.ca().join("names")).unwrap();
     assert_eq!(names, "localhost\n127.0.0.1\n::1\n");
@@ -65,8 +66,9 @@ fn keys_are_added_and_removed_while_the_server_is_stopped() {
 fn a_key_beyond_the_limit_is_rejected() {
     let (_dir, layout) = made();
     let key = |number: usize| {
-        let key = ApiKey { name: name(&format!("key-{number}")), created_at: WallTime::EPOCH };
-        FleetChange::ApiKey(SecretHash::of(&number.to_be_bytes()), Some(key))
+        let secret = SecretHash::of(&number.to_be_bytes());
+        let key = ApiKey::of_console(secret, name(&format!("key-{number}")), WallTime::EPOCH);
+        FleetChange::ApiKey(secret, Some(key))
     };
     // The admin key exists already.
     let nearly_all: Vec<_> = (2..API_KEYS_MAX).map(key).collect();

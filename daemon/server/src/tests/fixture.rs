@@ -31,6 +31,8 @@ pub(super) async fn soon<T>(future: impl Future<Output = T>) -> T {
 pub(super) struct Running {
     pub(super) layout: Layout,
     pub(super) key: ApiKeyText,
+    /// The one-time password of the user `admin`.
+    pub(super) password: String,
     pub(super) server: Server,
     dir: TempDir,
 }
@@ -46,14 +48,22 @@ impl Running {
         let url = ServerUrl::parse("https://localhost:8443").unwrap();
         let made = init(&layout, &url, &[]).unwrap();
         let config = Config { site_packages: dir.path().to_owned(), ..config(&layout) };
-        Self { server: Server::start(config).await.unwrap(), key: made.admin_key, layout, dir }
+        let password = made.reveal_password().to_owned();
+        Self { server: Server::start(config).await.unwrap(), key: made.admin_key, password, layout, dir }
     }
 
     /// Kills the server and restarts it.
     pub(super) async fn crash(self) -> Self {
-        let Self { layout, key, server, dir } = self;
+        let Self { layout, key, password, server, dir } = self;
         server.kill().await;
-        Self { server: Server::start(config(&layout)).await.unwrap(), layout, key, dir }
+        Self { server: Server::start(config(&layout)).await.unwrap(), layout, key, password, dir }
+    }
+
+    /// Stops the server.
+    pub(super) async fn stop(self) -> Stopped {
+        let Self { layout, key, password, server, dir } = self;
+        server.stop().await.unwrap();
+        Stopped { layout, key, password, dir }
     }
 
     /// Sends an API request with the admin key.
@@ -99,6 +109,43 @@ impl Running {
         self.transfer(&[head.as_bytes(), body.as_bytes()].concat()).await
     }
 
+    /// Sends an API request with a JSON body and exactly these headers, each with its line end, and returns the head
+    /// and the body of the response.
+    pub(super) async fn request(&self, line: &str, headers: &str, body: &str) -> (String, String) {
+        let media = if body.is_empty() { "" } else { "content-type: application/json\r\n" };
+        self.request_with(line, &format!("{headers}{media}"), body).await
+    }
+
+    /// Sends an API request with exactly these headers.
+    pub(super) async fn request_with(&self, line: &str, headers: &str, body: &str) -> (String, String) {
+        let length = body.len();
+        let head = format!(
+            "{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n"
+        );
+        self.transfer(&[head.as_bytes(), body.as_bytes()].concat()).await
+    }
+
+    /// Logs in, and returns the status and the response.
+    pub(super) async fn log_in(&self, name: &str, password: &str) -> (u16, Value) {
+        let body = json!({"name": name, "password": password, "bearer": true});
+        self.ask_as(None, "POST", "/api/v1/login", &body.to_string()).await
+    }
+
+    /// Creates a user whose password is not to be changed any more, and returns the bearer of a session.
+    pub(super) async fn create_user(&self, mut user: Value, password: &str) -> String {
+        let name = user["name"].as_str().unwrap().to_owned();
+        user["password"] = json!("a first password");
+        let (status, created) = self.ask("POST", "/api/v1/users", Some(user)).await;
+        assert_eq!(status, 201, "{created}");
+        let (status, answer) = self.log_in(&name, "a first password").await;
+        assert_eq!(status, 200, "{answer}");
+        let bearer = format!("Bearer {}", answer["secret"].as_str().unwrap());
+        let change = json!({"old_password": "a first password", "new_password": password}).to_string();
+        let (status, answer) = self.ask_as(Some(&bearer), "POST", "/api/v1/password", &change).await;
+        assert_eq!(status, 200, "{answer}");
+        bearer
+    }
+
     async fn send(&self, authorization: Option<&str>, line: &str, body: &[u8], length: u64) -> (u16, Value) {
         let authorization = authorization.map_or_else(String::new, |value| format!("authorization: {value}\r\n"));
         let media = match line.split_once(' ') {
@@ -134,7 +181,11 @@ impl Running {
 
     /// Creates a join token for the default environment.
     pub(super) async fn token(&self) -> JoinTarget {
-        let request = json!({"environment": "default", "ttl_seconds": 3600, "uses": 5, "labels": {"region": "eu"}});
+        self.token_in("default").await
+    }
+
+    async fn token_in(&self, environment: &str) -> JoinTarget {
+        let request = json!({"environment": environment, "ttl_seconds": 3600, "uses": 5, "labels": {"region": "eu"}});
         let (status, created) = self.ask("POST", "/api/v1/tokens", Some(request)).await;
         assert_eq!(status, 201, "{created}");
         JoinTarget::parse(created["join"].as_str().unwrap()).unwrap()
@@ -142,8 +193,13 @@ impl Running {
 
     /// Joins a site and opens a session with the issued certificate.
     pub(super) async fn linked(&self, name: &str) -> (Site, Linked) {
+        self.linked_in("default", name).await
+    }
+
+    /// Joins a site to an environment and opens a session with the issued certificate.
+    pub(super) async fn linked_in(&self, environment: &str, name: &str) -> (Site, Linked) {
         let site = Site::new();
-        let target = self.token().await;
+        let target = self.token_in(environment).await;
         let grant = site.join(self, &target, name).await.unwrap();
         site.adopt(&grant, &target);
         let linked = site.greet(self).await;
@@ -152,6 +208,22 @@ impl Running {
 
     fn quic(&self) -> SocketAddr {
         self.server.quic_addr()
+    }
+}
+
+/// A server that was stopped.
+pub(super) struct Stopped {
+    pub(super) layout: Layout,
+    key: ApiKeyText,
+    password: String,
+    dir: TempDir,
+}
+
+impl Stopped {
+    /// Starts the server again.
+    pub(super) async fn start(self) -> Running {
+        let Self { layout, key, password, dir } = self;
+        Running { server: Server::start(config(&layout)).await.unwrap(), layout, key, password, dir }
     }
 }
 

@@ -10,6 +10,8 @@ mod link;
 mod origin;
 mod overload;
 mod panics;
+mod people;
 mod plugin_descriptions;
 mod providers;
+mod roles;
 mod unauthenticated;

@@ -24,6 +24,7 @@ use crate::drivers::plugin::PluginDriver;
 use crate::drivers::store;
 use crate::plugin_folder::PluginFolder;
 use crate::server::{Inbox, PendingReplies, REQUESTS_MAX, Request, ServerLoop};
+use crate::server_addresses::ServerAddresses;
 use crate::session_stats::SessionStats;
 use crate::{Layout, ServerUrl, init};
 
@@ -140,6 +141,7 @@ fn held_up(
         handshakes: Arc::default(),
         pending_replies: PendingReplies::default(),
         manager: linecamp_service::ServiceManager::from_environment(),
+        addresses: Arc::new(ServerAddresses::new(&super::fixture::config(layout), None, 1).unwrap()),
     };
     (stop, requests, server_loop)
 }

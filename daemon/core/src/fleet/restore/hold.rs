@@ -74,6 +74,7 @@ pub fn hold_restored(saved: &SavedFleet, hold: Hold<'_>) -> Result<(Vec<FleetCha
         summary.api_keys.extend((!is_kept).then(|| key.name.clone()));
     }
     summary.api_keys.sort();
+    changes.extend(state.user_sessions.keys().map(|secret| FleetChange::UserSession(*secret, None)));
     let text = format!(
         "the server was restored from a backup taken at {taken_at}; {} sites, {} join tokens and {} API keys are held",
         summary.sites,

@@ -4,10 +4,14 @@
 //! the body of its response, who may perform it, and its properties: `audited`, and `etag` (the response has one, and
 //! the request may have `If-Match`).
 
-use linecamp_model::Requirement::{Login, Nothing, Role, RoleEverywhere};
+use linecamp_model::Requirement::{Account, Login, Nothing, Role, RoleEverywhere};
 use linecamp_model::Role::{Admin, Operator, Viewer};
 
 use super::{Binary, Empty, Json, MergePatch, Method, Operation, OperationSpec, PlainText};
+use crate::api::account::{
+    CallerView, Key, KeyCreated, KeyRequest, KeyRotation, LoggedIn, LoginRequest, PasswordChange, PasswordReset,
+    ServerEdit, Session, SessionsEnded, SetupRequest, User, UserEdit, UserRequest,
+};
 use crate::api::query::{
     EventQuery, HostNameQuery, HostQuery, NameQuery, NoQuery, PluginQuery, PreviewQuery, RecordQuery, RemoveQuery,
     RestoreQuery, SiteQuery,
@@ -73,6 +77,61 @@ operations! {
     /// Reject sites, join tokens and API keys that are held since a restore: remove, revoke or delete them.
     RejectHeld = "restore.reject": Post "/api/v1/restore/reject" (NoQuery, Json<HeldItems>)
         -> 200 Json<HeldLeft>, RoleEverywhere(Admin), audited;
+    /// Change the URL at which operators reach the server.
+    EditServer = "server.edit": Patch "/api/v1/server" (NoQuery, MergePatch<ServerEdit>)
+        -> 200 Json<Server>, RoleEverywhere(Admin), audited;
+
+    /// Log in with a name and a password. The response sets a cookie, and has the session's secret if asked for.
+    LogIn = "session.login": Post "/api/v1/login" (NoQuery, Json<LoginRequest>) -> 200 Json<LoggedIn>, Nothing, audited;
+    /// End the session of the request.
+    LogOut = "session.logout": Post "/api/v1/logout" (NoQuery, Empty) -> 200 Json<Session>, Account, audited;
+    /// Show who performs the request, and what they may do.
+    ShowCaller = "caller.show": Get "/api/v1/whoami" (NoQuery, Empty) -> 200 Json<CallerView>, Account;
+    /// Change the own password. The other sessions of the user end.
+    ChangePassword = "password.change": Post "/api/v1/password" (NoQuery, Json<PasswordChange>)
+        -> 200 Json<CallerView>, Account, audited;
+    /// Complete the first login: change the password, and confirm the server's URL.
+    CompleteSetup = "server.setup": Post "/api/v1/setup" (NoQuery, Json<SetupRequest>)
+        -> 200 Json<CallerView>, Account, audited;
+
+    /// List the users, by name.
+    ListUsers = "user.list": Get "/api/v1/users" (NoQuery, Empty) -> 200 Json<List<User>>, RoleEverywhere(Admin);
+    /// Create a user.
+    CreateUser = "user.create": Post "/api/v1/users" (NoQuery, Json<UserRequest>)
+        -> 201 Json<User>, RoleEverywhere(Admin), audited;
+    /// Show a user.
+    ShowUser = "user.show": Get "/api/v1/users/{name}" (NoQuery, Empty) -> 200 Json<User>, RoleEverywhere(Admin);
+    /// Change the roles of a user, or disable or enable the user. It takes effect at once.
+    EditUser = "user.edit": Patch "/api/v1/users/{name}" (NoQuery, MergePatch<UserEdit>)
+        -> 200 Json<User>, RoleEverywhere(Admin), audited;
+    /// Remove a user with all API keys and sessions. The response shows the user as it was.
+    RemoveUser = "user.remove": Delete "/api/v1/users/{name}" (NoQuery, Empty)
+        -> 200 Json<User>, RoleEverywhere(Admin), audited;
+    /// Set the password of a user, who must change it. The user's sessions end.
+    ResetPassword = "user.password": Post "/api/v1/users/{name}/password" (NoQuery, Json<PasswordReset>)
+        -> 200 Json<User>, RoleEverywhere(Admin), audited;
+    /// End all sessions of a user.
+    EndUserSessions = "user.logout": Post "/api/v1/users/{name}/logout" (NoQuery, Empty)
+        -> 200 Json<SessionsEnded>, Login, audited;
+
+    /// List the own API keys, oldest first; an admin in all environments sees those of all users.
+    ListKeys = "key.list": Get "/api/v1/keys" (NoQuery, Empty) -> 200 Json<List<Key>>, Login;
+    /// Create an API key. Only this response has its secret.
+    CreateKey = "key.create": Post "/api/v1/keys" (NoQuery, Json<KeyRequest>) -> 201 Json<KeyCreated>, Login, audited;
+    /// Show an API key.
+    ShowKey = "key.show": Get "/api/v1/keys/{id}" (NoQuery, Empty) -> 200 Json<Key>, Login;
+    /// Replace the secret of an API key. Only this response has the new one.
+    RotateKey = "key.rotate": Post "/api/v1/keys/{id}/rotate" (NoQuery, Json<KeyRotation>)
+        -> 200 Json<KeyCreated>, Login, audited;
+    /// Revoke an API key. The response shows it as it was.
+    RevokeKey = "key.revoke": Delete "/api/v1/keys/{id}" (NoQuery, Empty) -> 200 Json<Key>, Login, audited;
+
+    /// List the own sessions, oldest first; an admin in all environments sees those of all users.
+    ListSessions = "session.list": Get "/api/v1/sessions" (NoQuery, Empty) -> 200 Json<List<Session>>, Login;
+    /// Show a session.
+    ShowSession = "session.show": Get "/api/v1/sessions/{id}" (NoQuery, Empty) -> 200 Json<Session>, Login;
+    /// End a session. The response shows it as it was.
+    EndSession = "session.end": Delete "/api/v1/sessions/{id}" (NoQuery, Empty) -> 200 Json<Session>, Login, audited;
 
     /// List the sites that a filter matches.
     ListSites = "site.list": Get "/api/v1/sites" (SiteQuery, Empty) -> 200 Json<List<Site>>, Role(Viewer);

@@ -22,7 +22,7 @@ pub(in crate::tests) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
             "api-key",
             FleetChange::ApiKey(
                 SecretHash::from_bytes([0x88; 32]),
-                Some(ApiKey { name: name("night-shift"), created_at: WALL }),
+                Some(ApiKey::of_console(SecretHash::from_bytes([0x88; 32]), name("night-shift"), WALL)),
             ),
         ),
         ("site-gap", link_gap::gap()),
@@ -89,6 +89,7 @@ pub(in crate::tests) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
         ("revoked-key", FleetChange::RevokedKey(KeyFingerprint::from_bytes([0x99; 32]), Some(LATER))),
     ];
     all.extend(provider::fleet_records());
+    all.extend(user::fleet_records());
     all
 }
 

@@ -78,7 +78,6 @@ pub(crate) fn fleet_record() -> impl Strategy<Value = FleetChange> {
         (any::<bool>(), any::<u32>(), duration()).prop_map(|(approval, recoveries_per_day_max, removed_keep)| {
             Environment { approval, recoveries_per_day_max, removed_keep }
         });
-    let api_key = (name(), wall()).prop_map(|(name, created_at)| ApiKey { name, created_at });
     let run = option::of(uniform8(1..=u8::MAX).prop_map(RunId::from_bytes));
     let cursor =
         (incarnation(), counter(), counter(), run, option::of((1..=u64::MAX).prop_map(Incarnation)), generation())
@@ -97,7 +96,7 @@ pub(crate) fn fleet_record() -> impl Strategy<Value = FleetChange> {
     prop_oneof![
         incarnation().prop_map(|spec_incarnation| FleetChange::Origin(Some(FleetOrigin { spec_incarnation }))),
         (name(), environment).prop_map(|(name, body)| FleetChange::Environment(name, Some(body))),
-        (digest(), api_key).prop_map(|(hash, body)| FleetChange::ApiKey(SecretHash::from_bytes(hash), Some(body))),
+        user::fleet_record(),
         (token_id(), token()).prop_map(|(id, body)| FleetChange::Token(id, Some(body))),
         (token_id(), site_id(), wall()).prop_map(|(id, site, at)| FleetChange::TokenUse(id, site, Some(at))),
         (site_id(), registration()).prop_map(|(site, body)| FleetChange::Site(site, Some(body))),

@@ -1,0 +1,63 @@
+//! Users, their API keys and their sessions.
+
+use linecamp_model::{Access, KeyId, PasswordHash, Role, ServerSettings, User, UserSession, UserSessionId};
+
+use super::*;
+
+fn access() -> impl Strategy<Value = Access> {
+    let roles = || select(Role::ALL);
+    (option::of(roles()), btree_map(name(), roles(), 0..4))
+        .prop_map(|(everywhere, environments)| Access { everywhere, environments })
+}
+
+fn user() -> impl Strategy<Value = User> {
+    let password = word(&['a', '0', '+', '/'], 60).prop_map(|text| PasswordHash::parse(&format!("$argon2id${text}")));
+    let password = option::of(password.prop_map(|hash| hash.expect("valid")));
+    (password, any::<bool>(), access(), wall(), option::of(wall())).prop_map(
+        |(password, must_change_password, access, created_at, disabled_at)| User {
+            password,
+            must_change_password,
+            access,
+            created_at,
+            disabled_at,
+        },
+    )
+}
+
+fn api_key() -> impl Strategy<Value = ApiKey> {
+    let id = uniform8(any::<u8>()).prop_map(KeyId::from_bytes);
+    let times = (wall(), option::of(wall()), any::<bool>());
+    (id, name(), option::of(name()), option::of(access()), times).prop_map(|(id, name, user, limit, times)| ApiKey {
+        id,
+        name,
+        user,
+        limit,
+        created_at: times.0,
+        expires_at: times.1,
+        is_replaced: times.2,
+    })
+}
+
+fn session() -> impl Strategy<Value = UserSession> {
+    let id = uniform8(any::<u8>()).prop_map(UserSessionId::from_bytes);
+    (id, name(), wall(), wall(), option::of(provider::address()))
+        .prop_map(|(id, user, created_at, ends_at, address)| UserSession { id, user, created_at, ends_at, address })
+}
+
+fn settings() -> impl Strategy<Value = ServerSettings> {
+    (name(), 1..=u16::MAX, wall()).prop_map(|(host, port, confirmed_at)| {
+        let server_url = ServerAddress::parse(&format!("{host}.example:{port}")).expect("valid");
+        ServerSettings { server_url, confirmed_at }
+    })
+}
+
+/// Any record about users, or of the settings.
+pub(super) fn fleet_record() -> impl Strategy<Value = FleetChange> {
+    let digest = || uniform32(any::<u8>()).prop_map(SecretHash::from_bytes);
+    prop_oneof![
+        (digest(), api_key()).prop_map(|(hash, body)| FleetChange::ApiKey(hash, Some(body))),
+        (name(), user()).prop_map(|(name, body)| FleetChange::User(name, Some(body))),
+        (digest(), session()).prop_map(|(hash, body)| FleetChange::UserSession(hash, Some(body))),
+        settings().prop_map(|body| FleetChange::Settings(Some(body))),
+    ]
+}
