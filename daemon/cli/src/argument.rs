@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use linecamp_model::limits::{LABELS_PER_OWNER_MAX, TOKEN_TTL_MAX};
+use linecamp_model::limits::{API_KEY_LIFE_MAX, LABELS_PER_OWNER_MAX, ROTATION_GRACE_MAX, TOKEN_TTL_MAX};
 use linecamp_model::{
     DomainName, DomainNameError, JoinToken, LabelError, Name, NameError, Selector, SelectorError, Text, TextError,
     TokenId,
@@ -36,6 +36,9 @@ pub(crate) enum ArgumentError {
     /// Neither `KEY=VALUE` nor `KEY-`.
     #[error("invalid label argument `{argument}`: use KEY=VALUE to set a label or KEY- to remove it")]
     InvalidLabelArgument { argument: String },
+    /// No roles.
+    #[error("no roles given: use --role ROLE or --environment-role NAME=ROLE")]
+    MissingRoles,
     /// No labels.
     #[error("no labels given: use KEY=VALUE to set a label or KEY- to remove it")]
     MissingLabels,
@@ -129,6 +132,16 @@ pub(crate) fn timeout(text: &str) -> Result<Duration, String> {
 /// Parses the lifetime of a join token.
 pub(crate) fn ttl(text: &str) -> Result<Duration, String> {
     duration(text, Duration::from_secs(1), TOKEN_TTL_MAX)
+}
+
+/// Parses the lifetime of an API key.
+pub(crate) fn key_ttl(text: &str) -> Result<Duration, String> {
+    duration(text, Duration::from_secs(1), API_KEY_LIFE_MAX)
+}
+
+/// Parses how long the old secret of an API key stays valid.
+pub(crate) fn key_grace(text: &str) -> Result<Duration, String> {
+    duration(text, Duration::ZERO, ROTATION_GRACE_MAX)
 }
 
 /// Parses the retention of removed sites.

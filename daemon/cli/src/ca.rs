@@ -7,7 +7,7 @@ use linecamp_table::{Cell, Table};
 
 use crate::client::ApiRequest;
 use crate::context::Context;
-use crate::credentials::{ConfigFile, config_path, pin_variable};
+use crate::credentials::{LoginFile, config_path, pin_variable};
 use crate::text_style::TextStyle;
 
 #[derive(Debug, clap::Subcommand)]
@@ -93,9 +93,11 @@ fn follow_pin(status: &CaStatus, context: &Context<'_>) -> anyhow::Result<()> {
         return Ok(());
     }
     let path = config_path(context.env)?;
-    let Some(mut file) = ConfigFile::load(&path)? else { return Ok(()) };
-    if context.ca.is_none() && file.pin.as_ref().is_some_and(|stored| *stored != pin) {
-        file.pin = Some(pin.clone());
+    let Some(mut file) = LoginFile::load(&path)? else { return Ok(()) };
+    let name = file.context_name(context.login.as_ref(), context.env)?;
+    let Some(login) = file.contexts.get_mut(&name) else { return Ok(()) };
+    if context.ca.is_none() && login.pin.as_ref().is_some_and(|stored| *stored != pin) {
+        login.pin = Some(pin.clone());
         file.save(&path)?;
         context.out.note(&format!("the login in {} now has the pin {pin}", path.display()));
     }

@@ -22,7 +22,7 @@ use linecamp_proto::api::operation::{Body, DecodedBody, Method, Operation, PROBL
 pub(crate) use error::ClientError;
 pub(crate) use request::ApiRequest;
 
-use crate::credentials::Config;
+use crate::credentials::{ApiKey, Config};
 
 /// Maximum response size in bytes: about 3,000 sites with one host and a dozen labels each (5 KiB of JSON). A larger
 /// response is an error; a selector makes it smaller.
@@ -56,9 +56,14 @@ impl Client {
         self.config.server.to_string()
     }
 
-    /// Returns the API key.
+    /// Returns the API key or the secret of the session; empty before a login.
     pub(crate) fn key(&self) -> String {
-        self.config.key.reveal().to_owned()
+        self.config.key.as_ref().map(|key| key.reveal().to_owned()).unwrap_or_default()
+    }
+
+    /// Returns a client for the same server with these credentials.
+    pub(crate) fn with_key(self, key: ApiKey) -> Self {
+        Self { config: Config { key: Some(key), ..self.config }, ..self }
     }
 
     /// Sends a request and decodes the response. Cancel-safe: an unfinished request closes the connection.
@@ -129,17 +134,19 @@ impl Client {
 
     fn http_request<O: Operation>(&self, request: ApiRequest<O>) -> Result<Request<Full<Bytes>>, ClientError> {
         let malformed = |source| ClientError::Request { source };
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", self.config.key.reveal()))
-            .map_err(|error| malformed(error.into()))?;
-        bearer.set_sensitive(true);
         let accepted = [O::Response::MEDIA, Some(PROBLEM_MEDIA)].into_iter().flatten().collect::<Vec<_>>().join(", ");
         let mut builder = Request::builder()
             .method(method(O::SPEC.method))
             .uri(request.target)
             .header(HOST, self.config.server.authority())
-            .header(AUTHORIZATION, bearer)
             .header(ACCEPT, accepted)
             .header(USER_AGENT, AGENT);
+        if let Some(key) = &self.config.key {
+            let bearer = HeaderValue::from_str(&format!("Bearer {}", key.reveal()));
+            let mut bearer = bearer.map_err(|error| malformed(error.into()))?;
+            bearer.set_sensitive(true);
+            builder = builder.header(AUTHORIZATION, bearer);
+        }
         if let (Some(_), Some(media)) = (&request.body, O::Request::MEDIA) {
             builder = builder.header(CONTENT_TYPE, media);
         }

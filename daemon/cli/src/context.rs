@@ -30,6 +30,9 @@ pub(crate) struct GlobalOptions {
     /// Time to wait for a response from the server
     #[arg(long, global = true, value_parser = argument::timeout, default_value = "30s", value_name = "DURATION")]
     timeout: Duration,
+    /// Login to use, as `linecamp context ls` lists them [env: LINECAMP_CONTEXT]
+    #[arg(long, global = true, value_parser = argument::name, value_name = "NAME")]
+    context: Option<Name>,
     /// Trust the CA certificates in this PEM file instead of a pin [env: LINECAMP_CA]
     #[arg(long, global = true, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -45,6 +48,8 @@ pub(crate) struct Context<'a> {
     pub(crate) timeout: Duration,
     /// The CA file given on the command line.
     pub(crate) ca: Option<PathBuf>,
+    /// The login given on the command line.
+    pub(crate) login: Option<Name>,
     /// The environment given on the command line.
     pub(crate) environment: Option<Name>,
 }
@@ -57,13 +62,14 @@ impl<'a> Context<'a> {
             env,
             timeout: global.timeout,
             ca: global.ca,
+            login: global.context,
             environment: global.environment,
         }
     }
 
     /// Returns a client for the server of the login. It connects on its first request.
     pub(crate) fn client(&self) -> Result<Client, ConfigError> {
-        let config = Config::find(self.ca.as_deref(), self.env)?;
+        let config = Config::find(self.ca.as_deref(), self.login.as_ref(), self.env)?;
         Ok(Client::new(config, self.timeout))
     }
 

@@ -1,7 +1,8 @@
-//! The login: server URL, trust anchor and API key.
+//! The login: server URL, trust anchor, and API key or secret of a session.
 //!
-//! [`ConfigFile`] is the stored file; [`Config`] is complete and validated. [`Config::resolve`] combines the file with
-//! the environment:
+//! [`LoginFile`] is the stored file, with a login ([`ConfigFile`]) for each context; [`Config`] is complete and
+//! validated. `--context`, or `LINECAMP_CONTEXT`, or else the file says which login is used. [`Config::resolve`]
+//! combines it with the environment:
 //!
 //! - `LINECAMP_URL` replaces the whole login, so that a stored key is never sent to another server. It requires
 //!   `LINECAMP_KEY`, and `LINECAMP_PIN` or `LINECAMP_CA`.
@@ -14,17 +15,23 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use linecamp_model::{Pin, PinError, shell_quoted};
+use linecamp_model::{Name, NameError, Pin, PinError, shell_quoted};
 use linecamp_transport::ApiTrust;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use file::ConfigFile;
+pub(crate) use file::{ConfigFile, LoginFile};
 
 /// The default port of `https://` (RFC 9110).
 const HTTPS_PORT: u16 = 443;
 
 /// The prefix of API keys.
 const KEY_PREFIX: &str = "lck_";
+
+/// The prefix of the secrets of sessions.
+const SESSION_PREFIX: &str = "lcs_";
+
+/// The context that is used if none is named.
+pub(crate) const CONTEXT_DEFAULT: &str = "default";
 
 /// The maximum length of an API key, far above what the server generates. A longer one is rejected.
 const KEY_BYTES_MAX: usize = 256;
@@ -66,26 +73,35 @@ pub(crate) struct Config {
     pub(crate) server: ServerUrl,
     /// Trust anchor: pin or CA file.
     pub(crate) trust: ApiTrust,
-    /// API key.
-    pub(crate) key: ApiKey,
+    /// API key or secret of a session; `None` during a login.
+    pub(crate) key: Option<ApiKey>,
 }
 
 impl Config {
     /// Reads the login file unless the environment replaces it, and resolves.
-    pub(crate) fn find(ca: Option<&Path>, env: &dyn Env) -> Result<Self, ConfigError> {
-        if env.var(URL).is_some() {
+    pub(crate) fn find(ca: Option<&Path>, context: Option<&Name>, env: &dyn Env) -> Result<Self, ConfigError> {
+        if env.var(URL).is_some() && context.is_none() {
             return Self::resolve(Login::None, ca, env);
         }
         let path = config_path(env)?;
-        match ConfigFile::load(&path)? {
-            Some(file) => Self::resolve(Login::File(file, &path), ca, env),
-            None => Err(ConfigError::NotLoggedIn { path }),
+        let Some(mut file) = LoginFile::load(&path)? else { return Err(ConfigError::NotLoggedIn { path }) };
+        let name = file.context_name(context, env)?;
+        match file.contexts.remove(&name) {
+            Some(login) => Self::resolve(Login::File(login, &path), ca, env),
+            None if file.contexts.is_empty() => Err(ConfigError::NotLoggedIn { path }),
+            None => Err(ConfigError::NoContext { name, path }),
         }
     }
 
     /// Resolves a login before it is stored, ignoring the environment.
     pub(crate) fn of_login(file: &ConfigFile, path: &Path) -> Result<Self, ConfigError> {
         Self::resolve(Login::File(file.clone(), path), None, &NoEnv)
+    }
+
+    /// Resolves a login that has no key yet, to get one.
+    pub(crate) fn before_login(file: &ConfigFile, path: &Path) -> Result<Self, ConfigError> {
+        let file = ConfigFile { key: Some(ApiKey(format!("{KEY_PREFIX}none"))), ..file.clone() };
+        Ok(Self { key: None, ..Self::of_login(&file, path)? })
     }
 
     /// Combines login and environment. Reports what is missing or invalid, and where it was set.
@@ -119,7 +135,7 @@ impl Config {
         };
         let server = ServerUrl::parse(&url.text).map_err(|source| ConfigError::Url { origin: url.origin, source })?;
         let key = ApiKey::parse(&key.text).map_err(|source| ConfigError::Key { origin: key.origin, source })?;
-        Ok(Self { server, trust, key })
+        Ok(Self { server, trust, key: Some(key) })
     }
 }
 
@@ -229,7 +245,7 @@ pub(crate) enum UrlError {
     ExtraParts,
 }
 
-/// An API key, `lck_…`. `Debug` hides it.
+/// An API key, `lck_…`, or the secret of a session, `lcs_…`. `Debug` hides it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct ApiKey(String);
@@ -238,12 +254,17 @@ impl ApiKey {
     /// Parses a key. The error does not contain it.
     pub(crate) fn parse(text: &str) -> Result<Self, KeyError> {
         let text = text.trim();
-        let body = text.strip_prefix(KEY_PREFIX).ok_or(KeyError)?;
+        let body = text.strip_prefix(KEY_PREFIX).or_else(|| text.strip_prefix(SESSION_PREFIX)).ok_or(KeyError)?;
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         match body.len() {
             1..=KEY_BYTES_MAX if body.bytes().all(fits) => Ok(Self(text.into())),
             _ => Err(KeyError),
         }
+    }
+
+    /// Whether it is the secret of a session.
+    pub(crate) fn is_session(&self) -> bool {
+        self.0.starts_with(SESSION_PREFIX)
     }
 
     /// Returns the secret key.
@@ -268,6 +289,10 @@ pub(crate) struct KeyError;
 pub(crate) enum ConfigError {
     #[error("not logged in: {path} does not exist", path = path.display())]
     NotLoggedIn { path: PathBuf },
+    #[error("there is no context {name} in {path}; `linecamp context ls` lists them", path = path.display())]
+    NoContext { name: String, path: PathBuf },
+    #[error("invalid name of a context ({origin})")]
+    ContextName { origin: String, source: NameError },
     #[error("cannot locate the login file: set LINECAMP_CONFIG, XDG_CONFIG_HOME or HOME")]
     NoConfigDir,
     #[error("no {what} configured: set {variable}{}", or_in(origin))]
@@ -300,8 +325,8 @@ impl ConfigError {
     pub(crate) fn advice(&self) -> Option<String> {
         match self {
             Self::NotLoggedIn { .. } => Some(
-                "run `linecamp login URL --pin sha256:… --key-file FILE`, or set LINECAMP_URL, LINECAMP_PIN and \
-                 LINECAMP_KEY"
+                "run `linecamp login URL --pin sha256:… --user NAME` or `--key-file FILE`, or set LINECAMP_URL, \
+                 LINECAMP_PIN and LINECAMP_KEY"
                     .into(),
             ),
             _ => None,

@@ -106,6 +106,8 @@ impl From<&ConfigError> for FailureCode {
             ConfigError::NotLoggedIn { .. } => Self::NotLoggedIn,
             ConfigError::Read { .. } | ConfigError::Write { .. } => Self::FileFailed,
             ConfigError::NoConfigDir
+            | ConfigError::NoContext { .. }
+            | ConfigError::ContextName { .. }
             | ConfigError::Missing { .. }
             | ConfigError::ConflictingTrust { .. }
             | ConfigError::Url { .. }

@@ -3,7 +3,7 @@
 //! Each command runs in four stages:
 //!
 //! 1. Parse and validate all arguments (`argument`), before any network access.
-//! 2. Resolve the login (`credentials`): server URL, trust anchor and API key.
+//! 2. Resolve the login (`credentials`): server URL, trust anchor, and API key or session.
 //! 3. Connect when the first request is sent (`client`).
 //! 4. Print the response (`output`) as a table or as the API's JSON.
 //!
@@ -21,6 +21,7 @@ mod ca;
 mod client;
 mod conditions;
 mod context;
+mod context_command;
 mod credentials;
 mod dns;
 mod doctor;
@@ -34,19 +35,26 @@ mod host;
 mod host_arg;
 mod input_file;
 mod installer;
+mod key;
 mod labels;
 mod login;
 mod output;
+mod password_prompt;
 mod plugin;
 mod preview;
 mod provider;
 mod restore;
+mod role_args;
+mod server;
+mod session;
 mod site;
 mod site_state;
 mod support_bundle;
 mod text_style;
 mod token;
+mod user;
 mod version;
+mod whoami;
 
 use std::process::ExitCode;
 
@@ -57,7 +65,7 @@ use crate::credentials::ProcessEnv;
 
 const EXAMPLES: &str = "\
 Examples:
-  linecamp login https://camp.example:8443 --pin sha256:… --key-file key.txt
+  linecamp login https://camp.example:8443 --pin sha256:… --user anna
   linecamp token create --ttl 24h --uses 50 --label region=eu
   linecamp site ls -l 'region=eu, tier!=lab'
   linecamp site show camp-042
@@ -80,6 +88,22 @@ struct Cli {
 enum Command {
     Login(login::Login),
     Logout(login::Logout),
+    Whoami(whoami::Whoami),
+    /// Manage the logins to several servers
+    #[command(subcommand)]
+    Context(context_command::ContextCommand),
+    /// Manage users and their roles
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Manage API keys
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Manage sessions of users
+    #[command(subcommand)]
+    Session(session::SessionCommand),
+    /// Change the server's settings
+    #[command(subcommand)]
+    Server(server::ServerCommand),
     /// Manage join tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -141,7 +165,13 @@ fn main() -> ExitCode {
 async fn run(command: Command, context: &Context<'_>) -> anyhow::Result<()> {
     match command {
         Command::Login(login) => login.run(context).await,
-        Command::Logout(logout) => logout.run(context),
+        Command::Logout(logout) => logout.run(context).await,
+        Command::Whoami(whoami) => whoami.run(context).await,
+        Command::Context(command) => command.run(context),
+        Command::User(command) => command.run(context).await,
+        Command::Key(command) => command.run(context).await,
+        Command::Session(command) => command.run(context).await,
+        Command::Server(command) => command.run(context).await,
         Command::Token(command) => command.run(context).await,
         Command::Site(command) => command.run(context).await,
         Command::Host(command) => command.run(context).await,

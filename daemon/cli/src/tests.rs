@@ -48,6 +48,16 @@ fn valid_command_lines_are_accepted() {
         "linecamp dns plan camp-042",
         "linecamp login https://h:1 --ca x.pem --key-file -",
         "linecamp doctor request -o json",
+        "linecamp login https://h:1 --ca x.pem --user anna --password-file p --context lab",
+        "linecamp whoami --context lab",
+        "linecamp context use lab",
+        "linecamp user create anna --role operator --environment-role lab=admin --environment-role shop=viewer",
+        "linecamp user edit anna --role none",
+        "linecamp user password",
+        "linecamp key create ci --user deploy --role viewer --ttl 90days --file ci.key",
+        "linecamp key rotate 0707070707070707 --grace 1h",
+        "linecamp session end --user anna",
+        "linecamp server edit --url https://h:1",
         "linecamp version",
     ] {
         assert!(parse(line).is_ok(), "{line}: {}", parse(line).expect_err("rejected"));
@@ -83,6 +93,11 @@ fn invalid_command_lines_are_rejected() {
     check("linecamp login http://h --pin x --key y", "expected https://, not http://");
     check("linecamp login https://h --key y", "--pin");
     check("linecamp login https://h --ca x", "--key");
+    check("linecamp login https://h --ca x --user a --key-file y", "cannot be used with");
+    check("linecamp user create anna --role root", "viewer, operator and admin");
+    check("linecamp user create anna --environment-role lab", "NAME=ROLE");
+    check("linecamp key rotate 07", "16 hexadecimal digits");
+    check("linecamp session end", "<ID>");
     check("linecamp event ls --limit 0", "from 1 to 1000");
     check("linecamp provider add", "<NAME>");
     check("linecamp provider add a --owner o --zone z", "--plugin");

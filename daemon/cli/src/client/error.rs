@@ -50,7 +50,9 @@ impl ClientError {
     pub(crate) fn needs_operator(&self) -> bool {
         match self {
             Self::Dial { source } => source.needs_operator(),
-            Self::Rejected { code, .. } => matches!(code, ErrorCode::Unauthorized | ErrorCode::Forbidden),
+            Self::Rejected { code, .. } => {
+                matches!(code, ErrorCode::Unauthorized | ErrorCode::Forbidden | ErrorCode::SetupRequired)
+            }
             _ => false,
         }
     }

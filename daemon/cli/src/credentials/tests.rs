@@ -35,7 +35,7 @@ fn the_environment_overrides_parts_of_a_login() {
     let check = |env: FixedEnv, ca: Option<&str>, trust: ApiTrust, key: &str| {
         let config = Config::resolve(login(), ca.map(Path::new), &env).expect("complete");
         assert_eq!(config.server.to_string(), "https://login.example");
-        assert_eq!((config.trust, config.key.reveal()), (trust, key));
+        assert_eq!((config.trust, config.key.as_ref().map(ApiKey::reveal)), (trust, Some(key)));
     };
     let file = |path: &str| ApiTrust::CaFile(path.into());
     check(env([]), None, pin(), "lck_login");
@@ -47,9 +47,9 @@ fn the_environment_overrides_parts_of_a_login() {
 #[test]
 fn the_environment_replaces_a_login() {
     let all = env([(URL, "https://env.example:8443/"), (PIN, PIN_TEXT), (KEY, "lck_env")]);
-    let config = Config::find(None, &all).expect("complete");
+    let config = Config::find(None, None, &all).expect("complete");
     assert_eq!(config.server.to_string(), "https://env.example:8443");
-    assert_eq!((config.trust, config.key.reveal()), (pin(), "lck_env"));
+    assert_eq!((config.trust, config.key.as_ref().map(ApiKey::reveal)), (pin(), Some("lck_env")));
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn missing_and_invalid_values_are_reported_with_their_origin() {
         env([]),
         "invalid server URL (`url` in /c.toml): expected https://",
     );
-    let nowhere = Config::find(None, &env([("HOME", "/nowhere")])).expect_err("not logged in");
+    let nowhere = Config::find(None, None, &env([("HOME", "/nowhere")])).expect_err("not logged in");
     assert!(nowhere.to_string().ends_with("/nowhere/.config/linecamp/config.toml does not exist"));
     assert!(nowhere.advice().is_some());
 }
