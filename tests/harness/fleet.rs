@@ -26,6 +26,8 @@ pub struct Fleet {
     url: String,
     pin: String,
     key: String,
+    /// The one-time password of the user `admin`.
+    password: String,
     logs: Logs,
     expected_errors: Vec<String>,
     topology: Topology,
@@ -72,9 +74,10 @@ impl Fleet {
         let process = server_process(&topology, &data, arguments, directory.path(), &logs);
         let server = Server { process, address: topology.address, data, _port: port };
         let (pin, key) = (init.word_after("pin:"), init.word_after("admin key:"));
+        let password = init.word_after("admin password:");
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let expected_errors = Vec::new();
-        let mut fleet = Self { server, url, pin, key, logs, expected_errors, topology, arguments, directory };
+        let mut fleet = Self { server, url, pin, key, password, logs, expected_errors, topology, arguments, directory };
         fleet.start_server();
         fleet
     }
@@ -223,6 +226,11 @@ impl Fleet {
     /// Returns the server's pin, `sha256:…`.
     pub fn pin(&self) -> &str {
         &self.pin
+    }
+
+    /// Returns the one-time password of the user `admin`.
+    pub fn password(&self) -> &str {
+        &self.password
     }
 
     /// Returns the admin's API key.

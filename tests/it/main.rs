@@ -39,6 +39,7 @@ mod offline;
 mod operator_docs;
 mod packages;
 mod partition;
+mod people;
 mod plugin_authors;
 mod proxy;
 mod readme;

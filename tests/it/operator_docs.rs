@@ -79,6 +79,12 @@ fn every_command_about_labels_works_as_pasted() {
 }
 
 #[test]
+fn every_command_about_users_works_as_pasted() {
+    let said = PageSetup::start().follow("packaging/docs/users.md");
+    assert!(said.contains("operator, admin in lab") && said.contains("secret written to ci.key"), "{said}");
+}
+
+#[test]
 fn every_command_about_configuration_works_as_pasted() {
     let said = PageSetup::start().follow("packaging/docs/configuration.md");
     assert!(said.contains("10-log.toml") && said.contains("#[secrets.pdns-key]"), "{said}");
