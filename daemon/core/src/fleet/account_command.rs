@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use linecamp_model::{Access, KeyId, Name, PasswordHash, Role, SecretHash, ServerAddress, UserSessionId};
 
-use super::command::FleetCommand;
-
 /// A new user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewUser {
@@ -70,12 +68,6 @@ pub struct PasswordChange {
     pub verified: PasswordHash,
     /// The hash of the new password.
     pub new: PasswordHash,
-}
-
-impl From<AccountCommand> for FleetCommand {
-    fn from(command: AccountCommand) -> Self {
-        Self::Account(Box::new(command))
-    }
 }
 
 /// A command on users, API keys, sessions or the server's settings.

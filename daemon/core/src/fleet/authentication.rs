@@ -65,7 +65,7 @@ pub enum AuthenticationError {
     /// No API key has this secret.
     UnknownKey,
     /// The API key is held since the server was restored from a backup.
-    HeldKey,
+    HeldApiKey,
     /// The API key expired at this time.
     ExpiredKey(WallTime),
     /// The user of the API key is disabled.
@@ -163,7 +163,7 @@ pub(super) fn pending(state: &FleetState, user: &User) -> PendingSetup {
 fn key_principal(state: &FleetState, secret: &SecretHash, now: Now) -> Result<Principal, AuthenticationError> {
     let key = state.api_keys.get(secret).ok_or(AuthenticationError::UnknownKey)?;
     if state.held.api_keys.contains_key(secret) {
-        return Err(AuthenticationError::HeldKey);
+        return Err(AuthenticationError::HeldApiKey);
     }
     if let Some(at) = key.expires_at.filter(|_| key.is_expired(now.wall)) {
         return Err(AuthenticationError::ExpiredKey(at));

@@ -101,6 +101,12 @@ pub struct HeldItems {
     pub api_keys: Vec<Name>,
 }
 
+impl From<AccountCommand> for FleetCommand {
+    fn from(command: AccountCommand) -> Self {
+        Self::Account(Box::new(command))
+    }
+}
+
 /// Whether to remove a site or a provider without waiting for its confirmation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Force {

@@ -19,6 +19,11 @@ pub(crate) struct Decision {
 }
 
 impl Decision {
+    /// Makes a decision without an event.
+    pub(super) fn of(changes: impl IntoIterator<Item = FleetChange>) -> Self {
+        Self { changes: changes.into_iter().collect(), ..Self::default() }
+    }
+
     /// Whether the changes remove a site for good.
     pub(super) fn removes_site(&self) -> bool {
         self.changes.iter().any(|change| matches!(change, FleetChange::RevokedKey(..)))

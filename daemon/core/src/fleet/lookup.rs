@@ -3,7 +3,7 @@
 //! A site's name is unique within its environment, a host's within its site. A reference may leave out where the object
 //! is if only one has the name. Live objects come first; a removed one is found if no live one has the name.
 
-use linecamp_model::{HostId, Name, SiteId};
+use linecamp_model::{HostId, Name, SiteId, User};
 
 use super::authorization::Authorization;
 use super::command::FleetCommandError;
@@ -12,6 +12,11 @@ use super::subject::{HostRef, SiteRef, Subject, SubjectRef};
 
 /// How many objects of the same name an error lists. The rest is counted.
 const LISTED_MAX: usize = 8;
+
+/// Returns a user.
+pub(super) fn find_user<'a>(state: &'a FleetState, name: &Name) -> Result<&'a User, FleetCommandError> {
+    state.users.get(name).ok_or_else(|| unknown_user(name))
+}
 
 /// Finds the site or host that a reference means.
 ///
@@ -97,6 +102,10 @@ pub(super) fn find_environment(
     }
     let known: Vec<_> = seen.by_ref().map(Name::as_str).collect();
     Err(FleetCommandError::NotFound(format!("there is no environment {name}; there are: {}", known.join(", "))))
+}
+
+pub(super) fn unknown_user(name: &Name) -> FleetCommandError {
+    FleetCommandError::NotFound(format!("there is no user {name}; `linecamp user ls` lists them"))
 }
 
 fn ambiguous_host(state: &FleetState, host: &HostRef, several: &[(SiteId, HostId)]) -> FleetCommandError {

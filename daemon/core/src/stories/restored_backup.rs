@@ -61,7 +61,7 @@ fn key_state(pair: &mut Pair, number: u8) -> ApiKeyState {
     let (credential, now) = (ApiCredential::Key(SecretHash::from_bytes([number; 32])), pair.server_now());
     match pair.fleet.authenticate(credential, now) {
         Ok(_) => ApiKeyState::Valid,
-        Err(AuthenticationError::HeldKey) => ApiKeyState::Held,
+        Err(AuthenticationError::HeldApiKey) => ApiKeyState::Held,
         Err(AuthenticationError::UnknownKey) => ApiKeyState::Unknown,
         Err(other) => panic!("{other:?}"),
     }

@@ -88,7 +88,7 @@ fn presented(headers: &HeaderMap) -> Result<Presented, &'static str> {
 fn rejection(error: &AuthenticationError) -> String {
     match error {
         AuthenticationError::UnknownKey => "unknown API key".to_owned(),
-        AuthenticationError::HeldKey => {
+        AuthenticationError::HeldApiKey => {
             "the server was restored from a backup, and this API key is not accepted yet. Accept it with another key: \
              linecamp restore accept --key NAME. Or stop the server and create a key: linecamp-server key create"
                 .to_owned()

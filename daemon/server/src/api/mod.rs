@@ -75,7 +75,7 @@ pub(crate) fn guarded(routes: Router<Api>, api: &Api) -> Router<Api> {
 
 /// Serves every operation of the table.
 fn operations() -> Routes {
-    Routes::default()
+    accounts(Routes::default())
         .on(overview::health)
         .on(overview::ready)
         .on_raw(install::script)
@@ -87,26 +87,6 @@ fn operations() -> Routes {
         .on(restore::accept)
         .on(restore::reject)
         .on(overview::edit)
-        .on_session(account::log_in)
-        .on_session(account::log_out)
-        .on(account::show)
-        .on(account::change_password)
-        .on(account::complete_setup)
-        .on(users::list)
-        .on(users::create)
-        .on(users::show)
-        .on(users::edit)
-        .on(users::remove)
-        .on(users::reset_password)
-        .on(users::end_sessions)
-        .on(keys::list)
-        .on(keys::create)
-        .on(keys::show)
-        .on(keys::rotate)
-        .on(keys::revoke)
-        .on(sessions::list)
-        .on(sessions::show)
-        .on(sessions::end)
         .on(sites::list)
         .on_versioned(sites::show)
         .on(history::list)
@@ -145,6 +125,31 @@ fn operations() -> Routes {
         .on(ca::retire)
         .on(ca::abort)
         .on(records::list)
+}
+
+/// Serves the operations on users, API keys and sessions.
+fn accounts(routes: Routes) -> Routes {
+    routes
+        .on_session(account::log_in)
+        .on_session(account::log_out)
+        .on(account::show)
+        .on(account::change_password)
+        .on(account::complete_setup)
+        .on(users::list)
+        .on(users::create)
+        .on(users::show)
+        .on(users::edit)
+        .on(users::remove)
+        .on(users::reset_password)
+        .on(users::end_sessions)
+        .on(keys::list)
+        .on(keys::create)
+        .on(keys::show)
+        .on(keys::rotate)
+        .on(keys::revoke)
+        .on(sessions::list)
+        .on(sessions::show)
+        .on(sessions::end)
 }
 
 #[cfg(test)]

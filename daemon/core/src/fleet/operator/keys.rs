@@ -5,10 +5,9 @@ use std::time::Duration;
 use linecamp_model::limits::{API_KEY_LIFE_MAX, API_KEYS_MAX, ROTATION_GRACE_MAX};
 use linecamp_model::{ApiKey, FleetChange, KeyId, Name, Now, SecretHash};
 
-use super::users::changes;
 use crate::fleet::account_command::NewKey;
 use crate::fleet::command::FleetCommandError;
-use crate::fleet::decision::Decided;
+use crate::fleet::decision::{Decided, Decision};
 use crate::fleet::state::FleetState;
 
 /// Creates an API key.
@@ -26,7 +25,7 @@ pub(super) fn create_key(state: &FleetState, new: NewKey, now: Now) -> Decided {
     }
     let expires_at = ttl.map(|ttl| now.wall + ttl);
     let key = ApiKey { id, name, user, limit, created_at: now.wall, expires_at, is_replaced: false };
-    Ok(changes([FleetChange::ApiKey(secret, Some(key))]))
+    Ok(Decision::of([FleetChange::ApiKey(secret, Some(key))]))
 }
 
 /// Replaces the secret of a key. The old one stays valid for `grace`; one that an earlier rotation replaced ends now.
@@ -52,13 +51,13 @@ pub(super) fn rotate_key(state: &FleetState, id: KeyId, secret: SecretHash, grac
             all.push(FleetChange::ApiKey(secret, Some(key.clone())));
         }
     }
-    Ok(changes(all))
+    Ok(Decision::of(all))
 }
 
 /// Revokes a key, with a secret that a rotation replaced.
 pub(super) fn revoke_key(state: &FleetState, id: KeyId) -> Decided {
     let found = state.api_keys.iter().filter(|(_, key)| key.id == id);
-    Ok(changes(found.map(|(secret, _)| FleetChange::ApiKey(*secret, None))))
+    Ok(Decision::of(found.map(|(secret, _)| FleetChange::ApiKey(*secret, None))))
 }
 
 /// Returns the secrets of a user's keys.

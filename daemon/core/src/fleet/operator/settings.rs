@@ -2,16 +2,17 @@
 
 use linecamp_model::{FleetChange, Identity, Now, PasswordHash, ServerAddress, ServerSettings};
 
-use super::users::{changes, set_own_password, user};
+use super::users::set_own_password;
 use crate::fleet::command::FleetCommandError;
 use crate::fleet::decision::{Decided, Decision};
+use crate::fleet::lookup::find_user;
 use crate::fleet::state::FleetState;
 
 /// Sets and confirms the server's URL.
 pub(super) fn set_server_url(state: &FleetState, server_url: ServerAddress, now: Now) -> Decision {
     match &state.settings {
         Some(settings) if settings.server_url == server_url => Decision::default(),
-        _ => changes([FleetChange::Settings(Some(ServerSettings { server_url, confirmed_at: now.wall }))]),
+        _ => Decision::of([FleetChange::Settings(Some(ServerSettings { server_url, confirmed_at: now.wall }))]),
     }
 }
 
@@ -28,7 +29,7 @@ pub(super) fn complete_setup(
             "only a user can complete the setup; log in with a password".to_owned(),
         ));
     };
-    let before = user(state, name)?;
+    let before = find_user(state, name)?;
     let must_change = before.must_change_password;
     let mut decision = set_server_url(state, server_url, now);
     match (must_change, password) {

@@ -5,16 +5,16 @@ use std::collections::BTreeSet;
 use linecamp_model::limits::{SESSIONS_PER_USER_MAX, USER_SESSIONS_MAX};
 use linecamp_model::{FleetChange, Name, Now, SecretHash, UserSession, UserSessionId};
 
-use super::users::{changes, user};
 use crate::fleet::account_command::NewSession;
 use crate::fleet::authentication::SESSION_LIFE;
 use crate::fleet::command::FleetCommandError;
-use crate::fleet::decision::Decided;
+use crate::fleet::decision::{Decided, Decision};
+use crate::fleet::lookup::find_user;
 use crate::fleet::state::FleetState;
 
 /// Begins a session of a user whose password was verified. At a limit, the oldest session ends.
 pub(super) fn begin_session(state: &FleetState, new: NewSession, now: Now) -> Decided {
-    let found = user(state, &new.user)?;
+    let found = find_user(state, &new.user)?;
     if found.password.as_ref() != Some(&new.verified) || found.disabled_at.is_some() {
         let text = format!("user {} was changed during the login; log in again", new.user);
         return Err(FleetCommandError::NotPossible(text));
@@ -33,18 +33,18 @@ pub(super) fn begin_session(state: &FleetState, new: NewSession, now: Now) -> De
         address: new.address,
     };
     let ended = ended.into_iter().map(|secret| FleetChange::UserSession(secret, None));
-    Ok(changes(ended.chain([FleetChange::UserSession(new.secret, Some(session))])))
+    Ok(Decision::of(ended.chain([FleetChange::UserSession(new.secret, Some(session))])))
 }
 
 /// Ends a session.
 pub(super) fn end_session(state: &FleetState, id: UserSessionId) -> Decided {
     let found = state.user_sessions.iter().filter(|(_, session)| session.id == id);
-    Ok(changes(found.map(|(secret, _)| FleetChange::UserSession(*secret, None))))
+    Ok(Decision::of(found.map(|(secret, _)| FleetChange::UserSession(*secret, None))))
 }
 
 /// Ends all sessions of a user.
 pub(super) fn end_sessions(state: &FleetState, name: &Name) -> Decided {
-    Ok(changes(end_all(sessions_of(state, name))))
+    Ok(Decision::of(end_all(sessions_of(state, name))))
 }
 
 /// Returns the sessions of a user.

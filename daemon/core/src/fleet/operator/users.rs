@@ -5,10 +5,10 @@ use linecamp_model::{FleetChange, Identity, Name, Now, PasswordHash, Role, User}
 
 use super::keys::keys_of;
 use super::user_sessions::{end_all, sessions_of};
-use crate::fleet::account_check::unknown_user;
 use crate::fleet::account_command::{NewUser, PasswordChange, UserEdit};
 use crate::fleet::command::FleetCommandError;
 use crate::fleet::decision::{Decided, Decision};
+use crate::fleet::lookup::find_user;
 use crate::fleet::state::FleetState;
 
 /// Creates a user, who must change the first password.
@@ -22,12 +22,12 @@ pub(super) fn create_user(state: &FleetState, new: NewUser, now: Now) -> Decided
     }
     let must_change_password = password.is_some();
     let user = User { password, must_change_password, access, created_at: now.wall, disabled_at: None };
-    Ok(changes([FleetChange::User(name, Some(user))]))
+    Ok(Decision::of([FleetChange::User(name, Some(user))]))
 }
 
 /// Edits, disables or enables a user. A disabled user's sessions end.
 pub(super) fn edit_user(state: &FleetState, name: Name, edit: UserEdit, now: Now) -> Decided {
-    let before = user(state, &name)?;
+    let before = find_user(state, &name)?;
     let mut access = before.access.clone();
     if let Some(everywhere) = edit.everywhere {
         access.everywhere = everywhere;
@@ -49,35 +49,35 @@ pub(super) fn edit_user(state: &FleetState, name: Name, edit: UserEdit, now: Now
         return Ok(Decision::default());
     }
     let ended = if disabled_at.is_some() { end_all(sessions_of(state, &name)) } else { Vec::new() };
-    Ok(changes(ended.into_iter().chain([FleetChange::User(name, Some(after))])))
+    Ok(Decision::of(ended.into_iter().chain([FleetChange::User(name, Some(after))])))
 }
 
 /// Removes a user with all API keys and sessions.
 pub(super) fn remove_user(state: &FleetState, name: Name) -> Decided {
-    user(state, &name)?;
+    find_user(state, &name)?;
     check_last_admin(state, &name, None)?;
     let keys = keys_of(state, &name).map(|secret| FleetChange::ApiKey(secret, None));
     let ended = end_all(sessions_of(state, &name));
     let all: Vec<_> = keys.chain(ended).chain([FleetChange::User(name.clone(), None)]).collect();
-    Ok(changes(all))
+    Ok(Decision::of(all))
 }
 
 /// Sets a password that its user must change, and ends the user's sessions.
 pub(super) fn reset_password(state: &FleetState, name: Name, password: PasswordHash) -> Decided {
-    let before = user(state, &name)?;
+    let before = find_user(state, &name)?;
     if before.password.is_none() {
         let text = format!("user {name} is a service account and has no password; create an API key for it");
         return Err(FleetCommandError::NotPossible(text));
     }
     let after = User { password: Some(password), must_change_password: true, ..before.clone() };
     let ended = end_all(sessions_of(state, &name));
-    Ok(changes(ended.into_iter().chain([FleetChange::User(name, Some(after))])))
+    Ok(Decision::of(ended.into_iter().chain([FleetChange::User(name, Some(after))])))
 }
 
 /// Changes the own password. All sessions of the user end, except the one that changes it.
 pub(super) fn change_password(state: &FleetState, change: PasswordChange, caller: &Identity) -> Decided {
     let before = verified_user(state, &change)?;
-    Ok(changes(set_own_password(state, &change.user, before, change.new, caller)))
+    Ok(Decision::of(set_own_password(state, &change.user, before, change.new, caller)))
 }
 
 /// Returns the changes that set the own password, and end the user's sessions except the caller's.
@@ -99,24 +99,14 @@ pub(super) fn set_own_password(
 pub(super) fn renew_hash(state: &FleetState, change: PasswordChange) -> Decided {
     let before = verified_user(state, &change)?;
     let after = User { password: Some(change.new), ..before.clone() };
-    Ok(changes([FleetChange::User(change.user, Some(after))]))
+    Ok(Decision::of([FleetChange::User(change.user, Some(after))]))
 }
-
-/// Returns a user.
-pub(super) fn user<'a>(state: &'a FleetState, name: &Name) -> Result<&'a User, FleetCommandError> {
-    state.users.get(name).ok_or_else(|| unknown_user(name))
-}
-
 fn verified_user<'a>(state: &'a FleetState, change: &PasswordChange) -> Result<&'a User, FleetCommandError> {
-    let found = user(state, &change.user)?;
+    let found = find_user(state, &change.user)?;
     match found.password.as_ref() == Some(&change.verified) {
         true => Ok(found),
         false => Err(FleetCommandError::NotPossible("the password was changed in the meantime; try again".to_owned())),
     }
-}
-
-pub(super) fn changes(changes: impl IntoIterator<Item = FleetChange>) -> Decision {
-    Decision { changes: changes.into_iter().collect(), ..Decision::default() }
 }
 
 /// Refuses a change after which no admin can log in. Keys of the console do not count: they may be lost.
