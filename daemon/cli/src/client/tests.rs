@@ -93,7 +93,8 @@ async fn requests_share_one_connection_and_carry_the_key() {
     let host = stub.config.server.authority();
     let get = stub.requests.recv().await.expect("the first");
     assert!(get.starts_with("GET /healthz HTTP/1.1\r\n"), "{get}");
-    assert!(get.contains(&format!("host: {host}\r\nauthorization: Bearer lck_secret\r\n")), "{get}");
+    assert!(get.contains(&format!("\r\nhost: {host}\r\n")), "{get}");
+    assert!(get.contains("\r\nauthorization: Bearer lck_secret\r\n"), "{get}");
     let patch = stub.requests.recv().await.expect("the second");
     assert!(patch.contains("\r\ncontent-type: application/merge-patch+json\r\n"), "{patch}");
     assert!(patch.starts_with("PATCH /x ") && patch.ends_with("\r\n\r\n{\"name\":\"harbour\"}"), "{patch}");

@@ -62,7 +62,8 @@ fn current_gap(
     let since_start = now.saturating_since(server_started);
     let length = match (lost_at.map(|lost_at| now.saturating_since(lost_at)), report) {
         (Some(seen), _) => reported.map_or(seen, |length| length.clamp(seen, seen + DETECTION_LAG_MAX)),
-        (None, Some(_)) => reported.unwrap_or(since_start),
+        // A member that does not know when it began knows how long it has observed the gap.
+        (None, Some(report)) => reported.unwrap_or_else(|| since_start.max(report.times.total())),
         // Nobody knows of a gap: a member without a recorder, or one that never had a session.
         (None, None) => return None,
     };

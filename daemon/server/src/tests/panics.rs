@@ -59,10 +59,15 @@ async fn changes_by_one_key_are_rate_limited_and_reads_are_not() {
         }
     }
     assert!((CHANGE_RATE.burst..CHANGE_RATE.burst + 1_000).contains(&taken), "{taken} taken, {refused} refused");
-    let answer = bare.ask("DELETE /api/v1/tokens/x").await;
-    // A few more changes may be allowed because time has passed.
-    while bare.api.charge_change(bare.key.hash()).is_ok() {}
-    let answer = if answer.starts_with("HTTP/1.1 429 ") { answer } else { bare.ask("DELETE /api/v1/tokens/x").await };
+    let mut answer = String::new();
+    // A change may be allowed again by the time that a request takes.
+    for _ in 0..100 {
+        while bare.api.charge_change(bare.key.hash()).is_ok() {}
+        answer = bare.ask("DELETE /api/v1/tokens/x").await;
+        if answer.starts_with("HTTP/1.1 429 ") {
+            break;
+        }
+    }
     assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
     assert!(answer.contains("retry-after: 1\r\n") && answer.contains("\"too-many-requests\""), "{answer}");
     assert!(bare.ask("GET /api/v1/sites").await.starts_with("HTTP/1.1 200 "));

@@ -110,6 +110,9 @@ fn rows() -> Vec<Row> {
         Row("ca.retire", Everywhere(admin), "POST /api/v1/ca/retire", "{}"),
         Row("ca.add", Everywhere(admin), "POST /api/v1/ca/add", NONE),
         Row("ca.abort", Everywhere(admin), "POST /api/v1/ca/abort", NONE),
+        Row("restore.show", Everywhere(admin), "GET /api/v1/restore", NONE),
+        Row("restore.accept", Everywhere(admin), "POST /api/v1/restore/accept", "{}"),
+        Row("restore.reject", Everywhere(admin), "POST /api/v1/restore/reject", "{}"),
     ]
 }
 

@@ -122,6 +122,14 @@ fn a_gap_that_no_member_explains_has_an_unknown_cause() {
 }
 
 #[test]
+fn a_gap_is_as_long_as_its_member_observed_although_neither_side_knows_when_it_began() {
+    let report = report(None, &[(GapCause::DaemonCrash, Duration::ZERO), (GapCause::NoAnswer, 15 * MINUTE)]);
+    let (began_at, causes) = one(vec![report], absence(None, ago(MINUTE)));
+    assert_eq!(began_at, ago(15 * MINUTE), "the server started a minute ago");
+    assert_eq!(causes.total(), 15 * MINUTE);
+}
+
+#[test]
 fn a_short_gap_is_not_kept() {
     let report = report(Some(ago(2 * MINUTE)), &[(GapCause::NoRoute, 2 * MINUTE)]);
     assert_eq!(kept(&BTreeMap::new(), (vec![report], NOW), absence(Some(ago(2 * MINUTE)), ago(HOUR))), []);
