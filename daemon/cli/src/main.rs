@@ -45,8 +45,8 @@ mod preview;
 mod provider;
 mod restore;
 mod role_args;
-mod server;
 mod session;
+mod settings;
 mod site;
 mod site_state;
 mod support_bundle;
@@ -103,7 +103,7 @@ enum Command {
     Session(session::SessionCommand),
     /// Change the server's settings
     #[command(subcommand)]
-    Server(server::ServerCommand),
+    Settings(settings::SettingsCommand),
     /// Manage join tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -171,7 +171,7 @@ async fn run(command: Command, context: &Context<'_>) -> anyhow::Result<()> {
         Command::User(command) => command.run(context).await,
         Command::Key(command) => command.run(context).await,
         Command::Session(command) => command.run(context).await,
-        Command::Server(command) => command.run(context).await,
+        Command::Settings(command) => command.run(context).await,
         Command::Token(command) => command.run(context).await,
         Command::Site(command) => command.run(context).await,
         Command::Host(command) => command.run(context).await,

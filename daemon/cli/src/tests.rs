@@ -57,7 +57,7 @@ fn valid_command_lines_are_accepted() {
         "linecamp key create ci --user deploy --role viewer --ttl 90days --file ci.key",
         "linecamp key rotate 0707070707070707 --grace 1h",
         "linecamp session end --user anna",
-        "linecamp server edit --url https://h:1",
+        "linecamp settings edit --url https://h:1",
         "linecamp version",
     ] {
         assert!(parse(line).is_ok(), "{line}: {}", parse(line).expect_err("rejected"));
@@ -144,4 +144,14 @@ fn every_line_of_help_fits_a_terminal() {
 #[test]
 fn every_command_has_a_man_page() {
     linecamp_pages::write(&Cli::command());
+}
+
+/// The manual page of a subcommand is named like a program of that name.
+#[test]
+fn no_command_has_the_name_of_another_program() {
+    let programs = ["server", "plugin-compiler"];
+    let command = Cli::command();
+    let taken: Vec<_> =
+        command.get_subcommands().map(clap::Command::get_name).filter(|name| programs.contains(name)).collect();
+    assert!(taken.is_empty(), "linecamp-{taken:?} has the page of the program");
 }

@@ -104,7 +104,7 @@ impl ServerAddresses {
             tracing::warn!(
                 url = %stored,
                 configured = %sources.configured_url,
-                "server_url in the configuration is overridden by the URL that an operator set (linecamp server edit)"
+                "server_url in the configuration is overridden by the URL that an operator set (linecamp settings edit)"
             );
         }
     }

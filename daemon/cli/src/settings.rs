@@ -1,4 +1,4 @@
-//! `linecamp server`.
+//! `linecamp settings`.
 
 use linecamp_model::printable;
 use linecamp_proto::api::account::ServerEdit;
@@ -9,14 +9,14 @@ use crate::context::Context;
 use crate::credentials::ServerUrl;
 
 #[derive(Debug, clap::Subcommand)]
-pub(crate) enum ServerCommand {
+pub(crate) enum SettingsCommand {
     /// Change the URL at which operators reach the server
     ///
     /// It overrides server_url in the server's configuration. Sites are told the new address if it follows from the
     /// URL, that is, if no link_addresses are configured. This login keeps its URL.
     #[command(after_help = "\
 Example:
-  linecamp server edit --url https://camp.example:8443")]
+  linecamp settings edit --url https://camp.example:8443")]
     Edit {
         /// Server URL: https://HOST[:PORT]
         #[arg(long, value_parser = ServerUrl::parse)]
@@ -24,7 +24,7 @@ Example:
     },
 }
 
-impl ServerCommand {
+impl SettingsCommand {
     pub(crate) async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
         let Self::Edit { url } = self;
         let edit = ServerEdit { server_url: Some(url.to_string()) };
