@@ -10,9 +10,13 @@
 //!
 //! A regular file on a network file system whose server is silent still blocks: the kernel offers no limit for that.
 //! What a file means, and how large it may be, is the caller's decision.
+//!
+//! Private files and directories that must survive a power failure are written here too: [`write_new`], [`create_dir`],
+//! [`sync_dir`].
 
 #![forbid(unsafe_code)]
 
+mod durable;
 mod key_problem;
 
 use std::fmt;
@@ -23,6 +27,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
+pub use self::durable::{create_dir, sync_dir, sync_parent, write_new};
 pub use self::key_problem::{line_of, problem_at};
 
 /// Why a file cannot be read. The texts do not contain the path.

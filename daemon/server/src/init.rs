@@ -3,10 +3,6 @@
 //! The configuration file is written last, and the key is shown only after that: an interrupted init has shown no
 //! secret, and the next init reports it.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-
 use linecamp_model::{ApiKey, FleetChange, Name, Pin, shell_quoted};
 use linecamp_store::DirectoryLock;
 use linecamp_transport::{Authority, SystemClock, WallClock as _};
@@ -25,10 +21,6 @@ const ADMIN: &str = "admin";
 
 /// Names in the certificate of every server, for operators who test it locally.
 const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
-
-/// The directory contains secrets.
-const DIR_MODE: u32 = 0o700;
-const FILE_MODE: u32 = 0o600;
 
 /// A newly initialized server: what its operator needs, shown once.
 #[derive(Debug)]
@@ -76,7 +68,7 @@ pub fn init(layout: &Layout, url: &ServerUrl, names: &[String]) -> Result<Initia
         let path = path.to_owned();
         |source| ServerError::Create { path, source }
     };
-    DirBuilder::new().recursive(true).mode(DIR_MODE).create(layout.dir()).map_err(create_error(layout.dir()))?;
+    linecamp_files::create_dir(layout.dir()).map_err(create_error(layout.dir()))?;
     let _lock = DirectoryLock::acquire(layout.dir(), UNIT)?;
     // Another process may have initialized it before this one got the lock.
     check_not_initialized(layout)?;
@@ -91,17 +83,9 @@ pub fn init(layout: &Layout, url: &ServerUrl, names: &[String]) -> Result<Initia
     store::write_once(&layout.database(), &[FleetChange::ApiKey(admin_key.hash(), Some(key)), user])?;
 
     let path = layout.config();
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(FILE_MODE)
-        .open(&path)
-        .and_then(|mut file| {
-            file.write_all(config::template(url).as_bytes())?;
-            file.sync_all()
-        })
-        .and_then(|()| fs::File::open(layout.dir())?.sync_all());
-    written.map_err(create_error(&path))?;
+    linecamp_files::write_new(&path, config::template(url).as_bytes())
+        .and_then(|()| linecamp_files::sync_parent(&path))
+        .map_err(create_error(&path))?;
     Ok(Initialized { admin_key, admin_password, pin: authority.pin() })
 }
 

@@ -217,7 +217,7 @@ fn plugin_error(operation: &'static str, path: &Path, source: io::Error) -> Serv
 }
 
 fn sync_dir(dir: &Path) -> Result<(), ServerError> {
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|source| plugin_error("sync", dir, source))
+    linecamp_files::sync_dir(dir).map_err(|source| plugin_error("sync", dir, source))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //!
 //! Everything here blocks on the disk: call it from a thread that may block.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
@@ -74,7 +74,7 @@ impl PushedPlugins {
         }
         file.sync_all()?;
         fs::rename(&part, self.path(piece.digest, "wasm"))?;
-        File::open(&self.directory)?.sync_all()?;
+        linecamp_files::sync_dir(&self.directory)?;
         Ok(None)
     }
 

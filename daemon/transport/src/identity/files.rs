@@ -1,8 +1,7 @@
 //! Small private files that are always either complete or absent, even after a power failure.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
@@ -22,8 +21,7 @@ const PEM_LINE_BYTES: usize = 48;
 
 /// Creates `dir` and its parents with access for the owner only; an existing directory is kept.
 pub(super) fn create_dir(dir: &Path) -> Result<(), TransportError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(write_error(dir))?;
-    sync_parent(dir)
+    linecamp_files::create_dir(dir).map_err(write_error(dir))
 }
 
 /// Creates or replaces the file at `path` atomically: it has either the old content or the new.
@@ -97,7 +95,7 @@ pub(super) fn empty_dir(dir: &Path) -> Result<(), TransportError> {
             if path.is_dir() && !path.is_symlink() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         removed.map_err(write_error(&path))?;
     }
-    match sync_dir(dir) {
+    match linecamp_files::sync_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other.map_err(write_error(dir)),
     }
@@ -119,21 +117,11 @@ fn write_and_sync(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    linecamp_files::write_new(path, bytes)
 }
 
 fn sync_parent(path: &Path) -> Result<(), TransportError> {
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        Some(_) | None => Path::new("."),
-    };
-    sync_dir(parent).map_err(write_error(parent))
-}
-
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
+    linecamp_files::sync_parent(path).map_err(write_error(path))
 }
 
 fn read_error(path: &Path) -> impl FnOnce(io::Error) -> TransportError {
