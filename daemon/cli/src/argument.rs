@@ -68,6 +68,9 @@ pub(crate) enum ArgumentError {
     /// Something that is not held since a restore.
     #[error("{what} is not held; `linecamp restore ls` lists what is")]
     NotHeld { what: String },
+    /// Several held API keys have the name.
+    #[error("several held API keys have the name {name}; give the ID of one, as `linecamp restore ls` shows it")]
+    AmbiguousHeldKey { name: String },
     /// Several held sites have the name.
     #[error("several held sites have the name {name}; add --environment")]
     AmbiguousHeldSite { name: String },

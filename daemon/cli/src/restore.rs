@@ -4,7 +4,7 @@ use linecamp_model::{Name, Selector, printable};
 use linecamp_proto::api::operation::Json;
 use linecamp_proto::api::operation::{AcceptHeld, Operation, RejectHeld, ShowRestore};
 use linecamp_proto::api::query::RestoreQuery;
-use linecamp_proto::api::{HELD_ITEMS_MAX, HeldItems, HeldLeft, HeldSite, RefusedContact, Restore};
+use linecamp_proto::api::{HELD_ITEMS_MAX, HeldApiKey, HeldItems, HeldLeft, HeldSite, RefusedContact, Restore};
 use linecamp_table::{Cell, Color, Table};
 
 use crate::argument::{self, ArgumentError};
@@ -62,8 +62,8 @@ pub(crate) struct Settle {
     /// A held join token, as shown by `restore ls`; may be repeated
     #[arg(long = "token", value_name = "ID")]
     tokens: Vec<String>,
-    /// A held API key; may be repeated
-    #[arg(long = "key", value_name = "NAME", value_parser = argument::name)]
+    /// A held API key, by its name or its ID; may be repeated
+    #[arg(long = "key", value_name = "NAME|ID", value_parser = argument::name)]
     keys: Vec<Name>,
     /// Apply the change to all that --all or a selector matches
     #[arg(long)]
@@ -144,9 +144,14 @@ impl Settle {
             let is_held = held.tokens.iter().any(|token| token.id == id);
             is_held.then_some(id.clone()).ok_or_else(|| ArgumentError::NotHeld { what: format!("join token {id}") })
         };
-        let key = |name: &Name| {
-            let is_held = held.api_keys.iter().any(|key| key.name == name.as_str());
-            is_held.then(|| name.to_string()).ok_or_else(|| ArgumentError::NotHeld { what: format!("API key {name}") })
+        let key = |argument: &Name| {
+            let is_given = |key: &&HeldApiKey| key.id == argument.as_str() || key.name == argument.as_str();
+            let mut found = held.api_keys.iter().filter(is_given);
+            match (found.next(), found.next()) {
+                (Some(key), None) => Ok(key.id.clone()),
+                (None, _) => Err(ArgumentError::NotHeld { what: format!("API key {argument}") }),
+                (Some(_), Some(_)) => Err(ArgumentError::AmbiguousHeldKey { name: argument.to_string() }),
+            }
         };
         Ok(HeldItems {
             sites: self.sites.iter().map(site).collect::<Result<_, _>>()?,
@@ -164,7 +169,7 @@ fn everything(held: &Restore, is_narrowed: bool) -> HeldItems {
         false => HeldItems {
             sites,
             tokens: held.tokens.iter().map(|token| token.id.clone()).collect(),
-            api_keys: held.api_keys.iter().map(|key| key.name.clone()).collect(),
+            api_keys: held.api_keys.iter().map(|key| key.id.clone()).collect(),
         },
     }
 }
@@ -174,7 +179,7 @@ fn chosen(held: &Restore, items: &HeldItems) -> Restore {
     let mut chosen = held.clone();
     chosen.sites.retain(|site| items.sites.contains(&site.id));
     chosen.tokens.retain(|token| items.tokens.contains(&token.id));
-    chosen.api_keys.retain(|key| items.api_keys.contains(&key.name));
+    chosen.api_keys.retain(|key| items.api_keys.contains(&key.id));
     chosen.unknown.clear();
     chosen
 }
@@ -237,8 +242,11 @@ fn list_text(held: &Restore, style: &TextStyle) -> String {
         sections.push(Table::new(["TOKEN", "ENVIRONMENT", "AGE", "EXPIRES IN"]).with(rows).render(style.colors));
     }
     if !held.api_keys.is_empty() {
-        let rows = held.api_keys.iter().map(|key| [Cell::from(&key.name), Cell::from(style.age(&key.created_at))]);
-        sections.push(Table::new(["API KEY", "AGE"]).with(rows).render(style.colors));
+        let rows = held.api_keys.iter().map(|key| {
+            let user = key.user.as_deref().unwrap_or("-");
+            [Cell::from(&key.name), Cell::from(user), Cell::from(&key.id), Cell::from(style.age(&key.created_at))]
+        });
+        sections.push(Table::new(["API KEY", "USER", "ID", "AGE"]).with(rows).render(style.colors));
     }
     if !held.unknown.is_empty() {
         let rows = held
@@ -253,7 +261,7 @@ fn list_text(held: &Restore, style: &TextStyle) -> String {
 
 #[cfg(test)]
 mod tests {
-    use linecamp_proto::api::{HeldApiKey, Restored};
+    use linecamp_proto::api::Restored;
 
     use super::*;
     use crate::text_style::plain;
@@ -270,12 +278,18 @@ mod tests {
             asked,
             evidence: evidence.into(),
         };
+        let key = |id: &str, user: Option<&str>| HeldApiKey {
+            id: id.into(),
+            name: "ci".into(),
+            user: user.map(Into::into),
+            created_at: at(),
+        };
         let restored = Restored { taken_at: at(), restored_at: at(), held_sites: 2, held_tokens: 0, held_api_keys: 1 };
         Restore {
             restored: Some(restored),
             sites: vec![site("camp-007", None, "not-seen"), site("camp-042", Some(contact()), "changed")],
             tokens: Vec::new(),
-            api_keys: vec![HeldApiKey { name: "ci".into(), created_at: at() }],
+            api_keys: vec![key("07ff3c5d9a1b2c4e", None)],
             unknown: vec![contact()],
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::condition::words;
-use crate::id::SiteId;
+use crate::id::{KeyId, SiteId};
 use crate::name::{Name, Text};
 use crate::phase::Phase;
 use crate::store_record::RestoredFrom;
@@ -55,8 +55,12 @@ pub struct HeldSiteView {
 /// An API key that is held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldApiKeyView {
+    /// Its ID.
+    pub id: KeyId,
     /// Its name.
     pub name: Name,
+    /// The user it belongs to; `None` for a key of the server's console.
+    pub user: Option<Name>,
     /// When it was created.
     pub created_at: WallTime,
 }

@@ -20,7 +20,6 @@ mod members;
 mod restore;
 mod secrets;
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -76,11 +75,6 @@ impl std::fmt::Display for BackupFile {
             Self::Standard => f.write_str("-"),
         }
     }
-}
-
-/// Makes the names in a directory durable.
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ Examples:
 ///
 /// Everything is checked before anything is in place. What may have been removed or revoked after the backup is held:
 /// sites, join tokens and API keys. Sites continue to work, and connect when an operator accepts them with `linecamp
-/// restore accept`.
+/// restore accept`. All users are disabled, because some may have been removed or have lost roles since.
 #[derive(Debug, Args)]
 #[command(after_help = RESTORE_EXAMPLES)]
 pub(crate) struct Restore {
@@ -85,7 +85,7 @@ pub(crate) struct Restore {
     /// File with the identity of a recipient, as written by age-keygen
     #[arg(long, value_name = "FILE")]
     identity_file: Option<PathBuf>,
-    /// API key that stays usable; may be repeated
+    /// API key of the server's console that stays usable; may be repeated
     #[arg(long = "keep-key", value_name = "NAME", value_parser = parse_name)]
     keep_keys: Vec<Name>,
 }
@@ -161,7 +161,11 @@ fn warn(warnings: &[String], output: OutputFormat) {
 fn show_backup(file: &BackupFile, report: &BackupReport, output: OutputFormat) -> Result<(), Failure> {
     let BackupReport { checked, bytes, warnings } = report;
     let warnings: Vec<_> = warnings.iter().chain(&checked.warnings).cloned().collect();
-    warn(&warnings, output);
+    match bytes {
+        Some(_) => warn(&warnings, output),
+        // The JSON that would have them is not printed.
+        None => warnings.iter().for_each(|warning| print_error(&format!("warning: {warning}"), OutputFormat::Table)),
+    }
     if output == OutputFormat::Table && !checked.is_encrypted {
         let text = "note: the backup is not encrypted and contains the private key of the certificate authority";
         print_error(text, output);
@@ -199,6 +203,8 @@ fn show_restored(layout: &Layout, report: &RestoreReport, kept: &[Name], output:
     value["warnings"] = json!(checked.warnings);
     value["other_config"] = json!(other_config);
     value["held"] = json!({ "sites": held.sites, "tokens": held.tokens, "api_keys": api_keys });
+    let users: Vec<_> = held.disabled_users.iter().map(Name::as_str).collect();
+    value["disabled_users"] = json!(users);
     let quoted = shell_quoted(layout.dir());
     let mut lines = vec![
         format!(
@@ -215,6 +221,9 @@ fn show_restored(layout: &Layout, report: &RestoreReport, kept: &[Name], output:
             if api_keys.is_empty() { String::new() } else { format!(" ({})", api_keys.join(", ")) },
         ),
     ];
+    if !users.is_empty() {
+        lines.push(format!("disabled until an admin enables them: {}", users.join(", ")));
+    }
     lines.extend(other_config.iter().map(|path| format!("configuration to put in place: {}", path.display())));
     lines.push(String::new());
     if kept.is_empty() {
@@ -225,5 +234,8 @@ fn show_restored(layout: &Layout, report: &RestoreReport, kept: &[Name], output:
         "See what is held:   linecamp restore ls".to_owned(),
         "Accept it:          linecamp restore accept --all --yes, or --site, --token, --key".to_owned(),
     ]);
+    if !users.is_empty() {
+        lines.push("Enable a user:      linecamp user enable NAME".to_owned());
+    }
     show(output, &value, &lines)
 }

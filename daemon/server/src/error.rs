@@ -151,8 +151,21 @@ pub enum ServerError {
         /// The cause.
         source: io::Error,
     },
-    /// The backup has no API key of this name.
-    #[error("the backup has no API key {name} to keep; leave out --keep-key to see its keys")]
+    /// The database does not fit into a backup.
+    #[error("the database {} has {bytes} bytes, and a backup has room for {bytes_max}", path.display())]
+    DatabaseTooLarge {
+        /// The database.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+        /// The maximum.
+        bytes_max: u64,
+    },
+    /// The backup has no API key of the server's console with this name.
+    #[error(
+        "the backup has no API key {name} of the server's console to keep; leave out --keep-key, and create a key after \
+         the restore with `linecamp-server key create`"
+    )]
     KeptKeyUnknown {
         /// The name.
         name: Name,
@@ -214,6 +227,7 @@ impl ServerError {
                 matches!(error, TransportError::BadName { .. } | TransportError::AuthorityExists { .. })
             }
             Self::DatabaseMissing { .. }
+            | Self::DatabaseTooLarge { .. }
             | Self::BackupRejected { .. }
             | Self::Create { .. }
             | Self::Directory { .. }
@@ -228,7 +242,7 @@ impl ServerError {
     /// Returns whether retrying is pointless until an operator acts: exit code 3.
     pub fn needs_operator(&self) -> bool {
         match self {
-            Self::DatabaseMissing { .. } | Self::BackupRejected { .. } => true,
+            Self::DatabaseMissing { .. } | Self::DatabaseTooLarge { .. } | Self::BackupRejected { .. } => true,
             Self::Backup { source, .. } => source.blames_file(),
             Self::Store(error) => error.needs_operator(),
             Self::Transport(error) => {
@@ -259,7 +273,9 @@ impl ServerError {
             Self::NotInitialized { .. } => FailureCode::NotInitialized,
             Self::Store(StoreError::InUse { .. }) => FailureCode::DirectoryInUse,
             Self::Store(StoreError::LongPath { .. }) => FailureCode::BadArguments,
-            Self::DatabaseMissing { .. } | Self::Store(_) | Self::Write(_) => FailureCode::DatabaseFailed,
+            Self::DatabaseMissing { .. } | Self::DatabaseTooLarge { .. } | Self::Store(_) | Self::Write(_) => {
+                FailureCode::DatabaseFailed
+            }
             Self::Create { .. }
             | Self::Directory { .. }
             | Self::Plugin { .. }

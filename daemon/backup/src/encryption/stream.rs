@@ -93,6 +93,7 @@ pub(crate) struct DecryptReader<R> {
     buffer: Vec<u8>,
     at: usize,
     is_done: bool,
+    has_failed: bool,
 }
 
 impl<R: BufRead> DecryptReader<R> {
@@ -101,7 +102,14 @@ impl<R: BufRead> DecryptReader<R> {
         let file_key = header::open(&mut input, unlock)?;
         let mut nonce = [0; NONCE_BYTES];
         input.read_exact(&mut nonce).map_err(BackupError::of_io)?;
-        Ok(Self { input, chunks: Chunks::new(&file_key, &nonce), buffer: Vec::new(), at: 0, is_done: false })
+        Ok(Self {
+            input,
+            chunks: Chunks::new(&file_key, &nonce),
+            buffer: Vec::new(),
+            at: 0,
+            is_done: false,
+            has_failed: false,
+        })
     }
 
     fn next_chunk(&mut self) -> Result<(), BackupError> {
@@ -129,11 +137,20 @@ impl<R: BufRead> DecryptReader<R> {
 
 impl<R: BufRead> Read for DecryptReader<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.has_failed {
+            return Err(BackupError::corrupt("it was read on after an error").into_io());
+        }
         while self.at == self.buffer.len() {
             if self.is_done {
                 return Ok(0);
             }
-            self.next_chunk().map_err(BackupError::into_io)?;
+            if let Err(error) = self.next_chunk() {
+                // Nothing that was not authenticated is returned, also if the caller reads on.
+                self.buffer.clear();
+                self.is_done = false;
+                self.has_failed = true;
+                return Err(error.into_io());
+            }
         }
         let taken = out.len().min(self.buffer.len() - self.at);
         out[..taken].copy_from_slice(&self.buffer[self.at..self.at + taken]);

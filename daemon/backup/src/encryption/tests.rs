@@ -123,3 +123,18 @@ fn keys_are_parsed_strictly_and_not_shown() {
     let shown = format!("{:?} {:?}", passphrase("secret"), identities());
     assert!(!shown.contains("secret") && shown.contains("(hidden)"), "{shown}");
 }
+
+#[test]
+fn a_reader_that_failed_returns_nothing_more() {
+    let mut file = encrypt(&[7; 200_000], &Lock::Passphrase(passphrase("right")));
+    let at = file.len() - 100_000;
+    file[at] ^= 1;
+    let mut reader = DecryptReader::begin(&file[..], &Unlock::Passphrase(passphrase("right"))).unwrap();
+    let mut text = Vec::new();
+    assert!(reader.read_to_end(&mut text).is_err());
+    let authentic = text.len();
+    for _ in 0..3 {
+        assert!(reader.read_to_end(&mut text).is_err());
+    }
+    assert_eq!(text.len(), authentic);
+}

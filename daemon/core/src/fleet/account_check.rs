@@ -10,8 +10,7 @@ use super::account_command::{AccountCommand, NewKey};
 use super::authentication::{access_of_key, effective_access};
 use super::authorization::Authorization;
 use super::command::FleetCommandError;
-use super::lookup::find_environment;
-use super::lookup::unknown_user;
+use super::lookup::{find_environment, unknown_user};
 use super::state::FleetState;
 
 type Checked = Result<(), FleetCommandError>;
@@ -71,6 +70,7 @@ fn check_environments<'a>(
 pub(super) fn sees_owner(caller: &Authorization, owner: Option<&Name>) -> bool {
     caller.is_global_admin() || (owner.is_some() && caller.caller.identity.user() == owner)
 }
+
 /// Returns the current secret's record of a key that the caller may see.
 pub(super) fn visible_key<'a>(
     state: &'a FleetState,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use linecamp_model::{
-    FleetProvider, LabelError, LabelPatch, Name, PluginDigest, PluginFile, SecretHash, SettingProblem, SiteId, Text,
-    TokenId,
+    FleetProvider, KeyId, LabelError, LabelPatch, Name, PluginDigest, PluginFile, SecretHash, SettingProblem, SiteId,
+    Text, TokenId,
 };
 
 use super::account_command::AccountCommand;
@@ -97,8 +97,8 @@ pub struct HeldItems {
     pub sites: Vec<SiteId>,
     /// Join tokens.
     pub tokens: Vec<TokenId>,
-    /// The names of API keys.
-    pub api_keys: Vec<Name>,
+    /// API keys.
+    pub api_keys: Vec<KeyId>,
 }
 
 impl From<AccountCommand> for FleetCommand {

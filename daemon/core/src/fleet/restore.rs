@@ -8,6 +8,7 @@
 //!   server. Join tokens and API keys that are held are rejected.
 //! - An operator accepts or rejects what is held. What is accepted is used again. What is rejected is removed, as by
 //!   `site rm --force`, or revoked.
+//! - Users may have been removed or have lost roles. All are disabled, and an admin enables them.
 //! - What is created after the restore is not held.
 //! - When nothing is held any more, the mark of the restore goes.
 //!

@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use linecamp_model::{
-    EventKind, FleetChange, KeyId, LinkState, Name, RefusalCode, RestoreView, SecretHash, SiteEvidence, Target,
-    TokenState, WallTime,
+    Access, EventKind, FleetChange, KeyId, LinkState, Name, RefusalCode, RestoreView, Role, SecretHash, SiteEvidence,
+    Target, TokenState, WallTime,
 };
 
 use crate::testing::{DAY, Pair, name, patch, site_ref};
-use crate::{AccountCommand, ApiCredential, AuthenticationError, FleetCommand, Force, HeldItems, NewKey, SiteFilter};
+use crate::{
+    AccountCommand, ApiCredential, AuthenticationError, FleetCommand, Force, HeldItems, NewKey, NewUser, SiteFilter,
+    UserEdit,
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -42,7 +45,7 @@ fn everything(pair: &Pair) -> HeldItems {
     HeldItems {
         sites: held.sites.iter().map(|site| site.id).collect(),
         tokens: held.tokens.iter().map(|token| token.id).collect(),
-        api_keys: held.api_keys.iter().map(|key| key.name.clone()).collect(),
+        api_keys: held.api_keys.iter().map(|key| key.id).collect(),
     }
 }
 
@@ -55,6 +58,7 @@ enum ApiKeyState {
     Unknown,
     Valid,
     Held,
+    OfDisabledUser,
 }
 
 fn key_state(pair: &mut Pair, number: u8) -> ApiKeyState {
@@ -63,6 +67,7 @@ fn key_state(pair: &mut Pair, number: u8) -> ApiKeyState {
         Ok(_) => ApiKeyState::Valid,
         Err(AuthenticationError::HeldApiKey) => ApiKeyState::Held,
         Err(AuthenticationError::UnknownKey) => ApiKeyState::Unknown,
+        Err(AuthenticationError::DisabledUser(_)) => ApiKeyState::OfDisabledUser,
         Err(other) => panic!("{other:?}"),
     }
 }
@@ -194,16 +199,16 @@ fn rejected_tokens_and_keys_are_revoked() {
     restore(&mut pair, taken, &[name("admin")]);
     assert_eq!((key_state(&mut pair, 1), key_state(&mut pair, 2)), (ApiKeyState::Valid, ApiKeyState::Held));
     let all = everything(&pair);
-    assert_eq!(all.api_keys, [name("ci")]);
+    assert_eq!(all.api_keys, [KeyId::from_bytes([2; 8])]);
     pair.ask(FleetCommand::RejectHeld(HeldItems { sites: Vec::new(), ..all.clone() })).expect("rejected");
     assert_eq!((key_state(&mut pair, 1), key_state(&mut pair, 2)), (ApiKeyState::Valid, ApiKeyState::Unknown));
     let state = |pair: &Pair| pair.fleet.view().tokens(pair.now())[0].state;
     assert_eq!(state(&pair), TokenState::Revoked);
     // What is settled, or was never held, stays as it is.
-    let other = HeldItems { api_keys: vec![name("admin")], ..HeldItems::default() };
+    let other = HeldItems { api_keys: vec![KeyId::from_bytes([1; 8])], ..HeldItems::default() };
     pair.ask(FleetCommand::RejectHeld(other)).expect("nothing to do");
     assert_eq!(key_state(&mut pair, 1), ApiKeyState::Valid);
-    let unknown = HeldItems { api_keys: vec![name("nobody")], ..HeldItems::default() };
+    let unknown = HeldItems { api_keys: vec![KeyId::from_bytes([9; 8])], ..HeldItems::default() };
     pair.ask(FleetCommand::AcceptHeld(unknown)).expect_err("there is none");
 }
 
@@ -263,6 +268,37 @@ fn a_restore_of_a_waiting_server_keeps_the_earlier_backup_in_mind() {
     assert_eq!(held(&pair).from.taken_at, taken.1);
     assert_eq!(evidence(&pair), [SiteEvidence::Changed], "compared with the first backup");
     assert_eq!(key_state(&mut pair, 1), ApiKeyState::Valid, "kept this time");
+}
+
+/// A user may have been removed or have lost roles after the backup.
+#[test]
+fn a_restore_disables_all_users_until_an_admin_enables_them() {
+    let mut pair = with_keys(12);
+    let anna = || name("anna");
+    let new = NewUser { name: anna(), password: None, access: Access::everywhere(Role::Operator) };
+    pair.ask(AccountCommand::CreateUser(new).into()).expect("created");
+    let key = NewKey {
+        id: KeyId::from_bytes([3; 8]),
+        secret: SecretHash::from_bytes([3; 32]),
+        name: name("admin"),
+        user: Some(anna()),
+        limit: None,
+        ttl: None,
+    };
+    pair.ask(AccountCommand::CreateKey(key).into()).expect("created");
+    pair.run_for(MINUTE);
+    let taken = backup(&pair);
+    let summary = pair.restore_fleet_held(taken.0, taken.1, &[name("admin")]);
+    pair.run_for(MINUTE);
+    assert_eq!(summary.disabled_users, [anna()]);
+    // A key of a user with the name of the kept one is held as well.
+    assert_eq!((key_state(&mut pair, 1), key_state(&mut pair, 3)), (ApiKeyState::Valid, ApiKeyState::Held));
+    let accepted = HeldItems { api_keys: vec![KeyId::from_bytes([3; 8])], ..HeldItems::default() };
+    pair.ask(FleetCommand::AcceptHeld(accepted)).expect("accepted");
+    assert_eq!(key_state(&mut pair, 3), ApiKeyState::OfDisabledUser);
+    let edit = UserEdit { is_disabled: Some(false), ..UserEdit::default() };
+    pair.ask(AccountCommand::EditUser(anna(), edit).into()).expect("enabled");
+    assert_eq!(key_state(&mut pair, 3), ApiKeyState::Valid);
 }
 
 /// The server or the site is killed at every step of an acceptance.

@@ -71,8 +71,12 @@ pub struct RefusedContact {
 /// An API key that is held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldApiKey {
+    /// Its id.
+    pub id: String,
     /// Its name.
     pub name: String,
+    /// The user it belongs to; `null` for a key of the server's console.
+    pub user: Option<String>,
     /// When it was created.
     pub created_at: String,
 }
@@ -87,7 +91,7 @@ pub struct HeldItems {
     /// Join tokens, by id.
     #[serde(default)]
     pub tokens: Vec<String>,
-    /// API keys, by name.
+    /// API keys, by id.
     #[serde(default)]
     pub api_keys: Vec<String>,
 }
@@ -136,7 +140,9 @@ impl Restore {
     /// Describes a restored server; `counts` as for [`Restored::new`].
     pub fn new(view: &model::RestoreView, counts: (usize, usize, usize)) -> Self {
         let key = |key: &model::HeldApiKeyView| HeldApiKey {
+            id: key.id.to_string(),
             name: key.name.to_string(),
+            user: key.user.as_ref().map(ToString::to_string),
             created_at: key.created_at.to_string(),
         };
         Self {
@@ -158,7 +164,8 @@ impl Restore {
 #[cfg(test)]
 mod tests {
     use linecamp_model::{
-        HeldApiKeyView, HeldSiteView, Name, Phase, RestoreView, RestoredFrom, SiteEvidence, SiteId, Text, WallTime,
+        HeldApiKeyView, HeldSiteView, KeyId, Name, Phase, RestoreView, RestoredFrom, SiteEvidence, SiteId, Text,
+        WallTime,
     };
 
     use super::*;
@@ -181,7 +188,12 @@ mod tests {
                 evidence: SiteEvidence::Changed,
             }],
             tokens: Vec::new(),
-            api_keys: vec![HeldApiKeyView { name: name("ci"), created_at: at(1) }],
+            api_keys: vec![HeldApiKeyView {
+                id: KeyId::from_bytes([0x22; 8]),
+                name: name("ci"),
+                user: Some(name("anna")),
+                created_at: at(1),
+            }],
             unknown: vec![contact],
         };
         let all = [

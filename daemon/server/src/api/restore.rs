@@ -1,13 +1,12 @@
 //! What is held since the server was restored from a backup.
 
 use linecamp_core::{FleetCommand, FleetView, HeldItems};
-use linecamp_model::{SiteId, TokenId};
+use linecamp_model::{KeyId, SiteId, TokenId};
 use linecamp_proto::api::operation::{AcceptHeld, RejectHeld, ShowRestore};
 use linecamp_proto::api::{self, HELD_ITEMS_MAX, HeldLeft, Restore, Restored};
 
 use super::call::Call;
 use super::error::ApiError;
-use super::parse::parse_name;
 use super::sites::filter;
 use crate::fleet_access::FleetAccess;
 
@@ -58,10 +57,11 @@ fn parse_items(body: &api::HeldItems) -> Result<HeldItems, ApiError> {
         _ => {}
     }
     let bad_site = || ApiError::invalid("sites", &"a site ID has 32 hexadecimal digits", None);
+    let bad_key = || ApiError::invalid("api_keys", &"an API key ID has 16 hexadecimal digits", None);
     let bad_token = || ApiError::invalid("tokens", &"a token ID has 16 hexadecimal digits", None);
     Ok(HeldItems {
         sites: sites.iter().map(|id| SiteId::parse(id).ok_or_else(bad_site)).collect::<Result<_, _>>()?,
         tokens: tokens.iter().map(|id| TokenId::parse(id).ok_or_else(bad_token)).collect::<Result<_, _>>()?,
-        api_keys: api_keys.iter().map(|name| parse_name("api_keys", name)).collect::<Result<_, _>>()?,
+        api_keys: api_keys.iter().map(|id| KeyId::parse(id).ok_or_else(bad_key)).collect::<Result<_, _>>()?,
     })
 }

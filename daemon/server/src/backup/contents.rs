@@ -13,7 +13,7 @@ use linecamp_model::{FleetChange, PluginDigest, PluginFile};
 use linecamp_store::{Kind, read_snapshot};
 
 use super::BackupFile;
-use super::members::{AUTHORITY_CERTIFICATE, AUTHORITY_KEY, DATABASE, MemberKind, SMALL_FILES_MAX, size_max};
+use super::members::{AUTHORITIES, DATABASE, MemberKind, SMALL_FILES_MAX, size_max};
 use crate::drivers::store;
 use crate::error::ServerError;
 
@@ -60,10 +60,9 @@ pub(super) fn check(
         .map_err(|error| file.failed("read", error))?;
     let Taken { database, small, components } = taken;
     let database = database.ok_or_else(|| file.rejected(format!("it has no {DATABASE}")))?;
-    for name in [AUTHORITY_KEY, AUTHORITY_CERTIFICATE] {
-        if !small.keys().any(|found| found.as_str() == name) {
-            return Err(file.rejected(format!("it has no {name}")));
-        }
+    let has = |name: &&str| small.keys().any(|found| found.as_str() == *name);
+    if !AUTHORITIES.iter().any(|files| files.iter().all(has)) {
+        return Err(file.rejected("it has no certificate authority"));
     }
     let documents = read_snapshot(&database, Kind::Fleet, Path::new(DATABASE))
         .map_err(|error| file.rejected(linecamp_transport::error_chain(&error)))?;

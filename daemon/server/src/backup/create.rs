@@ -1,9 +1,9 @@
 //! Takes a backup.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, BufWriter, Read, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use linecamp_backup::{Lock, Manifest, ManifestEntry, MemberName, Unlock, checksum};
@@ -11,11 +11,13 @@ use linecamp_core::SavedFleet;
 use linecamp_model::PluginDigest;
 use linecamp_store::{DirectoryLock, Kind, read_snapshot, snapshot};
 use linecamp_transport::{Authority, SystemClock, WallClock as _, error_chain};
+use rustix::fs::OFlags;
+use rustix::process::geteuid;
 use sha2::{Digest as _, Sha256};
 
+use super::BackupFile;
 use super::contents::{CheckedBackup, FILE_MODE, check, listed_plugins};
 use super::members::{DATABASE, DATABASE_BYTES_MAX, SMALL_BYTES_MAX, config_name, plugin_name};
-use super::{BackupFile, sync_dir};
 use crate::config::{Config, FILE_DEFAULT};
 use crate::data_directory::{DATA_DIR_DEFAULT, Layout};
 use crate::drivers::store;
@@ -60,7 +62,7 @@ pub fn back_up(request: &BackupRequest<'_>, progress: &mut dyn FnMut(&str)) -> R
     }
     DirectoryLock::check_owner(layout.dir())?;
     progress("copying the database");
-    let collected = Collected::of(layout, *config, file)?;
+    let collected = Collected::of(layout, *config)?;
     match file {
         BackupFile::Standard => {
             // It cannot be read back, so its contents are checked before.
@@ -88,21 +90,15 @@ struct Collected {
 }
 
 impl Collected {
-    fn of(layout: &Layout, config: Option<&Path>, file: &BackupFile) -> Result<Self, ServerError> {
+    fn of(layout: &Layout, config: Option<&Path>) -> Result<Self, ServerError> {
         // At the start: everything that was acknowledged before is in the backup.
         let taken_at = SystemClock.now();
         let mut warnings = Vec::new();
         let (database, components) = copy_database(layout)?;
-        if DATABASE_BYTES_MAX < database.len() as u64 {
-            return Err(file.rejected(format!("the database has more than {DATABASE_BYTES_MAX} bytes")));
-        }
         Authority::load(&layout.ca())?;
         let name = |text: &str| MemberName::parse(text).expect("a constant that is a name");
         let mut small = vec![(name(DATABASE), database)];
-        for path in files_of(&layout.ca())? {
-            let named = path.file_name().and_then(|name| name.to_str()).map(|name| format!("ca/{name}"));
-            include(&path, named.and_then(|name| MemberName::parse(&name)), &mut small, &mut warnings)?;
-        }
+        read_authority(layout, &mut small, &mut warnings)?;
         for path in config_files(layout, config, &mut warnings) {
             include(&path, config_name(layout.dir(), &path), &mut small, &mut warnings)?;
         }
@@ -152,9 +148,13 @@ impl Collected {
 
     /// Checks what was collected, for a backup that cannot be read back.
     fn checked(&self, file: &BackupFile) -> Result<CheckedBackup, ServerError> {
-        let mut plain = Vec::new();
-        self.write(&mut plain, &Lock::Open, &mut |_| {}).map_err(|error| file.failed("write", error))?;
-        check(file, &plain[..], &Unlock::Open, None)
+        let (reader, writer) = io::pipe().map_err(|error| file.failed("write", error.into()))?;
+        std::thread::scope(|scope| {
+            let written = scope.spawn(|| self.write(writer, &Lock::Open, &mut |_| {}));
+            let checked = check(file, reader, &Unlock::Open, None)?;
+            let written = written.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            written.map(|_| checked).map_err(|error| file.failed("write", error))
+        })
     }
 }
 
@@ -183,6 +183,10 @@ type Copy = (Vec<u8>, Vec<(PluginDigest, File)>, BTreeSet<PluginDigest>);
 
 fn copy_once(layout: &Layout) -> Result<Copy, ServerError> {
     let path = layout.database();
+    let bytes = fs::metadata(&path).map_or(0, |found| found.len());
+    if DATABASE_BYTES_MAX < bytes {
+        return Err(ServerError::DatabaseTooLarge { path, bytes, bytes_max: DATABASE_BYTES_MAX });
+    }
     let database = snapshot(&path, Kind::Fleet)?;
     let saved: SavedFleet = store::read(&read_snapshot(&database, Kind::Fleet, &path)?);
     let (mut opened, mut missing) = (Vec::new(), BTreeSet::new());
@@ -245,6 +249,32 @@ fn config_files(layout: &Layout, config: Option<&Path>, warnings: &mut Vec<Strin
     }
 }
 
+/// Adds the files of the authority. A step of a rotation renames one: then all are read again.
+fn read_authority(
+    layout: &Layout,
+    small: &mut Vec<(MemberName, Vec<u8>)>,
+    warnings: &mut Vec<String>,
+) -> Result<(), ServerError> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let (mut found, mut notes) = (Vec::new(), Vec::new());
+        let read = files_of(&layout.ca())?.iter().try_for_each(|path| {
+            let named = path.file_name().and_then(|name| name.to_str()).map(|name| format!("ca/{name}"));
+            include(path, named.and_then(|name| MemberName::parse(&name)), &mut found, &mut notes)
+        });
+        match read {
+            Err(ServerError::Directory { source, .. })
+                if source.kind() == io::ErrorKind::NotFound && attempts < COPIES_MAX => {}
+            read => {
+                small.append(&mut found);
+                warnings.append(&mut notes);
+                return read;
+            }
+        }
+    }
+}
+
 /// Adds a small file, unless its name cannot be a member's.
 fn include(
     path: &Path,
@@ -253,7 +283,8 @@ fn include(
     warnings: &mut Vec<String>,
 ) -> Result<(), ServerError> {
     let Some(name) = name else {
-        warnings.push(format!("{} is not included: rename it to letters, digits, `.`, `_` and `-`", path.display()));
+        let text = "a path in a backup has only letters, digits, `/`, `.`, `_` and `-`, and at most 100 bytes";
+        warnings.push(format!("{} is not included: {text}", path.display()));
         return Ok(());
     };
     let bytes = linecamp_files::read(path, SMALL_BYTES_MAX).map_err(|error| ServerError::Directory {
@@ -293,7 +324,7 @@ fn write_file(
     let written = linecamp_files::open(&partial.path).map_err(|error| failed(error.into()))?;
     let bytes = written.metadata().map_err(failed)?.len();
     let checked = check(&file, written, &unlock, None)?;
-    partial.rename(path).and_then(|()| sync_dir(dir)).map_err(failed)?;
+    partial.rename(path).and_then(|()| linecamp_files::sync_dir(dir)).map_err(failed)?;
     Ok((checked, bytes))
 }
 
@@ -308,19 +339,31 @@ struct Partial {
 impl Partial {
     /// Creates the file, or takes over one that an interrupted backup has left. A lock tells the two apart.
     fn create(path: PathBuf) -> io::Result<Self> {
-        let open = |path: &Path| {
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path)
-        };
-        let file = open(&path)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(io::Error::new(io::ErrorKind::ResourceBusy, "another backup writes this file"));
+        // A symbolic link is not followed: the directory may be writable by others.
+        let flags = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE).custom_flags(flags);
+        for _ in 0..COPIES_MAX {
+            let file = options.open(&path)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    return Err(io::Error::new(io::ErrorKind::ResourceBusy, "another backup writes this file"));
+                }
+                Err(TryLockError::Error(error)) => return Err(error),
             }
-            Err(TryLockError::Error(error)) => return Err(error),
+            let (opened, named) = (file.metadata()?, fs::symlink_metadata(&path));
+            if opened.uid() != geteuid().as_raw() || opened.nlink() > 1 {
+                return Err(io::Error::other(format!("{} belongs to another user; remove it", path.display())));
+            }
+            // Between opening and locking, another backup may have renamed it.
+            if named.is_ok_and(|named| (named.dev(), named.ino()) == (opened.dev(), opened.ino())) {
+                file.set_permissions(Permissions::from_mode(FILE_MODE))?;
+                file.set_len(0)?;
+                return Ok(Self { file, path, is_renamed: false });
+            }
         }
-        file.set_len(0)?;
-        Ok(Self { file, path, is_renamed: false })
+        Err(io::Error::new(io::ErrorKind::ResourceBusy, "other backups write this file"))
     }
 
     fn rename(mut self, to: &Path) -> io::Result<()> {

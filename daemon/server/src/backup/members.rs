@@ -9,10 +9,9 @@ use linecamp_model::limits::PLUGIN_BYTES_MAX;
 
 /// The fleet database.
 pub(super) const DATABASE: &str = "fleet.db";
-/// The private key of the authority.
-pub(super) const AUTHORITY_KEY: &str = "ca/key.pem";
-/// The certificate of the authority.
-pub(super) const AUTHORITY_CERTIFICATE: &str = "ca/certificate.pem";
+/// The files with the key and the certificate of the authority: those that `init` made, or the one that a rotation has
+/// put in their place.
+pub(super) const AUTHORITIES: [&[&str]; 2] = [&["ca/key.pem", "ca/certificate.pem"], &["ca/current.pem"]];
 
 const AUTHORITY: &str = "ca/";
 const PLUGINS: &str = "plugins/";
@@ -22,6 +21,12 @@ const SETTINGS: &str = "server.toml";
 const SETTINGS_DROP_INS: &str = "server.d/";
 /// The configuration elsewhere, under its absolute path.
 const ELSEWHERE: &str = "config/";
+
+/// The folder in which a restore puts configuration from elsewhere.
+pub(super) const CONFIG_FROM_BACKUP: &str = "config-from-backup";
+
+/// What a restore puts into a data directory before the database.
+pub(super) const RESTORED: [&str; 5] = ["ca", "plugins", SETTINGS, "server.d", CONFIG_FROM_BACKUP];
 
 /// Maximum bytes of the database: it is read into memory. A server with 10,000 sites has 200 MB. A larger one is
 /// rejected.
@@ -96,7 +101,7 @@ pub(super) fn config_name(data: &Path, path: &Path) -> Option<MemberName> {
 /// not read from there.
 pub(super) fn restored_path(name: &MemberName) -> PathBuf {
     match name.as_str().strip_prefix(ELSEWHERE) {
-        Some(path) => Path::new("config-from-backup").join(path),
+        Some(path) => Path::new(CONFIG_FROM_BACKUP).join(path),
         None => PathBuf::from(name.as_str()),
     }
 }

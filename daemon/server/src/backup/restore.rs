@@ -3,10 +3,11 @@
 //! Everything is checked in memory, and written to a folder inside the directory: it has the right file system and
 //! owner whatever the directory is, a volume's root included. At the end its entries are renamed into place, the
 //! database last: a directory without a database is no server. If anything fails before, the directory is empty again.
+//! If the process is killed, the next restore clears what is left: before the database is in place, everything in the
+//! directory is this restore's.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use linecamp_backup::Unlock;
@@ -15,9 +16,9 @@ use linecamp_model::{Incarnation, Name, RestoredFrom};
 use linecamp_store::DirectoryLock;
 use linecamp_transport::{Authority, SystemClock, WallClock as _, random_bytes};
 
-use super::contents::{CheckedBackup, FILE_MODE, check};
-use super::members::{DATABASE, restored_path};
-use super::{BackupFile, sync_dir};
+use super::BackupFile;
+use super::contents::{CheckedBackup, check};
+use super::members::{CONFIG_FROM_BACKUP, DATABASE, RESTORED, restored_path};
 use crate::data_directory::{Layout, UNIT};
 use crate::drivers::store;
 use crate::error::ServerError;
@@ -25,10 +26,10 @@ use crate::error::ServerError;
 /// The folder for a restore that is not complete.
 const STAGING: &str = "restore.partial";
 
-/// What an empty directory may contain: the lock file, and the folder that a new ext4 file system has.
-const IGNORED: [&str; 2] = ["lock", "lost+found"];
+const LOCK: &str = "lock";
 
-const DIR_MODE: u32 = 0o700;
+/// What an empty directory may contain: the lock file, and the folder that a new ext4 file system has.
+const IGNORED: [&str; 2] = [LOCK, "lost+found"];
 
 /// What to restore, and where to.
 #[derive(Debug)]
@@ -57,7 +58,7 @@ pub struct RestoreReport {
 /// Restores a backup. Reports progress through `progress`.
 ///
 /// # Errors
-/// [`ServerError`]; nothing is left behind.
+/// [`ServerError`]; nothing is left behind, except in a directory that another process uses.
 pub fn restore(request: &RestoreRequest<'_>, progress: &mut dyn FnMut(&str)) -> Result<RestoreReport, ServerError> {
     let target = Target::prepare(request.layout)?;
     let restored = fill(request, &target.staging(), progress);
@@ -78,13 +79,13 @@ fn fill(
 ) -> Result<RestoreReport, ServerError> {
     let failed = |source| ServerError::Create { path: staging.to_owned(), source };
     let plugins = staging.join("plugins");
-    create_dir(&plugins).map_err(failed)?;
+    linecamp_files::create_dir(&plugins).map_err(failed)?;
     progress("reading and checking the backup");
     let checked = check(request.file, request.file.open()?, request.unlock, Some(&plugins))?;
     let mut other_config = Vec::new();
     for (name, bytes) in &checked.small {
         let path = restored_path(name);
-        if path.starts_with("config-from-backup") {
+        if path.starts_with(CONFIG_FROM_BACKUP) {
             other_config.push(request.layout.dir().join(&path));
         }
         write_file(&staging.join(path), bytes).map_err(failed)?;
@@ -95,9 +96,7 @@ fn fill(
     let database = staging.join(DATABASE);
     write_file(&database, &checked.database).map_err(failed)?;
     let held = hold(request, &checked, &database)?;
-    for folder in [&plugins, &staging.join("ca"), &staging.to_owned()] {
-        sync_dir(folder).map_err(failed)?;
-    }
+    sync_dirs(staging).map_err(failed)?;
     Ok(RestoreReport { checked, held, other_config })
 }
 
@@ -112,15 +111,20 @@ fn hold(request: &RestoreRequest<'_>, checked: &CheckedBackup, database: &Path) 
     Ok(summary)
 }
 
-fn create_dir(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(DIR_MODE).create(path)
+fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    path.parent().map_or(Ok(()), linecamp_files::create_dir)?;
+    linecamp_files::write_new(path, bytes)
 }
 
-fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    path.parent().map_or(Ok(()), create_dir)?;
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+/// Makes the names in a directory and in those below it durable.
+fn sync_dirs(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_dirs(&entry.path())?;
+        }
+    }
+    linecamp_files::sync_dir(dir)
 }
 
 /// The directory that a backup is restored into.
@@ -141,20 +145,35 @@ impl Target {
         let failed = |source| ServerError::Create { path: dir.clone(), source };
         let is_new = !dir.exists();
         if is_new {
-            create_dir(&dir).map_err(failed)?;
+            linecamp_files::create_dir(&dir).map_err(failed)?;
         }
         // Before anything is written into a directory that turns out to be in use.
         check_empty(&dir)?;
-        let had_lock = dir.join("lock").exists();
-        let lock = DirectoryLock::acquire(&dir, UNIT)?;
+        let had_lock = dir.join(LOCK).exists();
+        let lock = DirectoryLock::acquire(&dir, UNIT).inspect_err(|_| {
+            if is_new {
+                // Fails if another process uses it already.
+                drop(fs::remove_dir(&dir));
+            }
+        })?;
         check_empty(&dir)?;
         let target = Self { is_new, had_lock, _lock: lock, dir: dir.clone() };
-        let prepared = remove_if_present(&target.staging()).and_then(|()| create_dir(&target.staging()));
+        let prepared = target.clear_interrupted().and_then(|()| linecamp_files::create_dir(&target.staging()));
         if let Err(source) = prepared {
             target.clear();
             return Err(failed(source));
         }
         Ok(target)
+    }
+
+    /// Removes what an interrupted restore has left: its folder last, because that tells what the rest is.
+    fn clear_interrupted(&self) -> io::Result<()> {
+        if is_interrupted(&self.dir) {
+            for name in RESTORED {
+                remove_if_present(&self.dir.join(name))?;
+            }
+        }
+        remove_if_present(&self.staging())
     }
 
     fn staging(&self) -> PathBuf {
@@ -170,18 +189,18 @@ impl Target {
         names.sort_by_key(|name| name == DATABASE);
         for name in names {
             if name == DATABASE {
-                sync_dir(&self.dir).map_err(failed)?;
+                linecamp_files::sync_dir(&self.dir).map_err(failed)?;
             }
             fs::rename(staging.join(&name), self.dir.join(&name)).map_err(failed)?;
         }
-        fs::remove_dir(&staging).and_then(|()| sync_dir(&self.dir)).map_err(failed)
+        fs::remove_dir(&staging).and_then(|()| linecamp_files::sync_dir(&self.dir)).map_err(failed)
     }
 
     /// Empties the directory again after a failure. It was empty before, and this process has locked it.
     fn clear(&self) {
         let names = fs::read_dir(&self.dir).into_iter().flatten().flatten().map(|entry| entry.file_name());
         for name in names.collect::<Vec<_>>() {
-            let is_ours = !IGNORED.iter().any(|ignored| name == *ignored) || (name == "lock" && !self.had_lock);
+            let is_ours = !IGNORED.iter().any(|ignored| name == *ignored) || (name == LOCK && !self.had_lock);
             if is_ours {
                 // What remains is reported by the next restore.
                 drop(remove_if_present(&self.dir.join(name)));
@@ -204,12 +223,18 @@ fn remove_if_present(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Whether a restore was killed while it moved everything into place: its database is not there yet.
+fn is_interrupted(dir: &Path) -> bool {
+    dir.join(STAGING).join(DATABASE).exists() && !dir.join(DATABASE).exists()
+}
+
 fn check_empty(dir: &Path) -> Result<(), ServerError> {
     let failed = |source| ServerError::Directory { operation: "list", path: dir.to_owned(), source };
+    let is_interrupted = is_interrupted(dir);
     for entry in fs::read_dir(dir).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
-        // An interrupted restore has left its folder.
-        if name != STAGING && !IGNORED.iter().any(|ignored| name == *ignored) {
+        let is_restored = is_interrupted && RESTORED.iter().any(|restored| name == *restored);
+        if name != STAGING && !is_restored && !IGNORED.iter().any(|ignored| name == *ignored) {
             return Err(ServerError::NotEmpty { dir: dir.to_owned() });
         }
     }

@@ -61,8 +61,11 @@ fn read(path: &Path) -> Result<String, ServerError> {
     let bytes = match path.as_os_str() == "-" {
         true => {
             let mut bytes = Vec::new();
-            let read = std::io::stdin().lock().take(SECRET_BYTES_MAX).read_to_end(&mut bytes);
+            let read = std::io::stdin().lock().take(SECRET_BYTES_MAX + 1).read_to_end(&mut bytes);
             read.map_err(|error| failed(path, error.to_string()))?;
+            if SECRET_BYTES_MAX < bytes.len() as u64 {
+                return Err(failed(path, format!("larger than {SECRET_BYTES_MAX} bytes")));
+            }
             bytes
         }
         false => linecamp_files::read_given(path, SECRET_BYTES_MAX).map_err(|error| failed(path, error.to_string()))?,

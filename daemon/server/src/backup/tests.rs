@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs::{self, File};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use linecamp_backup::{BackupError, Lock, Passphrase, Unlock};
-use linecamp_model::{FleetChange, Name, PluginDigest, PluginFile, WallTime};
+use linecamp_model::{FleetChange, Name, PluginDigest, PluginFile, RotationStep, WallTime};
+use linecamp_transport::{Authority, SystemClock, WallClock as _};
 use tempfile::TempDir;
 
 use super::*;
@@ -243,4 +244,98 @@ fn a_backup_needs_the_authority_and_a_database() {
         ServerError::Backup { source, .. } => assert!(matches!(*source, BackupError::Io(_))),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn a_server_is_backed_up_and_restored_in_every_phase_of_a_rotation() {
+    let fixture = Fixture::new();
+    let authority = Authority::load(&fixture.layout.ca()).unwrap();
+    for step in [RotationStep::Add, RotationStep::Switch, RotationStep::Retire] {
+        authority.rotate(step, SystemClock.now()).unwrap();
+        fixture.back_up(&Lock::Open).unwrap();
+        verify(&fixture.file(), &Unlock::Open).unwrap();
+        fixture.restore(&Unlock::Open, &[]).unwrap();
+        let restored = fixture.path("restored");
+        assert_eq!(Authority::load(&restored.join("ca")).unwrap().pin(), authority.pin(), "{step:?}");
+        fs::remove_dir_all(restored).unwrap();
+    }
+}
+
+/// The process is killed before each of the renames that put a backup into place.
+#[test]
+fn a_restore_that_was_killed_is_repeated() {
+    let fixture = Fixture::new();
+    fixture.push(COMPONENT, Some(COMPONENT));
+    fixture.back_up(&Lock::Open).unwrap();
+    fixture.restore(&Unlock::Open, &[]).unwrap();
+    let (dir, staging) = (fixture.path("restored"), fixture.path("restored/restore.partial"));
+    let complete = files_below(&dir);
+    let names = ["fleet.db", "server.toml", "plugins", "ca"];
+    for killed_after in 0..names.len() {
+        fs::create_dir(&staging).unwrap();
+        for name in &names[..=killed_after] {
+            fs::rename(dir.join(name), staging.join(name)).unwrap();
+        }
+        fixture.restore(&Unlock::Open, &[]).unwrap();
+        assert_eq!(files_below(&dir), complete, "{killed_after}");
+    }
+    // A file that is not from the backup is not removed.
+    fs::create_dir(&staging).unwrap();
+    fs::rename(dir.join("fleet.db"), staging.join("fleet.db")).unwrap();
+    fs::write(dir.join("note"), "mine").unwrap();
+    assert!(matches!(fixture.restore(&Unlock::Open, &[]).unwrap_err(), ServerError::NotEmpty { .. }));
+    assert!(dir.join("ca").exists() && dir.join("note").exists());
+}
+
+/// Returns the names of the files in a directory and below it.
+fn files_below(dir: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => dirs.push(path),
+                false => names.push(path.display().to_string()),
+            }
+        }
+    }
+    names.sort();
+    names
+}
+
+#[test]
+fn a_backup_in_a_directory_of_others_follows_no_link_and_is_private() {
+    let fixture = Fixture::new();
+    let (partial, victim) = (fixture.path(".camp.backup.partial"), fixture.path("data/victim"));
+    fs::write(&victim, "mine").unwrap();
+    symlink(&victim, &partial).unwrap();
+    fixture.back_up(&Lock::Open).unwrap_err();
+    fs::remove_file(&partial).unwrap();
+    fs::hard_link(&victim, &partial).unwrap();
+    fixture.back_up(&Lock::Open).unwrap_err();
+    assert_eq!(fs::read(&victim).unwrap(), b"mine");
+    fs::remove_file(&partial).unwrap();
+    fs::write(&partial, "left").unwrap();
+    fs::set_permissions(&partial, fs::Permissions::from_mode(0o666)).unwrap();
+    fixture.back_up(&Lock::Open).unwrap();
+    let mode = fs::metadata(fixture.path("camp.backup")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_restore_disables_users_and_keeps_only_keys_of_the_console() {
+    let fixture = Fixture::new();
+    fixture.back_up(&Lock::Open).unwrap();
+    let restored = fixture.restore(&Unlock::Open, &[]).unwrap();
+    let admin = Name::parse("admin").unwrap();
+    assert_eq!(restored.held.disabled_users, std::slice::from_ref(&admin));
+    // The operator at the console is let in.
+    let layout = Layout::new(fixture.path("restored"));
+    assert!(crate::users::reset_password(&layout, &admin).unwrap().is_new_admin);
+    let opened = store::open(&layout.database()).unwrap();
+    opened.store.close();
+    let can_log_in =
+        |record: &FleetChange| matches!(record, FleetChange::User(_, Some(user)) if user.is_admin_with_login());
+    assert!(opened.saved.records.iter().any(can_log_in));
 }

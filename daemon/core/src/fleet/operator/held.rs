@@ -1,6 +1,6 @@
 //! Commands on what is held since a restore.
 
-use linecamp_model::{EventKind, FleetChange, Name, Now, SecretHash, SiteId, Token};
+use linecamp_model::{EventKind, FleetChange, KeyId, Now, SecretHash, SiteId, Token};
 
 use crate::fleet::command::{FleetCommandError, HeldItems};
 use crate::fleet::decision::{Decided, Decision};
@@ -60,9 +60,9 @@ fn releases(state: &FleetState, items: &HeldItems) -> Vec<FleetChange> {
 }
 
 fn held_keys(state: &FleetState, items: &HeldItems) -> impl Iterator<Item = SecretHash> {
-    let is_named = |name: &Name| items.api_keys.contains(name);
+    let is_named = |id: &KeyId| items.api_keys.contains(id);
     let held = state.held.api_keys.keys();
-    held.filter(move |hash| state.api_keys.get(hash).is_some_and(|key| is_named(&key.name))).copied()
+    held.filter(move |hash| state.api_keys.get(hash).is_some_and(|key| is_named(&key.id))).copied()
 }
 
 fn check_known(state: &FleetState, items: &HeldItems) -> Result<(), FleetCommandError> {
@@ -75,9 +75,9 @@ fn check_known(state: &FleetState, items: &HeldItems) -> Result<(), FleetCommand
     if let Some(token) = items.tokens.iter().find(|token| !state.tokens.contains_key(token)) {
         return not_found(format!("join token {token}"));
     }
-    let is_known = |name: &Name| state.api_keys.values().any(|key| key.name == *name);
-    match items.api_keys.iter().find(|name| !is_known(name)) {
-        Some(name) => not_found(format!("API key {name}")),
+    let is_known = |id: &KeyId| state.api_keys.values().any(|key| key.id == *id);
+    match items.api_keys.iter().find(|id| !is_known(id)) {
+        Some(id) => not_found(format!("API key {id}")),
         None => Ok(()),
     }
 }

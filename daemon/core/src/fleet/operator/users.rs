@@ -101,6 +101,7 @@ pub(super) fn renew_hash(state: &FleetState, change: PasswordChange) -> Decided 
     let after = User { password: Some(change.new), ..before.clone() };
     Ok(Decision::of([FleetChange::User(change.user, Some(after))]))
 }
+
 fn verified_user<'a>(state: &'a FleetState, change: &PasswordChange) -> Result<&'a User, FleetCommandError> {
     let found = find_user(state, &change.user)?;
     match found.password.as_ref() == Some(&change.verified) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use linecamp_model::{
     EventKind, FleetChange, FleetOrigin, HeldSite, Incarnation, Instant, Name, Now, ReplicationCursor, RestoredFrom,
-    TokenState,
+    TokenState, User,
 };
 
 use crate::fleet::config::SavedFleet;
@@ -17,7 +17,7 @@ use crate::fleet::state::FleetState;
 pub struct Hold<'a> {
     /// The backup.
     pub from: RestoredFrom,
-    /// The names of the API keys that stay usable.
+    /// The names of the API keys of the server's console that stay usable.
     pub kept_keys: &'a [Name],
     /// The new incarnation of all specs, drawn by the caller; not zero.
     pub spec_incarnation: Incarnation,
@@ -30,23 +30,27 @@ pub struct HoldSummary {
     pub sites: usize,
     /// The number of join tokens.
     pub tokens: usize,
-    /// The names of the API keys.
+    /// The names of the API keys. Keys of several users may have the same name.
     pub api_keys: Vec<Name>,
+    /// The users that the restore disabled. One that was disabled before is not among them.
+    pub disabled_users: Vec<Name>,
 }
 
-/// No API key has this name.
+/// No API key of the server's console has this name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownKey(pub Name);
 
 /// Returns the changes that hold everything that may have been removed or revoked after the backup, and what that is:
 /// registered sites, usable join tokens, and API keys that are not kept. Removed sites and revoked tokens stay as they
-/// are.
+/// are. Users may have been removed or have lost roles, so all are disabled, and their sessions end: an admin enables
+/// those that are still right.
 ///
 /// # Errors
 /// A kept key does not exist.
 pub fn hold_restored(saved: &SavedFleet, hold: Hold<'_>) -> Result<(Vec<FleetChange>, HoldSummary), UnknownKey> {
     let state = FleetState::from_records(saved.readable());
-    let known: BTreeSet<&Name> = state.api_keys.values().map(|key| &key.name).collect();
+    let of_console = state.api_keys.values().filter(|key| key.user.is_none());
+    let known: BTreeSet<&Name> = of_console.map(|key| &key.name).collect();
     if let Some(unknown) = hold.kept_keys.iter().find(|name| !known.contains(name)) {
         return Err(UnknownKey(unknown.clone()));
     }
@@ -69,17 +73,25 @@ pub fn hold_restored(saved: &SavedFleet, hold: Hold<'_>) -> Result<(Vec<FleetCha
         }
     }
     for (hash, key) in &state.api_keys {
-        let is_kept = hold.kept_keys.contains(&key.name);
+        let is_kept = key.user.is_none() && hold.kept_keys.contains(&key.name);
         changes.push(FleetChange::HeldApiKey(*hash, (!is_kept).then_some(now.wall)));
         summary.api_keys.extend((!is_kept).then(|| key.name.clone()));
     }
     summary.api_keys.sort();
+    summary.api_keys.dedup();
+    for (name, user) in state.users.iter().filter(|(_, user)| user.disabled_at.is_none()) {
+        let disabled = User { disabled_at: Some(now.wall), ..user.clone() };
+        changes.push(FleetChange::User(name.clone(), Some(disabled)));
+        summary.disabled_users.push(name.clone());
+    }
     changes.extend(state.user_sessions.keys().map(|secret| FleetChange::UserSession(*secret, None)));
     let text = format!(
-        "the server was restored from a backup taken at {taken_at}; {} sites, {} join tokens and {} API keys are held",
+        "the server was restored from a backup taken at {taken_at}; {} sites, {} join tokens and {} API keys are held, \
+         and {} users are disabled",
         summary.sites,
         summary.tokens,
-        summary.api_keys.len()
+        summary.api_keys.len(),
+        summary.disabled_users.len()
     );
     changes.extend(state.events.event_changes(event(EventKind::ServerRestored, None, &text, now)));
     Ok((changes, summary))

@@ -1,6 +1,10 @@
 //! Views of a server that was restored from a backup.
 
-use linecamp_model::{HeldApiKeyView, HeldSiteView, Now, Phase, RestoreView, RestoredFrom, TokenState, WallTime};
+use std::collections::BTreeSet;
+
+use linecamp_model::{
+    ApiKey, HeldApiKeyView, HeldSiteView, Now, Phase, RestoreView, RestoredFrom, TokenState, WallTime,
+};
 
 use super::{FleetView, SiteFilter};
 
@@ -19,7 +23,9 @@ impl FleetView<'_> {
     /// Returns the backup that the server was restored from and how many objects are held, until all are settled.
     pub fn restored(self) -> Option<(RestoredFrom, HeldCounts)> {
         let (from, held) = (self.state.restored, &self.state.held);
-        let counts = HeldCounts { sites: held.sites.len(), tokens: held.tokens.len(), api_keys: held.api_keys.len() };
+        let keys = held.api_keys.keys().filter_map(|hash| self.state.api_keys.get(hash));
+        let keys: BTreeSet<_> = keys.map(|key| key.id).collect();
+        let counts = HeldCounts { sites: held.sites.len(), tokens: held.tokens.len(), api_keys: keys.len() };
         // Without a mark, something that is held is still held.
         let unknown = RestoredFrom { taken_at: WallTime::EPOCH, restored_at: WallTime::EPOCH };
         from.or_else(|| (!held.is_empty()).then_some(unknown)).map(|from| (from, counts))
@@ -31,9 +37,10 @@ impl FleetView<'_> {
         let (from, _) = self.restored()?;
         let tokens = self.tokens(now).into_iter().filter(|token| token.state == TokenState::Held).collect();
         let api_keys = self.state.held.api_keys.keys().filter_map(|hash| self.state.api_keys.get(hash));
-        let mut api_keys: Vec<_> =
-            api_keys.map(|key| HeldApiKeyView { name: key.name.clone(), created_at: key.created_at }).collect();
-        api_keys.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut api_keys: Vec<_> = api_keys.map(held_key).collect();
+        api_keys.sort_by(|a, b| (&a.name, &a.user, a.id).cmp(&(&b.name, &b.user, b.id)));
+        // The secret that a rotation replaced is the same key.
+        api_keys.dedup_by_key(|key| key.id);
         let (sites, unknown) = (self.held_sites(from, filter, now), self.contacts.unknown());
         Some(RestoreView { from, sites, tokens, api_keys, unknown })
     }
@@ -55,4 +62,8 @@ impl FleetView<'_> {
         });
         shown.collect()
     }
+}
+
+fn held_key(key: &ApiKey) -> HeldApiKeyView {
+    HeldApiKeyView { id: key.id, name: key.name.clone(), user: key.user.clone(), created_at: key.created_at }
 }
