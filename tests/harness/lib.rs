@@ -33,6 +33,7 @@ mod binaries;
 mod bind;
 mod certificates;
 mod cli;
+mod curl;
 mod dig;
 mod fleet;
 mod knot;

@@ -20,27 +20,7 @@ const RESPONSE_MAX: Duration = Duration::from_secs(8);
 
 /// Requests a page from the server; returns its status.
 fn http_status(fleet: &Fleet, path: &str) -> std::io::Result<String> {
-    let mut curl = Command::new("curl")
-        .args([
-            "--silent",
-            "--max-time",
-            "20",
-            "--output",
-            "/dev/null",
-            "--write-out",
-            "%{http_code}",
-            "--header",
-            "@-",
-        ])
-        .arg("--cacert")
-        .arg(fleet.server.data().join("ca/certificate.pem"))
-        .arg(format!("https://{}{path}", fleet.server.https()))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let header = format!("Authorization: Bearer {}", fleet.key());
-    curl.stdin.take().expect("stdio is piped").write_all(header.as_bytes())?;
-    Ok(String::from_utf8_lossy(&curl.wait_with_output()?.stdout).into_owned())
+    fleet.http(path).map(|(status, _)| status)
 }
 
 #[test]

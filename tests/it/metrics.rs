@@ -105,27 +105,13 @@ fn a_daemon_serves_metrics_on_its_local_socket() {
 #[test]
 fn a_server_serves_metrics_to_holders_of_an_api_key() {
     let fleet = Fleet::start();
-    let ask = |authorization: &str| {
-        let url = format!("https://{}/metrics", fleet.server.https());
-        // Like on the page about metrics: the key is on no command line.
-        let curl = Command::new("curl")
-            .args(["--silent", "--max-time", "20", "--write-out", "%{http_code}", "--header", "@-", &url, "--cacert"])
-            .arg(fleet.server.data().join("ca/certificate.pem"))
-            .stdin(Stdio::piped())
-            .output_of(authorization);
-        curl.map(|(_, mut text)| {
-            let code = text.split_off(text.len().saturating_sub(3));
-            (code, text)
-        })
-    };
-    let refused = match ask("Authorization: Bearer nonsense") {
+    let refused = match fleet.http_as("/metrics", "Authorization: Bearer nonsense") {
         Ok((code, _)) => code,
         Err(error) => return skip("curl", &error.to_string()),
     };
     assert_eq!(refused, "401");
-    let authorization = format!("Authorization: Bearer {}", fleet.key());
     let numbers = || {
-        let (code, text) = ask(&authorization).expect("curl is installed");
+        let (code, text) = fleet.http("/metrics").expect("curl is installed");
         assert_eq!(code, "200", "{text}");
         (series(&text), text)
     };

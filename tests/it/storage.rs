@@ -2,7 +2,6 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
-use std::process::Command;
 use std::time::Duration;
 
 use linecamp_tests::{Fleet, PATIENCE, Site, skip};
@@ -20,14 +19,6 @@ const FAILED_WRITES_MIN: u64 = 2;
 
 /// The shortest certificate lifetime of a server: it is renewed after 40 seconds.
 const LIFE: Duration = Duration::from_secs(60);
-
-/// Returns the server's health, over HTTPS.
-fn health(fleet: &Fleet) -> std::io::Result<String> {
-    let mut curl = Command::new("curl");
-    curl.args(["--silent", "--max-time", "20", &format!("{}/healthz", fleet.url()), "--cacert"]);
-    let said = curl.arg(fleet.server.data().join("ca/certificate.pem")).output()?;
-    Ok(String::from_utf8_lossy(&said.stdout).into_owned())
-}
 
 #[track_caller]
 fn wait_cleared(fleet: &Fleet, kind: &str) {
@@ -204,7 +195,7 @@ fn a_server_on_a_read_only_disk_keeps_its_fleet_connected() {
     let refused = fleet.cli(&["site", "label", "camp", "rack=r1"]);
     assert_ne!(refused.code, Some(0));
     assert!(refused.stderr.contains("cannot be written"), "{}", refused.stderr);
-    match health(&fleet) {
+    match fleet.http("/healthz").map(|(_, text)| text) {
         Ok(text) => assert!(text.contains("\"status\":\"ok\",\"store\":\"read-only\""), "{text}"),
         Err(error) => skip("curl", &format!("/healthz of a server that cannot write: no curl here ({error})")),
     }

@@ -37,7 +37,8 @@ impl Collector {
         let received = Arc::clone(&spans);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                received.lock().expect("no panic").extend(receive(stream));
+                let spans = receive(stream);
+                received.lock().expect("no panic").extend(spans);
             }
         });
         Self { url, spans }
@@ -117,5 +118,7 @@ fn a_server_without_its_collector_works() {
     fleet.start_server();
     let _site = connected_site(&fleet, "camp");
     fleet.cli(&["site", "ls"]).ok();
-    fleet.server.terminate();
+    // With spans that it cannot send.
+    let stopped = fleet.server.terminate();
+    assert!(stopped.success(), "{stopped}\n{}", fleet.server.log());
 }

@@ -32,12 +32,13 @@ pub(crate) const SITE_BYTES_MAX: usize = 2 * DOCUMENTS_BYTES_MAX
     + 128 * 1024;
 
 /// Maximum records that the server stores for one site: documents of both directions including tombstones, its events,
-/// the gaps of its link, its registration, its key, its replication cursor and its hosts.
+/// the gaps of its link, its hosts, its registration, its key, its replication cursor, the authorities it trusts, and
+/// the mark that it is held.
 pub(crate) const SITE_RECORDS_MAX: usize =
-    2 * DOCUMENTS_PER_DELTA_MAX + EVENTS_MAX + LINK_GAPS_PER_SITE_MAX + 3 + HOSTS_PER_SITE_MAX;
+    2 * DOCUMENTS_PER_DELTA_MAX + EVENTS_MAX + LINK_GAPS_PER_SITE_MAX + 5 + HOSTS_PER_SITE_MAX;
 
 // SPECIFICATION.md states both.
-const _: () = assert!(SITE_RECORDS_MAX == 1_833 && SITE_BYTES_MAX == 9_031_680);
+const _: () = assert!(SITE_RECORDS_MAX == 1_835 && SITE_BYTES_MAX == 9_031_680);
 
 /// What the server's disk holds, by site.
 #[derive(Debug, Default)]
@@ -75,6 +76,8 @@ fn owner(change: &FleetChange) -> Option<SiteId> {
         | FleetChange::SiteKey(site, _, _)
         | FleetChange::Host(site, _, _)
         | FleetChange::ReplicationCursor(site, _)
+        | FleetChange::SiteTrust(site, _)
+        | FleetChange::HeldSite(site, _)
         | FleetChange::LinkGap(site, _, _) => Some(*site),
         FleetChange::Event(_, logged) => logged.as_ref().and_then(|logged| logged.event.site),
         _ => None,

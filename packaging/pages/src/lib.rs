@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,19 @@ pub fn write(command: &Command) {
     let temporary = tempfile::tempdir().expect("a temporary directory can be created");
     let directory = std::env::var_os(DIRECTORY).map_or_else(|| temporary.path().to_owned(), PathBuf::from);
     try_write(command, &directory).expect("a page can be written");
+    check_readme(command);
+}
+
+/// Checks that the README's table of commands names all of this program, and no others.
+fn check_readme(command: &Command) {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+    let readme = fs::read_to_string(readme).expect("the README can be read");
+    let row = format!("| `{}` | ", command.get_name());
+    let cell = readme.lines().find_map(|line| line.strip_prefix(&row)?.split(" | ").nth(1)).expect("it has a row");
+    // What is between backticks; of a command with a subcommand, its first word.
+    let listed: BTreeSet<_> = cell.split('`').skip(1).step_by(2).filter_map(|text| text.split(' ').next()).collect();
+    let names: BTreeSet<_> = command.get_subcommands().map(Command::get_name).filter(|name| *name != "help").collect();
+    assert_eq!(listed, names, "README.md lists other commands of {}", command.get_name());
 }
 
 fn try_write(command: &Command, directory: &Path) -> io::Result<()> {
