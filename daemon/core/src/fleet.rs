@@ -18,6 +18,7 @@
 //! | [`authorities`] | the numbered set of authorities that sites are told, and what they have stored of it |
 //! | [`store_health`], [`sweep`] | the server's own store; expired records |
 //! | [`view`], [`conditions`] | what operators see |
+//! | [`site_watch`] | what changed of the sites since operators were told |
 //! | [`lookup`] | which site or host an operator means |
 //! | [`event_log`], [`names`] | parts of the [state](state) with limits and indexes of their own |
 //!
@@ -61,6 +62,7 @@ mod registry;
 mod restore;
 mod server_addresses;
 mod site_record;
+mod site_watch;
 mod state;
 mod status_limits;
 mod store_health;
@@ -79,7 +81,7 @@ use linecamp_model::{
 
 pub use self::account_command::{AccountCommand, NewKey, NewSession, NewUser, PasswordChange, UserEdit};
 pub use self::authentication::{
-    ApiCredential, AuthenticationError, PendingSetup, Principal, SESSION_IDLE_MAX, SESSION_LIFE,
+    ApiCredential, AuthenticationError, PendingSetup, Principal, SESSION_IDLE_MAX, SESSION_LIFE, Standing,
 };
 pub use self::authorities::{AuthorityStatus, Lack, WaitingSite};
 pub use self::authorization::{Authorization, IssuedCommand};
@@ -92,18 +94,20 @@ pub use self::config::{
 };
 pub use self::output::{FleetOutput, FleetTimer, IssueRequest};
 pub use self::restore::{Hold, HoldSummary, UnknownKey, hold_restored};
+pub use self::site_watch::StateChange;
 pub use self::subject::{HostRef, SiteRef, SubjectRef};
 pub use self::view::{
     ApiKeyView, EventFilter, FleetView, HeldCounts, LinkCounts, ProviderSummary, SeenLabels, SiteFilter,
     UserSessionView, UserView,
 };
 
-use self::authentication::{Activity, authenticate};
+use self::authentication::{Activity, authenticate, standing};
 use self::config::STORE_RETRY;
 use self::decision::Decision;
 use self::effects::{Effects, Release};
 use self::operator::{Forced, decide};
 use self::restore::Contacts;
+use self::site_watch::SiteWatch;
 use self::state::FleetState;
 use self::store_health::StoreHealth;
 use self::subject::Subject;
@@ -127,6 +131,7 @@ pub struct Fleet {
     servers: Vec<ServerAddress>,
     /// The authorities in the server's data directory; `None` until the driver has reported them.
     rotation: Option<AuthorityRotation>,
+    watch: SiteWatch,
     /// Where the ids of new sites and hosts come from.
     ids: Rng,
     sweep_at: Instant,
@@ -163,6 +168,7 @@ impl Fleet {
             activity,
             servers,
             rotation,
+            watch: SiteWatch::default(),
             ids,
             sweep_at,
             ignored,
@@ -181,6 +187,15 @@ impl Fleet {
     /// [`AuthenticationError`] if the credential is not valid.
     pub fn authenticate(&mut self, credential: ApiCredential, now: Now) -> Result<Principal, AuthenticationError> {
         authenticate(self.effects.state(), &mut self.activity, credential, now)
+    }
+
+    /// Returns who presents a credential and what they may do, and how long that holds at most if nothing else changes;
+    /// this is no use of it.
+    ///
+    /// # Errors
+    /// [`AuthenticationError`] if the credential is not valid.
+    pub fn standing(&self, credential: ApiCredential, now: Now) -> Result<Standing, AuthenticationError> {
+        standing(self.effects.state(), &self.activity, credential, now)
     }
 
     /// Handles an operator command. It is answered with one [`FleetOutput::Reply`]. Command ids are never reused.

@@ -23,6 +23,7 @@ mod convergence;
 mod dns;
 mod document_sync;
 mod downlink;
+mod event_stream;
 mod fleet;
 mod ip_networks;
 mod login_delay;
@@ -46,14 +47,18 @@ pub use downlink::{
     Credential, DUPLICATE_CLEARS_AFTER, DUPLICATE_RETRY, DownlinkTimer, FIRST_MESSAGE_MAX, MEMBER_BURST,
     MEMBER_OVERDRAFT_MAX, MEMBER_RATE_PER_SECOND, PROBE_MAX, Peer, REDIALS_PER_SECOND, START_GRACE, SessionEvent,
 };
+pub use event_stream::{
+    BACKLOG_BYTES_MAX, BACKLOG_MESSAGES_MAX, MessageKind, ResetReason, STREAMS_MAX, STREAMS_PER_USER_MAX,
+    StreamBacklog, StreamFilter, StreamId, StreamPosition, StreamShares, StreamSubject,
+};
 pub use fleet::{
     AccountCommand, ApiCredential, ApiKeyView, AuthenticationError, AuthorityStatus, Authorization, CERTIFICATE_LIFE,
     ENVIRONMENT_DEFAULT, Edit, EnvironmentEdit, EventFilter, Fleet, FleetCommand, FleetCommandError, FleetConfig,
     FleetOutput, FleetTimer, FleetView, Force, HeldCounts, HeldItems, Hold, HoldSummary, HostRef, InvalidSettings,
     IssueRequest, IssuedCommand, Lack, LinkCounts, NewKey, NewSession, NewToken, NewUser, PHASE_DEADLINE,
     PasswordChange, PendingSetup, Principal, ProviderSummary, RECOVERIES_PER_DAY_DEFAULT, REMOVED_KEEP_DEFAULT,
-    SESSION_IDLE_MAX, SESSION_LIFE, SWEEP_PERIOD, SavedFleet, SeenLabels, SiteFilter, SiteRef, SubjectRef, UnknownKey,
-    UnreadableRecord, UserEdit, UserSessionView, UserView, WaitingSite, hold_restored,
+    SESSION_IDLE_MAX, SESSION_LIFE, SWEEP_PERIOD, SavedFleet, SeenLabels, SiteFilter, SiteRef, Standing, StateChange,
+    SubjectRef, UnknownKey, UnreadableRecord, UserEdit, UserSessionView, UserView, WaitingSite, hold_restored,
 };
 pub use ip_networks::{IP_NETWORKS_MAX, IpNetwork, IpNetworks};
 pub use login_delay::{LOGIN_DELAY_MAX, LoginDelays};

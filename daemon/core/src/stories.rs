@@ -3,6 +3,7 @@
 mod authorities;
 mod chaos;
 mod converged;
+mod event_streams;
 mod faults;
 mod floods;
 mod hostile;

@@ -97,5 +97,6 @@ pub use time::{Instant, Now, WallTime};
 pub use token::{JoinSecret, JoinTarget, JoinToken, ServerAddress, TokenError};
 pub use user::{ApiKey, PasswordHash, PasswordHashError, User, UserSession};
 pub use view::{
-    EventView, HostView, LinkState, LinkView, LocalHostView, LocalView, PartState, SiteView, TokenState, TokenView, Why,
+    EventView, HostState, HostView, LinkState, LinkView, LocalHostView, LocalView, PartState, SiteState, SiteView,
+    TokenState, TokenView, Why,
 };

@@ -121,6 +121,31 @@ pub enum FleetChange {
     HeldApiKey(SecretHash, Option<WallTime>),
 }
 
+impl FleetChange {
+    /// Returns the site whose record it changes, if it is part of one.
+    pub const fn site(&self) -> Option<SiteId> {
+        match self {
+            Self::Site(site, _)
+            | Self::SiteKey(site, ..)
+            | Self::Host(site, ..)
+            | Self::Spec(site, ..)
+            | Self::Status(site, ..)
+            | Self::ReplicationCursor(site, _)
+            | Self::LinkGap(site, ..)
+            | Self::SiteTrust(site, _) => Some(*site),
+            _ => None,
+        }
+    }
+
+    /// Whether it may change who a secret belongs to, or what its owner may do.
+    pub const fn affects_access(&self) -> bool {
+        matches!(
+            self,
+            Self::User(..) | Self::ApiKey(..) | Self::UserSession(..) | Self::Settings(_) | Self::HeldApiKey(..)
+        )
+    }
+}
+
 /// The server's authorities as its sites are told, and since when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FleetAuthorities {

@@ -95,6 +95,44 @@ pub struct SiteView {
     pub conditions: Vec<Condition>,
 }
 
+/// What changes of a site while nobody edits it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteState {
+    /// Its ID.
+    pub id: SiteId,
+    /// Its name.
+    pub name: Name,
+    /// Its environment.
+    pub environment: Name,
+    /// Its lifecycle phase.
+    pub phase: Phase,
+    /// When it entered the phase.
+    pub phase_since: WallTime,
+    /// What a transitional phase is waiting for.
+    pub waits_for: Option<Text>,
+    /// Its link.
+    pub link: LinkView,
+    /// Its conditions: those the site reports and those the server detects.
+    pub conditions: Vec<Condition>,
+}
+
+/// What changes of a host while nobody edits it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostState {
+    /// Its ID.
+    pub id: HostId,
+    /// Its name.
+    pub name: Name,
+    /// Its site.
+    pub site: Name,
+    /// Its environment.
+    pub environment: Name,
+    /// Its lifecycle phase.
+    pub phase: Phase,
+    /// When it entered the phase.
+    pub phase_since: WallTime,
+}
+
 /// A host, as shown to an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostView {

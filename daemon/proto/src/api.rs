@@ -22,6 +22,7 @@ pub mod query;
 mod request_report;
 mod restore;
 mod setting;
+mod stream;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,6 +44,10 @@ pub use provider::{
 pub use request_report::{ForwardingHeaderReport, IgnoredHeaderReason, RequestHeaderReport, RequestReport};
 pub use restore::{HELD_ITEMS_MAX, HeldApiKey, HeldItems, HeldLeft, HeldSite, RefusedContact, Restore, Restored};
 pub use setting::SettingError;
+pub use stream::{
+    HostState, STREAM_HEARTBEAT_SECONDS, STREAM_RETRY_MILLISECONDS, SiteState, StreamEnd, StreamEndReason,
+    StreamMessage, StreamReset, StreamResetReason,
+};
 
 /// The longest a long poll for events waits, in seconds: below the minute after which proxies time out. A longer `wait`
 /// is capped to this.

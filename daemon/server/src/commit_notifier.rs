@@ -27,6 +27,11 @@ impl CommitNotifier {
         self.newest.subscribe()
     }
 
+    /// Returns the number of the newest durable event.
+    pub(crate) fn newest(&self) -> u64 {
+        *self.newest.borrow()
+    }
+
     /// Records the events of a write that is submitted to the store.
     pub(crate) fn stage(&mut self, write: WriteId, changes: &[FleetChange]) {
         let newest = changes.iter().filter_map(|change| match change {

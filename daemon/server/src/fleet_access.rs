@@ -1,8 +1,9 @@
 //! Access to the fleet on behalf of one caller: what it may see, and the commands that it gives.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use linecamp_core::{AuthorityStatus, Authorization, FleetCommand, FleetView, Force, IssuedCommand};
+use linecamp_core::{ApiCredential, AuthorityStatus, Authorization, FleetCommand, FleetView, Force, IssuedCommand};
 use linecamp_model::{AuthorityRotation, Generation, Now, RotationStep};
 
 use crate::fleet_client::{FleetClient, RequestError};
@@ -33,6 +34,14 @@ impl FleetAccess {
     ) -> Result<T, RequestError> {
         let authorization = Arc::clone(&self.authorization);
         self.client.query(move |fleet, now| read(fleet.view().for_caller(&authorization), now)).await
+    }
+
+    /// Returns how long the caller's access lasts by this credential, if nothing changes; `None` if it is not valid any
+    /// more, or the access is another one.
+    pub(crate) async fn standing(&self, credential: ApiCredential) -> Result<Option<Option<Duration>>, RequestError> {
+        let standing = self.client.query(move |fleet, now| fleet.standing(credential, now)).await?;
+        let same = standing.ok().filter(|standing| self.authorization.is_of(&standing.principal));
+        Ok(same.map(|standing| standing.lasts))
     }
 
     /// Returns the certificate authorities and the sites that wait; the operation requires a role in all environments.

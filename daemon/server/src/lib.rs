@@ -35,6 +35,7 @@ mod data_directory;
 pub mod doctor;
 mod drivers;
 mod error;
+mod event_streams;
 mod fleet_access;
 mod fleet_client;
 mod init;

@@ -65,6 +65,13 @@ pub(crate) fn write_connections(metrics: &mut Metrics, counts: ConnectionCounts,
         .sample(&[("reason", "rejected")], streams.rejected);
 }
 
+/// Writes the metrics of the event streams: how many are open, and how many were rejected.
+pub(crate) fn write_event_streams(metrics: &mut Metrics, (open, rejected): (usize, u64)) {
+    metrics.one("linecamp_event_streams", Kind::Gauge, "Open event streams.", open);
+    let help = "Event streams that were rejected because too many were open.";
+    metrics.one("linecamp_event_streams_rejected_total", Kind::Counter, help, rejected);
+}
+
 /// The state of the loop that the metrics are read from.
 pub(crate) struct LoopState<'a> {
     pub(crate) fleet: &'a Fleet,

@@ -24,6 +24,7 @@ use crate::drivers::link::LinkDriver;
 use crate::drivers::plugin::PluginDriver;
 use crate::drivers::session::{HandshakeStats, SessionNote};
 use crate::drivers::store::fault_of;
+use crate::event_streams::StreamFeed;
 use crate::metrics::LoopState;
 use crate::panics;
 use crate::server_addresses::ServerAddresses;
@@ -106,6 +107,7 @@ pub(crate) struct ServerLoop {
     pub(crate) link: LinkDriver,
     pub(crate) plugins: PluginDriver,
     pub(crate) commit_notifier: CommitNotifier,
+    pub(crate) streams: StreamFeed,
     pub(crate) sessions: SessionStats,
     pub(crate) handshakes: Arc<HandshakeStats>,
     pub(crate) pending_replies: PendingReplies,
@@ -126,7 +128,9 @@ impl ServerLoop {
     pub(crate) async fn run(mut self) -> StoreDriver {
         self.perform_outputs();
         loop {
+            let now = self.clock.now();
             let deadline = self.fleet.next_deadline().map(|(deadline, _)| deadline);
+            let deadline = deadline.into_iter().chain(self.fleet.state_changes_deadline(now)).min();
             let event = tokio::select! {
                 biased;
                 () = stopped(&mut self.inbox.stop) => Event::Stop,
@@ -140,6 +144,7 @@ impl ServerLoop {
             let is_stop = matches!(event, Event::Stop);
             self.handle_event(event);
             self.perform_outputs();
+            self.streams.publish(&mut self.fleet, self.commit_notifier.newest(), self.clock.now());
             if is_stop {
                 return self.drain().await;
             }
@@ -222,6 +227,7 @@ impl ServerLoop {
             }
             FleetOutput::Persist { write, changes } => {
                 self.commit_notifier.stage(write, &changes);
+                self.streams.note_changes(&changes);
                 self.store.commit(write, changes.iter().map(fleet_change));
             }
             FleetOutput::TryStore(write) => self.store.try_room(write),

@@ -24,6 +24,7 @@ use crate::drivers::plugin::PluginDriver;
 use crate::drivers::session::{HandshakeStats, SESSION_NOTES_MAX};
 use crate::drivers::{https, link, store};
 use crate::error::ServerError;
+use crate::event_streams::StreamFeed;
 use crate::fleet_client::FleetClient;
 use crate::install::SitePackages;
 use crate::plugin_folder::PluginFolder;
@@ -77,17 +78,16 @@ impl Server {
         fleet.handle_authorities(authority.rotation(), clock.now());
         let listed = fleet.view().plugins().map(|(digest, _)| digest);
         let plugins = Arc::new(PluginFolder::open(config.layout.plugins(), listed)?);
-        let commit_notifier = CommitNotifier::new(fleet.view().last_event());
+        let (commit_notifier, streams) = notifiers(&fleet)?;
         let (stop, stopping) = watch::channel(false);
         let (request_sender, requests) = mpsc::channel(REQUESTS_MAX);
         let (note_sender, sessions) = mpsc::channel(SESSION_NOTES_MAX);
-        let mut manager = ServiceManager::from_environment();
-        manager.status(&format!("https on {https}, quic on {quic}"));
+        let manager = service_manager(https, quic);
         let info = server_info(&config, Arc::clone(&authority), Arc::clone(&addresses), certificate.clone(), clock);
         let connections = ApiConnections::new();
         let api = Api::new(
             FleetClient::new(request_sender),
-            commit_notifier.watch(),
+            (commit_notifier.watch(), streams.streams()),
             Arc::clone(&info),
             Arc::clone(&plugins),
             connections.clone(),
@@ -101,6 +101,7 @@ impl Server {
             link: LinkDriver::new(authority),
             plugins: PluginDriver::new(plugins),
             commit_notifier,
+            streams,
             sessions: SessionStats::default(),
             handshakes: Arc::clone(&handshakes),
             pending_replies: PendingReplies::default(),
@@ -217,6 +218,20 @@ fn report_restore(fleet: &Fleet) {
             "restored from a backup: what it may not know is held; list it with `linecamp restore ls`"
         );
     }
+}
+
+/// Creates what tells requests and streams of the events from now on.
+fn notifiers(fleet: &Fleet) -> Result<(CommitNotifier, StreamFeed), ServerError> {
+    let newest = fleet.view().last_event();
+    let incarnation = u64::from_ne_bytes(random_bytes()?);
+    Ok((CommitNotifier::new(newest), StreamFeed::new(incarnation, newest)))
+}
+
+/// Tells the service manager where the server listens.
+fn service_manager(https: SocketAddr, quic: SocketAddr) -> ServiceManager {
+    let mut manager = ServiceManager::from_environment();
+    manager.status(&format!("https on {https}, quic on {quic}"));
+    manager
 }
 
 /// Creates the fleet from its records.

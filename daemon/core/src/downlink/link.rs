@@ -3,7 +3,7 @@
 //! A link that drops and reconnects causes no write. Only a member that is away for longer is recorded as offline, and
 //! recorded again when it returns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use linecamp_model::{LabelSet, LinkState, SessionId, Text, WallTime};
 
@@ -165,53 +165,66 @@ impl Link {
 
 /// The links of all members.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Links(BTreeMap<MemberId, Link>);
+pub(crate) struct Links {
+    links: BTreeMap<MemberId, Link>,
+    /// The members whose link may have changed since [`Links::take_touched`].
+    touched: BTreeSet<MemberId>,
+}
 
 impl Links {
     /// Returns the link of a member.
     pub(crate) fn get(&self, member: MemberId) -> Option<&Link> {
-        self.0.get(&member)
+        self.links.get(&member)
     }
 
     /// Returns the link of a member, to change it.
     pub(super) fn get_mut(&mut self, member: MemberId) -> Option<&mut Link> {
-        self.0.get_mut(&member)
+        let link = self.links.get_mut(&member)?;
+        self.touched.insert(member);
+        Some(link)
     }
 
     /// Sets the link of a member.
     pub(super) fn insert(&mut self, member: MemberId, link: Link) {
-        self.0.insert(member, link);
+        self.links.insert(member, link);
+        self.touched.insert(member);
     }
 
     /// Removes the link of a member.
     pub(super) fn remove(&mut self, member: MemberId) {
-        self.0.remove(&member);
+        self.links.remove(&member);
+        self.touched.insert(member);
+    }
+
+    /// Returns the members whose link may have changed since the last call.
+    pub(crate) fn take_touched(&mut self) -> BTreeSet<MemberId> {
+        std::mem::take(&mut self.touched)
     }
 
     /// Returns the current sessions of all members.
     pub(super) fn sessions(&self) -> impl Iterator<Item = SessionId> {
-        self.0.values().filter_map(Link::session)
+        self.links.values().filter_map(Link::session)
     }
 
     /// Returns the number of members that have stored this set of server addresses.
     pub(crate) fn servers_stored(&self, number: u64) -> usize {
-        self.0.values().filter(|link| link.servers_stored == number).count()
+        self.links.values().filter(|link| link.servers_stored == number).count()
     }
 
     /// Returns the number of links.
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.links.len()
     }
 
     /// Counts the links by state: connected, reconnecting, disconnected.
     pub(crate) fn counts(&self) -> [usize; 3] {
-        let count = |state| self.0.values().filter(|link| link.state == state).count();
+        let count = |state| self.links.values().filter(|link| link.state == state).count();
         [LinkState::Connected, LinkState::Reconnecting, LinkState::Disconnected].map(count)
     }
 
     /// Returns the number of members whose last report contains a storage condition.
     pub(crate) fn storage_failures(&self) -> usize {
-        self.0.values().filter(|link| !link.conditions.storage().is_empty()).count()
+        self.links.values().filter(|link| !link.conditions.storage().is_empty()).count()
     }
 }
 

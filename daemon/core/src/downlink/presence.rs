@@ -3,6 +3,8 @@
 //! A lost link counts as reconnecting for [`DISCONNECTED_AFTER`], and no link is reported as disconnected within
 //! [`START_GRACE`] of the start.
 
+use std::collections::BTreeSet;
+
 use linecamp_model::{ConditionKind, EventKind, LinkState, Now, Refusal, RefusalCode, SessionId, Text, WallTime};
 
 use super::config::START_GRACE;
@@ -43,6 +45,11 @@ impl Downlink {
     /// Returns the links of all members.
     pub(crate) const fn links(&self) -> &Links {
         &self.links
+    }
+
+    /// Returns the members whose link may have changed since the last call.
+    pub(crate) fn take_touched(&mut self) -> BTreeSet<MemberId> {
+        self.links.take_touched()
     }
 
     /// Clears the condition of a refused recovery: the member got another certificate.

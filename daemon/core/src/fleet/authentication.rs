@@ -43,6 +43,15 @@ pub struct Principal {
     pub pending: PendingSetup,
 }
 
+/// Who presents a credential, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Who it is.
+    pub principal: Principal,
+    /// How long the credential is valid if nothing else changes; `None` if it does not end by itself.
+    pub lasts: Option<Duration>,
+}
+
 /// What a user must do before anything else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PendingSetup {
@@ -107,6 +116,14 @@ impl Activity {
         !is_new && SESSION_IDLE_MAX <= now.instant.saturating_since(last)
     }
 
+    /// Returns how long a session that is not idle lasts without another use.
+    fn idle_left(&self, secret: &SecretHash, session: &UserSession, now: Now) -> Duration {
+        let last = self.last.get(secret).map_or(self.started, |(instant, _)| *instant);
+        let since_use = SESSION_IDLE_MAX.saturating_sub(now.instant.saturating_since(last));
+        let since_start = SESSION_IDLE_MAX.saturating_sub(now.wall.saturating_since(session.created_at));
+        since_use.max(since_start)
+    }
+
     /// Forgets the secrets that do not exist any more.
     pub(super) fn retain(&mut self, state: &FleetState) {
         let exists =
@@ -129,8 +146,24 @@ pub(super) fn authenticate(
     credential: ApiCredential,
     now: Now,
 ) -> Result<Principal, AuthenticationError> {
-    let (secret, principal) = match credential {
-        ApiCredential::Key(secret) => (secret, key_principal(state, &secret, now)?),
+    let (ApiCredential::Key(secret) | ApiCredential::Session(secret)) = credential;
+    let Standing { principal, .. } = standing(state, activity, credential, now)?;
+    if ACTIVITY_MAX <= activity.last.len() {
+        activity.retain(state);
+    }
+    activity.note(secret, now);
+    Ok(principal)
+}
+
+/// Returns who presents a credential, and how long that holds.
+pub(super) fn standing(
+    state: &FleetState,
+    activity: &Activity,
+    credential: ApiCredential,
+    now: Now,
+) -> Result<Standing, AuthenticationError> {
+    match credential {
+        ApiCredential::Key(secret) => key_standing(state, &secret, now),
         ApiCredential::Session(secret) => {
             let session = state.user_sessions.get(&secret).ok_or(AuthenticationError::UnknownSession)?;
             let user = state.users.get(&session.user).ok_or(AuthenticationError::UnknownSession)?;
@@ -144,14 +177,11 @@ pub(super) fn authenticate(
                 return Err(AuthenticationError::IdleSession);
             }
             let identity = Identity::User(session.user.clone(), session.id);
-            (secret, Principal { identity, access: user.access.clone(), pending: pending(state, user) })
+            let principal = Principal { identity, access: user.access.clone(), pending: pending(state, user) };
+            let lasts = session.ends_at.saturating_since(now.wall).min(activity.idle_left(&secret, session, now));
+            Ok(Standing { principal, lasts: Some(lasts) })
         }
-    };
-    if ACTIVITY_MAX <= activity.last.len() {
-        activity.retain(state);
     }
-    activity.note(secret, now);
-    Ok(principal)
 }
 
 /// Returns what a user must do before anything else.
@@ -160,7 +190,7 @@ pub(super) fn pending(state: &FleetState, user: &User) -> PendingSetup {
     PendingSetup { password: user.must_change_password, server_url }
 }
 
-fn key_principal(state: &FleetState, secret: &SecretHash, now: Now) -> Result<Principal, AuthenticationError> {
+fn key_standing(state: &FleetState, secret: &SecretHash, now: Now) -> Result<Standing, AuthenticationError> {
     let key = state.api_keys.get(secret).ok_or(AuthenticationError::UnknownKey)?;
     if state.held.api_keys.contains_key(secret) {
         return Err(AuthenticationError::HeldApiKey);
@@ -176,7 +206,8 @@ fn key_principal(state: &FleetState, secret: &SecretHash, now: Now) -> Result<Pr
     }
     let identity = KeyIdentity { id: key.id, name: key.name.clone(), user: key.user.clone() };
     let access = effective_access(state, key.user.as_ref(), key.limit.as_ref());
-    Ok(Principal { identity: Identity::Key(identity), access, pending: PendingSetup::default() })
+    let principal = Principal { identity: Identity::Key(identity), access, pending: PendingSetup::default() };
+    Ok(Standing { principal, lasts: key.expires_at.map(|at| at.saturating_since(now.wall)) })
 }
 
 /// Returns what a key of `user`, or of the console, with this limit may do.
@@ -271,6 +302,30 @@ mod tests {
         assert_eq!(found, Err(AuthenticationError::DisabledUser(name("anna"))));
         let found = authenticate(&state, &mut Activity::new(NOW), ApiCredential::Session(SESSION), NOW);
         assert_eq!(found, Err(AuthenticationError::UnknownSession));
+    }
+
+    #[test]
+    fn how_long_a_credential_lasts_is_known_and_asking_is_no_use() {
+        let mut state = with_people();
+        let mut activity = Activity::new(NOW);
+        let lasts = |state: &FleetState, activity: &Activity, credential, now| {
+            standing(state, activity, credential, now).expect("valid").lasts
+        };
+        let (key, session) = (ApiCredential::Key(KEY), ApiCredential::Session(SESSION));
+        assert_eq!(lasts(&state, &activity, key, NOW), None);
+        assert_eq!(lasts(&state, &activity, session, NOW), Some(SESSION_IDLE_MAX));
+        let half = later(SESSION_IDLE_MAX / 2);
+        assert_eq!(lasts(&state, &activity, session, half), Some(SESSION_IDLE_MAX / 2));
+        assert_eq!(activity.last_use(&SESSION), None);
+        authenticate(&state, &mut activity, session, half).expect("valid");
+        assert_eq!(lasts(&state, &activity, session, half), Some(SESSION_IDLE_MAX));
+        let before_end = later(SESSION_LIFE - Duration::from_secs(1));
+        activity.note(SESSION, before_end);
+        assert_eq!(lasts(&state, &activity, session, before_end), Some(Duration::from_secs(1)));
+        let mut expiring = state.api_keys[&KEY].clone();
+        expiring.expires_at = Some(NOW.wall + Duration::from_secs(7));
+        apply(&mut state, |_| vec![FleetChange::ApiKey(KEY, Some(expiring))]);
+        assert_eq!(lasts(&state, &activity, key, NOW), Some(Duration::from_secs(7)));
     }
 
     #[test]

@@ -10,7 +10,7 @@
 
 use linecamp_model::{Access, Caller, Generation, Name, Requirement, Role};
 
-use super::authentication::PendingSetup;
+use super::authentication::{PendingSetup, Principal};
 use super::command::{FleetCommand, FleetCommandError};
 
 /// Who performs an operation, what they may do, and what the operation requires.
@@ -80,6 +80,12 @@ impl Authorization {
             Requirement::Role(role) if highest(&access) < Some(role) => lacks("an environment", role),
             _ => Ok(Self { caller, access, pending, requirement }),
         }
+    }
+
+    /// Whether this is what a principal may do.
+    pub fn is_of(&self, principal: &Principal) -> bool {
+        let Principal { identity, access, pending } = principal;
+        (&self.caller.identity, &self.access, self.pending) == (identity, access, *pending)
     }
 
     /// Whether the caller may know that an environment and its objects exist.

@@ -43,6 +43,8 @@ pub(super) struct Effects {
     commands: BTreeSet<CommandId>,
     /// Sites whose provider assignment must be computed again.
     unassigned: Unassigned,
+    /// Sites whose records may have changed since [`Effects::take_touched`].
+    touched: BTreeSet<SiteId>,
 }
 
 impl Effects {
@@ -53,6 +55,7 @@ impl Effects {
             outputs: VecDeque::new(),
             commands: BTreeSet::new(),
             unassigned: Unassigned::default(),
+            touched: BTreeSet::new(),
         }
     }
 
@@ -88,6 +91,7 @@ impl Effects {
         debug_assert!(do_generations_rise(&changes, self.state()), "generations only rise");
         let write = self.staged.stage(&changes, releases);
         self.unassigned.note(&changes, self.staged.state());
+        self.touched.extend(changes.iter().filter_map(FleetChange::site));
         self.output(FleetOutput::Persist { write, changes });
     }
 
@@ -125,7 +129,17 @@ impl Effects {
     /// Handles the store's answer to a write and returns its releases; `None` for an unknown write. A failed write is
     /// undone with all later ones.
     pub(super) fn settle(&mut self, write: WriteId, is_durable: bool) -> Option<Vec<Release>> {
-        self.staged.settle(write, is_durable).map(|settled| settled.releases)
+        let settled = self.staged.settle(write, is_durable)?;
+        if !is_durable {
+            // Which sites the undone changes were about is not known.
+            self.touched.extend(self.staged.state().sites.keys());
+        }
+        Some(settled.releases)
+    }
+
+    /// Returns the sites whose records may have changed since the last call.
+    pub(super) fn take_touched(&mut self) -> BTreeSet<SiteId> {
+        std::mem::take(&mut self.touched)
     }
 
     /// Whether everything staged so far is durable.

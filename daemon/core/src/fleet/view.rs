@@ -6,6 +6,7 @@ mod link_history;
 mod providers;
 mod restore;
 mod sites;
+mod states;
 mod tokens;
 
 use std::collections::BTreeMap;

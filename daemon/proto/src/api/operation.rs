@@ -13,7 +13,9 @@ use linecamp_model::Requirement;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use body::{Binary, Body, DecodedBody, Empty, EncodedBody, Json, MergePatch, PROBLEM_MEDIA, PlainText};
+pub use body::{
+    Binary, Body, DecodedBody, Empty, EncodedBody, EventStream, Json, MergePatch, PROBLEM_MEDIA, PlainText,
+};
 pub use table::*;
 
 /// The operations under this path belong to version 1 of the API.

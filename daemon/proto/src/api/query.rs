@@ -141,3 +141,30 @@ pub struct EventQuery {
     /// At most this many. Capped to [`EVENTS_PER_ANSWER_MAX`](super::EVENTS_PER_ANSWER_MAX), which is also the default.
     pub limit: Option<usize>,
 }
+
+/// Selects the messages of an event stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamQuery {
+    /// Messages about the site of this name.
+    pub site: Option<String>,
+    /// Messages about sites of this environment; with `site`, the environment of that site.
+    pub environment: Option<String>,
+    /// Of the events, those that the server reported, or that sites reported.
+    pub source: Option<super::EventSource>,
+    /// Only events, or only states; by default both.
+    pub topic: Option<StreamTopic>,
+    /// The `id` of the last message received, for clients that cannot set the header `Last-Event-ID`, which counts
+    /// before it.
+    pub last_event_id: Option<String>,
+}
+
+/// A kind of messages of an event stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StreamTopic {
+    /// The events.
+    Events,
+    /// The states of sites and hosts.
+    States,
+}

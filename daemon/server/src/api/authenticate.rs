@@ -22,6 +22,8 @@ use crate::secret::parse_credential;
 pub(super) struct Authenticated {
     /// Who performs it; `None` without credentials.
     pub(super) caller: AuthenticatedCaller,
+    /// The credentials.
+    pub(super) presented: Option<Presented>,
     /// The fleet, as the caller sees it.
     pub(super) access: FleetAccess,
 }
@@ -38,9 +40,10 @@ impl AuthenticatedCaller {
 }
 
 /// A credential, and whether a browser sent it by itself.
-struct Presented {
-    credential: ApiCredential,
-    is_cookie: bool,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Presented {
+    pub(super) credential: ApiCredential,
+    pub(super) is_cookie: bool,
 }
 
 /// Checks the credentials of a request and what its operation requires.
@@ -54,10 +57,11 @@ pub(super) async fn authenticate(api: &Api, spec: &OperationSpec, request: &Part
         let (access, pending, requirement) = (Access::default(), PendingSetup::default(), spec.requires);
         let authorization = Authorization { caller, access, pending, requirement };
         let access = FleetAccess::new(api.fleet_client(), authorization, None);
-        return Ok(Authenticated { caller: AuthenticatedCaller(None), access });
+        return Ok(Authenticated { caller: AuthenticatedCaller(None), presented: None, access });
     }
     let unauthorized = |problem: &str| ApiError::unauthorized(problem, &api.info().addresses().server_url);
-    let Presented { credential, is_cookie } = presented(&request.headers).map_err(unauthorized)?;
+    let presented = presented(&request.headers).map_err(unauthorized)?;
+    let Presented { credential, is_cookie } = presented;
     let found = api.authenticate(credential).await?;
     let principal = found.map_err(|error| unauthorized(&rejection(&error)))?;
     charge(api, spec, request, credential)?;
@@ -68,7 +72,7 @@ pub(super) async fn authenticate(api: &Api, spec: &OperationSpec, request: &Part
     let authorization = Authorization::admit(caller.clone(), principal.access, principal.pending, spec.requires)?;
     let if_match = parse::if_match(&request.headers, spec)?;
     let access = FleetAccess::new(api.fleet_client(), authorization, if_match);
-    Ok(Authenticated { caller: AuthenticatedCaller(Some(caller)), access })
+    Ok(Authenticated { caller: AuthenticatedCaller(Some(caller)), presented: Some(presented), access })
 }
 
 /// Returns the credential of a request, or what is wrong.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use linecamp_core::{FleetCommandError, InvalidSettings, StoreFault};
+use linecamp_core::{FleetCommandError, InvalidSettings, STREAMS_MAX, StoreFault};
 use linecamp_model::{LabelError, shell_quoted};
 use linecamp_proto::api::operation::PROBLEM_MEDIA;
 use linecamp_proto::api::{ErrorCode, FieldProblem, Problem};
@@ -17,6 +17,9 @@ use crate::passwords::HashError;
 use crate::plugin_folder::UploadError;
 use crate::plugin_registry::RegistryError;
 use crate::server_url::ServerUrl;
+
+/// When a client retries that found all places of event streams taken: one is free as soon as a page is closed.
+const STREAM_RETRY_SECONDS: u64 = 10;
 
 /// An error response: a code for programs and a message for people.
 #[derive(Debug)]
@@ -93,6 +96,12 @@ impl ApiError {
             CHANGE_RATE.burst
         );
         Self { retry_after: Some(seconds), ..Self::new(ErrorCode::TooManyRequests, text) }
+    }
+
+    /// All places of event streams are taken, by users who have no more of them than the caller.
+    pub(super) fn too_many_streams() -> Self {
+        let text = format!("too many event streams are open (maximum {STREAMS_MAX}); retry later");
+        Self { retry_after: Some(STREAM_RETRY_SECONDS), ..Self::new(ErrorCode::Busy, text) }
     }
 
     pub(super) fn no_such_path() -> Self {

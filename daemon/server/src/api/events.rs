@@ -50,7 +50,7 @@ async fn settle(fleet: &FleetAccess, api: &Api) -> Result<(), ApiError> {
     Ok(())
 }
 
-async fn site_of(fleet: &FleetAccess, name: &str, environment: Option<&str>) -> Result<SiteId, ApiError> {
+pub(super) async fn site_of(fleet: &FleetAccess, name: &str, environment: Option<&str>) -> Result<SiteId, ApiError> {
     let site = site_ref(parse_name("site", name)?, environment)?;
     Ok(fleet.query(move |fleet, now| fleet.site(&site, now)).await??.id)
 }

@@ -38,6 +38,7 @@ mod session_cookie;
 mod sessions;
 mod sites;
 mod state;
+mod stream;
 mod tokens;
 mod uploads;
 mod users;
@@ -106,6 +107,7 @@ fn operations() -> Routes {
         .on(tokens::create)
         .on(tokens::revoke)
         .on(events::list)
+        .on_stream(stream::follow)
         .on(environments::list)
         .on(environments::create)
         .on(environments::edit)

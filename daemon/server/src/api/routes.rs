@@ -19,7 +19,7 @@ use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
 use super::Api;
-use super::authenticate::{Authenticated, authenticate};
+use super::authenticate::{Authenticated, Presented, authenticate};
 use super::call::Call;
 use super::error::ApiError;
 use super::parse;
@@ -135,6 +135,27 @@ impl Routes {
                 api,
             };
             Ok(json::<O>(&handler(call, body).await?))
+        })
+    }
+
+    /// Serves the operation `O` with a response that does not end by itself. The handler checks the credentials again
+    /// while it lasts.
+    pub(super) fn on_stream<O, F>(self, handler: fn(Call<O>, Presented) -> F) -> Self
+    where
+        O: Operation<Request: linecamp_proto::api::operation::Body<Value = ()>>,
+        F: Future<Output = Result<Response, ApiError>> + Send + 'static,
+    {
+        self.route::<O, _, _>(move |api: Api, authenticated: Authenticated, mut parts: Parts, _: Body| async move {
+            let presented = authenticated.presented.ok_or_else(ApiError::internal)?;
+            let call = Call::<O> {
+                fleet: authenticated.access,
+                parameter: parse::path_parameter::<O>(&mut parts).await?,
+                query: parse::query(&parts.uri)?,
+                body: (),
+                head: parts,
+                api,
+            };
+            handler(call, presented).await
         })
     }
 

@@ -15,6 +15,7 @@ use super::limits::{CHANGE_RATE, RATED_KEYS_MAX};
 use super::uploads::UploadService;
 use crate::certificate_files::CertificateStatus;
 use crate::drivers::https::ApiConnections;
+use crate::event_streams::EventStreams;
 use crate::fleet_client::FleetClient;
 use crate::install::SitePackages;
 use crate::metrics::ResponseCounts;
@@ -67,6 +68,7 @@ impl ServerInfo {
 pub(crate) struct Api {
     fleet: FleetClient,
     newest_event: watch::Receiver<u64>,
+    event_streams: EventStreams,
     info: Arc<ServerInfo>,
     uploads: Arc<UploadService>,
     plugins: Arc<PluginRegistry>,
@@ -80,13 +82,14 @@ pub(crate) struct Api {
 impl Api {
     pub(crate) fn new(
         fleet: FleetClient,
-        newest_event: watch::Receiver<u64>,
+        (newest_event, event_streams): (watch::Receiver<u64>, EventStreams),
         info: Arc<ServerInfo>,
         plugins: Arc<PluginFolder>,
         connections: ApiConnections,
     ) -> Self {
         Self {
             newest_event,
+            event_streams,
             info,
             uploads: Arc::new(UploadService::new(Arc::clone(&plugins))),
             plugins: Arc::new(PluginRegistry::new(plugins)),
@@ -131,6 +134,11 @@ impl Api {
     /// Returns a receiver for the number of the newest durable event.
     pub(super) fn newest_event(&self) -> watch::Receiver<u64> {
         self.newest_event.clone()
+    }
+
+    /// Returns the event streams.
+    pub(super) const fn event_streams(&self) -> &EventStreams {
+        &self.event_streams
     }
 
     /// Returns the response counters.

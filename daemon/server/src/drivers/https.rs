@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use linecamp_core::Scheme;
+use linecamp_core::{STREAMS_MAX, Scheme};
 use linecamp_model::excerpt;
 use linecamp_service::{
     Class, ConnectionLimiter, ConnectionPermit, Network, PEER_TEXT_BYTES_MAX, ShareLimits, report_unlogged,
@@ -24,14 +24,15 @@ use super::request_permit::{Client, ConnectionPlace};
 use super::{http1, http2};
 use crate::trusted_proxies::TrustedProxies;
 
-/// Connection limits of the API. A connection costs about 60 KB with TLS, so all of them cost 23 MB.
+/// Connection limits of the API. A connection costs about 60 KB with TLS, so all of them cost 27 MB.
 ///
 /// Without a key: installations and every client's first request, hundreds at once behind one address. With a key:
-/// operators and their scripts, dozens. The graces apply only under pressure, within one network or key: three seconds
-/// cover a TLS handshake and a request over a satellite link; in a minute a package arrives at 90 KB/s.
+/// operators and their scripts, dozens, and every event stream over HTTP/1.1. The graces apply only under pressure,
+/// within one network or key: three seconds cover a TLS handshake and a request over a satellite link; in a minute a
+/// package arrives at 90 KB/s.
 pub(crate) const SHARES: ShareLimits = ShareLimits {
     unauthenticated_max: 256,
-    authenticated_max: 128,
+    authenticated_max: 128 + STREAMS_MAX,
     idle_grace: Duration::from_secs(3),
     busy_grace: Duration::from_secs(60),
 };

@@ -77,6 +77,14 @@ impl RequestPermit {
         }
     }
 
+    /// Restarts the time limit of the request, and of its connection.
+    pub(crate) fn renew(&self) {
+        self.connection.permit.set_busy(true);
+        if let Some(stream) = &self.stream {
+            stream.set_busy(true);
+        }
+    }
+
     /// Charges the connection of a proxy to the client that it forwards for, until its next request. A proxy is not
     /// offered HTTP/2, so this is the only request in progress.
     pub(crate) fn forward_for(&self, network: Network) {

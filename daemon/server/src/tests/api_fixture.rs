@@ -25,6 +25,7 @@ use crate::drivers::http_connection::ConnectionPeer;
 use crate::drivers::http2;
 use crate::drivers::https::{self, ApiConnections, ApiListeners};
 use crate::drivers::request_permit::{Client, ConnectionPlace};
+use crate::event_streams::StreamFeed;
 use crate::fleet_client::FleetClient;
 use crate::install::SitePackages;
 use crate::plugin_folder::PluginFolder;
@@ -44,6 +45,7 @@ pub(super) struct Http2Client {
 pub(super) struct Bare {
     pub(super) api: Api,
     pub(super) key: ApiKeyText,
+    pub(super) streams: StreamFeed,
     pub(super) connections: ApiConnections,
     /// Notified when the request that never ends has begun.
     pub(super) began: Arc<Notify>,
@@ -85,7 +87,9 @@ impl Bare {
         tokio::spawn(answer_queries(inbox, key.hash()));
         let (_, newest_event) = watch::channel(0);
         let plugins = Arc::new(PluginFolder::open(layout.plugins(), []).unwrap());
-        let api = Api::new(FleetClient::new(requests), newest_event, Arc::new(info), plugins, connections.clone());
+        let streams = StreamFeed::new(1, 0);
+        let newest = (newest_event, streams.streams());
+        let api = Api::new(FleetClient::new(requests), newest, Arc::new(info), plugins, connections.clone());
         let began = Arc::new(Notify::new());
         let begun = Arc::clone(&began);
         let endless = async move || -> &str {
@@ -103,7 +107,20 @@ impl Bare {
         let listeners = ApiListeners { tls: listener, plain: Some(plain) };
         let limits = connections.clone();
         tokio::spawn(https::serve(listeners, routes.clone(), limits, trusted_proxies.clone(), stopping));
-        Self { api, key, connections, began, trusted_proxies, trust, port, plain_port, routes, stop, _dir: dir }
+        Self {
+            api,
+            key,
+            streams,
+            connections,
+            began,
+            trusted_proxies,
+            trust,
+            port,
+            plain_port,
+            routes,
+            stop,
+            _dir: dir,
+        }
     }
 
     pub(super) async fn dial(&self) -> ClientTlsStream {

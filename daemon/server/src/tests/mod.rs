@@ -14,4 +14,5 @@ mod people;
 mod plugin_descriptions;
 mod providers;
 mod roles;
+mod streams;
 mod unauthenticated;

@@ -22,6 +22,7 @@ use crate::commit_notifier::CommitNotifier;
 use crate::drivers::link::LinkDriver;
 use crate::drivers::plugin::PluginDriver;
 use crate::drivers::store;
+use crate::event_streams::StreamFeed;
 use crate::plugin_folder::PluginFolder;
 use crate::server::{Inbox, PendingReplies, REQUESTS_MAX, Request, ServerLoop};
 use crate::server_addresses::ServerAddresses;
@@ -137,6 +138,7 @@ fn held_up(
         link: LinkDriver::new(Arc::new(Authority::load(&layout.ca()).unwrap())),
         plugins: PluginDriver::new(Arc::new(PluginFolder::open(layout.plugins(), []).unwrap())),
         commit_notifier: CommitNotifier::new(0),
+        streams: StreamFeed::new(1, 0),
         sessions: SessionStats::default(),
         handshakes: Arc::default(),
         pending_replies: PendingReplies::default(),

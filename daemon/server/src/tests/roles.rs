@@ -91,6 +91,8 @@ fn rows() -> Vec<Row> {
         Row("token.create", InLab(operator), "POST /api/v1/tokens", TOKEN),
         Row("token.revoke", InLab(operator), "DELETE /api/v1/tokens/{token}", NONE),
         Row("event.list", Anywhere(viewer), "GET /api/v1/events", NONE),
+        // A stream has no end; this one does not begin.
+        Row("event.stream", Anywhere(viewer), "GET /api/v1/stream?site=none", NONE),
         Row("environment.list", Anywhere(viewer), "GET /api/v1/environments", NONE),
         Row("environment.create", Everywhere(admin), "POST /api/v1/environments", r#"{"name": "lab"}"#),
         Row("environment.edit", InLab(admin), "PATCH /api/v1/environments/lab", "{}"),

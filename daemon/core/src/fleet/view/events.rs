@@ -1,6 +1,6 @@
 //! Views of events.
 
-use linecamp_model::{EventView, LoggedEvent};
+use linecamp_model::{EventView, LoggedEvent, Name};
 
 use super::{EventFilter, FleetView};
 use crate::fleet::authorization::Authorization;
@@ -23,10 +23,22 @@ impl FleetView<'_> {
         events
     }
 
+    /// Returns the events after number `after` up to and including `last`, oldest first, each with the environment of
+    /// its site.
+    pub fn events_with_environments(self, after: u64, last: u64) -> Vec<(Option<Name>, EventView)> {
+        let events = self.state.events.after(after).take_while(|(seq, _)| *seq <= last);
+        let events = events.filter(|(_, logged)| self.sees_event(logged));
+        events.map(|(seq, logged)| (self.environment_of(logged).cloned(), self.event_view(seq, logged))).collect()
+    }
+
+    /// Returns the environment of the site that an event is about, if the site still exists.
+    fn environment_of(&self, logged: &LoggedEvent) -> Option<&Name> {
+        logged.event.site.and_then(|id| self.state.site(id)).map(|(_, of)| &of.environment)
+    }
+
     /// Whether the event is in this view: it is about a site of an environment in it, or the view has everything.
     fn sees_event(self, logged: &LoggedEvent) -> bool {
-        let environment = logged.event.site.and_then(|id| self.state.site(id)).map(|(_, of)| &of.environment);
-        match environment {
+        match self.environment_of(logged) {
             Some(environment) => self.sees(environment),
             None => self.caller.is_none_or(Authorization::sees_everything),
         }

@@ -1,10 +1,11 @@
 //! Views of sites and hosts.
 
 use linecamp_model::{
-    DocumentKey, HostId, HostView, LinkState, LinkView, Now, OwnedLabels, Registration, SiteId, SiteView, StatusBody,
-    Text, effective, effective_of_site,
+    DocumentKey, HostId, HostView, LinkState, LinkView, Now, OwnedLabels, Registration, SiteId, SiteView, Text,
+    effective, effective_of_site,
 };
 
+use super::states::site_status;
 use super::{FleetView, SeenLabels, SiteFilter};
 use crate::downlink::Link;
 use crate::fleet::command::FleetCommandError;
@@ -77,10 +78,7 @@ impl<'a> FleetView<'a> {
         let spec = record.site_spec()?;
         let incarnation = self.state.spec_incarnation(id);
         let link = self.link_view(id, registration);
-        let status = match record.status.body(DocumentKey::Site) {
-            Some(StatusBody::Site(status)) => Some(status),
-            Some(StatusBody::Host(_) | StatusBody::Provider(_)) | None => None,
-        };
+        let status = site_status(record);
         let conditions = conditions_of(status, self.links.get(id), (registration.life, &link), now);
         Some(SiteView {
             id,
@@ -143,7 +141,7 @@ impl<'a> FleetView<'a> {
         OwnedLabels { reported: owned.reported.or(facts), ..owned }
     }
 
-    fn link_view(self, site: SiteId, registration: &Registration) -> LinkView {
+    pub(super) fn link_view(self, site: SiteId, registration: &Registration) -> LinkView {
         match self.links.get(site) {
             Some(link) => LinkView { state: link.state(), since: link.since(), address: link.address().clone() },
             None => {

@@ -51,6 +51,10 @@ pub struct Binary;
 #[derive(Clone, Copy, Debug)]
 pub struct PlainText;
 
+/// Server-sent events: messages that are written while they happen, and have no end.
+#[derive(Clone, Copy, Debug)]
+pub struct EventStream;
+
 impl Body for Empty {
     type Value = ();
     const MEDIA: Option<&'static str> = None;
@@ -74,6 +78,11 @@ impl Body for Binary {
 impl Body for PlainText {
     type Value = ();
     const MEDIA: Option<&'static str> = Some("text/plain");
+}
+
+impl Body for EventStream {
+    type Value = ();
+    const MEDIA: Option<&'static str> = Some("text/event-stream");
 }
 
 impl DecodedBody for Empty {

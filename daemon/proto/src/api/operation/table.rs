@@ -7,14 +7,14 @@
 use linecamp_model::Requirement::{Account, Login, Nothing, Role, RoleEverywhere};
 use linecamp_model::Role::{Admin, Operator, Viewer};
 
-use super::{Binary, Empty, Json, MergePatch, Method, Operation, OperationSpec, PlainText};
+use super::{Binary, Empty, EventStream, Json, MergePatch, Method, Operation, OperationSpec, PlainText};
 use crate::api::account::{
     CallerView, Key, KeyCreated, KeyRequest, KeyRotation, LoggedIn, LoginRequest, PasswordChange, PasswordReset,
     ServerEdit, Session, SessionsEnded, SetupRequest, User, UserEdit, UserRequest,
 };
 use crate::api::query::{
     EventQuery, HostNameQuery, HostQuery, NameQuery, NoQuery, PluginQuery, PreviewQuery, RecordQuery, RemoveQuery,
-    RestoreQuery, SiteQuery,
+    RestoreQuery, SiteQuery, StreamQuery,
 };
 use crate::api::{
     CaRetirement, CaStatus, Edit, Environment, EnvironmentEdit, EnvironmentRequest, Event, Health, HeldItems, HeldLeft,
@@ -187,6 +187,8 @@ operations! {
 
     /// List events, oldest first, or wait for the next one.
     ListEvents = "event.list": Get "/api/v1/events" (EventQuery, Empty) -> 200 Json<List<Event>>, Role(Viewer);
+    /// Follow events and the states of sites and hosts, as server-sent events.
+    FollowEvents = "event.stream": Get "/api/v1/stream" (StreamQuery, Empty) -> 200 EventStream, Role(Viewer);
 
     /// List the environments.
     ListEnvironments = "environment.list": Get "/api/v1/environments" (NoQuery, Empty)
