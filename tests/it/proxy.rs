@@ -103,7 +103,7 @@ fn operators_work_through_nginx_with_the_four_headers() {
     assert!(shown.contains("trusted proxy") && shown.contains(&setup.url), "{shown}");
     assert!(!shown.contains(setup.fleet.key()), "{shown}");
 
-    // A long poll that is open before the event.
+    // A stream that is open before the event: nginx does not hold it back, because the server says so.
     let mut tail = setup.fleet.process("linecamp", &["event", "tail", "-o", "json"], "tail.log");
     tail.env("LINECAMP_URL", &*setup.url);
     tail.env("LINECAMP_CA", &*setup.ca);
@@ -111,7 +111,7 @@ fn operators_work_through_nginx_with_the_four_headers() {
     tail.start();
     setup
         .fleet
-        .wait_for("the long poll", PATIENCE, || setup.fleet.server.log().contains("GET /api/v1/events").then_some(()));
+        .wait_for("the stream", PATIENCE, || setup.fleet.server.log().contains("GET /api/v1/stream").then_some(()));
     let created = setup.cli(&["token", "create", "-o", "json"]).ok().json();
     let id = created["token"]["id"].as_str().expect("a token has an id");
     setup.fleet.wait_for("the event of the token", PATIENCE, || tail.log().contains(id).then_some(()));

@@ -1,12 +1,13 @@
 //! HTTP client: one connection to the server, one request at a time.
 //!
 //! The first request opens the connection through `linecamp-transport`, which authenticates the server before the API
-//! key is sent. A transport error closes the connection, and the next request reconnects; `event tail` relies on this
-//! to survive a server restart. Redirects are not followed and responses are not cached. The only automatic retry is
-//! for HTTP 429 (rate limit of the API key): it waits for `Retry-After`, at most [`RETRIES_MAX`] times.
+//! key is sent. A transport error closes the connection, and the next request reconnects. A stream of messages has a
+//! connection of its own. Redirects are not followed and responses are not cached. The only automatic retry is for HTTP
+//! 429 (rate limit of the API key): it waits for `Retry-After`, at most [`RETRIES_MAX`] times.
 
 mod error;
 mod request;
+mod server_events;
 
 use std::time::Duration;
 
@@ -17,10 +18,11 @@ use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, RETR
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use linecamp_proto::api::Problem;
-use linecamp_proto::api::operation::{Body, DecodedBody, Method, Operation, PROBLEM_MEDIA};
+use linecamp_proto::api::operation::{Body, DecodedBody, EventStream, Method, Operation, PROBLEM_MEDIA};
 
 pub(crate) use error::ClientError;
 pub(crate) use request::ApiRequest;
+pub(crate) use server_events::ServerEvents;
 
 use crate::credentials::{ApiKey, Config};
 
@@ -36,6 +38,9 @@ const RETRIES_MAX: usize = 5;
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(10);
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("linecamp/", env!("CARGO_PKG_VERSION")));
+
+/// The header with the id of the last message of a stream.
+const LAST_EVENT_ID: &str = "last-event-id";
 
 /// A client for one server.
 #[derive(Debug)]
@@ -83,6 +88,33 @@ impl Client {
     pub(crate) async fn fetch<O: Operation + Clone>(&mut self, request: ApiRequest<O>) -> Result<Bytes, ClientError> {
         let response = self.send_with_retry(request).await?;
         if response.status.is_success() { Ok(response.body) } else { Err(self.error_of(&response)) }
+    }
+
+    /// Opens a stream of messages on a connection of its own. It continues after the message `last_id`.
+    pub(crate) async fn follow<O: Operation<Response = EventStream>>(
+        &self,
+        request: ApiRequest<O>,
+        last_id: Option<&str>,
+    ) -> Result<ServerEvents, ClientError> {
+        let lost = |source| ClientError::ConnectionLost { server: self.server(), source };
+        let mut http_request = self.http_request(request)?;
+        if let Some(id) = last_id.and_then(|id| HeaderValue::from_str(id).ok()) {
+            http_request.headers_mut().insert(LAST_EVENT_ID, id);
+        }
+        let open = async {
+            let mut sender = dial(&self.config).await?;
+            sender.ready().await.map_err(lost)?;
+            let response = sender.send_request(http_request).await.map_err(lost)?;
+            if response.status().is_success() {
+                return Ok(Ok(response.into_body()));
+            }
+            Ok(Err(self.collect(response).await?))
+        };
+        let opened = tokio::time::timeout(self.timeout, open).await;
+        match opened.map_err(|_| ClientError::Timeout { server: self.server(), limit: self.timeout })?? {
+            Ok(body) => Ok(ServerEvents::new(self.server(), body)),
+            Err(response) => Err(self.error_of(&response)),
+        }
     }
 
     async fn send_with_retry<O: Operation + Clone>(

@@ -1,7 +1,7 @@
 //! `linecamp event`: lists and follows events.
 //!
-//! `tail` long-polls for events after the last one shown. If the server becomes unreachable, it prints one note,
-//! retries with backoff, and shows the missed events after reconnecting. It exits on errors that a retry cannot fix.
+//! `tail` follows the server's event stream. If the server becomes unreachable, it prints one note, retries with
+//! backoff, and shows the missed events after reconnecting. It exits on errors that a retry cannot fix.
 
 mod follow;
 
