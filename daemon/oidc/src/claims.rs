@@ -16,6 +16,9 @@ const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// Maximum number of groups of a person. Further ones are ignored.
 const GROUPS_MAX: usize = 256;
 
+/// Maximum length of a subject in bytes (OpenID Connect Core 1.0, section 2). A longer one is refused.
+const SUBJECT_BYTES_MAX: usize = 255;
+
 /// How far the clocks of provider and server may differ.
 const LEEWAY: Duration = Duration::from_secs(60);
 
@@ -117,6 +120,9 @@ fn check(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<Claims,
         return refused("the nonce of another login");
     }
     let Some(subject) = text("sub").filter(|subject| !subject.is_empty()) else { return refused("no subject") };
+    if SUBJECT_BYTES_MAX < subject.len() {
+        return refused("a subject that is too long");
+    }
     let groups = match claims.get(expected.groups_claim) {
         Some(Value::String(one)) => vec![one.clone()],
         Some(Value::Array(several)) => {

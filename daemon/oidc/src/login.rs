@@ -3,29 +3,28 @@
 use std::fmt;
 use std::time::Duration;
 
-use data_encoding::BASE64URL_NOPAD;
-use linecamp_model::WallTime;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use ring::digest::{SHA256, digest};
+use data_encoding::{BASE64, BASE64URL_NOPAD};
+use linecamp_model::{SecretHash, WallTime};
 use serde::Deserialize;
 
-use crate::metadata::{ProviderMetadata, parse};
+use crate::destination::challenge;
+use crate::form::{encoded, form};
+use crate::metadata::{ProviderMetadata, SecretPlacement, parse};
 use crate::refusal::Refusal;
 
 /// How long a person may take at the provider. After that the login has to begin again.
 pub const LOGIN_LIMIT: Duration = Duration::from_secs(10 * 60);
 
-/// The characters that are percent-encoded: all but the unreserved characters of RFC 3986.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
 /// Maximum length of an error code of a provider that is shown, in bytes.
 const CODE_BYTES_MAX: usize = 64;
 
-/// This client, as it is registered at the provider.
-#[derive(Clone, Copy, Debug)]
+/// This client, as it is registered at the provider. `Debug` hides its secret.
+#[derive(Clone, Copy)]
 pub struct Client<'a> {
     /// Its ID.
     pub id: &'a str,
+    /// Its secret; `None` for a public client.
+    pub secret: Option<&'a str>,
     /// Where the browser returns to.
     pub redirect_uri: &'a str,
     /// What is asked for beside `openid`, such as `profile groups`.
@@ -48,6 +47,7 @@ pub struct LoginSecrets {
 pub struct Login {
     issuer: String,
     names_itself: bool,
+    secret_placement: SecretPlacement,
     redirect_uri: String,
     secrets: LoginSecrets,
     began: WallTime,
@@ -66,11 +66,37 @@ pub struct Callback {
     pub error: Option<String>,
 }
 
-/// The request for the token: a form to send to the token endpoint. `Debug` hides it.
+/// A request to the token endpoint or the device endpoint. `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TokenRequest {
     /// The body, as `application/x-www-form-urlencoded`.
     pub form: String,
+    /// The value of the header `Authorization`, if there is one.
+    pub authorization: Option<String>,
+}
+
+impl Client<'_> {
+    /// Returns what is asked for.
+    pub(crate) fn scope(&self) -> String {
+        format!("openid {}", self.scopes).trim().to_owned()
+    }
+
+    /// Makes a request that is authenticated as the provider expects it (RFC 6749, section 2.3.1).
+    pub(crate) fn request(&self, placement: SecretPlacement, fields: &[(&str, &str)]) -> TokenRequest {
+        let own = [("client_id", self.id)];
+        match (self.secret, placement) {
+            (None, _) => TokenRequest { form: form(&[fields, &own].concat()), authorization: None },
+            (Some(secret), SecretPlacement::Form) => {
+                let secret = [("client_secret", secret)];
+                TokenRequest { form: form(&[fields, &own, &secret].concat()), authorization: None }
+            }
+            (Some(secret), SecretPlacement::Header) => {
+                let pair = format!("{}:{}", encoded(self.id), encoded(secret));
+                let authorization = Some(format!("Basic {}", BASE64.encode(pair.as_bytes())));
+                TokenRequest { form: form(fields), authorization }
+            }
+        }
+    }
 }
 
 impl Login {
@@ -84,17 +110,17 @@ impl Login {
         let login = Self {
             issuer: provider.issuer.clone(),
             names_itself: provider.names_itself,
+            secret_placement: provider.secret_placement,
             redirect_uri: client.redirect_uri.to_owned(),
             secrets,
             began: now,
         };
-        let challenge = BASE64URL_NOPAD.encode(digest(&SHA256, login.verifier().as_bytes()).as_ref());
-        let scope = format!("openid {}", client.scopes);
+        let challenge = challenge(&login.verifier());
         let query = form(&[
             ("response_type", "code"),
             ("client_id", client.id),
             ("redirect_uri", client.redirect_uri),
-            ("scope", scope.trim()),
+            ("scope", &client.scope()),
             ("state", &login.state()),
             ("nonce", &login.nonce()),
             ("code_challenge", &challenge),
@@ -128,8 +154,8 @@ impl Login {
     ///
     /// # Errors
     /// [`Refusal`].
-    pub fn accept(self, callback: &Callback, client_id: &str, now: WallTime) -> Result<TokenRequest, Refusal> {
-        // The state is known to be equal if the login was found by it; it is checked again, because it costs nothing.
+    pub fn accept(self, callback: &Callback, client: &Client<'_>, now: WallTime) -> Result<TokenRequest, Refusal> {
+        // The login was found by the hash of its state; it is checked again, because it costs nothing.
         if callback.state.as_deref() != Some(&*self.state()) {
             return Err(Refusal::State);
         }
@@ -142,18 +168,30 @@ impl Login {
             _ => {}
         }
         let code = match (&callback.error, &callback.code) {
-            (Some(code), _) => return Err(Refusal::Provider { code: linecamp_model::excerpt(code, CODE_BYTES_MAX) }),
+            (Some(code), _) => return Err(refused_by_provider(code)),
             (None, Some(code)) => code,
             (None, None) => return Err(Refusal::Malformed),
         };
-        let form = form(&[
+        let fields = [
             ("grant_type", "authorization_code"),
             ("code", code),
             ("redirect_uri", &self.redirect_uri),
-            ("client_id", client_id),
             ("code_verifier", &self.verifier()),
-        ]);
-        Ok(TokenRequest { form })
+        ];
+        Ok(client.request(self.secret_placement, &fields))
+    }
+}
+
+/// Checks that the browser that returned is the one that was sent: its cookie has the secret with this hash. Otherwise
+/// an attacker could begin a login, and let another person's browser complete it.
+///
+/// # Errors
+/// [`Refusal::OtherBrowser`].
+pub fn check_browser(sent: &SecretHash, cookie: Option<&str>) -> Result<(), Refusal> {
+    // Both are hashes, so the time that the comparison takes says nothing about the secret.
+    match cookie.is_some_and(|cookie| SecretHash::of(cookie.as_bytes()) == *sent) {
+        true => Ok(()),
+        false => Err(Refusal::OtherBrowser),
     }
 }
 
@@ -168,9 +206,7 @@ pub fn id_token(json: &[u8]) -> Result<String, Refusal> {
         error: Option<String>,
     }
     match parse(json, "response with the token")? {
-        Document { error: Some(code), .. } => {
-            Err(Refusal::Provider { code: linecamp_model::excerpt(&code, CODE_BYTES_MAX) })
-        }
+        Document { error: Some(code), .. } => Err(refused_by_provider(&code)),
         Document { id_token: Some(token), .. } => Ok(token),
         Document { .. } => {
             Err(Refusal::Document { what: "response with the token", problem: "it has no ID token".to_owned() })
@@ -178,9 +214,15 @@ pub fn id_token(json: &[u8]) -> Result<String, Refusal> {
     }
 }
 
-fn form(fields: &[(&str, &str)]) -> String {
-    let pairs = fields.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, RESERVED)));
-    pairs.collect::<Vec<_>>().join("&")
+/// Returns an error code of a provider, shortened.
+pub(crate) fn refused_by_provider(code: &str) -> Refusal {
+    Refusal::Provider { code: linecamp_model::excerpt(code, CODE_BYTES_MAX) }
+}
+
+impl fmt::Debug for Client<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for LoginSecrets {

@@ -12,6 +12,14 @@ pub enum Refusal {
         /// What is wrong.
         problem: String,
     },
+    /// A URL of the provider cannot be used.
+    #[error("the provider's URL {url} {problem}")]
+    Url {
+        /// The URL, or the beginning of it.
+        url: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
     /// The metadata is that of another issuer.
     #[error("the provider says it is {found}, not {expected}: configure the issuer exactly as it writes it")]
     OtherIssuer {
@@ -38,6 +46,9 @@ pub enum Refusal {
     /// The browser returned from another provider than the one it was sent to (RFC 9207).
     #[error("the login returned from another provider than the one it was sent to")]
     MixUp,
+    /// The browser that returned is not the one that was sent: it lacks the cookie of the login.
+    #[error("this login was begun in another browser, or cookies are off; begin again")]
+    OtherBrowser,
     /// The login took too long.
     #[error("the login took too long; begin again")]
     TooLate,
@@ -61,5 +72,20 @@ pub enum Refusal {
     Claim {
         /// What is wrong with it.
         problem: &'static str,
+    },
+    /// None of the person's groups has a role.
+    #[error("none of your groups at the identity provider has a role here; ask an admin of this server")]
+    NoRole,
+    /// The code or handle of a client without a browser of its own is unknown, was used, or belongs to another client.
+    #[error("this code was not issued to this client, was used before, or has expired; log in again")]
+    Handover,
+    /// The path to return to after the login is not one of this server.
+    #[error("return_to must be a path of this server, such as /sites")]
+    ReturnTo,
+    /// A parameter of a client that waits for the browser is malformed.
+    #[error("{what} is malformed")]
+    Parameter {
+        /// Which parameter.
+        what: &'static str,
     },
 }

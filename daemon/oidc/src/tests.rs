@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
-use linecamp_model::WallTime;
+use linecamp_model::{SecretHash, WallTime};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
@@ -30,8 +30,12 @@ const RSA_TOKEN: &str = concat!(
 const ISSUER: &str = "https://id.example";
 const NOW: WallTime = WallTime::from_unix_millis(1_000_100_000);
 const SECRETS: LoginSecrets = LoginSecrets { state: [1; 32], nonce: [2; 32], verifier: [3; 32] };
-const CLIENT: Client<'_> =
-    Client { id: "linecamp", redirect_uri: "https://camp.example/api/v1/oidc/callback", scopes: "profile groups" };
+pub(crate) const CLIENT: Client<'_> = Client {
+    id: "linecamp",
+    secret: None,
+    redirect_uri: "https://camp.example/api/v1/login/oidc/callback",
+    scopes: "profile groups",
+};
 
 fn encode(json: &Value) -> String {
     BASE64URL_NOPAD.encode(json.to_string().as_bytes())
@@ -105,7 +109,7 @@ fn a_token_that_holds_is_accepted_with_its_groups() {
 #[test]
 fn each_claim_that_does_not_hold_is_refused() {
     let signer = Signer::new();
-    let table: [(&str, Value, &str); 14] = [
+    let table: [(&str, Value, &str); 17] = [
         ("iss", json!("https://other.example"), "another issuer"),
         ("iss", json!("https://id.example/"), "another issuer"),
         ("aud", json!("other"), "another audience"),
@@ -118,8 +122,11 @@ fn each_claim_that_does_not_hold_is_refused() {
         ("iat", json!(1_000_200), "an issue time in the future"),
         ("iat", Value::Null, "no issue time"),
         ("nbf", json!(1_000_200), "a validity that begins in the future"),
+        ("nbf", json!("1000000"), "an invalid begin of its validity"),
+        ("nbf", json!(-1), "an invalid begin of its validity"),
         ("nonce", json!("other"), "the nonce of another login"),
         ("sub", json!(""), "no subject"),
+        ("sub", json!("s".repeat(256)), "a subject that is too long"),
     ];
     for (claim, value, problem) in table {
         let mut claims = claims();
@@ -207,16 +214,20 @@ fn metadata() -> Value {
     })
 }
 
-fn provider() -> ProviderMetadata {
+pub(crate) fn provider() -> ProviderMetadata {
     ProviderMetadata::parse(ISSUER, metadata().to_string().as_bytes()).unwrap()
 }
 
 #[test]
 fn a_provider_that_cannot_do_what_is_required_is_refused() {
-    assert_eq!(
-        ProviderMetadata::url("https://id.example/realm/"),
-        "https://id.example/realm/.well-known/openid-configuration"
-    );
+    let location = ProviderMetadata::location("https://id.example/realm/").unwrap();
+    assert_eq!(location.to_string(), "https://id.example/realm/.well-known/openid-configuration");
+    for issuer in ["http://id.example", "http://localhost:x@evil.example", "https://id.example?x", "id.example"] {
+        let mut metadata = metadata();
+        metadata["issuer"] = json!(issuer);
+        let refused = ProviderMetadata::parse(issuer, metadata.to_string().as_bytes());
+        assert!(matches!(refused, Err(Refusal::Url { .. })), "{issuer}: {refused:?}");
+    }
     let check = |key: &str, value: Value, words: &str| {
         let mut metadata = metadata();
         metadata[key] = value;
@@ -226,6 +237,10 @@ fn a_provider_that_cannot_do_what_is_required_is_refused() {
     check("issuer", json!("https://id.example/"), "configure the issuer exactly");
     check("token_endpoint", json!("http://id.example/token"), "not HTTPS");
     check("jwks_uri", json!("http://localhost.example/jwks"), "not HTTPS");
+    check("jwks_uri", json!("http://localhost:x@evil.example/jwks"), "invalid port");
+    check("authorization_endpoint", json!("javascript:alert(1)"), "not HTTPS");
+    check("device_authorization_endpoint", json!("http://id.example/device"), "not HTTPS");
+    check("token_endpoint_auth_methods_supported", json!(["private_key_jwt"]), "client_secret_basic");
     check("jwks_uri", json!(7), "metadata is invalid");
     check("response_types_supported", json!(["id_token"]), "the code flow");
     check("code_challenge_methods_supported", json!(["plain"]), "PKCE");
@@ -248,14 +263,24 @@ fn a_browser_is_sent_with_pkce_and_returns_with_a_code() {
         url,
         format!(
             "https://id.example/auth?response_type=code&client_id=linecamp&redirect_uri=https%3A%2F%2Fcamp.example\
-             %2Fapi%2Fv1%2Foidc%2Fcallback&scope=openid%20profile%20groups&state={state}&nonce={nonce}\
+             %2Fapi%2Fv1%2Flogin%2Foidc%2Fcallback&scope=openid%20profile%20groups&state={state}&nonce={nonce}\
              &code_challenge={challenge}&code_challenge_method=S256"
         )
     );
     let callback = Callback { code: Some("c/1".into()), state: Some(state), iss: Some(ISSUER.into()), error: None };
-    let request = login.clone().accept(&callback, CLIENT.id, NOW + Duration::from_secs(599)).unwrap();
+    let request = login.clone().accept(&callback, &CLIENT, NOW + Duration::from_secs(599)).unwrap();
     assert!(request.form.starts_with("grant_type=authorization_code&code=c%2F1&redirect_uri=https%3A"), "{request:?}");
-    assert!(request.form.ends_with(&format!("&client_id=linecamp&code_verifier={verifier}")), "{request:?}");
+    assert!(request.form.ends_with(&format!("&code_verifier={verifier}&client_id=linecamp")), "{request:?}");
+    let secretive = Client { secret: Some("p w:1"), ..CLIENT };
+    let accept = |login: Login| login.accept(&callback, &secretive, NOW).unwrap();
+    let request = accept(login.clone());
+    // `linecamp:p%20w%3A1`, each part encoded before it is joined (RFC 6749, section 2.3.1).
+    assert_eq!(request.authorization.as_deref(), Some("Basic bGluZWNhbXA6cCUyMHclM0Ex"));
+    assert!(!request.form.contains("client_"));
+    let posting = ProviderMetadata { secret_placement: SecretPlacement::Form, ..provider() };
+    let posted = accept(Login::begin(&posting, &CLIENT, SECRETS, NOW).0);
+    assert!(posted.form.ends_with("&client_id=linecamp&client_secret=p%20w%3A1") && posted.authorization.is_none());
+    assert!(!format!("{secretive:?}").contains("p w"));
     for shown in [format!("{login:?}"), format!("{request:?}"), format!("{callback:?}"), format!("{SECRETS:?}")] {
         assert!(!shown.contains(verifier) && !shown.contains("c/1"), "{shown}");
     }
@@ -271,7 +296,7 @@ fn a_return_that_does_not_belong_to_the_login_is_refused() {
         ..Callback::default()
     };
     let refused = |callback: Callback, after: u64| {
-        login.clone().accept(&callback, CLIENT.id, NOW + Duration::from_secs(after)).unwrap_err()
+        login.clone().accept(&callback, &CLIENT, NOW + Duration::from_secs(after)).unwrap_err()
     };
     assert_eq!(refused(Callback { state: None, ..good.clone() }, 0), Refusal::State);
     assert_eq!(refused(Callback { state: Some("other".into()), ..good.clone() }, 0), Refusal::State);
@@ -281,6 +306,15 @@ fn a_return_that_does_not_belong_to_the_login_is_refused() {
     let denied = Callback { error: Some("access_denied".into()), code: None, ..good.clone() };
     assert_eq!(refused(denied, 0), Refusal::Provider { code: "access_denied".into() });
     assert_eq!(refused(Callback { code: None, ..good }, 0), Refusal::Malformed);
+}
+
+#[test]
+fn another_browser_than_the_one_that_was_sent_is_refused() {
+    let sent = SecretHash::of(b"cookie");
+    assert_eq!(check_browser(&sent, Some("cookie")), Ok(()));
+    for other in [None, Some(""), Some("other")] {
+        assert_eq!(check_browser(&sent, other), Err(Refusal::OtherBrowser));
+    }
 }
 
 #[test]
