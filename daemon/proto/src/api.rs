@@ -23,6 +23,7 @@ mod request_report;
 mod restore;
 mod setting;
 mod stream;
+pub mod strict_json;
 
 use std::collections::BTreeMap;
 use std::fmt;

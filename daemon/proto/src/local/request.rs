@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ADOPT_RECORD, HOST_LABELS, HOSTS, LABELS, METRICS, PLAN_RECORDS, PROVIDERS, RECORDS, SITE_LABELS, STATUS, WHY,
 };
-use crate::api::{Error, ErrorCode, LabelChange};
+use crate::api::{Error, ErrorCode, LabelChange, strict_json};
 
 /// A request on the local socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,7 +180,7 @@ impl LocalRequest {
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, LocalRequestError> {
-    serde_json::from_slice(body).map_err(|error| LocalRequestError::Body(error.to_string()))
+    strict_json::decode(body).map_err(|error| LocalRequestError::Body(error.to_string()))
 }
 
 #[cfg(test)]

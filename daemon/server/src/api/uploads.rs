@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use http_body_util::BodyExt as _;
 use linecamp_model::PluginDescription;
-use linecamp_proto::api::{ErrorCode, PluginDescriptionBody, SettingError};
+use linecamp_proto::api::{ErrorCode, PluginDescriptionBody, SettingError, strict_json};
 use linecamp_transport::error_chain;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
@@ -76,7 +76,7 @@ pub(super) struct Upload {
 
 /// Parses a description.
 fn description(json: &[u8]) -> Result<PluginDescription, ApiError> {
-    let body: PluginDescriptionBody = serde_json::from_slice(json)
+    let body: PluginDescriptionBody = strict_json::decode(json)
         .map_err(|error| ApiError::bad_request(format!("invalid plugin description: {error}")))?;
     body.to_description()
         .map_err(|SettingError { key, problem }| ApiError::bad_request(format!("description.{key}: {problem}")))

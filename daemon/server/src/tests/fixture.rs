@@ -164,7 +164,7 @@ impl Running {
     }
 
     /// Sends a request and returns the head and the body of the response.
-    async fn transfer(&self, request: &[u8]) -> (String, String) {
+    pub(super) async fn transfer(&self, request: &[u8]) -> (String, String) {
         let port = self.server.https_addr().port();
         let answer = soon(async {
             let trust = ApiTrust::Pin(self.server.pin());

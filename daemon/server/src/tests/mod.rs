@@ -7,6 +7,7 @@ mod data_directory;
 mod fixture;
 mod http2;
 mod link;
+mod malformed_requests;
 mod origin;
 mod overload;
 mod panics;

@@ -5,6 +5,8 @@ use std::marker::PhantomData;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::api::strict_json;
+
 /// The media type of errors (RFC 9457).
 pub const PROBLEM_MEDIA: &str = "application/problem+json";
 
@@ -93,13 +95,13 @@ impl DecodedBody for Empty {
 
 impl<T: DeserializeOwned + Send + 'static> DecodedBody for Json<T> {
     fn decode(bytes: &[u8]) -> Result<T, serde_json::Error> {
-        serde_json::from_slice(bytes)
+        strict_json::decode(bytes)
     }
 }
 
 impl<T: DeserializeOwned + Send + 'static> DecodedBody for MergePatch<T> {
     fn decode(bytes: &[u8]) -> Result<T, serde_json::Error> {
-        serde_json::from_slice(bytes)
+        strict_json::decode(bytes)
     }
 }
 

@@ -104,7 +104,19 @@ fn config(found: &Map<String, Value>) -> Result<ProviderConfig, String> {
         ));
     }
     config.sort_all_objects();
-    provider_config(&config.to_string())
+    provider_config(&escaped(&config.to_string()))
+}
+
+/// Writes control characters as `\uXXXX`: JSON requires it only below U+0020.
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for found in json.chars() {
+        match found.is_control() {
+            true => text.push_str(&format!("\\u{:04x}", u32::from(found))),
+            false => text.push(found),
+        }
+    }
+    text
 }
 
 fn has_date(value: &Value) -> bool {
