@@ -66,7 +66,7 @@ impl PageSetup {
         let mut shell = self.shell();
         let page = self.page(path);
         let blocks: Vec<Block<'_>> =
-            page.blocks().into_iter().filter(|block| !["toml", "yaml"].contains(&block.language)).collect();
+            page.blocks().into_iter().filter(|block| !["toml", "yaml", "json"].contains(&block.language)).collect();
         shell.follow(&blocks);
         shell.transcript().to_owned()
     }
@@ -175,6 +175,15 @@ fn every_command_about_the_local_api_works_as_pasted() {
     }
     let said = PageSetup::start().follow("packaging/docs/local-api.md");
     assert!(said.contains(r#""link":{"state":"connected""#) && said.contains(r#""key":"rack","value":"r7""#), "{said}");
+}
+
+#[test]
+fn every_command_about_the_api_works_as_pasted() {
+    if std::process::Command::new("curl").arg("--version").output().is_err() {
+        return skip("curl", "curl is not installed");
+    }
+    let said = PageSetup::start().follow("packaging/docs/api.md");
+    assert!(said.contains("3.1.0"), "{said}");
 }
 
 #[test]

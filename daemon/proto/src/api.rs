@@ -15,6 +15,7 @@ mod convert;
 mod dns;
 mod error;
 mod link_gap;
+pub mod openapi;
 pub mod operation;
 mod plugin;
 mod provider;
@@ -59,6 +60,7 @@ pub const EVENTS_PER_ANSWER_MAX: usize = 1_000;
 
 /// A list of items.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "{T}List"))]
 pub struct List<T> {
     /// The items.
     pub items: Vec<T>,
@@ -66,6 +68,7 @@ pub struct List<T> {
 
 /// A site.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Site {
     /// Its id.
     pub id: String,
@@ -107,6 +110,7 @@ pub struct Site {
 
 /// A host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Host {
     /// Its id.
     pub id: String,
@@ -136,6 +140,7 @@ pub struct Host {
 
 /// A link, as seen from one end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Link {
     /// `connected`, `reconnecting` or `disconnected`.
     pub state: String,
@@ -154,6 +159,7 @@ impl Link {
 
 /// An effective label.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Label {
     /// Its key.
     pub key: String,
@@ -169,6 +175,7 @@ pub struct Label {
 
 /// A condition: a problem that is active now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Condition {
     /// Its code.
     pub kind: String,
@@ -180,6 +187,7 @@ pub struct Condition {
 
 /// A join token, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Token {
     /// Its id.
     pub id: String,
@@ -204,6 +212,7 @@ pub struct Token {
 
 /// A newly created join token. The secret is shown in this response only. `Debug` hides it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TokenCreated {
     /// The token.
     pub token: Token,
@@ -228,6 +237,7 @@ impl fmt::Debug for TokenCreated {
 
 /// An event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Event {
     /// Its sequence number at the server; only increases.
     pub seq: u64,
@@ -247,6 +257,7 @@ pub struct Event {
 
 /// Who reported an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum EventSource {
     /// The server.
@@ -257,6 +268,7 @@ pub enum EventSource {
 
 /// An environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Environment {
     /// Its name.
     pub name: String,
@@ -272,6 +284,7 @@ pub struct Environment {
 
 /// The server itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Server {
     /// Its version.
     pub version: String,
@@ -295,6 +308,7 @@ pub struct Server {
 
 /// The server's health.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Health {
     /// `ok`: the server answers.
     pub status: String,
@@ -307,6 +321,7 @@ pub struct Health {
 
 /// The answer of a server that can do everything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Readiness {
     /// `ready`. A server that is not ready answers with an error.
     pub status: String,
@@ -342,6 +357,7 @@ pub struct PreviewItem {
 
 /// A change of the assigned labels of a site or a host, key by key; keys that are not named stay.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct LabelChange {
     /// Labels to set.
@@ -354,6 +370,7 @@ pub struct LabelChange {
 
 /// An edit of a site or a host. Fields that are `null` or absent stay unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct Edit {
     /// Its new name.
@@ -366,6 +383,7 @@ pub struct Edit {
 
 /// A request to create a join token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct TokenRequest {
     /// The environment its sites join.
@@ -385,6 +403,7 @@ pub struct TokenRequest {
 
 /// A request to create an environment. Absent fields take the server's defaults.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct EnvironmentRequest {
     /// Its name.
@@ -402,6 +421,7 @@ pub struct EnvironmentRequest {
 
 /// An edit of an environment's settings. Absent fields stay unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct EnvironmentEdit {
     /// See [`Environment::approval`].

@@ -11,6 +11,7 @@ const NO_ROLE: &str = "none";
 
 /// A user: a person with a password, or a service account without one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct User {
     /// The name.
     pub name: String,
@@ -34,6 +35,7 @@ pub struct User {
 
 /// A request to create a user.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct UserRequest {
     /// The name.
@@ -51,6 +53,7 @@ pub struct UserRequest {
 
 /// An edit of a user. Absent fields stay unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct UserEdit {
     /// The role in all environments; `none` removes it.
@@ -66,6 +69,7 @@ pub struct UserEdit {
 
 /// A new password for another user, who must change it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct PasswordReset {
     /// The password.
@@ -74,6 +78,7 @@ pub struct PasswordReset {
 
 /// A change of the own password.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct PasswordChange {
     /// The password so far.
@@ -84,6 +89,7 @@ pub struct PasswordChange {
 
 /// The end of the first login.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct SetupRequest {
     /// The new password, if the password must be changed: 12 to 256 characters.
@@ -95,6 +101,7 @@ pub struct SetupRequest {
 
 /// A login with a password.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct LoginRequest {
     /// The name of the user.
@@ -108,6 +115,7 @@ pub struct LoginRequest {
 
 /// A session that has begun. Browsers get its secret in a cookie.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LoggedIn {
     /// Who logged in.
     pub caller: CallerView,
@@ -118,6 +126,7 @@ pub struct LoggedIn {
 
 /// Who performs requests, and what they may do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CallerView {
     /// The user; `null` for an API key of the console.
     pub user: Option<String>,
@@ -137,6 +146,7 @@ pub struct CallerView {
 
 /// The ID and the name of an API key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct KeyName {
     /// Its ID.
     pub id: String,
@@ -146,6 +156,7 @@ pub struct KeyName {
 
 /// What a user must do before anything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum PendingStep {
     /// Change the password.
@@ -159,6 +170,7 @@ pub enum PendingStep {
 
 /// A session of a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Session {
     /// Its ID.
     pub id: String,
@@ -176,6 +188,7 @@ pub struct Session {
 
 /// Sessions that were ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SessionsEnded {
     /// How many.
     pub ended: u64,
@@ -183,6 +196,7 @@ pub struct SessionsEnded {
 
 /// An API key, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Key {
     /// Its ID.
     pub id: String,
@@ -204,6 +218,7 @@ pub struct Key {
 
 /// What an API key may do at most.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct KeyLimit {
     /// The role in all environments; `null` for none.
@@ -216,6 +231,7 @@ pub struct KeyLimit {
 
 /// A request to create an API key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct KeyRequest {
     /// Its name, unique among the keys of its owner.
@@ -233,6 +249,7 @@ pub struct KeyRequest {
 
 /// A new secret of an API key. It is shown in this response only.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct KeyCreated {
     /// The key.
     pub key: Key,
@@ -242,6 +259,7 @@ pub struct KeyCreated {
 
 /// A request for a new secret of an API key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct KeyRotation {
     /// How long the old secret stays valid; by default it ends at once.
@@ -251,6 +269,7 @@ pub struct KeyRotation {
 
 /// An edit of the server's settings. Absent fields stay unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct ServerEdit {
     /// The URL at which operators reach the server: `https://HOST[:PORT]`.

@@ -8,6 +8,7 @@ pub const CA_WAITING_SITES_MAX: usize = 1_000;
 
 /// The server's certificate authorities.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CaStatus {
     /// `stable`, `added` (the next authority exists) or `switched` (it issues all certificates).
     pub state: String,
@@ -29,6 +30,7 @@ pub struct CaStatus {
 
 /// A certificate authority of the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CaAuthority {
     /// `current`, `next` (replaces the current one) or `previous` (is to be retired).
     pub role: String,
@@ -40,6 +42,7 @@ pub struct CaAuthority {
 
 /// A site that the retirement of an authority waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CaWaitingSite {
     /// Its environment.
     pub environment: String,
@@ -55,6 +58,7 @@ pub struct CaWaitingSite {
 
 /// The retirement of an authority.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct CaRetirement {
     /// Retire it although sites wait.

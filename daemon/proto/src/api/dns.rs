@@ -16,6 +16,7 @@ use crate::limits::EXTRA_VALUES_MAX;
 
 /// An extra record, as an operator writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a record with the keys `template`, `type` and `values`")]
 pub struct ExtraRecordBody {
     /// Its name in a zone, with placeholders as in [`ProviderBody::template`](super::ProviderBody::template).
@@ -29,6 +30,7 @@ pub struct ExtraRecordBody {
 
 /// A DNS record set that a site manages, plans, or cannot have because of a conflict, as the server lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RecordView {
     /// The site's name.
     pub site: String,
@@ -41,6 +43,7 @@ pub struct RecordView {
 
 /// A DNS record set that a site manages, plans, or cannot have because of a conflict.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DnsRecord {
     /// The site's provider.
     pub provider: String,

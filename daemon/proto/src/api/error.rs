@@ -6,6 +6,7 @@ use super::FieldProblem;
 
 /// An error response of the server: a problem document (RFC 9457), with the media type `application/problem+json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Problem {
     /// A URI that identifies the code: `urn:linecamp:problem:CODE`.
     #[serde(rename = "type")]
@@ -76,6 +77,7 @@ impl Error {
 
 /// Why a request failed: the closed list of codes that programs may act on. On the wire `bad-request` and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorCode {
     /// The request is malformed, or has an invalid value.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// A time in which a site had no session with the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LinkGap {
     /// When the session was lost.
     pub began_at: String,
@@ -27,6 +28,7 @@ pub struct LinkGap {
 
 /// How long a cause of a gap lasted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CauseTime {
     /// The cause.
     pub cause: String,

@@ -16,6 +16,7 @@ use super::setting::{SettingError, refuse, setting};
 
 /// A plugin uploaded to the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PluginView {
     /// The SHA-256 of its component, `sha256:…`.
     pub digest: String,
@@ -33,6 +34,7 @@ pub struct PluginView {
 
 /// The response to an upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PluginPushed {
     /// The plugin.
     #[serde(flatten)]
@@ -45,6 +47,7 @@ pub struct PluginPushed {
 
 /// A provider whose settings do not fit a plugin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct InvalidProvider {
     /// Its environment.
     pub environment: String,
@@ -56,6 +59,7 @@ pub struct InvalidProvider {
 
 /// What is wrong with one field of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FieldProblem {
     /// The path of the field, such as `settings.config.api`.
     pub field: String,
@@ -65,6 +69,7 @@ pub struct FieldProblem {
 
 /// A plugin's description of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct PluginDescriptionBody {
     /// Its name.
@@ -85,6 +90,7 @@ pub struct PluginDescriptionBody {
 
 /// The capabilities of a plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum CapabilitiesBody {
     /// Those of a DNS provider.
@@ -93,6 +99,7 @@ pub enum CapabilitiesBody {
 
 /// The capabilities of a DNS provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct DnsCapabilitiesBody {
     /// Whether a change set is applied atomically.
@@ -109,6 +116,7 @@ pub struct DnsCapabilitiesBody {
 
 /// A secret that a plugin uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct SecretRequirementBody {
     /// The plugin's name for it.

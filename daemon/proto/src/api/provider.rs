@@ -31,6 +31,7 @@ use super::{ExtraRecordBody, FieldProblem};
 
 /// A provider's configuration, as an operator writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "the keys of a provider")]
 pub struct ProviderBody {
     /// Its name.
@@ -93,6 +94,7 @@ pub struct ProviderBody {
 
 /// What a provider provides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ProviderKindName {
     /// DNS records of a site's hosts.
@@ -102,6 +104,7 @@ pub enum ProviderKindName {
 
 /// A request to create a provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct ProviderRequest {
     /// Its environment.
@@ -119,6 +122,7 @@ pub struct ProviderRequest {
 /// An edit of a provider. Absent fields stay unchanged; settings are replaced as a whole, and their name must be the
 /// provider's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct ProviderEdit {
     /// See [`ProviderRequest::sites`].
@@ -134,6 +138,7 @@ pub struct ProviderEdit {
 
 /// A centrally configured provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ProviderView {
     /// Its name.
     pub name: String,

@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 
 /// No query.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NoQuery {}
 
 /// Filters sites.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SiteQuery {
     /// Sites that this selector matches.
@@ -24,6 +26,7 @@ pub struct SiteQuery {
 
 /// Which of a site's labels a selector is matched against.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum SelectorLabels {
     /// All effective labels, of every owner.
@@ -37,6 +40,7 @@ pub enum SelectorLabels {
 
 /// Filters the sites that are held since a restore.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RestoreQuery {
     /// Sites that this selector matches.
@@ -47,6 +51,7 @@ pub struct RestoreQuery {
 
 /// Filters hosts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HostQuery {
     /// Hosts that this selector matches.
@@ -59,6 +64,7 @@ pub struct HostQuery {
 
 /// Filters records.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RecordQuery {
     /// Records of the sites that this selector matches.
@@ -75,6 +81,7 @@ pub struct RecordQuery {
 
 /// Names the plugin to upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PluginQuery {
     /// The plugin's name, such as `dns-powerdns`.
@@ -86,6 +93,7 @@ pub struct PluginQuery {
 
 /// Selects among objects of the same name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NameQuery {
     /// The environment of the object.
@@ -94,6 +102,7 @@ pub struct NameQuery {
 
 /// Previews a provider.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PreviewQuery {
     /// Whether an existing provider of that name would be replaced.
@@ -103,6 +112,7 @@ pub struct PreviewQuery {
 
 /// Selects among hosts of the same name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HostNameQuery {
     /// The environment of the host.
@@ -113,6 +123,7 @@ pub struct HostNameQuery {
 
 /// Selects the site or provider to remove, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RemoveQuery {
     /// The environment of the object.
@@ -125,6 +136,7 @@ pub struct RemoveQuery {
 
 /// Filters events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EventQuery {
     /// Events of the site of this name.
@@ -144,6 +156,7 @@ pub struct EventQuery {
 
 /// Selects the messages of an event stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StreamQuery {
     /// Messages about the site of this name.
@@ -161,6 +174,7 @@ pub struct StreamQuery {
 
 /// A kind of messages of an event stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum StreamTopic {
     /// The events.

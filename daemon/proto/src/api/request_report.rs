@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where the server takes a request to come from, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RequestReport {
     /// The server's URL as the client uses it.
     pub url: String,
@@ -33,6 +34,7 @@ pub struct RequestReport {
 
 /// A header that states where a request came from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ForwardingHeaderReport {
     /// Its name, in lower case.
     pub name: String,
@@ -47,6 +49,7 @@ pub struct ForwardingHeaderReport {
 
 /// Another header.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RequestHeaderReport {
     /// Its name, in lower case.
     pub name: String,
@@ -57,6 +60,7 @@ pub struct RequestHeaderReport {
 
 /// Why a header did not count. On the wire `untrusted-sender` and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum IgnoredHeaderReason {
     /// The sender's address is not one of `trusted_proxies`.

@@ -10,6 +10,7 @@ pub const HELD_ITEMS_MAX: usize = 500;
 
 /// What is held since the server was restored from a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Restore {
     /// The backup; `null` if the server was not restored, or nothing is held any more.
     pub restored: Option<Restored>,
@@ -26,6 +27,7 @@ pub struct Restore {
 
 /// The backup that a server was restored from, and how many objects are held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Restored {
     /// When the backup was taken: changes after that are lost.
     pub taken_at: String,
@@ -41,6 +43,7 @@ pub struct Restored {
 
 /// A site that is held: its sessions are refused until it is accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HeldSite {
     /// Its id.
     pub id: String,
@@ -61,6 +64,7 @@ pub struct HeldSite {
 
 /// When and from where a machine asked to connect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RefusedContact {
     /// When.
     pub at: String,
@@ -70,6 +74,7 @@ pub struct RefusedContact {
 
 /// An API key that is held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HeldApiKey {
     /// Its id.
     pub id: String,
@@ -83,6 +88,7 @@ pub struct HeldApiKey {
 
 /// What to accept or reject, at most [`HELD_ITEMS_MAX`] in all. What is not held any more is skipped.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HeldItems {
     /// Sites, by id.
@@ -98,6 +104,7 @@ pub struct HeldItems {
 
 /// What is still held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HeldLeft {
     /// The backup; `null` if nothing is held any more.
     pub restored: Option<Restored>,

@@ -79,7 +79,8 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<D> {
     }
 
     deserialize! {
-        Other: deserialize_any() deserialize_bool() deserialize_f32() deserialize_f64() deserialize_char() deserialize_str()
+        Other: deserialize_any() deserialize_bool() deserialize_f32() deserialize_f64() deserialize_char()
+            deserialize_str()
             deserialize_string() deserialize_bytes() deserialize_byte_buf() deserialize_option() deserialize_unit()
             deserialize_unit_struct(name: &'static str) deserialize_newtype_struct(name: &'static str)
             deserialize_seq() deserialize_tuple(len: usize)
@@ -346,7 +347,12 @@ mod tests {
     proptest! {
         /// What is written is read as by `serde_json` itself.
         #[test]
-        fn what_is_written_is_read(texts in proptest::collection::vec((".*", proptest::option::of(any::<u64>())), 0..4), n in any::<i8>(), s in ".*", which in 0..4_u8) {
+        fn what_is_written_is_read(
+            texts in proptest::collection::vec((".*", proptest::option::of(any::<u64>())), 0..4),
+            n in any::<i8>(),
+            s in ".*",
+            which in 0..4_u8,
+        ) {
             let choice = match which {
                 0 => Choice::Unit,
                 1 => Choice::New(vec![true, false]),

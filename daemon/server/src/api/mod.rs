@@ -25,6 +25,7 @@ mod install;
 mod keys;
 mod limits;
 mod metrics;
+mod openapi;
 mod origin;
 mod overview;
 mod parse;
@@ -82,6 +83,7 @@ fn operations() -> Routes {
         .on_raw(install::script)
         .on_raw(install::package)
         .on_raw(metrics::show)
+        .on_raw(openapi::show)
         .on(overview::show)
         .on(doctor::show_request)
         .on(restore::show)

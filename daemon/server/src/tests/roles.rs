@@ -48,6 +48,7 @@ fn rows() -> Vec<Row> {
         Row("readiness.show", Public, "GET /readyz", NONE),
         Row("installer.show", Public, "GET /install", NONE),
         Row("package.show", Public, "GET /install/none", NONE),
+        Row("openapi.show", Public, "GET /api/v1/openapi.json", NONE),
         Row("metrics.show", Everywhere(viewer), "GET /metrics", NONE),
         Row("server.show", Account, "GET /api/v1/server", NONE),
         Row("request.show", Account, "GET /api/v1/doctor/request", NONE),

@@ -57,6 +57,14 @@ pub struct PlainText;
 #[derive(Clone, Copy, Debug)]
 pub struct EventStream;
 
+/// A script for a shell.
+#[derive(Clone, Copy, Debug)]
+pub struct ShellScript;
+
+/// A package for Debian, as a stream of bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct DebianPackage;
+
 impl Body for Empty {
     type Value = ();
     const MEDIA: Option<&'static str> = None;
@@ -85,6 +93,16 @@ impl Body for PlainText {
 impl Body for EventStream {
     type Value = ();
     const MEDIA: Option<&'static str> = Some("text/event-stream");
+}
+
+impl Body for ShellScript {
+    type Value = ();
+    const MEDIA: Option<&'static str> = Some("text/x-shellscript");
+}
+
+impl Body for DebianPackage {
+    type Value = ();
+    const MEDIA: Option<&'static str> = Some("application/vnd.debian.binary-package");
 }
 
 impl DecodedBody for Empty {

@@ -7,11 +7,16 @@
 use linecamp_model::Requirement::{Account, Login, Nothing, Role, RoleEverywhere};
 use linecamp_model::Role::{Admin, Operator, Viewer};
 
-use super::{Binary, Empty, EventStream, Json, MergePatch, Method, Operation, OperationSpec, PlainText};
+use super::{
+    Binary, DebianPackage, Empty, EventStream, Json, MergePatch, Method, Operation, OperationSpec, PlainText,
+    ShellScript,
+};
 use crate::api::account::{
     CallerView, Key, KeyCreated, KeyRequest, KeyRotation, LoggedIn, LoginRequest, PasswordChange, PasswordReset,
     ServerEdit, Session, SessionsEnded, SetupRequest, User, UserEdit, UserRequest,
 };
+#[cfg(test)]
+use crate::api::openapi::{Generators, OperationShapes};
 use crate::api::query::{
     EventQuery, HostNameQuery, HostQuery, NameQuery, NoQuery, PluginQuery, PreviewQuery, RecordQuery, RemoveQuery,
     RestoreQuery, SiteQuery, StreamQuery,
@@ -49,6 +54,11 @@ macro_rules! operations {
 
         /// All operations.
         pub const ALL: &[OperationSpec] = &[$($operation::SPEC),+];
+
+        /// The shapes of all operations.
+        #[cfg(test)]
+        pub(in crate::api) const SHAPES: &[fn(&mut Generators) -> OperationShapes] =
+            &[$(OperationShapes::of::<$operation>),+];
     };
 }
 
@@ -58,9 +68,12 @@ operations! {
     /// Report whether the server can do everything; 503 otherwise.
     ShowReadiness = "readiness.show": Get "/readyz" (NoQuery, Empty) -> 200 Json<Readiness>, Nothing;
     /// Download the script that installs a site.
-    ShowInstaller = "installer.show": Get "/install" (NoQuery, Empty) -> 200 PlainText, Nothing;
+    ShowInstaller = "installer.show": Get "/install" (NoQuery, Empty) -> 200 ShellScript, Nothing;
     /// Download a package that the script installs.
-    ShowPackage = "package.show": Get "/install/{name}" (NoQuery, Empty) -> 200 Binary, Nothing;
+    ShowPackage = "package.show": Get "/install/{name}" (NoQuery, Empty) -> 200 DebianPackage, Nothing;
+    /// Show the description of the API: this table as an OpenAPI document.
+    ShowOpenApi = "openapi.show": Get "/api/v1/openapi.json" (NoQuery, Empty)
+        -> 200 Json<serde_json::Map<String, serde_json::Value>>, Nothing;
     /// Show the metrics in the Prometheus text format.
     ShowMetrics = "metrics.show": Get "/metrics" (NoQuery, Empty) -> 200 PlainText, RoleEverywhere(Viewer);
     /// Show the server: its version, its pin and the number of links.
