@@ -31,6 +31,12 @@ const LOG_BYTES_KEPT: u32 = 1024 * 1024;
 /// only recovery and truncation of the log. After that the operation fails.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The beginning of the keys that are read on request only ([`LogReader`](crate::LogReader)).
+pub const LOG_PREFIX: &[u8] = b"log/";
+
+/// The first key after those of the log.
+pub(crate) const AFTER_LOG: &[u8] = b"log0";
+
 /// A stored document: its key and its body.
 pub type Document = (Vec<u8>, Vec<u8>);
 
@@ -144,11 +150,17 @@ fn use_write_ahead_log(connection: &Connection, path: &Path) -> Result<(), Store
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT).map_err(failed)
 }
 
+/// Returns all documents but those of the log, ordered by key.
 pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Vec<Document>> {
-    connection
-        .prepare("SELECT key, body FROM documents ORDER BY key")?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
+    let read = |condition: &str, bound: &[u8]| -> rusqlite::Result<Vec<Document>> {
+        connection
+            .prepare(&format!("SELECT key, body FROM documents WHERE {condition} ORDER BY key"))?
+            .query_map([bound], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect()
+    };
+    let mut documents = read("key < ?1", LOG_PREFIX)?;
+    documents.extend(read("?1 <= key", AFTER_LOG)?);
+    Ok(documents)
 }
 
 pub(crate) fn failed_open(path: &Path, source: rusqlite::Error) -> StoreError {

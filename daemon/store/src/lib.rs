@@ -3,7 +3,8 @@
 //! The store is the basis of "durable before acknowledged". Its owner submits numbered *writes*, each a list of changes
 //! that take effect together or not at all. The store answers each write with success once its bytes are on disk, or
 //! with a fault. It knows nothing of sites, labels or generations: keys and bodies are bytes. [`Store::open`] returns
-//! all documents once, ordered by key; there is no other read, except a [`snapshot`] for a backup.
+//! all documents once, ordered by key; there is no other read, except a [`snapshot`] for a backup. Documents whose keys
+//! begin with [`LOG_PREFIX`] are left out there: a [`LogReader`] reads them on request.
 //!
 //! The phases of a store:
 //!
@@ -47,6 +48,7 @@ mod file;
 mod handle;
 mod kind;
 mod lock;
+mod log;
 mod migrate;
 mod move_aside;
 mod queue;
@@ -56,10 +58,11 @@ mod writer;
 
 pub use error::{FaultKind, StoreError, StoreFault};
 pub use examine::{Examined, examine};
-pub use file::{Document, OnCorruption};
+pub use file::{Document, LOG_PREFIX, OnCorruption};
 pub use handle::{Opened, Store};
 pub use kind::Kind;
 pub use lock::DirectoryLock;
+pub use log::{LogReader, ReadFrom};
 pub use move_aside::{QUARANTINED_FILES_MAX, set_aside};
 pub use queue::{Change, QUEUE_BYTES_MAX, QUEUE_WRITES_MAX};
 pub use read_only::read_stopped;
