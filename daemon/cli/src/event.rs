@@ -153,6 +153,7 @@ mod tests {
             text: "description".into(),
             source: if site.is_some() { EventSource::Site } else { EventSource::Server },
             received_at: site.map(|_| "2026-11-22T02:27:05Z".into()),
+            actor: None,
         };
         let events = [event(1, Some("camp-042"), "site-joined"), event(2, None, "token-created")];
         let lines: Vec<_> = events.iter().map(line).collect();

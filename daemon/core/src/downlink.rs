@@ -42,7 +42,7 @@ mod tests;
 
 use std::time::Duration;
 
-use linecamp_model::{FromServer, FromSite, Instant, Now, Refusal, RefusalCode, SessionId, SiteId, VersionRange};
+use linecamp_model::{FromServer, FromSite, Instant, Now, Refusal, RefusalCode, SessionId, SiteId, Text, VersionRange};
 
 pub use self::config::{
     DUPLICATE_CLEARS_AFTER, DUPLICATE_RETRY, FIRST_MESSAGE_MAX, PROBE_MAX, REDIALS_PER_SECOND, START_GRACE,
@@ -173,6 +173,11 @@ impl Downlink {
     /// Removes and returns the outputs, in order.
     pub(crate) fn take_outputs(&mut self) -> Vec<Output> {
         std::mem::take(&mut self.outputs)
+    }
+
+    /// Returns the address of a session's peer, as the server observes it; empty for an unknown session.
+    pub(crate) fn session_address(&self, id: SessionId) -> Text {
+        self.sessions.address(id)
     }
 
     /// Returns the next deadline and its timer.

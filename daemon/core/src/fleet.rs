@@ -9,6 +9,7 @@
 //! | [`authentication`] | who presents a secret |
 //! | [`authorization`], [`command_check`], [`account_check`] | what a caller may see and do |
 //! | [`operator`] | operator commands |
+//! | [`audit`] | the audit log: entries, their chain, refusals, retention |
 //! | [`lifecycle`] | phases that a site's reports confirm |
 //! | [`provider_assignment`] | which sites have which providers |
 //! | [`unreadable_records`] | records that cannot be read |
@@ -35,6 +36,8 @@ mod account_check;
 mod account_command;
 #[cfg(test)]
 mod account_testing;
+mod audit;
+mod audit_note;
 mod authentication;
 mod authorities;
 mod authorization;
@@ -80,6 +83,8 @@ use linecamp_model::{
 };
 
 pub use self::account_command::{AccountCommand, NewKey, NewSession, NewUser, PasswordChange, UserEdit};
+pub use self::audit::{AUDIT_RETENTION_DEFAULT, AuditCounters, console_changes};
+pub use self::audit_note::{AuditNote, AuditedRequest};
 pub use self::authentication::{
     ApiCredential, AuthenticationError, PendingSetup, Principal, SESSION_IDLE_MAX, SESSION_LIFE, Standing,
 };
@@ -101,6 +106,7 @@ pub use self::view::{
     UserSessionView, UserView,
 };
 
+use self::audit::AuditLog;
 use self::authentication::{Activity, authenticate, standing};
 use self::config::STORE_RETRY;
 use self::decision::Decision;
@@ -125,6 +131,7 @@ pub struct Fleet {
     quarantine: Quarantine,
     store: StoreHealth,
     contacts: Contacts,
+    audit: AuditLog,
     /// When API keys and sessions were used last.
     activity: Activity,
     /// The server's addresses, as configured.
@@ -165,6 +172,7 @@ impl Fleet {
             quarantine,
             store,
             contacts,
+            audit: AuditLog::default(),
             activity,
             servers,
             rotation,
@@ -201,17 +209,27 @@ impl Fleet {
     /// Handles an operator command. It is answered with one [`FleetOutput::Reply`]. Command ids are never reused.
     pub fn handle_command(&mut self, id: CommandId, issued: IssuedCommand, now: Now) {
         self.effects.accept_command(id);
+        let noted = issued.audit_note();
+        self.effects.set_actor(Some(Text::lossy(&issued.authorization.caller.identity.to_string())));
         let forced = Forced::of(self.effects.state(), &issued);
         match decide(self.effects.state(), issued, now) {
             Ok(decision) => {
+                self.note_command(noted.as_ref(), &decision.changes, now);
                 if !decision.changes.is_empty() {
                     self.force(forced, now);
                 }
                 let reply = Release::Output(FleetOutput::Reply { command: id, result: Ok(()) });
-                self.carry_out(decision, vec![reply], now);
+                let noted = noted.map(|note| Release::Commanded(Box::new(note)));
+                self.carry_out(decision, noted.into_iter().chain([reply]).collect(), now);
             }
-            Err(error) => self.effects.reply(id, Err(error)),
+            Err(error) => {
+                if let Some(note) = noted {
+                    self.note_refusal(note.refused(&error), now);
+                }
+                self.effects.reply(id, Err(error));
+            }
         }
+        self.effects.set_actor(None);
         self.end_settled_holds(now);
         self.assign_providers(now);
     }
@@ -249,6 +267,7 @@ impl Fleet {
                 FleetTimer::Downlink(_) => {
                     self.with_downlink(now, |downlink, members| downlink.handle_timeout(members, now));
                 }
+                FleetTimer::Refusals => self.write_refusals(now),
                 FleetTimer::Sweep => self.sweep(now),
                 FleetTimer::StoreRetry => {
                     self.store.retried(now);
@@ -275,7 +294,8 @@ impl Fleet {
     pub fn next_deadline(&self) -> Option<(Instant, FleetTimer)> {
         let downlink = self.downlink.next_deadline().map(|(at, timer)| (at, FleetTimer::Downlink(timer)));
         let retry = self.store.retry_at().map(|at| (at, FleetTimer::StoreRetry));
-        [downlink, Some((self.sweep_at, FleetTimer::Sweep)), retry].into_iter().flatten().min()
+        let refusals = self.audit.deadline().map(|at| (at, FleetTimer::Refusals));
+        [downlink, refusals, Some((self.sweep_at, FleetTimer::Sweep)), retry].into_iter().flatten().min()
     }
 }
 
@@ -311,7 +331,7 @@ impl Fleet {
 impl Fleet {
     /// Stages a decision together with its event; `then` is released when it is durable.
     fn carry_out(&mut self, decision: Decision, then: Vec<Release>, now: Now) {
-        if decision.changes.is_empty() {
+        if decision.changes.is_empty() && !self.effects.has_accompanying() {
             return self.when_durable(then, now);
         }
         // Before the reply, so that the operator reads the new URL.
@@ -358,7 +378,9 @@ impl Fleet {
                 self.store.recovered();
                 self.number_servers();
                 self.number_authorities(now);
+                self.write_unwritten(now);
             }
+            Release::Audited(_) | Release::Commanded(_) => {}
         }
     }
 
@@ -376,6 +398,8 @@ impl Fleet {
                 downlink.release_failed(release, STORE_RETRY, members, now);
             }),
             Release::SpecDurable(site) => self.spec_settled(site, now),
+            Release::Audited(entry) => self.keep_entry(*entry),
+            Release::Commanded(note) => self.note_refusal(note.refused(&FleetCommandError::Store(fault)), now),
             // Addresses and authorities are numbered again when the store has recovered.
             Release::Output(_) | Release::Servers | Release::Authorities | Release::StoreTried => {}
         }

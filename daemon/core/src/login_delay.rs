@@ -48,16 +48,21 @@ struct Failures {
     last: Instant,
 }
 
+/// Returns the network of an address that is one customer: an IPv4 address, or a /64 network of IPv6.
+pub(crate) fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => {
+            let mut network = address.octets();
+            network[8..].fill(0);
+            network.into()
+        }
+    }
+}
+
 impl Origin {
     fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self(address.into()),
-            IpAddr::V6(address) => {
-                let mut network = address.octets();
-                network[8..].fill(0);
-                Self(network.into())
-            }
-        }
+        Self(network_of(address))
     }
 }
 

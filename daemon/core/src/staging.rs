@@ -68,6 +68,15 @@ impl<S: Replay, R> StagedState<S, R> {
         write
     }
 
+    /// Returns what each of `changes` would replace, if they were applied in this order. Nothing changes.
+    pub(crate) fn replaced(&mut self, changes: &[S::Change]) -> Vec<S::Change> {
+        let replaced: Vec<_> = changes.iter().map(|change| self.state.apply(change.clone())).collect();
+        for undo in replaced.iter().rev() {
+            self.state.apply(undo.clone());
+        }
+        replaced
+    }
+
     /// Handles the store's answer to `write`. Returns `None` for an unknown write.
     ///
     /// A failure undoes this write and all later ones and settles them together: their releases come back in one list,
@@ -128,6 +137,14 @@ mod tests {
         assert_eq!(staged.settle(first, true), Some(Settled { releases: vec!["first"], durable: true }));
         assert_eq!(staged.settle(first, true), None, "an answer nobody waits for");
         assert_eq!(staged.settle(second, true), Some(Settled { releases: vec!["second"], durable: true }));
+    }
+
+    #[test]
+    fn what_changes_would_replace_is_known_before_they_are_made() {
+        let mut staged: StagedState<_, ()> = StagedState::new(BTreeMap::from([('a', 0)]));
+        let replaced = staged.replaced(&[('a', Some(1)), ('b', Some(2)), ('a', None)]);
+        assert_eq!(replaced, [('a', Some(0)), ('b', None), ('a', Some(1))]);
+        assert_eq!(staged.state(), &BTreeMap::from([('a', 0)]));
     }
 
     #[test]

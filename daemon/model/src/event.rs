@@ -106,4 +106,6 @@ pub struct LoggedEvent {
     pub event: Event,
     /// When the server received it from its site; `None` for an event of the server itself.
     pub received_at: Option<WallTime>,
+    /// Who caused it: the caller of the operation that it follows from; `None` if it follows from none.
+    pub actor: Option<Text>,
 }

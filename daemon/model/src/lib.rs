@@ -10,6 +10,7 @@ pub mod limits;
 
 mod access;
 mod actor;
+mod audit;
 mod authority_set;
 mod caller;
 mod condition;
@@ -43,6 +44,10 @@ mod view;
 
 pub use access::{Access, Requirement, Role};
 pub use actor::Actor;
+pub use audit::{
+    AUDIT_BLOCK_ENTRIES, AuditActor, AuditBlock, AuditBreak, AuditChange, AuditChanges, AuditEntry, AuditExtent,
+    AuditHash, AuditHead, AuditOutcome, AuditRepeats, AuditRetention, AuditVerifier,
+};
 pub use authority_set::{
     AuthorityRotation, AuthoritySet, KnownAuthorities, RotationPhase, RotationStep, SiteTrust, TrustReport,
     TrustedAuthority,

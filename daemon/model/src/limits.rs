@@ -230,3 +230,13 @@ pub const INVALID_PROVIDERS_MAX: usize = 32;
 
 /// Maximum bytes of a plugin in one message: other messages on a slow link wait no longer than one piece takes.
 pub const PLUGIN_PIECE_BYTES_MAX: usize = 32 * 1024;
+
+/// Maximum changed fields that an entry of the audit log lists. Further ones are counted.
+pub const AUDIT_CHANGES_MAX: usize = 64;
+
+/// Maximum bytes of the changed fields that an entry of the audit log lists, so that one entry costs little of the log
+/// whatever the request. Further ones are counted.
+pub const AUDIT_CHANGES_BYTES_MAX: usize = 8 * 1024;
+
+/// Maximum bytes of a value in the audit log. The middle of a longer one is left out.
+pub const AUDIT_VALUE_BYTES_MAX: usize = 256;

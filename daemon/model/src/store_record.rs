@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::audit::{AuditBlock, AuditEntry};
 use crate::authority_set::{AuthoritySet, SiteTrust};
 use crate::digest::{KeyFingerprint, PluginDigest, SecretHash};
 use crate::dns::{OwnedRecord, OwnedRecordKey};
@@ -119,6 +120,10 @@ pub enum FleetChange {
     HeldToken(TokenId, Option<WallTime>),
     /// An API key that is held since the restore, by the hash of its secret, and since when.
     HeldApiKey(SecretHash, Option<WallTime>),
+    /// A block of the audit log, by its index.
+    AuditBlock(u64, Option<AuditBlock>),
+    /// An entry of the audit log, by its number. Entries are not read at the start.
+    AuditEntry(u64, Option<Box<AuditEntry>>),
 }
 
 impl FleetChange {

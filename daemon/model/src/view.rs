@@ -230,6 +230,8 @@ pub struct EventView {
     pub event: Event,
     /// When the server received it from the site; `None` for an event of the server itself.
     pub received_at: Option<WallTime>,
+    /// Who caused it: the caller of the operation that it follows from; `None` if it follows from none.
+    pub actor: Option<Text>,
 }
 
 /// A site, as its own daemon shows it locally.

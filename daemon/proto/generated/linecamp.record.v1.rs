@@ -311,6 +311,101 @@ pub struct LoggedEvent {
     /// When the server received it from the site. Absent: the server itself recorded it.
     #[prost(uint64, optional, tag = "5")]
     pub received_at_millis: ::core::option::Option<u64>,
+    /// Who caused it: the caller of the operation that it follows from. Empty: it follows from no operation.
+    #[prost(string, tag = "6")]
+    pub actor: ::prost::alloc::string::String,
+}
+/// A block of the audit log. Its index is in the key.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AuditBlock {
+    /// The hash of the entry before its first one, 32 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub before: ::prost::alloc::vec::Vec<u8>,
+    /// The hash of its last entry, 32 bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub head: ::prost::alloc::vec::Vec<u8>,
+    /// How many entries it has, at most 256.
+    #[prost(uint64, tag = "3")]
+    pub count: u64,
+    /// About how many bytes they take.
+    #[prost(uint64, tag = "4")]
+    pub bytes: u64,
+    /// When its last entry was written.
+    #[prost(uint64, tag = "5")]
+    pub last_at_millis: u64,
+}
+/// A field of an object that changed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AuditChange {
+    #[prost(string, tag = "1")]
+    pub object: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub field: ::prost::alloc::string::String,
+    /// The value before. Absent: there was none.
+    #[prost(string, optional, tag = "3")]
+    pub before: ::core::option::Option<::prost::alloc::string::String>,
+    /// The value after. Absent: there is none.
+    #[prost(string, optional, tag = "4")]
+    pub after: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// An entry of the audit log. Its number is in the key. Its own hash is in the entry after it, or in the block.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AuditEntry {
+    /// When, in whole seconds.
+    #[prost(uint64, tag = "1")]
+    pub at_millis: u64,
+    #[prost(enumeration = "AuditActorKind", tag = "2")]
+    pub actor: i32,
+    /// The user: of the session or the API key. Empty: none.
+    #[prost(string, tag = "3")]
+    pub user: ::prost::alloc::string::String,
+    /// The ID of the session, 8 bytes. Empty: none.
+    #[prost(bytes = "vec", tag = "4")]
+    pub session: ::prost::alloc::vec::Vec<u8>,
+    /// The ID of the API key, 8 bytes, and its name. Empty: none.
+    #[prost(bytes = "vec", tag = "5")]
+    pub key_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "6")]
+    pub key: ::prost::alloc::string::String,
+    /// The ID of the site, 16 bytes, and its name. Empty: none.
+    #[prost(bytes = "vec", tag = "7")]
+    pub site_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "8")]
+    pub site: ::prost::alloc::string::String,
+    /// The user that a login without valid credentials was for. Empty: none.
+    #[prost(string, tag = "9")]
+    pub account: ::prost::alloc::string::String,
+    /// The address of the client, 4 or 16 bytes. Empty: none.
+    #[prost(bytes = "vec", tag = "10")]
+    pub address: ::prost::alloc::vec::Vec<u8>,
+    /// The ID of the request, 8 bytes. Empty: none.
+    #[prost(bytes = "vec", tag = "11")]
+    pub request: ::prost::alloc::vec::Vec<u8>,
+    /// The name of the operation.
+    #[prost(string, tag = "12")]
+    pub operation: ::prost::alloc::string::String,
+    /// The path of the request, or the object.
+    #[prost(string, tag = "13")]
+    pub target: ::prost::alloc::string::String,
+    #[prost(enumeration = "AuditOutcome", tag = "14")]
+    pub outcome: i32,
+    /// The code of a refusal or failure.
+    #[prost(string, tag = "15")]
+    pub code: ::prost::alloc::string::String,
+    /// What changed, at most 64 fields.
+    #[prost(message, repeated, tag = "16")]
+    pub changes: ::prost::alloc::vec::Vec<AuditChange>,
+    /// How many further fields changed.
+    #[prost(uint32, tag = "17")]
+    pub changes_left_out: u32,
+    /// How many requests it stands for, and when the first of them came. Zero: one.
+    #[prost(uint64, tag = "18")]
+    pub count: u64,
+    #[prost(uint64, tag = "19")]
+    pub since_millis: u64,
+    /// The hash of the entry before it, 32 bytes.
+    #[prost(bytes = "vec", tag = "20")]
+    pub previous: ::prost::alloc::vec::Vec<u8>,
 }
 /// A time in which a site had no session, by the server's clock. When it began is in the key, in milliseconds.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -519,6 +614,81 @@ impl Phase {
             "PHASE_REMOVING" => Some(Self::Removing),
             "PHASE_REMOVED" => Some(Self::Removed),
             "PHASE_PURGED" => Some(Self::Purged),
+            _ => None,
+        }
+    }
+}
+/// The kind of who acted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum AuditActorKind {
+    Unspecified = 0,
+    Console = 1,
+    User = 2,
+    Key = 3,
+    Anonymous = 4,
+    Site = 5,
+    Server = 6,
+}
+impl AuditActorKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "AUDIT_ACTOR_KIND_UNSPECIFIED",
+            Self::Console => "AUDIT_ACTOR_KIND_CONSOLE",
+            Self::User => "AUDIT_ACTOR_KIND_USER",
+            Self::Key => "AUDIT_ACTOR_KIND_KEY",
+            Self::Anonymous => "AUDIT_ACTOR_KIND_ANONYMOUS",
+            Self::Site => "AUDIT_ACTOR_KIND_SITE",
+            Self::Server => "AUDIT_ACTOR_KIND_SERVER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "AUDIT_ACTOR_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "AUDIT_ACTOR_KIND_CONSOLE" => Some(Self::Console),
+            "AUDIT_ACTOR_KIND_USER" => Some(Self::User),
+            "AUDIT_ACTOR_KIND_KEY" => Some(Self::Key),
+            "AUDIT_ACTOR_KIND_ANONYMOUS" => Some(Self::Anonymous),
+            "AUDIT_ACTOR_KIND_SITE" => Some(Self::Site),
+            "AUDIT_ACTOR_KIND_SERVER" => Some(Self::Server),
+            _ => None,
+        }
+    }
+}
+/// How an operation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum AuditOutcome {
+    Unspecified = 0,
+    Done = 1,
+    Refused = 2,
+    Failed = 3,
+}
+impl AuditOutcome {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "AUDIT_OUTCOME_UNSPECIFIED",
+            Self::Done => "AUDIT_OUTCOME_DONE",
+            Self::Refused => "AUDIT_OUTCOME_REFUSED",
+            Self::Failed => "AUDIT_OUTCOME_FAILED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "AUDIT_OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
+            "AUDIT_OUTCOME_DONE" => Some(Self::Done),
+            "AUDIT_OUTCOME_REFUSED" => Some(Self::Refused),
+            "AUDIT_OUTCOME_FAILED" => Some(Self::Failed),
             _ => None,
         }
     }

@@ -10,6 +10,7 @@
 //! status of its [`ErrorCode`].
 
 pub mod account;
+mod audit;
 mod ca;
 mod convert;
 mod dns;
@@ -32,6 +33,7 @@ use std::fmt;
 use linecamp_model as model;
 use serde::{Deserialize, Serialize};
 
+pub use audit::{AUDIT_PER_ANSWER_MAX, AuditActor, AuditChange, AuditEntry, AuditHead, AuditPage, AuditRepeats};
 pub use ca::{CA_WAITING_SITES_MAX, CaAuthority, CaRetirement, CaStatus, CaWaitingSite};
 pub use dns::{DnsRecord, ExtraRecordBody, RecordPlace, RecordView, domain_name};
 pub use error::{Error, ErrorBody, ErrorCode, Problem};
@@ -253,6 +255,8 @@ pub struct Event {
     pub source: EventSource,
     /// When the server received it from the site, by the server's clock; `null` if the server itself reported it.
     pub received_at: Option<String>,
+    /// Who caused it: the caller of the operation that it follows from; `null` if it follows from none.
+    pub actor: Option<String>,
 }
 
 /// Who reported an event.

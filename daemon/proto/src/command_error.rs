@@ -108,6 +108,8 @@ failure_codes! {
     PartlyFailed,
     /// A component failed its conformance tests; the output lists them.
     TestsFailed,
+    /// The audit log is not what was written, or could not be compared with what is known of it.
+    AuditBroken,
     /// A plugin cannot be used.
     PluginFailed,
     /// Another process uses the data directory.

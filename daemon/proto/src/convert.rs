@@ -8,6 +8,8 @@
 //!
 //! The encoders do not check list limits: a machine that exceeds them learns it from its peer.
 
+mod audit;
+mod audit_kind;
 mod authority;
 mod dns;
 mod document;

@@ -20,6 +20,7 @@
 //!                                          site/SITE/trust
 //!                                          user/NAME, user-session/DIGEST
 //!                                          settings
+//!                                          audit-block/NUMBER, log/audit/NUMBER
 //!
 //! DOCUMENT is site, host/HOST or provider/PROVIDER; PROVIDER is the id derived from a provider's name.
 //! ```
@@ -31,7 +32,7 @@ mod fleet;
 mod key;
 mod site;
 
-pub use fleet::{fleet_change, fleet_record, salvage_fleet_record};
+pub use fleet::{AUDIT_BLOCKS, audit_entry_key, fleet_change, fleet_record, salvage_fleet_record};
 pub use site::{site_change, site_record};
 
 use linecamp_model::{Document, DocumentKey, Text};

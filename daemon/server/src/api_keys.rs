@@ -1,6 +1,7 @@
 //! Manages the API keys of the console while the server is stopped; those of users are managed through the API. Access
 //! to its directory is proof enough of being its operator.
 
+use linecamp_core::SavedFleet;
 use linecamp_model::limits::API_KEYS_MAX;
 use linecamp_model::{ApiKey, FleetChange, Name, SecretHash, WallTime};
 use linecamp_transport::{SystemClock, WallClock as _};
@@ -25,15 +26,18 @@ pub struct KeyView {
 /// [`ServerError::KeyExists`] if a key of that name exists; other variants if an operation failed.
 pub fn create_key(layout: &Layout, name: Name) -> Result<ApiKeyText, ServerError> {
     let _lock = layout.lock()?;
-    if stored_keys(layout)?.iter().any(|(_, key)| key.name == name) {
+    let saved = saved(layout)?;
+    let keys = keys_of_console(&saved);
+    if keys.iter().any(|(_, key)| key.name == name) {
         return Err(ServerError::KeyExists { name });
     }
-    if API_KEYS_MAX <= stored_keys(layout)?.len() {
+    if API_KEYS_MAX <= keys.len() {
         return Err(ServerError::KeysFull);
     }
     let text = ApiKeyText::generate()?;
     let key = ApiKey::of_console(text.hash(), name, SystemClock.now());
-    store::write_once(&layout.database(), &[FleetChange::ApiKey(text.hash(), Some(key))])?;
+    let changes = vec![FleetChange::ApiKey(text.hash(), Some(key))];
+    store::write_audited(&layout.database(), &saved, "key.create", changes)?;
     Ok(text)
 }
 
@@ -43,7 +47,8 @@ pub fn create_key(layout: &Layout, name: Name) -> Result<ApiKeyText, ServerError
 /// [`ServerError::KeyUnknown`] if no key has that name; other variants if an operation failed.
 pub fn remove_key(layout: &Layout, name: Name) -> Result<(), ServerError> {
     let _lock = layout.lock()?;
-    let matching: Vec<_> = stored_keys(layout)?
+    let saved = saved(layout)?;
+    let matching: Vec<_> = keys_of_console(&saved)
         .into_iter()
         .filter(|(_, key)| key.name == name)
         .map(|(hash, _)| FleetChange::ApiKey(hash, None))
@@ -51,7 +56,7 @@ pub fn remove_key(layout: &Layout, name: Name) -> Result<(), ServerError> {
     if matching.is_empty() {
         return Err(ServerError::KeyUnknown { name });
     }
-    store::write_once(&layout.database(), &matching)
+    store::write_audited(&layout.database(), &saved, "key.remove", matching)
 }
 
 /// Returns the API keys, oldest first.
@@ -60,7 +65,7 @@ pub fn remove_key(layout: &Layout, name: Name) -> Result<(), ServerError> {
 /// [`ServerError`].
 pub fn keys(layout: &Layout) -> Result<Vec<KeyView>, ServerError> {
     let _lock = layout.lock()?;
-    let mut keys: Vec<_> = stored_keys(layout)?
+    let mut keys: Vec<_> = keys_of_console(&saved(layout)?)
         .into_iter()
         .map(|(_, key)| KeyView { name: key.name, created_at: key.created_at })
         .collect();
@@ -68,12 +73,16 @@ pub fn keys(layout: &Layout) -> Result<Vec<KeyView>, ServerError> {
     Ok(keys)
 }
 
-fn stored_keys(layout: &Layout) -> Result<Vec<(SecretHash, ApiKey)>, ServerError> {
+fn saved(layout: &Layout) -> Result<SavedFleet, ServerError> {
     let opened = store::open(&layout.database())?;
     opened.store.close();
-    let keys = opened.saved.records.into_iter().filter_map(|record| match record {
-        FleetChange::ApiKey(hash, Some(key)) if key.user.is_none() => Some((hash, key)),
+    Ok(opened.saved)
+}
+
+fn keys_of_console(saved: &SavedFleet) -> Vec<(SecretHash, ApiKey)> {
+    let keys = saved.records.iter().filter_map(|record| match record {
+        FleetChange::ApiKey(hash, Some(key)) if key.user.is_none() => Some((*hash, key.clone())),
         _ => None,
     });
-    Ok(keys.collect())
+    keys.collect()
 }

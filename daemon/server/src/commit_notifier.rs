@@ -67,7 +67,7 @@ mod tests {
 
     fn event(seq: u64) -> Vec<FleetChange> {
         let event = Event { at: WallTime::EPOCH, kind: EventKind::Edited, site: None, text: Text::default() };
-        vec![FleetChange::Event(seq, Some(LoggedEvent { event, received_at: None }))]
+        vec![FleetChange::Event(seq, Some(LoggedEvent { event, received_at: None, actor: None }))]
     }
 
     #[test]

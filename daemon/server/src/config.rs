@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use linecamp_core::{CERTIFICATE_LIFE, IpNetworks};
+use linecamp_core::{AUDIT_RETENTION_DEFAULT, CERTIFICATE_LIFE, IpNetworks};
 use linecamp_model::limits::SERVERS_PER_SITE_MAX;
-use linecamp_model::{ServerAddress, TokenError};
+use linecamp_model::{AuditRetention, ServerAddress, TokenError};
 use linecamp_service::LayeredConfig;
 use linecamp_transport::ListenerSettings;
 use serde::Deserialize;
@@ -36,6 +36,18 @@ const IDLE_TIMEOUT_MIN: Duration = Duration::from_secs(10);
 
 /// The maximum for `idle_timeout_max`: keeping a dead link for longer helps nobody.
 const IDLE_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
+
+/// The shortest time for which entries of the audit log are kept: an incident is noticed after days.
+const AUDIT_KEEP_MIN: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// The longest time for which entries of the audit log are kept.
+const AUDIT_KEEP_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+
+/// The range of the size of the audit log, in MiB: the least is some 30,000 entries, the most is what a backup, which
+/// is made in memory, can hold.
+const AUDIT_MIB: std::ops::RangeInclusive<u64> = 8..=1024;
+
+const MIB: u64 = 1024 * 1024;
 
 /// A sample configuration file that documents every key. Unchanged, it means the defaults. Packages install it.
 pub const SAMPLE: &str = include_str!("../../../packaging/config/server.toml");
@@ -76,6 +88,10 @@ pub struct ConfigFile {
     pub site_packages: Option<PathBuf>,
     /// The collector of traces.
     pub otlp_collector: Option<String>,
+    /// How long entries of the audit log are kept.
+    pub audit_keep: Option<String>,
+    /// How large the audit log may be, in MiB.
+    pub audit_mib_max: Option<u64>,
 }
 
 /// Command-line options that override the file.
@@ -119,6 +135,8 @@ pub struct Config {
     pub site_packages: PathBuf,
     /// The collector of traces; `None` for no traces.
     pub otlp_collector: Option<Collector>,
+    /// How much of the audit log is kept.
+    pub audit: AuditRetention,
 }
 
 impl Config {
@@ -192,6 +210,10 @@ impl Config {
         let collector = file.otlp_collector.as_deref().filter(|text| !text.is_empty());
         let collector = collector.map(Collector::parse).transpose();
         let otlp_collector = collector.map_err(|problem| invalid("otlp_collector", problem))?;
+        let audit = AuditRetention {
+            age: duration("audit_keep", file.audit_keep, AUDIT_RETENTION_DEFAULT.age, AUDIT_KEEP_MIN, AUDIT_KEEP_MAX)?,
+            bytes: audit_bytes(file.audit_mib_max).map_err(|problem| invalid("audit_mib_max", problem))?,
+        };
         let http = file.http.filter(|text| text != OFF).map(|text| {
             let problem = || format!("is `{text}`; use ADDRESS:PORT, for example 127.0.0.1:8080, or \"{OFF}\"");
             text.parse().map_err(|_| invalid("http", problem()))
@@ -202,6 +224,7 @@ impl Config {
             .map_err(|(key, problem)| invalid(key, problem))?;
         Ok(Self {
             otlp_collector,
+            audit,
             http: http.transpose()?,
             trusted_proxies,
             https_certificate,
@@ -215,6 +238,14 @@ impl Config {
             log: overrides.log.or(file.log).unwrap_or_else(|| LOG_DEFAULT.to_owned()),
             server_url,
         })
+    }
+}
+
+fn audit_bytes(mib: Option<u64>) -> Result<u64, String> {
+    let found = mib.unwrap_or(AUDIT_RETENTION_DEFAULT.bytes / MIB);
+    match AUDIT_MIB.contains(&found) {
+        true => Ok(found * MIB),
+        false => Err(format!("is {found}; allowed: from {} to {}", AUDIT_MIB.start(), AUDIT_MIB.end())),
     }
 }
 

@@ -7,6 +7,7 @@ use linecamp_core::{ApiCredential, AuthorityStatus, Authorization, FleetCommand,
 use linecamp_model::{AuthorityRotation, Generation, Now, RotationStep};
 
 use crate::fleet_client::{FleetClient, RequestError};
+use crate::request_audit::RequestAudit;
 
 /// The fleet, as one caller sees it. Handlers have no other access to it.
 #[derive(Clone, Debug)]
@@ -14,12 +15,24 @@ pub(crate) struct FleetAccess {
     client: FleetClient,
     authorization: Arc<Authorization>,
     if_match: Option<Generation>,
+    audit: Option<Arc<RequestAudit>>,
 }
 
 impl FleetAccess {
     /// Creates the access of a caller. A command on a site or host fails if its spec generation is not `if_match`.
     pub(crate) fn new(client: FleetClient, authorization: Authorization, if_match: Option<Generation>) -> Self {
-        Self { client, authorization: Arc::new(authorization), if_match }
+        Self { client, authorization: Arc::new(authorization), if_match, audit: None }
+    }
+
+    /// Sets the audit of the request: its first command has the entry.
+    #[must_use]
+    pub(crate) fn audited(self, audit: Option<Arc<RequestAudit>>) -> Self {
+        Self { audit, ..self }
+    }
+
+    /// Returns the audit of the request; `None` if the operation is not audited.
+    pub(crate) fn audit(&self) -> Option<Arc<RequestAudit>> {
+        self.audit.clone()
     }
 
     /// Returns who the caller is and what it may do.
@@ -63,7 +76,8 @@ impl FleetAccess {
     /// Changes the fleet, durably.
     pub(crate) async fn command(&self, command: FleetCommand) -> Result<(), RequestError> {
         let authorization = (*self.authorization).clone();
-        self.client.command(IssuedCommand { command, authorization, if_match: self.if_match }).await
+        let audited = self.audit.as_ref().and_then(|audit| audit.take());
+        self.client.command(IssuedCommand { command, authorization, if_match: self.if_match, audited }).await
     }
 }
 

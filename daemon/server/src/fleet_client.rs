@@ -1,6 +1,8 @@
 //! Requests to the loop, which owns the state machine.
 
-use linecamp_core::{ApiCredential, AuthenticationError, Fleet, FleetCommandError, IssuedCommand, Principal};
+use linecamp_core::{
+    ApiCredential, AuditNote, AuthenticationError, Fleet, FleetCommandError, IssuedCommand, Principal,
+};
 use linecamp_model::{AuthorityRotation, Now};
 use linecamp_service::Metrics;
 use tokio::sync::{mpsc, oneshot};
@@ -60,6 +62,20 @@ impl FleetClient {
         let span = tracing::info_span!(target: TARGET, "fleet.command");
         let answered = self.send(Request::Command(Box::new(command), sender), answer).instrument(span).await;
         answered?.map_err(RequestError::Rejected)
+    }
+
+    /// Has an entry written for a request without a command. Returns when it is durable, or when it is noted if the
+    /// request was not done.
+    pub(crate) async fn audit(&self, note: AuditNote) -> Result<(), RequestError> {
+        let (sender, answer) = oneshot::channel();
+        self.send(Request::Audit(Box::new(note), sender), answer).await?.map_err(RequestError::Rejected)
+    }
+
+    /// Has an entry written, without waiting for anything. If the loop is overloaded, the entry is lost.
+    pub(crate) fn try_audit(&self, note: AuditNote) {
+        if self.0.try_send(Request::Audit(Box::new(note), oneshot::channel().0)).is_err() {
+            tracing::warn!("an aborted request has no entry in the audit log: the server is overloaded or stopping");
+        }
     }
 
     /// Reports the authorities in the data directory.

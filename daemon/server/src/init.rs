@@ -3,6 +3,7 @@
 //! The configuration file is written last, and the key is shown only after that: an interrupted init has shown no
 //! secret, and the next init reports it.
 
+use linecamp_core::SavedFleet;
 use linecamp_model::{ApiKey, FleetChange, Name, Pin, shell_quoted};
 use linecamp_store::DirectoryLock;
 use linecamp_transport::{Authority, SystemClock, WallClock as _};
@@ -80,7 +81,8 @@ pub fn init(layout: &Layout, url: &ServerUrl, names: &[String]) -> Result<Initia
     let key = ApiKey::of_console(admin_key.hash(), name.clone(), now);
     let (admin_password, hash) = one_time_password()?;
     let user = FleetChange::User(name, Some(new_admin(hash)));
-    store::write_once(&layout.database(), &[FleetChange::ApiKey(admin_key.hash(), Some(key)), user])?;
+    let changes = vec![FleetChange::ApiKey(admin_key.hash(), Some(key)), user];
+    store::write_audited(&layout.database(), &SavedFleet::default(), "server.init", changes)?;
 
     let path = layout.config();
     linecamp_files::write_new(&path, config::template(url).as_bytes())

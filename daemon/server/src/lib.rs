@@ -27,6 +27,7 @@ pub mod log;
 
 mod api;
 mod api_keys;
+mod audit_reader;
 pub mod backup;
 mod certificate_files;
 mod commit_notifier;
@@ -46,6 +47,7 @@ mod passwords;
 mod plugin_folder;
 mod plugin_registry;
 mod reload;
+mod request_audit;
 mod secret;
 mod server;
 mod server_addresses;

@@ -137,6 +137,19 @@ impl LoopState<'_> {
         let help = "Sites that have stored the latest set of server addresses since the start of the process.";
         let stored = self.fleet.servers().map_or(0, |(_, stored)| stored);
         metrics.one("linecamp_sites_servers_stored", Kind::Gauge, help, stored);
+        let audit = self.fleet.audit_counters();
+        let help = "Entries written to the audit log so far.";
+        metrics.one("linecamp_audit_entries_total", Kind::Counter, help, audit.extent.head.number);
+        let help = "Entries that the audit log has.";
+        let entries = audit.extent.head.number - audit.extent.start.number;
+        metrics.one("linecamp_audit_entries", Kind::Gauge, help, entries);
+        metrics.one("linecamp_audit_bytes", Kind::Gauge, "Size of the audit log, about.", audit.extent.bytes);
+        let help = "Refused requests that the audit log counts in an entry with others.";
+        metrics.one("linecamp_audit_refusals_counted_total", Kind::Counter, help, audit.folded);
+        let help = "Entries of the audit log that wait because the fleet database cannot be written.";
+        metrics.one("linecamp_audit_entries_waiting", Kind::Gauge, help, audit.unwritten);
+        let help = "Entries of the audit log that were dropped because too many waited.";
+        metrics.one("linecamp_audit_entries_dropped_total", Kind::Counter, help, audit.dropped);
         let help = "Events recorded in the fleet so far.";
         metrics.one("linecamp_events_total", Kind::Counter, help, self.fleet.view().last_event());
     }

@@ -81,12 +81,12 @@ impl PluginRegistry {
         digest: PluginDigest,
     ) -> Result<Option<PluginFile>, RegistryError> {
         let changes = self.lock().await;
-        let before = find(fleet, digest).await?;
+        let Some(before) = find(fleet, digest).await? else { return Ok(None) };
         fleet.command(FleetCommand::RemovePlugin(digest)).await?;
         // The guard moves into the blocking task: if the client disconnects, the next change still waits for the
         // removal.
         self.discard(digest, Some(changes)).await?;
-        Ok(before)
+        Ok(Some(before))
     }
 
     async fn lock(&self) -> OwnedMutexGuard<()> {
@@ -153,7 +153,7 @@ mod tests {
                 match request {
                     Request::Query(read) => read(&fleet, clock.now()),
                     Request::Command(_, reply) => drop(reply.send(Err(FleetCommandError::Limit("full".to_owned())))),
-                    Request::Authenticate(..) | Request::Authorities(_) | Request::Metrics(_) => {}
+                    Request::Audit(..) | Request::Authenticate(..) | Request::Authorities(_) | Request::Metrics(_) => {}
                 }
             }
         });

@@ -24,6 +24,8 @@ pub(crate) fn compare(old: &Config, new: &Config) -> ConfigChanges {
     note(old.link != new.link, Apply::Restart, "idle_timeout_max");
     note(old.site_packages != new.site_packages, Apply::Restart, "site_packages");
     note(old.otlp_collector != new.otlp_collector, Apply::Restart, "otlp_collector");
+    note(old.audit.age != new.audit.age, Apply::Restart, "audit_keep");
+    note(old.audit.bytes != new.audit.bytes, Apply::Restart, "audit_mib_max");
     changes
 }
 
@@ -60,6 +62,7 @@ mod tests {
         check("https = \"[::]:2\"\nquic = \"[::]:2\"", "https, quic changed, restart needed");
         check("certificate_life = \"1d\"\nlog = \"warn\"", "log changed; certificate_life changed, restart needed");
         check("otlp_collector = \"http://h:4318\"", "otlp_collector changed, restart needed");
+        check("audit_keep = \"30d\"\naudit_mib_max = 8", "audit_keep, audit_mib_max changed, restart needed");
         check("idle_timeout_max = \"60s\"", "idle_timeout_max changed, restart needed");
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use linecamp_core::{
-    ApiCredential, AuthenticationError, Fleet, FleetCommandError, FleetOutput, IssuedCommand, Principal,
+    ApiCredential, AuditNote, AuthenticationError, Fleet, FleetCommandError, FleetOutput, IssuedCommand, Principal,
 };
 use linecamp_model::{AuthorityRotation, CommandId, Now, ServerAddress, SessionId, WriteId};
 use linecamp_proto::record::fleet_change;
@@ -65,6 +65,8 @@ pub(crate) type ReadQuery = Box<dyn FnOnce(&Fleet, Now) + Send>;
 pub(crate) enum Request {
     /// Change the fleet. The reply follows when the change is durable.
     Command(Box<IssuedCommand>, oneshot::Sender<Result<(), FleetCommandError>>),
+    /// Have an entry of the audit log written. The reply follows when it is durable.
+    Audit(Box<AuditNote>, oneshot::Sender<Result<(), FleetCommandError>>),
     /// Authenticate a credential.
     Authenticate(ApiCredential, oneshot::Sender<Result<Principal, AuthenticationError>>),
     /// Read the fleet.
@@ -79,6 +81,7 @@ impl std::fmt::Debug for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Command(command, _) => f.debug_tuple("Command").field(command).finish(),
+            Self::Audit(note, _) => f.debug_tuple("Audit").field(note).finish(),
             Self::Authenticate(..) => f.write_str("Authenticate"),
             Self::Query(_) => f.write_str("Query"),
             Self::Authorities(rotation) => f.debug_tuple("Authorities").field(&rotation.phase).finish(),
@@ -178,6 +181,10 @@ impl ServerLoop {
             Event::Request(Request::Command(command, reply)) => {
                 let id = self.pending_replies.register(reply);
                 self.fleet.handle_command(id, *command, now);
+            }
+            Event::Request(Request::Audit(note, reply)) => {
+                let id = self.pending_replies.register(reply);
+                self.fleet.handle_audit(id, *note, now);
             }
             Event::Request(Request::Authorities(rotation)) => self.fleet.handle_authorities(rotation, now),
             Event::Request(Request::Authenticate(credential, reply)) => {

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::api::{self, Api, ServerInfo};
+use crate::audit_reader::AuditReader;
 use crate::certificate_files::{self, CertificateStatus};
 use crate::commit_notifier::CommitNotifier;
 use crate::config::Config;
@@ -62,7 +63,6 @@ impl Server {
     pub async fn start(config: Config) -> Result<Self, ServerError> {
         let lock = config.layout.lock()?;
         let authority = load_authority(&config)?;
-        let pin = authority.pin();
         let opened = store::open(&config.layout.database())?;
         let listener = Listener::bind(config.quic, Arc::clone(&authority), config.link, Platform::default())?;
         let certificate = CertificateStatus::default();
@@ -91,6 +91,7 @@ impl Server {
             Arc::clone(&info),
             Arc::clone(&plugins),
             connections.clone(),
+            Arc::new(AuditReader::new(config.layout.database())),
         );
         let handshakes = Arc::new(HandshakeStats::default());
         let server_loop = ServerLoop {
@@ -126,7 +127,7 @@ impl Server {
             layout: config.layout.clone(),
             lock,
         };
-        tracing::info!(%pin, data = %parts.layout.dir().display(), "server started");
+        tracing::info!(pin = %info.pin(), data = %parts.layout.dir().display(), "server started");
         Ok(Self { https, http, quic, stop, running: Some(tokio::spawn(parts.run())), info, config })
     }
 
@@ -244,6 +245,7 @@ fn start_fleet(
     let fleet_config = FleetConfig { versions: VERSIONS, certificate_life: config.certificate_life };
     let rng = Rng::new(u64::from_ne_bytes(random_bytes()?));
     let mut fleet = Fleet::new(fleet_config, saved, rng, clock.now());
+    fleet.set_audit_retention(config.audit);
     if let Some(problem) = unwritable {
         tracing::warn!(%problem, "cannot write the fleet database: sites stay connected, changes are rejected");
         fleet.handle_store_unwritable(store::fault_of(problem.fault_kind()), clock.now());

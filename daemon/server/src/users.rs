@@ -1,6 +1,7 @@
 //! Resets the password of a user while the server is stopped: the way in for an operator who is locked out. Access to
 //! its directory is proof enough of being its operator.
 
+use linecamp_core::SavedFleet;
 use linecamp_model::{Access, FleetChange, Name, PasswordHash, Role, SecretHash, User, UserSession};
 use linecamp_transport::{SystemClock, WallClock as _};
 
@@ -32,6 +33,7 @@ impl std::fmt::Debug for PasswordReset {
 
 /// The users and sessions in the database.
 struct Stored {
+    saved: SavedFleet,
     users: Vec<(Name, User)>,
     sessions: Vec<(SecretHash, UserSession)>,
 }
@@ -61,7 +63,7 @@ pub fn reset_password(layout: &Layout, name: &Name) -> Result<PasswordReset, Ser
     let ended = stored.sessions.iter().filter(|(_, session)| session.user == *name);
     let mut changes: Vec<_> = ended.map(|(secret, _)| FleetChange::UserSession(*secret, None)).collect();
     changes.push(FleetChange::User(name.clone(), Some(user)));
-    store::write_once(&layout.database(), &changes)?;
+    store::write_audited(&layout.database(), &stored.saved, "user.reset-password", changes)?;
     Ok(PasswordReset { password, is_new_admin })
 }
 
@@ -90,13 +92,13 @@ fn with_password(user: &User, hash: PasswordHash) -> User {
 fn stored(layout: &Layout) -> Result<Stored, ServerError> {
     let opened = store::open(&layout.database())?;
     opened.store.close();
-    let mut stored = Stored { users: Vec::new(), sessions: Vec::new() };
-    for record in opened.saved.records {
+    let (mut users, mut sessions) = (Vec::new(), Vec::new());
+    for record in &opened.saved.records {
         match record {
-            FleetChange::User(name, Some(user)) => stored.users.push((name, user)),
-            FleetChange::UserSession(secret, Some(session)) => stored.sessions.push((secret, session)),
+            FleetChange::User(name, Some(user)) => users.push((name.clone(), user.clone())),
+            FleetChange::UserSession(secret, Some(session)) => sessions.push((*secret, session.clone())),
             _ => {}
         }
     }
-    Ok(stored)
+    Ok(Stored { users, sessions, saved: opened.saved })
 }

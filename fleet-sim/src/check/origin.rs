@@ -41,7 +41,7 @@ impl Watch {
     }
 
     fn check_event_origin(&mut self, logged: &LoggedEvent, disk: &Disk<FleetChange>) {
-        let LoggedEvent { event, received_at } = logged;
+        let LoggedEvent { event, received_at, .. } = logged;
         let node = event.site.and_then(|site| self.node_of(site));
         let words = event.text.as_str().strip_prefix(FORGED);
         let names_its_sender = |words: &str| event.site.is_some_and(|site| words.starts_with(&site.to_string()));

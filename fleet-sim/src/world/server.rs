@@ -416,6 +416,8 @@ fn is_expiry(change: &FleetChange) -> bool {
         FleetChange::TokenUse(_, _, body) => body.is_none(),
         FleetChange::Event(_, body) => body.is_none(),
         FleetChange::LinkGap(_, _, body) => body.is_none(),
+        FleetChange::AuditBlock(_, body) => body.is_none(),
+        FleetChange::AuditEntry(_, body) => body.is_none(),
         FleetChange::Origin(_)
         | FleetChange::Environment(..)
         | FleetChange::User(..)

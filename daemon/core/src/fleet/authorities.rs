@@ -85,7 +85,9 @@ impl Fleet {
         let set = AuthoritySet { number, authorities: rotation.authorities.clone() };
         let change = FleetChange::Authorities(Some(FleetAuthorities { set, since: now.wall }));
         let note = (EventKind::AuthorityChanged, None, text);
-        self.effects.stage_noted(vec![change], note, vec![Release::Authorities], now);
+        let changes = vec![change];
+        self.note_server("server.authorities", &changes, now);
+        self.effects.stage_noted(changes, note, vec![Release::Authorities], now);
     }
 
     /// Returns the authorities that the sites are told; `None` before the first replacement.

@@ -8,8 +8,9 @@
 //! An object in an environment in which the caller has no role does not exist for the caller: it is not found, and
 //! causes no ambiguity. An object that the caller may see but not change is refused with the role that is missing.
 
-use linecamp_model::{Access, Caller, Generation, Name, Requirement, Role};
+use linecamp_model::{Access, AuditOutcome, Caller, Generation, Name, Requirement, Role};
 
+use super::audit_note::{AuditNote, AuditedRequest};
 use super::authentication::{PendingSetup, Principal};
 use super::command::{FleetCommand, FleetCommandError};
 
@@ -36,12 +37,20 @@ pub struct IssuedCommand {
     /// The spec generation that the site of the command must have, if the caller has seen it: the command fails if the
     /// spec changed since. Only for commands on a site or a host.
     pub if_match: Option<Generation>,
+    /// What the audit log says of it, if it succeeds; `None` for no entry.
+    pub audited: Option<AuditedRequest>,
 }
 
 impl IssuedCommand {
+    /// Returns the note of the command for the audit log; `None` if it does not have it.
+    pub(super) fn audit_note(&self) -> Option<AuditNote> {
+        let (request, caller) = (self.audited.clone()?, self.authorization.caller.clone());
+        Some(AuditNote { request, caller, account: None, outcome: AuditOutcome::Done })
+    }
+
     /// Returns a command of the server's own console, which may do everything.
     pub const fn of_console(command: FleetCommand) -> Self {
-        Self { command, authorization: Authorization::console(), if_match: None }
+        Self { command, authorization: Authorization::console(), if_match: None, audited: None }
     }
 }
 

@@ -155,3 +155,21 @@ pub enum FleetCommandError {
     /// The store could not commit; nothing was changed.
     Store(StoreFault),
 }
+
+impl FleetCommandError {
+    /// Returns the code for programs: that of the API.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "not-found",
+            Self::Ambiguous(_) => "ambiguous",
+            Self::NameTaken(_) => "name-taken",
+            Self::Forbidden(_) => "forbidden",
+            Self::SetupRequired(_) => "setup-required",
+            Self::Stale(_) => "stale",
+            Self::NotPossible(_) => "not-possible",
+            Self::Limit(_) | Self::Labels(LabelError::TooMany { .. }) => "limit",
+            Self::Invalid(_) | Self::Settings(_) | Self::Labels(_) => "bad-request",
+            Self::Store(_) => "store-failed",
+        }
+    }
+}

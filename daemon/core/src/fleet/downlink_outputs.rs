@@ -75,6 +75,7 @@ impl Fleet {
                 self.downlink.joined(site, session, now);
                 let text = format!("{name} joined environment {environment}");
                 let joined = FleetOutput::SiteJoined { site, name };
+                self.note_site("site.join", (session, &member), &changes, now);
                 let releases = [joined, self.issue(session, member, now)].map(Release::Output).into();
                 self.effects.stage_noted(changes, (EventKind::SiteJoined, Some(site), text), releases, now);
             }
@@ -83,6 +84,7 @@ impl Fleet {
                 let established = self.downlink.links().get(site).and_then(Link::session);
                 let refusal = registry::replaced();
                 let hangup = established.map(|session| FleetOutput::Hangup { session, refusal });
+                self.note_site("site.replace", (session, &member), &changes, now);
                 let issue = self.issue(session, member, now);
                 let releases = hangup.into_iter().chain([issue]).map(Release::Output).collect();
                 self.effects.stage_noted(changes, (EventKind::SiteReplaced, Some(site), text), releases, now);
@@ -96,10 +98,12 @@ impl Fleet {
         let Some(member) = registry::membership(self.effects.state(), site) else { return };
         match registry::recover(self.effects.state(), site, now) {
             Ok(change) => {
+                let change: Vec<_> = change.into_iter().collect();
+                self.note_site("site.recover", (session, &member), &change, now);
                 let issue = vec![Release::Output(self.issue(session, member, now))];
                 let text = "connected with an expired certificate and received a new one".to_owned();
                 let note = (EventKind::SiteRecovered, Some(site), text);
-                self.effects.stage_noted(change.into_iter().collect(), note, issue, now);
+                self.effects.stage_noted(change, note, issue, now);
                 self.downlink.recovered(site);
             }
             Err(refusal) => self.with_downlink(now, |downlink, members| {

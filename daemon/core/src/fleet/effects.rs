@@ -6,8 +6,9 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use linecamp_model::{CommandId, EventKind, FleetChange, Now, SiteId, WriteId};
+use linecamp_model::{AuditEntry, CommandId, EventKind, FleetChange, Now, SiteId, Text, WriteId};
 
+use super::audit_note::AuditNote;
 use super::command::FleetCommandError;
 use super::decision::Note;
 use super::event_log::event;
@@ -30,6 +31,10 @@ pub(super) enum Release {
     Servers,
     /// Tell the connected sites the server's authorities.
     Authorities,
+    /// An entry of the audit log that has a write of its own.
+    Audited(Box<AuditEntry>),
+    /// A command whose entry is in the write.
+    Commanded(Box<AuditNote>),
     /// Ends the store failure.
     StoreTried,
 }
@@ -45,6 +50,10 @@ pub(super) struct Effects {
     unassigned: Unassigned,
     /// Sites whose records may have changed since [`Effects::take_touched`].
     touched: BTreeSet<SiteId>,
+    /// Changes that the next write has beside its own.
+    accompanying: Vec<FleetChange>,
+    /// Who causes the events that are recorded now: the caller of the command that is being carried out.
+    actor: Option<Text>,
 }
 
 impl Effects {
@@ -56,6 +65,8 @@ impl Effects {
             commands: BTreeSet::new(),
             unassigned: Unassigned::default(),
             touched: BTreeSet::new(),
+            accompanying: Vec::new(),
+            actor: None,
         }
     }
 
@@ -86,7 +97,8 @@ impl Effects {
 /// Durable changes.
 impl Effects {
     /// Applies `changes` in memory and requests that they are made durable; `releases` come back then.
-    pub(super) fn stage(&mut self, changes: Vec<FleetChange>, releases: Vec<Release>) {
+    pub(super) fn stage(&mut self, mut changes: Vec<FleetChange>, releases: Vec<Release>) {
+        changes.append(&mut self.accompanying);
         debug_assert!(is_followed_by_spec(&changes, &releases), "spec is sent only when it is durable");
         debug_assert!(do_generations_rise(&changes, self.state()), "generations only rise");
         let write = self.staged.stage(&changes, releases);
@@ -103,8 +115,29 @@ impl Effects {
         releases: Vec<Release>,
         now: Now,
     ) {
-        changes.extend(self.state().events.event_changes(event(kind, site, &text, now)));
+        changes.extend(self.state().events.event_changes(event(kind, site, &text, now), self.actor.clone()));
         self.stage(changes, releases);
+    }
+
+    /// Adds changes to the next write, which follows before anything else is decided.
+    pub(super) fn accompany(&mut self, changes: Vec<FleetChange>) {
+        debug_assert!(self.accompanying.is_empty(), "they were computed on a state without the others");
+        self.accompanying = changes;
+    }
+
+    /// Whether the next write has changes beside its own.
+    pub(super) const fn has_accompanying(&self) -> bool {
+        !self.accompanying.is_empty()
+    }
+
+    /// Returns what each of `changes` would replace.
+    pub(super) fn replaced(&mut self, changes: &[FleetChange]) -> Vec<FleetChange> {
+        self.staged.replaced(changes)
+    }
+
+    /// Sets who causes the events that are recorded from now on.
+    pub(super) fn set_actor(&mut self, actor: Option<Text>) {
+        self.actor = actor;
     }
 
     /// Adds an event for each provider about the records that a removed site has left behind.

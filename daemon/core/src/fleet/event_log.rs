@@ -57,16 +57,16 @@ impl EventLog {
         before
     }
 
-    /// Returns the changes that record an event of the server.
-    pub(crate) fn event_changes(&self, event: Event) -> Vec<FleetChange> {
+    /// Returns the changes that record an event of the server, and who caused it.
+    pub(crate) fn event_changes(&self, event: Event, actor: Option<Text>) -> Vec<FleetChange> {
         let site = event.site;
-        self.log_changes(Ring::Server, site, vec![LoggedEvent { event, received_at: None }])
+        self.log_changes(Ring::Server, site, vec![LoggedEvent { event, received_at: None, actor }])
     }
 
     /// Returns the changes that record events sent by a site.
     pub(crate) fn site_event_changes(&self, site: SiteId, events: Vec<Event>, now: Now) -> Vec<FleetChange> {
         let received_at = Some(now.wall);
-        let logged = |event| LoggedEvent { event: Event { site: Some(site), ..event }, received_at };
+        let logged = |event| LoggedEvent { event: Event { site: Some(site), ..event }, received_at, actor: None };
         self.log_changes(Ring::Sites, Some(site), events.into_iter().map(logged).collect())
     }
 

@@ -39,7 +39,7 @@ pub(super) use self::providers::{Forced, set_provider};
 
 /// Decides a command, if its caller may give it.
 pub(crate) fn decide(state: &FleetState, issued: IssuedCommand, now: Now) -> Decided {
-    let IssuedCommand { mut command, authorization, if_match } = issued;
+    let IssuedCommand { mut command, authorization, if_match, audited: _ } = issued;
     let subject = check_command(state, &authorization, &mut command)?;
     if let (Some(subject), Some(expected)) = (subject, if_match) {
         check_generation(state, subject, expected)?;

@@ -13,6 +13,8 @@ use crate::downlink::DownlinkTimer;
 pub enum FleetTimer {
     /// A timer of the sessions and links.
     Downlink(DownlinkTimer),
+    /// Write the refused requests that were counted.
+    Refusals,
     /// Remove expired records.
     Sweep,
     /// Retry the store.

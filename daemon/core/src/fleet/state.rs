@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::{
-    ApiKey, Environment, FleetAuthorities, FleetChange, FleetOrigin, FleetProvider, HeldSite, HostId, Incarnation,
-    KeyFingerprint, Name, PluginDigest, PluginFile, Registration, ReplicationCursor, RestoredFrom, SecretHash,
-    ServerSet, ServerSettings, SiteId, Token, TokenId, User, UserSession, WallTime,
+    ApiKey, AuditBlock, Environment, FleetAuthorities, FleetChange, FleetOrigin, FleetProvider, HeldSite, HostId,
+    Incarnation, KeyFingerprint, Name, PluginDigest, PluginFile, Registration, ReplicationCursor, RestoredFrom,
+    SecretHash, ServerSet, ServerSettings, SiteId, Token, TokenId, User, UserSession, WallTime,
 };
 
 use super::event_log::EventLog;
@@ -37,6 +37,8 @@ pub(crate) struct FleetState {
     /// The backup it was restored from, while something is held.
     pub(crate) restored: Option<RestoredFrom>,
     pub(crate) held: Held,
+    /// The blocks of the audit log. Its entries are in the database only.
+    pub(crate) audit: BTreeMap<u64, AuditBlock>,
     /// The site that each key belongs to. Derived.
     key_owners: BTreeMap<KeyFingerprint, SiteId>,
     /// Derived.
@@ -261,6 +263,9 @@ impl Replay for FleetState {
             Change::Restored(body) => Change::Restored(std::mem::replace(&mut self.restored, body)),
             Change::HeldSite(id, body) => Change::HeldSite(id, set(&mut self.held.sites, id, body)),
             Change::HeldToken(id, at) => Change::HeldToken(id, set(&mut self.held.tokens, id, at)),
+            Change::AuditBlock(index, block) => Change::AuditBlock(index, set(&mut self.audit, index, block)),
+            // The inverse is never written.
+            Change::AuditEntry(number, _) => Change::AuditEntry(number, None),
             Change::HeldApiKey(hash, at) => Change::HeldApiKey(hash, set(&mut self.held.api_keys, hash, at)),
         }
     }

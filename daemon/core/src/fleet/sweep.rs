@@ -1,5 +1,5 @@
 //! Periodic cleanup: purges removed sites after their keep time, long-expired tokens and API keys, ended sessions of
-//! users, surplus revoked keys, and old gaps of links.
+//! users, surplus revoked keys, old gaps of links, and what is not kept of the audit log.
 
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ impl Fleet {
         let mut swept = sweep(self.effects.state(), now);
         let ended = self.activity.ended_sessions(self.effects.state(), now);
         swept.changes.extend(ended.into_iter().map(|secret| FleetChange::UserSession(secret, None)));
+        swept.changes.extend(self.audit_cut(now));
         self.activity.retain(self.effects.state());
         swept.sites.into_iter().for_each(|site| self.downlink.forget(site));
         if !swept.changes.is_empty() {

@@ -102,6 +102,8 @@ pub(super) fn fleet_change_key(change: &FleetChange) -> String {
         FleetChange::HeldSite(id, _) => format!("held site {id}"),
         FleetChange::HeldToken(id, _) => format!("held token {id}"),
         FleetChange::HeldApiKey(hash, _) => format!("held key {hash}"),
+        FleetChange::AuditBlock(index, _) => format!("audit-block {index:020}"),
+        FleetChange::AuditEntry(number, _) => format!("audit {number:020}"),
     }
 }
 
@@ -133,6 +135,8 @@ pub(super) fn is_fleet_removal(change: &FleetChange) -> bool {
         FleetChange::HeldSite(_, body) => body.is_none(),
         FleetChange::HeldToken(_, body) => body.is_none(),
         FleetChange::HeldApiKey(_, body) => body.is_none(),
+        FleetChange::AuditBlock(_, body) => body.is_none(),
+        FleetChange::AuditEntry(_, body) => body.is_none(),
     }
 }
 

@@ -137,6 +137,7 @@ impl From<&model::EventView> for Event {
             text: view.event.text.to_string(),
             source: if view.received_at.is_some() { EventSource::Site } else { EventSource::Server },
             received_at: view.received_at.map(|at| at.to_string()),
+            actor: view.actor.as_ref().map(ToString::to_string),
         }
     }
 }

@@ -79,6 +79,19 @@ pub struct RecordQuery {
     pub state: Option<String>,
 }
 
+/// Selects entries of the audit log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AuditQuery {
+    /// Entries above this number: the oldest of them first. Without it and `before`: the newest ones.
+    pub after: Option<u64>,
+    /// Entries below this number: the newest of them. Not with `after`.
+    pub before: Option<u64>,
+    /// How many; at most and by default [`AUDIT_PER_ANSWER_MAX`](super::AUDIT_PER_ANSWER_MAX).
+    pub limit: Option<usize>,
+}
+
 /// Names the plugin to upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -105,6 +105,7 @@ fn a_token_an_event_an_environment_and_a_preview_are_written_as_promised() {
         site: Some(name("camp-042")),
         event: model::Event { at: minute(1), kind: EventKind::SiteJoined, site: None, text: Text::lossy("joined") },
         received_at: Some(minute(2)),
+        actor: Some(Text::lossy("user anna")),
     };
     let rules =
         model::Environment { approval: true, recoveries_per_day_max: 3, removed_keep: Duration::from_secs(3600) };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use linecamp_model::{
     Claim, Environment, FleetOrigin, FleetProvider, HeldSite, HostId, HostRegistration, Incarnation, LabelSet, Life,
     LoggedEvent, Name, OwnedRecord, OwnerId, PluginFile, Registration, ReplicationCursor, RestoredFrom, RunId,
-    SecretHash, Selector, SiteId, SiteOrigin, Token, TokenId, Ttl, WallTime,
+    SecretHash, Selector, SiteId, SiteOrigin, Text, Token, TokenId, Ttl, WallTime,
 };
 
 use crate::convert::dns::written_values;
@@ -109,13 +109,15 @@ impl Wire for wire::LoggedEvent {
     fn from_model(logged: &LoggedEvent) -> Self {
         let link::Event { at_millis, kind, site, text } = link::Event::from_model(&logged.event);
         let received_at_millis = logged.received_at.map(WallTime::unix_millis);
-        Self { at_millis, kind, site, text, received_at_millis }
+        let actor = logged.actor.as_ref().map(ToString::to_string).unwrap_or_default();
+        Self { at_millis, kind, site, text, received_at_millis, actor }
     }
 
     fn into_model(self) -> Result<LoggedEvent, FieldError> {
-        let Self { at_millis, kind, site, text, received_at_millis } = self;
+        let Self { at_millis, kind, site, text, received_at_millis, actor } = self;
         let event = link::Event { at_millis, kind, site, text }.into_model()?;
-        Ok(LoggedEvent { event, received_at: received_at_millis.map(WallTime::from_unix_millis) })
+        let actor = (!actor.is_empty()).then(|| field("actor", Text::parse(&actor))).transpose()?;
+        Ok(LoggedEvent { event, received_at: received_at_millis.map(WallTime::from_unix_millis), actor })
     }
 }
 

@@ -4,6 +4,7 @@ use linecamp_model::{
     ConditionKind, EventKind, GapCause, Origin, Ownership, Phase, RecordState, RecordType, RefusalCode, Role, Target,
 };
 
+use crate::convert::audit_kind::{AuditActorKind, AuditOutcomeKind};
 use crate::wire::link::v1 as link;
 use crate::wire::record::v1 as record;
 
@@ -168,6 +169,10 @@ words!(
         Unknown,
     }
 );
+
+words!(record::AuditActorKind = AuditActorKind { Console, User, Key, Anonymous, Site, Server });
+
+words!(record::AuditOutcome = AuditOutcomeKind { Done, Refused, Failed });
 
 words!(record::Role = Role { Viewer, Operator, Admin });
 

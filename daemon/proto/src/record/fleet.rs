@@ -1,14 +1,14 @@
 //! The records of the fleet database.
 
 use linecamp_model::{
-    ApiKey, FleetChange, HeldSite, HostId, KeyFingerprint, KeyId, Name, PluginDigest, RestoredFrom, Salvage,
-    SecretHash, SiteId, TokenId, WallTime,
+    ApiKey, AuditBlock, FleetChange, HeldSite, HostId, KeyFingerprint, KeyId, Name, PluginDigest, RestoredFrom,
+    Salvage, SecretHash, SiteId, TokenId, WallTime,
 };
 use prost::Message as _;
 
 use super::key;
 use super::{RawRecord, row, unknown_key};
-use crate::convert::FieldError;
+use crate::convert::{FieldError, encode};
 use crate::error::ProtoError;
 use crate::wire::{link::v1 as link, record::v1 as record};
 
@@ -74,9 +74,26 @@ pub fn fleet_change(change: &FleetChange) -> (Vec<u8>, Option<Vec<u8>>) {
             let key = format!("gap/{site}/{}", key::from_number(began_at.unix_millis()));
             row::<record::LinkGap>(key, body.as_ref())
         }
+        FleetChange::AuditBlock(index, body) => row::<record::AuditBlock>(audit_block_key(*index), body.as_ref()),
+        FleetChange::AuditEntry(number, body) => {
+            (audit_entry_key(*number), body.as_deref().map(encode::<record::AuditEntry>))
+        }
         FleetChange::Authorities(body) => row::<record::Authorities>("authorities".to_owned(), body.as_ref()),
         FleetChange::SiteTrust(site, body) => row::<link::SiteTrust>(format!("site/{site}/trust"), body.as_ref()),
     }
+}
+
+fn audit_block_key(index: u64) -> String {
+    format!("audit-block/{}", key::from_number(index))
+}
+
+/// The keys of the blocks of the audit log: from the first one to before the second one.
+pub const AUDIT_BLOCKS: [&[u8]; 2] = [b"audit-block/", b"audit-block0"];
+
+/// Returns the key of the entry of the audit log with this number. The keys sort like the numbers, and the store reads
+/// those that begin with `log/` on request only.
+pub fn audit_entry_key(number: u64) -> Vec<u8> {
+    format!("log/audit/{}", key::from_number(number)).into_bytes()
 }
 
 /// Decodes a record, as the change that writes it.
@@ -140,6 +157,7 @@ pub fn fleet_record(key: &[u8], body: &[u8]) -> Result<FleetChange, ProtoError> 
             let began_at = WallTime::from_unix_millis(found.part(key::number(began_at))?);
             FleetChange::LinkGap(site, began_at, Some(found.read::<record::LinkGap>()?))
         }
+        ["audit-block" | "log", ..] => audit(found, &path)?,
         ["restored"] => FleetChange::Restored(Some(found.read::<record::RestoredFrom>()?)),
         ["held", kind, id] => held(found, kind, id)?,
         ["servers"] => FleetChange::Servers(Some(found.read::<link::ServerSet>()?)),
@@ -175,6 +193,9 @@ pub fn salvage_fleet_record(key: &[u8]) -> Salvage {
         }
         ["held", "api-key", secret] => key::digest(secret)
             .map(|digest| FleetChange::HeldApiKey(SecretHash::from_bytes(digest), Some(WallTime::EPOCH))),
+        ["audit-block", index] => {
+            key::number(index).map(|index| FleetChange::AuditBlock(index, Some(AuditBlock::lost())))
+        }
         ["event", number] => key::number(number).map(|number| FleetChange::Event(number, None)),
         ["site", site, "status", about @ ..] => {
             SiteId::parse(site).zip(key::document(about)).map(|(site, about)| FleetChange::Status(site, about, None))
@@ -196,6 +217,21 @@ pub fn salvage_fleet_record(key: &[u8]) -> Salvage {
         Some(change) => Salvage::Keep(change),
         None => Salvage::Ignore,
     }
+}
+
+/// The audit log.
+fn audit(found: RawRecord<'_>, path: &[&str]) -> Result<FleetChange, ProtoError> {
+    Ok(match path {
+        ["audit-block", index] => {
+            let index = found.part(key::number(index))?;
+            FleetChange::AuditBlock(index, Some(found.read::<record::AuditBlock>()?))
+        }
+        ["log", "audit", number] => {
+            let number = found.part(key::number(number))?;
+            FleetChange::AuditEntry(number, Some(Box::new(found.read::<record::AuditEntry>()?)))
+        }
+        _ => return Err(unknown_key(found.key)),
+    })
 }
 
 /// What is held after a restore.

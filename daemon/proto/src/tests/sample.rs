@@ -1,6 +1,7 @@
 //! One value of each kind, with every field set: the contents of the golden files. Values here never change, because
 //! their bytes are pinned; for what a later release adds, add a new value.
 
+mod audit;
 mod fleet;
 mod link_gap;
 mod provider;
@@ -27,7 +28,7 @@ const SITE: SiteId = SiteId::from_bytes([0x11; 16]);
 const HOST: HostId = HostId::from_bytes([0x22; 16]);
 const TOKEN: TokenId = TokenId::from_bytes([0x33; 8]);
 
-pub(super) use self::fleet::fleet_records;
+pub(crate) use self::fleet::fleet_records;
 
 fn name(text: &str) -> Name {
     Name::parse(text).expect("a name")

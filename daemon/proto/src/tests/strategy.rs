@@ -1,5 +1,6 @@
 //! Arbitrary valid values. Lists are mostly short and occasionally of the maximum length.
 
+mod audit;
 mod link_gap;
 mod provider;
 mod record;

@@ -29,6 +29,7 @@ pub(super) async fn log_in(call: Call<LogIn>) -> Result<(LoggedIn, Option<Header
     let address = anonymous.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let name = Name::parse(&call.body.name).ok();
     let now = call.api.info().started.now().instant;
+    note_account(&call, name.as_ref()).await?;
     call.api.login_delays().begin(name.as_ref(), address, now).map_err(ApiError::too_many_logins)?;
     let failed = || ApiError::new(ErrorCode::Unauthorized, "wrong user name or password, or the user is disabled");
     let known = stored_hash(&call.api, name.as_ref()).await?;
@@ -40,7 +41,7 @@ pub(super) async fn log_in(call: Call<LogIn>) -> Result<(LoggedIn, Option<Header
     let id = UserSessionId::from_bytes(random_bytes().map_err(|_| ApiError::internal())?);
     let secret = SessionText::generate().map_err(|_| ApiError::internal())?;
     let caller = Caller { identity: Identity::User(name.clone(), id), ..anonymous };
-    let own = own_access(&call.api, caller.clone());
+    let own = own_access(&call.api, caller.clone()).audited(call.fleet.audit());
     let new =
         NewSession { id, secret: secret.hash(), user: name.clone(), verified: hash.clone(), address: caller.address };
     own.command(AccountCommand::BeginSession(new).into()).await?;
@@ -54,6 +55,16 @@ pub(super) async fn log_in(call: Call<LogIn>) -> Result<(LoggedIn, Option<Header
     let shown_secret = call.body.bearer.then(|| secret.reveal());
     let cookie = if call.body.bearer { None } else { session_cookie::begin(&secret) };
     Ok((LoggedIn { caller: view, secret: shown_secret }, cookie))
+}
+
+/// Notes for the audit log which user a login is for, if there is one of that name.
+async fn note_account(call: &Call<LogIn>, name: Option<&Name>) -> Result<(), ApiError> {
+    let (Some(audit), Some(name)) = (call.fleet.audit(), name) else { return Ok(()) };
+    let sought = name.clone();
+    if call.api.fleet_client().query(move |fleet, _| fleet.view().user(&sought).is_some()).await? {
+        audit.set_account(name.clone());
+    }
+    Ok(())
 }
 
 /// Ends the session of the request.

@@ -6,7 +6,9 @@
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use linecamp_core::{ApiCredential, AuthenticationError, Authorization, PendingSetup, RequestOrigin, SESSION_IDLE_MAX};
+use linecamp_core::{
+    ApiCredential, AuthenticationError, Authorization, PendingSetup, Principal, RequestOrigin, SESSION_IDLE_MAX,
+};
 use linecamp_model::{Access, Caller, Identity, RequestId, Requirement, SecretHash};
 use linecamp_proto::api::operation::OperationSpec;
 
@@ -26,6 +28,13 @@ pub(super) struct Authenticated {
     pub(super) presented: Option<Presented>,
     /// The fleet, as the caller sees it.
     pub(super) access: FleetAccess,
+}
+
+/// A request that is not admitted, and who made it.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) caller: Caller,
+    pub(super) error: ApiError,
 }
 
 /// Marks the response to a request with valid credentials, for the log.
@@ -49,7 +58,10 @@ pub(super) struct Presented {
 /// Checks the credentials of a request and what its operation requires.
 ///
 /// The lookup is by the secret's hash, so its timing reveals nothing about existing keys and sessions.
-pub(super) async fn authenticate(api: &Api, spec: &OperationSpec, request: &Parts) -> Result<Authenticated, ApiError> {
+///
+/// # Errors
+/// The error, and who it concerns: an anonymous caller, if the credentials are not valid.
+pub(super) async fn authenticate(api: &Api, spec: &OperationSpec, request: &Parts) -> Result<Authenticated, Refused> {
     let address = request.extensions.get::<RequestOrigin>().map(|origin| origin.client);
     let request_id = request.extensions.get::<RequestId>().copied().unwrap_or(RequestId::from_bytes([0; 8]));
     if spec.requires == Requirement::Nothing {
@@ -59,20 +71,37 @@ pub(super) async fn authenticate(api: &Api, spec: &OperationSpec, request: &Part
         let access = FleetAccess::new(api.fleet_client(), authorization, None);
         return Ok(Authenticated { caller: AuthenticatedCaller(None), presented: None, access });
     }
-    let unauthorized = |problem: &str| ApiError::unauthorized(problem, &api.info().addresses().server_url);
+    let unknown =
+        |error| Refused { caller: Caller { identity: Identity::Anonymous, address, request: request_id }, error };
+    let unauthorized = |problem: &str| unknown(ApiError::unauthorized(problem, &api.info().addresses().server_url));
     let presented = presented(&request.headers).map_err(unauthorized)?;
-    let Presented { credential, is_cookie } = presented;
-    let found = api.authenticate(credential).await?;
+    let found = api.authenticate(presented.credential).await.map_err(unknown)?;
     let principal = found.map_err(|error| unauthorized(&rejection(&error)))?;
+    let caller = Caller { identity: principal.identity.clone(), address, request: request_id };
+    let admitted = admit(api, spec, request, &presented, (caller.clone(), principal));
+    match admitted {
+        Ok(access) => {
+            Ok(Authenticated { caller: AuthenticatedCaller(Some(caller)), presented: Some(presented), access })
+        }
+        Err(error) => Err(Refused { caller, error }),
+    }
+}
+
+/// Checks what the operation requires of a caller with valid credentials.
+fn admit(
+    api: &Api,
+    spec: &OperationSpec,
+    request: &Parts,
+    &Presented { credential, is_cookie }: &Presented,
+    (caller, principal): (Caller, Principal),
+) -> Result<FleetAccess, ApiError> {
     charge(api, spec, request, credential)?;
     if is_cookie && !spec.method.is_read() {
         session_cookie::check_origin(&request.headers, &api.info().addresses().server_url)?;
     }
-    let caller = Caller { identity: principal.identity, address, request: request_id };
-    let authorization = Authorization::admit(caller.clone(), principal.access, principal.pending, spec.requires)?;
+    let authorization = Authorization::admit(caller, principal.access, principal.pending, spec.requires)?;
     let if_match = parse::if_match(&request.headers, spec)?;
-    let access = FleetAccess::new(api.fleet_client(), authorization, if_match);
-    Ok(Authenticated { caller: AuthenticatedCaller(Some(caller)), presented: Some(presented), access })
+    Ok(FleetAccess::new(api.fleet_client(), authorization, if_match))
 }
 
 /// Returns the credential of a request, or what is wrong.

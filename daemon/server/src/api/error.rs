@@ -34,6 +34,11 @@ impl ApiError {
         Self { problem: Box::new(Problem::new(code, message)), retry_after: None }
     }
 
+    #[cfg(test)]
+    pub(super) fn code(&self) -> ErrorCode {
+        self.problem.code
+    }
+
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::BadRequest, message)
     }
@@ -216,6 +221,7 @@ impl IntoResponse for ApiError {
         let status = StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&self.problem).expect("a problem is a struct with text keys");
         let mut response = (status, [(CONTENT_TYPE, PROBLEM_MEDIA)], body).into_response();
+        response.extensions_mut().insert(code);
         if code == ErrorCode::Unauthorized {
             let challenge = HeaderValue::from_static("Bearer realm=\"linecamp\"");
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);

@@ -12,6 +12,8 @@
 //! 6. The answer, or the problem (`error`), is encoded.
 
 mod account;
+mod audit;
+mod audit_guard;
 mod authenticate;
 mod ca;
 mod call;
@@ -108,6 +110,7 @@ fn operations() -> Routes {
         .on(tokens::list)
         .on(tokens::create)
         .on(tokens::revoke)
+        .on(audit::list)
         .on(events::list)
         .on_stream(stream::follow)
         .on(environments::list)
@@ -154,6 +157,12 @@ fn accounts(routes: Routes) -> Routes {
         .on(sessions::list)
         .on(sessions::show)
         .on(sessions::end)
+}
+
+/// Returns the code of the response to a command that fails.
+#[cfg(test)]
+pub(crate) fn code_of(error: linecamp_core::FleetCommandError) -> &'static str {
+    ApiError::from(error).code().as_str()
 }
 
 #[cfg(test)]

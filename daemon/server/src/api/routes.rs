@@ -19,7 +19,8 @@ use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
 use super::Api;
-use super::authenticate::{Authenticated, Presented, authenticate};
+use super::audit_guard::AuditGuard;
+use super::authenticate::{Authenticated, Presented, Refused, authenticate};
 use super::call::Call;
 use super::error::ApiError;
 use super::parse;
@@ -176,17 +177,19 @@ impl Routes {
             async move {
                 let (parts, body) = request.into_parts();
                 let span = span(&O::SPEC, &parts);
-                let authenticated = match authenticate(&api, &O::SPEC, &parts).instrument(span.clone()).await {
+                let mut audit = AuditGuard::begin(&api, &O::SPEC, &parts);
+                let mut authenticated = match authenticate(&api, &O::SPEC, &parts).instrument(span.clone()).await {
                     Ok(authenticated) => authenticated,
-                    Err(error) => return error.into_response(),
+                    Err(Refused { caller, error }) => return audit.end_refused(caller, error.into_response()).await,
                 };
+                authenticated.access = audit.begin_handling(authenticated.access);
                 let caller = authenticated.caller.clone();
                 span.record("enduser.id", caller.identity());
                 let handled = handle(api, authenticated, parts, body).instrument(span.clone()).await;
                 let mut response = handled.unwrap_or_else(|error| error.into_response());
                 span.record("http.response.status_code", response.status().as_u16());
                 response.extensions_mut().insert(caller);
-                response
+                audit.end(response).instrument(span).await
             }
         };
         self.router = self.router.route(O::SPEC.path, on(method, serve));

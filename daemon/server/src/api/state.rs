@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::error::ApiError;
 use super::limits::{CHANGE_RATE, RATED_KEYS_MAX};
 use super::uploads::UploadService;
+use crate::audit_reader::AuditReader;
 use crate::certificate_files::CertificateStatus;
 use crate::drivers::https::ApiConnections;
 use crate::event_streams::EventStreams;
@@ -77,6 +78,7 @@ pub(crate) struct Api {
     connections: ApiConnections,
     passwords: PasswordHashing,
     login_delays: Arc<Mutex<LoginDelays>>,
+    audit_reader: Arc<AuditReader>,
 }
 
 impl Api {
@@ -86,6 +88,7 @@ impl Api {
         info: Arc<ServerInfo>,
         plugins: Arc<PluginFolder>,
         connections: ApiConnections,
+        audit_reader: Arc<AuditReader>,
     ) -> Self {
         Self {
             newest_event,
@@ -98,8 +101,14 @@ impl Api {
             connections,
             passwords: PasswordHashing::new(),
             login_delays: Arc::default(),
+            audit_reader,
             fleet,
         }
+    }
+
+    /// Returns the reader of the audit log.
+    pub(super) fn audit_reader(&self) -> Arc<AuditReader> {
+        Arc::clone(&self.audit_reader)
     }
 
     /// Returns the upload service.

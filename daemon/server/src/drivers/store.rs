@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 
-use linecamp_core::{SavedFleet, StoreFault, UnreadableRecord};
+use linecamp_core::{SavedFleet, StoreFault, UnreadableRecord, console_changes};
 use linecamp_model::{FleetChange, Text};
 use linecamp_proto::record::{fleet_change, fleet_record, salvage_fleet_record};
 use linecamp_service::{OpenedStore, StoreDriver};
 use linecamp_store::{Change, Document, FaultKind, Kind, OnCorruption, Store, StoreError};
+use linecamp_transport::{SystemClock, WallClock as _};
 
 use crate::error::ServerError;
 
@@ -42,6 +43,18 @@ pub(crate) fn write_once(path: &Path, changes: &[FleetChange]) -> Result<(), Ser
         Ok(answer) => answer.result.map_err(ServerError::Write),
         Err(_) => Err(ServerError::LoopEnded),
     }
+}
+
+/// Makes `changes` durable like [`write_once`], with their entry in the audit log: `operation`, done at the console.
+/// `saved` is what the database has.
+pub(crate) fn write_audited(
+    path: &Path,
+    saved: &SavedFleet,
+    operation: &'static str,
+    mut changes: Vec<FleetChange>,
+) -> Result<(), ServerError> {
+    changes.extend(console_changes(saved, operation, &changes, SystemClock.now()));
+    write_once(path, &changes)
 }
 
 /// Maximum number of unreadable records that are logged individually; the rest are only counted.

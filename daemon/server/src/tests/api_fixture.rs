@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 
 use super::fixture::{config, soon};
 use crate::api::{Api, ServerInfo, guarded, router};
+use crate::audit_reader::AuditReader;
 use crate::certificate_files::CertificateStatus;
 use crate::drivers::http_connection::ConnectionPeer;
 use crate::drivers::http2;
@@ -89,7 +90,14 @@ impl Bare {
         let plugins = Arc::new(PluginFolder::open(layout.plugins(), []).unwrap());
         let streams = StreamFeed::new(1, 0);
         let newest = (newest_event, streams.streams());
-        let api = Api::new(FleetClient::new(requests), newest, Arc::new(info), plugins, connections.clone());
+        let api = Api::new(
+            FleetClient::new(requests),
+            newest,
+            Arc::new(info),
+            plugins,
+            connections.clone(),
+            Arc::new(AuditReader::new(layout.database())),
+        );
         let began = Arc::new(Notify::new());
         let begun = Arc::clone(&began);
         let endless = async move || -> &str {
@@ -194,7 +202,7 @@ async fn answer_queries(mut inbox: mpsc::Receiver<Request>, key: SecretHash) {
             Request::Authenticate(credential, reply) => {
                 drop(reply.send(fleet.authenticate(credential, clock.now())));
             }
-            Request::Command(..) | Request::Authorities(_) | Request::Metrics(_) => {}
+            Request::Command(..) | Request::Audit(..) | Request::Authorities(_) | Request::Metrics(_) => {}
         }
     }
 }

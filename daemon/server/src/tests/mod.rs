@@ -2,6 +2,7 @@
 
 mod api;
 mod api_fixture;
+mod audit;
 mod connections;
 mod data_directory;
 mod fixture;

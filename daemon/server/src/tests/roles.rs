@@ -11,7 +11,7 @@ const PASSWORD: &str = "a much better password";
 
 /// Who may perform an operation in this test, where the object is in the environment `lab`.
 #[derive(Clone, Copy, Debug)]
-enum Rule {
+pub(super) enum Rule {
     /// Everybody, without credentials.
     Public,
     /// Everybody with credentials.
@@ -31,7 +31,14 @@ enum Rule {
 use Rule::{Account, AdminSession, Anywhere, Everywhere, InLab, OfAnother, Public};
 
 /// An operation, the rule, and a request that is well-formed and changes nothing that the test needs.
-struct Row(&'static str, Rule, &'static str, &'static str);
+pub(super) struct Row(&'static str, Rule, &'static str, &'static str);
+
+impl Row {
+    /// Returns the name of the operation.
+    pub(super) const fn name(&self) -> &'static str {
+        self.0
+    }
+}
 
 /// A body of no request.
 const NONE: &str = "";
@@ -41,7 +48,7 @@ const PROVIDER: &str = r#"{"environment": "lab", "sites": "region=eu",
 const TOKEN: &str = r#"{"environment": "lab", "ttl_seconds": 60, "uses": 1}"#;
 const SHORT: &str = r#"{"old_password": "x", "new_password": "short"}"#;
 
-fn rows() -> Vec<Row> {
+pub(super) fn rows() -> Vec<Row> {
     let (viewer, operator, admin) = (Role::Viewer, Role::Operator, Role::Admin);
     vec![
         Row("health.show", Public, "GET /healthz", NONE),
@@ -91,6 +98,7 @@ fn rows() -> Vec<Row> {
         Row("token.list", Anywhere(viewer), "GET /api/v1/tokens", NONE),
         Row("token.create", InLab(operator), "POST /api/v1/tokens", TOKEN),
         Row("token.revoke", InLab(operator), "DELETE /api/v1/tokens/{token}", NONE),
+        Row("audit.list", Everywhere(admin), "GET /api/v1/audit", NONE),
         Row("event.list", Anywhere(viewer), "GET /api/v1/events", NONE),
         // A stream has no end; this one does not begin.
         Row("event.stream", Anywhere(viewer), "GET /api/v1/stream?site=none", NONE),
@@ -143,7 +151,7 @@ impl Person {
 
 /// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+pub(super) enum Outcome {
     Unauthorized,
     Forbidden,
     NotFound,
@@ -218,7 +226,7 @@ async fn prepare(server: &Running, target: &str) -> String {
 }
 
 /// Performs an operation, and returns the outcome and what the server answered.
-async fn attempt(server: &Running, row: &Row, credential: Option<&str>) -> (Outcome, String) {
+pub(super) async fn attempt(server: &Running, row: &Row, credential: Option<&str>) -> (Outcome, String) {
     let Row(name, rule, line, body) = row;
     let (method, target) = line.split_once(' ').unwrap();
     let target = prepare(server, target).await;

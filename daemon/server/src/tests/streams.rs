@@ -314,7 +314,16 @@ fn event(seq: u64) -> StreamMessage {
     let text = "x".repeat(100);
     let at = "2026-11-30T00:00:00Z".to_owned();
     let source = EventSource::Server;
-    StreamMessage::Event(Event { seq, at, kind: "edited".into(), site: None, text, source, received_at: None })
+    StreamMessage::Event(Event {
+        seq,
+        at,
+        kind: "edited".into(),
+        site: None,
+        text,
+        source,
+        received_at: None,
+        actor: None,
+    })
 }
 
 /// Adds this many messages to the backlog of all streams.

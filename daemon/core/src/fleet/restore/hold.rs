@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use linecamp_model::{
-    EventKind, FleetChange, FleetOrigin, HeldSite, Incarnation, Instant, Name, Now, ReplicationCursor, RestoredFrom,
-    TokenState, User,
+    EventKind, FleetChange, FleetOrigin, HeldSite, Identity, Incarnation, Instant, Name, Now, ReplicationCursor,
+    RestoredFrom, Text, TokenState, User,
 };
 
+use crate::fleet::audit::console_entry;
 use crate::fleet::config::SavedFleet;
 use crate::fleet::event_log::event;
 use crate::fleet::registry::token_state;
@@ -93,7 +94,9 @@ pub fn hold_restored(saved: &SavedFleet, hold: Hold<'_>) -> Result<(Vec<FleetCha
         summary.api_keys.len(),
         summary.disabled_users.len()
     );
-    changes.extend(state.events.event_changes(event(EventKind::ServerRestored, None, &text, now)));
+    let actor = Some(Text::lossy(&Identity::Console.to_string()));
+    changes.extend(state.events.event_changes(event(EventKind::ServerRestored, None, &text, now), actor));
+    changes.extend(console_entry(state, "server.restore", &changes, now.wall));
     Ok((changes, summary))
 }
 

@@ -46,9 +46,9 @@ impl FleetView<'_> {
 
     fn event_view(self, seq: u64, logged: &LoggedEvent) -> EventView {
         let spec_of = |id| self.state.sites.get(&id).and_then(SiteRecord::site_spec);
-        let LoggedEvent { event, received_at } = logged.clone();
+        let LoggedEvent { event, received_at, actor } = logged.clone();
         let site = event.site.and_then(spec_of).map(|spec| spec.name.clone());
-        EventView { seq, site, event, received_at }
+        EventView { seq, site, event, received_at, actor }
     }
 
     /// Returns the number of the newest event.

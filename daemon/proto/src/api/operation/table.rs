@@ -18,13 +18,13 @@ use crate::api::account::{
 #[cfg(test)]
 use crate::api::openapi::{Generators, OperationShapes};
 use crate::api::query::{
-    EventQuery, HostNameQuery, HostQuery, NameQuery, NoQuery, PluginQuery, PreviewQuery, RecordQuery, RemoveQuery,
-    RestoreQuery, SiteQuery, StreamQuery,
+    AuditQuery, EventQuery, HostNameQuery, HostQuery, NameQuery, NoQuery, PluginQuery, PreviewQuery, RecordQuery,
+    RemoveQuery, RestoreQuery, SiteQuery, StreamQuery,
 };
 use crate::api::{
-    CaRetirement, CaStatus, Edit, Environment, EnvironmentEdit, EnvironmentRequest, Event, Health, HeldItems, HeldLeft,
-    Host, LabelChange, LinkGap, List, PluginPushed, PluginView, ProviderEdit, ProviderRequest, ProviderView, Readiness,
-    RecordView, RequestReport, Restore, Server, Site, Token, TokenCreated, TokenRequest,
+    AuditPage, CaRetirement, CaStatus, Edit, Environment, EnvironmentEdit, EnvironmentRequest, Event, Health,
+    HeldItems, HeldLeft, Host, LabelChange, LinkGap, List, PluginPushed, PluginView, ProviderEdit, ProviderRequest,
+    ProviderView, Readiness, RecordView, RequestReport, Restore, Server, Site, Token, TokenCreated, TokenRequest,
 };
 
 /// Declares the operations, and [`ALL`] of them.
@@ -197,6 +197,9 @@ operations! {
     /// Revoke a join token.
     RevokeToken = "token.revoke": Delete "/api/v1/tokens/{id}" (NoQuery, Empty)
         -> 200 Json<Token>, Role(Operator), audited;
+
+    /// List entries of the audit log, oldest first.
+    ListAudit = "audit.list": Get "/api/v1/audit" (AuditQuery, Empty) -> 200 Json<AuditPage>, RoleEverywhere(Admin);
 
     /// List events, oldest first, or wait for the next one.
     ListEvents = "event.list": Get "/api/v1/events" (EventQuery, Empty) -> 200 Json<List<Event>>, Role(Viewer);

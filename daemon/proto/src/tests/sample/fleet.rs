@@ -3,7 +3,7 @@
 use super::*;
 
 /// Every record of the fleet database.
-pub(in crate::tests) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
+pub(crate) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
     let (site, host) = (DocumentKey::Site, DocumentKey::Host(HOST));
     let mut all = vec![
         ("origin", FleetChange::Origin(Some(FleetOrigin { spec_incarnation: Incarnation(0x6666_6666_6666_6666) }))),
@@ -79,10 +79,23 @@ pub(in crate::tests) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
                 }),
             ),
         ),
-        ("event", FleetChange::Event(7, Some(LoggedEvent { event: event(Some(SITE)), received_at: None }))),
+        (
+            "event",
+            FleetChange::Event(7, Some(LoggedEvent { event: event(Some(SITE)), received_at: None, actor: None })),
+        ),
         (
             "event-of-a-site",
-            FleetChange::Event(8, Some(LoggedEvent { event: event(Some(SITE)), received_at: Some(LATER) })),
+            FleetChange::Event(
+                8,
+                Some(LoggedEvent { event: event(Some(SITE)), received_at: Some(LATER), actor: None }),
+            ),
+        ),
+        (
+            "event-of-an-actor",
+            FleetChange::Event(
+                9,
+                Some(LoggedEvent { event: event(Some(SITE)), received_at: None, actor: Some(text("user anna")) }),
+            ),
         ),
         ("site-key", FleetChange::SiteKey(SITE, KeyFingerprint::from_bytes([0x11; 32]), Some(WALL))),
         ("host", FleetChange::Host(SITE, HOST, Some(HostRegistration { life: life(Phase::Deactivating, 19) }))),
@@ -90,6 +103,7 @@ pub(in crate::tests) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
     ];
     all.extend(provider::fleet_records());
     all.extend(user::fleet_records());
+    all.extend(audit::fleet_records());
     all
 }
 

@@ -91,12 +91,14 @@ pub(crate) fn fleet_record() -> impl Strategy<Value = FleetChange> {
                     spec_floor,
                 }
             });
-    let logged = (event(), option::of(wall())).prop_map(|(event, received_at)| LoggedEvent { event, received_at });
+    let logged = (event(), option::of(wall()), option::of(audit::nonempty_text()))
+        .prop_map(|(event, received_at, actor)| LoggedEvent { event, received_at, actor });
     let digest = || uniform32(any::<u8>());
     prop_oneof![
         incarnation().prop_map(|spec_incarnation| FleetChange::Origin(Some(FleetOrigin { spec_incarnation }))),
         (name(), environment).prop_map(|(name, body)| FleetChange::Environment(name, Some(body))),
         user::fleet_record(),
+        audit::fleet_record(),
         (token_id(), token()).prop_map(|(id, body)| FleetChange::Token(id, Some(body))),
         (token_id(), site_id(), wall()).prop_map(|(id, site, at)| FleetChange::TokenUse(id, site, Some(at))),
         (site_id(), registration()).prop_map(|(site, body)| FleetChange::Site(site, Some(body))),
