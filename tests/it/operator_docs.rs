@@ -103,6 +103,12 @@ fn every_command_about_moving_the_server_works_as_pasted() {
 }
 
 #[test]
+fn every_command_about_the_audit_log_works_as_pasted() {
+    let said = PageSetup::start().follow("packaging/docs/audit.md");
+    assert!(said.contains("site.join") && said.contains("entries verified"), "{said}");
+}
+
+#[test]
 fn every_command_about_the_history_of_a_link_works_as_pasted() {
     let said = PageSetup::start().follow("packaging/docs/link-history.md");
     assert!(said.contains(r#""items""#), "{said}");

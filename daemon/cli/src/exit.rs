@@ -9,6 +9,7 @@
 
 use std::process::ExitCode;
 
+use linecamp_model::AuditBreak;
 use linecamp_proto::api::ErrorCode;
 use linecamp_proto::command_error::{CommandError, CommandErrorCode, FailureCode};
 use linecamp_table::OutputFormat;
@@ -75,6 +76,17 @@ pub(crate) enum CommandFailure {
     /// A component failed its conformance tests.
     #[error("{component} failed {count} conformance {}", if *count == 1 { "test" } else { "tests" })]
     Tests { component: String, count: usize },
+    /// The audit log is not what was written.
+    #[error("the audit log is broken: {0}")]
+    AuditBroken(AuditBreak),
+    /// None of the known heads could be looked for.
+    #[error(
+        "the audit log begins after the known heads: retention has removed their entries, and nothing was compared"
+    )]
+    AuditNotCompared,
+    /// The server sent a hash that is none.
+    #[error("the server sent an invalid hash of the audit log")]
+    AuditHash,
 }
 
 /// Returns the code of an error, for programs.
@@ -95,6 +107,8 @@ fn code(error: &anyhow::Error) -> CommandErrorCode {
         Some(CommandFailure::Sites { .. }) => FailureCode::PartlyFailed.into(),
         Some(CommandFailure::Plugin(_)) => FailureCode::PluginFailed.into(),
         Some(CommandFailure::Tests { .. }) => FailureCode::TestsFailed.into(),
+        Some(CommandFailure::AuditBroken(_) | CommandFailure::AuditNotCompared) => FailureCode::AuditBroken.into(),
+        Some(CommandFailure::AuditHash) => FailureCode::InvalidAnswer.into(),
         // What remains are files to read and to write, stdout among them.
         None => FailureCode::FileFailed.into(),
     }

@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod argument;
+mod audit;
 mod ca;
 mod client;
 mod conditions;
@@ -128,6 +129,9 @@ enum Command {
     /// Replace the server's certificate authority
     #[command(subcommand)]
     Ca(ca::CaCommand),
+    /// Show and verify the audit log: who did what
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// List and follow events
     #[command(subcommand)]
     Event(event::EventCommand),
@@ -180,6 +184,7 @@ async fn run(command: Command, context: &Context<'_>) -> anyhow::Result<()> {
         Command::Plugin(command) => command.run(context).await,
         Command::Dns(command) => command.run(context).await,
         Command::Ca(command) => command.run(context).await,
+        Command::Audit(command) => command.run(context).await,
         Command::Event(command) => command.run(context).await,
         Command::Doctor(command) => command.run(context).await,
         Command::Restore(command) => command.run(context).await,

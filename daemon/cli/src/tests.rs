@@ -30,6 +30,10 @@ fn valid_command_lines_are_accepted() {
         "linecamp token revoke 0707070707070707",
         "linecamp environment edit lab --approval on",
         "linecamp event tail --site camp-042",
+        "linecamp audit ls --user anna --operation site.remove --outcome refused --limit 7",
+        "linecamp audit tail -o json",
+        "linecamp audit verify a.jsonl --against b.jsonl",
+        "linecamp audit export a.jsonl --after 7",
         "linecamp provider add main-dns --plugin dns-powerdns --owner acme --zone example.org --sites tier=web \
          --set api=http://10.0.0.5:8081 --secret api-key=pdns-key --reach-private 10.0.0.5:8081 --plain-http \
          --allow-deletes",
