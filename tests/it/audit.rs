@@ -22,9 +22,9 @@ const OPERATORS: usize = 3;
 
 fn exported(fleet: &Fleet, name: &str) -> (PathBuf, Vec<Value>) {
     let path = fleet.directory().join(name);
-    fleet.cli(&["audit", "export", path.to_str().unwrap()]).ok();
-    let text = fs::read_to_string(&path).unwrap();
-    let entries = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    fleet.cli(&["audit", "export", path.to_str().expect("the path is text")]).ok();
+    let text = fs::read_to_string(&path).expect("the file is there");
+    let entries = text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect();
     (path, entries)
 }
 
@@ -100,7 +100,7 @@ fn a_changed_log_is_detected() {
         fleet.cli(&["environment", "create", name]).ok();
     }
     let (path, entries) = exported(&fleet, "audit.jsonl");
-    let text = fs::read_to_string(&path).unwrap();
+    let text = fs::read_to_string(&path).expect("the file is there");
     let lines: Vec<&str> = text.lines().collect();
     let last = entries.last().unwrap();
     let head = format!("{}@{}", last["hash"].as_str().unwrap(), last["number"]);
@@ -115,7 +115,7 @@ fn a_changed_log_is_detected() {
         assert!(said.stderr.contains(expected), "{expected}: {}", said.stderr);
     };
     check(&lines, &["--head", &head], "");
-    check(&lines, &["--against", path.to_str().unwrap()], "");
+    check(&lines, &["--against", path.to_str().expect("the path is text")], "");
     let other = lines[3].replace("environment", "environs");
     check(&[&lines[..3], &[&other], &lines[4..]].concat(), &[], "entry 4 was changed");
     check(&[&lines[..3], &lines[4..]].concat(), &[], "entry 5 follows entry 3");
@@ -123,7 +123,7 @@ fn a_changed_log_is_detected() {
     let cut = &lines[..lines.len() - 2];
     check(cut, &[], "");
     check(cut, &["--head", &head], "its end was cut off");
-    check(cut, &["--against", path.to_str().unwrap()], "its end was cut off");
+    check(cut, &["--against", path.to_str().expect("the path is text")], "its end was cut off");
 
     // The log of another server: its chain does not break, and it is not this one.
     let another = Fleet::start();
@@ -135,7 +135,7 @@ fn a_changed_log_is_detected() {
     let rewritten: Vec<&str> = rewritten.lines().collect();
     check(&rewritten, &[], "");
     check(&rewritten, &["--head", &head], "the log was rewritten");
-    check(&rewritten, &["--against", path.to_str().unwrap()], "the log was rewritten");
+    check(&rewritten, &["--against", path.to_str().expect("the path is text")], "the log was rewritten");
 
     // The log of the server itself.
     fleet.cli(&["audit", "verify", "--head", &head]).ok();

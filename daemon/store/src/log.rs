@@ -105,7 +105,7 @@ mod tests {
         let opened = Store::open(&path, Kind::Fleet, OnCorruption::Refuse, move |answer| drop(done.send(answer)));
         let store = opened.unwrap().store;
         for number in 1..=9 {
-            let beside = [b"a", b"log", b"log0", b"z"].map(|key: &[u8]| key.to_vec());
+            let beside = ["a", "log", "log0", "z"].map(|key| key.as_bytes().to_vec());
             let put = |key| Change { key, body: Some(vec![number]) };
             let changes = beside.into_iter().chain([key(number)]).map(put).collect();
             store.submit(u64::from(number), changes).unwrap();

@@ -150,7 +150,7 @@ fn an_entry_is_bounded() {
     let change =
         AuditChange { object: long.clone(), field: long.clone(), before: Some(long.clone()), after: Some(long) };
     let changes: AuditChanges = std::iter::repeat_n(change, 1_000).collect();
-    assert_eq!(changes.listed.len() as u32 + changes.left_out, 1_000);
+    assert_eq!(u32::try_from(changes.listed.len()).unwrap() + changes.left_out, 1_000);
     let entry = AuditEntry { changes, ..entry(1) };
     assert!(entry.bytes() <= AUDIT_CHANGES_BYTES_MAX as u64 + 2_048, "{}", entry.bytes());
 }

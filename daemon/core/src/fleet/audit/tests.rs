@@ -88,7 +88,7 @@ fn a_command_that_the_store_refuses_has_its_entry_when_the_store_has_recovered()
     assert_eq!((fleet.audit_counters().unwritten, fleet.audit_counters().extent.head.number), (1, 0));
     // Nothing of the failed write remains in the chain, and a flood of refusals meanwhile is bounded.
     for number in 2..1_000 {
-        fleet.handle_command(CommandId(number), issued(number as usize, Role::Viewer), NOW);
+        fleet.handle_command(CommandId(number), issued(usize::try_from(number).unwrap(), Role::Viewer), NOW);
     }
     let later = Now { instant: NOW.instant + Duration::from_secs(30), ..NOW };
     fleet.handle_timeout(later);
