@@ -112,8 +112,7 @@ fn special(shape: &str, field: &str) -> Option<Rule> {
     Some(match (shape, field) {
         ("ProviderRequest" | "ProviderEdit" | "ProviderView", "sites") => Rule::text(selector()),
         ("HeldItems", "sites") => Rule::exact(pattern(&patterns::hex(32))).count(0, HELD_ITEMS_MAX),
-        ("HeldItems", "tokens") => Rule::exact(pattern(&patterns::hex(16))).count(0, HELD_ITEMS_MAX),
-        ("HeldItems", "api_keys") => Rule::exact(name()).count(0, HELD_ITEMS_MAX),
+        ("HeldItems", "tokens" | "api_keys") => Rule::exact(pattern(&patterns::hex(16))).count(0, HELD_ITEMS_MAX),
         ("LoginRequest", "name" | "password") => Rule::text(length(0, 1024)),
         ("PasswordChange", "old_password") => Rule::text(length(0, 1024)),
         ("UserEdit", "role") => Rule::text(role_or_none()),
