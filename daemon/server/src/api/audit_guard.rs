@@ -1,6 +1,6 @@
-//! Sees to it that each request to an audited operation has one entry in the audit log, however it ends: with a
-//! command, which has the entry; without one; refused before the handler; or without an end, because the handler
-//! panicked or the client disconnected.
+//! Ensures that each request to an audited operation has one entry in the audit log, however it ends: with a command,
+//! which has the entry; without one; refused before the handler; or without an end, because the handler panicked or the
+//! client disconnected.
 
 use std::sync::Arc;
 

@@ -24,6 +24,7 @@ use super::authenticate::{Authenticated, Presented, Refused, authenticate};
 use super::call::Call;
 use super::error::ApiError;
 use super::parse;
+use crate::fleet_access::FleetAccess;
 use crate::traces::TARGET;
 
 /// The routes of the API.
@@ -125,16 +126,9 @@ impl Routes {
         O: Operation<Request: linecamp_proto::api::operation::Body<Value = ()>, Response: EncodedBody>,
         F: Future<Output = Result<Value<O::Response>, ApiError>> + Send + 'static,
     {
-        self.route::<O, _, _>(move |api: Api, authenticated: Authenticated, mut parts: Parts, body: Body| async move {
+        self.route::<O, _, _>(move |api: Api, authenticated: Authenticated, parts: Parts, body: Body| async move {
             parse::check_media(&parts.headers, O::Request::MEDIA.unwrap_or_default())?;
-            let call = Call::<O> {
-                fleet: authenticated.access,
-                parameter: parse::path_parameter::<O>(&mut parts).await?,
-                query: parse::query(&parts.uri)?,
-                body: (),
-                head: parts,
-                api,
-            };
+            let call = call_without_body::<O>(api, authenticated.access, parts).await?;
             Ok(json::<O>(&handler(call, body).await?))
         })
     }
@@ -146,16 +140,9 @@ impl Routes {
         O: Operation<Request: linecamp_proto::api::operation::Body<Value = ()>>,
         F: Future<Output = Result<Response, ApiError>> + Send + 'static,
     {
-        self.route::<O, _, _>(move |api: Api, authenticated: Authenticated, mut parts: Parts, _: Body| async move {
+        self.route::<O, _, _>(move |api: Api, authenticated: Authenticated, parts: Parts, _: Body| async move {
             let presented = authenticated.presented.ok_or_else(ApiError::internal)?;
-            let call = Call::<O> {
-                fleet: authenticated.access,
-                parameter: parse::path_parameter::<O>(&mut parts).await?,
-                query: parse::query(&parts.uri)?,
-                body: (),
-                head: parts,
-                api,
-            };
+            let call = call_without_body::<O>(api, authenticated.access, parts).await?;
             handler(call, presented).await
         })
     }
@@ -207,6 +194,21 @@ impl Routes {
     pub(super) fn served(&self) -> &[OperationSpec] {
         &self.served
     }
+}
+
+/// Parses everything of a request except its body.
+async fn call_without_body<O>(api: Api, fleet: FleetAccess, mut parts: Parts) -> Result<Call<O>, ApiError>
+where
+    O: Operation<Request: linecamp_proto::api::operation::Body<Value = ()>>,
+{
+    Ok(Call {
+        fleet,
+        parameter: parse::path_parameter::<O>(&mut parts).await?,
+        query: parse::query(&parts.uri)?,
+        body: (),
+        head: parts,
+        api,
+    })
 }
 
 /// Begins the span of a request, which is exported as a trace if a collector is configured.

@@ -37,6 +37,9 @@ pub(super) struct Running {
     dir: TempDir,
 }
 
+/// The password that users choose.
+pub(super) const PASSWORD: &str = "a much better password";
+
 impl Running {
     pub(super) async fn start() -> Self {
         Self::start_with_packages(tempfile::tempdir().unwrap()).await

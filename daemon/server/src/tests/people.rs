@@ -3,10 +3,8 @@
 use linecamp_model::Name;
 use serde_json::{Value, json};
 
-use super::fixture::Running;
+use super::fixture::{PASSWORD, Running};
 use crate::reset_password;
-
-const PASSWORD: &str = "a much better password";
 
 fn head_value<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     head.lines().find_map(|line| {

@@ -5,9 +5,7 @@ use linecamp_model::Role;
 use linecamp_proto::api::operation;
 use serde_json::{Value, json};
 
-use super::fixture::Running;
-
-const PASSWORD: &str = "a much better password";
+use super::fixture::{Linked, PASSWORD, Running, Site};
 
 /// Who may perform an operation in this test, where the object is in the environment `lab`.
 #[derive(Clone, Copy, Debug)]
@@ -248,6 +246,20 @@ pub(super) async fn attempt(server: &Running, row: &Row, credential: Option<&str
     (outcome, answer)
 }
 
+/// Starts a server with what the requests of the table are about.
+pub(super) async fn server_with_objects() -> (Running, (Site, Linked)) {
+    let server = Running::start().await;
+    for name in ["lab", "shop"] {
+        assert_eq!(server.ask("POST", "/api/v1/environments", Some(json!({"name": name}))).await.0, 201);
+    }
+    let url = json!({"server_url": "https://localhost:8443"});
+    assert_eq!(server.ask("PATCH", "/api/v1/server", Some(url)).await.0, 200);
+    server.ask("POST", "/api/v1/users", Some(json!({"name": "other"}))).await;
+    server.create_user(json!({"name": "victim"}), PASSWORD).await;
+    let site = server.linked_in("lab", "s1").await;
+    (server, site)
+}
+
 #[tokio::test]
 async fn every_operation_is_allowed_to_exactly_the_roles_of_this_table() {
     let rows = rows();
@@ -257,15 +269,7 @@ async fn every_operation_is_allowed_to_exactly_the_roles_of_this_table() {
     all.sort_unstable();
     assert_eq!(names, all, "each operation has one row");
 
-    let server = Running::start().await;
-    for name in ["lab", "shop"] {
-        assert_eq!(server.ask("POST", "/api/v1/environments", Some(json!({"name": name}))).await.0, 201);
-    }
-    let url = json!({"server_url": "https://localhost:8443"});
-    assert_eq!(server.ask("PATCH", "/api/v1/server", Some(url)).await.0, 200);
-    server.ask("POST", "/api/v1/users", Some(json!({"name": "other"}))).await;
-    server.create_user(json!({"name": "victim"}), PASSWORD).await;
-    let _site = server.linked_in("lab", "s1").await;
+    let (server, _site) = server_with_objects().await;
     let mut people = vec![person(&server, None, Scope::All).await];
     for role in Role::ALL {
         for scope in [Scope::Lab, Scope::Shop, Scope::All] {
