@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
-use linecamp_tests::{CommandOutput, Fleet, PATIENCE, Site};
+use linecamp_tests::{CommandOutput, Fleet, PATIENCE, Site, skip};
 use serde_json::Value;
 
 use crate::cli_json::{connected_site, show};
@@ -162,6 +163,28 @@ fn what_was_removed_or_revoked_after_a_backup_is_asked_about() {
     fleet.cli(&["restore", "accept", "--site", "stays"]).exits(2);
     let refused = fleet.run("linecamp", &["site", "ls"], &login).exits(3);
     assert!(refused.stderr.contains("unknown API key"), "{}", refused.stderr);
+}
+
+/// Without any program of ours: what the page on backups promises.
+#[test]
+fn age_and_tar_read_an_encrypted_backup() {
+    let fleet = Fleet::start();
+    let (file, identity) = (path(&fleet, "camp.backup"), path(&fleet, "identity"));
+    fs::write(&identity, IDENTITY).expect("a file can be written");
+    server_command(&fleet, &["backup", &file, "--data", &data(&fleet), "--recipient", RECIPIENT]).ok();
+    let archive = match Command::new("age").args(["--decrypt", "--identity", &identity, &file]).output() {
+        Ok(decrypted) => decrypted,
+        Err(error) => return skip("age", &error.to_string()),
+    };
+    assert!(archive.status.success(), "{}", String::from_utf8_lossy(&archive.stderr));
+    fs::write(path(&fleet, "camp.tar"), archive.stdout).expect("a file can be written");
+    let listed = Command::new("tar").args(["--list", "--file", &path(&fleet, "camp.tar")]).output();
+    let listed = listed.expect("tar is on every machine");
+    assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+    let names = String::from_utf8_lossy(&listed.stdout).into_owned();
+    for name in ["fleet.db", "ca/key.pem", "server.toml"] {
+        assert!(names.lines().any(|line| line == name), "{name} in {names}");
+    }
 }
 
 #[test]

@@ -42,8 +42,9 @@ pub(crate) const EMULATOR: &str = "/usr/bin/qemu-aarch64-static";
 const LINTIAN: (&str, &str) = ("/usr/bin/lintian", "lintian");
 
 /// Tools that boot Debian in a namespace, inspect packages and units, put a router between two hosts, send HTTP
-/// requests (h2load: HTTP/2), and issue certificates.
-const MACHINE_TOOLS: [(&str, &str); 12] = [
+/// requests (h2load: HTTP/2), issue certificates, and decrypt backups.
+const MACHINE_TOOLS: [(&str, &str); 13] = [
+    ("/usr/bin/age", "age"),
     ("/usr/bin/curl", "curl"),
     ("/usr/bin/h2load", "nghttp2-client"),
     ("/usr/bin/openssl", "openssl"),
