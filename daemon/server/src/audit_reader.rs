@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use linecamp_model::{AuditBlock, AuditEntry, AuditExtent, AuditHead, FleetChange};
 use linecamp_proto::record::{AUDIT_BLOCKS, audit_entry_key, fleet_record};
-use linecamp_store::{LogReader, ReadFrom, StoreError};
+use linecamp_store::{Document, LogReader, ReadFrom, StoreError};
 
 /// Which entries to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,17 +24,6 @@ pub(crate) struct AuditRead {
     pub(crate) extent: AuditExtent,
 }
 
-/// Why the log was not read.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum AuditReadError {
-    /// The database cannot be read.
-    #[error("cannot read the audit log")]
-    Store(#[from] StoreError),
-    /// A record of it is corrupt.
-    #[error("a record of the audit log is corrupt")]
-    Corrupt(#[from] linecamp_proto::ProtoError),
-}
-
 /// Reads the log. It has one connection to the database, which is opened with the first use.
 #[derive(Debug)]
 pub(crate) struct AuditReader {
@@ -50,8 +39,8 @@ impl AuditReader {
     /// Returns at most `count_max` entries. Blocks.
     ///
     /// # Errors
-    /// [`AuditReadError`].
-    pub(crate) fn read(&self, range: AuditRange, count_max: usize) -> Result<AuditRead, AuditReadError> {
+    /// [`StoreError`] if the database cannot be read.
+    pub(crate) fn read(&self, range: AuditRange, count_max: usize) -> Result<AuditRead, StoreError> {
         let mut kept = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         let reader = match kept.take() {
             Some(reader) => reader,
@@ -60,15 +49,11 @@ impl AuditReader {
         // A connection that failed is not used again.
         let read = reader.at_one_revision(|reader| read(reader, range, count_max))?;
         *kept = Some(reader);
-        read
+        Ok(read)
     }
 }
 
-fn read(
-    reader: &LogReader,
-    range: AuditRange,
-    count_max: usize,
-) -> Result<Result<AuditRead, AuditReadError>, StoreError> {
+fn read(reader: &LogReader, range: AuditRange, count_max: usize) -> Result<AuditRead, StoreError> {
     let [first, end] = AUDIT_BLOCKS;
     let blocks = reader.read(first..end, ReadFrom::Start, usize::MAX)?;
     let (low, high, from) = match range {
@@ -79,16 +64,22 @@ fn read(
     Ok(decode(&blocks, &entries))
 }
 
-fn decode(
-    blocks: &[linecamp_store::Document],
-    entries: &[linecamp_store::Document],
-) -> Result<AuditRead, AuditReadError> {
+/// Decodes what was read. A record that cannot be decoded is left out, so that it costs no other one: a verification
+/// finds that it is missing.
+fn decode(blocks: &[Document], entries: &[Document]) -> AuditRead {
     let mut read = AuditRead::default();
     let mut found = BTreeMap::new();
-    for (key, body) in blocks {
-        if let FleetChange::AuditBlock(index, Some(block)) = fleet_record(key, body)? {
-            found.insert(index, block);
+    let mut unreadable = 0_usize;
+    for (key, body) in blocks.iter().chain(entries) {
+        match fleet_record(key, body) {
+            Ok(FleetChange::AuditBlock(index, Some(block))) => drop(found.insert(index, block)),
+            Ok(FleetChange::AuditEntry(number, Some(entry))) => read.entries.push((number, *entry)),
+            Ok(_) => {}
+            Err(_) => unreadable += 1,
         }
+    }
+    if unreadable != 0 {
+        tracing::warn!(count = unreadable, "records of the audit log are corrupt; see `linecamp audit verify`");
     }
     if let Some(((first, oldest), (last, newest))) = found.first_key_value().zip(found.last_key_value()) {
         read.extent = AuditExtent {
@@ -97,10 +88,27 @@ fn decode(
             bytes: found.values().map(|block| block.bytes).sum(),
         };
     }
-    for (key, body) in entries {
-        if let FleetChange::AuditEntry(number, Some(entry)) = fleet_record(key, body)? {
-            read.entries.push((number, *entry));
-        }
+    read
+}
+
+#[cfg(test)]
+mod tests {
+    use linecamp_core::console_changes;
+    use linecamp_model::WallTime;
+    use linecamp_proto::record::fleet_change;
+
+    use super::*;
+
+    #[test]
+    fn a_corrupt_record_costs_no_other_one() {
+        let changes = console_changes(&linecamp_core::SavedFleet::default(), "test.entry", &[], WallTime::EPOCH);
+        let documents: Vec<Document> =
+            changes.iter().map(fleet_change).filter_map(|(key, body)| Some((key, body?))).collect();
+        let [entry, block] = &documents[..] else { panic!("an entry and its block: {changes:?}") };
+        let corrupt = (audit_entry_key(2), vec![0xff]);
+        let read = decode(std::slice::from_ref(block), &[entry.clone(), corrupt]);
+        assert_eq!((read.entries.len(), read.extent.head.number), (1, 1));
+        let read = decode(&[(block.0.clone(), vec![0xff])], std::slice::from_ref(entry));
+        assert_eq!((read.entries.len(), read.extent), (1, AuditExtent::default()));
     }
-    Ok(read)
 }
