@@ -1,12 +1,12 @@
 //! How many streams there are at a time.
 //!
-//! A user has at most [`STREAMS_PER_USER_MAX`]; another one ends the user's oldest, which is often one whose client is
-//! gone without a word. All users together have at most [`STREAMS_MAX`]. At that limit, another stream ends the oldest
-//! one of the user who has the most, if that user has then still as many as the other; otherwise it is rejected.
+//! A user has at most [`STREAMS_PER_USER_MAX`]; another one ends the user's oldest, whose client has often disappeared.
+//! All users together have at most [`STREAMS_MAX`]. At that limit, another stream ends the oldest one of the user who
+//! has the most, if that user then still has as many as the other; otherwise it is rejected.
 
 use std::collections::BTreeMap;
 
-/// Maximum streams of all users: a page of a browser has one, so that many operators. At the limit, see the module.
+/// Maximum streams of all users: each open page of a browser has one. At the limit, see the module.
 pub const STREAMS_MAX: usize = 64;
 
 /// Maximum streams of one user, over all sessions and keys: a browser, a phone and two terminals. At the limit, the
