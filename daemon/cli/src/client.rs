@@ -26,8 +26,8 @@ pub(crate) use server_events::ServerEvents;
 
 use crate::credentials::{ApiKey, Config};
 
-/// Maximum response size in bytes: about 3,000 sites with one host and a dozen labels each (5 KiB of JSON). A larger
-/// response is an error; a selector makes it smaller.
+/// Maximum response size in bytes. A page of a list has less (`PAGE_BYTES_MAX` of the server, and half as much again as
+/// JSON). A larger response is an error.
 const RESPONSE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// How often a rate-limited request is retried. The server allows a hundred changes per second and key, so only many

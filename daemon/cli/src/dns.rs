@@ -12,6 +12,7 @@ use crate::argument;
 use crate::client::ApiRequest;
 use crate::conditions::conditions_table;
 use crate::context::Context;
+use crate::paging::{self, LimitArg};
 use crate::text_style::TextStyle;
 use linecamp_table::{Cell, Color, Table};
 
@@ -58,6 +59,8 @@ pub(crate) struct Ls {
     /// Only records in this state, such as in-sync or conflict
     #[arg(long, value_name = "STATE", value_parser = state)]
     state: Option<RecordState>,
+    #[command(flatten)]
+    limit: LimitArg,
 }
 
 #[derive(Debug, clap::Args)]
@@ -104,8 +107,9 @@ impl Ls {
             site: self.site.map(|site| site.to_string()),
             provider: self.provider.map(|provider| provider.to_string()),
             state: self.state.map(|state| state.to_string()),
+            ..RecordQuery::default()
         };
-        let records = context.client()?.send(ApiRequest::<ListRecords>::new().query(&query)).await?;
+        let records = paging::list::<ListRecords, _>(&query, self.limit, &mut context.client()?, &context.out).await?;
         context.out.show(&records, |style| list(&records.items, style))?;
         if records.items.is_empty() {
             context.out.note("no records");
@@ -123,7 +127,7 @@ impl Plan {
             environment: Some(site.environment.clone()),
             ..RecordQuery::default()
         };
-        let records = client.send(ApiRequest::<ListRecords>::new().query(&query)).await?;
+        let records = paging::list::<ListRecords, _>(&query, LimitArg::default(), &mut client, &context.out).await?;
         let planned = SitePlan::new(site, records.items);
         Ok(context.out.show(&planned, |style| planned.text(style))?)
     }

@@ -4,7 +4,7 @@ use linecamp_model::{Name, Selector, printable};
 use linecamp_proto::api::operation::{
     ActivateHost, DeactivateHost, EditHost, Json, ListHosts, Operation, PatchHostLabels, ShowHost,
 };
-use linecamp_proto::api::query::{HostNameQuery, HostQuery};
+use linecamp_proto::api::query::{HostNameQuery, HostQuery, HostSort};
 use linecamp_proto::api::{Host, LabelChange};
 
 use crate::argument;
@@ -13,6 +13,8 @@ use crate::context::Context;
 use crate::edit_args::EditArgs;
 use crate::host_arg::HostArg;
 use crate::labels::{label_patch, labels_table};
+use crate::list_args::{self, FilterArgs};
+use crate::paging::{self, LimitArg};
 use crate::site_state::{self, State};
 use crate::text_style::TextStyle;
 use linecamp_table::{Cell, Table};
@@ -66,6 +68,16 @@ pub(crate) struct Ls {
     /// Only hosts of this site
     #[arg(long, value_name = "NAME", value_parser = argument::name)]
     site: Option<Name>,
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// Sort by name, site, state, link or link-since [default: name]
+    #[arg(long, value_name = "FIELD", value_parser = list_args::value::<HostSort>)]
+    sort: Option<HostSort>,
+    /// Show the highest first
+    #[arg(long)]
+    descending: bool,
+    #[command(flatten)]
+    limit: LimitArg,
 }
 
 #[derive(Debug, clap::Args)]
@@ -136,8 +148,15 @@ impl Ls {
             selector: self.selector.map(|selector| selector.to_string()),
             environment: context.environment_text(),
             site: self.site.map(|site| site.to_string()),
+            state: self.filter.state(),
+            link: self.filter.link,
+            condition: self.filter.condition(),
+            text: self.filter.text,
+            sort: self.sort,
+            descending: self.descending,
+            ..HostQuery::default()
         };
-        let hosts = context.client()?.send(ApiRequest::<ListHosts>::new().query(&query)).await?;
+        let hosts = paging::list::<ListHosts, _>(&query, self.limit, &mut context.client()?, &context.out).await?;
         context.out.show(&hosts, |style| list(&hosts.items, style))?;
         if hosts.items.is_empty() {
             context.out.note("no hosts");

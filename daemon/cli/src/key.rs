@@ -10,12 +10,14 @@ use anyhow::Context as _;
 use linecamp_model::{KeyId, Name, printable};
 use linecamp_proto::api::account::{Key, KeyCreated, KeyLimit, KeyRequest, KeyRotation};
 use linecamp_proto::api::operation::{CreateKey, ListKeys, RevokeKey, RotateKey, ShowKey};
+use linecamp_proto::api::query::PageQuery;
 use linecamp_table::{Cell, Table};
 use serde_json::json;
 
 use crate::argument;
 use crate::client::ApiRequest;
 use crate::context::Context;
+use crate::paging::{self, LimitArg};
 use crate::role_args::{RoleArgs, roles_text};
 use crate::text_style::TextStyle;
 
@@ -25,7 +27,7 @@ pub(crate) enum KeyCommand {
     #[command(after_help = "\
 Example:
   linecamp key ls")]
-    Ls,
+    Ls(LimitArg),
     /// Show an API key
     #[command(after_help = "\
 Example:
@@ -94,8 +96,9 @@ pub(crate) struct Rotate {
 impl KeyCommand {
     pub(crate) async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
         match self {
-            Self::Ls => {
-                let all = context.client()?.send(ApiRequest::<ListKeys>::new()).await?;
+            Self::Ls(limit) => {
+                let query = PageQuery::default();
+                let all = paging::list::<ListKeys, _>(&query, limit, &mut context.client()?, &context.out).await?;
                 Ok(context.out.show(&all, |style| list(&all.items, style))?)
             }
             Self::Show(KeyArg { id }) => {

@@ -84,6 +84,14 @@ impl Output {
         }
     }
 
+    /// Shows how far something has come, on a line of its own that the next call replaces; an empty `text` removes it.
+    /// Only if stderr is a terminal. Write errors are ignored.
+    pub(crate) fn progress(&self, text: &str) {
+        if io::stderr().is_terminal() {
+            _ = write!(io::stderr().lock(), "\r\x1b[K{}", OutputFormat::Table.safe_output(text));
+        }
+    }
+
     /// Prints a note to stderr. Write errors are ignored.
     pub(crate) fn note(&self, text: &str) {
         write_note(&OutputFormat::Table.safe_output(text));

@@ -9,12 +9,13 @@ use linecamp_model::Name;
 use linecamp_proto::api::operation::{
     CreateProvider, EditProvider, ListProviders, ListSites, PreviewProvider, RemoveProvider, ShowPlugin, ShowProvider,
 };
-use linecamp_proto::api::query::{NameQuery, PreviewQuery, RemoveQuery, SelectorLabels, SiteQuery};
+use linecamp_proto::api::query::{NameQuery, PreviewQuery, ProviderQuery, RemoveQuery, SelectorLabels, SiteQuery};
 use linecamp_proto::api::{CapabilitiesBody, ErrorCode, Preview, ProviderBody, ProviderEdit, ProviderRequest};
 
 use crate::argument;
 use crate::client::{ApiRequest, Client, ClientError};
 use crate::context::Context;
+use crate::paging::{self, LimitArg};
 use crate::preview;
 
 #[derive(Debug, clap::Subcommand)]
@@ -25,7 +26,7 @@ pub(crate) enum ProviderCommand {
 Examples:
   linecamp provider ls
   linecamp provider ls --environment production -o json")]
-    Ls,
+    Ls(LimitArg),
     /// Show a provider
     #[command(after_help = "\
 Examples:
@@ -64,7 +65,7 @@ impl ProviderCommand {
     pub(crate) async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
         match self {
             Self::Add(add) => run_add(*add, context).await,
-            Self::Ls => list(context).await,
+            Self::Ls(limit) => list(limit, context).await,
             Self::Show(arg) => {
                 let request = ApiRequest::<ShowProvider>::at(&arg.name).query(&context.name_query());
                 let mut client = context.client()?;
@@ -144,8 +145,9 @@ async fn preview(
         false => (SelectorLabels::Assigned, "assigned labels"),
     };
     let environment = Some(request.environment.clone());
-    let query = SiteQuery { selector: Some(request.sites.clone()), environment, labels: Some(labels) };
-    let sites = client.send(ApiRequest::<ListSites>::new().query(&query)).await?;
+    let selector = Some(request.sites.clone());
+    let query = SiteQuery { selector, environment, labels: Some(labels), ..SiteQuery::default() };
+    let sites = paging::list::<ListSites, _>(&query, LimitArg::default(), client, &context.out).await?;
     let preview = Preview::from(&sites.items[..]);
     context.out.show(&preview, |style| preview::table(&preview, style))?;
     let name = &request.settings.name;
@@ -169,9 +171,9 @@ fn update_request(request: ProviderRequest) -> ApiRequest<EditProvider> {
     ApiRequest::at(&name).query(&query).body(&edit)
 }
 
-async fn list(context: &Context<'_>) -> anyhow::Result<()> {
-    let request = ApiRequest::<ListProviders>::new().query(&context.name_query());
-    let providers = context.client()?.send(request).await?;
+async fn list(limit: LimitArg, context: &Context<'_>) -> anyhow::Result<()> {
+    let query = ProviderQuery { environment: context.environment_text(), ..ProviderQuery::default() };
+    let providers = paging::list::<ListProviders, _>(&query, limit, &mut context.client()?, &context.out).await?;
     context.out.show(&providers, |style| render::list(&providers.items, style))?;
     if providers.items.is_empty() {
         context.out.note("no providers");

@@ -3,11 +3,13 @@
 use linecamp_model::{Name, UserSessionId};
 use linecamp_proto::api::account::Session;
 use linecamp_proto::api::operation::{EndSession, EndUserSessions, ListSessions};
+use linecamp_proto::api::query::PageQuery;
 use linecamp_table::{Cell, Table};
 
 use crate::argument;
 use crate::client::ApiRequest;
 use crate::context::Context;
+use crate::paging::{self, LimitArg};
 use crate::text_style::TextStyle;
 
 #[derive(Debug, clap::Subcommand)]
@@ -16,7 +18,7 @@ pub(crate) enum SessionCommand {
     #[command(after_help = "\
 Example:
   linecamp session ls")]
-    Ls,
+    Ls(LimitArg),
     /// End a session, or all sessions of a user
     #[command(after_help = "\
 Examples:
@@ -39,8 +41,9 @@ impl SessionCommand {
     pub(crate) async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
         let mut client = context.client()?;
         match self {
-            Self::Ls => {
-                let all = client.send(ApiRequest::<ListSessions>::new()).await?;
+            Self::Ls(limit) => {
+                let query = PageQuery::default();
+                let all = paging::list::<ListSessions, _>(&query, limit, &mut client, &context.out).await?;
                 Ok(context.out.show(&all, |style| list(&all.items, style))?)
             }
             Self::End(End { id: Some(id), .. }) => {

@@ -7,7 +7,7 @@ mod render;
 use linecamp_model::{Name, Selector};
 use linecamp_proto::api::LabelChange;
 use linecamp_proto::api::operation::{EditSite, ListSites, ShowSite};
-use linecamp_proto::api::query::SiteQuery;
+use linecamp_proto::api::query::{SiteQuery, SiteSort};
 
 use self::bulk::{Action, SelectorArgs, Targets};
 use crate::argument;
@@ -15,6 +15,8 @@ use crate::client::ApiRequest;
 use crate::context::Context;
 use crate::edit_args::EditArgs;
 use crate::labels::{self, label_patch};
+use crate::list_args::{self, FilterArgs};
+use crate::paging::{self, LimitArg};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum SiteCommand {
@@ -25,7 +27,9 @@ pub(crate) enum SiteCommand {
 Examples:
   linecamp site ls
   linecamp site ls -l 'region=eu, tier!=lab' --environment production
-  linecamp site ls -l 'io.linecamp.host.linux_kernel_version<5.10' -o json")]
+  linecamp site ls -l 'io.linecamp.host.linux_kernel_version<5.10' -o json
+  linecamp site ls --link offline --sort link-since --limit 20
+  linecamp site ls --condition clock-skew")]
     Ls(Ls),
     /// Show a site
     #[command(after_help = "\
@@ -81,6 +85,16 @@ pub(crate) struct Ls {
     /// Only sites whose labels match
     #[arg(short = 'l', long, value_name = "SELECTOR", value_parser = argument::selector)]
     selector: Option<Selector>,
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// Sort by name, state, link, link-since or joined [default: name]
+    #[arg(long, value_name = "FIELD", value_parser = list_args::value::<SiteSort>)]
+    sort: Option<SiteSort>,
+    /// Show the highest first
+    #[arg(long)]
+    descending: bool,
+    #[command(flatten)]
+    limit: LimitArg,
 }
 
 #[derive(Debug, clap::Args)]
@@ -162,9 +176,15 @@ impl Ls {
         let query = SiteQuery {
             selector: self.selector.map(|selector| selector.to_string()),
             environment: context.environment_text(),
-            labels: None,
+            state: self.filter.state(),
+            link: self.filter.link,
+            condition: self.filter.condition(),
+            text: self.filter.text,
+            sort: self.sort,
+            descending: self.descending,
+            ..SiteQuery::default()
         };
-        let sites = context.client()?.send(ApiRequest::<ListSites>::new().query(&query)).await?;
+        let sites = paging::list::<ListSites, _>(&query, self.limit, &mut context.client()?, &context.out).await?;
         context.out.show(&sites, |style| render::list(&sites.items, style))?;
         if sites.items.is_empty() {
             context.out.note("no sites");

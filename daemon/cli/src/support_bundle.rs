@@ -8,14 +8,16 @@ use linecamp_proto::api::operation::{
     Json, ListEnvironments, ListEvents, ListHosts, ListPlugins, ListProviders, ListRecords, Operation, ShowServer,
     ShowSite,
 };
-use linecamp_proto::api::query::{EventQuery, HostQuery, NameQuery, RecordQuery};
-use linecamp_proto::api::{EVENTS_PER_ANSWER_MAX, List, Site};
+use linecamp_proto::api::query::{EventQuery, HostQuery, ProviderQuery, RecordQuery};
+use linecamp_proto::api::{EVENTS_PER_ANSWER_MAX, List, PagedQuery, Site};
 use linecamp_transport::error_chain;
 use serde::de::DeserializeOwned;
 
 use crate::argument;
 use crate::client::{ApiRequest, Client};
 use crate::context::Context;
+use crate::output::Output;
+use crate::paging::{self, LimitArg};
 
 /// Write a redacted support bundle for a site
 ///
@@ -51,7 +53,7 @@ impl SupportBundle {
             client.server()
         );
         let mut bundle = Bundle::new(title, redactor);
-        add_site_data(&mut bundle, &mut client, site).await;
+        add_site_data(&mut bundle, &mut client, site, &context.out).await;
         let path = self.file.unwrap_or_else(|| format!("linecamp-support-{}.tar.gz", self.site).into());
         // Blocking I/O is fine here: nothing else runs on this thread.
         let written = bundle.write(&path)?;
@@ -61,12 +63,12 @@ impl SupportBundle {
 }
 
 /// Adds the data of the site. A failed request is recorded in place of its data.
-async fn add_site_data(bundle: &mut Bundle, client: &mut Client, site: Site) {
+async fn add_site_data(bundle: &mut Bundle, client: &mut Client, site: Site, out: &Output) {
     let (name, environment) = (Some(site.name.clone()), Some(site.environment.clone()));
-    let in_environment = NameQuery { environment: environment.clone() };
+    let in_environment = ProviderQuery { environment: environment.clone(), ..ProviderQuery::default() };
     bundle.document("site.json", "the site, its labels and conditions", &site);
     let query = HostQuery { site: name.clone(), environment: environment.clone(), ..HostQuery::default() };
-    let hosts = list(client, ApiRequest::<ListHosts>::new().query(&query)).await;
+    let hosts = pages::<ListHosts, _>(client, &query, out).await;
     bundle.answer("hosts.json", "its hosts", hosts);
     let query = EventQuery {
         site: name.clone(),
@@ -76,12 +78,12 @@ async fn add_site_data(bundle: &mut Bundle, client: &mut Client, site: Site) {
     };
     let events = list(client, ApiRequest::<ListEvents>::new().query(&query)).await;
     bundle.answer("events.json", "its newest events, at most 1,000", events);
-    let providers = list(client, ApiRequest::<ListProviders>::new().query(&in_environment)).await;
+    let providers = pages::<ListProviders, _>(client, &in_environment, out).await;
     bundle.answer("providers.json", "the providers of its environment, with settings", providers);
     let plugins = list(client, ApiRequest::<ListPlugins>::new()).await;
     bundle.answer("plugins.json", "the plugins on the server", plugins);
     let query = RecordQuery { site: name, environment, ..RecordQuery::default() };
-    let records = list(client, ApiRequest::<ListRecords>::new().query(&query)).await;
+    let records = pages::<ListRecords, _>(client, &query, out).await;
     bundle.answer("records.json", "its DNS records", records);
     let environments = list(client, ApiRequest::<ListEnvironments>::new()).await;
     bundle.answer("environments.json", "the environments and their rules", environments);
@@ -100,4 +102,13 @@ where
         Ok(list) => Ok(list.items),
         Err(error) => Err(error_chain(&error)),
     }
+}
+
+async fn pages<O, T>(client: &mut Client, query: &O::Query, out: &Output) -> Result<Vec<T>, String>
+where
+    O: Operation<Query: PagedQuery, Response = Json<List<T>>> + Clone,
+    T: DeserializeOwned + Send + 'static,
+{
+    let listed = paging::list::<O, T>(query, LimitArg::default(), client, out).await;
+    listed.map(|list| list.items).map_err(|error| error_chain(&error))
 }

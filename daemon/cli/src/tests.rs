@@ -15,6 +15,9 @@ fn the_command_line_is_well_formed() {
 fn valid_command_lines_are_accepted() {
     for line in [
         "linecamp site ls -l region=eu,tier!=lab --environment lab",
+        "linecamp site ls --state active --link offline --condition clock-skew --text shop --sort joined --descending",
+        "linecamp host ls --sort link-since --limit 10",
+        "linecamp token ls --limit 3",
         "linecamp -o json site show camp-042",
         "linecamp site show camp-042 -o json --timeout 5s",
         "linecamp site label camp-042 rack=r7 tier-",
@@ -77,6 +80,9 @@ fn invalid_command_lines_are_rejected() {
         assert_eq!(error.exit_code(), 2);
     };
     check("linecamp site ls -l region=eu,,x", "column 11");
+    check("linecamp site ls --limit 0", "a number from 1");
+    check("linecamp site ls --link up", "unknown variant `up`, expected one of `connected`");
+    check("linecamp host ls --condition bad", "expected one of");
     check("linecamp site show Camp", "column 1 is `C`");
     check("linecamp site deactivate", "<NAME>");
     check("linecamp site deactivate camp-042 -l x", "cannot be used with");

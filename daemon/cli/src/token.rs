@@ -6,6 +6,7 @@ use std::time::Duration;
 use linecamp_model::limits::TOKEN_USES_MAX;
 use linecamp_model::{Label, Name, TokenState, printable, shell_quoted};
 use linecamp_proto::api::operation::{CreateToken, ListTokens, RevokeToken};
+use linecamp_proto::api::query::PageQuery;
 use linecamp_proto::api::{Token, TokenCreated, TokenRequest};
 
 use crate::argument;
@@ -13,6 +14,7 @@ use crate::client::ApiRequest;
 use crate::context::Context;
 use crate::installer;
 use crate::labels;
+use crate::paging::{self, LimitArg};
 use crate::text_style::TextStyle;
 use linecamp_table::{Cell, Color, Table};
 
@@ -24,7 +26,7 @@ pub(crate) enum TokenCommand {
 Examples:
   linecamp token ls
   linecamp token ls --environment production -o json")]
-    Ls,
+    Ls(LimitArg),
     /// Revoke a join token; sites that already joined are not affected
     #[command(after_help = "\
 Example:
@@ -82,7 +84,7 @@ impl TokenCommand {
     pub(crate) async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
         match self {
             Self::Create(create) => create.run(context).await,
-            Self::Ls => list(context).await,
+            Self::Ls(limit) => list(limit, context).await,
             Self::Revoke(revoke) => {
                 let request = ApiRequest::<RevokeToken>::at(&argument::token_id(&revoke.id)?);
                 let token = context.client()?.send(request).await?;
@@ -125,11 +127,16 @@ impl Create {
     }
 }
 
-async fn list(context: &Context<'_>) -> anyhow::Result<()> {
-    let mut tokens = context.client()?.send(ApiRequest::<ListTokens>::new()).await?;
-    if let Some(environment) = &context.environment {
-        tokens.items.retain(|token| token.environment == environment.as_str());
-    }
+async fn list(limit: LimitArg, context: &Context<'_>) -> anyhow::Result<()> {
+    let (query, client) = (PageQuery::default(), &mut context.client()?);
+    let tokens = match &context.environment {
+        None => paging::list::<ListTokens, _>(&query, limit, client, &context.out).await?,
+        Some(environment) => {
+            let all = paging::list::<ListTokens, _>(&query, LimitArg::default(), client, &context.out).await?;
+            let meant = all.items.into_iter().filter(|token| token.environment == environment.as_str());
+            meant.take(limit.limit.unwrap_or(usize::MAX)).collect()
+        }
+    };
     context.out.show(&tokens, |style| list_text(&tokens.items, style))?;
     if tokens.items.is_empty() {
         context.out.note("no join tokens");

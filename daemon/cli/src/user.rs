@@ -7,11 +7,13 @@ use linecamp_proto::api::account::{PasswordChange, PasswordReset, User, UserEdit
 use linecamp_proto::api::operation::{
     ChangePassword, CreateUser, EditUser, Json, ListUsers, Operation, RemoveUser, ResetPassword, ShowCaller, ShowUser,
 };
+use linecamp_proto::api::query::PageQuery;
 use linecamp_table::{Cell, Table};
 
 use crate::argument;
 use crate::client::ApiRequest;
 use crate::context::Context;
+use crate::paging::{self, LimitArg};
 use crate::password_prompt;
 use crate::role_args::{RoleArgs, roles_text};
 use crate::text_style::TextStyle;
@@ -22,7 +24,7 @@ pub(crate) enum UserCommand {
     #[command(after_help = "\
 Example:
   linecamp user ls")]
-    Ls,
+    Ls(LimitArg),
     /// Show a user
     #[command(after_help = "\
 Example:
@@ -121,8 +123,9 @@ pub(crate) struct Password {
 impl UserCommand {
     pub(crate) async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
         match self {
-            Self::Ls => {
-                let all = context.client()?.send(ApiRequest::<ListUsers>::new()).await?;
+            Self::Ls(limit) => {
+                let query = PageQuery::default();
+                let all = paging::list::<ListUsers, _>(&query, limit, &mut context.client()?, &context.out).await?;
                 Ok(context.out.show(&all, |style| list(&all.items, style))?)
             }
             Self::Show(UserName { name }) => send(ApiRequest::<ShowUser>::at(&name), context).await,

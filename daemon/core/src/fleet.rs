@@ -102,8 +102,8 @@ pub use self::restore::{Hold, HoldSummary, UnknownKey, hold_restored};
 pub use self::site_watch::StateChange;
 pub use self::subject::{HostRef, SiteRef, SubjectRef};
 pub use self::view::{
-    ApiKeyView, EventFilter, FleetView, HeldCounts, LinkCounts, ProviderSummary, SeenLabels, SiteFilter,
-    UserSessionView, UserView,
+    ApiKeyView, EventFilter, FleetView, HeldCounts, HostOrder, LinkCounts, LinkFilter, ListedRecord, ProviderSummary,
+    RecordFilter, SeenLabels, SiteFilter, SiteOrder, UserSessionView, UserView,
 };
 
 use self::audit::AuditLog;

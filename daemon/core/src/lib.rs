@@ -27,6 +27,7 @@ mod event_stream;
 mod fleet;
 mod ip_networks;
 mod login_delay;
+mod page;
 mod provider_calls;
 mod providers;
 mod request_origin;
@@ -55,14 +56,16 @@ pub use fleet::{
     AUDIT_RETENTION_DEFAULT, AccountCommand, ApiCredential, ApiKeyView, AuditCounters, AuditNote, AuditedRequest,
     AuthenticationError, AuthorityStatus, Authorization, CERTIFICATE_LIFE, ENVIRONMENT_DEFAULT, Edit, EnvironmentEdit,
     EventFilter, Fleet, FleetCommand, FleetCommandError, FleetConfig, FleetOutput, FleetTimer, FleetView, Force,
-    HeldCounts, HeldItems, Hold, HoldSummary, HostRef, InvalidSettings, IssueRequest, IssuedCommand, Lack, LinkCounts,
-    NewKey, NewSession, NewToken, NewUser, PHASE_DEADLINE, PasswordChange, PendingSetup, Principal, ProviderSummary,
-    RECOVERIES_PER_DAY_DEFAULT, REMOVED_KEEP_DEFAULT, SESSION_IDLE_MAX, SESSION_LIFE, SWEEP_PERIOD, SavedFleet,
-    SeenLabels, SiteFilter, SiteRef, Standing, StateChange, SubjectRef, UnknownKey, UnreadableRecord, UserEdit,
-    UserSessionView, UserView, WaitingSite, console_changes, hold_restored,
+    HeldCounts, HeldItems, Hold, HoldSummary, HostOrder, HostRef, InvalidSettings, IssueRequest, IssuedCommand, Lack,
+    LinkCounts, LinkFilter, ListedRecord, NewKey, NewSession, NewToken, NewUser, PHASE_DEADLINE, PasswordChange,
+    PendingSetup, Principal, ProviderSummary, RECOVERIES_PER_DAY_DEFAULT, REMOVED_KEEP_DEFAULT, RecordFilter,
+    SESSION_IDLE_MAX, SESSION_LIFE, SWEEP_PERIOD, SavedFleet, SeenLabels, SiteFilter, SiteOrder, SiteRef, Standing,
+    StateChange, SubjectRef, UnknownKey, UnreadableRecord, UserEdit, UserSessionView, UserView, WaitingSite,
+    console_changes, hold_restored,
 };
 pub use ip_networks::{IP_NETWORKS_MAX, IpNetwork, IpNetworks};
 pub use login_delay::{LOGIN_DELAY_MAX, LoginDelays};
+pub use page::{ItemKey, KEY_NAMES, PAGE_BYTES_MAX, Page, PageRequest, Place};
 pub use provider_calls::{CALL_MAX, RECHECK_DELAY, RECONCILE_INTERVAL, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX};
 pub use request_origin::{
     FORWARDING_HEADERS_MAX, ForwardingHeader, HOPS_MAX, HeaderVerdict, IgnoredReason, RequestOrigin, RequestPeer,

@@ -14,6 +14,7 @@ mod labels;
 mod large_zones;
 mod lifecycle;
 mod link_history;
+mod lists;
 mod moved_server;
 mod observed_records;
 mod observing;

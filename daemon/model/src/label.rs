@@ -4,6 +4,7 @@
 //! itself (`reported`) and what was set locally (`local`). The server writes what was set centrally (`assigned`). There
 //! is therefore nothing to merge: the [`effective`] view is computed from the three and never stored.
 
+mod effective_value;
 mod query;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,7 @@ use crate::limits::{LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_OWNER
 use crate::printable::{character_name, first_invisible, printable};
 use crate::time::WallTime;
 
+pub use self::effective_value::{effective_value, effective_value_of_site};
 pub use self::query::InvalidLabel;
 use self::query::query_label;
 
@@ -298,6 +300,11 @@ impl LabelSet {
     /// Returns the labels ordered by key.
     pub fn iter(&self) -> impl Iterator<Item = (&LabelKey, &LabelEntry)> {
         self.0.iter()
+    }
+
+    /// Returns the value of `key`.
+    pub fn get(&self, key: &LabelKey) -> Option<&LabelValue> {
+        self.0.get(key).map(|entry| &entry.value)
     }
 
     /// Returns the value of `key`.

@@ -74,7 +74,8 @@ pub use id::{
 };
 pub use label::{
     EffectiveLabel, EffectiveLabels, InvalidLabel, Label, LabelEntry, LabelError, LabelInput, LabelKey, LabelPatch,
-    LabelSet, LabelValue, Level, OwnedLabels, Owner, effective, effective_of_site,
+    LabelSet, LabelValue, Level, OwnedLabels, Owner, effective, effective_of_site, effective_value,
+    effective_value_of_site,
 };
 pub use link_gap::{BootId, CauseTimes, GapCause, GapReport, LinkGap, LinkRecord, link_error};
 pub use message::{

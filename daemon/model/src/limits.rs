@@ -113,6 +113,15 @@ pub const CONDITIONS_MAX: usize = 32;
 /// Maximum bytes of a condition's detail, so that a status stays small.
 pub const CONDITION_DETAIL_BYTES_MAX: usize = TEXT_BYTES_MAX;
 
+/// Maximum items on one page of a list. A request for more is rejected.
+pub const PAGE_ITEMS_MAX: usize = 500;
+
+/// Items on a page if the request does not say how many.
+pub const PAGE_ITEMS_DEFAULT: usize = 100;
+
+/// Maximum characters of the text that a list is searched for. A longer one is rejected.
+pub const SEARCH_CHARS_MAX: usize = 128;
+
 /// Maximum sites of one environment. A join above it is rejected.
 pub const SITES_PER_ENVIRONMENT_MAX: usize = 10_000;
 

@@ -74,7 +74,11 @@ impl Selector {
 
     /// Returns whether every term holds for `labels`.
     pub fn matches(&self, labels: &EffectiveLabels) -> bool {
-        let value = |key| labels.get(key).map(|label| &label.value);
+        self.matches_values(|key| labels.get(key).map(|label| &label.value))
+    }
+
+    /// Returns whether every term holds for the labels of which `value` returns the values.
+    pub fn matches_values<'a>(&self, value: impl Fn(&LabelKey) -> Option<&'a LabelValue>) -> bool {
         self.terms.iter().all(|Term(key, rule)| rule.holds(value(key)))
     }
 

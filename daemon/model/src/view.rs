@@ -27,6 +27,14 @@ pub enum LinkState {
 }
 
 impl LinkState {
+    /// All states.
+    pub const ALL: [Self; 3] = [Self::Connected, Self::Reconnecting, Self::Disconnected];
+
+    /// Parses what [`as_str`](Self::as_str) returns; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+
     /// Returns the state as text.
     pub const fn as_str(self) -> &'static str {
         match self {

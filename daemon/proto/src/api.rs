@@ -16,6 +16,7 @@ mod convert;
 mod dns;
 mod error;
 mod link_gap;
+mod list;
 pub mod openapi;
 pub mod operation;
 mod plugin;
@@ -38,6 +39,7 @@ pub use ca::{CA_WAITING_SITES_MAX, CaAuthority, CaRetirement, CaStatus, CaWaitin
 pub use dns::{DnsRecord, ExtraRecordBody, RecordPlace, RecordView, domain_name};
 pub use error::{Error, ErrorBody, ErrorCode, Problem};
 pub use link_gap::{CauseTime, LinkGap};
+pub use list::{CURSOR_CHARS_MAX, Cursor, CursorError, List, PagedQuery};
 pub use plugin::{
     CapabilitiesBody, DnsCapabilitiesBody, FieldProblem, InvalidProvider, PluginDescriptionBody, PluginPushed,
     PluginView, SecretRequirementBody,
@@ -59,14 +61,6 @@ pub const EVENT_WAIT_SECONDS_MAX: u64 = 50;
 
 /// The most events in one response; the rest is fetched with `after`. A larger `limit` is capped to this.
 pub const EVENTS_PER_ANSWER_MAX: usize = 1_000;
-
-/// A list of items.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "{T}List"))]
-pub struct List<T> {
-    /// The items.
-    pub items: Vec<T>,
-}
 
 /// A site.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,6 +11,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper_util::rt::TokioIo;
 use linecamp_model::Pin;
+use linecamp_model::limits::PAGE_ITEMS_MAX;
 use linecamp_proto::api;
 use linecamp_proto::api::operation::{Body, DecodedBody, EncodedBody, ListSites, Operation, ShowServer};
 use linecamp_transport::{ApiTrust, connect};
@@ -36,13 +37,22 @@ impl Api {
 
     /// Returns how many sites the server reports connected.
     pub(super) async fn connected(&mut self) -> anyhow::Result<usize> {
-        let server = self.request::<ShowServer>(None).await?;
+        let server = self.request::<ShowServer>(ShowServer::SPEC.path, None).await?;
         usize::try_from(server.connected).context("more sites than this machine can count")
     }
 
     /// Returns all sites.
     pub(super) async fn sites(&mut self) -> anyhow::Result<Vec<api::Site>> {
-        Ok(self.request::<ListSites>(None).await?.items)
+        let path = ListSites::SPEC.path;
+        let (mut sites, mut target) = (Vec::new(), format!("{path}?limit={PAGE_ITEMS_MAX}"));
+        loop {
+            let page = self.request::<ListSites>(&target, None).await?;
+            sites.extend(page.items);
+            match page.next {
+                Some(next) => target = format!("{path}?limit={PAGE_ITEMS_MAX}&cursor={next}"),
+                None => return Ok(sites),
+            }
+        }
     }
 
     /// Performs the operation `O`, which has a body and no parameter.
@@ -50,22 +60,20 @@ impl Api {
     where
         O: Operation<Request: EncodedBody, Response: DecodedBody>,
     {
-        self.request::<O>(Some(O::Request::encode(body).into())).await
+        self.request::<O>(O::SPEC.path, Some(O::Request::encode(body).into())).await
     }
 
-    async fn request<O>(&mut self, body: Option<Bytes>) -> anyhow::Result<Answer<O>>
+    async fn request<O>(&mut self, target: &str, body: Option<Bytes>) -> anyhow::Result<Answer<O>>
     where
         O: Operation<Response: DecodedBody>,
     {
-        let target = O::SPEC.path;
-        let answered = tokio::time::timeout(ANSWER_LIMIT, self.exchange::<O>(body)).await;
+        let answered = tokio::time::timeout(ANSWER_LIMIT, self.exchange::<O>(target, body)).await;
         let answer =
             answered.with_context(|| format!("no response to {target} within {} s", ANSWER_LIMIT.as_secs()))??;
         O::Response::decode(&answer).with_context(|| format!("invalid response to {target}"))
     }
 
-    async fn exchange<O: Operation>(&mut self, body: Option<Bytes>) -> anyhow::Result<Bytes> {
-        let target = O::SPEC.path;
+    async fn exchange<O: Operation>(&mut self, target: &str, body: Option<Bytes>) -> anyhow::Result<Bytes> {
         // A failed request drops its connection.
         let mut sender = match self.sender.take().filter(|sender| !sender.is_closed()) {
             Some(sender) => sender,

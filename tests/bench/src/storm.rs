@@ -196,7 +196,7 @@ impl ApiResults {
 }
 
 async fn poll_api(mut api: ApiClient, is_stopped: watch::Receiver<bool>) -> anyhow::Result<Vec<ApiRequest>> {
-    let list = format!("{}?selector=region%3Dr3", ListSites::SPEC.path);
+    let list = format!("{}?selector=region%3Dr3&limit=500", ListSites::SPEC.path);
     let show = ShowSite::SPEC.path_of(&site_name(7));
     let mut requests = Vec::new();
     let mut ticks = tokio::time::interval(REQUEST_INTERVAL);

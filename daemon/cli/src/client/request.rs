@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_query_has_the_fields_that_are_set_and_is_escaped() {
-        let query = SiteQuery { selector: Some("region=eu, zone in (a,é)".into()), environment: None, labels: None };
+        let query = SiteQuery { selector: Some("region=eu, zone in (a,é)".into()), ..SiteQuery::default() };
         let request = ApiRequest::<ListSites>::new();
         assert_eq!(
             request.clone().query(&query).target,

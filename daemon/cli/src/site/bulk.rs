@@ -9,7 +9,7 @@ use linecamp_proto::api::operation::{
     AcceptSite, ActivateSite, DeactivateSite, ListSites, PatchSiteLabels, RemoveSite,
 };
 use linecamp_proto::api::query::{NameQuery, RemoveQuery, SiteQuery};
-use linecamp_proto::api::{LabelChange, List, Preview, Site};
+use linecamp_proto::api::{LabelChange, Preview, Site};
 use serde::Serialize;
 
 use super::render;
@@ -17,6 +17,7 @@ use crate::argument::{self, ArgumentError};
 use crate::client::{ApiRequest, Client, ClientError};
 use crate::context::Context;
 use crate::exit::CommandFailure;
+use crate::paging::{self, LimitArg};
 use crate::preview;
 use crate::site_state::State;
 use crate::text_style::TextStyle;
@@ -107,9 +108,12 @@ pub(super) async fn run_many(
         return Err(ArgumentError::EmptySelector.into());
     }
     let mut client = context.client()?;
-    let query =
-        SiteQuery { selector: Some(selector.to_string()), environment: context.environment_text(), labels: None };
-    let sites = client.send(ApiRequest::<ListSites>::new().query(&query)).await?;
+    let query = SiteQuery {
+        selector: Some(selector.to_string()),
+        environment: context.environment_text(),
+        ..SiteQuery::default()
+    };
+    let sites = paging::list::<ListSites, _>(&query, LimitArg::default(), &mut client, &context.out).await?;
     let preview = Preview::from(&sites.items[..]);
     if !yes {
         context.out.show(&preview, |style| preview::table(&preview, style))?;
@@ -129,7 +133,7 @@ pub(super) async fn run_many(
 }
 
 /// Runs `action` on each site. A rejected request affects its site only; any other error skips all following sites.
-async fn run_each(preview: &Preview, action: &Action, client: &mut Client) -> List<Outcome> {
+async fn run_each(preview: &Preview, action: &Action, client: &mut Client) -> Outcomes {
     let mut items = Vec::with_capacity(preview.items.len());
     let mut is_disconnected = false;
     for item in &preview.items {
@@ -148,7 +152,13 @@ async fn run_each(preview: &Preview, action: &Action, client: &mut Client) -> Li
         }
         items.push(outcome);
     }
-    List { items }
+    Outcomes { items }
+}
+
+/// The result for each site.
+#[derive(Debug, Serialize)]
+struct Outcomes {
+    items: Vec<Outcome>,
 }
 
 /// The result for one site.
@@ -162,7 +172,7 @@ struct Outcome {
     error: Option<String>,
 }
 
-fn outcomes_text(outcomes: &List<Outcome>, style: &TextStyle) -> String {
+fn outcomes_text(outcomes: &Outcomes, style: &TextStyle) -> String {
     if outcomes.items.is_empty() {
         return String::new();
     }
@@ -194,6 +204,6 @@ mod tests {
             outcome("camp-007", Some("deactivating"), None),
             outcome("camp-042", None, Some("camp-042 is being removed")),
         ];
-        insta::assert_snapshot!(outcomes_text(&List { items }, &plain()));
+        insta::assert_snapshot!(outcomes_text(&Outcomes { items }, &plain()));
     }
 }

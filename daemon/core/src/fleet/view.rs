@@ -2,6 +2,7 @@
 
 mod accounts;
 mod events;
+mod filter;
 mod link_history;
 mod providers;
 mod restore;
@@ -11,10 +12,11 @@ mod tokens;
 
 use std::collections::BTreeMap;
 
-use linecamp_model::{KeyFingerprint, LinkState, LoggedEvent, Name, Phase, Registration, Selector, SessionId, SiteId};
+use linecamp_model::{KeyFingerprint, LinkState, LoggedEvent, Name, Phase, Registration, SessionId, SiteId};
 
 pub use self::accounts::{ApiKeyView, UserSessionView, UserView};
-pub use self::providers::ProviderSummary;
+pub use self::filter::{HostOrder, LinkFilter, SeenLabels, SiteFilter, SiteOrder};
+pub use self::providers::{ListedRecord, ProviderSummary, RecordFilter};
 pub use self::restore::HeldCounts;
 
 use super::authentication::Activity;
@@ -24,31 +26,6 @@ use super::site_record::SiteRecord;
 use super::state::FleetState;
 use crate::convergence::is_converged;
 use crate::downlink::{Link, Links};
-
-/// Selects sites or hosts.
-#[derive(Clone, Debug, Default)]
-pub struct SiteFilter {
-    /// The environment; `None` for all.
-    pub environment: Option<Name>,
-    /// The label selector.
-    pub selector: Selector,
-    /// The labels of a site that the selector matches. For hosts, always the effective ones.
-    pub labels: SeenLabels,
-    /// The site, for hosts; `None` for all.
-    pub site: Option<Name>,
-}
-
-/// The labels of a site that a selector matches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SeenLabels {
-    /// All effective labels, of every owner: for lists and views.
-    #[default]
-    Effective,
-    /// The assigned labels: for placing a provider.
-    Assigned,
-    /// The assigned labels and those its gateway reports: for placing a provider that matches facts.
-    AssignedAndReported,
-}
 
 /// Selects events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

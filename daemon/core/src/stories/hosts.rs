@@ -5,7 +5,7 @@ use std::time::Duration;
 use linecamp_model::Phase;
 
 use crate::testing::{Pair, host_ref, key, name, patch, site_ref};
-use crate::{Edit, FleetCommand, FleetCommandError, SiteFilter};
+use crate::{Edit, FleetCommand, FleetCommandError, HostOrder, PageRequest, SiteFilter};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -31,7 +31,8 @@ fn two_sites_may_have_a_host_of_the_same_name() {
     pair.ask(label("moved/camp")).expect("labelled");
     pair.ask(FleetCommand::Deactivate(host_ref("camp/camp").into())).expect("asked");
     pair.run_for(MINUTE);
-    let hosts = pair.fleet.view().hosts(&SiteFilter::default());
+    let all = PageRequest::first(10);
+    let hosts = pair.fleet.view().host_page(&SiteFilter::default(), HostOrder::Name, &all, pair.now()).items;
     let seen = hosts.iter().map(|host| (host.site.as_str(), host.name.as_str(), host.phase));
     let expected = [("camp", "camp", Phase::Inactive), ("moved", "camp", Phase::Active)];
     assert_eq!(seen.collect::<Vec<_>>(), expected);

@@ -5,6 +5,7 @@ use linecamp_model::{
     Ttl,
 };
 
+use super::providers::listed_records;
 use super::records::{
     GATEWAY, MINUTE, ZONE, conditions, configure, is_converged, label, plain_site, provider, remove, shown, site_with,
     state_of,
@@ -38,9 +39,9 @@ fn a_record_that_could_not_be_updated_is_not_shown_as_in_sync() {
     let after = record(&pair);
     assert_eq!(after.state, RecordState::Update);
     assert_eq!((after.observed, after.values), (kept.observed, ["192.0.2.7".into()].into()), "with its age");
-    let central = pair.fleet.view().provider_statuses(&crate::SiteFilter::default());
-    assert_eq!(central[0].1.records()[0].state, RecordState::Update, "the operator sees it");
-    assert!(central[0].1.failure.as_ref().expect("it failed").as_str().contains("wrong key"));
+    let central = listed_records(&pair);
+    assert_eq!(central[0].record.state, RecordState::Update, "the operator sees it");
+    assert!(central[0].provider.failure.as_ref().expect("it failed").as_str().contains("wrong key"));
     label(&mut pair, &format!("{FIXED}=192.0.2.1"));
     pair.run_for(MINUTE);
     assert_eq!(

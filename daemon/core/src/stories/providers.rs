@@ -7,7 +7,9 @@ use linecamp_model::{
 
 use super::records::{GATEWAY, MINUTE, ZONE, conditions, configure, plain_site, provider, shown, site_with};
 use crate::testing::{NameServerFault, Pair, name};
-use crate::{FleetCommand, Force, RECONCILE_INTERVAL, SiteCommand, WITHDRAW_MAX};
+use crate::{
+    FleetCommand, Force, ListedRecord, PageRequest, RECONCILE_INTERVAL, RecordFilter, SiteCommand, WITHDRAW_MAX,
+};
 
 /// Returns a provider whose zone its service does not have.
 pub(super) fn broken() -> ProviderSpec {
@@ -24,6 +26,12 @@ fn add(pair: &mut Pair, spec: ProviderSpec) {
 pub(super) fn left(pair: &Pair) -> Vec<String> {
     let events = pair.events().into_iter().filter(|event| event.kind == EventKind::RecordsLeft);
     events.map(|event| event.text.to_string()).collect()
+}
+
+/// Returns the records that an operator sees.
+pub(super) fn listed_records(pair: &Pair) -> Vec<ListedRecord<'_>> {
+    let (filter, all) = (RecordFilter::default(), PageRequest::first(100));
+    pair.fleet.view().record_page(&filter, &all, pair.now(), |listed| (listed, 1)).items
 }
 
 fn names(pair: &Pair) -> Vec<String> {

@@ -7,15 +7,9 @@ use linecamp_model::limits::LABELS_PER_OWNER_MAX;
 use linecamp_model::{LabelError, LabelKey, LabelPatch, LabelValue};
 
 use super::{
-    Condition, Environment, Event, EventSource, Host, Label, LabelChange, Link, List, Preview, PreviewItem, Site,
-    Token, TokenCreated,
+    Condition, Environment, Event, EventSource, Host, Label, LabelChange, Link, Preview, PreviewItem, Site, Token,
+    TokenCreated,
 };
-
-impl<T> FromIterator<T> for List<T> {
-    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
-        Self { items: items.into_iter().collect() }
-    }
-}
 
 impl From<&model::SiteView> for Site {
     fn from(site: &model::SiteView) -> Self {

@@ -22,6 +22,75 @@ pub struct SiteQuery {
     pub environment: Option<String>,
     /// Which labels the selector is matched against; by default all effective ones.
     pub labels: Option<SelectorLabels>,
+    /// Sites in this state, such as `active`.
+    pub state: Option<String>,
+    /// Sites whose link is in this state.
+    pub link: Option<LinkFilter>,
+    /// Sites that have this condition, such as `clock-skew`.
+    pub condition: Option<String>,
+    /// Sites with this text in the name or the description, in upper or lower case.
+    pub text: Option<String>,
+    /// By what they are sorted; by default environment and name.
+    pub sort: Option<SiteSort>,
+    /// Whether the highest come first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub descending: bool,
+    /// At most this many items; at most [`PAGE_ITEMS_MAX`](linecamp_model::limits::PAGE_ITEMS_MAX), by default
+    /// [`PAGE_ITEMS_DEFAULT`](linecamp_model::limits::PAGE_ITEMS_DEFAULT).
+    pub limit: Option<usize>,
+    /// The page that begins where another one ended: its `next`.
+    pub cursor: Option<String>,
+}
+
+/// Selects sites by their link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum LinkFilter {
+    /// A session is established.
+    Connected,
+    /// The session was lost recently.
+    Reconnecting,
+    /// No session for longer than a reconnect takes.
+    Disconnected,
+    /// No session: `reconnecting` or `disconnected`.
+    Offline,
+}
+
+/// By what a list of sites is sorted. Equal ones are sorted by environment and name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum SiteSort {
+    /// Environment and name.
+    #[default]
+    Name,
+    /// The state, in the order of a life.
+    State,
+    /// The state of the link: connected sites first.
+    Link,
+    /// Since when the link is in its state.
+    LinkSince,
+    /// When the site joined.
+    Joined,
+}
+
+/// By what a list of hosts is sorted. Equal ones are sorted by environment, name and site.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum HostSort {
+    /// Environment, name and site.
+    #[default]
+    Name,
+    /// Environment, site and name.
+    Site,
+    /// The state, in the order of a life.
+    State,
+    /// The state of the site's link: connected sites first.
+    Link,
+    /// Since when the site's link is in its state.
+    LinkSince,
 }
 
 /// Which of a site's labels a selector is matched against.
@@ -60,6 +129,24 @@ pub struct HostQuery {
     pub environment: Option<String>,
     /// Hosts of the site of this name.
     pub site: Option<String>,
+    /// Hosts in this state, such as `active`.
+    pub state: Option<String>,
+    /// Hosts whose site's link is in this state.
+    pub link: Option<LinkFilter>,
+    /// Hosts whose site has this condition, such as `clock-skew`.
+    pub condition: Option<String>,
+    /// Hosts with this text in the name or the description, in upper or lower case.
+    pub text: Option<String>,
+    /// By what they are sorted; by default environment, name and site.
+    pub sort: Option<HostSort>,
+    /// Whether the highest come first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub descending: bool,
+    /// At most this many items; at most [`PAGE_ITEMS_MAX`](linecamp_model::limits::PAGE_ITEMS_MAX), by default
+    /// [`PAGE_ITEMS_DEFAULT`](linecamp_model::limits::PAGE_ITEMS_DEFAULT).
+    pub limit: Option<usize>,
+    /// The page that begins where another one ended: its `next`.
+    pub cursor: Option<String>,
 }
 
 /// Filters records.
@@ -77,6 +164,37 @@ pub struct RecordQuery {
     pub provider: Option<String>,
     /// Records in this state, such as `conflict`.
     pub state: Option<String>,
+    /// At most this many items; at most [`PAGE_ITEMS_MAX`](linecamp_model::limits::PAGE_ITEMS_MAX), by default
+    /// [`PAGE_ITEMS_DEFAULT`](linecamp_model::limits::PAGE_ITEMS_DEFAULT).
+    pub limit: Option<usize>,
+    /// The page that begins where another one ended: its `next`.
+    pub cursor: Option<String>,
+}
+
+/// A page of a list without filters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PageQuery {
+    /// At most this many items; at most [`PAGE_ITEMS_MAX`](linecamp_model::limits::PAGE_ITEMS_MAX), by default
+    /// [`PAGE_ITEMS_DEFAULT`](linecamp_model::limits::PAGE_ITEMS_DEFAULT).
+    pub limit: Option<usize>,
+    /// The page that begins where another one ended: its `next`.
+    pub cursor: Option<String>,
+}
+
+/// Filters providers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ProviderQuery {
+    /// Providers of this environment.
+    pub environment: Option<String>,
+    /// At most this many items; at most [`PAGE_ITEMS_MAX`](linecamp_model::limits::PAGE_ITEMS_MAX), by default
+    /// [`PAGE_ITEMS_DEFAULT`](linecamp_model::limits::PAGE_ITEMS_DEFAULT).
+    pub limit: Option<usize>,
+    /// The page that begins where another one ended: its `next`.
+    pub cursor: Option<String>,
 }
 
 /// Selects entries of the audit log.

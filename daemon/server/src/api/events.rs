@@ -38,7 +38,7 @@ pub(super) async fn list(call: Call<ListEvents>) -> Result<List<Event>, ApiError
         Some(after) => await_events(&fleet, &api, After { after, filter, limit }, wait).await?,
         None => newest(&fleet, &api, filter, limit).await?,
     };
-    Ok(events.iter().map(Event::from).collect())
+    Ok(List::part(events.iter().map(Event::from).collect()))
 }
 
 /// Waits until the events of all changes so far are durable. The state machine writes a change first and its event

@@ -1,21 +1,38 @@
 //! Hosts.
 
-use linecamp_core::{FleetCommand, HostRef};
+use linecamp_core::{FleetCommand, HostOrder, HostRef, SiteFilter};
 use linecamp_model::HostView;
 use linecamp_proto::api::operation::{ActivateHost, DeactivateHost, EditHost, ListHosts, PatchHostLabels, ShowHost};
+use linecamp_proto::api::query::HostSort;
 use linecamp_proto::api::{Host, List};
 
 use super::call::Call;
 use super::error::ApiError;
-use super::parse::host_ref;
-use super::sites::{filter, parse_edit};
+use super::paging::Paging;
+use super::parse::{host_ref, parse_condition, parse_phase, parse_search};
+use super::sites::{filter, link_filter, parse_edit};
 use crate::fleet_access::FleetAccess;
 
 pub(super) async fn list(call: Call<ListHosts>) -> Result<List<Host>, ApiError> {
+    let paging = Paging::of(&call)?.descending(call.query.descending);
     let query = call.query;
-    let filter = filter(query.selector.as_deref(), query.environment.as_deref(), query.site.as_deref())?;
-    let hosts = call.fleet.query(move |fleet, _| fleet.hosts(&filter)).await?;
-    Ok(hosts.iter().map(Host::from).collect())
+    let filter = SiteFilter {
+        phase: parse_phase(query.state.as_deref())?,
+        link: query.link.map(link_filter),
+        condition: parse_condition(query.condition.as_deref())?,
+        text: parse_search(query.text.as_deref())?,
+        ..filter(query.selector.as_deref(), query.environment.as_deref(), query.site.as_deref())?
+    };
+    let order = match query.sort.unwrap_or_default() {
+        HostSort::Name => HostOrder::Name,
+        HostSort::Site => HostOrder::Site,
+        HostSort::State => HostOrder::Phase,
+        HostSort::Link => HostOrder::Link,
+        HostSort::LinkSince => HostOrder::LinkSince,
+    };
+    let request = paging.request().clone();
+    let page = call.fleet.query(move |fleet, now| fleet.host_page(&filter, order, &request, now)).await?;
+    Ok(paging.list(page, |host| Host::from(&host)))
 }
 
 pub(super) async fn show(call: Call<ShowHost>) -> Result<Host, ApiError> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use linecamp_core::{AccountCommand, ApiKeyView, NewKey};
+use linecamp_core::{AccountCommand, ApiKeyView, ItemKey, NewKey};
 use linecamp_model::KeyId;
 use linecamp_proto::api::List;
 use linecamp_proto::api::account::{Key, KeyCreated, KeyLimit, parse_access, write_access};
@@ -11,14 +11,18 @@ use linecamp_transport::random_bytes;
 
 use super::call::Call;
 use super::error::ApiError;
+use super::paging::Paging;
 use super::parse::{optional_name, parse_name};
 use super::users::invalid;
 use crate::fleet_access::FleetAccess;
 use crate::secret::ApiKeyText;
 
 pub(super) async fn list(call: Call<ListKeys>) -> Result<List<Key>, ApiError> {
+    let paging = Paging::of(&call)?;
     let keys = call.fleet.query(|fleet, _| fleet.api_keys()).await?;
-    Ok(keys.iter().map(shown).collect())
+    let key = |key: &ApiKeyView| key.created_at.unix_millis();
+    let page = paging.cut(&keys, |of| ItemKey::new(key(of), [of.name.as_str()]).with_id(of.id.as_bytes()));
+    Ok(paging.list(page, |at| shown(&keys[at])))
 }
 
 pub(super) async fn create(call: Call<CreateKey>) -> Result<KeyCreated, ApiError> {

@@ -30,6 +30,7 @@ mod metrics;
 mod openapi;
 mod origin;
 mod overview;
+mod paging;
 mod parse;
 mod plugins;
 mod providers;

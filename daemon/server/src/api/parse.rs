@@ -7,7 +7,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
 use http_body_util::LengthLimitError;
 use linecamp_core::{HostRef, SiteRef};
-use linecamp_model::{Generation, Name, NameError, Selector, ServerAddress, excerpt};
+use linecamp_model::limits::SEARCH_CHARS_MAX;
+use linecamp_model::{ConditionKind, Generation, Name, NameError, Phase, Selector, ServerAddress, excerpt};
 use linecamp_proto::api::ErrorCode;
 use linecamp_proto::api::operation::{DecodedBody, Operation, OperationSpec};
 use linecamp_proto::api::query::HostNameQuery;
@@ -128,4 +129,34 @@ pub(super) fn server_url(text: &str) -> Result<ServerAddress, ApiError> {
 /// Parses a selector in the request.
 pub(super) fn parse_selector(field: &str, text: &str) -> Result<Selector, ApiError> {
     Selector::parse(text).map_err(|error| ApiError::invalid(field, &error, Some(error.column)))
+}
+
+/// Parses the state of a site or a host in the query of a list.
+pub(super) fn parse_phase(text: Option<&str>) -> Result<Option<Phase>, ApiError> {
+    let all = || Phase::ALL.iter().map(|phase| phase.as_str());
+    text.map(|text| Phase::parse(text).ok_or_else(|| unknown("state", text, all()))).transpose()
+}
+
+/// Parses a condition in the query of a list.
+pub(super) fn parse_condition(text: Option<&str>) -> Result<Option<ConditionKind>, ApiError> {
+    let all = || ConditionKind::ALL.iter().map(|kind| kind.as_str());
+    text.map(|text| ConditionKind::parse(text).ok_or_else(|| unknown("condition", text, all()))).transpose()
+}
+
+/// Parses the text that a list is searched for, and returns it in lower case.
+pub(super) fn parse_search(text: Option<&str>) -> Result<Option<String>, ApiError> {
+    let Some(text) = text else { return Ok(None) };
+    let chars = text.chars().count();
+    if SEARCH_CHARS_MAX < chars {
+        let problem = format!("has at most {SEARCH_CHARS_MAX} characters, not {chars}");
+        return Err(ApiError::invalid("text", &problem, None));
+    }
+    Ok(Some(text.to_lowercase()))
+}
+
+/// A value of a query that is none of those that there are.
+pub(super) fn unknown<'a>(field: &str, text: &str, all: impl Iterator<Item = &'a str>) -> ApiError {
+    let all: Vec<_> = all.collect();
+    let text = excerpt(text, QUOTED_BYTES_MAX);
+    ApiError::invalid(field, &format!("unknown value `{text}`; use one of {}", all.join(", ")), None)
 }

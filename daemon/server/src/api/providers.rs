@@ -1,6 +1,6 @@
 //! Centrally configured providers.
 
-use linecamp_core::{FleetCommand, FleetView, Force, ProviderSummary};
+use linecamp_core::{FleetCommand, FleetView, Force, ItemKey, ProviderSummary};
 use linecamp_model::{FleetProvider, Name, ProviderSpec, Selector, SettingProblem};
 use linecamp_proto::api::operation::{
     CreateProvider, EditProvider, ListProviders, PreviewProvider, RemoveProvider, ShowProvider,
@@ -9,6 +9,7 @@ use linecamp_proto::api::{ErrorCode, List, ProviderBody, ProviderCount, Provider
 
 use super::call::Call;
 use super::error::ApiError;
+use super::paging::Paging;
 use super::parse::{optional_name, parse_name, parse_selector};
 use crate::fleet_access::FleetAccess;
 
@@ -45,9 +46,12 @@ impl From<&StoredProvider> for ProviderView {
 }
 
 pub(super) async fn list(call: Call<ListProviders>) -> Result<List<ProviderView>, ApiError> {
+    let paging = Paging::of(&call)?;
     let environment = optional_name("environment", call.query.environment.as_deref())?;
     let found = call.fleet.query(move |fleet, _| all(fleet, environment.as_ref())).await?;
-    Ok(found.iter().map(ProviderView::from).collect())
+    let page =
+        paging.cut(&found, |found| ItemKey::new(0, [found.environment.as_str(), found.provider.spec.name.as_str()]));
+    Ok(paging.list(page, |at| ProviderView::from(&found[at])))
 }
 
 pub(super) async fn create(call: Call<CreateProvider>) -> Result<ProviderView, ApiError> {

@@ -1,6 +1,6 @@
 //! Sessions of users.
 
-use linecamp_core::{AccountCommand, UserSessionView};
+use linecamp_core::{AccountCommand, ItemKey, UserSessionView};
 use linecamp_model::UserSessionId;
 use linecamp_proto::api::List;
 use linecamp_proto::api::account::Session;
@@ -8,11 +8,15 @@ use linecamp_proto::api::operation::{EndSession, ListSessions, Operation, ShowSe
 
 use super::call::Call;
 use super::error::ApiError;
+use super::paging::Paging;
 use crate::fleet_access::FleetAccess;
 
 pub(super) async fn list(call: Call<ListSessions>) -> Result<List<Session>, ApiError> {
+    let paging = Paging::of(&call)?;
     let sessions = call.fleet.query(|fleet, _| fleet.user_sessions()).await?;
-    Ok(sessions.iter().map(shown).collect())
+    let page = paging
+        .cut(&sessions, |session| ItemKey::new(session.created_at.unix_millis(), []).with_id(session.id.as_bytes()));
+    Ok(paging.list(page, |at| shown(&sessions[at])))
 }
 
 pub(super) async fn show(call: Call<ShowSession>) -> Result<Session, ApiError> {

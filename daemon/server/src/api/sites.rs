@@ -1,28 +1,44 @@
 //! Sites.
 
-use linecamp_core::{Edit, FleetCommand, Force, SeenLabels, SiteFilter, SiteRef};
-use linecamp_model::{SiteView, Text};
+use linecamp_core::{Edit, FleetCommand, Force, LinkFilter, SeenLabels, SiteFilter, SiteOrder, SiteRef};
+use linecamp_model::{LinkState, SiteView, Text};
 use linecamp_proto::api::operation::{
     AcceptSite, ActivateSite, DeactivateSite, EditSite, ListSites, PatchSiteLabels, RemoveSite, ShowSite,
 };
-use linecamp_proto::api::query::SelectorLabels;
+use linecamp_proto::api::query::{self, SelectorLabels, SiteSort};
 use linecamp_proto::api::{self, List, Site};
 
 use super::call::Call;
 use super::error::ApiError;
-use super::parse::{optional_name, parse_name, parse_selector, site_ref};
+use super::paging::Paging;
+use super::parse::{optional_name, parse_condition, parse_name, parse_phase, parse_search, parse_selector, site_ref};
 use crate::fleet_access::FleetAccess;
 
 pub(super) async fn list(call: Call<ListSites>) -> Result<List<Site>, ApiError> {
+    let paging = Paging::of(&call)?.descending(call.query.descending);
     let query = call.query;
-    let mut filter = filter(query.selector.as_deref(), query.environment.as_deref(), None)?;
-    filter.labels = match query.labels.unwrap_or_default() {
-        SelectorLabels::Effective => SeenLabels::Effective,
-        SelectorLabels::Assigned => SeenLabels::Assigned,
-        SelectorLabels::AssignedAndReported => SeenLabels::AssignedAndReported,
+    let filter = SiteFilter {
+        labels: match query.labels.unwrap_or_default() {
+            SelectorLabels::Effective => SeenLabels::Effective,
+            SelectorLabels::Assigned => SeenLabels::Assigned,
+            SelectorLabels::AssignedAndReported => SeenLabels::AssignedAndReported,
+        },
+        phase: parse_phase(query.state.as_deref())?,
+        link: query.link.map(link_filter),
+        condition: parse_condition(query.condition.as_deref())?,
+        text: parse_search(query.text.as_deref())?,
+        ..filter(query.selector.as_deref(), query.environment.as_deref(), None)?
     };
-    let sites = call.fleet.query(move |fleet, now| fleet.sites(&filter, now)).await?;
-    Ok(sites.iter().map(Site::from).collect())
+    let order = match query.sort.unwrap_or_default() {
+        SiteSort::Name => SiteOrder::Name,
+        SiteSort::State => SiteOrder::Phase,
+        SiteSort::Link => SiteOrder::Link,
+        SiteSort::LinkSince => SiteOrder::LinkSince,
+        SiteSort::Joined => SiteOrder::Joined,
+    };
+    let request = paging.request().clone();
+    let page = call.fleet.query(move |fleet, now| fleet.site_page(&filter, order, &request, now)).await?;
+    Ok(paging.list(page, |site| Site::from(&site)))
 }
 
 pub(super) async fn show(call: Call<ShowSite>) -> Result<Site, ApiError> {
@@ -90,7 +106,7 @@ async fn view(fleet: &FleetAccess, site: SiteRef) -> Result<SiteView, ApiError> 
     Ok(fleet.query(move |fleet, now| fleet.site(&site, now)).await??)
 }
 
-/// Parses the filter for sites or hosts.
+/// Parses the part of a filter that lists of sites, hosts and records have.
 pub(super) fn filter(
     selector: Option<&str>,
     environment: Option<&str>,
@@ -99,9 +115,19 @@ pub(super) fn filter(
     Ok(SiteFilter {
         environment: optional_name("environment", environment)?,
         site: optional_name("site", site)?,
-        labels: SeenLabels::Effective,
         selector: parse_selector("selector", selector.unwrap_or_default())?,
+        ..SiteFilter::default()
     })
+}
+
+/// Returns the filter by link.
+pub(super) const fn link_filter(link: query::LinkFilter) -> LinkFilter {
+    match link {
+        query::LinkFilter::Connected => LinkFilter::In(LinkState::Connected),
+        query::LinkFilter::Reconnecting => LinkFilter::In(LinkState::Reconnecting),
+        query::LinkFilter::Disconnected => LinkFilter::In(LinkState::Disconnected),
+        query::LinkFilter::Offline => LinkFilter::Offline,
+    }
 }
 
 /// Parses an edit.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use linecamp_core::{FleetCommand, NewToken, SiteRef};
+use linecamp_core::{FleetCommand, ItemKey, NewToken, SiteRef};
 use linecamp_model::{JoinSecret, JoinTarget, JoinToken, TokenId, TokenView};
 use linecamp_proto::api::operation::{CreateToken, ListTokens, RevokeToken};
 use linecamp_proto::api::{LabelChange, List, Token, TokenCreated};
@@ -10,12 +10,16 @@ use linecamp_transport::{TransportError, error_chain, random_bytes};
 
 use super::call::Call;
 use super::error::ApiError;
+use super::paging::Paging;
 use super::parse::{optional_name, parse_name};
 use crate::fleet_access::FleetAccess;
 
 pub(super) async fn list(call: Call<ListTokens>) -> Result<List<Token>, ApiError> {
+    let paging = Paging::of(&call)?;
     let tokens = call.fleet.query(|fleet, now| fleet.tokens(now)).await?;
-    Ok(tokens.iter().map(Token::from).collect())
+    let newest_first = |token: &TokenView| u64::MAX - token.created_at.unix_millis();
+    let page = paging.cut(&tokens, |token| ItemKey::new(newest_first(token), []).with_id(token.id.as_bytes()));
+    Ok(paging.list(page, |at| Token::from(&tokens[at])))
 }
 
 pub(super) async fn create(call: Call<CreateToken>) -> Result<TokenCreated, ApiError> {

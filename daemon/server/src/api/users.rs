@@ -1,6 +1,6 @@
 //! Users.
 
-use linecamp_core::{AccountCommand, NewUser, UserEdit, UserView};
+use linecamp_core::{AccountCommand, ItemKey, NewUser, UserEdit, UserView};
 use linecamp_model::Name;
 use linecamp_proto::api::List;
 use linecamp_proto::api::account::{AccessError, SessionsEnded, User, parse_access, parse_role_or_none, write_access};
@@ -11,12 +11,15 @@ use linecamp_proto::api::operation::{
 use super::account::new_password;
 use super::call::Call;
 use super::error::ApiError;
+use super::paging::Paging;
 use super::parse::parse_name;
 use crate::fleet_access::FleetAccess;
 
 pub(super) async fn list(call: Call<ListUsers>) -> Result<List<User>, ApiError> {
+    let paging = Paging::of(&call)?;
     let users = call.fleet.query(|fleet, _| fleet.users()).await?;
-    Ok(users.iter().map(shown).collect())
+    let page = paging.cut(&users, |user| ItemKey::new(0, [user.name.as_str()]));
+    Ok(paging.list(page, |at| shown(&users[at])))
 }
 
 pub(super) async fn create(call: Call<CreateUser>) -> Result<User, ApiError> {

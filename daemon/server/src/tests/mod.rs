@@ -8,6 +8,7 @@ mod data_directory;
 mod fixture;
 mod http2;
 mod link;
+mod lists;
 mod malformed_requests;
 mod origin;
 mod overload;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use linecamp_model::limits::INVALID_PROVIDERS_MAX;
 use linecamp_model::{
-    DocumentKey, FleetProvider, Name, PluginDescription, PluginDigest, PluginFile, ProviderId, ProviderSpec,
-    ProviderStatus, Selector, SettingProblem,
+    DocumentKey, FleetProvider, Name, Now, PluginDescription, PluginDigest, PluginFile, ProviderId, ProviderSpec,
+    ProviderStatus, RecordState, RecordStatus, Selector, SettingProblem,
 };
 
 use super::{FleetView, SiteFilter};
@@ -14,6 +14,7 @@ use crate::fleet::command_check::check_command;
 use crate::fleet::operator::set_provider;
 use crate::fleet::provider_assignment::{is_placed, provider_specs, room_for_providers};
 use crate::fleet::site_record::SiteRecord;
+use crate::page::{ItemKey, Page, PageRequest};
 
 impl<'a> FleetView<'a> {
     /// Returns the providers, by environment and name, including removed ones that some site still has.
@@ -86,12 +87,66 @@ impl<'a> FleetView<'a> {
         self.state.plugins.iter().map(|(digest, file)| (*digest, file))
     }
 
-    /// Returns the last reported provider statuses of the selected sites, with the site's name.
-    pub fn provider_statuses(self, filter: &SiteFilter) -> Vec<(Name, &'a ProviderStatus)> {
-        let state = self.state;
-        let sites = self.selected(filter).filter_map(|id| state.site(id));
-        let statuses = sites.filter_map(|(record, _)| Some((record.site_spec()?.name.clone(), record)));
-        statuses.flat_map(|(name, record)| record.providers().map(move |status| (name.clone(), status))).collect()
+    /// Returns a page of the records of the sites that `filter` selects, as last reported: those of `provider`, in
+    /// `state`. `build` makes the items of the page, and estimates the bytes of each.
+    pub fn record_page<T>(
+        self,
+        filter: &RecordFilter,
+        page: &PageRequest,
+        now: Now,
+        build: impl Fn(ListedRecord<'a>) -> (T, usize),
+    ) -> Page<T> {
+        let sites = self.listed_sites(&filter.sites, now);
+        let sites = sites.filter(|site| filter.sites.site.as_ref().is_none_or(|wanted| *wanted == site.spec.name));
+        let records = sites.flat_map(|site| {
+            let providers = site.record.providers();
+            providers.flat_map(move |provider| {
+                provider.records().iter().map(move |record| ListedRecord {
+                    environment: &site.registration.environment,
+                    site: &site.spec.name,
+                    provider,
+                    record,
+                })
+            })
+        });
+        let meant = records.filter(|listed| {
+            filter.provider.as_ref().is_none_or(|wanted| *wanted == listed.provider.name)
+                && filter.state.is_none_or(|state| state == listed.record.state)
+        });
+        page.page(meant.map(|listed| (listed.key(), listed)), |listed| Some(build(listed)))
+    }
+}
+
+/// Selects records.
+#[derive(Clone, Debug, Default)]
+pub struct RecordFilter {
+    /// The sites.
+    pub sites: SiteFilter,
+    /// The provider; `None` for all.
+    pub provider: Option<Name>,
+    /// The state; `None` for all.
+    pub state: Option<RecordState>,
+}
+
+/// A record, with its provider and its site.
+#[derive(Clone, Copy, Debug)]
+pub struct ListedRecord<'a> {
+    /// The site's environment.
+    pub environment: &'a Name,
+    /// The site.
+    pub site: &'a Name,
+    /// The site's provider.
+    pub provider: &'a ProviderStatus,
+    /// The record.
+    pub record: &'a RecordStatus,
+}
+
+impl<'a> ListedRecord<'a> {
+    fn key(&self) -> ItemKey<'a> {
+        let (zone, name) = (self.record.zone.as_str(), self.record.key.name.as_str());
+        let provider = self.provider.name.as_str();
+        let rtype = self.record.key.rtype.as_str();
+        ItemKey::new(0, [self.environment.as_str(), self.site.as_str(), provider, zone, name, rtype])
     }
 }
 

@@ -1,36 +1,62 @@
 //! Views of sites and hosts.
 
 use linecamp_model::{
-    DocumentKey, HostId, HostView, LinkState, LinkView, Now, OwnedLabels, Registration, SiteId, SiteView, Text,
-    effective, effective_of_site,
+    Condition, DocumentKey, EffectiveLabels, HostId, HostView, LinkState, LinkView, Now, OwnedLabels, Registration,
+    SiteId, SiteView, Text, effective, effective_of_site,
 };
 
 use super::states::site_status;
-use super::{FleetView, SeenLabels, SiteFilter};
+use super::{FleetView, HostOrder, SiteFilter, SiteOrder};
 use crate::downlink::Link;
 use crate::fleet::command::FleetCommandError;
 use crate::fleet::conditions::{conditions_of, waits_for};
-use crate::fleet::labels::{owned, placement_labels};
+use crate::fleet::labels::owned;
 use crate::fleet::lookup::{find_visible_host, find_visible_site};
 use crate::fleet::site_record::SiteRecord;
 use crate::fleet::subject::{HostRef, SiteRef};
+use crate::page::{Page, PageRequest};
+
+/// The bytes of a site or a host beside its labels, conditions and description: names, IDs, times and keys.
+const ITEM_BYTES: usize = 700;
+
+/// The bytes of a condition beside its detail.
+const CONDITION_BYTES: usize = 100;
+
+/// The bytes of a label beside its key and its value.
+const LABEL_BYTES: usize = 110;
 
 impl<'a> FleetView<'a> {
-    /// Returns the sites that `filter` selects, by environment and name.
-    pub fn sites(self, filter: &SiteFilter, now: Now) -> Vec<SiteView> {
-        let mut sites: Vec<_> = self.selected(filter).filter_map(|id| self.site_view(id, now)).collect();
-        sites.retain(|site| self.is_selected(site, filter));
-        sites.sort_by(|a, b| (&a.environment, &a.name).cmp(&(&b.environment, &b.name)));
-        sites
+    /// Returns a page of the sites that `filter` selects.
+    pub fn site_page(self, filter: &SiteFilter, order: SiteOrder, page: &PageRequest, now: Now) -> Page<SiteView> {
+        let mut offline = 0;
+        let counted = self.listed_sites(filter, now).inspect(|site| offline += usize::from(site.is_offline()));
+        let entries = counted.map(|site| (order.key(&site), site.id));
+        let page = page.page(entries, |id| {
+            let view = self.site_view(id, now)?;
+            let bytes = bytes_of_site(&view);
+            Some((view, bytes))
+        });
+        Page { offline: Some(offline), ..page }
     }
 
-    /// Returns the hosts that `filter` selects, by environment, name and site.
-    pub fn hosts(self, filter: &SiteFilter) -> Vec<HostView> {
-        let is_of_site = |host: &HostView| filter.site.as_ref().is_none_or(|site| *site == host.site);
-        let mut hosts: Vec<_> = self.selected(filter).flat_map(|id| self.host_views(id)).collect();
-        hosts.retain(|host| is_of_site(host) && filter.selector.matches(&host.labels));
-        hosts.sort_by(|a, b| (&a.environment, &a.name, &a.site).cmp(&(&b.environment, &b.name, &b.site)));
-        hosts
+    /// Returns a page of the hosts that `filter` selects.
+    pub fn host_page(self, filter: &SiteFilter, order: HostOrder, page: &PageRequest, now: Now) -> Page<HostView> {
+        let mut offline = 0;
+        let counted = self.listed_hosts(filter, now).inspect(|host| offline += usize::from(host.site.is_offline()));
+        let entries = counted.map(|host| (order.key(&host), (host.site.id, host.id)));
+        let page = page.page(entries, |(site, id)| {
+            let view = self.host_view(site, id)?;
+            let bytes = bytes_of_host(&view);
+            Some((view, bytes))
+        });
+        Page { offline: Some(offline), ..page }
+    }
+
+    /// Returns the sites that `filter` selects, by environment and name.
+    pub fn sites(self, filter: &SiteFilter, now: Now) -> Vec<SiteView> {
+        let mut listed: Vec<_> = self.listed_sites(filter, now).collect();
+        listed.sort_by(|a, b| SiteOrder::Name.key(a).cmp(&SiteOrder::Name.key(b)));
+        listed.into_iter().filter_map(|site| self.site_view(site.id, now)).collect()
     }
 
     /// Returns a site.
@@ -57,29 +83,12 @@ impl<'a> FleetView<'a> {
         self.site_view(id, now).filter(|_| self.sees(&registration.environment))
     }
 
-    fn is_selected(self, site: &SiteView, filter: &SiteFilter) -> bool {
-        let matches_facts = match filter.labels {
-            SeenLabels::Effective => return filter.selector.matches(&site.labels),
-            SeenLabels::Assigned => false,
-            SeenLabels::AssignedAndReported => true,
-        };
-        let record = self.state.sites.get(&site.id);
-        record.is_some_and(|record| filter.selector.matches(&placement_labels(record, matches_facts)))
-    }
-
-    /// Returns the sites of the environment that `filter` names.
-    pub(super) fn selected(self, filter: &SiteFilter) -> impl Iterator<Item = SiteId> {
-        let is_meant = |of: &Registration| filter.environment.as_ref().is_none_or(|wanted| *wanted == of.environment);
-        self.registered().filter(move |(_, _, of)| is_meant(of)).map(|(id, _, _)| id)
-    }
-
     fn site_view(self, id: SiteId, now: Now) -> Option<SiteView> {
         let (record, registration) = self.state.site(id)?;
         let spec = record.site_spec()?;
         let incarnation = self.state.spec_incarnation(id);
         let link = self.link_view(id, registration);
         let status = site_status(record);
-        let conditions = conditions_of(status, self.links.get(id), (registration.life, &link), now);
         Some(SiteView {
             id,
             name: spec.name.clone(),
@@ -100,9 +109,16 @@ impl<'a> FleetView<'a> {
             token: registration.token,
             recoveries: registration.recoveries,
             hosts: self.host_views(id),
-            conditions,
+            conditions: self.conditions_of_site(id, now),
             link,
         })
+    }
+
+    /// Returns the conditions of a site; none if it is not registered.
+    pub(super) fn conditions_of_site(self, id: SiteId, now: Now) -> Vec<Condition> {
+        let Some((record, registration)) = self.state.site(id) else { return Vec::new() };
+        let link = self.link_view(id, registration);
+        conditions_of(site_status(record), self.links.get(id), (registration.life, &link), now)
     }
 
     fn host_views(self, site: SiteId) -> Vec<HostView> {
@@ -133,7 +149,7 @@ impl<'a> FleetView<'a> {
 
     /// Returns the labels of a host by owner. Those of the gateway have the facts from its handshake while the site is
     /// pending.
-    fn host_labels(self, site: SiteId, record: &'a SiteRecord, host: HostId) -> OwnedLabels<'a> {
+    pub(super) fn host_labels(self, site: SiteId, record: &'a SiteRecord, host: HostId) -> OwnedLabels<'a> {
         let owned = owned(record, DocumentKey::Host(host));
         let is_gateway = record.gateway() == Some(DocumentKey::Host(host));
         let link = self.links.get(site).filter(|_| is_gateway);
@@ -149,4 +165,20 @@ impl<'a> FleetView<'a> {
             }
         }
     }
+}
+
+/// Estimates the bytes of a site on a page.
+fn bytes_of_site(site: &SiteView) -> usize {
+    let hosts: usize = site.hosts.iter().map(bytes_of_host).sum();
+    let conditions: usize =
+        site.conditions.iter().map(|condition| CONDITION_BYTES + condition.detail.as_str().len()).sum();
+    ITEM_BYTES + site.description.as_str().len() + bytes_of_labels(&site.labels) + hosts + conditions
+}
+
+fn bytes_of_host(host: &HostView) -> usize {
+    ITEM_BYTES + host.description.as_str().len() + bytes_of_labels(&host.labels)
+}
+
+fn bytes_of_labels(labels: &EffectiveLabels) -> usize {
+    labels.iter().map(|(key, label)| LABEL_BYTES + key.as_str().len() + label.value.as_str().len()).sum()
 }

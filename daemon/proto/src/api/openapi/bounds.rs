@@ -6,15 +6,16 @@
 use std::time::Duration;
 
 use linecamp_model::limits::{
-    API_KEY_LIFE_MAX, EXTRA_RECORDS_MAX, GRANTS_PER_PROVIDER_MAX, LABELS_PER_OWNER_MAX, NAME_BYTES_MAX,
-    PLUGIN_DESCRIPTION_BYTES_MAX, RECORD_VALUE_BYTES_MAX, ROTATION_GRACE_MAX, SECRETS_PER_PROVIDER_MAX,
-    SELECTOR_BYTES_MAX, TEXT_BYTES_MAX, TOKEN_TTL_MAX, TOKEN_USES_MAX, ZONES_PER_PROVIDER_MAX,
+    API_KEY_LIFE_MAX, EXTRA_RECORDS_MAX, GRANTS_PER_PROVIDER_MAX, LABELS_PER_OWNER_MAX, NAME_BYTES_MAX, PAGE_ITEMS_MAX,
+    PLUGIN_DESCRIPTION_BYTES_MAX, RECORD_VALUE_BYTES_MAX, ROTATION_GRACE_MAX, SEARCH_CHARS_MAX,
+    SECRETS_PER_PROVIDER_MAX, SELECTOR_BYTES_MAX, TEXT_BYTES_MAX, TOKEN_TTL_MAX, TOKEN_USES_MAX,
+    ZONES_PER_PROVIDER_MAX,
 };
-use linecamp_model::{RecordState, Role};
+use linecamp_model::{ConditionKind, Phase, RecordState, Role};
 use serde_json::{Map, Value, json};
 
 use super::patterns;
-use crate::api::{EVENT_WAIT_SECONDS_MAX, EVENTS_PER_ANSWER_MAX, HELD_ITEMS_MAX};
+use crate::api::{CURSOR_CHARS_MAX, EVENT_WAIT_SECONDS_MAX, EVENTS_PER_ANSWER_MAX, HELD_ITEMS_MAX};
 use crate::limits::EXTRA_VALUES_MAX;
 
 /// Whether a value is sent to the server, or by it.
@@ -117,6 +118,14 @@ fn special(shape: &str, field: &str) -> Option<Rule> {
         ("PasswordChange", "old_password") => Rule::text(length(0, 1024)),
         ("UserEdit", "role") => Rule::text(role_or_none()),
         ("UserEdit", "environment_roles") => Rule::text(role_or_none()).keys(name()).count(0, 100),
+        ("SiteQuery" | "HostQuery", "state") => Rule::text(one_of(Phase::ALL.iter().map(|phase| phase.as_str()))),
+        ("SiteQuery" | "HostQuery", "condition") => {
+            Rule::text(one_of(ConditionKind::ALL.iter().map(|kind| kind.as_str())))
+        }
+        ("SiteQuery" | "HostQuery", "text") => Rule::text(length(0, SEARCH_CHARS_MAX)),
+        ("SiteQuery" | "HostQuery" | "RecordQuery" | "ProviderQuery" | "PageQuery" | "RestoreQuery", "limit") => {
+            Rule::number(1, PAGE_ITEMS_MAX as u64)
+        }
         ("RecordQuery", "state") => Rule::text(one_of(RecordState::ALL.iter().map(|state| state.as_str()))),
         ("ExtraRecordBody", "type") => Rule::text(one_of(["A", "AAAA", "CNAME", "TXT"])),
         ("ExtraRecordBody", "values") => Rule::text(length(1, RECORD_VALUE_BYTES_MAX)).count(1, EXTRA_VALUES_MAX),
@@ -160,6 +169,7 @@ fn general(field: &str) -> Option<Rule> {
     Some(match field {
         "name" | "environment" | "site" | "user" | "provider" | "plugin" | "replaces" => Rule::exact(name()),
         "selector" => Rule::text(selector()),
+        "cursor" => Rule::text(json!({ "maxLength": CURSOR_CHARS_MAX, "pattern": "^[A-Za-z0-9_-]*$" })),
         "since" | "state_since" | "expires_at" | "ends_at" | "began_at" | "at" | "old_secret_until" => {
             Rule::exact(time())
         }

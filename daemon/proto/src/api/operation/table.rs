@@ -18,8 +18,8 @@ use crate::api::account::{
 #[cfg(test)]
 use crate::api::openapi::{Generators, OperationShapes};
 use crate::api::query::{
-    AuditQuery, EventQuery, HostNameQuery, HostQuery, NameQuery, NoQuery, PluginQuery, PreviewQuery, RecordQuery,
-    RemoveQuery, RestoreQuery, SiteQuery, StreamQuery,
+    AuditQuery, EventQuery, HostNameQuery, HostQuery, NameQuery, NoQuery, PageQuery, PluginQuery, PreviewQuery,
+    ProviderQuery, RecordQuery, RemoveQuery, RestoreQuery, SiteQuery, StreamQuery,
 };
 use crate::api::{
     AuditPage, CaRetirement, CaStatus, Edit, Environment, EnvironmentEdit, EnvironmentRequest, Event, Health,
@@ -108,7 +108,7 @@ operations! {
         -> 200 Json<CallerView>, Account, audited;
 
     /// List the users, by name.
-    ListUsers = "user.list": Get "/api/v1/users" (NoQuery, Empty) -> 200 Json<List<User>>, RoleEverywhere(Admin);
+    ListUsers = "user.list": Get "/api/v1/users" (PageQuery, Empty) -> 200 Json<List<User>>, RoleEverywhere(Admin);
     /// Create a user.
     CreateUser = "user.create": Post "/api/v1/users" (NoQuery, Json<UserRequest>)
         -> 201 Json<User>, RoleEverywhere(Admin), audited;
@@ -128,7 +128,7 @@ operations! {
         -> 200 Json<SessionsEnded>, Login, audited;
 
     /// List the own API keys, oldest first; an admin in all environments sees those of all users.
-    ListKeys = "key.list": Get "/api/v1/keys" (NoQuery, Empty) -> 200 Json<List<Key>>, Login;
+    ListKeys = "key.list": Get "/api/v1/keys" (PageQuery, Empty) -> 200 Json<List<Key>>, Login;
     /// Create an API key. Only this response has its secret.
     CreateKey = "key.create": Post "/api/v1/keys" (NoQuery, Json<KeyRequest>) -> 201 Json<KeyCreated>, Login, audited;
     /// Show an API key.
@@ -140,7 +140,7 @@ operations! {
     RevokeKey = "key.revoke": Delete "/api/v1/keys/{id}" (NoQuery, Empty) -> 200 Json<Key>, Login, audited;
 
     /// List the own sessions, oldest first; an admin in all environments sees those of all users.
-    ListSessions = "session.list": Get "/api/v1/sessions" (NoQuery, Empty) -> 200 Json<List<Session>>, Login;
+    ListSessions = "session.list": Get "/api/v1/sessions" (PageQuery, Empty) -> 200 Json<List<Session>>, Login;
     /// Show a session.
     ShowSession = "session.show": Get "/api/v1/sessions/{id}" (NoQuery, Empty) -> 200 Json<Session>, Login;
     /// End a session. The response shows it as it was.
@@ -190,7 +190,7 @@ operations! {
         -> 200 Json<Host>, Role(Operator), audited, etag;
 
     /// List the join tokens, newest first.
-    ListTokens = "token.list": Get "/api/v1/tokens" (NoQuery, Empty) -> 200 Json<List<Token>>, Role(Viewer);
+    ListTokens = "token.list": Get "/api/v1/tokens" (PageQuery, Empty) -> 200 Json<List<Token>>, Role(Viewer);
     /// Create a join token. Only this response has its secret.
     CreateToken = "token.create": Post "/api/v1/tokens" (NoQuery, Json<TokenRequest>)
         -> 201 Json<TokenCreated>, Role(Operator), audited;
@@ -217,7 +217,7 @@ operations! {
         -> 200 Json<Environment>, Role(Admin), audited;
 
     /// List the providers.
-    ListProviders = "provider.list": Get "/api/v1/providers" (NameQuery, Empty)
+    ListProviders = "provider.list": Get "/api/v1/providers" (ProviderQuery, Empty)
         -> 200 Json<List<ProviderView>>, Role(Viewer);
     /// Create a provider.
     CreateProvider = "provider.create": Post "/api/v1/providers" (NoQuery, Json<ProviderRequest>)
