@@ -16,6 +16,7 @@ Usage: cargo xtask COMMAND
                                  against released programs, and a simulator search with new seeds. --strict fails the
                                  run if a test is skipped that tests/may-skip.toml does not list
   bench [link] [-- ARGS]         Build the release profiles and benchmark the link
+  bench server [-- ARGS]         Benchmark a server with a large fleet
   bench plugins [-- ARGS]        Benchmark plugins, and a daemon that runs some
   bench sim                      Benchmark the simulator
   sim [ARGS]                     Build the optimized simulator and run every scenario, or what ARGS select
@@ -33,6 +34,7 @@ pub(crate) enum Task {
     Dev(DevOptions),
     Test(TestOptions),
     Bench { passed_on: Vec<String> },
+    BenchServer { passed_on: Vec<String> },
     BenchPlugins { passed_on: Vec<String> },
     BenchSim,
     Sim { passed_on: Vec<String> },
@@ -192,9 +194,10 @@ fn bench(mut rest: Vec<String>) -> Result<Task, Usage> {
     };
     match what.as_str() {
         "link" => Ok(Task::Bench { passed_on: passed_on(rest) }),
+        "server" => Ok(Task::BenchServer { passed_on: passed_on(rest) }),
         "plugins" => Ok(Task::BenchPlugins { passed_on: passed_on(rest) }),
         "sim" => Ok(Task::BenchSim),
-        other => Err(Usage(format!("bench: unknown benchmark `{other}`; use link, plugins or sim"))),
+        other => Err(Usage(format!("bench: unknown benchmark `{other}`; use link, server, plugins or sim"))),
     }
 }
 
@@ -236,6 +239,7 @@ mod tests {
         check("sim", Ok(Task::Sim { passed_on: vec![] }));
         check("sim run smoke", Ok(Task::Sim { passed_on: vec!["run".into(), "smoke".into()] }));
         check("bench sim", Ok(Task::BenchSim));
+        check("bench server -- -E x", Ok(Task::BenchServer { passed_on: passed_on() }));
         check("bench plugins -- -E x", Ok(Task::BenchPlugins { passed_on: passed_on() }));
         let dist = |arch, out: Option<&str>| Ok(Task::Dist(DistOptions { arch, out: out.map(PathBuf::from) }));
         check("dist", dist(None, None));
@@ -245,6 +249,6 @@ mod tests {
         check("tset", Err("unknown command `tset`"));
         check("dev --sites", Err("--sites requires a value"));
         check("dev --sites 51", Err("--sites: `51` is not a number from 0 to 50"));
-        check("bench disk", Err("bench: unknown benchmark `disk`; use link, plugins or sim"));
+        check("bench disk", Err("bench: unknown benchmark `disk`; use link, server, plugins or sim"));
     }
 }

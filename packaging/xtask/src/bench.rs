@@ -11,13 +11,22 @@ use crate::{plugins, release, toolchain};
 /// Benchmarks the link, compared with two brokers.
 pub(crate) fn link(passed_on: &[String]) -> anyhow::Result<()> {
     toolchain::add_brokers();
+    of_released_programs("link", passed_on)
+}
+
+/// Benchmarks a server with a large fleet.
+pub(crate) fn server(passed_on: &[String]) -> anyhow::Result<()> {
+    of_released_programs("server", passed_on)
+}
+
+/// Runs benchmarks that need no plugins.
+fn of_released_programs(what: &str, passed_on: &[String]) -> anyhow::Result<()> {
     let (daemon, server) = (release::program("linecampd")?, release::program("linecamp-server")?);
     // Without the plugin benchmarks: they would compile a WebAssembly runtime once more.
-    let arguments =
-        ["run", "--profile", "server", "--package", "linecamp-bench", "--no-default-features", "--", "link"];
+    let arguments = ["run", "--profile", "server", "--package", "linecamp-bench", "--no-default-features", "--", what];
     let mut bench = cargo(arguments);
     bench.args(passed_on).env("LINECAMP_BENCH_DAEMON", daemon).env("LINECAMP_BENCH_SERVER", server);
-    step("benchmarking the link", bench)
+    step(&format!("benchmarking the {what}"), bench)
 }
 
 /// Benchmarks plugins, and a daemon that runs some.

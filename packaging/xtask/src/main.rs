@@ -53,6 +53,7 @@ fn main() -> ExitCode {
         Task::Dev(options) => dev::run(&options),
         Task::Test(options) => test::run(&options),
         Task::Bench { passed_on } => bench::link(&passed_on),
+        Task::BenchServer { passed_on } => bench::server(&passed_on),
         Task::BenchPlugins { passed_on } => bench::plugins(&passed_on),
         Task::BenchSim => sim::bench(),
         Task::Sim { passed_on } => sim::run(&passed_on),

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 
 use anyhow::{Context as _, bail};
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use hyper::{Method, Request};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use linecamp_model::Pin;
 use linecamp_transport::{ApiTrust, connect};
@@ -57,7 +57,30 @@ impl ApiClient {
         read(&self.ask(Method::POST, target, body.into()).await?)
     }
 
+    /// Sends a GET request and returns the response body, which may have no end. The connection is the body's alone.
+    pub(crate) async fn open(mut self, target: &str) -> anyhow::Result<Incoming> {
+        let (response, _) = self.send(Method::GET, target, Bytes::new()).await?;
+        anyhow::ensure!(response.status().is_success(), "{target}: {}", response.status());
+        Ok(response.into_body())
+    }
+
     async fn ask(&mut self, method: Method, target: &str, body: Bytes) -> anyhow::Result<Bytes> {
+        let (response, sender) = self.send(method, target, body).await?;
+        let status = response.status();
+        let bytes = response.into_body().collect().await?.to_bytes();
+        if !status.is_success() {
+            bail!("{target}: {status}: {}", String::from_utf8_lossy(&bytes));
+        }
+        self.sender = Some(sender);
+        Ok(bytes)
+    }
+
+    async fn send(
+        &mut self,
+        method: Method,
+        target: &str,
+        body: Bytes,
+    ) -> anyhow::Result<(Response<Incoming>, SendRequest<Full<Bytes>>)> {
         self.connect().await?;
         // A failed request drops its connection.
         let mut sender = self.sender.take().context("it was dialled a moment ago")?;
@@ -70,13 +93,7 @@ impl ApiClient {
             .body(Full::new(body))?;
         sender.ready().await?;
         let response = sender.send_request(request).await?;
-        let status = response.status();
-        let bytes = response.into_body().collect().await?.to_bytes();
-        if !status.is_success() {
-            bail!("{target}: {status}: {}", String::from_utf8_lossy(&bytes));
-        }
-        self.sender = Some(sender);
-        Ok(bytes)
+        Ok((response, sender))
     }
 }
 

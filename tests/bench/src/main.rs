@@ -1,10 +1,11 @@
 //! `linecamp-bench`: measures what the link and plugins cost, and compares it with their budgets.
 //!
 //! `linecamp-bench link` measures the real server, the real daemon, and thousands of real site state machines over the
-//! real transport, on this machine's loopback. `linecamp-bench plugins` measures the shipped plugins in the real host.
-//! Each prints one table and writes it to `target/bench` as JSON. No timing fails the bench: a missed budget is
-//! `MISSED` in the table, and a person judges it with the load in mind. Servers run on core 0 and clients on core 1
-//! where possible; timed bursts run under SCHED_FIFO where allowed.
+//! real transport, on this machine's loopback. `linecamp-bench server` measures the real server with a large fleet.
+//! `linecamp-bench plugins` measures the shipped plugins in the real host. Each prints one table and writes it to
+//! `target/bench` as JSON. No timing fails the bench: a missed budget is `MISSED` in the table, and a person judges it
+//! with the load in mind. Servers run on core 0 and clients on core 1 where possible; timed bursts run under SCHED_FIFO
+//! where allowed.
 //!
 //! | exit code | meaning |
 //! |---|---|
@@ -24,6 +25,7 @@ mod crypto;
 mod daemon;
 mod fanout;
 mod label_latency;
+mod large_fleet;
 mod load_generator;
 mod machine;
 mod memory;
@@ -39,6 +41,7 @@ mod server_process;
 mod site_disk;
 mod store;
 mod storm;
+mod streams;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -66,6 +69,12 @@ enum Command {
         /// Run only this measurement; repeatable
         #[arg(long, value_name = "NAME")]
         only: Vec<Line>,
+    },
+    /// Measure a server with a large fleet
+    Server {
+        /// Run with few sites, only to check that the benchmark works
+        #[arg(long)]
+        quick: bool,
     },
     /// Measure plugins, and a daemon with plugins
     #[cfg(feature = "plugins")]
@@ -105,6 +114,12 @@ enum Line {
     Store,
 }
 
+/// Measurements of a server with a large fleet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ServerLine {
+    Fleet,
+}
+
 /// Measurements of plugins that can be selected.
 #[cfg(feature = "plugins")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -118,6 +133,7 @@ enum PluginLine {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Link { quick, only } => link(quick, &only),
+        Command::Server { quick } => server(quick),
         #[cfg(feature = "plugins")]
         Command::Plugins { quick, only } => plugins(quick, &only),
         Command::ServeBare { ca } => serve_bare::run(&ca).map(|()| true),
@@ -142,6 +158,14 @@ fn link(is_quick: bool, only: &[Line]) -> anyhow::Result<bool> {
             run.measure(line, async |table| line.measure(&bench, table).await)?;
         }
     }
+    run.end(&bench)
+}
+
+/// Runs the measurements of a server with a large fleet. Returns whether all of them succeeded.
+fn server(is_quick: bool) -> anyhow::Result<bool> {
+    let bench = Bench::prepare(is_quick)?;
+    let mut run = Run::begin("server", &bench);
+    run.measure(&ServerLine::Fleet, async |table| large_fleet::measure(&bench, table).await)?;
     run.end(&bench)
 }
 

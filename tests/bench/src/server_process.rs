@@ -172,9 +172,14 @@ impl Server {
         &self.data
     }
 
-    /// Returns a new client of the API, which dials on its first request.
+    /// Returns a new client of the API with the admin key, which dials on its first request.
     pub(crate) fn api(&self) -> ApiClient {
-        ApiClient::new(self.address, self.pin, &self.key)
+        self.api_of(&self.key)
+    }
+
+    /// Returns a new client of the API with another key.
+    pub(crate) fn api_of(&self, key: &str) -> ApiClient {
+        ApiClient::new(self.address, self.pin, key)
     }
 
     /// Creates a join token, with an optional label for the sites that use it.
