@@ -27,6 +27,7 @@ mod https;
 mod idle;
 mod join;
 mod labels;
+mod large_lists;
 mod link_history;
 mod log_floods;
 mod long_paths;

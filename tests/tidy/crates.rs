@@ -38,8 +38,9 @@ const OURS: [(&str, &[&str]); 29] = [
     ("malicious-plugin", &[]),
     ("linecamp-pages", &[]),
     ("xtask", &["linecamp-table"]),
-    // For the fuzz targets, which call decoders directly, and for plugins tested with real name servers.
-    ("linecamp-tests", &["linecamp-model", "linecamp-plugin-host", "linecamp-proto"]),
+    // For the fuzz targets, which call decoders directly, for plugins tested with real name servers, and for a database
+    // of a large fleet.
+    ("linecamp-tests", &["linecamp-model", "linecamp-plugin-host", "linecamp-proto", "linecamp-store"]),
     ("linecamp-bench", &BELOW_BENCH),
 ];
 
@@ -99,7 +100,7 @@ const BELOW_SIMULATOR: [&str; 6] =
 
 /// Packages with a fixed set of external dependencies, except in tests.
 const EXACTLY: [(&str, &[&str]); 2] =
-    [("linecamp-model", &["data-encoding", "serde_json", "sha2", "shlex", "thiserror"]), ("linecamp-core", &[])];
+    [("linecamp-model", &["data-encoding", "serde_json", "sha2", "shlex", "thiserror"]), ("linecamp-core", &["rpds"])];
 
 /// External crates that only a few packages may use: the crates, and those packages.
 const DOORS: [(&[&str], &[&str]); 11] = [

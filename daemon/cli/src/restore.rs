@@ -1,10 +1,13 @@
 //! `linecamp restore`: what is held since the server was restored from a backup.
 
+use linecamp_model::limits::PAGE_ITEMS_MAX;
 use linecamp_model::{Name, Selector, printable};
 use linecamp_proto::api::operation::Json;
 use linecamp_proto::api::operation::{AcceptHeld, Operation, RejectHeld, ShowRestore};
 use linecamp_proto::api::query::RestoreQuery;
-use linecamp_proto::api::{HELD_ITEMS_MAX, HeldApiKey, HeldItems, HeldLeft, HeldSite, RefusedContact, Restore};
+use linecamp_proto::api::{
+    HELD_ITEMS_MAX, HeldApiKey, HeldItems, HeldLeft, HeldSite, PagedQuery as _, RefusedContact, Restore,
+};
 use linecamp_table::{Cell, Color, Table};
 
 use crate::argument::{self, ArgumentError};
@@ -81,8 +84,25 @@ impl RestoreCommand {
 }
 
 async fn held(client: &mut Client, selector: Option<&Selector>, context: &Context<'_>) -> anyhow::Result<Restore> {
-    let query = RestoreQuery { selector: selector.map(ToString::to_string), environment: context.environment_text() };
-    Ok(client.send(ApiRequest::<ShowRestore>::new().query(&query)).await?)
+    let query = RestoreQuery {
+        selector: selector.map(ToString::to_string),
+        environment: context.environment_text(),
+        ..RestoreQuery::default()
+    };
+    let mut sites = Vec::new();
+    let mut cursor = None;
+    loop {
+        let page = query.for_page(Some(PAGE_ITEMS_MAX), cursor.clone());
+        let mut held = client.send(ApiRequest::<ShowRestore>::new().query(&page)).await?;
+        sites.append(&mut held.sites);
+        // A cursor that comes again would never end.
+        if held.next.is_none() || held.next == cursor {
+            context.out.progress("");
+            return Ok(Restore { sites, next: None, ..held });
+        }
+        context.out.progress(&format!("{} of {}", sites.len(), held.total));
+        cursor = held.next;
+    }
 }
 
 async fn list(selector: Option<&Selector>, context: &Context<'_>) -> anyhow::Result<()> {
@@ -288,6 +308,8 @@ mod tests {
         Restore {
             restored: Some(restored),
             sites: vec![site("camp-007", None, "not-seen"), site("camp-042", Some(contact()), "changed")],
+            next: None,
+            total: 2,
             tokens: Vec::new(),
             api_keys: vec![key("07ff3c5d9a1b2c4e", None)],
             unknown: vec![contact()],

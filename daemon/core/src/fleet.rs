@@ -18,7 +18,7 @@
 //! | [`server_addresses`] | the numbered set of addresses that sites are told |
 //! | [`authorities`] | the numbered set of authorities that sites are told, and what they have stored of it |
 //! | [`store_health`], [`sweep`] | the server's own store; expired records |
-//! | [`view`], [`conditions`] | what operators see |
+//! | [`view`], [`conditions`] | what operators see; lists also from a snapshot, on another thread |
 //! | [`site_watch`] | what changed of the sites since operators were told |
 //! | [`lookup`] | which site or host an operator means |
 //! | [`event_log`], [`names`] | parts of the [state](state) with limits and indexes of their own |
@@ -77,6 +77,8 @@ mod transfer_access;
 mod unreadable_records;
 mod view;
 
+use std::sync::Arc;
+
 use linecamp_model::{
     AuthorityRotation, CommandId, FleetChange, FleetOrigin, Incarnation, Instant, Name, Now, Refusal, RefusalCode,
     ServerAddress, SessionId, SiteId, Text, WriteId,
@@ -102,8 +104,8 @@ pub use self::restore::{Hold, HoldSummary, UnknownKey, hold_restored};
 pub use self::site_watch::StateChange;
 pub use self::subject::{HostRef, SiteRef, SubjectRef};
 pub use self::view::{
-    ApiKeyView, EventFilter, FleetView, HeldCounts, HostOrder, LinkCounts, LinkFilter, ListedRecord, ProviderSummary,
-    RecordFilter, SeenLabels, SiteFilter, SiteOrder, UserSessionView, UserView,
+    ApiKeyView, EventFilter, FleetSnapshot, FleetView, HeldCounts, HostOrder, LinkCounts, LinkFilter, ListView,
+    ListedRecord, ProviderSummary, RecordFilter, SeenLabels, SiteFilter, SiteOrder, UserSessionView, UserView,
 };
 
 use self::audit::AuditLog;
@@ -130,7 +132,7 @@ pub struct Fleet {
     downlink: Downlink,
     quarantine: Quarantine,
     store: StoreHealth,
-    contacts: Contacts,
+    contacts: Arc<Contacts>,
     audit: AuditLog,
     /// When API keys and sessions were used last.
     activity: Activity,
@@ -163,7 +165,7 @@ impl Fleet {
             downlink.expect(id, of.offline_since, now);
         }
         let sweep_at = now.instant + SWEEP_PERIOD;
-        let (store, contacts, activity) = (StoreHealth::default(), Contacts::default(), Activity::new(now));
+        let (store, contacts, activity) = (StoreHealth::default(), Arc::default(), Activity::new(now));
         let (servers, rotation, ignored) = (Vec::new(), None, 0);
         Self {
             config,
@@ -302,8 +304,13 @@ impl Fleet {
 /// Queries.
 impl Fleet {
     /// Returns what drivers and operators read. It may be one commit ahead of the disk; replies never are.
-    pub const fn view(&self) -> FleetView<'_> {
+    pub fn view(&self) -> FleetView<'_> {
         FleetView::new(self.effects.state(), self.downlink.links(), &self.contacts, &self.activity)
+    }
+
+    /// Returns what lists are made of, for another thread. This takes microseconds, whatever the size of the fleet.
+    pub fn snapshot(&self) -> FleetSnapshot {
+        FleetSnapshot::new(self.effects.state(), self.downlink.links(), &self.contacts)
     }
 
     /// Returns the sites whose records cannot be read, and why.

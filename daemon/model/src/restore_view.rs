@@ -65,13 +65,11 @@ pub struct HeldApiKeyView {
     pub created_at: WallTime,
 }
 
-/// A server that was restored from a backup, and what is held.
+/// A server that was restored from a backup, and what is held beside sites.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RestoreView {
     /// The backup.
     pub from: RestoredFrom,
-    /// The sites, by environment and name.
-    pub sites: Vec<HeldSiteView>,
     /// The join tokens, newest first.
     pub tokens: Vec<TokenView>,
     /// The API keys, by name.

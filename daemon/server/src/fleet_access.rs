@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use linecamp_core::{ApiCredential, AuthorityStatus, Authorization, FleetCommand, FleetView, Force, IssuedCommand};
+use linecamp_core::{
+    ApiCredential, AuthorityStatus, Authorization, FleetCommand, FleetView, Force, IssuedCommand, ListView,
+};
 use linecamp_model::{AuthorityRotation, Generation, Now, RotationStep};
 
 use crate::fleet_client::{FleetClient, RequestError};
@@ -47,6 +49,16 @@ impl FleetAccess {
     ) -> Result<T, RequestError> {
         let authorization = Arc::clone(&self.authorization);
         self.client.query(move |fleet, now| read(fleet.view().for_caller(&authorization), now)).await
+    }
+
+    /// Reads a list of what the caller may see, on another thread than the loop's. It has all changes that were
+    /// answered before.
+    pub(crate) async fn list<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(ListView<'_>, Now) -> T + Send + 'static,
+    ) -> Result<T, RequestError> {
+        let authorization = Arc::clone(&self.authorization);
+        self.client.read(move |snapshot, now| read(snapshot.lists(&authorization), now)).await
     }
 
     /// Returns how long the caller's access lasts by this credential, if nothing changes; `None` if it is not valid any

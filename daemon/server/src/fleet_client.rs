@@ -1,19 +1,28 @@
 //! Requests to the loop, which owns the state machine.
 
+use std::sync::Arc;
+
 use linecamp_core::{
-    ApiCredential, AuditNote, AuthenticationError, Fleet, FleetCommandError, IssuedCommand, Principal,
+    ApiCredential, AuditNote, AuthenticationError, Fleet, FleetCommandError, FleetSnapshot, IssuedCommand, Principal,
 };
 use linecamp_model::{AuthorityRotation, Now};
 use linecamp_service::Metrics;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::Instrument as _;
 
+use crate::panics;
 use crate::server::Request;
 use crate::traces::TARGET;
 
-/// Sends requests to the loop. Clones share its queue.
+/// How many lists are built at a time, beside the loop. Further ones wait.
+const READERS: usize = 2;
+
+/// Sends requests to the loop. Clones share its queue, and the threads that build lists.
 #[derive(Clone, Debug)]
-pub(crate) struct FleetClient(mpsc::Sender<Request>);
+pub(crate) struct FleetClient {
+    requests: mpsc::Sender<Request>,
+    readers: Arc<Semaphore>,
+}
 
 /// Why a request has no result.
 #[derive(Debug)]
@@ -28,8 +37,8 @@ pub(crate) enum RequestError {
 
 impl FleetClient {
     /// Creates a client of the loop that receives from the other end of `requests`.
-    pub(crate) const fn new(requests: mpsc::Sender<Request>) -> Self {
-        Self(requests)
+    pub(crate) fn new(requests: mpsc::Sender<Request>) -> Self {
+        Self { requests, readers: Arc::new(Semaphore::new(READERS)) }
     }
 
     /// Reads the fleet.
@@ -44,6 +53,34 @@ impl FleetClient {
         };
         let span = tracing::info_span!(target: TARGET, "fleet.query");
         self.send(Request::Query(Box::new(query)), answer).instrument(span).await
+    }
+
+    /// Reads a snapshot of the fleet on another thread than the loop's, which only takes the snapshot. What is read is
+    /// as new as the moment at which a thread is free.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&FleetSnapshot, Now) -> T + Send + 'static,
+    ) -> Result<T, RequestError> {
+        let span = tracing::info_span!(target: TARGET, "fleet.read");
+        let reading = async {
+            // Nobody closes it.
+            let permit = Arc::clone(&self.readers).acquire_owned().await.map_err(|_| RequestError::Stopping)?;
+            let (snapshot, now) = self.query(|fleet, now| (fleet.snapshot(), now)).await?;
+            let done = tokio::task::spawn_blocking(move || {
+                let _permit = permit;
+                panics::caught_in(|| read(&snapshot, now))
+            });
+            match done.await {
+                Ok(Ok(found)) => Ok(found),
+                Ok(Err(panic)) => {
+                    tracing::error!(panic, "a list of the fleet panicked");
+                    Err(RequestError::Panicked)
+                }
+                // The runtime ends.
+                Err(_) => Err(RequestError::Stopping),
+            }
+        };
+        reading.instrument(span).await
     }
 
     /// Returns who presents a credential, and notes its use.
@@ -73,14 +110,14 @@ impl FleetClient {
 
     /// Has an entry written, without waiting for anything. If the loop is overloaded, the entry is lost.
     pub(crate) fn try_audit(&self, note: AuditNote) {
-        if self.0.try_send(Request::Audit(Box::new(note), oneshot::channel().0)).is_err() {
+        if self.requests.try_send(Request::Audit(Box::new(note), oneshot::channel().0)).is_err() {
             tracing::warn!("an aborted request has no entry in the audit log: the server is overloaded or stopping");
         }
     }
 
     /// Reports the authorities in the data directory.
     pub(crate) async fn authorities_changed(&self, rotation: AuthorityRotation) -> Result<(), RequestError> {
-        self.0.send(Request::Authorities(rotation)).await.map_err(|_| RequestError::Stopping)
+        self.requests.send(Request::Authorities(rotation)).await.map_err(|_| RequestError::Stopping)
     }
 
     /// Collects the metrics of the loop.
@@ -91,7 +128,9 @@ impl FleetClient {
 
     async fn send<T>(&self, request: Request, answer: oneshot::Receiver<T>) -> Result<T, RequestError> {
         // Both fail when the loop has ended or is stopping; the receiver also fails if the query panicked.
-        self.0.send(request).await.map_err(|_| RequestError::Stopping)?;
-        answer.await.map_err(|_| if self.0.is_closed() { RequestError::Stopping } else { RequestError::Panicked })
+        self.requests.send(request).await.map_err(|_| RequestError::Stopping)?;
+        answer
+            .await
+            .map_err(|_| if self.requests.is_closed() { RequestError::Stopping } else { RequestError::Panicked })
     }
 }

@@ -42,13 +42,14 @@ pub(crate) const EMULATOR: &str = "/usr/bin/qemu-aarch64-static";
 const LINTIAN: (&str, &str) = ("/usr/bin/lintian", "lintian");
 
 /// Tools that boot Debian in a namespace, inspect packages and units, put a router between two hosts, send HTTP
-/// requests (h2load: HTTP/2), issue certificates, and decrypt backups.
-const MACHINE_TOOLS: [(&str, &str); 13] = [
+/// requests (h2load: HTTP/2), issue certificates, decrypt backups, and show a program a terminal.
+const MACHINE_TOOLS: [(&str, &str); 14] = [
     ("/usr/bin/age", "age"),
     ("/usr/bin/curl", "curl"),
     ("/usr/bin/h2load", "nghttp2-client"),
     ("/usr/bin/openssl", "openssl"),
     ("/usr/bin/pgrep", "procps"),
+    ("/usr/bin/script", "bsdutils"),
     ("/usr/bin/systemd-analyze", "systemd"),
     ("/usr/bin/systemd-nspawn", "systemd-container"),
     ("/usr/sbin/debootstrap", "debootstrap"),

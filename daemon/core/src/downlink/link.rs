@@ -3,9 +3,10 @@
 //! A link that drops and reconnects causes no write. Only a member that is away for longer is recorded as offline, and
 //! recorded again when it returns.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use linecamp_model::{LabelSet, LinkState, SessionId, Text, WallTime};
+use rpds::RedBlackTreeMapSync;
 
 use super::MemberId;
 use super::conditions::LinkConditions;
@@ -163,10 +164,10 @@ impl Link {
     }
 }
 
-/// The links of all members.
+/// The links of all members. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Links {
-    links: BTreeMap<MemberId, Link>,
+    links: RedBlackTreeMapSync<MemberId, Link>,
     /// The members whose link may have changed since [`Links::take_touched`].
     touched: BTreeSet<MemberId>,
 }
@@ -186,13 +187,13 @@ impl Links {
 
     /// Sets the link of a member.
     pub(super) fn insert(&mut self, member: MemberId, link: Link) {
-        self.links.insert(member, link);
+        self.links.insert_mut(member, link);
         self.touched.insert(member);
     }
 
     /// Removes the link of a member.
     pub(super) fn remove(&mut self, member: MemberId) {
-        self.links.remove(&member);
+        self.links.remove_mut(&member);
         self.touched.insert(member);
     }
 
@@ -213,7 +214,7 @@ impl Links {
 
     /// Returns the number of links.
     pub(super) fn len(&self) -> usize {
-        self.links.len()
+        self.links.size()
     }
 
     /// Counts the links by state: connected, reconnecting, disconnected.

@@ -21,6 +21,7 @@
 mod hold;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use linecamp_model::{
     FleetChange, Generation, HeldSite, KeyFingerprint, Now, RefusedContact, SiteEvidence, SiteId, Target, TokenState,
@@ -120,9 +121,9 @@ impl Fleet {
             self.effects.stage(changes, Vec::new());
         }
         let held = &self.effects.state().held.sites;
-        self.contacts.sites.retain(|site, _| held.contains_key(site));
+        Arc::make_mut(&mut self.contacts).sites.retain(|site, _| held.contains_key(site));
         if self.effects.state().restored.is_none() {
-            self.contacts = Contacts::default();
+            self.contacts = Arc::default();
         }
     }
 
@@ -130,8 +131,10 @@ impl Fleet {
     pub(super) fn note_refused(&mut self, key: KeyFingerprint, asked: (RefusedContact, Option<SpecClaim>)) {
         let state = self.effects.state();
         match state.site_of_key(&key) {
-            Some(site) if state.held.sites.contains_key(&site) => drop(self.contacts.sites.insert(site, asked)),
-            None if state.restored.is_some() => self.contacts.note_unknown(key, asked.0),
+            Some(site) if state.held.sites.contains_key(&site) => {
+                Arc::make_mut(&mut self.contacts).sites.insert(site, asked);
+            }
+            None if state.restored.is_some() => Arc::make_mut(&mut self.contacts).note_unknown(key, asked.0),
             Some(_) | None => {}
         }
     }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::{
-    DocumentKey, Generation, HostId, HostRegistration, HostSpec, Incarnation, KeyFingerprint, LinkGap, ProviderStatus,
-    RecordStatus, Registration, ReplicationCursor, SiteSpec, SiteStatus, SiteTrust, SpecBody, StatusBody, WallTime,
+    DocumentKey, FleetOrigin, Generation, HostId, HostRegistration, HostSpec, Incarnation, KeyFingerprint, LinkGap,
+    ProviderStatus, RecordStatus, Registration, ReplicationCursor, SiteSpec, SiteStatus, SiteTrust, SpecBody,
+    StatusBody, WallTime,
 };
 
 use crate::convergence::{converged_in, status_in};
@@ -33,6 +34,12 @@ impl SiteRecord {
             Some(SpecBody::Site(spec)) => Some(spec),
             Some(SpecBody::Host(_) | SpecBody::Provider(_)) | None => None,
         }
+    }
+
+    /// Returns the incarnation of the site's spec: the fleet's, unless the site once claimed more spec than there was.
+    pub(crate) fn spec_incarnation(&self, origin: Option<FleetOrigin>) -> Incarnation {
+        let own = self.cursor.and_then(|cursor| cursor.spec_incarnation);
+        own.unwrap_or_else(|| origin.unwrap_or_default().spec_incarnation)
     }
 
     /// Returns the document key of its gateway; `None` while it is not registered.

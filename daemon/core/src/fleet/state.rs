@@ -1,12 +1,14 @@
 //! The durable state of the server, and the indexes derived from it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use linecamp_model::{
     ApiKey, AuditBlock, Environment, FleetAuthorities, FleetChange, FleetOrigin, FleetProvider, HeldSite, HostId,
     Incarnation, KeyFingerprint, Name, PluginDigest, PluginFile, Registration, ReplicationCursor, RestoredFrom,
     SecretHash, ServerSet, ServerSettings, SiteId, Token, TokenId, User, UserSession, WallTime,
 };
+use rpds::RedBlackTreeMapSync;
 
 use super::event_log::EventLog;
 use super::names::NameIndex;
@@ -15,7 +17,8 @@ use super::subject::{HostRef, SiteRef};
 use crate::site::set;
 use crate::staging::Replay;
 
-/// The in-memory image of the fleet database.
+/// The in-memory image of the fleet database. What lists are made of is shared with the snapshots that were taken of it
+/// ([`FleetSnapshot`](super::FleetSnapshot)).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FleetState {
     pub(crate) origin: Option<FleetOrigin>,
@@ -26,12 +29,12 @@ pub(crate) struct FleetState {
     pub(crate) settings: Option<ServerSettings>,
     pub(crate) tokens: BTreeMap<TokenId, Token>,
     pub(crate) token_uses: BTreeMap<TokenId, BTreeMap<SiteId, WallTime>>,
-    pub(crate) sites: BTreeMap<SiteId, SiteRecord>,
+    pub(crate) sites: RedBlackTreeMapSync<SiteId, SiteRecord>,
     pub(crate) revoked_keys: BTreeMap<KeyFingerprint, WallTime>,
     pub(crate) events: EventLog,
     /// Providers, by environment and name.
-    pub(crate) providers: BTreeMap<(Name, Name), Box<FleetProvider>>,
-    pub(crate) plugins: BTreeMap<PluginDigest, PluginFile>,
+    pub(crate) providers: Arc<BTreeMap<(Name, Name), Box<FleetProvider>>>,
+    pub(crate) plugins: Arc<BTreeMap<PluginDigest, PluginFile>>,
     pub(crate) servers: Option<ServerSet>,
     pub(crate) authorities: Option<FleetAuthorities>,
     /// The backup it was restored from, while something is held.
@@ -48,7 +51,7 @@ pub(crate) struct FleetState {
 /// What is held since the server was restored from a backup. An object that was removed since may still be listed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Held {
-    pub(crate) sites: BTreeMap<SiteId, HeldSite>,
+    pub(crate) sites: Arc<BTreeMap<SiteId, HeldSite>>,
     pub(crate) tokens: BTreeMap<TokenId, WallTime>,
     pub(crate) api_keys: BTreeMap<SecretHash, WallTime>,
 }
@@ -146,8 +149,10 @@ impl FleetState {
 
     /// Returns the incarnation of a site's spec: the fleet's, unless the site once claimed more spec than there was.
     pub(crate) fn spec_incarnation(&self, site: SiteId) -> Incarnation {
-        let own = self.sites.get(&site).and_then(|record| record.cursor).and_then(|cursor| cursor.spec_incarnation);
-        own.unwrap_or_else(|| self.origin.unwrap_or_default().spec_incarnation)
+        match self.sites.get(&site) {
+            Some(record) => record.spec_incarnation(self.origin),
+            None => self.origin.unwrap_or_default().spec_incarnation,
+        }
     }
 
     /// Returns the changes that delete everything of a removed site except its revoked keys.
@@ -189,10 +194,13 @@ impl FleetState {
 
     /// Changes one site's record.
     fn change_site(&mut self, id: SiteId, change: impl FnOnce(&mut SiteRecord) -> FleetChange) -> FleetChange {
-        let record = self.sites.entry(id).or_default();
+        if !self.sites.contains_key(&id) {
+            self.sites.insert_mut(id, SiteRecord::default());
+        }
+        let record = self.sites.get_mut(&id).expect("it is there");
         let undo = change(record);
         if record.is_empty() {
-            self.sites.remove(&id);
+            self.sites.remove_mut(&id);
         }
         undo
     }
@@ -249,9 +257,9 @@ impl Replay for FleetState {
             Change::RevokedKey(key, at) => Change::RevokedKey(key, set(&mut self.revoked_keys, key, at)),
             Change::Provider(environment, name, body) => {
                 let key = (environment.clone(), name.clone());
-                Change::Provider(environment, name, set(&mut self.providers, key, body))
+                Change::Provider(environment, name, set(Arc::make_mut(&mut self.providers), key, body))
             }
-            Change::Plugin(digest, body) => Change::Plugin(digest, set(&mut self.plugins, digest, body)),
+            Change::Plugin(digest, body) => Change::Plugin(digest, set(Arc::make_mut(&mut self.plugins), digest, body)),
             Change::Servers(body) => Change::Servers(std::mem::replace(&mut self.servers, body)),
             Change::LinkGap(id, began_at, gap) => {
                 self.change_site(id, |record| Change::LinkGap(id, began_at, set(&mut record.gaps, began_at, gap)))
@@ -261,7 +269,7 @@ impl Replay for FleetState {
                 self.change_site(id, |record| Change::SiteTrust(id, std::mem::replace(&mut record.trust, body)))
             }
             Change::Restored(body) => Change::Restored(std::mem::replace(&mut self.restored, body)),
-            Change::HeldSite(id, body) => Change::HeldSite(id, set(&mut self.held.sites, id, body)),
+            Change::HeldSite(id, body) => Change::HeldSite(id, set(Arc::make_mut(&mut self.held.sites), id, body)),
             Change::HeldToken(id, at) => Change::HeldToken(id, set(&mut self.held.tokens, id, at)),
             Change::AuditBlock(index, block) => Change::AuditBlock(index, set(&mut self.audit, index, block)),
             // The inverse is never written.

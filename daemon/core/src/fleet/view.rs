@@ -4,28 +4,27 @@ mod accounts;
 mod events;
 mod filter;
 mod link_history;
+mod lists;
 mod providers;
 mod restore;
 mod sites;
 mod states;
 mod tokens;
 
-use std::collections::BTreeMap;
-
-use linecamp_model::{KeyFingerprint, LinkState, LoggedEvent, Name, Phase, Registration, SessionId, SiteId};
+use linecamp_model::{KeyFingerprint, LinkState, LoggedEvent, SessionId, SiteId};
 
 pub use self::accounts::{ApiKeyView, UserSessionView, UserView};
 pub use self::filter::{HostOrder, LinkFilter, SeenLabels, SiteFilter, SiteOrder};
+pub use self::lists::{FleetSnapshot, ListView};
 pub use self::providers::{ListedRecord, ProviderSummary, RecordFilter};
 pub use self::restore::HeldCounts;
 
 use super::authentication::Activity;
 use super::authorization::Authorization;
 use super::restore::Contacts;
-use super::site_record::SiteRecord;
 use super::state::FleetState;
 use crate::convergence::is_converged;
-use crate::downlink::{Link, Links};
+use crate::downlink::Links;
 
 /// Selects events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,75 +57,29 @@ pub struct LinkCounts {
 #[derive(Clone, Copy, Debug)]
 pub struct FleetView<'a> {
     state: &'a FleetState,
-    links: &'a Links,
-    contacts: &'a Contacts,
     activity: &'a Activity,
-    /// Whose view it is; `None` for the server itself, which sees everything.
-    caller: Option<&'a Authorization>,
+    lists: ListView<'a>,
 }
 
 impl<'a> FleetView<'a> {
     /// Creates the view.
-    pub(super) const fn new(
-        state: &'a FleetState,
-        links: &'a Links,
-        contacts: &'a Contacts,
-        activity: &'a Activity,
-    ) -> Self {
-        Self { state, links, contacts, activity, caller: None }
+    pub(super) fn new(state: &'a FleetState, links: &'a Links, contacts: &'a Contacts, activity: &'a Activity) -> Self {
+        Self { state, activity, lists: ListView::new(state, links, contacts) }
     }
 
     /// Returns what a caller may see of it.
     #[must_use]
     pub const fn for_caller(self, caller: &'a Authorization) -> Self {
-        Self { caller: Some(caller), ..self }
+        Self { lists: ListView { caller: Some(caller), ..self.lists }, ..self }
     }
 
     /// Returns whose view it is.
     const fn caller_or_console(self) -> &'a Authorization {
         const CONSOLE: &Authorization = &Authorization::console();
-        match self.caller {
+        match self.lists.caller {
             Some(caller) => caller,
             None => CONSOLE,
         }
-    }
-
-    /// Whether the environment is in this view.
-    fn sees(self, environment: &Name) -> bool {
-        self.caller.is_none_or(|caller| caller.sees(environment))
-    }
-
-    /// Returns the registered sites in this view.
-    fn registered(self) -> impl Iterator<Item = (SiteId, &'a SiteRecord, &'a Registration)> {
-        self.state.registered().filter(move |(_, _, of)| self.sees(&of.environment))
-    }
-
-    /// Returns the number of links in each state.
-    pub fn link_counts(self) -> LinkCounts {
-        if self.caller.is_some_and(|caller| !caller.sees_everything()) {
-            let states = self.registered().filter_map(|(id, _, _)| self.links.get(id)).map(Link::state);
-            let [mut connected, mut reconnecting, mut disconnected] = [0; 3];
-            for state in states {
-                match state {
-                    LinkState::Connected => connected += 1,
-                    LinkState::Reconnecting => reconnecting += 1,
-                    LinkState::Disconnected => disconnected += 1,
-                }
-            }
-            return LinkCounts { connected, reconnecting, disconnected };
-        }
-        let [connected, reconnecting, disconnected] = self.links.counts();
-        LinkCounts { connected, reconnecting, disconnected }
-    }
-
-    /// Returns the number of sites by environment, phase and link state.
-    pub fn site_counts(self) -> BTreeMap<(Name, Phase, LinkState), usize> {
-        let mut counts = BTreeMap::new();
-        for (id, _, of) in self.registered() {
-            let link = self.links.get(id).map_or(LinkState::Disconnected, Link::state);
-            *counts.entry((of.environment.clone(), of.life.phase, link)).or_default() += 1;
-        }
-        counts
     }
 
     /// Returns the state of a site's link and its session; `None` for a site that never connected.

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use linecamp_model::{LinkState, Phase, Selector};
+use linecamp_model::{LinkState, Phase, Selector, SiteView};
 
 use crate::testing::{Pair, name, patch, site_ref};
-use crate::{DISCONNECTED_AFTER, Edit, FleetCommand, HostOrder, LinkFilter, Page, PageRequest, SiteFilter, SiteOrder};
+use crate::{
+    Authorization, DISCONNECTED_AFTER, Edit, FleetCommand, Force, HostOrder, LinkFilter, Page, PageRequest, SiteFilter,
+    SiteOrder,
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Five sites: `camp` and `s1` to `s4`. Those with an even number have `ring=canary`; `s3` is inactive and then offline.
+/// Five sites: `camp` and `s1` to `s4`. Those with an even number have `ring=canary`; `s3` is inactive, then offline.
 fn five_sites() -> Pair {
     let mut pair = Pair::linked(1);
     for number in 1..5 {
@@ -92,6 +95,29 @@ fn sites_are_sorted_by_state_link_and_time() {
     check(SiteOrder::Link, true, "s3 s4 s2 s1 camp");
     check(SiteOrder::Joined, true, "s4 s3 s2 s1 camp");
     check(SiteOrder::LinkSince, true, "s3 s4 s2 s1 camp");
+}
+
+#[test]
+fn a_snapshot_has_every_change_before_it_and_none_after_it() {
+    let mut pair = five_sites();
+    let (console, all) = (Authorization::console(), SiteFilter::default());
+    let before = pair.fleet.snapshot();
+    let shown = before.lists(&console).sites(&all, pair.now());
+    assert_eq!(shown, pair.fleet.view().sites(&all, pair.now()));
+    pair.ask(FleetCommand::PatchLabels(site_ref("s1").into(), patch(&["tier=web"]))).expect("labelled");
+    pair.ask(FleetCommand::Remove(site_ref("s3"), Force::Yes)).expect("removed");
+    pair.add_node("s9");
+    pair.cut(0);
+    pair.run_for(MINUTE);
+    let after = pair.fleet.snapshot();
+    assert_ne!(after.lists(&console).sites(&all, pair.now()), shown);
+    assert_eq!(after.lists(&console).sites(&all, pair.now()), pair.fleet.view().sites(&all, pair.now()));
+    assert_eq!(before.lists(&console).link_counts().connected, 4);
+    assert_eq!(after.lists(&console).link_counts(), pair.fleet.view().link_counts());
+    let unchanged = before.lists(&console).sites(&all, pair.now());
+    let labels =
+        |sites: &[SiteView]| sites.iter().map(|site| (site.name.clone(), site.labels.clone())).collect::<Vec<_>>();
+    assert_eq!(labels(&unchanged), labels(&shown));
 }
 
 #[test]

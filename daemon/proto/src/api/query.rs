@@ -116,6 +116,11 @@ pub struct RestoreQuery {
     pub selector: Option<String>,
     /// Sites of this environment.
     pub environment: Option<String>,
+    /// At most this many items; at most [`PAGE_ITEMS_MAX`](linecamp_model::limits::PAGE_ITEMS_MAX), by default
+    /// [`PAGE_ITEMS_DEFAULT`](linecamp_model::limits::PAGE_ITEMS_DEFAULT).
+    pub limit: Option<usize>,
+    /// The page that begins where another one ended: its `next`.
+    pub cursor: Option<String>,
 }
 
 /// Filters hosts.

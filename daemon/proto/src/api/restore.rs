@@ -3,7 +3,7 @@
 use linecamp_model as model;
 use serde::{Deserialize, Serialize};
 
-use super::Token;
+use super::{List, Token};
 
 /// Maximum sites, tokens and keys in one request to accept or reject. More are rejected: send several requests.
 pub const HELD_ITEMS_MAX: usize = 500;
@@ -14,8 +14,14 @@ pub const HELD_ITEMS_MAX: usize = 500;
 pub struct Restore {
     /// The backup; `null` if the server was not restored, or nothing is held any more.
     pub restored: Option<Restored>,
-    /// The sites that the query matches, by environment and name.
+    /// A page of the sites that the query matches, by environment and name.
     pub sites: Vec<HeldSite>,
+    /// The cursor of the next page of sites; absent on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// How many sites the query matches, on all pages.
+    #[serde(default)]
+    pub total: u64,
     /// The join tokens, newest first.
     pub tokens: Vec<Token>,
     /// The API keys, by name.
@@ -144,8 +150,8 @@ impl From<&model::HeldSiteView> for HeldSite {
 }
 
 impl Restore {
-    /// Describes a restored server; `counts` as for [`Restored::new`].
-    pub fn new(view: &model::RestoreView, counts: (usize, usize, usize)) -> Self {
+    /// Describes a restored server with these held sites; `counts` as for [`Restored::new`].
+    pub fn new(view: &model::RestoreView, sites: List<HeldSite>, counts: (usize, usize, usize)) -> Self {
         let key = |key: &model::HeldApiKeyView| HeldApiKey {
             id: key.id.to_string(),
             name: key.name.to_string(),
@@ -154,7 +160,9 @@ impl Restore {
         };
         Self {
             restored: Some(Restored::new(&view.from, counts)),
-            sites: view.sites.iter().map(HeldSite::from).collect(),
+            sites: sites.items,
+            next: sites.next,
+            total: sites.total.unwrap_or_default(),
             tokens: view.tokens.iter().map(Token::from).collect(),
             api_keys: view.api_keys.iter().map(key).collect(),
             unknown: view.unknown.iter().map(RefusedContact::from).collect(),
@@ -164,7 +172,7 @@ impl Restore {
     /// Describes a server that was not restored, or whose operator has settled everything.
     pub fn settled() -> Self {
         let (sites, tokens, api_keys, unknown) = <_>::default();
-        Self { restored: None, sites, tokens, api_keys, unknown }
+        Self { restored: None, sites, next: None, total: 0, tokens, api_keys, unknown }
     }
 }
 
@@ -183,17 +191,17 @@ mod tests {
         let at = |minutes: u64| WallTime::from_unix_millis(1_795_314_420_000 + minutes * 60_000);
         let name = |text: &str| Name::parse(text).expect("valid");
         let contact = model::RefusedContact { at: at(9), address: Text::lossy("192.0.2.7:4711") };
+        let site = HeldSiteView {
+            id: SiteId::from_bytes([0x11; 16]),
+            name: name("camp-042"),
+            environment: name("default"),
+            phase: Phase::Active,
+            last_contact: at(0),
+            asked: Some(contact.clone()),
+            evidence: SiteEvidence::Changed,
+        };
         let view = RestoreView {
             from: RestoredFrom { taken_at: at(0), restored_at: at(5) },
-            sites: vec![HeldSiteView {
-                id: SiteId::from_bytes([0x11; 16]),
-                name: name("camp-042"),
-                environment: name("default"),
-                phase: Phase::Active,
-                last_contact: at(0),
-                asked: Some(contact.clone()),
-                evidence: SiteEvidence::Changed,
-            }],
             tokens: Vec::new(),
             api_keys: vec![HeldApiKeyView {
                 id: KeyId::from_bytes([0x22; 8]),
@@ -204,7 +212,7 @@ mod tests {
             unknown: vec![contact],
         };
         let all = [
-            written(&Restore::new(&view, (1, 0, 1))),
+            written(&Restore::new(&view, [HeldSite::from(&site)].into_iter().collect(), (1, 0, 1))),
             written(&Restore::settled()),
             written(&HeldItems { sites: vec!["11".into()], ..HeldItems::default() }),
             written(&HeldLeft { restored: None }),

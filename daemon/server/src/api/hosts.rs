@@ -2,18 +2,19 @@
 
 use linecamp_core::{FleetCommand, HostOrder, HostRef, SiteFilter};
 use linecamp_model::HostView;
+use linecamp_proto::api::Host;
 use linecamp_proto::api::operation::{ActivateHost, DeactivateHost, EditHost, ListHosts, PatchHostLabels, ShowHost};
 use linecamp_proto::api::query::HostSort;
-use linecamp_proto::api::{Host, List};
 
 use super::call::Call;
 use super::error::ApiError;
 use super::paging::Paging;
 use super::parse::{host_ref, parse_condition, parse_phase, parse_search};
+use super::routes::Encoded;
 use super::sites::{filter, link_filter, parse_edit};
 use crate::fleet_access::FleetAccess;
 
-pub(super) async fn list(call: Call<ListHosts>) -> Result<List<Host>, ApiError> {
+pub(super) async fn list(call: Call<ListHosts>) -> Result<Encoded<ListHosts>, ApiError> {
     let paging = Paging::of(&call)?.descending(call.query.descending);
     let query = call.query;
     let filter = SiteFilter {
@@ -31,8 +32,10 @@ pub(super) async fn list(call: Call<ListHosts>) -> Result<List<Host>, ApiError> 
         HostSort::LinkSince => HostOrder::LinkSince,
     };
     let request = paging.request().clone();
-    let page = call.fleet.query(move |fleet, now| fleet.host_page(&filter, order, &request, now)).await?;
-    Ok(paging.list(page, |host| Host::from(&host)))
+    let encoded = call.fleet.list(move |lists, now| {
+        Encoded::new(&paging.list(lists.host_page(&filter, order, &request, now), |host| Host::from(&host)))
+    });
+    Ok(encoded.await?)
 }
 
 pub(super) async fn show(call: Call<ShowHost>) -> Result<Host, ApiError> {

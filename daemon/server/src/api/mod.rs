@@ -9,6 +9,7 @@
 //! 4. It is parsed completely (`parse`).
 //! 5. The handler of the operation reads and changes the fleet through the access of the caller (`call`), which has
 //!    nothing that the caller may not see. A change is answered when it is durable.
+//!    A long list is built and encoded from a snapshot of the fleet, on another thread than the loop's.
 //! 6. The answer, or the problem (`error`), is encoded.
 
 mod account;
@@ -93,7 +94,7 @@ fn operations() -> Routes {
         .on(restore::accept)
         .on(restore::reject)
         .on(overview::edit)
-        .on(sites::list)
+        .on_encoded(sites::list)
         .on_versioned(sites::show)
         .on(history::list)
         .on_versioned(sites::edit)
@@ -102,7 +103,7 @@ fn operations() -> Routes {
         .on_versioned(sites::deactivate)
         .on_versioned(sites::activate)
         .on_versioned(sites::accept)
-        .on(hosts::list)
+        .on_encoded(hosts::list)
         .on_versioned(hosts::show)
         .on_versioned(hosts::edit)
         .on_versioned(hosts::label)
@@ -132,7 +133,7 @@ fn operations() -> Routes {
         .on(ca::switch)
         .on(ca::retire)
         .on(ca::abort)
-        .on(records::list)
+        .on_encoded(records::list)
 }
 
 /// Serves the operations on users, API keys and sessions.

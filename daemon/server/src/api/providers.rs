@@ -1,6 +1,6 @@
 //! Centrally configured providers.
 
-use linecamp_core::{FleetCommand, FleetView, Force, ItemKey, ProviderSummary};
+use linecamp_core::{FleetCommand, Force, ItemKey, ListView, ProviderSummary};
 use linecamp_model::{FleetProvider, Name, ProviderSpec, Selector, SettingProblem};
 use linecamp_proto::api::operation::{
     CreateProvider, EditProvider, ListProviders, PreviewProvider, RemoveProvider, ShowProvider,
@@ -48,7 +48,7 @@ impl From<&StoredProvider> for ProviderView {
 pub(super) async fn list(call: Call<ListProviders>) -> Result<List<ProviderView>, ApiError> {
     let paging = Paging::of(&call)?;
     let environment = optional_name("environment", call.query.environment.as_deref())?;
-    let found = call.fleet.query(move |fleet, _| all(fleet, environment.as_ref())).await?;
+    let found = call.fleet.list(move |lists, _| all(lists, environment.as_ref())).await?;
     let page =
         paging.cut(&found, |found| ItemKey::new(0, [found.environment.as_str(), found.provider.spec.name.as_str()]));
     Ok(paging.list(page, |at| ProviderView::from(&found[at])))
@@ -112,8 +112,8 @@ pub(super) async fn remove(call: Call<RemoveProvider>) -> Result<ProviderView, A
 async fn one(fleet: &FleetAccess, name: Name, environment: Option<Name>) -> Result<StoredProvider, ApiError> {
     let of_name = name.clone();
     let mut found = fleet
-        .query(move |fleet, _| {
-            let mut found = all(fleet, environment.as_ref());
+        .list(move |lists, _| {
+            let mut found = all(lists, environment.as_ref());
             found.retain(|found| found.provider.spec.name == of_name);
             found
         })
@@ -134,8 +134,8 @@ async fn one(fleet: &FleetAccess, name: Name, environment: Option<Name>) -> Resu
     }
 }
 
-fn all(fleet: FleetView<'_>, environment: Option<&Name>) -> Vec<StoredProvider> {
-    fleet.providers(environment).into_iter().map(StoredProvider::from).collect()
+fn all(lists: ListView<'_>, environment: Option<&Name>) -> Vec<StoredProvider> {
+    lists.providers(environment).into_iter().map(StoredProvider::from).collect()
 }
 
 /// Validates the settings of a request by themselves.

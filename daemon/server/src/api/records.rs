@@ -4,12 +4,13 @@ use linecamp_core::{ListedRecord, RecordFilter};
 use linecamp_model::RecordState;
 use linecamp_proto::api::operation::ListRecords;
 use linecamp_proto::api::query::RecordQuery;
-use linecamp_proto::api::{List, RecordPlace, RecordView};
+use linecamp_proto::api::{RecordPlace, RecordView};
 
 use super::call::Call;
 use super::error::ApiError;
 use super::paging::Paging;
 use super::parse::{optional_name, unknown};
+use super::routes::Encoded;
 use super::sites::filter;
 
 /// Overhead of a record beside its texts and values, in bytes: keys, quotes and commas.
@@ -18,11 +19,13 @@ const RECORD_FRAME_BYTES: usize = 256;
 /// Overhead of a value, in bytes.
 const VALUE_FRAME_BYTES: usize = 4;
 
-pub(super) async fn list(call: Call<ListRecords>) -> Result<List<RecordView>, ApiError> {
+pub(super) async fn list(call: Call<ListRecords>) -> Result<Encoded<ListRecords>, ApiError> {
     let paging = Paging::of(&call)?;
     let (filter, request) = (record_filter(&call.query)?, paging.request().clone());
-    let page = call.fleet.query(move |fleet, now| fleet.record_page(&filter, &request, now, shown)).await?;
-    Ok(paging.list(page, |record| record))
+    let encoded = call.fleet.list(move |lists, now| {
+        Encoded::new(&paging.list(lists.record_page(&filter, &request, now, shown), |record| record))
+    });
+    Ok(encoded.await?)
 }
 
 fn record_filter(query: &RecordQuery) -> Result<RecordFilter, ApiError> {

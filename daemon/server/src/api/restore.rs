@@ -3,21 +3,24 @@
 use linecamp_core::{FleetCommand, FleetView, HeldItems};
 use linecamp_model::{KeyId, SiteId, TokenId};
 use linecamp_proto::api::operation::{AcceptHeld, RejectHeld, ShowRestore};
-use linecamp_proto::api::{self, HELD_ITEMS_MAX, HeldLeft, Restore, Restored};
+use linecamp_proto::api::{self, HELD_ITEMS_MAX, HeldLeft, HeldSite, Restore, Restored};
 
 use super::call::Call;
 use super::error::ApiError;
+use super::paging::Paging;
 use super::sites::filter;
 use crate::fleet_access::FleetAccess;
 
 pub(super) async fn show(call: Call<ShowRestore>) -> Result<Restore, ApiError> {
-    let query = call.query;
+    let (paging, query) = (Paging::of(&call)?, call.query);
     let filter = filter(query.selector.as_deref(), query.environment.as_deref(), None)?;
-    let found = call.fleet.query(move |fleet, now| {
-        let view = fleet.restore_view(&filter, now)?;
-        Some(Restore::new(&view, counts(fleet)))
+    let found = call.fleet.query(move |fleet, now| Some((fleet.restore_view(now)?, counts(fleet)))).await?;
+    let Some((view, counts)) = found else { return Ok(Restore::settled()) };
+    let (taken_at, request) = (view.from.taken_at, paging.request().clone());
+    let sites = call.fleet.list(move |lists, now| {
+        paging.list(lists.held_page(&filter, &request, taken_at, now), |site| HeldSite::from(&site))
     });
-    Ok(found.await?.unwrap_or_else(Restore::settled))
+    Ok(Restore::new(&view, sites.await?, counts))
 }
 
 pub(super) async fn accept(call: Call<AcceptHeld>) -> Result<HeldLeft, ApiError> {

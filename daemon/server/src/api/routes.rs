@@ -3,6 +3,8 @@
 //! A request is authenticated and authorized, then parsed completely, then handled. A handler that is reached has a
 //! caller who may perform the operation, and sees of the fleet what that caller may see ([`Call::fleet`]).
 
+use std::marker::PhantomData;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -52,6 +54,19 @@ impl Versioned for Host {
     }
 }
 
+/// An encoded response of the operation `O`.
+pub(super) struct Encoded<O> {
+    bytes: Vec<u8>,
+    operation: PhantomData<O>,
+}
+
+impl<O: Operation<Response: EncodedBody>> Encoded<O> {
+    /// Encodes a response.
+    pub(super) fn new(value: &Value<O::Response>) -> Self {
+        Self { bytes: O::Response::encode(value), operation: PhantomData }
+    }
+}
+
 type Value<B> = <B as linecamp_proto::api::operation::Body>::Value;
 
 impl Routes {
@@ -63,6 +78,16 @@ impl Routes {
     {
         debug_assert!(!O::SPEC.has_etag, "{} is served with an entity tag", O::SPEC.name);
         self.on_raw::<O, _>(move |call| async move { Ok(json::<O>(&handler(call).await?)) })
+    }
+
+    /// Serves the operation `O`, whose handler encodes its responses where it builds them: a long list, on another
+    /// thread.
+    pub(super) fn on_encoded<O, F>(self, handler: fn(Call<O>) -> F) -> Self
+    where
+        O: Operation<Request: DecodedBody, Response: EncodedBody>,
+        F: Future<Output = Result<Encoded<O>, ApiError>> + Send + 'static,
+    {
+        self.on_raw::<O, _>(move |call| async move { Ok(response::<O>(handler(call).await?.bytes)) })
     }
 
     /// Serves the operation `O`, whose responses have an entity tag.
@@ -229,7 +254,11 @@ fn span(spec: &OperationSpec, parts: &Parts) -> Span {
 }
 
 fn json<O: Operation<Response: EncodedBody>>(value: &Value<O::Response>) -> Response {
+    response::<O>(O::Response::encode(value))
+}
+
+fn response<O: Operation<Response: EncodedBody>>(bytes: Vec<u8>) -> Response {
     let status = StatusCode::from_u16(O::SPEC.status).unwrap_or(StatusCode::OK);
     let media = HeaderValue::from_static(O::Response::MEDIA.unwrap_or_default());
-    (status, [(CONTENT_TYPE, media)], O::Response::encode(value)).into_response()
+    (status, [(CONTENT_TYPE, media)], bytes).into_response()
 }

@@ -6,15 +6,16 @@ use linecamp_proto::api::operation::{
     AcceptSite, ActivateSite, DeactivateSite, EditSite, ListSites, PatchSiteLabels, RemoveSite, ShowSite,
 };
 use linecamp_proto::api::query::{self, SelectorLabels, SiteSort};
-use linecamp_proto::api::{self, List, Site};
+use linecamp_proto::api::{self, Site};
 
 use super::call::Call;
 use super::error::ApiError;
 use super::paging::Paging;
 use super::parse::{optional_name, parse_condition, parse_name, parse_phase, parse_search, parse_selector, site_ref};
+use super::routes::Encoded;
 use crate::fleet_access::FleetAccess;
 
-pub(super) async fn list(call: Call<ListSites>) -> Result<List<Site>, ApiError> {
+pub(super) async fn list(call: Call<ListSites>) -> Result<Encoded<ListSites>, ApiError> {
     let paging = Paging::of(&call)?.descending(call.query.descending);
     let query = call.query;
     let filter = SiteFilter {
@@ -37,8 +38,10 @@ pub(super) async fn list(call: Call<ListSites>) -> Result<List<Site>, ApiError> 
         SiteSort::Joined => SiteOrder::Joined,
     };
     let request = paging.request().clone();
-    let page = call.fleet.query(move |fleet, now| fleet.site_page(&filter, order, &request, now)).await?;
-    Ok(paging.list(page, |site| Site::from(&site)))
+    let encoded = call.fleet.list(move |lists, now| {
+        Encoded::new(&paging.list(lists.site_page(&filter, order, &request, now), |site| Site::from(&site)))
+    });
+    Ok(encoded.await?)
 }
 
 pub(super) async fn show(call: Call<ShowSite>) -> Result<Site, ApiError> {

@@ -179,7 +179,7 @@ impl Api {
     }
 
     /// Returns the loop's client, from which the access of a caller is made.
-    pub(super) fn fleet_client(&self) -> FleetClient {
+    pub(crate) fn fleet_client(&self) -> FleetClient {
         self.fleet.clone()
     }
 

@@ -7,6 +7,7 @@ use linecamp_model::SecretHash;
 
 use super::api_fixture::Bare;
 use crate::api::CHANGE_RATE;
+use crate::fleet_client::RequestError;
 
 /// The workspace manifest, which contains the release profile of the server.
 const MANIFEST: &str = include_str!("../../../../Cargo.toml");
@@ -39,6 +40,15 @@ async fn a_panicking_request_is_answered_and_logged_and_the_server_continues() {
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let line = text.lines().find(|line| line.contains("ERROR")).expect("it is an error in the log");
     assert!(line.contains("GET /defect") && line.contains("a bug in a handler"), "{line}");
+}
+
+#[tokio::test]
+async fn a_list_that_panics_ends_only_its_request() {
+    let bare = Bare::start().await;
+    let fleet = bare.api.fleet_client();
+    let found = fleet.read(|_, _| panic!("a bug in a list")).await;
+    assert!(matches!(found, Err::<(), _>(RequestError::Panicked)));
+    assert!(bare.ask("GET /api/v1/sites").await.starts_with("HTTP/1.1 200 "));
 }
 
 #[test]

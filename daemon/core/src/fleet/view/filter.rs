@@ -5,7 +5,7 @@ use linecamp_model::{
     Selector, SiteId, SiteSpec, effective_value, effective_value_of_site,
 };
 
-use super::FleetView;
+use super::ListView;
 use crate::downlink::Link;
 use crate::fleet::labels::{owned, placement_labels};
 use crate::fleet::site_record::SiteRecord;
@@ -132,7 +132,7 @@ impl ListedSite<'_> {
     }
 }
 
-impl<'a> FleetView<'a> {
+impl<'a> ListView<'a> {
     /// Returns the sites that `filter` selects, in any order.
     pub(super) fn listed_sites(self, filter: &SiteFilter, now: Now) -> impl Iterator<Item = ListedSite<'a>> {
         self.sites_in(filter, now).filter(move |site| {

@@ -8,7 +8,7 @@ use linecamp_model::{
     ProviderStatus, RecordState, RecordStatus, Selector, SettingProblem,
 };
 
-use super::{FleetView, SiteFilter};
+use super::{FleetView, ListView, SiteFilter};
 use crate::fleet::command::{FleetCommand, FleetCommandError};
 use crate::fleet::command_check::check_command;
 use crate::fleet::operator::set_provider;
@@ -17,33 +17,6 @@ use crate::fleet::site_record::SiteRecord;
 use crate::page::{ItemKey, Page, PageRequest};
 
 impl<'a> FleetView<'a> {
-    /// Returns the providers, by environment and name, including removed ones that some site still has.
-    pub fn providers(self, environment: Option<&Name>) -> Vec<ProviderSummary> {
-        let state = self.state;
-        let is_meant = |of: &Name| environment.is_none_or(|meant| meant == of) && self.sees(of);
-        let providers = state.providers.iter().filter(|((of, _), _)| is_meant(of));
-        let mut found: BTreeMap<_, _> = providers
-            .map(|(key, provider)| (key.clone(), ProviderSummary::new(key.0.clone(), (**provider).clone())))
-            .collect();
-        for (_, record, site) in state.registered().filter(|(_, _, site)| is_meant(&site.environment)) {
-            if room_for_providers(record) == 0 {
-                let of = found.iter_mut().filter(|((of, _), _)| *of == site.environment);
-                of.for_each(|(_, summary)| summary.count_if_left_out(record));
-            }
-            for (id, spec) in provider_specs(record) {
-                let key = (site.environment.clone(), spec.name.clone());
-                let withdrawing =
-                    || FleetProvider { sites: Selector::default(), spec: spec.clone(), matches_facts: false };
-                let new = || ProviderSummary::new(site.environment.clone(), withdrawing());
-                found.entry(key).or_insert_with(new).count(record, id);
-            }
-        }
-        found
-            .into_values()
-            .map(|found| ProviderSummary { problems: self.problems(&found.provider.spec), ..found })
-            .collect()
-    }
-
     /// Returns the providers that use a component of the same plugin from the server, and whose settings do not fit
     /// this one, with their environments and problems; at most [`INVALID_PROVIDERS_MAX`].
     pub fn invalid_providers(self, plugin: &PluginDescription) -> Vec<(Name, Name, Vec<SettingProblem>)> {
@@ -76,15 +49,43 @@ impl<'a> FleetView<'a> {
         Ok(ProviderSummary { problems, ..ProviderSummary::new(environment, provider) })
     }
 
-    /// Returns the problems of a provider's settings with the description of its plugin; `None` if the server has none.
-    fn problems(self, spec: &ProviderSpec) -> Option<Vec<SettingProblem>> {
-        let plugin = self.state.plugins.get(&spec.plugin.digest?)?;
-        plugin.description.as_ref().map(|plugin| spec.problems(plugin))
-    }
-
     /// Returns the plugins that were pushed.
     pub fn plugins(self) -> impl Iterator<Item = (PluginDigest, &'a PluginFile)> {
         self.state.plugins.iter().map(|(digest, file)| (*digest, file))
+    }
+}
+
+impl<'a> ListView<'a> {
+    /// Returns the providers, by environment and name, including removed ones that some site still has.
+    pub fn providers(self, environment: Option<&Name>) -> Vec<ProviderSummary> {
+        let is_meant = |of: &Name| environment.is_none_or(|meant| meant == of) && self.sees(of);
+        let providers = self.providers.iter().filter(|((of, _), _)| is_meant(of));
+        let mut found: BTreeMap<_, _> = providers
+            .map(|(key, provider)| (key.clone(), ProviderSummary::new(key.0.clone(), (**provider).clone())))
+            .collect();
+        for (_, record, site) in self.registered().filter(|(_, _, site)| is_meant(&site.environment)) {
+            if room_for_providers(record) == 0 {
+                let of = found.iter_mut().filter(|((of, _), _)| *of == site.environment);
+                of.for_each(|(_, summary)| summary.count_if_left_out(record));
+            }
+            for (id, spec) in provider_specs(record) {
+                let key = (site.environment.clone(), spec.name.clone());
+                let withdrawing =
+                    || FleetProvider { sites: Selector::default(), spec: spec.clone(), matches_facts: false };
+                let new = || ProviderSummary::new(site.environment.clone(), withdrawing());
+                found.entry(key).or_insert_with(new).count(record, id);
+            }
+        }
+        found
+            .into_values()
+            .map(|found| ProviderSummary { problems: self.problems(&found.provider.spec), ..found })
+            .collect()
+    }
+
+    /// Returns the problems of a provider's settings with the description of its plugin; `None` if the server has none.
+    fn problems(self, spec: &ProviderSpec) -> Option<Vec<SettingProblem>> {
+        let plugin = self.plugins.get(&spec.plugin.digest?)?;
+        plugin.description.as_ref().map(|plugin| spec.problems(plugin))
     }
 
     /// Returns a page of the records of the sites that `filter` selects, as last reported: those of `provider`, in

@@ -6,7 +6,11 @@ use linecamp_model::{
     ApiKey, HeldApiKeyView, HeldSiteView, Now, Phase, RestoreView, RestoredFrom, TokenState, WallTime,
 };
 
-use super::{FleetView, SiteFilter};
+use super::{FleetView, ListView, SiteFilter, SiteOrder};
+use crate::page::{Page, PageRequest};
+
+/// The bytes of a held site on a page, at most.
+const HELD_SITE_BYTES: usize = 600;
 
 /// How many objects are held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,9 +35,9 @@ impl FleetView<'_> {
         from.or_else(|| (!held.is_empty()).then_some(unknown)).map(|from| (from, counts))
     }
 
-    /// Returns what is held, with the sites that `filter` selects; `None` if the server is not restored, or all is
+    /// Returns what is held beside [sites](ListView::held_page); `None` if the server is not restored, or all is
     /// settled.
-    pub fn restore_view(self, filter: &SiteFilter, now: Now) -> Option<RestoreView> {
+    pub fn restore_view(self, now: Now) -> Option<RestoreView> {
         let (from, _) = self.restored()?;
         let tokens = self.tokens(now).into_iter().filter(|token| token.state == TokenState::Held).collect();
         let api_keys = self.state.held.api_keys.keys().filter_map(|hash| self.state.api_keys.get(hash));
@@ -41,26 +45,34 @@ impl FleetView<'_> {
         api_keys.sort_by(|a, b| (&a.name, &a.user, a.id).cmp(&(&b.name, &b.user, b.id)));
         // The secret that a rotation replaced is the same key.
         api_keys.dedup_by_key(|key| key.id);
-        let (sites, unknown) = (self.held_sites(from, filter, now), self.contacts.unknown());
-        Some(RestoreView { from, sites, tokens, api_keys, unknown })
+        Some(RestoreView { from, tokens, api_keys, unknown: self.contacts.unknown() })
     }
+}
 
-    fn held_sites(self, from: RestoredFrom, filter: &SiteFilter, now: Now) -> Vec<HeldSiteView> {
-        let selected = self.sites(filter, now).into_iter().filter(|site| site.phase != Phase::Removed);
-        let shown = selected.filter_map(|site| {
-            let held = *self.state.held.sites.get(&site.id)?;
-            let (_, registration) = self.state.site(site.id)?;
-            Some(HeldSiteView {
+impl ListView<'_> {
+    /// Returns a page of the held sites that `filter` selects, by environment and name. Without a time of their last
+    /// link in the backup, they were linked when it was taken: at `taken_at`.
+    pub fn held_page(
+        self,
+        filter: &SiteFilter,
+        page: &PageRequest,
+        taken_at: WallTime,
+        now: Now,
+    ) -> Page<HeldSiteView> {
+        let held = self.listed_sites(filter, now).filter_map(|site| Some((site, *self.held.get(&site.id)?)));
+        let live = held.filter(|(site, _)| site.registration.life.phase != Phase::Removed);
+        page.page(live.map(|(site, held)| (SiteOrder::Name.key(&site), (site, held))), |(site, held)| {
+            let view = HeldSiteView {
                 id: site.id,
-                name: site.name,
-                environment: site.environment,
-                phase: site.phase,
-                last_contact: registration.offline_since.unwrap_or(from.taken_at),
+                name: site.spec.name.clone(),
+                environment: site.registration.environment.clone(),
+                phase: site.registration.life.phase,
+                last_contact: site.registration.offline_since.unwrap_or(taken_at),
                 asked: self.contacts.asked(site.id),
                 evidence: self.contacts.evidence(site.id, held),
-            })
-        });
-        shown.collect()
+            };
+            Some((view, HELD_SITE_BYTES))
+        })
     }
 }
 

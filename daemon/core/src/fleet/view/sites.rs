@@ -6,7 +6,7 @@ use linecamp_model::{
 };
 
 use super::states::site_status;
-use super::{FleetView, HostOrder, SiteFilter, SiteOrder};
+use super::{FleetView, HostOrder, ListView, SiteFilter, SiteOrder};
 use crate::downlink::Link;
 use crate::fleet::command::FleetCommandError;
 use crate::fleet::conditions::{conditions_of, waits_for};
@@ -25,7 +25,33 @@ const CONDITION_BYTES: usize = 100;
 /// The bytes of a label beside its key and its value.
 const LABEL_BYTES: usize = 110;
 
-impl<'a> FleetView<'a> {
+impl FleetView<'_> {
+    /// Returns a site.
+    ///
+    /// # Errors
+    /// No site or several sites have the name.
+    pub fn site(self, site: &SiteRef, now: Now) -> Result<SiteView, FleetCommandError> {
+        let id = find_visible_site(self.state, self.caller_or_console(), site)?;
+        self.site_view(id, now).ok_or_else(|| FleetCommandError::NotFound(format!("there is no site {site}")))
+    }
+
+    /// Returns a host.
+    ///
+    /// # Errors
+    /// No host or several hosts have the name.
+    pub fn host(self, host: &HostRef) -> Result<HostView, FleetCommandError> {
+        let (site, id) = find_visible_host(self.state, self.caller_or_console(), host)?;
+        self.host_view(site, id).ok_or_else(|| FleetCommandError::NotFound(format!("there is no host {host}")))
+    }
+
+    /// Returns a site by its id.
+    pub fn site_by_id(self, id: SiteId, now: Now) -> Option<SiteView> {
+        let (_, registration) = self.registered_site(id)?;
+        self.site_view(id, now).filter(|_| self.sees(&registration.environment))
+    }
+}
+
+impl<'a> ListView<'a> {
     /// Returns a page of the sites that `filter` selects.
     pub fn site_page(self, filter: &SiteFilter, order: SiteOrder, page: &PageRequest, now: Now) -> Page<SiteView> {
         let mut offline = 0;
@@ -59,34 +85,10 @@ impl<'a> FleetView<'a> {
         listed.into_iter().filter_map(|site| self.site_view(site.id, now)).collect()
     }
 
-    /// Returns a site.
-    ///
-    /// # Errors
-    /// No site or several sites have the name.
-    pub fn site(self, site: &SiteRef, now: Now) -> Result<SiteView, FleetCommandError> {
-        let id = find_visible_site(self.state, self.caller_or_console(), site)?;
-        self.site_view(id, now).ok_or_else(|| FleetCommandError::NotFound(format!("there is no site {site}")))
-    }
-
-    /// Returns a host.
-    ///
-    /// # Errors
-    /// No host or several hosts have the name.
-    pub fn host(self, host: &HostRef) -> Result<HostView, FleetCommandError> {
-        let (site, id) = find_visible_host(self.state, self.caller_or_console(), host)?;
-        self.host_view(site, id).ok_or_else(|| FleetCommandError::NotFound(format!("there is no host {host}")))
-    }
-
-    /// Returns a site by its id.
-    pub fn site_by_id(self, id: SiteId, now: Now) -> Option<SiteView> {
-        let (_, registration) = self.state.site(id)?;
-        self.site_view(id, now).filter(|_| self.sees(&registration.environment))
-    }
-
     fn site_view(self, id: SiteId, now: Now) -> Option<SiteView> {
-        let (record, registration) = self.state.site(id)?;
+        let (record, registration) = self.registered_site(id)?;
         let spec = record.site_spec()?;
-        let incarnation = self.state.spec_incarnation(id);
+        let incarnation = record.spec_incarnation(self.origin);
         let link = self.link_view(id, registration);
         let status = site_status(record);
         Some(SiteView {
@@ -116,18 +118,18 @@ impl<'a> FleetView<'a> {
 
     /// Returns the conditions of a site; none if it is not registered.
     pub(super) fn conditions_of_site(self, id: SiteId, now: Now) -> Vec<Condition> {
-        let Some((record, registration)) = self.state.site(id) else { return Vec::new() };
+        let Some((record, registration)) = self.registered_site(id) else { return Vec::new() };
         let link = self.link_view(id, registration);
         conditions_of(site_status(record), self.links.get(id), (registration.life, &link), now)
     }
 
     fn host_views(self, site: SiteId) -> Vec<HostView> {
-        let hosts = self.state.sites.get(&site).into_iter().flat_map(|record| record.hosts.keys());
+        let hosts = self.sites.get(&site).into_iter().flat_map(|record| record.hosts.keys());
         hosts.filter_map(|host| self.host_view(site, *host)).collect()
     }
 
     fn host_view(self, site: SiteId, host: HostId) -> Option<HostView> {
-        let (record, registration) = self.state.site(site)?;
+        let (record, registration) = self.registered_site(site)?;
         let spec = record.host_spec(host)?;
         let life = record.hosts.get(&host)?.life;
         let link = self.link_view(site, registration);
