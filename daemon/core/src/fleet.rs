@@ -84,7 +84,9 @@ use linecamp_model::{
     ServerAddress, SessionId, SiteId, Text, WriteId,
 };
 
-pub use self::account_command::{AccountCommand, NewKey, NewSession, NewUser, PasswordChange, UserEdit};
+pub use self::account_command::{
+    AccountCommand, LoginProof, NewKey, NewSession, NewUser, OidcLogin, PasswordChange, UserEdit,
+};
 pub use self::audit::{AUDIT_RETENTION_DEFAULT, AuditCounters, console_changes};
 pub use self::audit_note::{AuditNote, AuditedRequest};
 pub use self::authentication::{
@@ -214,9 +216,13 @@ impl Fleet {
         let noted = issued.audit_note();
         self.effects.set_actor(Some(Text::lossy(&issued.authorization.caller.identity.to_string())));
         let forced = Forced::of(self.effects.state(), &issued);
+        let is_withdrawal = issued.command.is_withdrawal();
         match decide(self.effects.state(), issued, now) {
             Ok(decision) => {
-                self.note_command(noted.as_ref(), &decision.changes, now);
+                match is_withdrawal {
+                    true => self.note_withdrawal(&decision.changes, now),
+                    false => self.note_command(noted.as_ref(), &decision.changes, now),
+                }
                 if !decision.changes.is_empty() {
                     self.force(forced, now);
                 }

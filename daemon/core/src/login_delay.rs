@@ -104,13 +104,17 @@ impl LoginDelays {
         Ok(())
     }
 
+    /// Takes back attempts without an account: they led to a login, or failed for a reason that is not the client's.
+    pub fn take_back(&mut self, attempts: u32, address: IpAddr) {
+        if let Some(failures) = self.addresses.get_mut(&Origin::of(address)) {
+            failures.count = failures.count.saturating_sub(attempts);
+        }
+    }
+
     /// Takes back an attempt that succeeded: the failures of the account from this address are forgotten.
     pub fn succeed(&mut self, account: &Name, address: IpAddr) {
-        let origin = Origin::of(address);
-        self.accounts.remove(&(origin, account.clone()));
-        if let Some(failures) = self.addresses.get_mut(&origin) {
-            failures.count = failures.count.saturating_sub(1);
-        }
+        self.accounts.remove(&(Origin::of(address), account.clone()));
+        self.take_back(1, address);
     }
 }
 
@@ -188,6 +192,17 @@ mod tests {
             assert_eq!(delays.begin(Some(&anna), home, at(10_000)), Ok(()));
             delays.succeed(&anna, home);
         }
+    }
+
+    #[test]
+    fn attempts_that_are_taken_back_do_not_count() {
+        let (mut delays, home) = (LoginDelays::default(), address("192.0.2.1"));
+        for _ in 0..10 * FREE_PER_ADDRESS {
+            assert_eq!(delays.begin(None, home, at(10_000)), Ok(()));
+            assert_eq!(delays.begin(None, home, at(10_000)), Ok(()));
+            delays.take_back(2, home);
+        }
+        delays.take_back(1, address("192.0.2.2"));
     }
 
     #[test]

@@ -101,7 +101,7 @@ pub use store_record::{
 };
 pub use time::{Instant, Now, WallTime};
 pub use token::{JoinSecret, JoinTarget, JoinToken, ServerAddress, TokenError};
-pub use user::{ApiKey, PasswordHash, PasswordHashError, User, UserSession};
+pub use user::{ApiKey, OidcIdentity, OidcIdentityError, PasswordHash, PasswordHashError, User, UserSession};
 pub use view::{
     EventView, HostState, HostView, LinkState, LinkView, LocalHostView, LocalView, PartState, SiteState, SiteView,
     TokenState, TokenView, Why,

@@ -1,4 +1,7 @@
 //! People and programs that use the API: users, their API keys, and their sessions.
+//!
+//! A user is one of three kinds: a person with a password, a person who logs in at an identity provider, or a service
+//! account, which has API keys only.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,11 +15,18 @@ use crate::time::WallTime;
 /// The longest hash of a password, in bytes: four times what the server's own parameters need.
 const PASSWORD_HASH_BYTES_MAX: usize = 512;
 
-/// A user: a person with a password, or a service account without one, which has API keys only.
+/// The longest issuer and the longest subject of an identity, in bytes.
+const ISSUER_BYTES_MAX: usize = 2048;
+const SUBJECT_BYTES_MAX: usize = 255;
+
+/// A user: a person, or a service account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    /// The hash of the password; `None` for a service account.
+    /// The hash of the password; `None` for who has none.
     pub password: Option<PasswordHash>,
+    /// Who the person is at the identity provider; `None` for who does not log in there. Such a user has no password,
+    /// and the roles of the last login.
+    pub oidc: Option<OidcIdentity>,
     /// Whether the user must change the password before doing anything else.
     pub must_change_password: bool,
     /// The roles.
@@ -33,6 +43,49 @@ impl User {
         self.access.everywhere == Some(Role::Admin) && self.disabled_at.is_none() && self.password.is_some()
     }
 }
+
+/// A person at an identity provider (OpenID Connect). Only both parts together say who it is; names and e-mail
+/// addresses say nothing, because a provider may change them or give them to others.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OidcIdentity {
+    issuer: Box<str>,
+    subject: Box<str>,
+}
+
+impl OidcIdentity {
+    /// Takes over an issuer and the ID of a person there.
+    ///
+    /// # Errors
+    /// [`OidcIdentityError`] if one of them is empty or too long.
+    pub fn new(issuer: &str, subject: &str) -> Result<Self, OidcIdentityError> {
+        let fits = |text: &str, max: usize| (1..=max).contains(&text.len());
+        match fits(issuer, ISSUER_BYTES_MAX) && fits(subject, SUBJECT_BYTES_MAX) {
+            true => Ok(Self { issuer: issuer.into(), subject: subject.into() }),
+            false => Err(OidcIdentityError),
+        }
+    }
+
+    /// Returns the issuer.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Returns the ID of the person, which the issuer never gives to another one.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+}
+
+impl fmt::Debug for OidcIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.subject, self.issuer)
+    }
+}
+
+/// An issuer or a subject that is empty or too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected an issuer of 1 to {ISSUER_BYTES_MAX} bytes, and a subject of 1 to {SUBJECT_BYTES_MAX}")]
+pub struct OidcIdentityError;
 
 /// The hash of a password, in the PHC string format. `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
@@ -118,6 +171,16 @@ pub struct UserSession {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_identity_is_an_issuer_and_a_subject() {
+        let identity = OidcIdentity::new("https://id.example", "u-7").expect("valid");
+        assert_eq!((identity.issuer(), identity.subject()), ("https://id.example", "u-7"));
+        let long = "x".repeat(SUBJECT_BYTES_MAX + 1);
+        for (issuer, subject) in [("", "u-7"), ("https://id.example", ""), ("https://id.example", &long)] {
+            assert_eq!(OidcIdentity::new(issuer, subject), Err(OidcIdentityError));
+        }
+    }
 
     #[test]
     fn the_hash_of_a_password_is_not_shown() {

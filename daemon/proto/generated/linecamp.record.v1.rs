@@ -107,10 +107,19 @@ pub struct EnvironmentRole {
     #[prost(enumeration = "Role", tag = "2")]
     pub role: i32,
 }
+/// A person at an identity provider.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OidcIdentity {
+    #[prost(string, tag = "1")]
+    pub issuer: ::prost::alloc::string::String,
+    /// The ID of the person, which the issuer never gives to another one.
+    #[prost(string, tag = "2")]
+    pub subject: ::prost::alloc::string::String,
+}
 /// A user. The name is in the key.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct User {
-    /// The hash of the password, as a PHC string. Absent: a service account, which cannot log in.
+    /// The hash of the password, as a PHC string. Absent: the user has no password.
     #[prost(string, optional, tag = "1")]
     pub password: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(bool, tag = "2")]
@@ -121,6 +130,9 @@ pub struct User {
     pub created_at_millis: u64,
     #[prost(uint64, optional, tag = "5")]
     pub disabled_at_millis: ::core::option::Option<u64>,
+    /// Who the person is at the identity provider. Absent: the user does not log in there.
+    #[prost(message, optional, tag = "6")]
+    pub oidc: ::core::option::Option<OidcIdentity>,
 }
 /// An API key. The hash of its secret is in the key.
 #[derive(Clone, PartialEq, ::prost::Message)]

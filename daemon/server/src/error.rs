@@ -176,6 +176,15 @@ pub enum ServerError {
         /// The requested name.
         name: Name,
     },
+    /// The user logs in at the identity provider and has no password.
+    #[error(
+        "user {name} logs in at the identity provider and has no password; give the name of another user, or a new \
+         name: it becomes an admin if no admin can log in"
+    )]
+    UserOfProvider {
+        /// The requested name.
+        name: Name,
+    },
     /// A password could not be hashed: no memory, or a bug.
     #[error("failed to hash a password")]
     PasswordHash,
@@ -214,6 +223,7 @@ impl ServerError {
             | Self::NotEmpty { .. }
             | Self::KeptKeyUnknown { .. }
             | Self::UserUnknown { .. }
+            | Self::UserOfProvider { .. }
             | Self::LinkAddress(_) => true,
             Self::Backup { source, .. } => matches!(
                 **source,
@@ -265,7 +275,9 @@ impl ServerError {
             }
             Self::Backup { source, .. } if source.blames_file() => FailureCode::BackupInvalid,
             Self::Backup { source, .. } if matches!(**source, BackupError::Io(_)) => FailureCode::FileFailed,
-            Self::Backup { .. } | Self::SecretFile { .. } | Self::NotEmpty { .. } => FailureCode::BadArguments,
+            Self::Backup { .. } | Self::SecretFile { .. } | Self::NotEmpty { .. } | Self::UserOfProvider { .. } => {
+                FailureCode::BadArguments
+            }
             Self::BackupRejected { .. } => FailureCode::BackupInvalid,
             Self::Initialized { .. }
             | Self::PartlyInitialized { .. }

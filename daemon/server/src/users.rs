@@ -48,6 +48,9 @@ pub fn reset_password(layout: &Layout, name: &Name) -> Result<PasswordReset, Ser
     let stored = stored(layout)?;
     let (password, hash) = one_time_password()?;
     let found = stored.users.iter().find(|(known, _)| known == name).map(|(_, user)| user);
+    if found.is_some_and(|user| user.oidc.is_some()) {
+        return Err(ServerError::UserOfProvider { name: name.clone() });
+    }
     let others_can_log_in = stored.users.iter().any(|(known, user)| known != name && user.is_admin_with_login());
     let is_new_admin = !others_can_log_in && !found.is_some_and(User::is_admin_with_login);
     let user = match found {
@@ -78,6 +81,7 @@ pub(crate) fn one_time_password() -> Result<(Password, PasswordHash), ServerErro
 pub(crate) fn new_admin(hash: PasswordHash) -> User {
     User {
         password: Some(hash),
+        oidc: None,
         must_change_password: true,
         access: Access::everywhere(Role::Admin),
         created_at: SystemClock.now(),

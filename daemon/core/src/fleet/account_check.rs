@@ -6,7 +6,7 @@
 
 use linecamp_model::{Access, ApiKey, Identity, KeyId, Name, Role, UserSession, UserSessionId};
 
-use super::account_command::{AccountCommand, NewKey};
+use super::account_command::{AccountCommand, LoginProof, NewKey};
 use super::authentication::{access_of_key, effective_access};
 use super::authorization::Authorization;
 use super::command::FleetCommandError;
@@ -36,7 +36,11 @@ pub(super) fn check_account(state: &FleetState, caller: &Authorization, command:
         },
         AccountCommand::RenewPasswordHash(change) => check_self(caller, &change.user),
         AccountCommand::ChangePassword(change) => check_self(caller, &change.user),
-        AccountCommand::BeginSession(new) => check_self(caller, &new.user),
+        AccountCommand::BeginSession(new) => match &new.proof {
+            LoginProof::Password { user, .. } => check_self(caller, user),
+            LoginProof::Oidc(_) => check_anonymous(caller),
+        },
+        AccountCommand::WithdrawOidcAccess(_) => check_anonymous(caller),
         AccountCommand::CreateKey(new) => check_new_key(state, caller, new),
         AccountCommand::RotateKey(id, ..) => check_rotation(state, caller, *id),
         AccountCommand::RevokeKey(id) => {
@@ -98,6 +102,14 @@ fn check_self(caller: &Authorization, user: &Name) -> Checked {
     match caller.caller.identity.user() {
         Some(own) if own == user => Ok(()),
         _ => forbidden("this is possible for the own user only; an admin can set the password of another user"),
+    }
+}
+
+/// The user is known only after the command, so no known user gives it.
+fn check_anonymous(caller: &Authorization) -> Checked {
+    match &caller.caller.identity {
+        Identity::Anonymous => Ok(()),
+        _ => forbidden("a login at the identity provider is not done on behalf of another user"),
     }
 }
 
@@ -217,6 +229,19 @@ mod tests {
         assert!(matches!(refused, Err(FleetCommandError::Forbidden(_))), "{refused:?}");
         let console = as_key(None, Access::everywhere(Role::Admin));
         assert_eq!(check_account(&state, &console, &new_key(None, None)), Ok(()));
+    }
+
+    #[test]
+    fn a_login_at_the_provider_is_of_nobody_who_is_known_already() {
+        let state = with_people();
+        let identity = linecamp_model::OidcIdentity::new("https://id.example", "u-7").unwrap();
+        let withdraw = AccountCommand::WithdrawOidcAccess(identity);
+        for caller in [as_user(&state, "root", Requirement::Login), as_key(None, Access::everywhere(Role::Admin))] {
+            assert!(check_account(&state, &caller, &withdraw).is_err());
+        }
+        let mut anonymous = as_user(&state, "root", Requirement::Nothing);
+        anonymous.caller.identity = Identity::Anonymous;
+        assert_eq!(check_account(&state, &anonymous, &withdraw), Ok(()));
     }
 
     #[test]

@@ -29,7 +29,14 @@ pub(super) fn hash(text: &str) -> PasswordHash {
 }
 
 pub(super) fn person(access: Access) -> User {
-    User { password: Some(hash("old")), must_change_password: false, access, created_at: NOW.wall, disabled_at: None }
+    User {
+        password: Some(hash("old")),
+        oidc: None,
+        must_change_password: false,
+        access,
+        created_at: NOW.wall,
+        disabled_at: None,
+    }
 }
 
 /// Returns a state with the admin `root`, and with the operator `anna`, who has a key and a session.

@@ -16,8 +16,8 @@ mod refusals;
 mod tests;
 
 use linecamp_model::{
-    AuditActor, AuditEntry, AuditExtent, AuditOutcome, AuditRetention, CommandId, FleetChange, Identity, Instant, Now,
-    SessionId, Text, WallTime,
+    AuditActor, AuditEntry, AuditExtent, AuditOutcome, AuditRetention, Caller, CommandId, FleetChange, Identity,
+    Instant, Now, SessionId, Text, WallTime,
 };
 
 use self::chain::{append, cut, extent};
@@ -122,6 +122,7 @@ impl Fleet {
     /// Adds the entry of a command that succeeds to the next write: that of its first change.
     pub(super) fn note_command(&mut self, noted: Option<&AuditNote>, decided: &[FleetChange], now: Now) {
         let Some(AuditNote { request, caller, .. }) = noted.cloned() else { return };
+        let caller = user_of_login(caller, decided);
         let before = self.effects.replaced(decided);
         let changes = changes(self.effects.state(), before.iter().zip(decided));
         let entry = entry_of(request, &caller, changes, now.wall);
@@ -150,6 +151,14 @@ impl Fleet {
         let before = self.effects.replaced(decided);
         let changes = changes(self.effects.state(), before.iter().zip(decided));
         self.accompany(entry(AuditActor::Server, operation, Text::lossy("server"), changes, now.wall), now);
+    }
+
+    /// Adds the entry of a person who loses the roles to the next write: the server takes them, when it refuses a login
+    /// at the identity provider. The entry of the login says that it was refused.
+    pub(super) fn note_withdrawal(&mut self, decided: &[FleetChange], now: Now) {
+        if !decided.is_empty() {
+            self.note_server("user.withdraw", decided, now);
+        }
     }
 
     /// Handles the end of the interval in which refusals are counted.
@@ -190,6 +199,19 @@ impl Fleet {
         let changes = append(self.effects.state(), entry.clone(), self.audit.retention, now.wall);
         let releases = [Release::Audited(Box::new(entry))].into_iter().chain(then).collect();
         self.effects.stage(changes, releases);
+    }
+}
+
+/// Returns the caller of a command. Before a login at the identity provider it is nobody, and the entry names the user
+/// whose session begins.
+fn user_of_login(caller: Caller, decided: &[FleetChange]) -> Caller {
+    let begun = decided.iter().find_map(|change| match change {
+        FleetChange::UserSession(_, Some(session)) => Some(Identity::User(session.user.clone(), session.id)),
+        _ => None,
+    });
+    match (&caller.identity, begun) {
+        (Identity::Anonymous, Some(identity)) => Caller { identity, ..caller },
+        _ => caller,
     }
 }
 

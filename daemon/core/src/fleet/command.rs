@@ -101,6 +101,13 @@ pub struct HeldItems {
     pub api_keys: Vec<KeyId>,
 }
 
+impl FleetCommand {
+    /// Whether it takes the roles of a person whose login is refused.
+    pub(super) fn is_withdrawal(&self) -> bool {
+        matches!(self, Self::Account(command) if matches!(**command, AccountCommand::WithdrawOidcAccess(_)))
+    }
+}
+
 impl From<AccountCommand> for FleetCommand {
     fn from(command: AccountCommand) -> Self {
         Self::Account(Box::new(command))

@@ -26,7 +26,7 @@ use self::providers::remove_provider;
 use self::settings::{complete_setup, set_server_url};
 use self::subjects::{edit_subject, patch_labels, transition};
 use self::tokens::{create_token, revoke_token};
-use self::user_sessions::{begin_session, end_session, end_sessions};
+use self::user_sessions::{begin_session, end_session, end_sessions, withdraw_oidc_access};
 use self::users::{change_password, create_user, edit_user, remove_user, renew_hash, reset_password};
 use super::account_command::AccountCommand;
 use super::authorization::IssuedCommand;
@@ -83,6 +83,7 @@ fn decide_account(state: &FleetState, command: AccountCommand, caller: &Identity
         AccountCommand::RotateKey(id, secret, grace) => rotate_key(state, id, secret, grace, now),
         AccountCommand::RevokeKey(id) => revoke_key(state, id),
         AccountCommand::BeginSession(new) => begin_session(state, new, now),
+        AccountCommand::WithdrawOidcAccess(identity) => withdraw_oidc_access(state, &identity),
         AccountCommand::EndSession(id) => end_session(state, id),
         AccountCommand::EndSessions(name) => end_sessions(state, &name),
     }

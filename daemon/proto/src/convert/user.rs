@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use linecamp_model::limits::ENVIRONMENTS_MAX;
 use linecamp_model::{
-    Access, ApiKey, KeyId, Name, PasswordHash, ServerAddress, ServerSettings, User, UserSession, UserSessionId,
-    WallTime,
+    Access, ApiKey, KeyId, Name, OidcIdentity, PasswordHash, ServerAddress, ServerSettings, User, UserSession,
+    UserSessionId, WallTime,
 };
 
 use crate::convert::field::{bytes, count, field, message, moment, word};
@@ -45,6 +45,18 @@ impl Wire for wire::Access {
     }
 }
 
+impl Wire for wire::OidcIdentity {
+    type Model = OidcIdentity;
+
+    fn from_model(identity: &OidcIdentity) -> Self {
+        Self { issuer: identity.issuer().to_owned(), subject: identity.subject().to_owned() }
+    }
+
+    fn into_model(self) -> Result<OidcIdentity, FieldError> {
+        field("subject", OidcIdentity::new(&self.issuer, &self.subject))
+    }
+}
+
 impl Wire for wire::User {
     type Model = User;
 
@@ -55,6 +67,7 @@ impl Wire for wire::User {
             access: Some(wire::Access::from_model(&user.access)),
             created_at_millis: user.created_at.unix_millis(),
             disabled_at_millis: user.disabled_at.map(WallTime::unix_millis),
+            oidc: user.oidc.as_ref().map(wire::OidcIdentity::from_model),
         }
     }
 
@@ -62,6 +75,7 @@ impl Wire for wire::User {
         let password = self.password.as_deref().map(PasswordHash::parse).transpose();
         Ok(User {
             password: field("password", password)?,
+            oidc: self.oidc.map(|identity| message("oidc", Some(identity))).transpose()?,
             must_change_password: self.must_change_password,
             access: message("access", self.access)?,
             created_at: WallTime::from_unix_millis(self.created_at_millis),

@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use axum::http::HeaderValue;
-use linecamp_core::{AccountCommand, Authorization, NewSession, PasswordChange as Change, PendingSetup, Principal};
+use linecamp_core::{
+    AccountCommand, Authorization, LoginProof, NewSession, PasswordChange as Change, PendingSetup, Principal,
+};
 use linecamp_model::{Access, Caller, Identity, Name, PasswordHash, UserSessionId};
 use linecamp_proto::api::ErrorCode;
 use linecamp_proto::api::account::{CallerView, KeyName, LoggedIn, PendingStep, Session, write_access};
@@ -42,8 +44,8 @@ pub(super) async fn log_in(call: Call<LogIn>) -> Result<(LoggedIn, Option<Header
     let secret = SessionText::generate().map_err(|_| ApiError::internal())?;
     let caller = Caller { identity: Identity::User(name.clone(), id), ..anonymous };
     let own = own_access(&call.api, caller.clone()).audited(call.fleet.audit());
-    let new =
-        NewSession { id, secret: secret.hash(), user: name.clone(), verified: hash.clone(), address: caller.address };
+    let proof = LoginProof::Password { user: name.clone(), verified: hash.clone() };
+    let new = NewSession { id, secret: secret.hash(), proof, address: caller.address };
     own.command(AccountCommand::BeginSession(new).into()).await?;
     tracing::info!(user = %name, session = %id, request = %caller.request, "user logged in");
     if verified == Verified::YesOutdated {
@@ -91,6 +93,11 @@ pub(super) async fn change_password(call: Call<ChangePassword>) -> Result<Caller
         let text = "a key of the console belongs to no user and has no password";
         return Err(ApiError::new(ErrorCode::NotPossible, text));
     };
+    let (own, fleet) = (user.clone(), &call.fleet);
+    if fleet.query(move |fleet, _| fleet.user(&own)).await?.is_some_and(|own| own.user.oidc.is_some()) {
+        let text = "you log in at the identity provider and have no password here";
+        return Err(ApiError::new(ErrorCode::NotPossible, text));
+    }
     let new = new_password("new_password", &call.body.new_password, &user)?;
     let address = caller.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let now = call.api.info().started.now().instant;
@@ -167,7 +174,8 @@ async fn own_view(api: &Api, fleet: &FleetAccess) -> Result<CallerView, ApiError
     caller_view(api, &principal).await
 }
 
-async fn caller_view(api: &Api, principal: &Principal) -> Result<CallerView, ApiError> {
+/// Returns who a caller is.
+pub(super) async fn caller_view(api: &Api, principal: &Principal) -> Result<CallerView, ApiError> {
     let (role, environment_roles) = write_access(&principal.access);
     let session = match &principal.identity {
         Identity::User(_, id) => {

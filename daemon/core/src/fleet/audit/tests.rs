@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-use linecamp_model::{Access, Caller, CommandId, Identity, RequestId, Role, VersionRange, WriteId};
+use linecamp_model::{
+    Access, Caller, CommandId, Identity, Name, OidcIdentity, RequestId, Requirement, Role, SecretHash, UserSessionId,
+    VersionRange, WriteId,
+};
 
 use super::*;
 use crate::StoreFault;
 use crate::fleet::audit_note::AuditedRequest;
 use crate::fleet::testing::{NOW, token};
-use crate::fleet::{Authorization, FleetCommand, FleetConfig, IssuedCommand};
+use crate::fleet::{
+    AccountCommand, Authorization, FleetCommand, FleetConfig, IssuedCommand, LoginProof, NewSession, OidcLogin,
+};
 use crate::rng::Rng;
 
 fn fleet() -> Fleet {
@@ -111,4 +116,43 @@ fn a_command_that_the_store_refuses_has_its_entry_when_the_store_has_recovered()
     let written = persists(&mut fleet);
     let counted = written.iter().flat_map(|(_, changes)| entries(changes)).find_map(|entry| entry.repeats);
     assert_eq!(counted.map(|repeats| repeats.count), Some(997));
+}
+
+#[test]
+fn a_login_at_the_provider_is_by_its_user_and_a_withdrawal_by_the_server() {
+    let mut fleet = fleet();
+    let identity = OidcIdentity::new("https://id.example", "u-7").unwrap();
+    let access = Access::everywhere(Role::Viewer);
+    let login = OidcLogin { identity: identity.clone(), names: vec![Name::parse("mara").unwrap()], access };
+    let id = UserSessionId::from_bytes([1; 8]);
+    let secret = SecretHash::from_bytes([2; 32]);
+    let begin = AccountCommand::BeginSession(NewSession { id, secret, proof: LoginProof::Oidc(login), address: None });
+    let withdraw = AccountCommand::WithdrawOidcAccess(identity);
+
+    let mut actors = Vec::new();
+    for (number, command) in [begin, withdraw.clone(), withdraw].into_iter().enumerate() {
+        let is_login = matches!(command, AccountCommand::BeginSession(_));
+        let request = AuditedRequest { operation: "session.finish-oidc", target: Text::lossy("/api/v1/login") };
+        let caller = Caller { identity: Identity::Anonymous, ..Caller::console() };
+        let authorization = Authorization {
+            caller,
+            access: Access::default(),
+            requirement: Requirement::Nothing,
+            ..Authorization::console()
+        };
+        let audited = is_login.then_some(request);
+        let issued = IssuedCommand { command: command.into(), authorization, if_match: None, audited };
+        fleet.handle_command(CommandId(u64::try_from(number).unwrap()), issued, NOW);
+        for (write, changes) in persists(&mut fleet) {
+            fleet.handle_persisted(write, NOW);
+            actors.extend(entries(&changes).into_iter().map(|entry| (entry.operation.clone(), entry.actor.clone())));
+        }
+    }
+    let user = AuditActor::Caller(Identity::User(Name::parse("mara").unwrap(), id));
+    let expected = [("session.finish-oidc", user), ("user.withdraw", AuditActor::Server)];
+    assert_eq!(
+        actors,
+        expected.map(|(operation, actor)| (Text::lossy(operation), actor)),
+        "the second one changes nothing"
+    );
 }

@@ -21,13 +21,19 @@ pub(super) fn create_user(state: &FleetState, new: NewUser, now: Now) -> Decided
         return Err(FleetCommandError::Limit(format!("the limit of {USERS_MAX} users is reached: remove some")));
     }
     let must_change_password = password.is_some();
-    let user = User { password, must_change_password, access, created_at: now.wall, disabled_at: None };
+    let user = User { password, oidc: None, must_change_password, access, created_at: now.wall, disabled_at: None };
     Ok(Decision::of([FleetChange::User(name, Some(user))]))
 }
 
 /// Edits, disables or enables a user. A disabled user's sessions end.
 pub(super) fn edit_user(state: &FleetState, name: Name, edit: UserEdit, now: Now) -> Decided {
     let before = find_user(state, &name)?;
+    if before.oidc.is_some() && (edit.everywhere.is_some() || !edit.environments.is_empty()) {
+        return Err(FleetCommandError::NotPossible(format!(
+            "the roles of user {name} follow from groups at the identity provider at each login; change the groups, or \
+             the table `oidc_groups` in the server's configuration"
+        )));
+    }
     let mut access = before.access.clone();
     if let Some(everywhere) = edit.everywhere {
         access.everywhere = everywhere;
@@ -66,7 +72,10 @@ pub(super) fn remove_user(state: &FleetState, name: Name) -> Decided {
 pub(super) fn reset_password(state: &FleetState, name: Name, password: PasswordHash) -> Decided {
     let before = find_user(state, &name)?;
     if before.password.is_none() {
-        let text = format!("user {name} is a service account and has no password; create an API key for it");
+        let text = match &before.oidc {
+            Some(_) => format!("user {name} logs in at the identity provider and has no password here"),
+            None => format!("user {name} is a service account and has no password; create an API key for it"),
+        };
         return Err(FleetCommandError::NotPossible(text));
     }
     let after = User { password: Some(password), must_change_password: true, ..before.clone() };

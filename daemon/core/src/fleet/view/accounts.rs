@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use linecamp_model::{
-    Access, ApiKey, KeyId, Name, SecretHash, ServerSettings, User, UserSession, UserSessionId, WallTime,
+    Access, ApiKey, KeyId, Name, OidcIdentity, SecretHash, ServerSettings, User, UserSession, UserSessionId, WallTime,
 };
 
 use super::FleetView;
@@ -73,6 +73,12 @@ impl<'a> FleetView<'a> {
         let keys = self.state.api_keys.values().filter(|key| key.user.as_ref() == Some(name) && !key.is_replaced);
         let sessions = self.state.user_sessions.values().filter(|session| session.user == *name);
         Some(UserView { name: name.clone(), user: user.clone(), keys: keys.count(), sessions: sessions.count() })
+    }
+
+    /// Returns the user of a person at the identity provider.
+    pub fn user_at_provider(self, identity: &OidcIdentity) -> Option<&'a Name> {
+        let mut users = self.state.users.iter().filter(|(name, _)| self.sees_owner(Some(name)));
+        users.find(|(_, user)| user.oidc.as_ref() == Some(identity)).map(|(name, _)| name)
     }
 
     /// Returns the API keys, oldest first.

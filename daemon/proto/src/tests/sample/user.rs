@@ -1,6 +1,8 @@
 //! Users, their API keys and their sessions.
 
-use linecamp_model::{Access, KeyId, PasswordHash, Role, ServerSettings, User, UserSession, UserSessionId};
+use linecamp_model::{
+    Access, KeyId, OidcIdentity, PasswordHash, Role, ServerSettings, User, UserSession, UserSessionId,
+};
 
 use super::*;
 
@@ -9,6 +11,7 @@ pub(super) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
     vec![
         ("api-key-of-user", FleetChange::ApiKey(SecretHash::from_bytes([0x89; 32]), Some(api_key()))),
         ("user", FleetChange::User(name("anna"), Some(person()))),
+        ("user-oidc", FleetChange::User(name("mara"), Some(person_at_provider()))),
         ("user-service", FleetChange::User(name("deploy"), Some(service_account()))),
         ("user-session", FleetChange::UserSession(SecretHash::from_bytes([0x8a; 32]), Some(session()))),
         ("settings", FleetChange::Settings(Some(settings()))),
@@ -19,6 +22,7 @@ fn person() -> User {
     let hash = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g";
     User {
         password: Some(PasswordHash::parse(hash).expect("valid")),
+        oidc: None,
         must_change_password: true,
         access: access(),
         created_at: WALL,
@@ -28,6 +32,11 @@ fn person() -> User {
 
 fn service_account() -> User {
     User { password: None, must_change_password: false, disabled_at: Some(LATER), ..person() }
+}
+
+fn person_at_provider() -> User {
+    let oidc = OidcIdentity::new("https://id.example/realm", "u-7").expect("valid");
+    User { password: None, oidc: Some(oidc), must_change_password: false, ..person() }
 }
 
 fn api_key() -> ApiKey {

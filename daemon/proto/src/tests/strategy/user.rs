@@ -1,6 +1,8 @@
 //! Users, their API keys and their sessions.
 
-use linecamp_model::{Access, KeyId, PasswordHash, Role, ServerSettings, User, UserSession, UserSessionId};
+use linecamp_model::{
+    Access, KeyId, OidcIdentity, PasswordHash, Role, ServerSettings, User, UserSession, UserSessionId,
+};
 
 use super::*;
 
@@ -13,9 +15,12 @@ fn access() -> impl Strategy<Value = Access> {
 fn user() -> impl Strategy<Value = User> {
     let password = word(&['a', '0', '+', '/'], 60).prop_map(|text| PasswordHash::parse(&format!("$argon2id${text}")));
     let password = option::of(password.prop_map(|hash| hash.expect("valid")));
-    (password, any::<bool>(), access(), wall(), option::of(wall())).prop_map(
-        |(password, must_change_password, access, created_at, disabled_at)| User {
+    let identity = (word(&['a', ':', '/'], 60), word(&['u', '-', '7', 'é'], 20))
+        .prop_map(|(issuer, subject)| OidcIdentity::new(&format!("i{issuer}"), &format!("u{subject}")).expect("valid"));
+    (password, option::of(identity), any::<bool>(), access(), wall(), option::of(wall())).prop_map(
+        |(password, oidc, must_change_password, access, created_at, disabled_at)| User {
             password,
+            oidc,
             must_change_password,
             access,
             created_at,
