@@ -205,6 +205,7 @@ where
 fn list(users: &[User], style: &TextStyle) -> String {
     let state = |user: &User| match user {
         User { disabled_at: Some(_), .. } => "disabled",
+        User { oidc: Some(_), .. } => "oidc",
         User { has_password: false, .. } => "service",
         User { must_change_password: true, .. } => "must change password",
         _ => "active",
@@ -223,6 +224,8 @@ fn list(users: &[User], style: &TextStyle) -> String {
 
 #[cfg(test)]
 mod tests {
+    use linecamp_proto::api::account::OidcIdentity;
+
     use super::*;
     use crate::text_style::plain;
 
@@ -233,6 +236,7 @@ mod tests {
             role: Some("operator".into()),
             environment_roles: [("lab".to_owned(), "admin".to_owned())].into(),
             has_password: true,
+            oidc: None,
             must_change_password: false,
             disabled_at: None,
             created_at: "2026-11-22T02:27:04Z".into(),
@@ -240,6 +244,8 @@ mod tests {
             sessions: 1,
         };
         let deploy = User { name: "deploy".into(), role: None, has_password: false, ..anna.clone() };
-        insta::assert_snapshot!(list(&[anna, deploy], &plain()));
+        let identity = OidcIdentity { issuer: "https://id.example".into(), subject: "u-7".into() };
+        let mara = User { name: "mara".into(), oidc: Some(identity), ..deploy.clone() };
+        insta::assert_snapshot!(list(&[anna, deploy, mara], &plain()));
     }
 }

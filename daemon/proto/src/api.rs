@@ -17,6 +17,7 @@ mod dns;
 mod error;
 mod link_gap;
 mod list;
+pub mod oidc_login;
 pub mod openapi;
 pub mod operation;
 mod plugin;

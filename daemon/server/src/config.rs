@@ -1,6 +1,8 @@
 //! The configuration: as written in the files ([`ConfigFile`]), and resolved ([`Config`]). [`Config::resolve`] converts
 //! one to the other.
 
+mod oidc;
+
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,6 +20,8 @@ use crate::error::ServerError;
 use crate::install::PACKAGES_DEFAULT;
 use crate::server_url::ServerUrl;
 use crate::traces::Collector;
+
+pub use self::oidc::{GroupRoleFile, OidcConfig};
 
 /// The shortest lifetime of a site certificate. Only tests need less than an hour: a site renews at two thirds.
 pub const CERTIFICATE_LIFE_MIN: Duration = Duration::from_secs(60);
@@ -92,6 +96,20 @@ pub struct ConfigFile {
     pub audit_keep: Option<String>,
     /// How large the audit log may be, in MiB.
     pub audit_mib_max: Option<u64>,
+    /// The issuer of the identity provider.
+    pub oidc_issuer: Option<String>,
+    /// The ID of this server at the provider.
+    pub oidc_client_id: Option<String>,
+    /// The file with the secret of this server at the provider.
+    pub oidc_client_secret_file: Option<PathBuf>,
+    /// The file with the authorities that may certify the provider.
+    pub oidc_ca_file: Option<PathBuf>,
+    /// What is asked for besides `openid`.
+    pub oidc_scopes: Option<Vec<String>>,
+    /// The claim of the ID token that has the groups.
+    pub oidc_groups_claim: Option<String>,
+    /// The roles of groups.
+    pub oidc_groups: Option<Vec<GroupRoleFile>>,
 }
 
 /// Command-line options that override the file.
@@ -137,6 +155,8 @@ pub struct Config {
     pub otlp_collector: Option<Collector>,
     /// How much of the audit log is kept.
     pub audit: AuditRetention,
+    /// The identity provider; `None` for logins with passwords only.
+    pub oidc: Option<OidcConfig>,
 }
 
 impl Config {
@@ -174,6 +194,7 @@ impl Config {
     pub fn resolve(layout: Layout, layers: &LayeredConfig, overrides: Overrides) -> Result<Self, ServerError> {
         let file: ConfigFile = layers.read()?;
         let invalid = |key, problem: String| ServerError::ConfigValue { place: place(layers, key), key, problem };
+        let oidc = OidcConfig::resolve(&file).map_err(|(key, problem)| invalid(key, problem))?;
         let url =
             file.server_url.ok_or_else(|| invalid("server_url", "is missing; set it to https://HOST:PORT".into()))?;
         let server_url = ServerUrl::parse(&url).map_err(|problem| invalid("server_url", problem))?;
@@ -223,6 +244,7 @@ impl Config {
         let https_certificate = certificate_files(file.https_certificate, file.https_key)
             .map_err(|(key, problem)| invalid(key, problem))?;
         Ok(Self {
+            oidc,
             otlp_collector,
             audit,
             http: http.transpose()?,

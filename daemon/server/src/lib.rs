@@ -42,6 +42,7 @@ mod fleet_client;
 mod init;
 mod install;
 mod metrics;
+mod oidc;
 mod panics;
 mod passwords;
 mod plugin_folder;
@@ -64,7 +65,8 @@ mod tests;
 pub use api_keys::{KeyView, create_key, keys, remove_key};
 pub use certificate_files::CertificateFiles;
 pub use config::{
-    CERTIFICATE_LIFE_MAX, CERTIFICATE_LIFE_MIN, Config, ConfigFile, FILE_DEFAULT, LOG_DEFAULT, Overrides, SAMPLE,
+    CERTIFICATE_LIFE_MAX, CERTIFICATE_LIFE_MIN, Config, ConfigFile, FILE_DEFAULT, GroupRoleFile, LOG_DEFAULT,
+    OidcConfig, Overrides, SAMPLE,
 };
 pub use data_directory::{DATA_DIR_DEFAULT, Layout};
 pub use error::ServerError;

@@ -17,6 +17,7 @@ pub(crate) fn compare(old: &Config, new: &Config) -> ConfigChanges {
     note(old.log != new.log, Apply::AtOnce, "log");
     note(old.trusted_proxies != new.trusted_proxies, Apply::AtOnce, "trusted_proxies");
     note(old.https_certificate != new.https_certificate, Apply::AtOnce, "https_certificate");
+    note(old.oidc != new.oidc, Apply::AtOnce, "oidc");
     note(old.https != new.https, Apply::Restart, "https");
     note(old.http != new.http, Apply::Restart, "http");
     note(old.quic != new.quic, Apply::Restart, "quic");
@@ -58,6 +59,8 @@ mod tests {
             "trusted_proxies = [\"10.0.0.1\"]\nhttp = \"[::1]:2\"",
             "trusted_proxies changed; http changed, restart needed",
         );
+        let groups = "oidc_groups = [{ group = \"ops\", role = \"admin\" }]";
+        check(&format!("oidc_issuer = \"https://id.example\"\n{groups}"), "oidc changed");
         check("https_certificate = \"/c\"\nhttps_key = \"/k\"", "https_certificate changed");
         check("https = \"[::]:2\"\nquic = \"[::]:2\"", "https, quic changed, restart needed");
         check("certificate_life = \"1d\"\nlog = \"warn\"", "log changed; certificate_life changed, restart needed");

@@ -24,6 +24,11 @@ impl RequestAudit {
         (!self.is_taken.swap(true, Ordering::Relaxed)).then(|| self.request.clone())
     }
 
+    /// Notes that the request has done nothing yet and will be repeated: it has no entry.
+    pub(crate) fn leave_out(&self) {
+        self.is_taken.store(true, Ordering::Relaxed);
+    }
+
     /// Sets the user that a login is for, if there is one of that name. Another name may be a password in the wrong
     /// field, and is not recorded.
     pub(crate) fn set_account(&self, account: Name) {

@@ -28,6 +28,7 @@ use crate::error::ServerError;
 use crate::event_streams::StreamFeed;
 use crate::fleet_client::FleetClient;
 use crate::install::SitePackages;
+use crate::oidc::OidcLogins;
 use crate::plugin_folder::PluginFolder;
 use crate::reload::compare;
 use crate::server::{Inbox, PendingReplies, REQUESTS_MAX, ServerLoop};
@@ -140,10 +141,11 @@ impl Server {
         self.info.trusted_proxies.set(config.trusted_proxies.clone());
         let host = self.info.addresses().server_url.host().to_owned();
         self.info.certificate.configure(config.https_certificate.clone(), &host);
+        self.info.oidc.configure(config.oidc.as_ref());
         // Keys that require a restart keep their current values, so later reloads still report them as changed.
-        let Config { server_url, link_addresses, log, trusted_proxies, https_certificate, .. } = config;
+        let Config { server_url, link_addresses, log, trusted_proxies, https_certificate, oidc, .. } = config;
         let current = self.config.clone();
-        self.config = Config { server_url, link_addresses, log, trusted_proxies, https_certificate, ..current };
+        self.config = Config { server_url, link_addresses, log, trusted_proxies, https_certificate, oidc, ..current };
         changes
     }
 
@@ -269,7 +271,9 @@ fn server_info(
         certificate,
         site_packages: SitePackages::find(&config.site_packages),
         started,
+        oidc: OidcLogins::new(started),
     };
+    info.oidc.configure(config.oidc.as_ref());
     info.add_url_to_certificate();
     Arc::new(info)
 }

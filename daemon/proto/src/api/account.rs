@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// The text that stands for no role in an edit.
 const NO_ROLE: &str = "none";
 
-/// A user: a person with a password, or a service account without one.
+/// A user: a person with a password, a person who logs in at the identity provider, or a service account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct User {
@@ -19,8 +19,11 @@ pub struct User {
     pub role: Option<String>,
     /// The role in some environments, by name.
     pub environment_roles: BTreeMap<String, String>,
-    /// Whether the user has a password. A service account has none.
+    /// Whether the user has a password.
     pub has_password: bool,
+    /// Who the user is at the identity provider; `null` for a user who does not log in there.
+    #[serde(default)]
+    pub oidc: Option<OidcIdentity>,
     /// Whether the password must be changed before anything else.
     pub must_change_password: bool,
     /// Since when the user is disabled; `null` if it is not.
@@ -31,6 +34,16 @@ pub struct User {
     pub keys: u64,
     /// How many sessions the user has.
     pub sessions: u64,
+}
+
+/// A person at the identity provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct OidcIdentity {
+    /// The issuer.
+    pub issuer: String,
+    /// The ID of the person there.
+    pub subject: String,
 }
 
 /// A request to create a user.

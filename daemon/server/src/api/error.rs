@@ -39,6 +39,11 @@ impl ApiError {
         self.problem.code
     }
 
+    /// Returns the message for people.
+    pub(super) fn detail(&self) -> &str {
+        &self.problem.detail
+    }
+
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::BadRequest, message)
     }

@@ -28,6 +28,7 @@ mod install;
 mod keys;
 mod limits;
 mod metrics;
+mod oidc;
 mod openapi;
 mod origin;
 mod overview;
@@ -141,6 +142,11 @@ fn accounts(routes: Routes) -> Routes {
     routes
         .on_session(account::log_in)
         .on_session(account::log_out)
+        .on_raw(oidc::begin)
+        .on_raw(oidc::finish)
+        .on_session(oidc::redeem)
+        .on(oidc::begin_device)
+        .on_session(oidc::finish_device)
         .on(account::show)
         .on(account::change_password)
         .on(account::complete_setup)

@@ -6,6 +6,7 @@
 use axum::http::header::{COOKIE, ORIGIN};
 use axum::http::{HeaderMap, HeaderValue};
 use linecamp_core::SESSION_LIFE;
+use linecamp_oidc::LOGIN_LIMIT;
 
 use super::error::ApiError;
 use crate::secret::SessionText;
@@ -35,17 +36,46 @@ pub(super) const fn end() -> HeaderValue {
 
 const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Lax";
 
+/// The name of the cookie that ties a login at the identity provider to the browser.
+const LOGIN_NAME: &str = "__Host-linecamp-login";
+
+/// Returns the value of `Set-Cookie` for a login at the identity provider. The browser sends it when the provider
+/// redirects back, which is a navigation.
+pub(super) fn begin_login(secret: &str) -> Option<HeaderValue> {
+    let life = LOGIN_LIMIT.as_secs();
+    let mut value = HeaderValue::try_from(format!("{LOGIN_NAME}={secret}; {ATTRIBUTES}; Max-Age={life}")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// Returns the value of `Set-Cookie` after a login at the identity provider.
+pub(super) const fn end_login() -> HeaderValue {
+    HeaderValue::from_static("__Host-linecamp-login=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0")
+}
+
 /// Returns the secret in the session's cookie, if there is one.
 ///
 /// # Errors
 /// The cookies are too long, or there are several of this name: a request must not be able to choose between sessions.
 pub(super) fn find(headers: &HeaderMap) -> Result<Option<&str>, &'static str> {
+    find_named(headers, NAME)
+}
+
+/// Returns the secret in the cookie of a login at the identity provider, if there is one.
+///
+/// # Errors
+/// As for [`find`].
+pub(super) fn find_login(headers: &HeaderMap) -> Result<Option<&str>, &'static str> {
+    find_named(headers, LOGIN_NAME)
+}
+
+fn find_named<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, &'static str> {
     let values = headers.get_all(COOKIE);
     if COOKIES_BYTES_MAX < values.iter().map(|value| value.as_bytes().len()).sum() {
         return Err("the cookies of the request are too long");
     }
     let pairs = values.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
-    let mut found = pairs.filter_map(|pair| pair.trim().strip_prefix(NAME)?.strip_prefix('='));
+    let mut found = pairs.filter_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='));
     match (found.next(), found.next()) {
         (_, Some(_)) => Err("the request has several session cookies"),
         (secret, None) => Ok(secret),
@@ -98,6 +128,9 @@ mod tests {
         let find = |value| find(&headers(&[("cookie", value)])).map(|found| found.map(str::to_owned));
         assert_eq!(find("a=b; __Host-linecamp=lcs_x; c=d"), Ok(Some("lcs_x".to_owned())));
         assert_eq!(find("a=b"), Ok(None));
+        assert_eq!(find("__Host-linecamp-login=s; __Host-linecamp=lcs_x"), Ok(Some("lcs_x".to_owned())));
+        let both = headers(&[("cookie", "__Host-linecamp=lcs_x; __Host-linecamp-login=s")]);
+        assert_eq!(find_login(&both), Ok(Some("s")));
         assert_eq!(find("x__Host-linecamp=lcs_x; __Host-linecampx=lcs_y"), Ok(None));
         assert!(find("__Host-linecamp=lcs_x; __Host-linecamp=lcs_y").is_err());
         let long = HeaderValue::try_from("a".repeat(COOKIES_BYTES_MAX + 1)).unwrap();
@@ -111,6 +144,10 @@ mod tests {
         let expected =
             format!("__Host-linecamp={}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=43200", secret.reveal());
         assert_eq!(value.to_str().unwrap(), expected);
+        let login = begin_login("s").unwrap();
+        let expected = "__Host-linecamp-login=s; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=600";
+        assert_eq!(login.to_str().unwrap(), expected);
+        assert!(end_login().to_str().unwrap().starts_with("__Host-linecamp-login=; Path=/; Secure;"));
         assert!(end().to_str().unwrap().contains("; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0"));
     }
 

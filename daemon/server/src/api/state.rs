@@ -20,6 +20,7 @@ use crate::event_streams::EventStreams;
 use crate::fleet_client::FleetClient;
 use crate::install::SitePackages;
 use crate::metrics::ResponseCounts;
+use crate::oidc::OidcLogins;
 use crate::passwords::PasswordHashing;
 use crate::plugin_folder::PluginFolder;
 use crate::plugin_registry::PluginRegistry;
@@ -43,6 +44,8 @@ pub(crate) struct ServerInfo {
     pub(crate) site_packages: SitePackages,
     /// The clock, which started with the server.
     pub(crate) started: Clock,
+    /// The logins at the identity provider that are in progress.
+    pub(crate) oidc: OidcLogins,
 }
 
 impl ServerInfo {
@@ -166,6 +169,11 @@ impl Api {
     /// Returns the hashing of passwords.
     pub(super) const fn passwords(&self) -> &PasswordHashing {
         &self.passwords
+    }
+
+    /// Returns the logins at the identity provider.
+    pub(super) fn oidc(&self) -> &OidcLogins {
+        &self.info.oidc
     }
 
     /// Returns the delays after failed logins.

@@ -3,7 +3,9 @@
 use linecamp_core::{AccountCommand, ItemKey, NewUser, UserEdit, UserView};
 use linecamp_model::Name;
 use linecamp_proto::api::List;
-use linecamp_proto::api::account::{AccessError, SessionsEnded, User, parse_access, parse_role_or_none, write_access};
+use linecamp_proto::api::account::{
+    AccessError, OidcIdentity, SessionsEnded, User, parse_access, parse_role_or_none, write_access,
+};
 use linecamp_proto::api::operation::{
     CreateUser, EditUser, EndUserSessions, ListUsers, RemoveUser, ResetPassword, ShowUser,
 };
@@ -102,6 +104,10 @@ fn shown(found: &UserView) -> User {
         role,
         environment_roles,
         has_password: user.password.is_some(),
+        oidc: user.oidc.as_ref().map(|identity| OidcIdentity {
+            issuer: identity.issuer().to_owned(),
+            subject: identity.subject().to_owned(),
+        }),
         must_change_password: user.must_change_password,
         disabled_at: user.disabled_at.map(|at| at.to_string()),
         created_at: user.created_at.to_string(),

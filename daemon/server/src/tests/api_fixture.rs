@@ -29,6 +29,7 @@ use crate::drivers::request_permit::{Client, ConnectionPlace};
 use crate::event_streams::StreamFeed;
 use crate::fleet_client::FleetClient;
 use crate::install::SitePackages;
+use crate::oidc::OidcLogins;
 use crate::plugin_folder::PluginFolder;
 use crate::secret::ApiKeyText;
 use crate::server::Request;
@@ -83,6 +84,7 @@ impl Bare {
             certificate: CertificateStatus::default(),
             site_packages: SitePackages::default(),
             started: Clock::start(),
+            oidc: OidcLogins::new(Clock::start()),
         };
         let (requests, inbox) = mpsc::channel(8);
         tokio::spawn(answer_queries(inbox, key.hash()));

@@ -47,10 +47,16 @@ impl Running {
 
     /// Starts a server whose packages for new sites are in `dir`.
     pub(super) async fn start_with_packages(dir: TempDir) -> Self {
+        Self::start_with(dir, |_| ()).await
+    }
+
+    /// Starts a server in `dir` whose configuration is edited.
+    pub(super) async fn start_with(dir: TempDir, edit: impl FnOnce(&mut Config)) -> Self {
         let layout = Layout::new(dir.path().join("server"));
         let url = ServerUrl::parse("https://localhost:8443").unwrap();
         let made = init(&layout, &url, &[]).unwrap();
-        let config = Config { site_packages: dir.path().to_owned(), ..config(&layout) };
+        let mut config = Config { site_packages: dir.path().to_owned(), ..config(&layout) };
+        edit(&mut config);
         let password = made.reveal_password().to_owned();
         Self { server: Server::start(config).await.unwrap(), key: made.admin_key, password, layout, dir }
     }

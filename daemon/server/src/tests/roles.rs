@@ -59,6 +59,12 @@ pub(super) fn rows() -> Vec<Row> {
         Row("request.show", Account, "GET /api/v1/doctor/request", NONE),
         Row("server.edit", Everywhere(admin), "PATCH /api/v1/server", "{}"),
         Row("session.login", Public, "POST /api/v1/login", "{}"),
+        // Without a provider, each of them says so.
+        Row("session.begin-oidc", Public, "GET /api/v1/login/oidc", NONE),
+        Row("session.finish-oidc", Public, "GET /api/v1/login/oidc/callback?code=c&state=s", NONE),
+        Row("session.redeem-oidc", Public, "POST /api/v1/login/oidc/token", r#"{"code": "c", "verifier": "v"}"#),
+        Row("session.begin-device", Public, "POST /api/v1/login/oidc/device", NONE),
+        Row("session.finish-device", Public, "POST /api/v1/login/oidc/device/token", r#"{"handle": "h"}"#),
         Row("session.logout", Account, "POST /api/v1/logout", NONE),
         Row("caller.show", Account, "GET /api/v1/whoami", NONE),
         Row("password.change", Account, "POST /api/v1/password", SHORT),

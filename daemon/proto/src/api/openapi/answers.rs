@@ -6,7 +6,7 @@ use linecamp_model::Requirement;
 
 use super::schemas::OperationShapes;
 use crate::api::ErrorCode;
-use crate::api::operation::{ListRecords, LogIn, Operation as _, ShowInstaller};
+use crate::api::operation::{ListRecords, Operation as _, ShowInstaller};
 
 /// The parameters of a query that name an object.
 const OBJECT_PARAMETERS: [&str; 3] = ["environment", "site", "provider"];
@@ -24,8 +24,9 @@ pub(super) fn answers(shapes: &OperationShapes) -> BTreeMap<u16, Vec<ErrorCode>>
 fn may_answer(shapes: &OperationShapes, code: ErrorCode) -> bool {
     let spec = &shapes.spec;
     let is_public = spec.requires == Requirement::Nothing;
-    let is_login = spec.name == LogIn::SPEC.name;
-    let is_change = !spec.method.is_read();
+    let is_login = is_public && spec.name.starts_with("session.");
+    // A browser begins and ends a login with GET.
+    let is_change = !spec.method.is_read() || is_login;
     let names_object = shapes.query.iter().any(|(name, _, _)| OBJECT_PARAMETERS.contains(&name.as_str()));
     let has_body = shapes.request.is_some();
     match code {

@@ -17,7 +17,7 @@ fn promises(document: &Value) -> BTreeMap<String, String> {
             let name = operation["operationId"].as_str().unwrap_or_default();
             let route = format!("{} {path}", method.to_ascii_uppercase());
             let request = bodies(&operation["requestBody"]["content"]);
-            let success = |(status, _): &(&String, &Value)| status.starts_with('2');
+            let success = |(status, _): &(&String, &Value)| status.starts_with(['2', '3']);
             let (status, response) =
                 operation["responses"].as_object().into_iter().flatten().find(success).expect("a success");
             let response = bodies(&response["content"]);

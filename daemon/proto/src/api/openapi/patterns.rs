@@ -34,6 +34,16 @@ pub(super) fn hex(digits: usize) -> String {
     format!("^[0-9a-f]{{{digits}}}$")
 }
 
+/// 32 bytes in base64url: the two lowest bits of the last character are zero.
+pub(super) fn base64url_32() -> String {
+    "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$".to_owned()
+}
+
+/// A path of the server, which no browser reads as one of another host.
+pub(super) fn own_path() -> String {
+    r"^/(?:[!-.0-\[\]-~][!-\[\]-~]*)?$".to_owned()
+}
+
 /// A time in UTC with whole seconds.
 pub(super) fn time() -> String {
     "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$".to_owned()

@@ -15,6 +15,9 @@ use crate::api::account::{
     CallerView, Key, KeyCreated, KeyRequest, KeyRotation, LoggedIn, LoginRequest, PasswordChange, PasswordReset,
     ServerEdit, Session, SessionsEnded, SetupRequest, User, UserEdit, UserRequest,
 };
+use crate::api::oidc_login::{
+    DeviceLogin, DeviceLoginHandle, DeviceLoginState, OidcCallbackQuery, OidcCode, OidcLoginQuery,
+};
 #[cfg(test)]
 use crate::api::openapi::{Generators, OperationShapes};
 use crate::api::query::{
@@ -96,6 +99,20 @@ operations! {
 
     /// Log in with a name and a password. The response sets a cookie, and has the session's secret if asked for.
     LogIn = "session.login": Post "/api/v1/login" (NoQuery, Json<LoginRequest>) -> 200 Json<LoggedIn>, Nothing, audited;
+    /// Log in at the identity provider: redirects the browser to it.
+    BeginOidcLogin = "session.begin-oidc": Get "/api/v1/login/oidc" (OidcLoginQuery, Empty) -> 303 Empty, Nothing;
+    /// Take the browser back from the identity provider. The response sets a cookie, or redirects to a waiting program.
+    FinishOidcLogin = "session.finish-oidc": Get "/api/v1/login/oidc/callback" (OidcCallbackQuery, Empty)
+        -> 303 Empty, Nothing, audited;
+    /// Exchange the code that the browser brought to a program for a session.
+    RedeemOidcLogin = "session.redeem-oidc": Post "/api/v1/login/oidc/token" (NoQuery, Json<OidcCode>)
+        -> 200 Json<LoggedIn>, Nothing, audited;
+    /// Log in at the identity provider with a code that a person enters in a browser on any device.
+    BeginDeviceLogin = "session.begin-device": Post "/api/v1/login/oidc/device" (NoQuery, Empty)
+        -> 200 Json<DeviceLogin>, Nothing, audited;
+    /// Ask whether the person has confirmed, and begin the session.
+    FinishDeviceLogin = "session.finish-device": Post "/api/v1/login/oidc/device/token"
+        (NoQuery, Json<DeviceLoginHandle>) -> 200 Json<DeviceLoginState>, Nothing, audited;
     /// End the session of the request.
     LogOut = "session.logout": Post "/api/v1/logout" (NoQuery, Empty) -> 200 Json<Session>, Account, audited;
     /// Show who performs the request, and what they may do.
