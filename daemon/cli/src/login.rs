@@ -1,12 +1,14 @@
 //! `linecamp login` and `linecamp logout`.
 
+mod oidc;
+
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use linecamp_files::ReadError;
 use linecamp_model::{Pin, printable};
-use linecamp_proto::api::account::{CallerView, LoginRequest, PasswordChange, PendingStep, SetupRequest};
+use linecamp_proto::api::account::{CallerView, LoggedIn, LoginRequest, PasswordChange, PendingStep, SetupRequest};
 use linecamp_proto::api::operation::{ChangePassword, CompleteSetup, LogIn, LogOut, ShowServer};
 use serde_json::json;
 
@@ -27,6 +29,9 @@ const KEY_FILE_BYTES_MAX: u64 = 4096;
 /// With --user, asks for the password and begins a session, which lasts 12 hours and ends after an hour without a
 /// request. The first login asks for a new password, and to confirm the server's URL.
 ///
+/// With --oidc, you log in at the identity provider of the server, in a browser on this machine; with --device, in a
+/// browser on any machine.
+///
 /// Each server has its own context, named with --context [default: the current one]; see `linecamp context`.
 ///
 /// Prefer --key-file: other users can see a key on the command line (ps), and your shell may store it. To run without
@@ -35,6 +40,7 @@ const KEY_FILE_BYTES_MAX: u64 = 4096;
 #[command(after_help = "\
 Examples:
   linecamp login https://camp.example:8443 --pin sha256:… --user anna
+  linecamp login https://camp.example:8443 --pin sha256:… --oidc
   linecamp login https://lab.example --pin sha256:… --user anna --context lab
   linecamp login https://camp.example:8443 --pin sha256:… --key-file key.txt
   pass show camp | linecamp login https://camp.example:8443 --pin sha256:… --key-file -
@@ -47,7 +53,8 @@ pub(crate) struct Login {
     #[arg(long, value_name = "PIN", value_parser = Pin::parse, required_unless_present = "ca", conflicts_with = "ca")]
     pin: Option<Pin>,
     /// API key, or `-` for stdin; visible to other users, prefer --key-file
-    #[arg(long, value_name = "KEY", required_unless_present_any = ["key_file", "user"], conflicts_with = "key_file")]
+    #[arg(long, value_name = "KEY", conflicts_with = "key_file")]
+    #[arg(required_unless_present_any = ["key_file", "user", "oidc"])]
     key: Option<String>,
     /// File with the API key, or `-` for stdin
     #[arg(long, value_name = "FILE")]
@@ -55,6 +62,12 @@ pub(crate) struct Login {
     /// User to log in as, with a password
     #[arg(long, value_name = "NAME", conflicts_with_all = ["key", "key_file"])]
     user: Option<String>,
+    /// Log in at the server's identity provider
+    #[arg(long, conflicts_with_all = ["key", "key_file", "user"])]
+    oidc: bool,
+    /// Enter a code in a browser on any machine
+    #[arg(long, requires = "oidc")]
+    device: bool,
     /// File with the password, or `-` for stdin [default: ask]
     #[arg(long, value_name = "FILE", requires = "user")]
     password_file: Option<PathBuf>,
@@ -62,7 +75,7 @@ pub(crate) struct Login {
     #[arg(long, value_name = "FILE", requires = "user")]
     new_password_file: Option<PathBuf>,
     /// The server's URL to confirm, for the first login [default: ask]
-    #[arg(long, value_name = "URL", requires = "user", value_parser = ServerUrl::parse)]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["key", "key_file"], value_parser = ServerUrl::parse)]
     server_url: Option<ServerUrl>,
 }
 
@@ -87,6 +100,7 @@ impl Login {
         };
         let (mut client, key) = match &self.user {
             Some(user) => self.begin_session(user, &login, &path, context).await?,
+            None if self.oidc => self.begin_oidc_session(&login, &path, context).await?,
             None => {
                 let key = self.read_key()?;
                 let login = ConfigFile { key: Some(key.clone()), ..login.clone() };
@@ -123,11 +137,31 @@ impl Login {
         let mut client = Client::new(Config::before_login(login, path)?, context.timeout);
         let request = LoginRequest { name: user.to_owned(), password, bearer: true };
         let answer = client.send(ApiRequest::<LogIn>::new().body(&request)).await?;
+        self.use_session(client, answer, &request.password).await
+    }
+
+    /// Logs in at the identity provider.
+    async fn begin_oidc_session(
+        &self,
+        login: &ConfigFile,
+        path: &Path,
+        context: &Context<'_>,
+    ) -> anyhow::Result<(Client, ApiKey)> {
+        let mut client = Client::new(Config::before_login(login, path)?, context.timeout);
+        let answer = match self.device {
+            true => oidc::with_device(&mut client, context).await?,
+            false => oidc::with_browser(&mut client, context).await?,
+        };
+        self.use_session(client, answer, "").await
+    }
+
+    /// Uses a session that has begun, and does what the first login requires.
+    async fn use_session(&self, client: Client, answer: LoggedIn, password: &str) -> anyhow::Result<(Client, ApiKey)> {
         let secret = answer.secret.context("the server did not answer with the secret of the session")?;
         let origin = self.url.to_string();
         let key = ApiKey::parse(&secret).map_err(|source| ConfigError::Key { origin, source })?;
         let mut client = client.with_key(key.clone());
-        self.complete_setup(&mut client, &answer.caller, &request.password).await?;
+        self.complete_setup(&mut client, &answer.caller, password).await?;
         Ok((client, key))
     }
 

@@ -51,6 +51,11 @@ impl<O: Operation> ApiRequest<O> {
         self
     }
 
+    /// Returns the URL at this server, for a browser.
+    pub(crate) fn url(&self, server: &str) -> String {
+        format!("{server}{}", self.target)
+    }
+
     /// Adds the body.
     pub(crate) fn body(mut self, body: &<O::Request as Body>::Value) -> Self
     where
