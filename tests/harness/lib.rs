@@ -19,6 +19,8 @@
 //!
 //! [`Nginx`] is a proxy that ends TLS, with a certificate of a [`CompanyCa`].
 //!
+//! [`OidcProvider`] is an identity provider, and [`Browser`] a browser without scripts.
+//!
 //! [`Network`] is a router between a site and its server, each on its own host.
 //!
 //! [`Machine`] is Debian in its own namespaces, booted by its own systemd, to install packages on.
@@ -31,6 +33,7 @@
 
 mod binaries;
 mod bind;
+mod browser;
 mod certificates;
 mod cli;
 mod curl;
@@ -44,6 +47,7 @@ mod name_server;
 mod namespace;
 mod network;
 mod nginx;
+mod oidc_provider;
 mod ports;
 mod powerdns;
 mod process;
@@ -53,6 +57,7 @@ mod skip;
 mod wait;
 
 pub use binaries::{plugin, program, target_directory};
+pub use browser::{Browser, WebForm, WebPage};
 pub use certificates::CompanyCa;
 pub use cli::CommandOutput;
 pub use dig::{Answer, TsigKey, dig};
@@ -62,6 +67,7 @@ pub use moto::Moto;
 pub use name_server::{NameServer, ProviderSetup, SecretSetup, ZoneDump};
 pub use network::Network;
 pub use nginx::Nginx;
+pub use oidc_provider::OidcProvider;
 pub use ports::Port;
 pub use powerdns::PowerDns;
 pub use process::Process;

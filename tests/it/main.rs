@@ -38,6 +38,7 @@ mod mounted_disk;
 mod moved_server;
 mod network;
 mod offline;
+mod oidc;
 mod operator_docs;
 mod packages;
 mod partition;

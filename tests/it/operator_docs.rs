@@ -85,6 +85,14 @@ fn every_command_about_users_works_as_pasted() {
 }
 
 #[test]
+fn every_command_about_identity_providers_works_as_pasted() {
+    let setup = PageSetup::start();
+    fs::create_dir_all(setup.fleet.server.data().join("server.d")).expect("a directory can be made");
+    let said = setup.follow("packaging/docs/oidc.md");
+    assert!(said.contains("60-oidc.toml"), "{said}");
+}
+
+#[test]
 fn every_command_about_configuration_works_as_pasted() {
     let said = PageSetup::start().follow("packaging/docs/configuration.md");
     assert!(said.contains("10-log.toml") && said.contains("#[secrets.pdns-key]"), "{said}");

@@ -86,6 +86,11 @@ const ZIG_PACKAGES: [&str; 1] = ["ziglang==0.17.1"];
 const JAVASCRIPT: &str = "sdk/examples/javascript";
 const COMPONENTIZE: &str = "tools/componentize-qjs-0.4.5";
 
+/// The identity provider of the end-to-end tests, and its directory below cargo's target directory; the package files
+/// have the version, too. `tests/harness/oidc_provider.rs` uses the same path.
+const OIDC_PROVIDER: &str = "tests/oidc-provider";
+const OIDC_PROVIDER_MODULES: &str = "tools/oidc-provider-9.13.3";
+
 /// The files that determine what npm installs.
 const NPM_FILES: [&str; 2] = ["package.json", "package-lock.json"];
 
@@ -177,7 +182,8 @@ pub(crate) fn add_test_tools() {
         ("promtool", add_servers(&[PROMTOOL])),
         ("nginx", add_servers(&[NGINX])),
         ("moto (the Route 53 stand-in)", add_moto()),
-        ("componentize-qjs (for the JavaScript plugin)", add_componentize()),
+        ("componentize-qjs (for the JavaScript plugin)", add_npm_packages(COMPONENTIZE, JAVASCRIPT)),
+        ("oidc-provider (an identity provider)", add_npm_packages(OIDC_PROVIDER_MODULES, OIDC_PROVIDER)),
     ];
     for (what, added) in steps {
         if let Err(error) = added {
@@ -274,25 +280,26 @@ pub(crate) fn componentize() -> Option<PathBuf> {
     directory.join("complete").exists().then(|| directory.join("node_modules/componentize-qjs/cli.mjs"))
 }
 
-/// Installs the JavaScript component builder from the example's lock file.
-fn add_componentize() -> anyhow::Result<()> {
-    if componentize().is_some() {
+/// Installs what the package files in `from` list, to `directory` below cargo's target directory, unless it is there.
+fn add_npm_packages(directory: &str, from: &str) -> anyhow::Result<()> {
+    let directory = target_directory()?.join(directory);
+    // Written last: an incomplete installation does not have it.
+    let complete = directory.join("complete");
+    if complete.exists() {
         return Ok(());
     }
     if !succeeds(program("npm", ["--version"])) {
         install(&["nodejs", "npm"])?;
     }
-    let directory = target_directory()?.join(COMPONENTIZE);
     fs::create_dir_all(&directory).with_context(|| format!("failed to create {}", directory.display()))?;
     for file in NPM_FILES {
-        let from = root().join(JAVASCRIPT).join(file);
+        let from = root().join(from).join(file);
         fs::copy(&from, directory.join(file)).with_context(|| format!("failed to copy {}", from.display()))?;
     }
     // Not `npm ci`: it requires the lock file to list optional packages for other platforms, which are not available.
     let mut install = program("npm", ["install", "--no-audit", "--no-fund", "--loglevel=error"]);
     install.current_dir(&directory);
-    step("installing componentize-qjs", install)?;
-    let complete = directory.join("complete");
+    step(&format!("installing the packages of {from}"), install)?;
     fs::write(&complete, "").with_context(|| format!("failed to write {}", complete.display()))
 }
 
