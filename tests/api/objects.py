@@ -212,6 +212,11 @@ def complete(case, label):
         # An unknown message: the first one of the stream tells it, and nobody waits.
         query["last_event_id"] = "unknown"
         case.query = query
+    if label == "GET /api/v1/login/oidc" and not is_negative(case, Location.QUERY):
+        # A page of the server or a program that waits: not both.
+        program = {"port", "challenge", "state"}
+        for unused in {"return_to"} if program <= query.keys() else program:
+            query.pop(unused, None)
     if is_negative(case, Location.BODY):
         return
     if label == "POST /api/v1/plugins":
