@@ -52,8 +52,8 @@ pub use request_report::{ForwardingHeaderReport, IgnoredHeaderReason, RequestHea
 pub use restore::{HELD_ITEMS_MAX, HeldApiKey, HeldItems, HeldLeft, HeldSite, RefusedContact, Restore, Restored};
 pub use setting::SettingError;
 pub use stream::{
-    HostState, STREAM_HEARTBEAT_SECONDS, STREAM_RETRY_MILLISECONDS, SiteState, StreamEnd, StreamEndReason,
-    StreamMessage, StreamReset, StreamResetReason,
+    HostState, STREAM_HEARTBEAT_SECONDS, STREAM_ID_CHARS_MAX, STREAM_RETRY_MILLISECONDS, SiteState, StreamEnd,
+    StreamEndReason, StreamMessage, StreamReset, StreamResetReason,
 };
 
 /// The longest a long poll for events waits, in seconds: below the minute after which proxies time out. A longer `wait`

@@ -284,9 +284,9 @@ pub struct EventQuery {
     /// Events above this sequence number, oldest first. Without it: the newest ones.
     pub after: Option<u64>,
     /// If there is none, wait this many seconds for one; if none arrives, return an empty list. With `after` only.
-    /// Capped to [`EVENT_WAIT_SECONDS_MAX`](super::EVENT_WAIT_SECONDS_MAX).
+    /// At most [`EVENT_WAIT_SECONDS_MAX`](super::EVENT_WAIT_SECONDS_MAX).
     pub wait: Option<u64>,
-    /// At most this many. Capped to [`EVENTS_PER_ANSWER_MAX`](super::EVENTS_PER_ANSWER_MAX), which is also the default.
+    /// How many; at most and by default [`EVENTS_PER_ANSWER_MAX`](super::EVENTS_PER_ANSWER_MAX).
     pub limit: Option<usize>,
 }
 

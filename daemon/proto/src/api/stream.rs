@@ -17,6 +17,9 @@ pub const STREAM_HEARTBEAT_SECONDS: u64 = 15;
 /// How long a client waits before it connects again, in milliseconds; the field `retry`.
 pub const STREAM_RETRY_MILLISECONDS: u64 = 2_000;
 
+/// Maximum characters of the `id` of a message.
+pub const STREAM_ID_CHARS_MAX: usize = 64;
+
 /// The state of a site: the fields of [`Site`](super::Site) that change by themselves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteState {

@@ -6,6 +6,7 @@ use linecamp_transport::error_chain;
 
 use super::call::Call;
 use super::error::ApiError;
+use super::parse;
 use crate::audit_reader::AuditRange;
 
 pub(super) async fn list(call: Call<ListAudit>) -> Result<AuditPage, ApiError> {
@@ -14,7 +15,7 @@ pub(super) async fn list(call: Call<ListAudit>) -> Result<AuditPage, ApiError> {
         (Some(after), None) => AuditRange::After(after),
         (None, before) => AuditRange::Before(before.unwrap_or(u64::MAX)),
     };
-    let limit = call.query.limit.unwrap_or(AUDIT_PER_ANSWER_MAX).clamp(1, AUDIT_PER_ANSWER_MAX);
+    let limit = parse::limit(call.query.limit, AUDIT_PER_ANSWER_MAX, AUDIT_PER_ANSWER_MAX)?;
     let reader = call.api.audit_reader();
     let read = tokio::task::spawn_blocking(move || reader.read(range, limit)).await;
     let read = read.map_err(|_| ApiError::internal())?.map_err(|error| {

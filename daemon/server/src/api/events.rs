@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::Api;
 use super::call::Call;
 use super::error::ApiError;
-use super::parse::{parse_name, site_ref};
+use super::parse::{limit, parse_name, site_ref};
 use crate::fleet_access::FleetAccess;
 
 /// How long to wait for events that are being written to disk. After that they are left out: the disk is slow, or the
@@ -26,8 +26,12 @@ pub(super) async fn list(call: Call<ListEvents>) -> Result<List<Event>, ApiError
     if query.environment.is_some() && query.site.is_none() {
         return Err(ApiError::invalid("environment", &"requires `site`", None));
     }
-    let wait = Duration::from_secs(query.wait.unwrap_or(0).min(EVENT_WAIT_SECONDS_MAX));
-    let limit = query.limit.unwrap_or(EVENTS_PER_ANSWER_MAX).clamp(1, EVENTS_PER_ANSWER_MAX);
+    let wait = query.wait.unwrap_or(0);
+    if EVENT_WAIT_SECONDS_MAX < wait {
+        let problem = format!("is a number of seconds from 0 to {EVENT_WAIT_SECONDS_MAX}");
+        return Err(ApiError::invalid("wait", &problem, None));
+    }
+    let limit = limit(query.limit, EVENTS_PER_ANSWER_MAX, EVENTS_PER_ANSWER_MAX)?;
     let site = match &query.site {
         Some(text) => Some(site_of(&fleet, text, query.environment.as_deref()).await?),
         None => None,
@@ -35,7 +39,7 @@ pub(super) async fn list(call: Call<ListEvents>) -> Result<List<Event>, ApiError
     let filter = EventFilter { site, is_reported: query.source.map(|source| source == EventSource::Site) };
     settle(&fleet, &api).await?;
     let events = match query.after {
-        Some(after) => await_events(&fleet, &api, After { after, filter, limit }, wait).await?,
+        Some(after) => await_events(&fleet, &api, After { after, filter, limit }, Duration::from_secs(wait)).await?,
         None => newest(&fleet, &api, filter, limit).await?,
     };
     Ok(List::part(events.iter().map(Event::from).collect()))

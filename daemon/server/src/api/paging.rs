@@ -7,6 +7,7 @@ use linecamp_proto::api::{Cursor, CursorError, List, PagedQuery};
 
 use super::call::Call;
 use super::error::ApiError;
+use super::parse;
 
 /// The page that a request asks for, and the query that its cursors belong to.
 #[derive(Clone, Debug)]
@@ -22,11 +23,7 @@ impl Paging {
     }
 
     fn parse(operation: &str, query: &impl PagedQuery) -> Result<Self, ApiError> {
-        let limit = query.limit().unwrap_or(PAGE_ITEMS_DEFAULT);
-        if limit == 0 || PAGE_ITEMS_MAX < limit {
-            let text = format!("is a number from 1 to {PAGE_ITEMS_MAX}; the rest of a list is on its next pages");
-            return Err(ApiError::invalid("limit", &text, None));
-        }
+        let limit = parse::limit(query.limit(), PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX)?;
         let digest = query.digest(operation);
         let after = query.cursor().map(|text| place(text, digest)).transpose()?;
         Ok(Self { request: PageRequest { limit, after, is_descending: false }, query: digest })

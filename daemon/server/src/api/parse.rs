@@ -154,6 +154,15 @@ pub(super) fn parse_search(text: Option<&str>) -> Result<Option<String>, ApiErro
     Ok(Some(text.to_lowercase()))
 }
 
+/// Checks how many items a request asks for: from 1 to `max`.
+pub(super) fn limit(wanted: Option<usize>, default: usize, max: usize) -> Result<usize, ApiError> {
+    let wanted = wanted.unwrap_or(default);
+    if (1..=max).contains(&wanted) {
+        return Ok(wanted);
+    }
+    Err(ApiError::invalid("limit", &format!("is a number from 1 to {max}"), None))
+}
+
 /// A value of a query that is none of those that there are.
 pub(super) fn unknown<'a>(field: &str, text: &str, all: impl Iterator<Item = &'a str>) -> ApiError {
     let all: Vec<_> = all.collect();

@@ -17,7 +17,9 @@ use axum::response::{IntoResponse as _, Response};
 use linecamp_core::{ResetReason, StreamFilter};
 use linecamp_proto::api::operation::{Body as _, EventStream, FollowEvents};
 use linecamp_proto::api::query::{StreamQuery, StreamTopic};
-use linecamp_proto::api::{EventSource, STREAM_RETRY_MILLISECONDS, StreamMessage, StreamReset, StreamResetReason};
+use linecamp_proto::api::{
+    EventSource, STREAM_ID_CHARS_MAX, STREAM_RETRY_MILLISECONDS, StreamMessage, StreamReset, StreamResetReason,
+};
 use tokio::sync::mpsc;
 
 use self::body::StreamBody;
@@ -41,6 +43,10 @@ const X_ACCEL_BUFFERING: &str = "x-accel-buffering";
 pub(super) async fn follow(call: Call<FollowEvents>, presented: Presented) -> Result<Response, ApiError> {
     let Call { fleet, api, query, head, .. } = call;
     let filter = filter(&fleet, &query).await?;
+    if query.last_event_id.as_ref().is_some_and(|id| STREAM_ID_CHARS_MAX < id.chars().count()) {
+        let problem = format!("has at most {STREAM_ID_CHARS_MAX} characters");
+        return Err(ApiError::invalid("last_event_id", &problem, None));
+    }
     let streams = api.event_streams().clone();
     let owner = StreamOwner::of(&fleet.authorization().caller.identity);
     let seat = streams.open(owner).ok_or_else(ApiError::too_many_streams)?;

@@ -49,7 +49,7 @@ async fn a_list_is_read_page_by_page_and_counted_as_a_whole() {
 }
 
 #[tokio::test]
-async fn a_cursor_of_another_query_and_a_malformed_one_are_rejected() {
+async fn a_query_out_of_range_and_a_cursor_of_another_query_are_rejected() {
     let server = Running::start().await;
     for name in ["anna", "ben", "cleo"] {
         let (status, body) = server.ask("POST", "/api/v1/users", Some(json!({ "name": name }))).await;
@@ -71,6 +71,10 @@ async fn a_cursor_of_another_query_and_a_malformed_one_are_rejected() {
     check(&format!("/api/v1/sites?cursor={}", "A".repeat(3_000)), "cursor", "is not a cursor").await;
     check("/api/v1/sites?limit=501", "limit", "from 1 to 500").await;
     check("/api/v1/tokens?limit=0", "limit", "from 1 to 500").await;
+    check("/api/v1/events?limit=0", "limit", "from 1 to 1000").await;
+    check("/api/v1/events?after=1&wait=51", "wait", "from 0 to 50").await;
+    check("/api/v1/audit?limit=501", "limit", "from 1 to 500").await;
+    check(&format!("/api/v1/stream?last_event_id={}", "x".repeat(65)), "last_event_id", "at most 64").await;
     check("/api/v1/sites?state=down", "state", "use one of pending").await;
     check("/api/v1/hosts?condition=bad", "condition", "use one of").await;
     check(&format!("/api/v1/sites?text={}", "x".repeat(129)), "text", "at most 128 characters").await;

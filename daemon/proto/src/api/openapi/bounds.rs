@@ -1,7 +1,7 @@
 //! What the texts, numbers and lists of the API may be, beside their types.
 //!
 //! A rule is for the field of a type, or for the fields of this name in all types; the first one that fits counts. A
-//! test checks that every text and list of a request has a rule.
+//! test checks that every text, number and list of a request has one.
 
 use std::time::Duration;
 
@@ -15,7 +15,10 @@ use linecamp_model::{ConditionKind, Phase, RecordState, Role};
 use serde_json::{Map, Value, json};
 
 use super::patterns;
-use crate::api::{CURSOR_CHARS_MAX, EVENT_WAIT_SECONDS_MAX, EVENTS_PER_ANSWER_MAX, HELD_ITEMS_MAX};
+use crate::api::{
+    AUDIT_PER_ANSWER_MAX, CURSOR_CHARS_MAX, EVENT_WAIT_SECONDS_MAX, EVENTS_PER_ANSWER_MAX, HELD_ITEMS_MAX,
+    STREAM_ID_CHARS_MAX,
+};
 use crate::limits::EXTRA_VALUES_MAX;
 
 /// Whether a value is sent to the server, or by it.
@@ -156,7 +159,8 @@ fn special(shape: &str, field: &str) -> Option<Rule> {
         ("OidcLoginQuery", "state") => Rule::text(pattern("^[A-Za-z0-9_-]{1,128}$")),
         ("OidcCallbackQuery", "code" | "state" | "iss" | "error") => Rule::text(length(0, 2048)),
         ("OidcCode", "code" | "verifier") | ("DeviceLoginHandle", "handle") => Rule::text(length(0, 1024)),
-        ("StreamQuery", "last_event_id") => Rule::text(length(0, 64)),
+        ("AuditQuery", "limit") => Rule::number(1, AUDIT_PER_ANSWER_MAX as u64),
+        ("StreamQuery", "last_event_id") => Rule::text(length(0, STREAM_ID_CHARS_MAX)),
         ("EventQuery", "wait") => Rule::number(0, EVENT_WAIT_SECONDS_MAX),
         ("EventQuery", "limit") => Rule::number(1, EVENTS_PER_ANSWER_MAX as u64),
         ("PluginQuery", "description_bytes") => Rule::number(0, PLUGIN_DESCRIPTION_BYTES_MAX),
@@ -242,6 +246,26 @@ pub(super) fn apply(shape: &str, schema: &mut Value, direction: Direction) {
             }
             (_, _) => {}
         }
+        if direction == Direction::Request {
+            apply_width(schema);
+        }
+    }
+}
+
+/// Adds the largest number of its type to a number that has no smaller one.
+fn apply_width(schema: &mut Value) {
+    if let Some(Value::Array(any)) = schema.get_mut("anyOf") {
+        return any.iter_mut().for_each(apply_width);
+    }
+    let max = match schema.get("format").and_then(Value::as_str) {
+        Some("uint8") => u8::MAX.into(),
+        Some("uint16") => u16::MAX.into(),
+        Some("uint32") => u32::MAX.into(),
+        Some("uint" | "uint64") => u64::MAX,
+        _ => return,
+    };
+    if let Some(object) = schema.as_object_mut() {
+        object.entry("maximum").or_insert(max.into());
     }
 }
 
@@ -300,7 +324,8 @@ mod tests {
     use super::*;
     use crate::api::openapi::document::document;
 
-    /// Returns whether a schema of a request says how long each text, and how many elements each list has.
+    /// Finds what in a schema of a request does not say how long a text is, how many elements a list has, or how large
+    /// a number is.
     fn unbounded(schema: &Value, place: &str, found: &mut Vec<String>) {
         if !schema.is_object() {
             return;
@@ -315,6 +340,9 @@ mod tests {
         if is("array") && !has(&["maxItems"]) {
             found.push(place.to_owned());
         }
+        if is("integer") && !has(&["maximum"]) {
+            found.push(place.to_owned());
+        }
         for (name, below) in schema["properties"].as_object().into_iter().flatten() {
             unbounded(below, &format!("{place}.{name}"), found);
         }
@@ -324,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn every_text_and_list_of_a_request_is_bounded() {
+    fn every_text_number_and_list_of_a_request_is_bounded() {
         let document = document();
         let mut found = Vec::new();
         for (name, schema) in document["components"]["schemas"].as_object().expect("schemas") {
