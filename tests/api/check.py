@@ -1,10 +1,11 @@
 """Compares a server with its OpenAPI document: schemathesis makes valid and invalid requests from it.
 
-    pip install schemathesis==4.32.5
+    pip install --requirement tests/api/requirements.txt
     python tests/api/check.py --binaries target/debug [--role viewer|operator|admin|none] [OPERATION...]
 
-It starts a server with sites and users, runs every check with a key of the role, and prints which operations did not
-succeed once. It is not part of `cargo xtask test` yet.
+It starts a server with sites and users, and runs every check with a key of the role. It fails if a check does, if an
+operation did not succeed once with the key of an admin, or if one succeeded that the role may not perform.
+`tests/it/api_document.rs` runs it with each role.
 """
 
 import argparse
@@ -24,6 +25,18 @@ HERE = pathlib.Path(__file__).resolve().parent
 DOCUMENT = HERE.parent.parent / "daemon/proto/openapi.json"
 PASSWORD = "a much better password"
 SITES = [f"site-{number}" for number in range(4)]
+# What settles what is held, and how many tokens each has.
+SETTLING = ["POST /api/v1/restore/accept", "POST /api/v1/restore/reject"]
+HELD_TOKENS = 40
+ROLES = ["viewer", "operator", "admin"]
+# A login there takes an identity provider and a person; `tests/it/oidc.rs` has both.
+WITHOUT_SUCCESS = [
+    "session.begin-oidc",
+    "session.finish-oidc",
+    "session.redeem-oidc",
+    "session.begin-device",
+    "session.finish-device",
+]
 
 
 def free_port():
@@ -33,36 +46,48 @@ def free_port():
 
 
 class Server:
-    """A server of its own, reached without TLS: the replacement of its authority replaces its certificate."""
+    """A server of its own, which was restored from a backup, with join tokens that are held since.
+
+    It is reached without TLS: the replacement of its authority replaces its certificate.
+    """
 
     def __init__(self, binaries, home):
-        self.binaries, self.home = binaries, home
+        self.binaries, self.home, self.process = binaries, home, None
         tls, plain = free_port(), free_port()
         self.address, self.url = f"127.0.0.1:{tls}", f"http://127.0.0.1:{plain}"
-        self.data = home / "server"
-        init = self.run("linecamp-server", "init", "--data", self.data, "--server-url", f"https://{self.address}")
+        first, self.data = home / "first", home / "server"
+        init = self.run("linecamp-server", "init", "--data", first, "--server-url", f"https://{self.address}")
         self.key = next(line.split()[-1] for line in init.splitlines() if "admin key:" in line)
         version = json.loads(self.run("linecamp-server", "version", "-o", "json"))["version"]
         self.package = f"linecampd_{version}_amd64.deb"
         (home / "packages").mkdir()
         (home / "packages" / self.package).write_text("a package")
-        config = home / "server.toml"
-        config.write_text(
+        (home / "server.toml").write_text(
             f'site_packages = "{home}/packages"\nhttp = "127.0.0.1:{plain}"\ntrusted_proxies = ["127.0.0.1"]\n'
         )
-        command = [binaries / "linecamp-server", "run", "--data", self.data, "--config", config]
+        self.start(first)
+        self.held = {label: [self.token("default")["token"]["id"] for _ in range(HELD_TOKENS)] for label in SETTLING}
+        backup = home / "server.backup"
+        self.run("linecamp-server", "backup", backup, "--data", first)
+        self.stop()
+        self.run("linecamp-server", "restore", backup, "--data", self.data, "--keep-key", "admin")
+        self.start(self.data)
+
+    def start(self, data):
+        command = [self.binaries / "linecamp-server", "run", "--data", data, "--config", self.home / "server.toml"]
         command += ["--https", self.address, "--quic", self.address]
-        self.process = subprocess.Popen(command, stdout=open(home / "server.log", "w"), stderr=subprocess.STDOUT)
-        self.wait()
-
-    def run(self, program, *arguments):
-        return subprocess.run([self.binaries / program, *arguments], check=True, capture_output=True, text=True).stdout
-
-    def wait(self):
-        """Waits until the server answers: a connection is tried again, less and less often."""
+        self.process = subprocess.Popen(command, stdout=open(self.home / "server.log", "a"), stderr=subprocess.STDOUT)
+        # A connection is tried again, less and less often.
         client = requests.Session()
         client.mount("http://", requests.adapters.HTTPAdapter(max_retries=Retry(connect=12, backoff_factor=0.05)))
         client.get(self.url + "/healthz", timeout=30)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(timeout=30)
+
+    def run(self, program, *arguments):
+        return subprocess.run([self.binaries / program, *arguments], check=True, capture_output=True, text=True).stdout
 
     def post(self, path, body, key=None):
         headers = {"Authorization": f"Bearer {key or self.key}", "X-Forwarded-Proto": "https"}
@@ -70,9 +95,11 @@ class Server:
         assert answer.status_code < 300, f"{path}: {answer.text}"
         return answer.json()
 
+    def token(self, environment):
+        return self.post("/api/v1/tokens", {"environment": environment, "ttl_seconds": 600, "uses": 1})
+
     def join(self, name, environment):
-        token = self.post("/api/v1/tokens", {"environment": environment, "ttl_seconds": 600, "uses": 1})["join"]
-        target = f"{token.split('@')[0]}@{self.address}"
+        target = f"{self.token(environment)['join'].split('@')[0]}@{self.address}"
         self.run("linecampd", "join", target, "--data", self.home / name, "--name", name)
 
     def key_of(self, role):
@@ -84,47 +111,73 @@ class Server:
         return self.post("/api/v1/keys", {"name": "own", "user": user})["secret"]
 
 
-def missed(answers):
-    """The operations that did not answer with the status of their success."""
+def unexpected(answers, document, role):
+    """The operations that should have succeeded once and did not, and those that should not have succeeded."""
     seen = collections.defaultdict(set)
     for line in answers.read_text().splitlines():
-        operation, status = line.rsplit(" ", 1)
-        seen[operation].add(int(status) // 100)
-    return sorted(operation for operation, classes in seen.items() if 2 not in classes)
+        label, status = line.rsplit(" ", 1)
+        seen[label].add(int(status))
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            label = f"{method.upper()} {path}"
+            succeeded = any(200 <= status < 400 for status in seen[label])
+            if role == "admin" and not succeeded and operation["operationId"] not in WITHOUT_SUCCESS:
+                yield f"{label} did not succeed once: {sorted(seen[label])}"
+            if succeeded and not may(role, operation.get("x-linecamp-requires", "nothing")):
+                yield f"{label} succeeded, and requires: {operation['x-linecamp-requires']}"
+
+
+def may(role, requirement):
+    """Whether a role, in all environments, is enough for a requirement."""
+    required = requirement.split()[0]
+    if required == "nothing":
+        return True
+    return role != "none" and (required == "a" or ROLES.index(required) <= ROLES.index(role))
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     arguments.add_argument("--binaries", type=pathlib.Path, required=True)
-    arguments.add_argument("--role", default="admin", choices=["viewer", "operator", "admin", "none"])
+    arguments.add_argument("--role", default="admin", choices=[*ROLES, "none"])
+    arguments.add_argument("--document", type=pathlib.Path, default=DOCUMENT)
     arguments.add_argument("operations", nargs="*", metavar="OPERATION")
     given = arguments.parse_args()
+    document = json.loads(given.document.read_text())
     with tempfile.TemporaryDirectory(prefix="linecamp-api-") as directory:
         home = pathlib.Path(directory)
         server = Server(given.binaries.resolve(), home)
         try:
-            server.post("/api/v1/environments", {"name": "lab"})
-            server.post("/api/v1/environments", {"name": "gate", "approval": True})
-            for site in SITES:
-                server.join(site, "default")
-            server.join("pending", "gate")
-            config = (HERE / "schemathesis.toml").read_text()
-            if given.role != "none":
-                config += f'\n[auth.openapi.bearer]\nbearer = "{server.key_of(given.role)}"\n'
-            (home / "schemathesis.toml").write_text(config)
-            settings = {"url": server.url, "key": server.key, "role": given.role, "file": str(home / "answers")}
-            settings |= {"sites": SITES, "pending": "pending", "package": server.package, "password": PASSWORD}
-            environment = os.environ | {"LINECAMP_API": json.dumps(settings)}
-            environment["LINECAMP_API_OBJECTS"] = str(HERE / "objects.py")
-            command = [sys.executable, "-m", "schemathesis.cli", "--config-file", home / "schemathesis.toml"]
-            command += ["run", DOCUMENT, "--url", server.url]
-            for operation in given.operations:
-                command += ["--include-operation-id", operation]
-            code = subprocess.run(command, cwd=home, env=environment).returncode
-            print("\nwithout a success:", ", ".join(missed(home / "answers")) or "none")
+            code = check(server, given, home)
+            if not given.operations:
+                found = list(unexpected(home / "answers", document, given.role))
+                print("\n".join(found))
+                code = code or bool(found)
         finally:
             server.process.kill()
     sys.exit(code)
+
+
+def check(server, given, home):
+    server.post("/api/v1/environments", {"name": "lab"})
+    server.post("/api/v1/environments", {"name": "gate", "approval": True})
+    for site in SITES:
+        server.join(site, "default")
+    server.join("pending", "gate")
+    config = (HERE / "schemathesis.toml").read_text()
+    own = server.key_of(given.role) if given.role != "none" else None
+    if own:
+        config += f'\n[auth.openapi.bearer]\nbearer = "{own}"\n'
+    (home / "schemathesis.toml").write_text(config)
+    settings = {"url": server.url, "key": server.key, "own": own, "role": given.role, "file": str(home / "answers")}
+    settings |= {"sites": SITES, "pending": "pending", "package": server.package, "password": PASSWORD}
+    settings["held"] = server.held
+    environment = os.environ | {"LINECAMP_API": json.dumps(settings)}
+    environment["LINECAMP_API_OBJECTS"] = str(HERE / "objects.py")
+    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", home / "schemathesis.toml"]
+    command += ["run", given.document.resolve(), "--url", server.url]
+    for operation in given.operations:
+        command += ["--include-operation-id", operation]
+    return subprocess.run(command, cwd=home, env=environment).returncode
 
 
 if __name__ == "__main__":

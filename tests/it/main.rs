@@ -6,6 +6,7 @@
 //! the commands of a documentation page.
 
 mod addresses;
+mod api_document;
 mod audit;
 mod backup;
 mod ca_rotation;

@@ -78,6 +78,11 @@ const MOTO: &str = "tools/moto-5.2.5";
 /// services that we do not use.
 const MOTO_PACKAGES: [&str; 3] = ["moto==5.2.5", "flask", "flask-cors"];
 
+/// What makes requests from the API's document, and its directory below cargo's target directory. The file has the
+/// versions, too. `tests/it/api_document.rs` uses the same path.
+const SCHEMATHESIS: &str = "tools/schemathesis-4.32.5";
+const SCHEMATHESIS_PACKAGES: &str = "tests/api/requirements.txt";
+
 /// The C cross compiler, and its directory. Zig includes the headers of all C libraries.
 const ZIG: &str = "tools/zig-0.17.1";
 const ZIG_PACKAGES: [&str; 1] = ["ziglang==0.17.1"];
@@ -182,6 +187,7 @@ pub(crate) fn add_test_tools() {
         ("promtool", add_servers(&[PROMTOOL])),
         ("nginx", add_servers(&[NGINX])),
         ("moto (the Route 53 stand-in)", add_moto()),
+        ("schemathesis (for the API's document)", add_schemathesis()),
         ("componentize-qjs (for the JavaScript plugin)", add_npm_packages(COMPONENTIZE, JAVASCRIPT)),
         ("oidc-provider (an identity provider)", add_npm_packages(OIDC_PROVIDER_MODULES, OIDC_PROVIDER)),
     ];
@@ -254,6 +260,13 @@ fn missing<'a>(wanted: &[(&str, &'a str)]) -> Vec<&'a str> {
 /// Installs moto in a Python environment of its own.
 fn add_moto() -> anyhow::Result<()> {
     python_environment(&target_directory()?.join(MOTO), &MOTO_PACKAGES)
+}
+
+/// Installs schemathesis in a Python environment of its own.
+fn add_schemathesis() -> anyhow::Result<()> {
+    let packages = root().join(SCHEMATHESIS_PACKAGES);
+    let requirement = format!("--requirement={}", packages.display());
+    python_environment(&target_directory()?.join(SCHEMATHESIS), &[&requirement])
 }
 
 /// Creates a Python environment with these packages at `directory`, unless it exists.
