@@ -44,13 +44,7 @@ pub async fn http_exchange(
         let (head, body) = sender.send_request(request).await.map_err(io_error)?.into_parts();
         Ok(Response::from_parts(head, read_body(body, bytes_max).await?))
     };
-    let mut exchange = std::pin::pin!(exchange);
-    tokio::select! {
-        biased;
-        response = &mut exchange => response,
-        // The connection may end before its response is taken.
-        () = connection => exchange.await,
-    }
+    connection.complete(exchange).await
 }
 
 async fn read_body(mut body: Incoming, bytes_max: usize) -> io::Result<Vec<u8>> {

@@ -156,16 +156,7 @@ async fn send_http(
         let (head, body) = response.into_parts();
         Ok(http::Response::from_parts(head, bounded(body, response_bytes_max).await?))
     };
-    // Both are polled in this future, so that dropping it closes the connection.
-    tokio::pin!(connection, exchange);
-    let mut is_open = true;
-    loop {
-        tokio::select! {
-            biased;
-            response = &mut exchange => return response,
-            () = &mut connection, if is_open => is_open = false,
-        }
-    }
+    connection.complete(exchange).await
 }
 
 /// Reads a body of at most `bytes_max` bytes.

@@ -8,7 +8,6 @@
 //! The exporter has a thread of its own and a bounded queue: if the collector is slow or away, spans are dropped, and
 //! nothing else waits. Its HTTP requests run on the server's runtime.
 
-use std::pin::pin;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -171,18 +170,13 @@ impl CollectorClient {
             Some(tls) => http_connection(tls.wrap(host, stream).await?, RESPONSE_BYTES_MAX).await?,
             None => http_connection(stream, RESPONSE_BYTES_MAX).await?,
         };
-        let mut answered = pin!(async {
+        let exchange = async {
             let response = sender.send_request(request.map(Full::new)).await?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, RESPONSE_BYTES_MAX).collect().await?;
             Ok(Response::from_parts(head, body.to_bytes()))
-        });
-        tokio::select! {
-            biased;
-            answered = &mut answered => answered,
-            // The connection may end before its response is taken.
-            () = connection => answered.await,
-        }
+        };
+        connection.complete(exchange).await
     }
 }
 

@@ -2,7 +2,6 @@
 //! size and the time of an answer are bounded.
 
 use std::path::Path;
-use std::pin::pin;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -85,17 +84,12 @@ impl ProviderClient {
             true => http_connection(self.0.wrap(endpoint.host(), stream).await?, HEAD_BYTES_MAX).await?,
             false => http_connection(stream, HEAD_BYTES_MAX).await?,
         };
-        let mut answered = pin!(async {
+        let exchange = async {
             let (head, body) = sender.send_request(request).await?.into_parts();
             let body = Limited::new(body, DOCUMENT_BYTES_MAX).collect().await?;
             Ok(ProviderAnswer { status: head.status.as_u16(), body: body.to_bytes() })
-        });
-        tokio::select! {
-            biased;
-            answered = &mut answered => answered,
-            // The connection may end before its response is taken.
-            () = connection => answered.await,
-        }
+        };
+        connection.complete(exchange).await
     }
 }
 
