@@ -20,9 +20,12 @@ use crate::secret::ApiKeyText;
 pub(super) async fn list(call: Call<ListKeys>) -> Result<List<Key>, ApiError> {
     let paging = Paging::of(&call)?;
     let keys = call.fleet.query(|fleet, _| fleet.api_keys()).await?;
-    let key = |key: &ApiKeyView| key.created_at.unix_millis();
-    let page = paging.cut(&keys, |of| ItemKey::new(key(of), [of.name.as_str()]).with_id(of.id.as_bytes()));
-    Ok(paging.list(page, |at| shown(&keys[at])))
+    let oldest_first = |key: &ApiKeyView| key.created_at.unix_millis();
+    Ok(paging.list_of(
+        &keys,
+        |key| ItemKey::new(oldest_first(key), [key.name.as_str()]).with_id(key.id.as_bytes()),
+        shown,
+    ))
 }
 
 pub(super) async fn create(call: Call<CreateKey>) -> Result<KeyCreated, ApiError> {

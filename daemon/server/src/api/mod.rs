@@ -119,7 +119,7 @@ fn operations() -> Routes {
         .on(environments::list)
         .on(environments::create)
         .on(environments::edit)
-        .on(providers::list)
+        .on_encoded(providers::list)
         .on(providers::create)
         .on(providers::show)
         .on(providers::edit)

@@ -4,6 +4,7 @@ use linecamp_core::{ItemKey, KEY_NAMES, Page, PageRequest, Place};
 use linecamp_model::limits::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX};
 use linecamp_proto::api::operation::Operation;
 use linecamp_proto::api::{Cursor, CursorError, List, PagedQuery};
+use serde::Serialize;
 
 use super::call::Call;
 use super::error::ApiError;
@@ -40,9 +41,19 @@ impl Paging {
         &self.request
     }
 
-    /// Returns the requested page of `entries`, each with its key, which are few enough to have been collected.
-    pub(super) fn cut<T>(&self, entries: &[T], key: impl Fn(&T) -> ItemKey<'_>) -> Page<usize> {
-        self.request.page(entries.iter().enumerate().map(|(at, entry)| (key(entry), at)), |at| Some((at, 0)))
+    /// Answers with the requested page of `entries`, which are few enough to have been collected.
+    pub(super) fn list_of<T, U: Serialize>(
+        &self,
+        entries: &[T],
+        key: impl Fn(&T) -> ItemKey<'_>,
+        shown: impl Fn(&T) -> U,
+    ) -> List<U> {
+        let page = self.request.page(entries.iter().map(|entry| (key(entry), entry)), |entry| {
+            let item = shown(entry);
+            let bytes = serde_json::to_vec(&item).map_or(0, |json| json.len());
+            Some((item, bytes))
+        });
+        self.list(page, |item| item)
     }
 
     /// Answers with a page.
@@ -76,6 +87,7 @@ fn place(text: &str, digest: u64) -> Result<Place, ApiError> {
 
 #[cfg(test)]
 mod tests {
+    use linecamp_core::PAGE_BYTES_MAX;
     use linecamp_proto::api::query::PageQuery;
 
     use super::*;
@@ -91,8 +103,7 @@ mod tests {
         let (mut seen, mut cursor) = (Vec::new(), None);
         loop {
             let paging = parse(Some(100), cursor).expect("valid");
-            let page = paging.cut(&names, |name| ItemKey::new(0, [name]));
-            let list = paging.list(page, |at| names[at].clone());
+            let list = paging.list_of(&names, |name| ItemKey::new(0, [name]), Clone::clone);
             assert_eq!((list.total, list.offline), (Some(250), None));
             seen.extend(list.items);
             match list.next {
@@ -101,6 +112,14 @@ mod tests {
             }
         }
         assert_eq!(seen, names);
+    }
+
+    #[test]
+    fn a_page_of_large_items_is_one_that_a_client_reads() {
+        let texts: Vec<_> = ["a", "b", "c"].map(|text| text.repeat(PAGE_BYTES_MAX / 3)).into();
+        let list =
+            parse(None, None).expect("valid").list_of(&texts, |text| ItemKey::new(0, [&text[..1]]), Clone::clone);
+        assert_eq!((list.items.len(), list.total, list.next.is_some()), (2, Some(3), true));
     }
 
     #[test]

@@ -5,12 +5,13 @@ use linecamp_model::{FleetProvider, Name, ProviderSpec, Selector, SettingProblem
 use linecamp_proto::api::operation::{
     CreateProvider, EditProvider, ListProviders, PreviewProvider, RemoveProvider, ShowProvider,
 };
-use linecamp_proto::api::{ErrorCode, List, ProviderBody, ProviderCount, ProviderRequest, ProviderView, SettingError};
+use linecamp_proto::api::{ErrorCode, ProviderBody, ProviderCount, ProviderRequest, ProviderView, SettingError};
 
 use super::call::Call;
 use super::error::ApiError;
 use super::paging::Paging;
 use super::parse::{optional_name, parse_name, parse_selector};
+use super::routes::Encoded;
 use crate::fleet_access::FleetAccess;
 
 /// A provider with its status.
@@ -45,13 +46,17 @@ impl From<&StoredProvider> for ProviderView {
     }
 }
 
-pub(super) async fn list(call: Call<ListProviders>) -> Result<List<ProviderView>, ApiError> {
+pub(super) async fn list(call: Call<ListProviders>) -> Result<Encoded<ListProviders>, ApiError> {
     let paging = Paging::of(&call)?;
     let environment = optional_name("environment", call.query.environment.as_deref())?;
-    let found = call.fleet.list(move |lists, _| all(lists, environment.as_ref())).await?;
-    let page =
-        paging.cut(&found, |found| ItemKey::new(0, [found.environment.as_str(), found.provider.spec.name.as_str()]));
-    Ok(paging.list(page, |at| ProviderView::from(&found[at])))
+    let encoded = call.fleet.list(move |lists, _| {
+        Encoded::new(&paging.list_of(
+            &all(lists, environment.as_ref()),
+            |found| ItemKey::new(0, [found.environment.as_str(), found.provider.spec.name.as_str()]),
+            |found| ProviderView::from(found),
+        ))
+    });
+    Ok(encoded.await?)
 }
 
 pub(super) async fn create(call: Call<CreateProvider>) -> Result<ProviderView, ApiError> {

@@ -14,9 +14,11 @@ use crate::fleet_access::FleetAccess;
 pub(super) async fn list(call: Call<ListSessions>) -> Result<List<Session>, ApiError> {
     let paging = Paging::of(&call)?;
     let sessions = call.fleet.query(|fleet, _| fleet.user_sessions()).await?;
-    let page = paging
-        .cut(&sessions, |session| ItemKey::new(session.created_at.unix_millis(), []).with_id(session.id.as_bytes()));
-    Ok(paging.list(page, |at| shown(&sessions[at])))
+    Ok(paging.list_of(
+        &sessions,
+        |session| ItemKey::new(session.created_at.unix_millis(), []).with_id(session.id.as_bytes()),
+        shown,
+    ))
 }
 
 pub(super) async fn show(call: Call<ShowSession>) -> Result<Session, ApiError> {

@@ -18,8 +18,11 @@ pub(super) async fn list(call: Call<ListTokens>) -> Result<List<Token>, ApiError
     let paging = Paging::of(&call)?;
     let tokens = call.fleet.query(|fleet, now| fleet.tokens(now)).await?;
     let newest_first = |token: &TokenView| u64::MAX - token.created_at.unix_millis();
-    let page = paging.cut(&tokens, |token| ItemKey::new(newest_first(token), []).with_id(token.id.as_bytes()));
-    Ok(paging.list(page, |at| Token::from(&tokens[at])))
+    Ok(paging.list_of(
+        &tokens,
+        |token| ItemKey::new(newest_first(token), []).with_id(token.id.as_bytes()),
+        |token| Token::from(token),
+    ))
 }
 
 pub(super) async fn create(call: Call<CreateToken>) -> Result<TokenCreated, ApiError> {

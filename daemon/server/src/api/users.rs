@@ -20,8 +20,7 @@ use crate::fleet_access::FleetAccess;
 pub(super) async fn list(call: Call<ListUsers>) -> Result<List<User>, ApiError> {
     let paging = Paging::of(&call)?;
     let users = call.fleet.query(|fleet, _| fleet.users()).await?;
-    let page = paging.cut(&users, |user| ItemKey::new(0, [user.name.as_str()]));
-    Ok(paging.list(page, |at| shown(&users[at])))
+    Ok(paging.list_of(&users, |user| ItemKey::new(0, [user.name.as_str()]), shown))
 }
 
 pub(super) async fn create(call: Call<CreateUser>) -> Result<User, ApiError> {
