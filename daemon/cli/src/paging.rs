@@ -22,41 +22,66 @@ fn limit(text: &str) -> Result<usize, &'static str> {
     text.parse().ok().filter(|limit| 0 < *limit).ok_or("expected a number from 1")
 }
 
-/// Returns the items that `query` matches: all, or the first ones up to a limit. What is added or removed while the
-/// pages are read may be missing. Progress is shown while there are more pages.
-pub(crate) async fn list<O, T>(
+/// A response that is one page of something long.
+pub(crate) trait Page {
+    /// Adds the page that follows.
+    fn append(&mut self, page: Self);
+    /// Returns the cursor of the next page.
+    fn next(&self) -> Option<&str>;
+    /// Returns how many items it has, and how many there are on all pages.
+    fn counts(&self) -> (usize, u64);
+}
+
+impl<T> Page for List<T> {
+    fn append(&mut self, page: Self) {
+        let mut items = std::mem::take(&mut self.items);
+        items.extend(page.items);
+        *self = Self { items, ..page };
+    }
+
+    fn next(&self) -> Option<&str> {
+        self.next.as_deref()
+    }
+
+    fn counts(&self) -> (usize, u64) {
+        (self.items.len(), self.total.unwrap_or_default())
+    }
+}
+
+/// Returns what `query` matches: all, or the first items up to a limit. What is added or removed while the pages are
+/// read may be missing. Progress is shown while there are more pages.
+pub(crate) async fn list<O, P>(
     query: &O::Query,
     limit: LimitArg,
     client: &mut Client,
     out: &Output,
-) -> Result<List<T>, ClientError>
+) -> Result<P, ClientError>
 where
-    O: Operation<Query: PagedQuery, Response = Json<List<T>>> + Clone,
-    T: DeserializeOwned + Send + 'static,
+    O: Operation<Query: PagedQuery, Response = Json<P>> + Clone,
+    P: Page + DeserializeOwned + Send + 'static,
 {
     let wanted = limit.limit.unwrap_or(usize::MAX);
-    let mut all: List<T> = List::part(Vec::new());
+    let request = |missing: usize, cursor| {
+        ApiRequest::<O>::new().query(&query.for_page(Some(PAGE_ITEMS_MAX.min(missing)), cursor))
+    };
+    let mut all = client.send(request(wanted, None)).await?;
     let mut cursors = HashSet::new();
     let read = loop {
-        let page = query.for_page(Some(PAGE_ITEMS_MAX.min(wanted - all.items.len())), all.next.take());
-        match client.send(ApiRequest::<O>::new().query(&page)).await {
-            Ok(List { items, next, total, offline }) => {
-                all.items.extend(items);
-                (all.next, all.total, all.offline) = (next, total, offline);
-            }
+        let (count, total) = all.counts();
+        // A cursor that comes again would never end.
+        let next = all.next().filter(|next| count < wanted && cursors.insert((*next).to_owned()));
+        let Some(next) = next.map(str::to_owned) else { break Ok(()) };
+        out.progress(&format!("{count} of {total}"));
+        match client.send(request(wanted - count, Some(next))).await {
+            Ok(page) => all.append(page),
             Err(error) => break Err(error),
         }
-        // A cursor that comes again would never end.
-        let has_more = all.next.as_ref().is_some_and(|next| cursors.insert(next.clone()));
-        if !has_more || wanted <= all.items.len() {
-            break Ok(());
-        }
-        out.progress(&format!("{} of {}", all.items.len(), all.total.unwrap_or_default()));
     };
     out.progress("");
     read?;
-    if all.next.is_some() {
-        out.note(&format!("showing {} of {}", all.items.len(), all.total.unwrap_or_default()));
+    if all.next().is_some() {
+        let (count, total) = all.counts();
+        out.note(&format!("showing {count} of {total}"));
     }
     Ok(all)
 }

@@ -1,18 +1,16 @@
 //! `linecamp restore`: what is held since the server was restored from a backup.
 
-use linecamp_model::limits::PAGE_ITEMS_MAX;
 use linecamp_model::{Name, Selector, printable};
 use linecamp_proto::api::operation::Json;
 use linecamp_proto::api::operation::{AcceptHeld, Operation, RejectHeld, ShowRestore};
 use linecamp_proto::api::query::RestoreQuery;
-use linecamp_proto::api::{
-    HELD_ITEMS_MAX, HeldApiKey, HeldItems, HeldLeft, HeldSite, PagedQuery as _, RefusedContact, Restore,
-};
+use linecamp_proto::api::{HELD_ITEMS_MAX, HeldApiKey, HeldItems, HeldLeft, HeldSite, RefusedContact, Restore};
 use linecamp_table::{Cell, Color, Table};
 
 use crate::argument::{self, ArgumentError};
 use crate::client::{ApiRequest, Client};
 use crate::context::Context;
+use crate::paging::{self, LimitArg, Page};
 use crate::text_style::TextStyle;
 
 #[derive(Debug, clap::Subcommand)]
@@ -89,19 +87,22 @@ async fn held(client: &mut Client, selector: Option<&Selector>, context: &Contex
         environment: context.environment_text(),
         ..RestoreQuery::default()
     };
-    let mut sites = Vec::new();
-    let mut cursor = None;
-    loop {
-        let page = query.for_page(Some(PAGE_ITEMS_MAX), cursor.clone());
-        let mut held = client.send(ApiRequest::<ShowRestore>::new().query(&page)).await?;
-        sites.append(&mut held.sites);
-        // A cursor that comes again would never end.
-        if held.next.is_none() || held.next == cursor {
-            context.out.progress("");
-            return Ok(Restore { sites, next: None, ..held });
-        }
-        context.out.progress(&format!("{} of {}", sites.len(), held.total));
-        cursor = held.next;
+    Ok(paging::list::<ShowRestore, _>(&query, LimitArg::default(), client, &context.out).await?)
+}
+
+impl Page for Restore {
+    fn append(&mut self, page: Self) {
+        let mut sites = std::mem::take(&mut self.sites);
+        sites.extend(page.sites);
+        *self = Self { sites, ..page };
+    }
+
+    fn next(&self) -> Option<&str> {
+        self.next.as_deref()
+    }
+
+    fn counts(&self) -> (usize, u64) {
+        (self.sites.len(), self.total)
     }
 }
 

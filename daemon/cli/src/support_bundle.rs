@@ -109,6 +109,6 @@ where
     O: Operation<Query: PagedQuery, Response = Json<List<T>>> + Clone,
     T: DeserializeOwned + Send + 'static,
 {
-    let listed = paging::list::<O, T>(query, LimitArg::default(), client, out).await;
+    let listed = paging::list::<O, List<T>>(query, LimitArg::default(), client, out).await;
     listed.map(|list| list.items).map_err(|error| error_chain(&error))
 }

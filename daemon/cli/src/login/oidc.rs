@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use data_encoding::BASE64URL_NOPAD;
 use linecamp_model::{SecretHash, printable};
 use linecamp_proto::api::account::LoggedIn;
-use linecamp_proto::api::oidc_login::{DeviceLoginHandle, OidcCode, OidcLoginQuery};
+use linecamp_proto::api::oidc_login::{DeviceLoginHandle, DeviceLoginState, OidcCode, OidcLoginQuery};
 use linecamp_proto::api::operation::{BeginDeviceLogin, BeginOidcLogin, FinishDeviceLogin, RedeemOidcLogin};
 use linecamp_transport::random_bytes;
 use percent_encoding::percent_decode_str;
@@ -25,6 +25,11 @@ use crate::context::Context;
 
 /// How long the browser may take. The server forgets the login after the same time.
 const BROWSER_LIMIT: Duration = Duration::from_secs(10 * 60);
+
+/// How long a login on another device may take, and a pause between two questions whether it is done, whatever the
+/// server says.
+const DEVICE_LIMIT: Duration = Duration::from_secs(60 * 60);
+const DEVICE_PAUSE_SECONDS_MAX: u64 = 60;
 
 /// How long a connection of a browser may take to send its request: browsers open some that they do not use.
 const REQUEST_LIMIT: Duration = Duration::from_secs(2);
@@ -63,7 +68,7 @@ pub(super) async fn with_browser(client: &mut Client, context: &Context<'_>) -> 
 /// Logs in with a browser on another machine.
 pub(super) async fn with_device(client: &mut Client, context: &Context<'_>) -> anyhow::Result<LoggedIn> {
     let begun = client.send(ApiRequest::<BeginDeviceLogin>::new()).await?;
-    let limit = Instant::now() + Duration::from_secs(begun.expires_in_seconds);
+    let limit = Instant::now() + DEVICE_LIMIT.min(Duration::from_secs(begun.expires_in_seconds));
     let complete = begun.verification_uri_complete.as_deref();
     let complete = complete.map(|url| format!("\nor open {}", printable(url))).unwrap_or_default();
     context.out.note(&format!(
@@ -71,15 +76,17 @@ pub(super) async fn with_device(client: &mut Client, context: &Context<'_>) -> a
         printable(&begun.verification_uri),
         printable(&begun.user_code),
     ));
-    let mut wait = Duration::from_secs(begun.interval_seconds);
+    let mut seconds = begun.interval_seconds;
     let handle = DeviceLoginHandle { handle: begun.handle };
     loop {
-        sleep(wait).await;
+        sleep(Duration::from_secs(seconds.clamp(1, DEVICE_PAUSE_SECONDS_MAX))).await;
         anyhow::ensure!(Instant::now() < limit, "nobody has entered the code in time; log in again");
-        let state = client.send(ApiRequest::<FinishDeviceLogin>::new().body(&handle)).await?;
-        match (state.logged_in, state.retry_after_seconds) {
-            (Some(logged_in), _) => return Ok(logged_in),
-            (None, seconds) => wait = Duration::from_secs(seconds.unwrap_or_default().clamp(1, 60)),
+        match client.send(ApiRequest::<FinishDeviceLogin>::new().body(&handle)).await {
+            Ok(DeviceLoginState { logged_in: Some(logged_in), .. }) => return Ok(logged_in),
+            Ok(state) => seconds = state.retry_after_seconds.unwrap_or_default(),
+            // The server keeps the login, unless it was restarted.
+            Err(error) if error.is_retryable() => {}
+            Err(error) => return Err(error.into()),
         }
     }
 }
