@@ -119,6 +119,16 @@ impl Fleet {
         self.topology.server_side.run("linecamp", arguments, &login, self.directory.path())
     }
 
+    /// Returns what runs `linecamp` as the admin, also while the server is restarted.
+    pub fn admin(&self) -> impl Fn(&[&str]) -> CommandOutput + Sync + use<> {
+        let (side, home) = (self.topology.server_side.clone(), self.directory.path().to_owned());
+        let (url, pin, key) = (self.url.clone(), self.pin.clone(), self.key.clone());
+        move |arguments| {
+            let login = [("LINECAMP_URL", &*url), ("LINECAMP_PIN", &*pin), ("LINECAMP_KEY", &*key)];
+            side.run("linecamp", arguments, &login, &home)
+        }
+    }
+
     /// Runs `linecamp` as the admin where the sites are, with the server at this URL.
     pub fn cli_at_site(&self, url: &str, arguments: &[&str]) -> CommandOutput {
         let login = [("LINECAMP_URL", url), ("LINECAMP_PIN", &*self.pin), ("LINECAMP_KEY", &*self.key)];

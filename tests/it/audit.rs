@@ -49,14 +49,14 @@ fn a_killed_server_loses_no_audited_change() {
     let acknowledged: Mutex<BTreeSet<String>> = Mutex::default();
     let mut head = String::new();
     for _ in 0..KILLS {
-        let is_killed = AtomicBool::new(false);
+        let (is_killed, admin) = (AtomicBool::new(false), fleet.admin());
         let count = || acknowledged.lock().unwrap().len();
         let before = count();
         thread::scope(|scope| {
             for _ in 0..OPERATORS {
                 scope.spawn(|| {
                     while !is_killed.load(Ordering::Relaxed) {
-                        let said = fleet.cli(&["token", "create", "-o", "json"]);
+                        let said = admin(&["token", "create", "-o", "json"]);
                         if said.code == Some(0) {
                             let id = said.json()["token"]["id"].as_str().unwrap().to_owned();
                             acknowledged.lock().unwrap().insert(id);
@@ -70,9 +70,10 @@ fn a_killed_server_loses_no_audited_change() {
             kill_process(id.expect("it was started"), Signal::KILL).expect("a child can be killed");
             is_killed.store(true, Ordering::Relaxed);
             assert!(busy.is_some(), "the operators get on");
+            fleet.server.wait_for_exit(PATIENCE).expect("it was killed");
+            // Those whose connection was lost send their request again.
+            fleet.start_server();
         });
-        fleet.server.wait_for_exit(PATIENCE).expect("it was killed");
-        fleet.start_server();
         // What was verified before the kill is still there.
         let known: Vec<&str> = if head.is_empty() { Vec::new() } else { vec!["--head", &head] };
         let arguments: Vec<&str> = ["audit", "verify", "-o", "json"].into_iter().chain(known).collect();

@@ -120,6 +120,41 @@ fn a_label_acknowledged_by_a_killed_daemon_survives() {
     wait_converged(&fleet, "camp");
 }
 
+/// `linecamp` sends a request that creates something with an idempotency key, and again after a lost connection.
+#[test]
+fn a_create_during_a_server_crash_happens_once() {
+    let mut fleet = Fleet::start();
+    let (admin, log) = (fleet.admin(), wal_of(&fleet.server.data().join("fleet.db")));
+    let mut created = Vec::new();
+    for (number, writes) in WRITES_BEFORE_KILL.into_iter().enumerate() {
+        let name = format!("e{number}");
+        let said = run_and_interrupt(
+            &log,
+            writes,
+            || admin(&["environment", "create", &name]),
+            || {
+                fleet.server.kill();
+                fleet.start_server();
+            },
+        );
+        // If the server is killed before the connection is open, no request was sent.
+        let is_there = fleet.json(&["environment", "ls"])["items"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(|one| one["name"] == *name));
+        assert_eq!(is_there, said.code == Some(0), "after {writes} writes: {}{}", said.stdout, said.stderr);
+        created.extend(is_there.then_some(name));
+    }
+    assert!(!created.is_empty(), "no request was sent");
+    let audited = fleet.json(&["audit", "ls", "--limit", "200"]);
+    let audited = audited["items"].as_array().expect("a list").iter();
+    let done: Vec<_> = audited
+        .filter(|entry| entry["operation"] == "environment.create" && entry["outcome"] == "done")
+        .map(|entry| entry["changes"][0]["object"].as_str().expect("a text").to_owned())
+        .collect();
+    let expected: Vec<_> = created.iter().map(|name| format!("environment {name}")).collect();
+    assert_eq!(done, expected, "each happened once");
+}
+
 #[test]
 fn a_join_during_a_server_crash_happens_once() {
     let mut fleet = Fleet::start();

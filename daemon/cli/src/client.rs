@@ -2,8 +2,10 @@
 //!
 //! The first request opens the connection through `linecamp-transport`, which authenticates the server before the API
 //! key is sent. A transport error closes the connection, and the next request reconnects. A stream of messages has a
-//! connection of its own. Redirects are not followed and responses are not cached. The only automatic retry is for HTTP
-//! 429 (rate limit of the API key): it waits for `Retry-After`, at most [`RETRIES_MAX`] times.
+//! connection of its own. Redirects are not followed and responses are not cached. There are two automatic retries. One
+//! is for HTTP 429 (rate limit of the API key): it waits for `Retry-After`, at most [`RETRIES_MAX`] times. The other is
+//! for a lost connection, if the operation takes an idempotency key: with it, the server performs a request once,
+//! however often it is sent.
 
 mod error;
 mod request;
@@ -38,6 +40,13 @@ const RETRIES_MAX: usize = 5;
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(10);
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("linecamp/", env!("CARGO_PKG_VERSION")));
+
+/// The header with the key of a request that may be sent again.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// When a request with an idempotency key is sent again after the connection was lost: a server needs some seconds to
+/// restart.
+const REPEAT_SECONDS: [u64; 3] = [1, 2, 4];
 
 /// The header with the id of the last message of a stream.
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -119,16 +128,40 @@ impl Client {
 
     async fn send_with_retry<O: Operation + Clone>(
         &mut self,
-        request: ApiRequest<O>,
+        mut request: ApiRequest<O>,
     ) -> Result<ApiResponse, ClientError> {
+        if O::SPEC.is_keyed {
+            request.key = linecamp_transport::random_bytes::<16>().ok().map(|bytes| hex(&bytes));
+        }
         for _ in 0..RETRIES_MAX {
-            let response = self.send_once(request.clone()).await?;
+            let response = self.send_reliably(&request).await?;
             match response.retry_after.filter(|wait| *wait <= RETRY_WAIT_MAX) {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => return Ok(response),
             }
         }
-        self.send_once(request).await
+        self.send_reliably(&request).await
+    }
+
+    /// Sends a request again if it has an idempotency key and the connection is lost. If the server is not reachable
+    /// again in time, the error is the lost connection: the request may have been applied.
+    async fn send_reliably<O: Operation + Clone>(
+        &mut self,
+        request: &ApiRequest<O>,
+    ) -> Result<ApiResponse, ClientError> {
+        let mut lost = match self.send_once(request.clone()).await {
+            Err(error) if error.is_loss() && request.key.is_some() => error,
+            answered => return answered,
+        };
+        for delay in REPEAT_SECONDS {
+            tokio::time::sleep(Duration::from_secs(delay)).await;
+            match self.send_once(request.clone()).await {
+                Err(error) if error.is_loss() => lost = error,
+                Err(ClientError::Dial { source }) if !source.needs_operator() => {}
+                answered => return answered,
+            }
+        }
+        Err(lost)
     }
 
     async fn send_once<O: Operation>(&mut self, request: ApiRequest<O>) -> Result<ApiResponse, ClientError> {
@@ -179,6 +212,9 @@ impl Client {
             bearer.set_sensitive(true);
             builder = builder.header(AUTHORIZATION, bearer);
         }
+        if let Some(key) = &request.key {
+            builder = builder.header(IDEMPOTENCY_KEY, key);
+        }
         if let (Some(_), Some(media)) = (&request.body, O::Request::MEDIA) {
             builder = builder.header(CONTENT_TYPE, media);
         }
@@ -209,6 +245,10 @@ impl Client {
 
 /// What the operation `O` answers.
 pub(crate) type Answer<O> = <<O as Operation>::Response as Body>::Value;
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 const fn method(method: Method) -> hyper::Method {
     match method {

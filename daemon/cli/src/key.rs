@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use linecamp_model::{KeyId, Name, printable};
 use linecamp_proto::api::account::{Key, KeyCreated, KeyLimit, KeyRequest, KeyRotation};
 use linecamp_proto::api::operation::{CreateKey, ListKeys, RevokeKey, RotateKey, ShowKey};
@@ -157,14 +157,22 @@ fn hand_out(
     target: Option<NewFile<'_>>,
     context: &Context<'_>,
 ) -> anyhow::Result<()> {
-    let KeyCreated { key, secret } = match (created, &target) {
+    let created = created.map_err(anyhow::Error::from).and_then(|created| match created.secret_withheld {
+        true => bail!(
+            "the connection was lost after the server had made the secret of key {id}. Make another one: linecamp key \
+             rotate {id}",
+            id = printable(&created.key.id)
+        ),
+        false => Ok(created),
+    });
+    let KeyCreated { key, secret, .. } = match (created, &target) {
         (Ok(created), _) => created,
         (Err(error), target) => {
             if let Some(NewFile { path, .. }) = target {
                 // The file is empty.
                 drop(std::fs::remove_file(path));
             }
-            return Err(error.into());
+            return Err(error);
         }
     };
     let name = printable(&key.name).to_string();

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::bail;
 use linecamp_model::limits::TOKEN_USES_MAX;
 use linecamp_model::{Label, Name, TokenState, printable, shell_quoted};
 use linecamp_proto::api::operation::{CreateToken, ListTokens, RevokeToken};
@@ -106,6 +107,13 @@ impl Create {
         };
         let mut client = context.client()?;
         let created = client.send(ApiRequest::<CreateToken>::new().body(&request)).await?;
+        if created.secret_withheld {
+            bail!(
+                "the connection was lost after the server had created token {id}, and with it the secret. Revoke the \
+                 token and create another one: linecamp token revoke {id}",
+                id = printable(&created.token.id)
+            );
+        }
         if let Some(file) = &self.file {
             let bytes = installer::write(&mut client, &created, file).await?;
             let name = file.file_name().unwrap_or(file.as_os_str());
@@ -216,6 +224,7 @@ mod tests {
             command: "printf '%s\\n' lct_x@camp.example:8443 | sudo linecampd join -".into(),
             install: Some("f=$(mktemp) && fetch $f && sh $f".into()),
             packages: Vec::new(),
+            secret_withheld: false,
         };
         let listed = list_text(&[token("valid"), token("revoked")], &plain());
         insta::assert_snapshot!(created_text(&created, &plain()) + "---\n" + &listed);

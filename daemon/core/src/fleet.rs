@@ -8,8 +8,9 @@
 //! | [`registry`] | join, membership, recovery, certificates |
 //! | [`authentication`] | who presents a secret |
 //! | [`authorization`], [`command_check`], [`account_check`] | what a caller may see and do |
-//! | [`operator`] | operator commands |
+//! | [`operator`], [`perform`] | operator commands: what they change, and how that is carried out |
 //! | [`audit`] | the audit log: entries, their chain, refusals, retention |
+//! | [`kept_answers`] | answers that are kept for requests that are sent again |
 //! | [`lifecycle`] | phases that a site's reports confirm |
 //! | [`provider_assignment`] | which sites have which providers |
 //! | [`unreadable_records`] | records that cannot be read |
@@ -52,6 +53,7 @@ mod effects;
 mod event_log;
 mod forced;
 mod held;
+mod kept_answers;
 mod labels;
 mod lifecycle;
 #[cfg(test)]
@@ -60,6 +62,7 @@ mod lookup;
 mod names;
 mod operator;
 mod output;
+mod perform;
 mod provider_assignment;
 mod registry;
 mod restore;
@@ -80,8 +83,8 @@ mod view;
 use std::sync::Arc;
 
 use linecamp_model::{
-    AuthorityRotation, CommandId, FleetChange, FleetOrigin, Incarnation, Instant, Name, Now, Refusal, RefusalCode,
-    ServerAddress, SessionId, SiteId, Text, WriteId,
+    AuthorityRotation, FleetChange, FleetOrigin, Incarnation, Instant, Name, Now, Refusal, RefusalCode, ServerAddress,
+    SessionId, SiteId, Text, WriteId,
 };
 
 pub use self::account_command::{
@@ -101,6 +104,7 @@ pub use self::config::{
     CERTIFICATE_LIFE, ENVIRONMENT_DEFAULT, FleetConfig, PHASE_DEADLINE, RECOVERIES_PER_DAY_DEFAULT,
     REMOVED_KEEP_DEFAULT, SWEEP_PERIOD, SavedFleet, UnreadableRecord,
 };
+pub use self::kept_answers::{AnswerBuilder, KeyedRequest};
 pub use self::output::{FleetOutput, FleetTimer, IssueRequest};
 pub use self::restore::{Hold, HoldSummary, UnknownKey, hold_restored};
 pub use self::site_watch::StateChange;
@@ -115,7 +119,6 @@ use self::authentication::{Activity, authenticate, standing};
 use self::config::STORE_RETRY;
 use self::decision::Decision;
 use self::effects::{Effects, Release};
-use self::operator::{Forced, decide};
 use self::restore::Contacts;
 use self::site_watch::SiteWatch;
 use self::state::FleetState;
@@ -208,38 +211,6 @@ impl Fleet {
     /// [`AuthenticationError`] if the credential is not valid.
     pub fn standing(&self, credential: ApiCredential, now: Now) -> Result<Standing, AuthenticationError> {
         standing(self.effects.state(), &self.activity, credential, now)
-    }
-
-    /// Handles an operator command. It is answered with one [`FleetOutput::Reply`]. Command ids are never reused.
-    pub fn handle_command(&mut self, id: CommandId, issued: IssuedCommand, now: Now) {
-        self.effects.accept_command(id);
-        let noted = issued.audit_note();
-        self.effects.set_actor(Some(Text::lossy(&issued.authorization.caller.identity.to_string())));
-        let forced = Forced::of(self.effects.state(), &issued);
-        let is_withdrawal = issued.command.is_withdrawal();
-        match decide(self.effects.state(), issued, now) {
-            Ok(decision) => {
-                match is_withdrawal {
-                    true => self.note_withdrawal(&decision.changes, now),
-                    false => self.note_command(noted.as_ref(), &decision.changes, now),
-                }
-                if !decision.changes.is_empty() {
-                    self.force(forced, now);
-                }
-                let reply = Release::Output(FleetOutput::Reply { command: id, result: Ok(()) });
-                let noted = noted.map(|note| Release::Commanded(Box::new(note)));
-                self.carry_out(decision, noted.into_iter().chain([reply]).collect(), now);
-            }
-            Err(error) => {
-                if let Some(note) = noted {
-                    self.note_refusal(note.refused(&error), now);
-                }
-                self.effects.reply(id, Err(error));
-            }
-        }
-        self.effects.set_actor(None);
-        self.end_settled_holds(now);
-        self.assign_providers(now);
     }
 
     /// Handles the store's confirmation that a write is durable.

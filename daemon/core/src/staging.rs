@@ -77,6 +77,16 @@ impl<S: Replay, R> StagedState<S, R> {
         replaced
     }
 
+    /// Reads the state as it would be after `changes`. Nothing changes.
+    pub(crate) fn preview<T>(&mut self, changes: &[S::Change], read: impl FnOnce(&S) -> T) -> T {
+        let undo: Vec<_> = changes.iter().map(|change| self.state.apply(change.clone())).collect();
+        let found = read(&self.state);
+        for undo in undo.into_iter().rev() {
+            self.state.apply(undo);
+        }
+        found
+    }
+
     /// Handles the store's answer to `write`. Returns `None` for an unknown write.
     ///
     /// A failure undoes this write and all later ones and settles them together: their releases come back in one list,
@@ -144,6 +154,8 @@ mod tests {
         let mut staged: StagedState<_, ()> = StagedState::new(BTreeMap::from([('a', 0)]));
         let replaced = staged.replaced(&[('a', Some(1)), ('b', Some(2)), ('a', None)]);
         assert_eq!(replaced, [('a', Some(0)), ('b', None), ('a', Some(1))]);
+        let after = staged.preview(&[('b', Some(2)), ('a', None)], Clone::clone);
+        assert_eq!(after, BTreeMap::from([('b', 2)]));
         assert_eq!(staged.state(), &BTreeMap::from([('a', 0)]));
     }
 

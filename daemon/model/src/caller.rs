@@ -17,6 +17,17 @@ pub struct Caller {
     pub request: RequestId,
 }
 
+/// Whose limits a caller uses up: all sessions and keys of a user count as one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CallerAccount {
+    /// A user.
+    User(Name),
+    /// A key of the console.
+    Key(KeyId),
+    /// The console itself.
+    Console,
+}
+
 /// Who a caller is, and by what it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
@@ -42,6 +53,15 @@ pub struct KeyIdentity {
 }
 
 impl Identity {
+    /// Returns whose limits the caller uses up.
+    pub fn account(&self) -> CallerAccount {
+        match (self, self.user()) {
+            (_, Some(user)) => CallerAccount::User(user.clone()),
+            (Self::Key(key), None) => CallerAccount::Key(key.id),
+            (Self::Console | Self::Anonymous | Self::User(..), None) => CallerAccount::Console,
+        }
+    }
+
     /// Returns the user that acts, in a session or by a key.
     pub const fn user(&self) -> Option<&Name> {
         match self {

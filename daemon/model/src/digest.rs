@@ -43,6 +43,17 @@ macro_rules! digest {
 }
 
 digest! {
+    /// The SHA-256 of an idempotency key, under which the answer is kept.
+    IdempotencyKeyHash
+}
+
+digest! {
+    /// The SHA-256 of an idempotency key and everything that the request asks for. The key makes it worthless for
+    /// guessing a password in the request.
+    RequestDigest
+}
+
+digest! {
     /// The SHA-256 of a certificate authority's `SubjectPublicKeyInfo` (DER): what to trust on first contact.
     Pin
 }

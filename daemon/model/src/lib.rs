@@ -22,6 +22,7 @@ mod event;
 mod generation;
 mod id;
 mod json;
+mod kept_answer;
 mod label;
 mod link_gap;
 mod message;
@@ -52,9 +53,9 @@ pub use authority_set::{
     AuthorityRotation, AuthoritySet, KnownAuthorities, RotationPhase, RotationStep, SiteTrust, TrustReport,
     TrustedAuthority,
 };
-pub use caller::{Caller, Identity, KeyIdentity};
+pub use caller::{Caller, CallerAccount, Identity, KeyIdentity};
 pub use condition::{Condition, ConditionKind};
-pub use digest::{KeyFingerprint, Pin, PinError, PluginDigest, SecretHash};
+pub use digest::{IdempotencyKeyHash, KeyFingerprint, Pin, PinError, PluginDigest, RequestDigest, SecretHash};
 pub use dns::{
     CapabilitiesError, Claim, DnsCapabilities, DnsReply, DnsRequest, DnsSettings, DnsStatus, DomainName,
     DomainNameError, ExtraRecord, NameTemplate, Observed, OwnedRecord, OwnedRecordKey, OwnerId, Ownership, Place,
@@ -72,6 +73,7 @@ pub use id::{
     CallId, CommandId, DialId, HostId, KeyId, ProviderId, RequestId, RunId, SessionId, SiteId, TokenId, UserSessionId,
     WriteId,
 };
+pub use kept_answer::KeptAnswer;
 pub use label::{
     EffectiveLabel, EffectiveLabels, InvalidLabel, Label, LabelEntry, LabelError, LabelInput, LabelKey, LabelPatch,
     LabelSet, LabelValue, Level, OwnedLabels, Owner, effective, effective_of_site, effective_value,

@@ -137,6 +137,29 @@ pub const API_KEY_LIFE_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3600)
 /// Maximum time for which the old secret of a rotated API key stays valid.
 pub const ROTATION_GRACE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// Minimum length of an idempotency key: 96 bits in base64. A random UUID has 36 characters.
+pub const IDEMPOTENCY_KEY_LENGTH_MIN: usize = 16;
+
+/// Maximum length of an idempotency key. A longer one is rejected.
+pub const IDEMPOTENCY_KEY_LENGTH_MAX: usize = 128;
+
+/// How long the answer to a request with an idempotency key is kept. After that, the key is as good as new.
+pub const KEPT_ANSWER_LIFE: Duration = Duration::from_secs(24 * 3600);
+
+/// Maximum answers that are kept. Above it, the oldest of the account that has the most is dropped: a request that is
+/// sent again so late is decided again, and fails because its object exists.
+pub const KEPT_ANSWERS_MAX: usize = 10_000;
+
+/// Maximum answers that are kept for one account. Above it, its oldest is dropped.
+pub const KEPT_ANSWERS_PER_ACCOUNT_MAX: usize = 1_000;
+
+/// Maximum size of a kept answer in bytes: a provider at all its limits has half of it. Of a larger one only that there
+/// was one is kept.
+pub const KEPT_ANSWER_BYTES_MAX: usize = 128 * 1024;
+
+/// Maximum size of all kept answers in bytes. Above it, the oldest of the account that has the most are dropped.
+pub const KEPT_ANSWERS_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// Maximum number of users. At the limit, new ones are rejected.
 pub const USERS_MAX: usize = 1_000;
 

@@ -182,6 +182,39 @@ pub struct ServerSettings {
     #[prost(uint64, tag = "2")]
     pub confirmed_at_millis: u64,
 }
+/// The answer to a request with an idempotency key, whose SHA-256 is in the key of the record.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeptAnswer {
+    /// The name of the operation.
+    #[prost(string, tag = "3")]
+    pub operation: ::prost::alloc::string::String,
+    /// The SHA-256 of the idempotency key and everything that the request asks for, 32 bytes.
+    #[prost(bytes = "vec", tag = "4")]
+    pub digest: ::prost::alloc::vec::Vec<u8>,
+    /// The ID of the request, 8 bytes.
+    #[prost(bytes = "vec", tag = "5")]
+    pub request: ::prost::alloc::vec::Vec<u8>,
+    /// When it was decided.
+    #[prost(uint64, tag = "6")]
+    pub at_millis: u64,
+    /// The answer in JSON, without secrets. At most 128 KiB.
+    #[prost(string, tag = "7")]
+    pub answer: ::prost::alloc::string::String,
+    /// Who sent the request: a user, or a key of the console, 8 bytes. Neither: the console itself.
+    #[prost(oneof = "kept_answer::Account", tags = "1, 2")]
+    pub account: ::core::option::Option<kept_answer::Account>,
+}
+/// Nested message and enum types in `KeptAnswer`.
+pub mod kept_answer {
+    /// Who sent the request: a user, or a key of the console, 8 bytes. Neither: the console itself.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Account {
+        #[prost(string, tag = "1")]
+        User(::prost::alloc::string::String),
+        #[prost(bytes, tag = "2")]
+        Key(::prost::alloc::vec::Vec<u8>),
+    }
+}
 /// A join token, without its secret. Its ID is in the key.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Token {

@@ -224,6 +224,10 @@ pub struct TokenCreated {
     /// The packages that command may fetch, by name.
     #[serde(default)]
     pub packages: Vec<String>,
+    /// Whether the secret is missing, and with it `join`, `command` and `install`, because the request was sent again
+    /// with the same `Idempotency-Key`: only the first response had it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secret_withheld: bool,
 }
 
 impl fmt::Debug for TokenCreated {

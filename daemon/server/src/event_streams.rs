@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use linecamp_core::{
     Fleet, MessageKind, ResetReason, StateChange, StreamBacklog, StreamId, StreamPosition, StreamShares, StreamSubject,
 };
-use linecamp_model::{FleetChange, Identity, KeyId, Name, Now};
+use linecamp_model::{CallerAccount, FleetChange, Now};
 use linecamp_proto::api::StreamMessage;
 use tokio::sync::{Notify, watch};
 
@@ -18,28 +18,6 @@ const SITES_PER_TURN_MAX: usize = 256;
 
 /// How much is read from the backlog at a time, in bytes. It ends with the message that exceeds it.
 const READ_BYTES_MAX: usize = 32 * 1024;
-
-/// Who a stream is charged to.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum StreamOwner {
-    /// A user, over all sessions and keys.
-    User(Name),
-    /// A key of the console.
-    Key(KeyId),
-    /// The console itself.
-    Console,
-}
-
-impl StreamOwner {
-    /// Returns the owner of the streams of a caller.
-    pub(crate) fn of(caller: &Identity) -> Self {
-        match (caller, caller.user()) {
-            (_, Some(user)) => Self::User(user.clone()),
-            (Identity::Key(key), None) => Self::Key(key.id),
-            (Identity::Console | Identity::Anonymous | Identity::User(..), None) => Self::Console,
-        }
-    }
-}
 
 /// A message, encoded for all streams.
 #[derive(Clone, Debug)]
@@ -51,7 +29,7 @@ struct EncodedMessage {
 
 #[derive(Debug, Default)]
 struct Seats {
-    shares: StreamShares<StreamOwner>,
+    shares: StreamShares<CallerAccount>,
     /// Notifies each stream that another one takes its place.
     replaced: BTreeMap<StreamId, Arc<Notify>>,
     rejected: u64,
@@ -68,7 +46,7 @@ pub(crate) struct EventStreams {
 
 impl EventStreams {
     /// Takes a place for a stream; `None` if there is none.
-    pub(crate) fn open(&self, owner: StreamOwner) -> Option<StreamSeat> {
+    pub(crate) fn open(&self, owner: CallerAccount) -> Option<StreamSeat> {
         let mut seats = lock(&self.seats);
         let Some((id, ended)) = seats.shares.open(owner) else {
             seats.rejected += 1;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use linecamp_core::{
-    ApiCredential, AuditNote, AuthenticationError, Fleet, FleetCommandError, FleetSnapshot, IssuedCommand, Principal,
+    ApiCredential, AuditNote, AuthenticationError, Fleet, FleetCommandError, FleetSnapshot, IssuedCommand,
+    KeyedRequest, Principal,
 };
 use linecamp_model::{AuthorityRotation, Now};
 use linecamp_service::Metrics;
@@ -99,6 +100,14 @@ impl FleetClient {
         let span = tracing::info_span!(target: TARGET, "fleet.command");
         let answered = self.send(Request::Command(Box::new(command), sender), answer).instrument(span).await;
         answered?.map_err(RequestError::Rejected)
+    }
+
+    /// Changes the fleet, durably, unless the request was sent before.
+    pub(crate) async fn keyed_command(&self, command: IssuedCommand, keyed: KeyedRequest) -> Result<(), RequestError> {
+        let (sender, answer) = oneshot::channel();
+        let span = tracing::info_span!(target: TARGET, "fleet.command");
+        let request = Request::KeyedCommand(Box::new((command, keyed)), sender);
+        self.send(request, answer).instrument(span).await?.map_err(RequestError::Rejected)
     }
 
     /// Has an entry written for a request without a command. Returns when it is durable, or when it is noted if the

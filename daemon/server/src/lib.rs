@@ -39,6 +39,7 @@ mod error;
 mod event_streams;
 mod fleet_access;
 mod fleet_client;
+mod idempotency;
 mod init;
 mod install;
 mod metrics;

@@ -153,7 +153,11 @@ mod tests {
                 match request {
                     Request::Query(read) => read(&fleet, clock.now()),
                     Request::Command(_, reply) => drop(reply.send(Err(FleetCommandError::Limit("full".to_owned())))),
-                    Request::Audit(..) | Request::Authenticate(..) | Request::Authorities(_) | Request::Metrics(_) => {}
+                    Request::KeyedCommand(..)
+                    | Request::Audit(..)
+                    | Request::Authenticate(..)
+                    | Request::Authorities(_)
+                    | Request::Metrics(_) => {}
                 }
             }
         });

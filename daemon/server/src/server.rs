@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use linecamp_core::{
-    ApiCredential, AuditNote, AuthenticationError, Fleet, FleetCommandError, FleetOutput, IssuedCommand, Principal,
+    ApiCredential, AuditNote, AuthenticationError, Fleet, FleetCommandError, FleetOutput, IssuedCommand, KeyedRequest,
+    Principal,
 };
 use linecamp_model::{AuthorityRotation, CommandId, Now, ServerAddress, SessionId, WriteId};
 use linecamp_proto::record::fleet_change;
@@ -65,6 +66,8 @@ pub(crate) type ReadQuery = Box<dyn FnOnce(&Fleet, Now) + Send>;
 pub(crate) enum Request {
     /// Change the fleet. The reply follows when the change is durable.
     Command(Box<IssuedCommand>, oneshot::Sender<Result<(), FleetCommandError>>),
+    /// The same, with an idempotency key.
+    KeyedCommand(Box<(IssuedCommand, KeyedRequest)>, oneshot::Sender<Result<(), FleetCommandError>>),
     /// Have an entry of the audit log written. The reply follows when it is durable.
     Audit(Box<AuditNote>, oneshot::Sender<Result<(), FleetCommandError>>),
     /// Authenticate a credential.
@@ -82,6 +85,7 @@ impl std::fmt::Debug for Request {
         match self {
             Self::Command(command, _) => f.debug_tuple("Command").field(command).finish(),
             Self::Audit(note, _) => f.debug_tuple("Audit").field(note).finish(),
+            Self::KeyedCommand(keyed, _) => f.debug_tuple("KeyedCommand").field(&keyed.1).finish(),
             Self::Authenticate(..) => f.write_str("Authenticate"),
             Self::Query(_) => f.write_str("Query"),
             Self::Authorities(rotation) => f.debug_tuple("Authorities").field(&rotation.phase).finish(),
@@ -185,6 +189,10 @@ impl ServerLoop {
             Event::Request(Request::Audit(note, reply)) => {
                 let id = self.pending_replies.register(reply);
                 self.fleet.handle_audit(id, *note, now);
+            }
+            Event::Request(Request::KeyedCommand(keyed, reply)) => {
+                let (id, (command, keyed)) = (self.pending_replies.register(reply), *keyed);
+                self.fleet.handle_keyed_command(id, command, keyed, now);
             }
             Event::Request(Request::Authorities(rotation)) => self.fleet.handle_authorities(rotation, now),
             Event::Request(Request::Authenticate(credential, reply)) => {

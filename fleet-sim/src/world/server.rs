@@ -418,6 +418,7 @@ fn is_expiry(change: &FleetChange) -> bool {
         FleetChange::LinkGap(_, _, body) => body.is_none(),
         FleetChange::AuditBlock(_, body) => body.is_none(),
         FleetChange::AuditEntry(_, body) => body.is_none(),
+        FleetChange::KeptAnswer(_, body) => body.is_none(),
         FleetChange::Origin(_)
         | FleetChange::Environment(..)
         | FleetChange::User(..)

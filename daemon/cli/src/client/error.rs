@@ -46,6 +46,11 @@ impl ClientError {
         }
     }
 
+    /// Whether the connection was lost during the request, which may have been applied.
+    pub(crate) const fn is_loss(&self) -> bool {
+        matches!(self, Self::ConnectionLost { .. } | Self::IncompleteResponse { .. })
+    }
+
     /// Whether an operator must act first: another API key, more permissions, or the right server.
     pub(crate) fn needs_operator(&self) -> bool {
         match self {

@@ -18,13 +18,15 @@ pub(crate) struct ApiRequest<O> {
     pub(super) target: String,
     pub(super) body: Option<Bytes>,
     pub(super) wait: Duration,
+    /// The idempotency key, with which it can be sent again.
+    pub(super) key: Option<String>,
     operation: PhantomData<O>,
 }
 
 impl<O: Operation> ApiRequest<O> {
     /// Creates a request to an operation whose path has no parameter.
     pub(crate) fn new() -> Self {
-        Self { target: O::SPEC.path.to_owned(), body: None, wait: Duration::ZERO, operation: PhantomData }
+        Self { target: O::SPEC.path.to_owned(), body: None, wait: Duration::ZERO, key: None, operation: PhantomData }
     }
 
     /// Creates a request with the parameter of the path.

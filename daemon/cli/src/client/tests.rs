@@ -2,7 +2,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use linecamp_model::Pin;
-use linecamp_proto::api::operation::{EditSite, Json, MergePatch, OperationSpec, ShowHealth};
+use linecamp_proto::api::operation::{CreateToken, EditSite, Json, MergePatch, OperationSpec, ShowHealth};
 use linecamp_proto::api::query::NoQuery;
 use linecamp_proto::api::{Edit, ErrorCode};
 use linecamp_transport::{ApiTrust, Authority, DialError, ServerTlsStream, SystemClock, TlsListener, WallClock as _};
@@ -142,6 +142,34 @@ async fn rate_limited_requests_are_retried() {
     let stub = FakeServer::start(vec![wait(3600)]).await;
     let error = stub.client().send(ApiRequest::<Ask>::new()).await.expect_err("too long to wait");
     assert!(matches!(&error, ClientError::Rejected { code: ErrorCode::TooManyRequests, .. }), "{error:?}");
+}
+
+/// An operation of the fake server that takes an idempotency key.
+#[derive(Clone, Copy, Debug)]
+struct Create;
+
+impl Operation for Create {
+    type Query = NoQuery;
+    type Request = Json<Value>;
+    type Response = Json<Value>;
+    const SPEC: OperationSpec = OperationSpec { path: "/c", ..CreateToken::SPEC };
+}
+
+#[tokio::test]
+async fn a_create_is_sent_again_with_the_same_idempotency_key_after_a_lost_connection() {
+    let mut stub = FakeServer::start(vec![None, answer("201 Created", "7"), answer("201 Created", "8")]).await;
+    let mut client = stub.client();
+    let mut keys = Vec::new();
+    for expected in [7, 8] {
+        let request = ApiRequest::<Create>::new().body(&json!({}));
+        assert_eq!(client.send(request).await.expect("answered"), expected);
+    }
+    while let Ok(request) = stub.requests.try_recv() {
+        let key = request.lines().find_map(|line| line.strip_prefix("idempotency-key: ")).expect("a key");
+        assert_eq!(key.len(), 32, "{key}");
+        keys.push(key.to_owned());
+    }
+    assert!(keys.len() == 3 && keys[0] == keys[1] && keys[1] != keys[2], "{keys:?}");
 }
 
 #[tokio::test]

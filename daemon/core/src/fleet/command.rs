@@ -149,6 +149,8 @@ pub enum FleetCommandError {
     SetupRequired(String),
     /// The object changed since the caller read it.
     Stale(String),
+    /// The idempotency key was used for another request; the text says which.
+    KeyReused(String),
     /// The current state does not allow it; the text says why and what to do.
     NotPossible(String),
     /// A limit on the number of objects is reached.
@@ -173,6 +175,7 @@ impl FleetCommandError {
             Self::Forbidden(_) => "forbidden",
             Self::SetupRequired(_) => "setup-required",
             Self::Stale(_) => "stale",
+            Self::KeyReused(_) => "key-reused",
             Self::NotPossible(_) => "not-possible",
             Self::Limit(_) | Self::Labels(LabelError::TooMany { .. }) => "limit",
             Self::Invalid(_) | Self::Settings(_) | Self::Labels(_) => "bad-request",

@@ -135,6 +135,11 @@ impl Effects {
         self.staged.replaced(changes)
     }
 
+    /// Reads the state as it would be after `changes`.
+    pub(super) fn preview<T>(&mut self, changes: &[FleetChange], read: impl FnOnce(&FleetState) -> T) -> T {
+        self.staged.preview(changes, read)
+    }
+
     /// Sets who causes the events that are recorded from now on.
     pub(super) fn set_actor(&mut self, actor: Option<Text>) {
         self.actor = actor;

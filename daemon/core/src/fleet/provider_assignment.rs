@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use linecamp_model::limits::PROVIDERS_PER_SITE_MAX;
 use linecamp_model::{
     Document, DocumentKey, FleetChange, FleetProvider, Incarnation, Name, Phase, ProviderId, ProviderSpec,
-    ReplicationCursor, SiteId, SpecBody,
+    Registration, ReplicationCursor, SiteId, SpecBody,
 };
 
 use super::labels::placement_labels;
@@ -63,7 +63,7 @@ pub(super) fn assignment(state: &FleetState, site: SiteId) -> Vec<FleetChange> {
     let Some((record, registration)) = state.site(site) else { return Vec::new() };
     let is_idle =
         state.providers_of(&registration.environment).next().is_none() && provider_specs(record).next().is_none();
-    if is_idle || registration.life.phase.is_gone() || registration.life.phase == Phase::Pending {
+    if is_idle || !takes_providers(registration) {
         return Vec::new();
     }
     let held: BTreeMap<_, _> = provider_specs(record).collect();
@@ -111,6 +111,11 @@ pub(super) fn assignment(state: &FleetState, site: SiteId) -> Vec<FleetChange> {
         ));
     }
     changes
+}
+
+/// Whether providers are assigned to a site in its phase.
+pub(super) const fn takes_providers(site: &Registration) -> bool {
+    !site.life.phase.is_gone() && !matches!(site.life.phase, Phase::Pending)
 }
 
 /// Returns how many more providers a site has room for, counting its own as last reported and withdrawing ones.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use linecamp_model::{
     ApiKey, AuditBlock, Environment, FleetAuthorities, FleetChange, FleetOrigin, FleetProvider, HeldSite, HostId,
-    Incarnation, KeyFingerprint, Name, PluginDigest, PluginFile, Registration, ReplicationCursor, RestoredFrom,
-    SecretHash, ServerSet, ServerSettings, SiteId, Token, TokenId, User, UserSession, WallTime,
+    IdempotencyKeyHash, Incarnation, KeptAnswer, KeyFingerprint, Name, PluginDigest, PluginFile, Registration,
+    ReplicationCursor, RestoredFrom, SecretHash, ServerSet, ServerSettings, SiteId, Token, TokenId, User, UserSession,
+    WallTime,
 };
 use rpds::RedBlackTreeMapSync;
 
@@ -42,6 +43,8 @@ pub(crate) struct FleetState {
     pub(crate) held: Held,
     /// The blocks of the audit log. Its entries are in the database only.
     pub(crate) audit: BTreeMap<u64, AuditBlock>,
+    /// The answers to requests with an idempotency key.
+    pub(crate) kept_answers: BTreeMap<IdempotencyKeyHash, Box<KeptAnswer>>,
     /// The site that each key belongs to. Derived.
     key_owners: BTreeMap<KeyFingerprint, SiteId>,
     /// Derived.
@@ -274,6 +277,7 @@ impl Replay for FleetState {
             Change::AuditBlock(index, block) => Change::AuditBlock(index, set(&mut self.audit, index, block)),
             // The inverse is never written.
             Change::AuditEntry(number, _) => Change::AuditEntry(number, None),
+            Change::KeptAnswer(key, answer) => Change::KeptAnswer(key, set(&mut self.kept_answers, key, answer)),
             Change::HeldApiKey(hash, at) => Change::HeldApiKey(hash, set(&mut self.held.api_keys, hash, at)),
         }
     }

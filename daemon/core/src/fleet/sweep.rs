@@ -1,5 +1,6 @@
 //! Periodic cleanup: purges removed sites after their keep time, long-expired tokens and API keys, ended sessions of
-//! users, surplus revoked keys, old gaps of links, and what is not kept of the audit log.
+//! users, surplus revoked keys, old gaps of links, answers that are not kept any longer, and what is not kept of the
+//! audit log.
 
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use linecamp_model::{ApiKey, FleetChange, LinkGap, Now, Phase, PhaseEvent, Regis
 
 use super::Fleet;
 use super::config::{REMOVED_KEEP_DEFAULT, SWEEP_PERIOD, TOKEN_KEEP};
+use super::kept_answers;
 use super::state::FleetState;
 
 impl Fleet {
@@ -60,6 +62,7 @@ pub(super) fn sweep(state: &FleetState, now: Now) -> Swept {
     };
     let expired = state.api_keys.iter().filter(|(_, key)| is_over(key));
     changes.extend(expired.map(|(secret, _)| FleetChange::ApiKey(*secret, None)));
+    changes.extend(kept_answers::expired(state, now));
     Swept { sites, changes }
 }
 

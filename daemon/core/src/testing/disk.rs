@@ -104,6 +104,7 @@ pub(super) fn fleet_change_key(change: &FleetChange) -> String {
         FleetChange::HeldApiKey(hash, _) => format!("held key {hash}"),
         FleetChange::AuditBlock(index, _) => format!("audit-block {index:020}"),
         FleetChange::AuditEntry(number, _) => format!("audit {number:020}"),
+        FleetChange::KeptAnswer(key, _) => format!("answer {key}"),
     }
 }
 
@@ -137,6 +138,7 @@ pub(super) fn is_fleet_removal(change: &FleetChange) -> bool {
         FleetChange::HeldApiKey(_, body) => body.is_none(),
         FleetChange::AuditBlock(_, body) => body.is_none(),
         FleetChange::AuditEntry(_, body) => body.is_none(),
+        FleetChange::KeptAnswer(_, body) => body.is_none(),
     }
 }
 

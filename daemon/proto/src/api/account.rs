@@ -268,6 +268,10 @@ pub struct KeyCreated {
     pub key: Key,
     /// The secret, `lck_…`.
     pub secret: String,
+    /// Whether the secret is missing because the request was sent again with the same `Idempotency-Key`: only the first
+    /// response had it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secret_withheld: bool,
 }
 
 /// A request for a new secret of an API key.

@@ -103,12 +103,12 @@ impl From<&model::TokenView> for Token {
 
 impl TokenCreated {
     /// Returns the response that shows `token` once; `target` is what its sites join with.
-    pub fn new(token: &model::TokenView, target: &model::JoinTarget) -> Self {
+    pub fn new(token: Token, target: &model::JoinTarget) -> Self {
         let servers: Vec<_> = target.servers.iter().map(ToString::to_string).collect();
-        let name = token.replaces.as_ref().map_or("NAME", model::Name::as_str);
+        let name = token.replaces.as_deref().unwrap_or("NAME").to_owned();
         let join = format!("{}@{}", target.token.reveal(), servers.join(","));
         Self {
-            token: token.into(),
+            token,
             // `printf` is a builtin of the shell, so the token is in no process's arguments.
             command: format!(
                 "printf '%s\\n' {} | sudo linecampd join - --data /var/lib/linecamp --name {name}",
@@ -117,7 +117,14 @@ impl TokenCreated {
             install: None,
             packages: Vec::new(),
             join,
+            secret_withheld: false,
         }
+    }
+
+    /// Returns the response to a request that is sent again, without the secret.
+    pub fn without_secret(token: Token) -> Self {
+        let (join, command) = (String::new(), String::new());
+        Self { token, join, command, install: None, packages: Vec::new(), secret_withheld: true }
     }
 }
 

@@ -83,6 +83,8 @@ pub struct OperationSpec {
     pub is_audited: bool,
     /// Whether the response carries an `ETag`, or the request may carry `If-Match`.
     pub has_etag: bool,
+    /// Whether the request may have an `Idempotency-Key`.
+    pub is_keyed: bool,
     /// The media type of its requests; `None` without a body.
     pub request_media: Option<&'static str>,
     /// The media type of its responses; `None` without a body.
@@ -106,6 +108,7 @@ impl OperationSpec {
             requires,
             is_audited: false,
             has_etag: false,
+            is_keyed: false,
             request_media: <O::Request as Body>::MEDIA,
             response_media: <O::Response as Body>::MEDIA,
         }
@@ -117,6 +120,10 @@ impl OperationSpec {
 
     const fn etag(self) -> Self {
         Self { has_etag: true, ..self }
+    }
+
+    const fn keyed(self) -> Self {
+        Self { is_keyed: true, ..self }
     }
 
     /// Returns the path with its parameter replaced by `value`: a name or an ID, neither of which needs escaping.

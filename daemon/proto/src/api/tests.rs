@@ -126,7 +126,7 @@ fn a_new_token_serializes_its_secret_and_omits_it_from_logs() {
         servers: ServerAddress::parse_list("camp.example:8443,[::1]:8444").expect("valid"),
         token: secret.clone(),
     };
-    let created = TokenCreated::new(&token(), &target);
+    let created = TokenCreated::new((&token()).into(), &target);
     assert_eq!(created.join, format!("{}@camp.example:8443,[::1]:8444", secret.reveal()));
     let command =
         format!("printf '%s\\n' '{}' | sudo linecampd join - --data /var/lib/linecamp --name NAME", created.join);

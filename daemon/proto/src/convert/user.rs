@@ -1,17 +1,19 @@
-//! Records of users, their API keys and their sessions, and of the server's settings.
+//! Records of users, their API keys and their sessions, of the server's settings, and of the answers that are kept for
+//! requests that are sent again.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use linecamp_model::limits::ENVIRONMENTS_MAX;
+use linecamp_model::limits::{ENVIRONMENTS_MAX, KEPT_ANSWER_BYTES_MAX};
 use linecamp_model::{
-    Access, ApiKey, KeyId, Name, OidcIdentity, PasswordHash, ServerAddress, ServerSettings, User, UserSession,
-    UserSessionId, WallTime,
+    Access, ApiKey, CallerAccount, KeptAnswer, KeyId, Name, OidcIdentity, PasswordHash, RequestDigest, RequestId,
+    ServerAddress, ServerSettings, Text, User, UserSession, UserSessionId, WallTime,
 };
 
 use crate::convert::field::{bytes, count, field, message, moment, word};
 use crate::convert::{FieldError, Wire, WireEnum};
 use crate::wire::record::v1 as wire;
+use crate::wire::record::v1::kept_answer::Account;
 
 /// The most environments that an access names: those that exist, and as many that do not exist any more.
 const ENVIRONMENT_ROLES_MAX: usize = 2 * ENVIRONMENTS_MAX;
@@ -157,6 +159,46 @@ impl Wire for wire::ServerSettings {
         Ok(ServerSettings {
             server_url: field("server_url", ServerAddress::parse(&self.server_url))?,
             confirmed_at: WallTime::from_unix_millis(self.confirmed_at_millis),
+        })
+    }
+}
+
+impl Wire for wire::KeptAnswer {
+    type Model = KeptAnswer;
+
+    fn from_model(kept: &KeptAnswer) -> Self {
+        let account = match &kept.account {
+            CallerAccount::User(user) => Some(Account::User(user.as_str().to_owned())),
+            CallerAccount::Key(key) => Some(Account::Key(key.as_bytes().to_vec())),
+            CallerAccount::Console => None,
+        };
+        Self {
+            account,
+            operation: kept.operation.as_str().to_owned(),
+            digest: kept.digest.as_bytes().to_vec(),
+            request: kept.request.as_bytes().to_vec(),
+            at_millis: kept.at.unix_millis(),
+            answer: kept.answer.clone(),
+        }
+    }
+
+    fn into_model(self) -> Result<KeptAnswer, FieldError> {
+        let account = match self.account {
+            Some(Account::User(user)) => CallerAccount::User(field("user", Name::parse(&user))?),
+            Some(Account::Key(key)) => CallerAccount::Key(KeyId::from_bytes(bytes("key", &key)?)),
+            None => CallerAccount::Console,
+        };
+        if KEPT_ANSWER_BYTES_MAX < self.answer.len() {
+            let problem = format!("has {} bytes; at most {KEPT_ANSWER_BYTES_MAX} are allowed", self.answer.len());
+            return Err(FieldError::new("answer", problem));
+        }
+        Ok(KeptAnswer {
+            account,
+            operation: field("operation", Text::parse(&self.operation))?,
+            digest: RequestDigest::from_bytes(bytes("digest", &self.digest)?),
+            request: RequestId::from_bytes(bytes("request", &self.request)?),
+            at: WallTime::from_unix_millis(self.at_millis),
+            answer: self.answer,
         })
     }
 }

@@ -1,8 +1,8 @@
 //! The records of the fleet database.
 
 use linecamp_model::{
-    ApiKey, AuditBlock, FleetChange, HeldSite, HostId, KeyFingerprint, KeyId, Name, PluginDigest, RestoredFrom,
-    Salvage, SecretHash, SiteId, TokenId, WallTime,
+    ApiKey, AuditBlock, FleetChange, HeldSite, HostId, IdempotencyKeyHash, KeyFingerprint, KeyId, Name, PluginDigest,
+    RestoredFrom, Salvage, SecretHash, SiteId, TokenId, WallTime,
 };
 use prost::Message as _;
 
@@ -69,6 +69,7 @@ pub fn fleet_change(change: &FleetChange) -> (Vec<u8>, Option<Vec<u8>>) {
         FleetChange::HeldApiKey(secret, body) => {
             row::<record::Moment>(format!("held/api-key/{}", key::from_digest(secret.as_bytes())), body.as_ref())
         }
+        FleetChange::KeptAnswer(hash, body) => row::<record::KeptAnswer>(kept_answer_key(hash), body.as_deref()),
         FleetChange::Servers(body) => row::<link::ServerSet>("servers".to_owned(), body.as_ref()),
         FleetChange::LinkGap(site, began_at, body) => {
             let key = format!("gap/{site}/{}", key::from_number(began_at.unix_millis()));
@@ -81,6 +82,10 @@ pub fn fleet_change(change: &FleetChange) -> (Vec<u8>, Option<Vec<u8>>) {
         FleetChange::Authorities(body) => row::<record::Authorities>("authorities".to_owned(), body.as_ref()),
         FleetChange::SiteTrust(site, body) => row::<link::SiteTrust>(format!("site/{site}/trust"), body.as_ref()),
     }
+}
+
+fn kept_answer_key(hash: &IdempotencyKeyHash) -> String {
+    format!("answer/{}", key::from_digest(hash.as_bytes()))
 }
 
 fn audit_block_key(index: u64) -> String {
@@ -158,6 +163,10 @@ pub fn fleet_record(key: &[u8], body: &[u8]) -> Result<FleetChange, ProtoError> 
             FleetChange::LinkGap(site, began_at, Some(found.read::<record::LinkGap>()?))
         }
         ["audit-block" | "log", ..] => audit(found, &path)?,
+        ["answer", hash] => {
+            let hash = IdempotencyKeyHash::from_bytes(found.part(key::digest(hash))?);
+            FleetChange::KeptAnswer(hash, Some(Box::new(found.read::<record::KeptAnswer>()?)))
+        }
         ["restored"] => FleetChange::Restored(Some(found.read::<record::RestoredFrom>()?)),
         ["held", kind, id] => held(found, kind, id)?,
         ["servers"] => FleetChange::Servers(Some(found.read::<link::ServerSet>()?)),
@@ -203,6 +212,9 @@ pub fn salvage_fleet_record(key: &[u8]) -> Salvage {
         ["gap", site, began_at] => SiteId::parse(site)
             .zip(key::number(began_at))
             .map(|(site, began_at)| FleetChange::LinkGap(site, WallTime::from_unix_millis(began_at), None)),
+        ["answer", hash] => {
+            key::digest(hash).map(|hash| FleetChange::KeptAnswer(IdempotencyKeyHash::from_bytes(hash), None))
+        }
         ["site", site, "trust"] => SiteId::parse(site).map(|site| FleetChange::SiteTrust(site, None)),
         ["site", site, ..] => return SiteId::parse(site).map_or(Salvage::Ignore, Salvage::Quarantine),
         _ => None,
@@ -212,6 +224,7 @@ pub fn salvage_fleet_record(key: &[u8]) -> Salvage {
             change @ (FleetChange::Event(..)
             | FleetChange::Status(..)
             | FleetChange::LinkGap(..)
+            | FleetChange::KeptAnswer(..)
             | FleetChange::SiteTrust(..)),
         ) => Salvage::Remove(change),
         Some(change) => Salvage::Keep(change),

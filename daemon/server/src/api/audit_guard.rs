@@ -1,6 +1,6 @@
 //! Ensures that each request to an audited operation has one entry in the audit log, however it ends: with a command,
 //! which has the entry; without one; refused before the handler; or without an end, because the handler panicked or the
-//! client disconnected.
+//! client disconnected. A command that was sent again with its idempotency key has taken the entry, and writes none.
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use linecamp_core::{EnvironmentEdit, FleetCommand};
+use linecamp_core::{EnvironmentEdit, FleetCommand, FleetView};
 use linecamp_model::Name;
 use linecamp_proto::api::operation::{CreateEnvironment, EditEnvironment, ListEnvironments};
 use linecamp_proto::api::{Environment, List};
@@ -13,7 +13,7 @@ use super::parse::parse_name;
 use crate::fleet_access::FleetAccess;
 
 pub(super) async fn list(call: Call<ListEnvironments>) -> Result<List<Environment>, ApiError> {
-    Ok(all(&call.fleet).await?.into_iter().collect())
+    Ok(call.fleet.query(|fleet, _| all(fleet)).await?.into_iter().collect())
 }
 
 pub(super) async fn create(call: Call<CreateEnvironment>) -> Result<Environment, ApiError> {
@@ -24,8 +24,11 @@ pub(super) async fn create(call: Call<CreateEnvironment>) -> Result<Environment,
         recoveries_per_day_max: request.recoveries_per_day_max,
         removed_keep: request.removed_keep_seconds.map(Duration::from_secs),
     };
-    call.fleet.command(FleetCommand::CreateEnvironment(name.clone(), rules)).await?;
-    one(&call.fleet, &name).await
+    let sought = name.clone();
+    let command = FleetCommand::CreateEnvironment(name, rules);
+    let created =
+        call.fleet.create(command, move |fleet, _| all(fleet).into_iter().find(|one| sought.as_str() == one.name));
+    created.await?.value.ok_or_else(ApiError::answer_not_kept)
 }
 
 pub(super) async fn edit(call: Call<EditEnvironment>) -> Result<Environment, ApiError> {
@@ -40,12 +43,12 @@ pub(super) async fn edit(call: Call<EditEnvironment>) -> Result<Environment, Api
 }
 
 async fn one(fleet: &FleetAccess, name: &Name) -> Result<Environment, ApiError> {
-    let found = all(fleet).await?.into_iter().find(|one| one.name == name.as_str());
+    let environments = fleet.query(|fleet, _| all(fleet)).await?;
+    let found = environments.into_iter().find(|one| one.name == name.as_str());
     found.ok_or_else(|| ApiError::not_found(format!("environment {name} not found")))
 }
 
-async fn all(fleet: &FleetAccess) -> Result<Vec<Environment>, ApiError> {
-    let environments = fleet.query(|fleet, _| fleet.environments()).await?;
-    let shown = environments.iter().map(|(name, rules, sites)| Environment::new(name, rules, *sites as u64));
-    Ok(shown.collect())
+fn all(fleet: FleetView<'_>) -> Vec<Environment> {
+    let environments = fleet.environments();
+    environments.iter().map(|(name, rules, sites)| Environment::new(name, rules, *sites as u64)).collect()
 }

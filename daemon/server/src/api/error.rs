@@ -114,6 +114,13 @@ impl ApiError {
         Self { retry_after: Some(STREAM_RETRY_SECONDS), ..Self::new(ErrorCode::Busy, text) }
     }
 
+    /// A request that was sent again took effect the first time, and its answer is gone: it was too large, or its
+    /// object was not visible.
+    pub(super) fn answer_not_kept() -> Self {
+        let text = "the request took effect when it was sent first, and its answer was not kept; read the object";
+        Self::new(ErrorCode::NotPossible, text)
+    }
+
     pub(super) fn no_such_path() -> Self {
         Self::not_found("no such path; the client may have a different version than the server")
     }
@@ -149,6 +156,9 @@ impl From<FleetCommandError> for ApiError {
             FleetCommandError::NameTaken(text) => Self::new(ErrorCode::NameTaken, text),
             FleetCommandError::Forbidden(text) => Self::new(ErrorCode::Forbidden, text),
             FleetCommandError::SetupRequired(text) => Self::new(ErrorCode::SetupRequired, text),
+            FleetCommandError::KeyReused(text) => {
+                Self::new(ErrorCode::KeyReused, text).in_field("Idempotency-Key", None)
+            }
             FleetCommandError::Stale(text) => Self::new(ErrorCode::Stale, text),
             FleetCommandError::NotPossible(text) => Self::new(ErrorCode::NotPossible, text),
             FleetCommandError::Limit(text) => Self::new(ErrorCode::Limit, text),

@@ -42,8 +42,7 @@ pub(super) async fn create(call: Call<CreateKey>) -> Result<KeyCreated, ApiError
         limit: limit.transpose().map_err(|error| invalid(&error))?,
         ttl: body.ttl_seconds.map(Duration::from_secs),
     };
-    call.fleet.command(AccountCommand::CreateKey(new).into()).await?;
-    Ok(KeyCreated { key: one(&call.fleet, id).await?, secret: secret.reveal() })
+    created(&call.fleet, AccountCommand::CreateKey(new), id, &secret).await
 }
 
 pub(super) async fn show(call: Call<ShowKey>) -> Result<Key, ApiError> {
@@ -54,8 +53,20 @@ pub(super) async fn rotate(call: Call<RotateKey>) -> Result<KeyCreated, ApiError
     let id = key_id(&call)?;
     let secret = ApiKeyText::generate().map_err(|_| ApiError::internal())?;
     let grace = Duration::from_secs(call.body.grace_seconds);
-    call.fleet.command(AccountCommand::RotateKey(id, secret.hash(), grace).into()).await?;
-    Ok(KeyCreated { key: one(&call.fleet, id).await?, secret: secret.reveal() })
+    created(&call.fleet, AccountCommand::RotateKey(id, secret.hash(), grace), id, &secret).await
+}
+
+/// Creates or replaces a secret, and shows it, unless that happened before.
+async fn created(
+    fleet: &FleetAccess,
+    command: AccountCommand,
+    id: KeyId,
+    secret: &ApiKeyText,
+) -> Result<KeyCreated, ApiError> {
+    let created = fleet.create(command.into(), move |fleet, _| fleet.api_key(id).as_ref().map(shown)).await?;
+    let key = created.value.ok_or_else(ApiError::answer_not_kept)?;
+    let secret_withheld = created.is_replayed;
+    Ok(KeyCreated { key, secret: if secret_withheld { String::new() } else { secret.reveal() }, secret_withheld })
 }
 
 pub(super) async fn revoke(call: Call<RevokeKey>) -> Result<Key, ApiError> {

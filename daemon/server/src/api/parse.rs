@@ -4,10 +4,11 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequestParts as _, Path, Query};
 use axum::http::header::{CONTENT_TYPE, IF_MATCH};
 use axum::http::request::Parts;
+use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, Uri};
 use http_body_util::LengthLimitError;
 use linecamp_core::{HostRef, SiteRef};
-use linecamp_model::limits::SEARCH_CHARS_MAX;
+use linecamp_model::limits::{IDEMPOTENCY_KEY_LENGTH_MAX, IDEMPOTENCY_KEY_LENGTH_MIN, SEARCH_CHARS_MAX};
 use linecamp_model::{ConditionKind, Generation, Name, NameError, Phase, Selector, ServerAddress, excerpt};
 use linecamp_proto::api::ErrorCode;
 use linecamp_proto::api::operation::{DecodedBody, Operation, OperationSpec};
@@ -17,10 +18,14 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use super::limits::{BODY_BYTES_MAX, BODY_LIMIT};
+use crate::idempotency::RequestKey;
 use crate::server_url::ServerUrl;
 
 /// How much of a media type or an entity tag an error quotes, in bytes.
 const QUOTED_BYTES_MAX: usize = 64;
+
+/// The header with the key of a request that may be sent again.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// Parses the query of a request.
 pub(super) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, ApiError> {
@@ -28,18 +33,18 @@ pub(super) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, ApiError> {
     Query::try_from_uri(uri).map(|Query(query)| query).map_err(|rejection| invalid(rejection.body_text()))
 }
 
-/// Reads and decodes the body of a request.
-pub(super) async fn body<B: DecodedBody>(parts: &Parts, body: Body) -> Result<B::Value, ApiError> {
-    let bytes = read(body).await?;
+/// Decodes the body of a request.
+pub(super) fn body<B: DecodedBody>(parts: &Parts, bytes: &[u8]) -> Result<B::Value, ApiError> {
     match B::MEDIA {
         None if bytes.is_empty() => {}
         None => return Err(ApiError::bad_request("this request takes no body; send it without one")),
         Some(media) => check_media(&parts.headers, media)?,
     }
-    B::decode(&bytes).map_err(|error| ApiError::bad_request(format!("invalid request body: {error}")))
+    B::decode(bytes).map_err(|error| ApiError::bad_request(format!("invalid request body: {error}")))
 }
 
-async fn read(body: Body) -> Result<Bytes, ApiError> {
+/// Reads the body of a request.
+pub(super) async fn read(body: Body) -> Result<Bytes, ApiError> {
     let Ok(read) = tokio::time::timeout(BODY_LIMIT, to_bytes(body, BODY_BYTES_MAX)).await else {
         return Err(ApiError::bad_request(format!("request body not received within {} s", BODY_LIMIT.as_secs())));
     };
@@ -84,6 +89,26 @@ pub(super) fn if_match(headers: &HeaderMap, spec: &OperationSpec) -> Result<Opti
             Err(ApiError::bad_request(text).in_field("If-Match", None))
         }
     }
+}
+
+/// Parses the idempotency key of a request with this body.
+pub(super) fn request_key(parts: &Parts, spec: &OperationSpec, body: &[u8]) -> Result<Option<RequestKey>, ApiError> {
+    let Some(value) = parts.headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    if spec.method.is_read() {
+        return Ok(None);
+    }
+    let bad = |problem: String| ApiError::bad_request(problem).in_field("Idempotency-Key", None);
+    if !spec.is_keyed {
+        let text = "Idempotency-Key: this operation does not support it; repeating it changes nothing more";
+        return Err(bad(text.to_owned()));
+    }
+    let target = parts.uri.path_and_query().map_or_else(|| parts.uri.path(), PathAndQuery::as_str);
+    let key = RequestKey::new(value.as_bytes(), spec.name, target, body);
+    let malformed = format!(
+        "Idempotency-Key: expected {IDEMPOTENCY_KEY_LENGTH_MIN} to {IDEMPOTENCY_KEY_LENGTH_MAX} printable characters without spaces, such as a \
+         random UUID"
+    );
+    key.map(Some).ok_or_else(|| bad(malformed))
 }
 
 /// Returns the value of the parameter in the path of the operation `O`; empty if it has none.

@@ -1,6 +1,6 @@
 //! Centrally configured providers.
 
-use linecamp_core::{FleetCommand, Force, ItemKey, ListView, ProviderSummary};
+use linecamp_core::{FleetCommand, FleetView, Force, ItemKey, ListView, ProviderSummary};
 use linecamp_model::{FleetProvider, Name, ProviderSpec, Selector, SettingProblem};
 use linecamp_proto::api::operation::{
     CreateProvider, EditProvider, ListProviders, PreviewProvider, RemoveProvider, ShowProvider,
@@ -61,9 +61,12 @@ pub(super) async fn list(call: Call<ListProviders>) -> Result<Encoded<ListProvid
 
 pub(super) async fn create(call: Call<CreateProvider>) -> Result<ProviderView, ApiError> {
     let (environment, provider) = requested(&call.body)?;
-    let name = provider.spec.name.clone();
-    call.fleet.command(FleetCommand::SetProvider(environment.clone(), Box::new(provider), false)).await?;
-    Ok((&one(&call.fleet, name, Some(environment)).await?).into())
+    let (name, of) = (provider.spec.name.clone(), environment.clone());
+    let read = move |fleet: FleetView<'_>, _| {
+        fleet.new_provider(&of, &name).map(|found| ProviderView::from(&StoredProvider::from(found)))
+    };
+    let command = FleetCommand::SetProvider(environment, Box::new(provider), false);
+    call.fleet.create(command, read).await?.value.ok_or_else(ApiError::answer_not_kept)
 }
 
 /// Validates a provider as if it were added, or replaced, and stores nothing. The answer shows it as it would be.

@@ -25,18 +25,19 @@ pub(super) async fn show(call: Call<ShowRestore>) -> Result<Restore, ApiError> {
 
 pub(super) async fn accept(call: Call<AcceptHeld>) -> Result<HeldLeft, ApiError> {
     let items = parse_items(&call.body)?;
-    call.fleet.command(FleetCommand::AcceptHeld(items)).await?;
-    left(&call.fleet).await
+    settle(&call.fleet, FleetCommand::AcceptHeld(items)).await
 }
 
 pub(super) async fn reject(call: Call<RejectHeld>) -> Result<HeldLeft, ApiError> {
     let items = parse_items(&call.body)?;
-    call.fleet.command(FleetCommand::RejectHeld(items)).await?;
-    left(&call.fleet).await
+    settle(&call.fleet, FleetCommand::RejectHeld(items)).await
 }
 
-async fn left(fleet: &FleetAccess) -> Result<HeldLeft, ApiError> {
-    Ok(HeldLeft { restored: fleet.query(|fleet, _| restored(fleet)).await? })
+async fn settle(fleet: &FleetAccess, command: FleetCommand) -> Result<HeldLeft, ApiError> {
+    // The mark of the restore goes right after what was held last.
+    let left = |fleet: FleetView<'_>| restored(fleet).filter(|_| counts(fleet) != (0, 0, 0));
+    let left = fleet.create(command, move |fleet, _| Some(HeldLeft { restored: left(fleet) })).await?;
+    left.value.ok_or_else(ApiError::answer_not_kept)
 }
 
 /// Describes the backup that the server was restored from, while something is held.

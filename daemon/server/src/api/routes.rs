@@ -29,6 +29,9 @@ use super::parse;
 use crate::fleet_access::FleetAccess;
 use crate::traces::TARGET;
 
+/// The header of an answer that is that of an earlier request with the same `Idempotency-Key`.
+const IDEMPOTENCY_REPLAYED: &str = "idempotency-replayed";
+
 /// The routes of the API.
 #[derive(Debug, Default)]
 pub(super) struct Routes {
@@ -132,15 +135,21 @@ impl Routes {
         self.route::<O, _, _>(move |api: Api, authenticated: Authenticated, mut parts: Parts, body: Body| {
             let handler = handler.clone();
             async move {
+                let bytes = parse::read(body).await?;
+                let fleet = authenticated.access.with_key(parse::request_key(&parts, &O::SPEC, &bytes)?);
                 let call = Call::<O> {
-                    fleet: authenticated.access,
+                    fleet: fleet.clone(),
                     parameter: parse::path_parameter::<O>(&mut parts).await?,
                     query: parse::query(&parts.uri)?,
-                    body: parse::body::<O::Request>(&parts, body).await?,
+                    body: parse::body::<O::Request>(&parts, &bytes)?,
                     head: parts,
                     api,
                 };
-                handler(call).await
+                let mut response = handler(call).await?;
+                if fleet.is_replayed() {
+                    response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+                }
+                Ok(response)
             }
         })
     }
@@ -152,8 +161,8 @@ impl Routes {
         F: Future<Output = Result<Value<O::Response>, ApiError>> + Send + 'static,
     {
         self.route::<O, _, _>(move |api: Api, authenticated: Authenticated, parts: Parts, body: Body| async move {
-            parse::check_media(&parts.headers, O::Request::MEDIA.unwrap_or_default())?;
             let call = call_without_body::<O>(api, authenticated.access, parts).await?;
+            parse::check_media(&call.head.headers, O::Request::MEDIA.unwrap_or_default())?;
             Ok(json::<O>(&handler(call, body).await?))
         })
     }
@@ -226,6 +235,7 @@ async fn call_without_body<O>(api: Api, fleet: FleetAccess, mut parts: Parts) ->
 where
     O: Operation<Request: linecamp_proto::api::operation::Body<Value = ()>>,
 {
+    parse::request_key(&parts, &O::SPEC, &[])?;
     Ok(Call {
         fleet,
         parameter: parse::path_parameter::<O>(&mut parts).await?,

@@ -30,7 +30,7 @@ use super::error::ApiError;
 use super::events::site_of;
 use super::parse::optional_name;
 use crate::drivers::request_permit::RequestPermit;
-use crate::event_streams::{EventStreams, StreamOwner, frame};
+use crate::event_streams::{EventStreams, frame};
 use crate::fleet_access::FleetAccess;
 use crate::panics;
 
@@ -48,7 +48,7 @@ pub(super) async fn follow(call: Call<FollowEvents>, presented: Presented) -> Re
         return Err(ApiError::invalid("last_event_id", &problem, None));
     }
     let streams = api.event_streams().clone();
-    let owner = StreamOwner::of(&fleet.authorization().caller.identity);
+    let owner = fleet.authorization().caller.identity.account();
     let seat = streams.open(owner).ok_or_else(ApiError::too_many_streams)?;
     let header = head.headers.get(LAST_EVENT_ID).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let (position, first) = begin(&streams, header.or(query.last_event_id).as_deref());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use linecamp_core::{FleetCommand, ItemKey, NewToken, SiteRef};
+use linecamp_core::{FleetCommand, FleetView, ItemKey, NewToken, SiteRef};
 use linecamp_model::{JoinSecret, JoinTarget, JoinToken, TokenId, TokenView};
 use linecamp_proto::api::operation::{CreateToken, ListTokens, RevokeToken};
 use linecamp_proto::api::{LabelChange, List, Token, TokenCreated};
@@ -46,12 +46,17 @@ pub(super) async fn create(call: Call<CreateToken>) -> Result<TokenCreated, ApiE
         labels,
         replaces,
     };
-    call.fleet.command(FleetCommand::CreateToken(new)).await?;
-    let view = view(&call.fleet, token.id).await?;
+    let id = token.id;
+    let read = move |fleet: FleetView<'_>, now| fleet.token(id, now).map(|view| Token::from(&view));
+    let created = call.fleet.create(FleetCommand::CreateToken(new), read).await?;
+    let view = created.value.ok_or_else(ApiError::answer_not_kept)?;
+    if created.is_replayed {
+        return Ok(TokenCreated::without_secret(view));
+    }
     let target = JoinTarget { token, servers: info.addresses().links };
     let install = info.site_packages.line(&info.addresses().server_url, &target);
     let packages = info.site_packages.all().iter().map(|package| package.name.clone()).collect();
-    Ok(TokenCreated { install, packages, ..TokenCreated::new(&view, &target) })
+    Ok(TokenCreated { install, packages, ..TokenCreated::new(view, &target) })
 }
 
 pub(super) async fn revoke(call: Call<RevokeToken>) -> Result<Token, ApiError> {

@@ -34,8 +34,10 @@ pub(super) async fn create(call: Call<CreateUser>) -> Result<User, ApiError> {
         }
         None => None,
     };
-    call.fleet.command(AccountCommand::CreateUser(NewUser { name: name.clone(), password, access }).into()).await?;
-    one(&call.fleet, name).await
+    let sought = name.clone();
+    let command = AccountCommand::CreateUser(NewUser { name, password, access });
+    let created = call.fleet.create(command.into(), move |fleet, _| fleet.user(&sought).as_ref().map(shown));
+    created.await?.value.ok_or_else(ApiError::answer_not_kept)
 }
 
 pub(super) async fn show(call: Call<ShowUser>) -> Result<User, ApiError> {

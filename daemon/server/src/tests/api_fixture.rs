@@ -204,7 +204,11 @@ async fn answer_queries(mut inbox: mpsc::Receiver<Request>, key: SecretHash) {
             Request::Authenticate(credential, reply) => {
                 drop(reply.send(fleet.authenticate(credential, clock.now())));
             }
-            Request::Command(..) | Request::Audit(..) | Request::Authorities(_) | Request::Metrics(_) => {}
+            Request::Command(..)
+            | Request::KeyedCommand(..)
+            | Request::Audit(..)
+            | Request::Authorities(_)
+            | Request::Metrics(_) => {}
         }
     }
 }

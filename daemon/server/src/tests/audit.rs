@@ -207,6 +207,7 @@ fn an_error_of_a_command_has_the_code_of_its_response() {
         Error::Forbidden(text()),
         Error::SetupRequired(text()),
         Error::Stale(text()),
+        Error::KeyReused(text()),
         Error::NotPossible(text()),
         Error::Limit(text()),
         Error::Invalid(text()),

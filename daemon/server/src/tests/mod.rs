@@ -8,6 +8,7 @@ mod data_directory;
 mod fake_provider;
 mod fixture;
 mod http2;
+mod idempotency;
 mod link;
 mod lists;
 mod malformed_requests;

@@ -147,6 +147,7 @@ fn described(state: &FleetState, record: &FleetChange) -> Option<(String, Fields
         | FleetChange::ReplicationCursor(..)
         | FleetChange::Event(..)
         | FleetChange::Servers(_)
+        | FleetChange::KeptAnswer(..)
         | FleetChange::LinkGap(..)
         | FleetChange::SiteTrust(..)
         | FleetChange::AuditBlock(..)

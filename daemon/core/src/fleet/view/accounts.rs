@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use linecamp_model::{
-    Access, ApiKey, KeyId, Name, OidcIdentity, SecretHash, ServerSettings, User, UserSession, UserSessionId, WallTime,
+    Access, ApiKey, IdempotencyKeyHash, KeptAnswer, KeyId, Name, OidcIdentity, SecretHash, ServerSettings, User,
+    UserSession, UserSessionId, WallTime,
 };
 
 use super::FleetView;
@@ -79,6 +80,11 @@ impl<'a> FleetView<'a> {
     pub fn user_at_provider(self, identity: &OidcIdentity) -> Option<&'a Name> {
         let mut users = self.state.users.iter().filter(|(name, _)| self.sees_owner(Some(name)));
         users.find(|(_, user)| user.oidc.as_ref() == Some(identity)).map(|(name, _)| name)
+    }
+
+    /// Returns the answer that is kept under the hash of an idempotency key.
+    pub fn kept_answer(self, key: &IdempotencyKeyHash) -> Option<&'a KeptAnswer> {
+        self.state.kept_answers.get(key).map(|kept| &**kept)
     }
 
     /// Returns the API keys, oldest first.

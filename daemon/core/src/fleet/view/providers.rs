@@ -12,7 +12,7 @@ use super::{FleetView, ListView, SiteFilter};
 use crate::fleet::command::{FleetCommand, FleetCommandError};
 use crate::fleet::command_check::check_command;
 use crate::fleet::operator::set_provider;
-use crate::fleet::provider_assignment::{is_placed, provider_specs, room_for_providers};
+use crate::fleet::provider_assignment::{is_placed, provider_specs, room_for_providers, takes_providers};
 use crate::fleet::site_record::SiteRecord;
 use crate::page::{ItemKey, Page, PageRequest};
 
@@ -80,6 +80,24 @@ impl<'a> ListView<'a> {
             .into_values()
             .map(|found| ProviderSummary { problems: self.problems(&found.provider.spec), ..found })
             .collect()
+    }
+
+    /// Returns a provider that is being created, with the sites that get it: some may not have it in their spec yet.
+    pub fn new_provider(self, environment: &Name, name: &Name) -> Option<ProviderSummary> {
+        let found = self.providers.get(&(environment.clone(), name.clone())).filter(|_| self.sees(environment))?;
+        let provider = (**found).clone();
+        let mut summary = ProviderSummary {
+            problems: self.problems(&provider.spec),
+            ..ProviderSummary::new(environment.clone(), provider)
+        };
+        let key = DocumentKey::Provider(ProviderId::of(name));
+        for (_, record, site) in self.registered().filter(|(_, _, site)| site.environment == *environment) {
+            if takes_providers(site) && is_placed(record, found) {
+                let has_it = record.spec.body(key).is_some() || 0 < room_for_providers(record);
+                *(if has_it { &mut summary.sites } else { &mut summary.left_out }) += 1;
+            }
+        }
+        Some(summary)
     }
 
     /// Returns the problems of a provider's settings with the description of its plugin; `None` if the server has none.

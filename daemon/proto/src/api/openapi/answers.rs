@@ -41,11 +41,12 @@ fn may_answer(shapes: &OperationShapes, code: ErrorCode) -> bool {
         ErrorCode::NameTaken | ErrorCode::NotPossible => is_change,
         ErrorCode::Limit => is_change || spec.name == ListRecords::SPEC.name,
         ErrorCode::Stale => spec.has_etag && is_change,
+        ErrorCode::KeyReused => spec.is_keyed,
         ErrorCode::UnsupportedMediaType => has_body,
         ErrorCode::TooManyRequests => is_change,
         // `/readyz` reports it.
         ErrorCode::StoreFailed => is_change || is_public,
-        // A path, a method and an idempotency key are no operation's, and what is not known is not sent.
-        ErrorCode::MethodNotAllowed | ErrorCode::KeyReused | ErrorCode::Unknown => false,
+        // A path and a method are no operation's, and what is not known is not sent.
+        ErrorCode::MethodNotAllowed | ErrorCode::Unknown => false,
     }
 }

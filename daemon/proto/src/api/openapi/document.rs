@@ -59,6 +59,10 @@ pub(super) fn document() -> Value {
                     "description": "The version of the object, for `If-Match`.",
                     "schema": { "type": "string", "pattern": patterns::entity_tag() },
                 },
+                "Idempotency-Replayed": {
+                    "description": "The answer is that of an earlier request with this `Idempotency-Key`.",
+                    "schema": { "type": "string", "const": "true" },
+                },
                 "Retry-After": {
                     "description": "After how many seconds a retry can succeed.",
                     "schema": { "type": "integer", "minimum": 0 },
@@ -155,6 +159,15 @@ fn parameters(shapes: &OperationShapes, schemas: &Schemas) -> Vec<Value> {
             "schema": { "type": "string", "pattern": patterns::entity_tag() },
         }));
     }
+    if spec.is_keyed {
+        parameters.push(json!({
+            "name": "Idempotency-Key", "in": "header", "required": false,
+            "description": "A random text with which this request may be sent again, within 24 hours: it takes effect \
+                            once, and the answer is that of the first time, without its secret. Another request needs \
+                            another key.",
+            "schema": { "type": "string", "pattern": patterns::idempotency_key() },
+        }));
+    }
     if spec.name == FollowEvents::SPEC.name {
         parameters.push(json!({
             "name": "Last-Event-ID", "in": "header", "required": false,
@@ -173,6 +186,9 @@ fn responses(shapes: &OperationShapes) -> Value {
     }
     if spec.has_etag {
         success["headers"]["ETag"] = json!({ "$ref": "#/components/headers/ETag" });
+    }
+    if spec.is_keyed {
+        success["headers"]["Idempotency-Replayed"] = json!({ "$ref": "#/components/headers/Idempotency-Replayed" });
     }
     let mut responses = Map::from_iter([(spec.status.to_string(), success)]);
     for (status, codes) in answers(shapes) {
@@ -225,6 +241,12 @@ mod tests {
         assert_eq!(statuses, ["200", "400", "401", "403", "404", "409", "412", "413", "415", "429", "500", "503"]);
         let media: Vec<_> = edit["requestBody"]["content"].as_object().expect("a body").keys().collect();
         assert_eq!(media, ["application/merge-patch+json"]);
+        assert!(
+            edit["parameters"].as_array().is_some_and(|all| all.iter().all(|one| one["name"] != "Idempotency-Key"))
+        );
+        let create = &document["paths"]["/api/v1/tokens"]["post"];
+        assert_eq!(create["parameters"][0]["name"], "Idempotency-Key");
+        assert!(create["responses"].get("422").is_some());
         let health = &document["paths"]["/healthz"]["get"];
         assert_eq!((&health["security"], &health["x-linecamp-audited"]), (&json!([]), &json!(false)));
         assert!(

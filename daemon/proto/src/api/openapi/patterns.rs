@@ -4,7 +4,10 @@
 //! quarter of so many characters, and the server accepts what is between. The tests compare each with the parser.
 
 use linecamp_model::is_invisible;
-use linecamp_model::limits::{LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
+use linecamp_model::limits::{
+    IDEMPOTENCY_KEY_LENGTH_MAX, IDEMPOTENCY_KEY_LENGTH_MIN, LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, NAME_BYTES_MAX,
+    TEXT_BYTES_MAX,
+};
 
 /// The most bytes of a character in UTF-8.
 const CHARACTER_BYTES_MAX: usize = 4;
@@ -191,6 +194,11 @@ pub(super) fn password() -> String {
 /// An entity tag of the server, or `*`.
 pub(super) fn entity_tag() -> String {
     r#"^([*]|"g(0|[1-9][0-9]{0,17})")$"#.to_owned()
+}
+
+/// A key of a request that may be sent again: printable ASCII without spaces.
+pub(super) fn idempotency_key() -> String {
+    format!("^[!-~]{{{IDEMPOTENCY_KEY_LENGTH_MIN},{IDEMPOTENCY_KEY_LENGTH_MAX}}}$")
 }
 
 #[cfg(test)]

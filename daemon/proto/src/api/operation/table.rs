@@ -1,8 +1,8 @@
 //! The table of operations.
 //!
 //! A row is: the operation's type, its name, its method and path, its query and the body of its request, the status and
-//! the body of its response, who may perform it, and its properties: `audited`, and `etag` (the response has one, and
-//! the request may have `If-Match`).
+//! the body of its response, who may perform it, and its properties: `audited`, `etag` (the response has one, and the
+//! request may have `If-Match`), and `keyed` (the request may have an `Idempotency-Key`).
 
 use linecamp_model::Requirement::{Account, Login, Nothing, Role, RoleEverywhere};
 use linecamp_model::Role::{Admin, Operator, Viewer};
@@ -89,10 +89,10 @@ operations! {
         -> 200 Json<Restore>, RoleEverywhere(Admin);
     /// Accept sites, join tokens and API keys that are held since a restore.
     AcceptHeld = "restore.accept": Post "/api/v1/restore/accept" (NoQuery, Json<HeldItems>)
-        -> 200 Json<HeldLeft>, RoleEverywhere(Admin), audited;
+        -> 200 Json<HeldLeft>, RoleEverywhere(Admin), audited, keyed;
     /// Reject sites, join tokens and API keys that are held since a restore: remove, revoke or delete them.
     RejectHeld = "restore.reject": Post "/api/v1/restore/reject" (NoQuery, Json<HeldItems>)
-        -> 200 Json<HeldLeft>, RoleEverywhere(Admin), audited;
+        -> 200 Json<HeldLeft>, RoleEverywhere(Admin), audited, keyed;
     /// Change the URL at which operators reach the server.
     EditServer = "server.edit": Patch "/api/v1/server" (NoQuery, MergePatch<ServerEdit>)
         -> 200 Json<Server>, RoleEverywhere(Admin), audited;
@@ -128,7 +128,7 @@ operations! {
     ListUsers = "user.list": Get "/api/v1/users" (PageQuery, Empty) -> 200 Json<List<User>>, RoleEverywhere(Admin);
     /// Create a user.
     CreateUser = "user.create": Post "/api/v1/users" (NoQuery, Json<UserRequest>)
-        -> 201 Json<User>, RoleEverywhere(Admin), audited;
+        -> 201 Json<User>, RoleEverywhere(Admin), audited, keyed;
     /// Show a user.
     ShowUser = "user.show": Get "/api/v1/users/{name}" (NoQuery, Empty) -> 200 Json<User>, RoleEverywhere(Admin);
     /// Change the roles of a user, or disable or enable the user. It takes effect at once.
@@ -147,12 +147,13 @@ operations! {
     /// List the own API keys, oldest first; an admin in all environments sees those of all users.
     ListKeys = "key.list": Get "/api/v1/keys" (PageQuery, Empty) -> 200 Json<List<Key>>, Login;
     /// Create an API key. Only this response has its secret.
-    CreateKey = "key.create": Post "/api/v1/keys" (NoQuery, Json<KeyRequest>) -> 201 Json<KeyCreated>, Login, audited;
+    CreateKey = "key.create": Post "/api/v1/keys" (NoQuery, Json<KeyRequest>)
+        -> 201 Json<KeyCreated>, Login, audited, keyed;
     /// Show an API key.
     ShowKey = "key.show": Get "/api/v1/keys/{id}" (NoQuery, Empty) -> 200 Json<Key>, Login;
     /// Replace the secret of an API key. Only this response has the new one.
     RotateKey = "key.rotate": Post "/api/v1/keys/{id}/rotate" (NoQuery, Json<KeyRotation>)
-        -> 200 Json<KeyCreated>, Login, audited;
+        -> 200 Json<KeyCreated>, Login, audited, keyed;
     /// Revoke an API key. The response shows it as it was.
     RevokeKey = "key.revoke": Delete "/api/v1/keys/{id}" (NoQuery, Empty) -> 200 Json<Key>, Login, audited;
 
@@ -210,7 +211,7 @@ operations! {
     ListTokens = "token.list": Get "/api/v1/tokens" (PageQuery, Empty) -> 200 Json<List<Token>>, Role(Viewer);
     /// Create a join token. Only this response has its secret.
     CreateToken = "token.create": Post "/api/v1/tokens" (NoQuery, Json<TokenRequest>)
-        -> 201 Json<TokenCreated>, Role(Operator), audited;
+        -> 201 Json<TokenCreated>, Role(Operator), audited, keyed;
     /// Revoke a join token.
     RevokeToken = "token.revoke": Delete "/api/v1/tokens/{id}" (NoQuery, Empty)
         -> 200 Json<Token>, Role(Operator), audited;
@@ -228,7 +229,7 @@ operations! {
         -> 200 Json<List<Environment>>, Role(Viewer);
     /// Create an environment.
     CreateEnvironment = "environment.create": Post "/api/v1/environments" (NoQuery, Json<EnvironmentRequest>)
-        -> 201 Json<Environment>, RoleEverywhere(Admin), audited;
+        -> 201 Json<Environment>, RoleEverywhere(Admin), audited, keyed;
     /// Change the rules of an environment.
     EditEnvironment = "environment.edit": Patch "/api/v1/environments/{name}" (NoQuery, MergePatch<EnvironmentEdit>)
         -> 200 Json<Environment>, Role(Admin), audited;
@@ -238,7 +239,7 @@ operations! {
         -> 200 Json<List<ProviderView>>, Role(Viewer);
     /// Create a provider.
     CreateProvider = "provider.create": Post "/api/v1/providers" (NoQuery, Json<ProviderRequest>)
-        -> 201 Json<ProviderView>, Role(Operator), audited;
+        -> 201 Json<ProviderView>, Role(Operator), audited, keyed;
     /// Show a provider.
     ShowProvider = "provider.show": Get "/api/v1/providers/{name}" (NameQuery, Empty)
         -> 200 Json<ProviderView>, Role(Viewer);

@@ -1,7 +1,8 @@
 //! Users, their API keys and their sessions.
 
 use linecamp_model::{
-    Access, KeyId, OidcIdentity, PasswordHash, Role, ServerSettings, User, UserSession, UserSessionId,
+    Access, CallerAccount, IdempotencyKeyHash, KeptAnswer, KeyId, OidcIdentity, PasswordHash, RequestDigest, RequestId,
+    Role, ServerSettings, User, UserSession, UserSessionId,
 };
 
 use super::*;
@@ -14,6 +15,10 @@ pub(super) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
         ("user-oidc", FleetChange::User(name("mara"), Some(person_at_provider()))),
         ("user-service", FleetChange::User(name("deploy"), Some(service_account()))),
         ("user-session", FleetChange::UserSession(SecretHash::from_bytes([0x8a; 32]), Some(session()))),
+        (
+            "kept-answer",
+            FleetChange::KeptAnswer(IdempotencyKeyHash::from_bytes([0x8d; 32]), Some(Box::new(kept_answer()))),
+        ),
         ("settings", FleetChange::Settings(Some(settings()))),
     ]
 }
@@ -68,4 +73,15 @@ fn settings() -> ServerSettings {
 
 fn access() -> Access {
     Access { everywhere: Some(Role::Operator), environments: [(name("lab"), Role::Admin)].into() }
+}
+
+fn kept_answer() -> KeptAnswer {
+    KeptAnswer {
+        account: CallerAccount::User(name("anna")),
+        operation: Text::lossy("environment.create"),
+        digest: RequestDigest::from_bytes([0x8e; 32]),
+        request: RequestId::from_bytes([0x8f; 8]),
+        at: WALL,
+        answer: r#"{"name":"lab"}"#.to_owned(),
+    }
 }

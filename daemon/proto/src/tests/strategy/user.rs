@@ -1,7 +1,8 @@
 //! Users, their API keys and their sessions.
 
 use linecamp_model::{
-    Access, KeyId, OidcIdentity, PasswordHash, Role, ServerSettings, User, UserSession, UserSessionId,
+    Access, CallerAccount, IdempotencyKeyHash, KeptAnswer, KeyId, OidcIdentity, PasswordHash, RequestDigest, RequestId,
+    Role, ServerSettings, User, UserSession, UserSessionId,
 };
 
 use super::*;
@@ -56,13 +57,33 @@ fn settings() -> impl Strategy<Value = ServerSettings> {
     })
 }
 
-/// Any record about users, or of the settings.
+fn kept_answer() -> impl Strategy<Value = KeptAnswer> {
+    let account = prop_oneof![
+        name().prop_map(CallerAccount::User),
+        uniform8(any::<u8>()).prop_map(|id| CallerAccount::Key(KeyId::from_bytes(id))),
+        Just(CallerAccount::Console),
+    ];
+    let ids = (uniform32(any::<u8>()), uniform8(any::<u8>()));
+    (account, ids, wall(), ".{0,40}").prop_map(|(account, (digest, request), at, answer)| KeptAnswer {
+        account,
+        operation: Text::lossy("token.create"),
+        digest: RequestDigest::from_bytes(digest),
+        request: RequestId::from_bytes(request),
+        at,
+        answer,
+    })
+}
+
+/// Any record about users, of the settings, or of a kept answer.
 pub(super) fn fleet_record() -> impl Strategy<Value = FleetChange> {
     let digest = || uniform32(any::<u8>()).prop_map(SecretHash::from_bytes);
     prop_oneof![
         (digest(), api_key()).prop_map(|(hash, body)| FleetChange::ApiKey(hash, Some(body))),
         (name(), user()).prop_map(|(name, body)| FleetChange::User(name, Some(body))),
         (digest(), session()).prop_map(|(hash, body)| FleetChange::UserSession(hash, Some(body))),
+        (uniform32(any::<u8>()), kept_answer()).prop_map(|(hash, kept)| {
+            FleetChange::KeptAnswer(IdempotencyKeyHash::from_bytes(hash), Some(Box::new(kept)))
+        }),
         settings().prop_map(|body| FleetChange::Settings(Some(body))),
     ]
 }
