@@ -115,6 +115,15 @@ def plugin():
     return answer.json()["digest"]
 
 
+def site_id():
+    return call("GET", f"/api/v1/sites/{site()}").json()["id"]
+
+
+def bulk_action():
+    body = {"action": "activate", "sites": {site_id(): None}}
+    return created("/api/v1/bulk-actions", body)["id"]
+
+
 KEPT = {}
 
 
@@ -160,6 +169,7 @@ STAYING = {
     "providers": provider,
     "plugins": plugin,
     "sites": site,
+    "bulk-actions": bulk_action,
     "hosts": site,
 }
 
@@ -283,6 +293,9 @@ def complete_body(label, name, body):
         body.update(name=lasting("member", member), password=PASSWORD)
     if label == "POST /api/v1/password":
         body.update(old_password=SETTINGS["password"], new_password=SETTINGS["password"])
+    if label == "POST /api/v1/bulk-actions":
+        # Only labels change: with a generation that the spec never has, a site stays as it is.
+        body["sites"] = {lasting("site_id", site_id): None if body.get("action") == "label" else 999_999_999}
     if label == "POST /api/v1/keys":
         body["name"] = fresh("key")
 

@@ -176,6 +176,35 @@ fn many_sites_are_labeled_after_a_preview() {
     wait_label_at_site(&fleet, &site, "ring", Some("canary"));
     assert_eq!(label(&show(&fleet, "camp-2")["labels"], "ring"), Some("canary"));
     assert_eq!(label(&show(&fleet, "elsewhere")["labels"], "ring"), None);
+
+    // What was seen is changed, unless it has changed since.
+    let preview = fleet.cli(&["site", "label", "-l", "region=eu", "ring=stable", "-o", "json"]).ok();
+    let file = fleet.directory().join("preview.json");
+    fs::write(&file, &preview.stdout).expect("written");
+    fleet.cli(&["site", "edit", "camp-2", "--description", "behind the shop"]).ok();
+    let from = ["--from", file.to_str().expect("a text"), "ring=stable"];
+    let shown = fleet.cli(&[&["site", "label"], &from[..]].concat()).ok();
+    assert!(shown.stderr.contains("2 sites match") && shown.stderr.contains("add --yes"), "{}", shown.stderr);
+    let applied = fleet.cli(&[&["site", "label", "--yes", "-o", "json"], &from[..]].concat()).exits(1);
+    assert!(applied.stderr.contains("1 of 2 sites could not be changed"), "{}", applied.stderr);
+    let action = &applied.json()["items"][0];
+    assert_eq!(
+        (&action["sites"][1]["name"], &action["sites"][1]["error"]["code"]),
+        (&"camp-2".into(), &"stale".into())
+    );
+    wait_label_at_site(&fleet, &site, "ring", Some("stable"));
+    assert_eq!(label(&show(&fleet, "camp-2")["labels"], "ring"), Some("canary"));
+
+    let id = action["id"].as_str().expect("an id");
+    let waited = fleet.cli(&["bulk-action", "wait", id]).exits(1);
+    assert!(waited.stderr.contains("1 of 2 applied, 1 rejected"), "{}", waited.stderr);
+    let listed = fleet.cli(&["bulk-action", "ls"]).ok();
+    assert_eq!(listed.stdout.lines().count(), 3, "{}", listed.stdout);
+    let offline = fleet.cli(&["site", "deactivate", "-l", "ring=canary", "--yes", "-o", "json"]).ok();
+    let id = offline.json()["items"][0]["id"].as_str().expect("an id").to_owned();
+    fleet.cli(&["bulk-action", "wait", &id, "--connected"]).ok();
+    let late = fleet.cli(&["bulk-action", "wait", &id, "--at-most", "1s"]).exits(1);
+    assert!(late.stderr.contains("1 of 1 sites have not applied the change yet"), "{}", late.stderr);
 }
 
 #[test]

@@ -139,4 +139,8 @@ fn ten_thousand_sites_are_listed_filtered_and_counted() {
     let label = || fleet.json(&["site", "ls", "-l", "ring=canary"])["total"].as_u64();
     fleet.cli(&["site", "label", "camp", "ring=canary"]).ok();
     assert_eq!(label(), Some(1), "a list after an acknowledged change has it");
+    let applied = fleet.json(&["site", "label", "-l", "region=r1", "ring=canary", "--yes"]);
+    assert_eq!(items(&applied).len(), (SITES / 4).div_ceil(500));
+    assert_eq!(label(), Some(1 + SITES as u64 / 4));
+    assert_eq!(fleet.json(&["bulk-action", "ls"])["items"][0]["progress"]["offline"], 500);
 }

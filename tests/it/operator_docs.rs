@@ -65,8 +65,11 @@ impl PageSetup {
     fn follow(&self, path: &str) -> String {
         let mut shell = self.shell();
         let page = self.page(path);
-        let blocks: Vec<Block<'_>> =
-            page.blocks().into_iter().filter(|block| !["toml", "yaml", "json"].contains(&block.language)).collect();
+        let blocks: Vec<Block<'_>> = page
+            .blocks()
+            .into_iter()
+            .filter(|block| !["toml", "yaml", "json", "text"].contains(&block.language))
+            .collect();
         shell.follow(&blocks);
         shell.transcript().to_owned()
     }
@@ -76,6 +79,15 @@ impl PageSetup {
 fn every_command_about_labels_works_as_pasted() {
     let said = PageSetup::start().follow("packaging/docs/labels.md");
     assert!(said.contains(SITE) && said.contains("door"), "{said}");
+}
+
+#[test]
+fn every_command_about_bulk_actions_works_as_pasted() {
+    let setup = PageSetup::start();
+    setup.fleet.cli(&["site", "label", SITE, "rack=r7"]).ok();
+    let said = setup.follow("packaging/docs/bulk-actions.md");
+    assert!(said.contains("1 site matches") || said.contains("applied"), "{said}");
+    assert!(said.contains("deactivate  key admin"), "{said}");
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use linecamp_model::limits::{API_KEY_LIFE_MAX, LABELS_PER_OWNER_MAX, ROTATION_GRACE_MAX, TOKEN_TTL_MAX};
+use linecamp_model::limits::{
+    API_KEY_LIFE_MAX, BULK_ACTION_KEEP, LABELS_PER_OWNER_MAX, ROTATION_GRACE_MAX, TOKEN_TTL_MAX,
+};
 use linecamp_model::{
     DomainName, DomainNameError, JoinToken, LabelError, Name, NameError, Selector, SelectorError, Text, TextError,
     TokenId,
@@ -15,6 +17,9 @@ const TIMEOUT_MIN: Duration = Duration::from_millis(100);
 
 /// The longest `--timeout`. Longer values are rejected.
 const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
+
+/// The longest time to wait for sites: the server keeps a bulk action no longer. Longer values are rejected.
+const WAIT_MAX: Duration = BULK_ACTION_KEEP;
 
 /// The longest retention of a removed site, ten years. Longer values are rejected.
 const REMOVED_KEEP_MAX: Duration = Duration::from_secs(10 * 366 * SECONDS_PER_DAY);
@@ -145,6 +150,11 @@ pub(crate) fn key_ttl(text: &str) -> Result<Duration, String> {
 /// Parses how long the old secret of an API key stays valid.
 pub(crate) fn key_grace(text: &str) -> Result<Duration, String> {
     duration(text, Duration::ZERO, ROTATION_GRACE_MAX)
+}
+
+/// Parses how long to wait for sites.
+pub(crate) fn wait(text: &str) -> Result<Duration, String> {
+    duration(text, Duration::from_secs(1), WAIT_MAX)
 }
 
 /// Parses the retention of removed sites.

@@ -69,7 +69,10 @@ pub(crate) enum CommandFailure {
     PackageName(String),
     /// Some of several sites could not be changed.
     #[error("{failed} of {all} sites could not be changed")]
-    Sites { failed: usize, all: usize },
+    Sites { failed: u64, all: u64 },
+    /// Some of several sites have not applied a change in time.
+    #[error("{waiting} of {all} sites have not applied the change yet")]
+    SitesWaiting { waiting: u64, all: u64 },
     /// A plugin cannot be used; the text says which, and why.
     #[error("{0}")]
     Plugin(String),
@@ -104,7 +107,7 @@ fn code(error: &anyhow::Error) -> CommandErrorCode {
         Some(CommandFailure::Runtime(_)) => FailureCode::SystemFailed.into(),
         Some(CommandFailure::NoPackages) => ErrorCode::NotPossible.into(),
         Some(CommandFailure::PackageName(_)) => FailureCode::InvalidAnswer.into(),
-        Some(CommandFailure::Sites { .. }) => FailureCode::PartlyFailed.into(),
+        Some(CommandFailure::Sites { .. } | CommandFailure::SitesWaiting { .. }) => FailureCode::PartlyFailed.into(),
         Some(CommandFailure::Plugin(_)) => FailureCode::PluginFailed.into(),
         Some(CommandFailure::Tests { .. }) => FailureCode::TestsFailed.into(),
         Some(CommandFailure::AuditBroken(_) | CommandFailure::AuditNotCompared) => FailureCode::AuditBroken.into(),

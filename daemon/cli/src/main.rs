@@ -18,6 +18,7 @@
 
 mod argument;
 mod audit;
+mod bulk_action;
 mod ca;
 mod client;
 mod conditions;
@@ -113,6 +114,9 @@ enum Command {
     /// Manage sites
     #[command(subcommand)]
     Site(site::SiteCommand),
+    /// Follow changes of many sites
+    #[command(subcommand)]
+    BulkAction(bulk_action::BulkActionCommand),
     /// Manage hosts, the machines at a site
     #[command(subcommand)]
     Host(host::HostCommand),
@@ -180,6 +184,7 @@ async fn run(command: Command, context: &Context<'_>) -> anyhow::Result<()> {
         Command::Settings(command) => command.run(context).await,
         Command::Token(command) => command.run(context).await,
         Command::Site(command) => command.run(context).await,
+        Command::BulkAction(command) => command.run(context).await,
         Command::Host(command) => command.run(context).await,
         Command::Environment(command) => command.run(context).await,
         Command::Provider(command) => command.run(context).await,

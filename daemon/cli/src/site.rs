@@ -9,7 +9,7 @@ use linecamp_proto::api::LabelChange;
 use linecamp_proto::api::operation::{EditSite, ListSites, ShowSite};
 use linecamp_proto::api::query::{SiteQuery, SiteSort};
 
-use self::bulk::{Action, SelectorArgs, Targets};
+use self::bulk::{Action, Selection, Targets};
 use crate::argument;
 use crate::client::ApiRequest;
 use crate::context::Context;
@@ -62,7 +62,9 @@ Examples:
 Examples:
   linecamp site deactivate camp-042
   linecamp site deactivate -l rack=r7          preview
-  linecamp site deactivate -l rack=r7 --yes    apply")]
+  linecamp site deactivate -l rack=r7 --yes    apply
+  linecamp site deactivate -l rack=r7 -o json > preview.json
+  linecamp site deactivate --from preview.json --yes")]
     Deactivate(Targets),
     /// Activate sites
     #[command(after_help = "\
@@ -70,13 +72,14 @@ Examples:
   linecamp site activate camp-042
   linecamp site activate -l rack=r7 --yes")]
     Activate(Targets),
-    /// Accept a pending site
+    /// Accept pending sites
     ///
     /// New sites are pending if their environment requires approval.
     #[command(after_help = "\
-Example:
-  linecamp site accept camp-042")]
-    Accept(SiteArg),
+Examples:
+  linecamp site accept camp-042
+  linecamp site accept -l region=eu --yes")]
+    Accept(Targets),
     Rm(Rm),
 }
 
@@ -120,7 +123,8 @@ pub(crate) struct Edit {
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "linecamp site label <NAME> <KEY=VALUE|KEY->...\n       \
-                      linecamp site label -l <SELECTOR> [--yes] <KEY=VALUE|KEY->...",
+                      linecamp site label -l <SELECTOR> [--yes] <KEY=VALUE|KEY->...\n       \
+                      linecamp site label --from <FILE> [--yes] <KEY=VALUE|KEY->...",
     after_help = "\
 Examples:
   linecamp site label camp-042 rack=r7 tier-
@@ -128,11 +132,11 @@ Examples:
   linecamp site label -l 'region=eu' ring=canary --yes    apply"
 )]
 pub(crate) struct Label {
-    /// The site, unless -l is given, followed by the labels to set or remove
+    /// The site, unless -l or --from is given, followed by the labels to set or remove
     #[arg(value_name = "NAME|KEY=VALUE|KEY-", required = true)]
     arguments: Vec<String>,
     #[command(flatten)]
-    targets: SelectorArgs,
+    selection: Selection,
 }
 
 /// Remove sites
@@ -165,7 +169,7 @@ impl SiteCommand {
             Self::Edit(edit) => edit.run(context).await,
             Self::Deactivate(targets) => targets.run(Action::Deactivate, context).await,
             Self::Activate(targets) => targets.run(Action::Activate, context).await,
-            Self::Accept(arg) => bulk::run_one(&arg.name, &Action::Accept, context).await,
+            Self::Accept(targets) => targets.run(Action::Accept, context).await,
             Self::Rm(rm) => rm.targets.run(Action::Remove { force: rm.force }, context).await,
         }
     }
@@ -207,16 +211,12 @@ impl Label {
         let change = |arguments: &[String]| -> anyhow::Result<Action> {
             Ok(Action::Label(LabelChange::from(&label_patch(arguments, context)?)))
         };
-        match self.targets.selector {
-            Some(selector) => {
-                let action = change(&self.arguments)?;
-                bulk::run_many(&selector, self.targets.yes, &action, context).await
-            }
-            None => {
-                let (name, arguments) = labels::name_and_rest(&self.arguments)?;
-                bulk::run_one(&name, &change(arguments)?, context).await
-            }
+        if self.selection.is_given() {
+            let action = change(&self.arguments)?;
+            return self.selection.run(&action, context).await;
         }
+        let (name, arguments) = labels::name_and_rest(&self.arguments)?;
+        bulk::run_one(&name, &change(arguments)?, context).await
     }
 }
 

@@ -25,6 +25,10 @@ fn valid_command_lines_are_accepted() {
         "linecamp site edit camp-042 --description x",
         "linecamp site deactivate -l region=eu",
         "linecamp site rm camp-042 --force",
+        "linecamp site accept -l region=eu --yes",
+        "linecamp site rm --from preview.json --yes",
+        "linecamp bulk-action ls --limit 3",
+        "linecamp bulk-action wait 0707070707070707 --connected --at-most 5min",
         "linecamp host ls --site camp-042 -l gpu",
         "linecamp host show camp-042/box-1",
         "linecamp host label camp-042/box-1 rack=r7 tier-",
@@ -88,6 +92,10 @@ fn invalid_command_lines_are_rejected() {
     check("linecamp site deactivate camp-042 -l x", "cannot be used with");
     check("linecamp site deactivate camp-042 --yes", "cannot be used with");
     check("linecamp site label camp-042 rack=r7 --yes", "--selector");
+    check("linecamp site deactivate --from x -l y", "cannot be used with");
+    check("linecamp site deactivate camp-042 --from x", "cannot be used with");
+    check("linecamp bulk-action show 07", "16 hexadecimal digits");
+    check("linecamp bulk-action wait 0707070707070707 --at-most 0s", "out of range");
     check("linecamp site label", "required");
     check("linecamp site edit camp-042", "--description <TEXT>");
     check("linecamp environment edit lab", "--approval <SWITCH>");

@@ -51,7 +51,6 @@ mod downlink_members;
 mod downlink_outputs;
 mod effects;
 mod event_log;
-mod forced;
 mod held;
 mod kept_answers;
 mod labels;
@@ -98,7 +97,7 @@ pub use self::authentication::{
 pub use self::authorities::{AuthorityStatus, Lack, WaitingSite};
 pub use self::authorization::{Authorization, IssuedCommand};
 pub use self::command::{
-    Edit, EnvironmentEdit, FleetCommand, FleetCommandError, Force, HeldItems, InvalidSettings, NewToken,
+    Edit, EnvironmentEdit, FleetCommand, FleetCommandError, Force, HeldItems, InvalidSettings, NewBulkAction, NewToken,
 };
 pub use self::config::{
     CERTIFICATE_LIFE, ENVIRONMENT_DEFAULT, FleetConfig, PHASE_DEADLINE, RECOVERIES_PER_DAY_DEFAULT,
@@ -110,8 +109,9 @@ pub use self::restore::{Hold, HoldSummary, UnknownKey, hold_restored};
 pub use self::site_watch::StateChange;
 pub use self::subject::{HostRef, SiteRef, SubjectRef};
 pub use self::view::{
-    ApiKeyView, EventFilter, FleetSnapshot, FleetView, HeldCounts, HostOrder, LinkCounts, LinkFilter, ListView,
-    ListedRecord, ProviderSummary, RecordFilter, SeenLabels, SiteFilter, SiteOrder, UserSessionView, UserView,
+    ApiKeyView, BulkActionView, BulkProgress, BulkSiteState, BulkSiteView, EventFilter, FleetSnapshot, FleetView,
+    HeldCounts, HostOrder, LinkCounts, LinkFilter, ListView, ListedRecord, ProviderSummary, RecordFilter, SeenLabels,
+    SiteFilter, SiteOrder, UserSessionView, UserView,
 };
 
 use self::audit::AuditLog;
@@ -313,7 +313,7 @@ impl Fleet {
 
 /// Decisions and releases.
 impl Fleet {
-    /// Stages a decision together with its event; `then` is released when it is durable.
+    /// Stages a decision together with its events; `then` is released when it is durable.
     fn carry_out(&mut self, decision: Decision, then: Vec<Release>, now: Now) {
         if decision.changes.is_empty() && !self.effects.has_accompanying() {
             return self.when_durable(then, now);
@@ -324,20 +324,17 @@ impl Fleet {
             _ => None,
         });
         let mut releases: Vec<_> = urls.map(Release::Output).chain(then).collect();
-        if let Some(site) = decision.site {
-            releases.push(Release::SpecDurable(site));
-            self.downlink.spec_staged(site);
-            if decision.removes_site() {
-                releases.insert(0, Release::Output(FleetOutput::Removed { site }));
-                let session = self.downlink.links().get(site).and_then(Link::session);
-                let refuse = |session| downlink::Release::Refuse { session, refusal: registry::removed() };
-                releases.extend(session.map(refuse).map(Release::Downlink));
-            }
+        for site in &decision.sites {
+            releases.push(Release::SpecDurable(*site));
+            self.downlink.spec_staged(*site);
         }
-        match decision.event {
-            Some(note) => self.effects.stage_noted(decision.changes, note, releases, now),
-            None => self.effects.stage(decision.changes, releases),
+        for site in decision.removed_sites() {
+            releases.insert(0, Release::Output(FleetOutput::Removed { site }));
+            let session = self.downlink.links().get(site).and_then(Link::session);
+            let refuse = |session| downlink::Release::Refuse { session, refusal: registry::removed() };
+            releases.extend(session.map(refuse).map(Release::Downlink));
         }
+        self.effects.stage_noted(decision.changes, decision.events, releases, now);
     }
 
     /// Releases once everything staged so far is durable.
@@ -400,8 +397,7 @@ impl Fleet {
         let subjects = self.effects.state().sites.get(&site).map(|record| Subject::all_of(site, record));
         for subject in subjects.unwrap_or_default() {
             if let Some(confirmed) = lifecycle::confirm(self.effects.state(), subject, now) {
-                self.carry_out(confirmed.decision, Vec::new(), now);
-                self.effects.record_left_records(site, &confirmed.left, now);
+                self.carry_out(confirmed, Vec::new(), now);
             }
         }
     }
@@ -411,7 +407,7 @@ impl Fleet {
         for site in self.effects.unassigned().take() {
             let changes = provider_assignment::assignment(self.effects.state(), site);
             if !changes.is_empty() {
-                self.carry_out(Decision { changes, event: None, site: Some(site) }, Vec::new(), now);
+                self.carry_out(Decision { changes, events: Vec::new(), sites: vec![site] }, Vec::new(), now);
             }
         }
         self.effects.unassigned().clear();

@@ -1,6 +1,7 @@
 //! End-to-end tests of a site and its server, as stories on a [`Pair`](crate::testing::Pair).
 
 mod authorities;
+mod bulk_actions;
 mod chaos;
 mod converged;
 mod event_streams;

@@ -98,6 +98,11 @@ random_id! {
 }
 
 random_id! {
+    /// Identifies a bulk action.
+    BulkActionId, 8
+}
+
+random_id! {
     /// Identifies a session of a user; contains no secret.
     UserSessionId, 8
 }

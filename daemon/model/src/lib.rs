@@ -12,6 +12,7 @@ mod access;
 mod actor;
 mod audit;
 mod authority_set;
+mod bulk_action;
 mod caller;
 mod condition;
 mod digest;
@@ -53,6 +54,7 @@ pub use authority_set::{
     AuthorityRotation, AuthoritySet, KnownAuthorities, RotationPhase, RotationStep, SiteTrust, TrustReport,
     TrustedAuthority,
 };
+pub use bulk_action::{BulkAction, BulkActionSite, BulkOutcome, BulkRejection, SiteAction};
 pub use caller::{Caller, CallerAccount, Identity, KeyIdentity};
 pub use condition::{Condition, ConditionKind};
 pub use digest::{IdempotencyKeyHash, KeyFingerprint, Pin, PinError, PluginDigest, RequestDigest, SecretHash};
@@ -70,8 +72,8 @@ pub use endpoint_host::HostError;
 pub use event::{Event, EventKind, LoggedEvent};
 pub use generation::{Generation, Incarnation};
 pub use id::{
-    CallId, CommandId, DialId, HostId, KeyId, ProviderId, RequestId, RunId, SessionId, SiteId, TokenId, UserSessionId,
-    WriteId,
+    BulkActionId, CallId, CommandId, DialId, HostId, KeyId, ProviderId, RequestId, RunId, SessionId, SiteId, TokenId,
+    UserSessionId, WriteId,
 };
 pub use kept_answer::KeptAnswer;
 pub use label::{

@@ -137,6 +137,15 @@ pub const API_KEY_LIFE_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3600)
 /// Maximum time for which the old secret of a rotated API key stays valid.
 pub const ROTATION_GRACE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// Maximum sites of one bulk action: one page of a list. A longer list is rejected.
+pub const SITES_PER_BULK_ACTION_MAX: usize = PAGE_ITEMS_MAX;
+
+/// Maximum bulk actions that the server keeps. Above it the oldest is dropped.
+pub const BULK_ACTIONS_MAX: usize = 100;
+
+/// How long the server keeps a bulk action. After that the next sweep drops it.
+pub const BULK_ACTION_KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// Minimum length of an idempotency key: 96 bits in base64. A random UUID has 36 characters.
 pub const IDEMPOTENCY_KEY_LENGTH_MIN: usize = 16;
 

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use crate::audit::{AuditBlock, AuditEntry};
 use crate::authority_set::{AuthoritySet, SiteTrust};
+use crate::bulk_action::BulkAction;
 use crate::digest::{IdempotencyKeyHash, KeyFingerprint, PluginDigest, SecretHash};
 use crate::dns::{OwnedRecord, OwnedRecordKey};
 use crate::document::{Document, DocumentKey, SpecBody, StatusBody};
 use crate::event::{Event, LoggedEvent};
 use crate::generation::{Generation, Incarnation};
-use crate::id::{HostId, RunId, SiteId, TokenId};
+use crate::id::{BulkActionId, HostId, RunId, SiteId, TokenId};
 use crate::kept_answer::KeptAnswer;
 use crate::label::{LabelSet, Level};
 use crate::link_gap::{LinkGap, LinkRecord};
@@ -127,6 +128,8 @@ pub enum FleetChange {
     AuditEntry(u64, Option<Box<AuditEntry>>),
     /// The answer to a request with an idempotency key, by the hash of that key.
     KeptAnswer(IdempotencyKeyHash, Option<Box<KeptAnswer>>),
+    /// A bulk action.
+    BulkAction(BulkActionId, Option<Box<BulkAction>>),
 }
 
 impl FleetChange {

@@ -215,6 +215,59 @@ pub mod kept_answer {
         Key(::prost::alloc::vec::Vec<u8>),
     }
 }
+/// A change to many sites that was requested at once. Its ID is in the key.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BulkAction {
+    #[prost(enumeration = "SiteAction", tag = "1")]
+    pub action: i32,
+    /// The labels to set and to remove. Labels have no time here.
+    #[prost(message, repeated, tag = "2")]
+    pub set_labels: ::prost::alloc::vec::Vec<super::super::link::v1::Label>,
+    #[prost(string, repeated, tag = "3")]
+    pub removed_labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Who requested it, and when.
+    #[prost(string, tag = "4")]
+    pub actor: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "5")]
+    pub at_millis: u64,
+    /// The sites, each once, in the order of the request. At most 500.
+    #[prost(message, repeated, tag = "6")]
+    pub sites: ::prost::alloc::vec::Vec<BulkActionSite>,
+}
+/// A site of a bulk action, and what came of the request.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BulkActionSite {
+    /// 16 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub site: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "2")]
+    pub environment: ::prost::alloc::string::String,
+    /// Its name at that time.
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(oneof = "bulk_action_site::Outcome", tags = "4, 5")]
+    pub outcome: ::core::option::Option<bulk_action_site::Outcome>,
+}
+/// Nested message and enum types in `BulkActionSite`.
+pub mod bulk_action_site {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Outcome {
+        /// The generation since which its spec requests the change.
+        #[prost(uint64, tag = "4")]
+        Requested(u64),
+        #[prost(message, tag = "5")]
+        Rejected(super::BulkRejection),
+    }
+}
+/// Why a site was not changed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BulkRejection {
+    /// The code of the API.
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub text: ::prost::alloc::string::String,
+}
 /// A join token, without its secret. Its ID is in the key.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Token {
@@ -608,6 +661,48 @@ impl Role {
             "ROLE_VIEWER" => Some(Self::Viewer),
             "ROLE_OPERATOR" => Some(Self::Operator),
             "ROLE_ADMIN" => Some(Self::Admin),
+            _ => None,
+        }
+    }
+}
+/// What a bulk action requests of each site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum SiteAction {
+    Unspecified = 0,
+    Label = 1,
+    Deactivate = 2,
+    Activate = 3,
+    Accept = 4,
+    Remove = 5,
+    ForceRemove = 6,
+}
+impl SiteAction {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SITE_ACTION_UNSPECIFIED",
+            Self::Label => "SITE_ACTION_LABEL",
+            Self::Deactivate => "SITE_ACTION_DEACTIVATE",
+            Self::Activate => "SITE_ACTION_ACTIVATE",
+            Self::Accept => "SITE_ACTION_ACCEPT",
+            Self::Remove => "SITE_ACTION_REMOVE",
+            Self::ForceRemove => "SITE_ACTION_FORCE_REMOVE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SITE_ACTION_UNSPECIFIED" => Some(Self::Unspecified),
+            "SITE_ACTION_LABEL" => Some(Self::Label),
+            "SITE_ACTION_DEACTIVATE" => Some(Self::Deactivate),
+            "SITE_ACTION_ACTIVATE" => Some(Self::Activate),
+            "SITE_ACTION_ACCEPT" => Some(Self::Accept),
+            "SITE_ACTION_REMOVE" => Some(Self::Remove),
+            "SITE_ACTION_FORCE_REMOVE" => Some(Self::ForceRemove),
             _ => None,
         }
     }

@@ -11,6 +11,7 @@
 
 pub mod account;
 mod audit;
+mod bulk_action;
 mod ca;
 mod convert;
 mod dns;
@@ -36,6 +37,10 @@ use linecamp_model as model;
 use serde::{Deserialize, Serialize};
 
 pub use audit::{AUDIT_PER_ANSWER_MAX, AuditActor, AuditChange, AuditEntry, AuditHead, AuditPage, AuditRepeats};
+pub use bulk_action::{
+    BulkAction, BulkActionProgress, BulkActionRequest, BulkActionSite, BulkActionState, BulkLabels, BulkRejection,
+    SiteAction,
+};
 pub use ca::{CA_WAITING_SITES_MAX, CaAuthority, CaRetirement, CaStatus, CaWaitingSite};
 pub use dns::{DnsRecord, ExtraRecordBody, RecordPlace, RecordView, domain_name};
 pub use error::{Error, ErrorBody, ErrorCode, Problem};
@@ -354,6 +359,8 @@ pub struct PreviewItem {
     pub state: String,
     /// When it entered this state.
     pub state_since: String,
+    /// The generation of its spec: a bulk action on this preview does not change a site whose spec changed since.
+    pub spec_generation: u64,
     /// Its link.
     pub link: Link,
 }

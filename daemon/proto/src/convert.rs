@@ -11,6 +11,7 @@
 mod audit;
 mod audit_kind;
 mod authority;
+mod bulk_action;
 mod dns;
 mod document;
 mod field;

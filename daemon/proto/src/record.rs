@@ -19,7 +19,7 @@
 //!                                          servers, authorities
 //!                                          site/SITE/trust
 //!                                          user/NAME, user-session/DIGEST
-//!                                          settings, answer/DIGEST
+//!                                          settings, answer/DIGEST, bulk-action/ID
 //!                                          audit-block/NUMBER, log/audit/NUMBER
 //!
 //! DOCUMENT is site, host/HOST or provider/PROVIDER; PROVIDER is the id derived from a provider's name.

@@ -419,6 +419,7 @@ fn is_expiry(change: &FleetChange) -> bool {
         FleetChange::AuditBlock(_, body) => body.is_none(),
         FleetChange::AuditEntry(_, body) => body.is_none(),
         FleetChange::KeptAnswer(_, body) => body.is_none(),
+        FleetChange::BulkAction(_, body) => body.is_none(),
         FleetChange::Origin(_)
         | FleetChange::Environment(..)
         | FleetChange::User(..)

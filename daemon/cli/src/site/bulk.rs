@@ -1,58 +1,149 @@
-//! Actions on one site, or on all sites matching a selector.
+//! Actions on one site, or on all sites of a preview.
 //!
-//! With a selector but without `--yes`, the command only previews the matching sites and how many of them are offline.
-//! With `--yes` it changes the sites one by one over one connection. It continues after an error of one site, and stops
-//! if the connection to the server fails. In both cases the command fails.
+//! With a selector but without `--yes`, a command only previews the matching sites and how many of them are offline.
+//! With `--yes` it changes them. A preview that was saved with `-o json` can be applied later, with `--from`: sites
+//! that match since then are not changed, and neither is a site that has changed.
+//!
+//! The sites of a preview are changed by bulk actions, each of up to [`SITES_PER_BULK_ACTION_MAX`] sites.
 
+use std::path::PathBuf;
+
+use linecamp_model::limits::SITES_PER_BULK_ACTION_MAX;
 use linecamp_model::{Name, Selector};
 use linecamp_proto::api::operation::{
-    AcceptSite, ActivateSite, DeactivateSite, ListSites, PatchSiteLabels, RemoveSite,
+    AcceptSite, ActivateSite, CreateBulkAction, DeactivateSite, ListSites, PatchSiteLabels, RemoveSite,
 };
 use linecamp_proto::api::query::{NameQuery, RemoveQuery, SiteQuery};
-use linecamp_proto::api::{LabelChange, Preview, Site};
-use serde::Serialize;
+use linecamp_proto::api::{BulkAction, BulkActionRequest, LabelChange, List, Preview, PreviewItem, Site, SiteAction};
 
 use super::render;
 use crate::argument::{self, ArgumentError};
+use crate::bulk_action;
 use crate::client::{ApiRequest, Client, ClientError};
 use crate::context::Context;
 use crate::exit::CommandFailure;
+use crate::input_file;
 use crate::paging::{self, LimitArg};
 use crate::preview;
-use crate::site_state::State;
-use crate::text_style::TextStyle;
-use linecamp_table::{Cell, Color, Table};
+
+/// The largest file with a preview: that of 100,000 sites has less.
+const PREVIEW_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// One site by name, or several by selector.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Targets {
-    /// The site; omit with -l
+    /// The site; omit with -l and --from
     #[arg(value_name = "NAME", value_parser = argument::name)]
-    #[arg(required_unless_present = "selector", conflicts_with_all = ["selector", "yes"])]
+    #[arg(required_unless_present = "sites", conflicts_with_all = ["sites", "yes"])]
     name: Option<Name>,
     #[command(flatten)]
-    selection: SelectorArgs,
+    selection: Selection,
 }
 
-/// Several sites by selector.
+/// Several sites, by selector or from a preview.
 #[derive(Debug, clap::Args)]
-pub(crate) struct SelectorArgs {
+pub(crate) struct Selection {
     /// Change all sites whose labels match, instead of NAME; without --yes, only preview
-    #[arg(short = 'l', long, value_name = "SELECTOR", value_parser = argument::selector)]
-    pub(super) selector: Option<Selector>,
-    /// Apply the change to all matching sites
-    #[arg(long, requires = "selector")]
-    pub(super) yes: bool,
+    #[arg(short = 'l', long, value_name = "SELECTOR", value_parser = argument::selector, group = "sites")]
+    selector: Option<Selector>,
+    /// Change the sites of a preview that was saved with -o json, unless they have changed since
+    #[arg(long, value_name = "FILE", group = "sites")]
+    from: Option<PathBuf>,
+    /// Apply the change to all these sites
+    #[arg(long, requires = "sites")]
+    yes: bool,
 }
 
 impl Targets {
     /// Runs `action` on the targets.
     pub(super) async fn run(self, action: Action, context: &Context<'_>) -> anyhow::Result<()> {
-        match (self.name, self.selection.selector) {
-            (_, Some(selector)) => run_many(&selector, self.selection.yes, &action, context).await,
-            (Some(name), None) => run_one(&name, &action, context).await,
-            (None, None) => unreachable!("clap requires one of the two"),
+        match self.name {
+            Some(name) => run_one(&name, &action, context).await,
+            None => self.selection.run(&action, context).await,
         }
+    }
+}
+
+impl Selection {
+    /// Whether several sites are meant.
+    pub(super) const fn is_given(&self) -> bool {
+        self.selector.is_some() || self.from.is_some()
+    }
+
+    /// Runs `action` on the selected sites. Only previews them unless `--yes` is given.
+    pub(super) async fn run(self, action: &Action, context: &Context<'_>) -> anyhow::Result<()> {
+        let preview = match (&self.from, &self.selector) {
+            (Some(file), _) => {
+                let text = input_file::read_text(file, PREVIEW_BYTES_MAX)?;
+                let invalid = |error| input_file::invalid(file, format!("not a preview in JSON: {error}"));
+                serde_json::from_str(&text).map_err(invalid)?
+            }
+            (None, Some(selector)) => preview_of(selector, context).await?,
+            (None, None) => unreachable!("clap requires one of the two"),
+        };
+        if !self.yes {
+            context.out.show(&preview, |style| preview::table(&preview, style))?;
+            context.out.note(&preview::note(&preview));
+            return Ok(());
+        }
+        if preview.items.is_empty() {
+            context.out.note(&preview::note(&preview));
+        }
+        apply(&preview, action, context).await
+    }
+}
+
+/// Returns the sites that match a selector.
+async fn preview_of(selector: &Selector, context: &Context<'_>) -> anyhow::Result<Preview> {
+    if selector.is_all() {
+        return Err(ArgumentError::EmptySelector.into());
+    }
+    let query = SiteQuery {
+        selector: Some(selector.to_string()),
+        environment: context.environment_text(),
+        ..SiteQuery::default()
+    };
+    let client = &mut context.client()?;
+    let sites = paging::list::<ListSites, _>(&query, LimitArg::default(), client, &context.out).await?;
+    Ok(Preview::from(&sites.items[..]))
+}
+
+/// Requests `action` of the sites of a preview. After an error, the rest is not requested.
+async fn apply(preview: &Preview, action: &Action, context: &Context<'_>) -> anyhow::Result<()> {
+    let (client, all) = (&mut context.client()?, preview.items.len());
+    let mut actions = Vec::new();
+    let mut failed = None;
+    for (number, sites) in preview.items.chunks(SITES_PER_BULK_ACTION_MAX).enumerate() {
+        let requested = number * SITES_PER_BULK_ACTION_MAX;
+        if 0 < requested {
+            context.out.progress(&format!("{requested} of {all}"));
+        }
+        let request = ApiRequest::<CreateBulkAction>::new().body(&action.request(sites));
+        match client.send(request).await {
+            Ok(action) => actions.push(action),
+            Err(error) => {
+                failed = Some((requested, error));
+                break;
+            }
+        }
+    }
+    context.out.progress("");
+    let actions: List<BulkAction> = actions.into_iter().collect();
+    context.out.show(&actions, |style| {
+        actions.items.iter().map(|action| bulk_action::sites_text(action, style)).collect::<Vec<_>>().join("\n")
+    })?;
+    for action in &actions.items {
+        context.out.note(&bulk_action::summary(action));
+    }
+    if let Some((requested, error)) = failed {
+        if 0 < requested {
+            context.out.note(&format!("the last {} of {all} sites were not requested to change", all - requested));
+        }
+        return Err(error.into());
+    }
+    match actions.items.iter().map(|action| action.progress.rejected).sum() {
+        0 => Ok(()),
+        failed => Err(CommandFailure::Sites { failed, all: all as u64 }.into()),
     }
 }
 
@@ -88,6 +179,20 @@ impl Action {
             }
         }
     }
+
+    /// Returns the request to perform the action on sites as they were listed.
+    fn request(&self, sites: &[PreviewItem]) -> BulkActionRequest {
+        let (action, labels) = match self {
+            Self::Label(change) => (SiteAction::Label, change.clone()),
+            Self::Deactivate => (SiteAction::Deactivate, LabelChange::default()),
+            Self::Activate => (SiteAction::Activate, LabelChange::default()),
+            Self::Accept => (SiteAction::Accept, LabelChange::default()),
+            Self::Remove { force: false } => (SiteAction::Remove, LabelChange::default()),
+            Self::Remove { force: true } => (SiteAction::ForceRemove, LabelChange::default()),
+        };
+        let sites = sites.iter().map(|site| (site.id.clone(), Some(site.spec_generation))).collect();
+        BulkActionRequest { action, labels, sites }
+    }
 }
 
 /// Runs `action` on one site and prints the site.
@@ -95,115 +200,4 @@ pub(super) async fn run_one(name: &Name, action: &Action, context: &Context<'_>)
     let site = action.send(name.as_str(), context.environment_text(), &mut context.client()?).await?;
     context.out.show(&site, |style| render::changed(&site, style))?;
     Ok(())
-}
-
-/// Runs `action` on all sites matching `selector`. Only previews them unless `yes` is set.
-pub(super) async fn run_many(
-    selector: &Selector,
-    yes: bool,
-    action: &Action,
-    context: &Context<'_>,
-) -> anyhow::Result<()> {
-    if selector.is_all() {
-        return Err(ArgumentError::EmptySelector.into());
-    }
-    let mut client = context.client()?;
-    let query = SiteQuery {
-        selector: Some(selector.to_string()),
-        environment: context.environment_text(),
-        ..SiteQuery::default()
-    };
-    let sites = paging::list::<ListSites, _>(&query, LimitArg::default(), &mut client, &context.out).await?;
-    let preview = Preview::from(&sites.items[..]);
-    if !yes {
-        context.out.show(&preview, |style| preview::table(&preview, style))?;
-        context.out.note(&preview::note(&preview));
-        return Ok(());
-    }
-    let outcomes = run_each(&preview, action, &mut client).await;
-    let failed = outcomes.items.iter().filter(|outcome| outcome.error.is_some()).count();
-    context.out.show(&outcomes, |style| outcomes_text(&outcomes, style))?;
-    if preview.matched == 0 {
-        context.out.note(&preview::note(&preview));
-    }
-    match failed {
-        0 => Ok(()),
-        _ => Err(CommandFailure::Sites { failed, all: preview.matched }.into()),
-    }
-}
-
-/// Runs `action` on each site. A rejected request affects its site only; any other error skips all following sites.
-async fn run_each(preview: &Preview, action: &Action, client: &mut Client) -> Outcomes {
-    let mut items = Vec::with_capacity(preview.items.len());
-    let mut is_disconnected = false;
-    for item in &preview.items {
-        let mut outcome =
-            Outcome { name: item.name.clone(), environment: item.environment.clone(), state: None, error: None };
-        if is_disconnected {
-            outcome.error = Some("skipped: connection to the server failed".into());
-        } else {
-            match action.send(&item.name, Some(item.environment.clone()), client).await {
-                Ok(site) => outcome.state = Some(State::from(&site).name().into()),
-                Err(error) => {
-                    is_disconnected = !matches!(error, ClientError::Rejected { .. });
-                    outcome.error = Some(format!("{:#}", anyhow::Error::from(error)));
-                }
-            }
-        }
-        items.push(outcome);
-    }
-    Outcomes { items }
-}
-
-/// The result for each site.
-#[derive(Debug, Serialize)]
-struct Outcomes {
-    items: Vec<Outcome>,
-}
-
-/// The result for one site.
-#[derive(Debug, Serialize)]
-struct Outcome {
-    name: String,
-    environment: String,
-    /// The new state; `null` on error.
-    state: Option<String>,
-    /// The error; `null` on success.
-    error: Option<String>,
-}
-
-fn outcomes_text(outcomes: &Outcomes, style: &TextStyle) -> String {
-    if outcomes.items.is_empty() {
-        return String::new();
-    }
-    let row = |outcome: &Outcome| {
-        let result = match &outcome.error {
-            Some(error) => Cell::colored(error, Color::Red),
-            None => Cell::from("done"),
-        };
-        let state = outcome.state.as_deref().unwrap_or_default();
-        [Cell::from(&outcome.name), Cell::from(&outcome.environment), Cell::from(state), result]
-    };
-    Table::new(["NAME", "ENVIRONMENT", "STATE", "RESULT"]).with(outcomes.items.iter().map(row)).render(style.colors)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::text_style::plain;
-
-    #[test]
-    fn an_outcome_shows_what_was_rejected() {
-        let outcome = |name: &str, state: Option<&str>, error: Option<&str>| Outcome {
-            name: name.into(),
-            environment: "default".into(),
-            state: state.map(Into::into),
-            error: error.map(Into::into),
-        };
-        let items = vec![
-            outcome("camp-007", Some("deactivating"), None),
-            outcome("camp-042", None, Some("camp-042 is being removed")),
-        ];
-        insta::assert_snapshot!(outcomes_text(&Outcomes { items }, &plain()));
-    }
 }

@@ -87,7 +87,7 @@ impl Fleet {
         let note = (EventKind::AuthorityChanged, None, text);
         let changes = vec![change];
         self.note_server("server.authorities", &changes, now);
-        self.effects.stage_noted(changes, note, vec![Release::Authorities], now);
+        self.effects.stage_noted(changes, vec![note], vec![Release::Authorities], now);
     }
 
     /// Returns the authorities that the sites are told; `None` before the first replacement.

@@ -1,7 +1,7 @@
 //! Whether a caller may give a command: finds each object of the command among those that the caller sees, and checks
 //! the caller's role where the object is.
 
-use linecamp_model::{Generation, Name};
+use linecamp_model::{Generation, Name, SiteId};
 
 use super::account_check::check_account;
 use super::authorization::Authorization;
@@ -22,6 +22,16 @@ fn check_site(state: &FleetState, caller: &Authorization, site: &mut SiteRef) ->
     caller.check_in(&environment)?;
     site.environment = Some(environment);
     Ok(Subject::Site(id))
+}
+
+fn check_site_id(state: &FleetState, caller: &Authorization, site: SiteId) -> Result<(), FleetCommandError> {
+    match state.site(site).filter(|(_, of)| caller.sees(&of.environment)) {
+        Some((_, of)) => caller.check_in(&of.environment),
+        None => {
+            let text = format!("there is no site {site}; nothing was changed. List the sites again");
+            Err(FleetCommandError::NotFound(text))
+        }
+    }
 }
 
 fn check_subject(
@@ -57,6 +67,9 @@ pub(super) fn check_command(
         | FleetCommand::Deactivate(subject)
         | FleetCommand::Activate(subject) => check_subject(state, caller, subject).map(Some),
         FleetCommand::Accept(site) | FleetCommand::Remove(site, _) => check_site(state, caller, site).map(Some),
+        FleetCommand::ActOnSites(new) => {
+            new.sites.keys().try_for_each(|site| check_site_id(state, caller, *site)).map(|()| None)
+        }
         FleetCommand::CreateToken(new) => {
             check_environment(state, caller, &new.environment)?;
             new.replaces.as_mut().map(|site| check_site(state, caller, site)).transpose()?;

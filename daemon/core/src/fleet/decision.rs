@@ -1,6 +1,6 @@
-//! A decision: the changes and the event that one command or report causes, committed in one write.
+//! A decision: the changes and the events that one command or report causes, committed in one write.
 
-use linecamp_model::{Document, DocumentKey, EventKind, FleetChange, SiteId, SpecBody};
+use linecamp_model::{Document, DocumentKey, EventKind, FleetChange, Generation, SiteId, SpecBody};
 
 use super::command::FleetCommandError;
 use super::site_record::SiteRecord;
@@ -12,10 +12,10 @@ pub(crate) type Note = (EventKind, Option<SiteId>, String);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Decision {
     pub(crate) changes: Vec<FleetChange>,
-    /// The event to record.
-    pub(crate) event: Option<Note>,
-    /// The site whose spec or life changed.
-    pub(crate) site: Option<SiteId>,
+    /// The events to record.
+    pub(crate) events: Vec<Note>,
+    /// The sites whose spec or life changed.
+    pub(crate) sites: Vec<SiteId>,
 }
 
 impl Decision {
@@ -24,9 +24,35 @@ impl Decision {
         Self { changes: changes.into_iter().collect(), ..Self::default() }
     }
 
-    /// Whether the changes remove a site for good.
-    pub(super) fn removes_site(&self) -> bool {
-        self.changes.iter().any(|change| matches!(change, FleetChange::RevokedKey(..)))
+    /// Adds an event of the server, or of a site.
+    #[must_use]
+    pub(super) fn noted(mut self, kind: EventKind, site: Option<SiteId>, text: String) -> Self {
+        self.events.push((kind, site, text));
+        self
+    }
+
+    /// Adds another decision, on other records.
+    pub(super) fn join(&mut self, other: Self) {
+        self.changes.extend(other.changes);
+        self.events.extend(other.events);
+        self.sites.extend(other.sites);
+    }
+
+    /// Returns the highest generation of the spec documents that change.
+    pub(super) fn spec_generation(&self) -> Option<Generation> {
+        let documents = self.changes.iter().filter_map(|change| match change {
+            FleetChange::Spec(_, _, document) => document.as_ref(),
+            _ => None,
+        });
+        documents.map(|document| document.generation).max()
+    }
+
+    /// Returns the sites that the changes remove for good.
+    pub(super) fn removed_sites(&self) -> impl Iterator<Item = SiteId> {
+        self.changes.iter().filter_map(|change| match change {
+            FleetChange::Site(site, Some(registration)) if registration.life.phase.is_gone() => Some(*site),
+            _ => None,
+        })
     }
 }
 
@@ -47,7 +73,7 @@ pub(super) fn spec_change(
     let document = Document { generation: record.spec.head().next(), body: Some(after) };
     Decision {
         changes: vec![FleetChange::Spec(id, key, Some(document))],
-        event: Some((kind, Some(id), text)),
-        site: Some(id),
+        events: vec![(kind, Some(id), text)],
+        sites: vec![id],
     }
 }

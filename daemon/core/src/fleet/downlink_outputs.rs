@@ -59,7 +59,7 @@ impl Fleet {
         changes.extend(write.changes.into_iter().filter_map(|change| fleet_change(state, site, change)));
         let releases = write.releases.into_iter().map(Release::Downlink).collect();
         match write.note {
-            Some((kind, text)) => self.effects.stage_noted(changes, (kind, Some(site), text), releases, now),
+            Some((kind, text)) => self.effects.stage_noted(changes, vec![(kind, Some(site), text)], releases, now),
             None => self.effects.stage(changes, releases),
         }
     }
@@ -77,7 +77,7 @@ impl Fleet {
                 let joined = FleetOutput::SiteJoined { site, name };
                 self.note_site("site.join", (session, &member), &changes, now);
                 let releases = [joined, self.issue(session, member, now)].map(Release::Output).into();
-                self.effects.stage_noted(changes, (EventKind::SiteJoined, Some(site), text), releases, now);
+                self.effects.stage_noted(changes, vec![(EventKind::SiteJoined, Some(site), text)], releases, now);
             }
             Ok(Joining::Replacement(member, changes)) => {
                 let (site, text) = (member.site, format!("another machine joined as {}", member.name));
@@ -87,7 +87,7 @@ impl Fleet {
                 self.note_site("site.replace", (session, &member), &changes, now);
                 let issue = self.issue(session, member, now);
                 let releases = hangup.into_iter().chain([issue]).map(Release::Output).collect();
-                self.effects.stage_noted(changes, (EventKind::SiteReplaced, Some(site), text), releases, now);
+                self.effects.stage_noted(changes, vec![(EventKind::SiteReplaced, Some(site), text)], releases, now);
             }
             Err(refusal) => self.refuse(session, refusal, now),
         }
@@ -103,7 +103,7 @@ impl Fleet {
                 let issue = vec![Release::Output(self.issue(session, member, now))];
                 let text = "connected with an expired certificate and received a new one".to_owned();
                 let note = (EventKind::SiteRecovered, Some(site), text);
-                self.effects.stage_noted(change, note, issue, now);
+                self.effects.stage_noted(change, vec![note], issue, now);
                 self.downlink.recovered(site);
             }
             Err(refusal) => self.with_downlink(now, |downlink, members| {

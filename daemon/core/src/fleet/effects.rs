@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use linecamp_model::{AuditEntry, CommandId, EventKind, FleetChange, Now, SiteId, Text, WriteId};
+use linecamp_model::{AuditEntry, CommandId, FleetChange, Now, SiteId, Text, WriteId};
 
 use super::audit_note::AuditNote;
 use super::command::FleetCommandError;
@@ -107,15 +107,16 @@ impl Effects {
         self.output(FleetOutput::Persist { write, changes });
     }
 
-    /// Stages changes and their event as one write.
+    /// Stages changes and their events as one write.
     pub(super) fn stage_noted(
         &mut self,
         mut changes: Vec<FleetChange>,
-        (kind, site, text): Note,
+        events: Vec<Note>,
         releases: Vec<Release>,
         now: Now,
     ) {
-        changes.extend(self.state().events.event_changes(event(kind, site, &text, now), self.actor.clone()));
+        let events = events.into_iter().map(|(kind, site, text)| event(kind, site, &text, now)).collect();
+        changes.extend(self.state().events.event_changes(events, self.actor.as_ref()));
         self.stage(changes, releases);
     }
 
@@ -143,14 +144,6 @@ impl Effects {
     /// Sets who causes the events that are recorded from now on.
     pub(super) fn set_actor(&mut self, actor: Option<Text>) {
         self.actor = actor;
-    }
-
-    /// Adds an event for each provider about the records that a removed site has left behind.
-    pub(super) fn record_left_records(&mut self, site: SiteId, left: &[String], now: Now) {
-        for records in left {
-            let text = format!("the removed site left DNS records behind: {records}");
-            self.stage_noted(Vec::new(), (EventKind::RecordsLeft, Some(site), text), Vec::new(), now);
-        }
     }
 
     /// Loads a change that the store is known to hold, before anything is staged.

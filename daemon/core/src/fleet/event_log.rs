@@ -57,29 +57,37 @@ impl EventLog {
         before
     }
 
-    /// Returns the changes that record an event of the server, and who caused it.
-    pub(crate) fn event_changes(&self, event: Event, actor: Option<Text>) -> Vec<FleetChange> {
-        let site = event.site;
-        self.log_changes(Ring::Server, site, vec![LoggedEvent { event, received_at: None, actor }])
+    /// Returns the changes that record events of the server, and who caused them.
+    pub(crate) fn event_changes(&self, events: Vec<Event>, actor: Option<&Text>) -> Vec<FleetChange> {
+        let logged = |event| LoggedEvent { event, received_at: None, actor: actor.cloned() };
+        self.log_changes(Ring::Server, events.into_iter().map(logged).collect())
     }
 
     /// Returns the changes that record events sent by a site.
     pub(crate) fn site_event_changes(&self, site: SiteId, events: Vec<Event>, now: Now) -> Vec<FleetChange> {
         let received_at = Some(now.wall);
         let logged = |event| LoggedEvent { event: Event { site: Some(site), ..event }, received_at, actor: None };
-        self.log_changes(Ring::Sites, Some(site), events.into_iter().map(logged).collect())
+        self.log_changes(Ring::Sites, events.into_iter().map(logged).collect())
     }
 
-    /// Returns the changes that record events about one site. At the limit per site, its own oldest events are dropped,
-    /// so that a noisy site cannot evict the events of others; at the total limit, the oldest of the same origin.
-    fn log_changes(&self, ring: Ring, site: Option<SiteId>, events: Vec<LoggedEvent>) -> Vec<FleetChange> {
-        let of_site = site.and_then(|site| self.site_events.get(&(ring, site)));
+    /// Returns the changes that record events. At the limit per site, its own oldest events are dropped, so that a
+    /// noisy site cannot evict the events of others; at the total limit, the oldest of the same origin.
+    fn log_changes(&self, ring: Ring, events: Vec<LoggedEvent>) -> Vec<FleetChange> {
+        let mut new_of_sites = BTreeMap::<SiteId, usize>::new();
+        events
+            .iter()
+            .filter_map(|logged| logged.event.site)
+            .for_each(|site| *new_of_sites.entry(site).or_default() += 1);
+        let surplus = |seqs: Option<&BTreeSet<u64>>, new: usize, limit| {
+            (seqs.map_or(0, BTreeSet::len) + new).saturating_sub(limit)
+        };
+        let mut over = BTreeSet::<u64>::new();
+        for (site, new) in new_of_sites {
+            let of_site = self.site_events.get(&(ring, site));
+            over.extend(of_site.into_iter().flatten().take(surplus(of_site, new, SERVER_EVENTS_PER_SITE_MAX)));
+        }
         let of_ring = self.rings.get(&ring);
-        let surplus =
-            |seqs: Option<&BTreeSet<u64>>, limit| (seqs.map_or(0, BTreeSet::len) + events.len()).saturating_sub(limit);
-        let own = of_site.into_iter().flatten().take(surplus(of_site, SERVER_EVENTS_PER_SITE_MAX));
-        let mut over: BTreeSet<u64> = own.copied().collect();
-        let more = surplus(of_ring, SERVER_EVENTS_MAX).saturating_sub(over.len());
+        let more = surplus(of_ring, events.len(), SERVER_EVENTS_MAX).saturating_sub(over.len());
         let oldest: Vec<_> = of_ring.into_iter().flatten().filter(|seq| !over.contains(seq)).take(more).collect();
         over.extend(oldest);
         let first = self.last().saturating_add(1);

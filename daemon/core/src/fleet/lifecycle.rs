@@ -4,22 +4,13 @@ use linecamp_model::{
     DocumentKey, EventKind, FleetChange, HostRegistration, Life, Now, Phase, PhaseEvent, Registration,
 };
 
-use super::decision::Decision;
+use super::decision::{Decision, Note};
 use super::site_record::SiteRecord;
 use super::state::FleetState;
 use super::subject::Subject;
 
-/// A transition that a report confirms.
-#[derive(Debug)]
-pub(super) struct Confirmation {
-    /// What changes.
-    pub(super) decision: Decision,
-    /// Descriptions of the DNS records that a removed site leaves behind, one for each provider.
-    pub(super) left: Vec<String>,
-}
-
 /// Returns the next phase of a site or a host if the site reported or confirmed what was requested.
-pub(super) fn confirm(state: &FleetState, subject: Subject, now: Now) -> Option<Confirmation> {
+pub(super) fn confirm(state: &FleetState, subject: Subject, now: Now) -> Option<Decision> {
     let site = subject.site();
     let (record, _) = state.site(site)?;
     let life = subject.life(record)?;
@@ -35,13 +26,20 @@ pub(super) fn confirm(state: &FleetState, subject: Subject, now: Now) -> Option<
         Phase::Removing if has_converged => PhaseEvent::Confirmed,
         _ => return None,
     };
-    let is_removal = matches!(subject, Subject::Site(_)) && life.phase == Phase::Removing;
-    let left = if is_removal { record.records_left() } else { Vec::new() };
     let phase = life.phase.after(event)?;
     let life = Life { phase, since: now.wall, ..life };
     let changes = life_changes(record, subject, life, now);
-    let event = Some((EventKind::PhaseChanged, Some(site), format!("{} is {phase}", subject.noun())));
-    Some(Confirmation { decision: Decision { changes, event, site: Some(site) }, left })
+    let event = (EventKind::PhaseChanged, Some(site), format!("{} is {phase}", subject.noun()));
+    let left = if phase.is_gone() { left_records(record, subject) } else { Vec::new() };
+    Some(Decision { changes, events: [event].into_iter().chain(left).collect(), sites: vec![site] })
+}
+
+/// Returns the events about the DNS records that a removed site leaves behind: one for each provider. `record` is the
+/// record of the site.
+pub(super) fn left_records(record: &SiteRecord, subject: Subject) -> Vec<Note> {
+    let Subject::Site(site) = subject else { return Vec::new() };
+    let text = |records: &String| format!("the removed site left DNS records behind: {records}");
+    record.records_left().iter().map(|records| (EventKind::RecordsLeft, Some(site), text(records))).collect()
 }
 
 /// Returns the changes that set the lifecycle state of a site or a host. `record` is the record of the site. A removed
@@ -92,7 +90,7 @@ mod tests {
         let (mut state, site) = state_with_site();
         assert!(confirm(&state, Subject::Site(site), NOW).is_none(), "nothing was reported");
         report(&mut state, site, 1, 0);
-        apply(&mut state, |state| confirm(state, Subject::Site(site), NOW).expect("reported").decision.changes);
+        apply(&mut state, |state| confirm(state, Subject::Site(site), NOW).expect("reported").changes);
         assert_eq!(phase(&state, site), Some(Phase::Active));
         assert!(confirm(&state, Subject::Site(site), NOW).is_none(), "there is nothing to confirm");
 
@@ -105,10 +103,11 @@ mod tests {
         assert!(confirm(&state, Subject::Site(site), NOW).is_none(), "it has not converged");
         report(&mut state, site, 3, 3);
         let confirmed = confirm(&state, Subject::Site(site), NOW).expect("it has converged");
-        assert!(confirmed.decision.removes_site());
-        apply(&mut state, |_| confirmed.decision.changes);
+        assert_eq!(confirmed.removed_sites().collect::<Vec<_>>(), [site]);
+        apply(&mut state, |_| confirmed.changes);
         assert_eq!(phase(&state, site), Some(Phase::Removed));
     }
+
     #[test]
     fn each_host_of_a_site_has_a_phase_of_its_own_until_the_site_is_removed() {
         let (mut state, site) = state_with_site();
@@ -117,7 +116,7 @@ mod tests {
         let subjects = Subject::all_of(site, &state.sites[&site]);
         assert_eq!(subjects.len(), 3, "the site, its gateway and the other host");
         for subject in &subjects {
-            apply(&mut state, |state| confirm(state, *subject, NOW).expect("reported").decision.changes);
+            apply(&mut state, |state| confirm(state, *subject, NOW).expect("reported").changes);
         }
         let phases = |state: &FleetState| {
             let record = &state.sites[&site];
@@ -128,7 +127,7 @@ mod tests {
         let host = Subject::Host(site, second);
         let out = Life { phase: Phase::Deactivating, since: NOW.wall, requested_at: Generation(1) };
         apply(&mut state, |state| life_changes(&state.sites[&site], host, out, NOW));
-        apply(&mut state, |state| confirm(state, host, NOW).expect("it is applied").decision.changes);
+        apply(&mut state, |state| confirm(state, host, NOW).expect("it is applied").changes);
         assert_eq!(phases(&state), BTreeSet::from([Phase::Active, Phase::Inactive]));
         assert!(subjects.iter().all(|subject| confirm(&state, *subject, NOW).is_none()), "there is nothing to confirm");
 

@@ -126,7 +126,7 @@ fn events_are_limited_per_origin() {
     let mut state = FleetState::default();
     let event = || Event { at: NOW.wall, kind: EventKind::DaemonStarted, site: None, text: Text::default() };
     for _ in 0..SERVER_EVENTS_MAX + 100 {
-        apply(&mut state, |state| state.events.event_changes(event(), None));
+        apply(&mut state, |state| state.events.event_changes(vec![event()], None));
     }
     assert_eq!(state.events.after(0).count(), SERVER_EVENTS_MAX);
     for site in 0..=SERVER_EVENTS_MAX / SERVER_EVENTS_PER_SITE_MAX {

@@ -3,6 +3,7 @@
 //! Each command is decided on the current state and yields a list of changes; the reply is sent when they are durable.
 //! A command that changes nothing succeeds immediately: commands are idempotent.
 
+mod bulk;
 mod environments;
 mod held;
 mod keys;
@@ -18,6 +19,7 @@ mod users;
 
 use linecamp_model::{Identity, Now, PhaseEvent};
 
+use self::bulk::act_on_sites;
 use self::environments::{create_environment, edit_environment};
 use self::held::{accept_held, reject_held};
 use self::keys::{create_key, revoke_key, rotate_key};
@@ -33,9 +35,10 @@ use super::authorization::IssuedCommand;
 use super::command::{FleetCommand, Force};
 use super::command_check::{check_command, check_generation};
 use super::decision::Decided;
+use super::lookup::find;
 use super::state::FleetState;
 
-pub(super) use self::providers::{Forced, set_provider};
+pub(super) use self::providers::set_provider;
 
 /// Decides a command, if its caller may give it.
 pub(crate) fn decide(state: &FleetState, issued: IssuedCommand, now: Now) -> Decided {
@@ -50,11 +53,15 @@ pub(crate) fn decide(state: &FleetState, issued: IssuedCommand, now: Now) -> Dec
         FleetCommand::CreateEnvironment(name, edit) => create_environment(state, name, &edit),
         FleetCommand::EditEnvironment(name, edit) => edit_environment(state, name, &edit),
         FleetCommand::Account(command) => decide_account(state, *command, &authorization.caller.identity, now),
-        FleetCommand::PatchLabels(subject, patch) => patch_labels(state, &subject, &patch, now),
-        FleetCommand::Edit(subject, edit) => edit_subject(state, &subject, edit),
-        FleetCommand::Accept(site) => transition(state, &site.into(), PhaseEvent::Accepted, now),
-        FleetCommand::Deactivate(subject) => transition(state, &subject, PhaseEvent::DeactivateRequested, now),
-        FleetCommand::Activate(subject) => transition(state, &subject, PhaseEvent::ActivateRequested, now),
+        FleetCommand::PatchLabels(subject, patch) => patch_labels(state, find(state, &subject)?, &patch, now),
+        FleetCommand::Edit(subject, edit) => edit_subject(state, find(state, &subject)?, edit),
+        FleetCommand::Accept(site) => transition(state, find(state, &site.into())?, PhaseEvent::Accepted, now),
+        FleetCommand::Deactivate(subject) => {
+            transition(state, find(state, &subject)?, PhaseEvent::DeactivateRequested, now)
+        }
+        FleetCommand::Activate(subject) => {
+            transition(state, find(state, &subject)?, PhaseEvent::ActivateRequested, now)
+        }
         FleetCommand::SetProvider(environment, provider, replace) => {
             set_provider(state, environment, *provider, replace)
         }
@@ -63,8 +70,13 @@ pub(crate) fn decide(state: &FleetState, issued: IssuedCommand, now: Now) -> Dec
         FleetCommand::RemovePlugin(digest) => remove_plugin(state, digest),
         FleetCommand::AcceptHeld(items) => accept_held(state, &items),
         FleetCommand::RejectHeld(items) => reject_held(state, &items, now),
-        FleetCommand::Remove(site, Force::No) => transition(state, &site.into(), PhaseEvent::RemoveRequested, now),
-        FleetCommand::Remove(site, Force::Yes) => transition(state, &site.into(), PhaseEvent::RemoveForced, now),
+        FleetCommand::Remove(site, Force::No) => {
+            transition(state, find(state, &site.into())?, PhaseEvent::RemoveRequested, now)
+        }
+        FleetCommand::Remove(site, Force::Yes) => {
+            transition(state, find(state, &site.into())?, PhaseEvent::RemoveForced, now)
+        }
+        FleetCommand::ActOnSites(new) => act_on_sites(state, *new, &authorization.caller.identity, now),
     }
 }
 

@@ -9,7 +9,7 @@ use super::authorization::IssuedCommand;
 use super::command::FleetCommandError;
 use super::effects::Release;
 use super::kept_answers::PendingAnswer;
-use super::operator::{Forced, decide};
+use super::operator::decide;
 use super::output::FleetOutput;
 
 impl Fleet {
@@ -29,16 +29,12 @@ impl Fleet {
     ) {
         let noted = issued.audit_note();
         self.effects.set_actor(Some(Text::lossy(&issued.authorization.caller.identity.to_string())));
-        let forced = Forced::of(self.effects.state(), &issued);
         let is_withdrawal = issued.command.is_withdrawal();
         match decide(self.effects.state(), issued, now) {
             Ok(mut decision) => {
                 match is_withdrawal {
                     true => self.note_withdrawal(&decision.changes, now),
                     false => self.note_command(noted.as_ref(), &decision.changes, now),
-                }
-                if !decision.changes.is_empty() {
-                    self.force(forced, now);
                 }
                 if let Some(answer) = keyed {
                     self.keep_answer(answer, &mut decision.changes, now);

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use linecamp_model::{
-    ApiKey, AuditBlock, Environment, FleetAuthorities, FleetChange, FleetOrigin, FleetProvider, HeldSite, HostId,
-    IdempotencyKeyHash, Incarnation, KeptAnswer, KeyFingerprint, Name, PluginDigest, PluginFile, Registration,
-    ReplicationCursor, RestoredFrom, SecretHash, ServerSet, ServerSettings, SiteId, Token, TokenId, User, UserSession,
-    WallTime,
+    ApiKey, AuditBlock, BulkAction, BulkActionId, Environment, FleetAuthorities, FleetChange, FleetOrigin,
+    FleetProvider, HeldSite, HostId, IdempotencyKeyHash, Incarnation, KeptAnswer, KeyFingerprint, Name, PluginDigest,
+    PluginFile, Registration, ReplicationCursor, RestoredFrom, SecretHash, ServerSet, ServerSettings, SiteId, Token,
+    TokenId, User, UserSession, WallTime,
 };
 use rpds::RedBlackTreeMapSync;
 
@@ -45,6 +45,7 @@ pub(crate) struct FleetState {
     pub(crate) audit: BTreeMap<u64, AuditBlock>,
     /// The answers to requests with an idempotency key.
     pub(crate) kept_answers: BTreeMap<IdempotencyKeyHash, Box<KeptAnswer>>,
+    pub(crate) bulk_actions: Arc<BTreeMap<BulkActionId, Box<BulkAction>>>,
     /// The site that each key belongs to. Derived.
     key_owners: BTreeMap<KeyFingerprint, SiteId>,
     /// Derived.
@@ -183,6 +184,16 @@ impl FleetState {
         uses.map(|site| FleetChange::TokenUse(id, *site, None)).chain([FleetChange::Token(id, None)]).collect()
     }
 
+    /// Sets when a site used a token. Returns the previous time.
+    fn set_token_use(&mut self, token: TokenId, site: SiteId, at: Option<WallTime>) -> Option<WallTime> {
+        let uses = self.token_uses.entry(token).or_default();
+        let before = set(uses, site, at);
+        if uses.is_empty() {
+            self.token_uses.remove(&token);
+        }
+        before
+    }
+
     /// Changes the part of a site's record that has its names and those of its hosts.
     fn change_names(&mut self, id: SiteId, change: impl FnOnce(&mut SiteRecord) -> FleetChange) -> FleetChange {
         if let Some(record) = self.sites.get(&id) {
@@ -228,14 +239,7 @@ impl Replay for FleetState {
             Change::UserSession(hash, body) => Change::UserSession(hash, set(&mut self.user_sessions, hash, body)),
             Change::Settings(body) => Change::Settings(std::mem::replace(&mut self.settings, body)),
             Change::Token(id, body) => Change::Token(id, set(&mut self.tokens, id, body)),
-            Change::TokenUse(token, site, at) => {
-                let uses = self.token_uses.entry(token).or_default();
-                let before = set(uses, site, at);
-                if uses.is_empty() {
-                    self.token_uses.remove(&token);
-                }
-                Change::TokenUse(token, site, before)
-            }
+            Change::TokenUse(token, site, at) => Change::TokenUse(token, site, self.set_token_use(token, site, at)),
             Change::Site(id, body) => {
                 self.change_names(id, |record| Change::Site(id, std::mem::replace(&mut record.registration, body)))
             }
@@ -278,6 +282,9 @@ impl Replay for FleetState {
             // The inverse is never written.
             Change::AuditEntry(number, _) => Change::AuditEntry(number, None),
             Change::KeptAnswer(key, answer) => Change::KeptAnswer(key, set(&mut self.kept_answers, key, answer)),
+            Change::BulkAction(id, body) => {
+                Change::BulkAction(id, set(Arc::make_mut(&mut self.bulk_actions), id, body))
+            }
             Change::HeldApiKey(hash, at) => Change::HeldApiKey(hash, set(&mut self.held.api_keys, hash, at)),
         }
     }

@@ -1,11 +1,11 @@
 //! Periodic cleanup: purges removed sites after their keep time, long-expired tokens and API keys, ended sessions of
-//! users, surplus revoked keys, old gaps of links, answers that are not kept any longer, and what is not kept of the
-//! audit log.
+//! users, surplus revoked keys, old gaps of links, answers that are not kept any longer, old bulk actions, and what is
+//! not kept of the audit log.
 
 use std::time::Duration;
 
-use linecamp_model::limits::{LINK_GAP_KEEP, REMOVED_KEYS_MAX};
-use linecamp_model::{ApiKey, FleetChange, LinkGap, Now, Phase, PhaseEvent, Registration, SiteId, Token};
+use linecamp_model::limits::{BULK_ACTION_KEEP, LINK_GAP_KEEP, REMOVED_KEYS_MAX};
+use linecamp_model::{ApiKey, BulkAction, FleetChange, LinkGap, Now, Phase, PhaseEvent, Registration, SiteId, Token};
 
 use super::Fleet;
 use super::config::{REMOVED_KEEP_DEFAULT, SWEEP_PERIOD, TOKEN_KEEP};
@@ -63,6 +63,9 @@ pub(super) fn sweep(state: &FleetState, now: Now) -> Swept {
     let expired = state.api_keys.iter().filter(|(_, key)| is_over(key));
     changes.extend(expired.map(|(secret, _)| FleetChange::ApiKey(*secret, None)));
     changes.extend(kept_answers::expired(state, now));
+    let is_old = |action: &BulkAction| action.at + BULK_ACTION_KEEP <= now.wall;
+    let old = state.bulk_actions.iter().filter(|(_, action)| is_old(action));
+    changes.extend(old.map(|(id, _)| FleetChange::BulkAction(*id, None)));
     Swept { sites, changes }
 }
 

@@ -65,11 +65,11 @@ fn record_events(unreadable: &[UnreadableRecord], effects: &mut Effects, now: No
             Salvage::Ignore => (None, "it is ignored"),
         };
         let text = format!("record {} cannot be read: {}; {effect}", record.key, record.problem);
-        effects.stage_noted(Vec::new(), (EventKind::RecordUnreadable, site, text), Vec::new(), now);
+        effects.stage_noted(Vec::new(), vec![(EventKind::RecordUnreadable, site, text)], Vec::new(), now);
     }
     if let Some(more) = unreadable.len().checked_sub(UNREADABLE_EVENTS_MAX).filter(|more| 0 < *more) {
         let text = format!("{more} more records cannot be read; the server's log names them");
-        effects.stage_noted(Vec::new(), (EventKind::RecordUnreadable, None, text), Vec::new(), now);
+        effects.stage_noted(Vec::new(), vec![(EventKind::RecordUnreadable, None, text)], Vec::new(), now);
     }
 }
 

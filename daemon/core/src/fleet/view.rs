@@ -1,6 +1,7 @@
 //! Views for operators: what is read from the records and the links, and never changes them.
 
 mod accounts;
+mod bulk_actions;
 mod events;
 mod filter;
 mod link_history;
@@ -14,6 +15,7 @@ mod tokens;
 use linecamp_model::{KeyFingerprint, LinkState, LoggedEvent, SessionId, SiteId};
 
 pub use self::accounts::{ApiKeyView, UserSessionView, UserView};
+pub use self::bulk_actions::{BulkActionView, BulkProgress, BulkSiteState, BulkSiteView};
 pub use self::filter::{HostOrder, LinkFilter, SeenLabels, SiteFilter, SiteOrder};
 pub use self::lists::{FleetSnapshot, ListView};
 pub use self::providers::{ListedRecord, ProviderSummary, RecordFilter};

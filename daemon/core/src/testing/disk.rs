@@ -105,6 +105,7 @@ pub(super) fn fleet_change_key(change: &FleetChange) -> String {
         FleetChange::AuditBlock(index, _) => format!("audit-block {index:020}"),
         FleetChange::AuditEntry(number, _) => format!("audit {number:020}"),
         FleetChange::KeptAnswer(key, _) => format!("answer {key}"),
+        FleetChange::BulkAction(id, _) => format!("bulk-action {id}"),
     }
 }
 
@@ -139,6 +140,7 @@ pub(super) fn is_fleet_removal(change: &FleetChange) -> bool {
         FleetChange::AuditBlock(_, body) => body.is_none(),
         FleetChange::AuditEntry(_, body) => body.is_none(),
         FleetChange::KeptAnswer(_, body) => body.is_none(),
+        FleetChange::BulkAction(_, body) => body.is_none(),
     }
 }
 

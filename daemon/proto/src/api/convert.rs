@@ -164,6 +164,7 @@ impl From<&[Site]> for Preview {
             environment: site.environment.clone(),
             state: site.state.clone(),
             state_since: site.state_since.clone(),
+            spec_generation: site.spec_generation,
             link: site.link.clone(),
         };
         Self {

@@ -1,7 +1,8 @@
 //! Enums: the model's variants and their numbers on the wire, as the schemas assign them.
 
 use linecamp_model::{
-    ConditionKind, EventKind, GapCause, Origin, Ownership, Phase, RecordState, RecordType, RefusalCode, Role, Target,
+    ConditionKind, EventKind, GapCause, Origin, Ownership, Phase, RecordState, RecordType, RefusalCode, Role,
+    SiteAction, Target,
 };
 
 use crate::convert::audit_kind::{AuditActorKind, AuditOutcomeKind};
@@ -40,6 +41,8 @@ macro_rules! words {
 }
 
 words!(link::Target = Target { Pending, Active, Inactive, Removed });
+
+words!(record::SiteAction = SiteAction { Label, Deactivate, Activate, Accept, Remove, ForceRemove });
 
 words!(link::Origin = Origin { Gateway, Custom, Provider });
 

@@ -1,8 +1,8 @@
 //! The records of the fleet database.
 
 use linecamp_model::{
-    ApiKey, AuditBlock, FleetChange, HeldSite, HostId, IdempotencyKeyHash, KeyFingerprint, KeyId, Name, PluginDigest,
-    RestoredFrom, Salvage, SecretHash, SiteId, TokenId, WallTime,
+    ApiKey, AuditBlock, BulkActionId, FleetChange, HeldSite, HostId, IdempotencyKeyHash, KeyFingerprint, KeyId, Name,
+    PluginDigest, RestoredFrom, Salvage, SecretHash, SiteId, TokenId, WallTime,
 };
 use prost::Message as _;
 
@@ -19,14 +19,10 @@ pub fn fleet_change(change: &FleetChange) -> (Vec<u8>, Option<Vec<u8>>) {
         FleetChange::Environment(name, body) => {
             row::<record::Environment>(format!("environment/{name}"), body.as_ref())
         }
-        FleetChange::ApiKey(secret, body) => {
-            let key = format!("api-key/{}", key::from_digest(secret.as_bytes()));
-            let body = body.as_ref().map(|body| record::ApiKey::from_model(body, KeyId::of_secret(secret)));
-            (key.into_bytes(), body.map(|body| body.encode_to_vec()))
-        }
+        FleetChange::ApiKey(secret, body) => api_key_row(secret, body.as_ref()),
         FleetChange::User(name, body) => row::<record::User>(format!("user/{name}"), body.as_ref()),
         FleetChange::UserSession(secret, body) => {
-            row::<record::UserSession>(format!("user-session/{}", key::from_digest(secret.as_bytes())), body.as_ref())
+            row::<record::UserSession>(digest_key("user-session", secret.as_bytes()), body.as_ref())
         }
         FleetChange::Settings(body) => row::<record::ServerSettings>("settings".to_owned(), body.as_ref()),
         FleetChange::Token(token, body) => row::<record::Token>(format!("token/{token}"), body.as_ref()),
@@ -54,22 +50,24 @@ pub fn fleet_change(change: &FleetChange) -> (Vec<u8>, Option<Vec<u8>>) {
             row::<record::LoggedEvent>(format!("event/{}", key::from_number(*number)), body.as_ref())
         }
         FleetChange::RevokedKey(fingerprint, body) => {
-            let key = format!("revoked-key/{}", key::from_digest(fingerprint.as_bytes()));
-            row::<record::Moment>(key, body.as_ref())
+            row::<record::Moment>(digest_key("revoked-key", fingerprint.as_bytes()), body.as_ref())
         }
         FleetChange::Provider(environment, name, body) => {
             row::<record::FleetProvider>(format!("provider/{environment}/{name}"), body.as_deref())
         }
         FleetChange::Plugin(digest, body) => {
-            row::<record::PluginFile>(format!("plugin/{}", key::from_digest(digest.as_bytes())), body.as_ref())
+            row::<record::PluginFile>(digest_key("plugin", digest.as_bytes()), body.as_ref())
         }
         FleetChange::Restored(body) => row::<record::RestoredFrom>("restored".to_owned(), body.as_ref()),
         FleetChange::HeldSite(site, body) => row::<record::HeldSite>(format!("held/site/{site}"), body.as_ref()),
         FleetChange::HeldToken(token, body) => row::<record::Moment>(format!("held/token/{token}"), body.as_ref()),
         FleetChange::HeldApiKey(secret, body) => {
-            row::<record::Moment>(format!("held/api-key/{}", key::from_digest(secret.as_bytes())), body.as_ref())
+            row::<record::Moment>(digest_key("held/api-key", secret.as_bytes()), body.as_ref())
         }
-        FleetChange::KeptAnswer(hash, body) => row::<record::KeptAnswer>(kept_answer_key(hash), body.as_deref()),
+        FleetChange::KeptAnswer(hash, body) => {
+            row::<record::KeptAnswer>(digest_key("answer", hash.as_bytes()), body.as_deref())
+        }
+        FleetChange::BulkAction(id, body) => row::<record::BulkAction>(format!("bulk-action/{id}"), body.as_deref()),
         FleetChange::Servers(body) => row::<link::ServerSet>("servers".to_owned(), body.as_ref()),
         FleetChange::LinkGap(site, began_at, body) => {
             let key = format!("gap/{site}/{}", key::from_number(began_at.unix_millis()));
@@ -84,8 +82,13 @@ pub fn fleet_change(change: &FleetChange) -> (Vec<u8>, Option<Vec<u8>>) {
     }
 }
 
-fn kept_answer_key(hash: &IdempotencyKeyHash) -> String {
-    format!("answer/{}", key::from_digest(hash.as_bytes()))
+fn api_key_row(secret: &SecretHash, body: Option<&ApiKey>) -> (Vec<u8>, Option<Vec<u8>>) {
+    let body = body.map(|body| record::ApiKey::from_model(body, KeyId::of_secret(secret)));
+    (digest_key("api-key", secret.as_bytes()).into_bytes(), body.map(|body| body.encode_to_vec()))
+}
+
+fn digest_key(kind: &str, digest: &[u8; 32]) -> String {
+    format!("{kind}/{}", key::from_digest(digest))
 }
 
 fn audit_block_key(index: u64) -> String {
@@ -163,10 +166,7 @@ pub fn fleet_record(key: &[u8], body: &[u8]) -> Result<FleetChange, ProtoError> 
             FleetChange::LinkGap(site, began_at, Some(found.read::<record::LinkGap>()?))
         }
         ["audit-block" | "log", ..] => audit(found, &path)?,
-        ["answer", hash] => {
-            let hash = IdempotencyKeyHash::from_bytes(found.part(key::digest(hash))?);
-            FleetChange::KeptAnswer(hash, Some(Box::new(found.read::<record::KeptAnswer>()?)))
-        }
+        [kind @ ("answer" | "bulk-action"), id] => request(found, kind, id)?,
         ["restored"] => FleetChange::Restored(Some(found.read::<record::RestoredFrom>()?)),
         ["held", kind, id] => held(found, kind, id)?,
         ["servers"] => FleetChange::Servers(Some(found.read::<link::ServerSet>()?)),
@@ -174,6 +174,16 @@ pub fn fleet_record(key: &[u8], body: &[u8]) -> Result<FleetChange, ProtoError> 
         _ => return Err(unknown_key(found.key)),
     };
     Ok(change)
+}
+
+/// Decodes a record of what was requested.
+fn request(found: RawRecord<'_>, kind: &str, id: &str) -> Result<FleetChange, ProtoError> {
+    if kind == "answer" {
+        let hash = IdempotencyKeyHash::from_bytes(found.part(key::digest(id))?);
+        return Ok(FleetChange::KeptAnswer(hash, Some(Box::new(found.read::<record::KeptAnswer>()?))));
+    }
+    let id = found.part(BulkActionId::parse(id))?;
+    Ok(FleetChange::BulkAction(id, Some(Box::new(found.read::<record::BulkAction>()?))))
 }
 
 /// Returns how to recover from the record under `key`, whose body was rejected.
@@ -215,6 +225,7 @@ pub fn salvage_fleet_record(key: &[u8]) -> Salvage {
         ["answer", hash] => {
             key::digest(hash).map(|hash| FleetChange::KeptAnswer(IdempotencyKeyHash::from_bytes(hash), None))
         }
+        ["bulk-action", id] => BulkActionId::parse(id).map(|id| FleetChange::BulkAction(id, None)),
         ["site", site, "trust"] => SiteId::parse(site).map(|site| FleetChange::SiteTrust(site, None)),
         ["site", site, ..] => return SiteId::parse(site).map_or(Salvage::Ignore, Salvage::Quarantine),
         _ => None,
@@ -225,6 +236,7 @@ pub fn salvage_fleet_record(key: &[u8]) -> Salvage {
             | FleetChange::Status(..)
             | FleetChange::LinkGap(..)
             | FleetChange::KeptAnswer(..)
+            | FleetChange::BulkAction(..)
             | FleetChange::SiteTrust(..)),
         ) => Salvage::Remove(change),
         Some(change) => Salvage::Keep(change),

@@ -2,6 +2,7 @@
 //! their bytes are pinned; for what a later release adds, add a new value.
 
 mod audit;
+mod bulk_action;
 mod fleet;
 mod link_gap;
 mod provider;

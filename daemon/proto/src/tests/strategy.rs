@@ -1,6 +1,7 @@
 //! Arbitrary valid values. Lists are mostly short and occasionally of the maximum length.
 
 mod audit;
+mod bulk_action;
 mod link_gap;
 mod provider;
 mod record;

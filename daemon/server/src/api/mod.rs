@@ -16,6 +16,7 @@ mod account;
 mod audit;
 mod audit_guard;
 mod authenticate;
+mod bulk_actions;
 mod ca;
 mod call;
 mod doctor;
@@ -104,6 +105,9 @@ fn operations() -> Routes {
         .on_versioned(sites::deactivate)
         .on_versioned(sites::activate)
         .on_versioned(sites::accept)
+        .on_encoded(bulk_actions::create)
+        .on_encoded(bulk_actions::list)
+        .on_encoded(bulk_actions::show)
         .on_encoded(hosts::list)
         .on_versioned(hosts::show)
         .on_versioned(hosts::edit)

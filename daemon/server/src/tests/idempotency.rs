@@ -9,7 +9,7 @@ const KEY: &str = "6f1d2c3b-0000-4000-8000-000000000000";
 impl Running {
     /// Sends a request with the admin key and an idempotency key. Returns the status, whether the answer is that of an
     /// earlier request, and the answer.
-    async fn ask_keyed(&self, line: &str, key: &str, body: &Value) -> (u16, bool, Value) {
+    pub(super) async fn ask_keyed(&self, line: &str, key: &str, body: &Value) -> (u16, bool, Value) {
         let authorization = format!("Bearer {}", self.key.reveal());
         self.ask_keyed_as(&authorization, line, key, body).await
     }

@@ -3,6 +3,7 @@
 mod api;
 mod api_fixture;
 mod audit;
+mod bulk_actions;
 mod connections;
 mod data_directory;
 mod fake_provider;

@@ -44,6 +44,8 @@ const NONE: &str = "";
 const PROVIDER: &str = r#"{"environment": "lab", "sites": "region=eu",
     "settings": {"name": "dns", "plugin": "dns-fake", "owner": "acme", "zones": ["example.org"], "config": {}}}"#;
 const TOKEN: &str = r#"{"environment": "lab", "ttl_seconds": 60, "uses": 1}"#;
+/// A generation that the spec never has: the action is kept, and changes nothing.
+const BULK: &str = r#"{"action": "activate", "sites": {"{site}": 999}}"#;
 const SHORT: &str = r#"{"old_password": "x", "new_password": "short"}"#;
 
 pub(super) fn rows() -> Vec<Row> {
@@ -93,6 +95,9 @@ pub(super) fn rows() -> Vec<Row> {
         Row("site.deactivate", InLab(operator), "POST /api/v1/sites/s1/deactivate", NONE),
         Row("site.activate", InLab(operator), "POST /api/v1/sites/s1/activate", NONE),
         Row("site.accept", InLab(operator), "POST /api/v1/sites/s1/accept", NONE),
+        Row("bulk-action.list", Anywhere(viewer), "GET /api/v1/bulk-actions", NONE),
+        Row("bulk-action.create", InLab(operator), "POST /api/v1/bulk-actions", BULK),
+        Row("bulk-action.show", InLab(viewer), "GET /api/v1/bulk-actions/{bulk}", NONE),
         Row("host.list", Anywhere(viewer), "GET /api/v1/hosts", NONE),
         Row("host.show", InLab(viewer), "GET /api/v1/hosts/s1", NONE),
         Row("host.edit", InLab(operator), "PATCH /api/v1/hosts/s1", "{}"),
@@ -199,8 +204,17 @@ async fn person(server: &Running, role: Option<Role>, scope: Scope) -> Person {
     Person { role, scope, session, key }
 }
 
-/// Creates what a request needs, and returns its target with the IDs.
-async fn prepare(server: &Running, target: &str) -> String {
+/// Creates what a request needs, and returns its target and its body with the IDs.
+async fn prepare(server: &Running, target: &str, body: &str) -> (String, String) {
+    let mut body = body.to_owned();
+    if body.contains("{site}") {
+        let (_, site) = server.ask("GET", "/api/v1/sites/s1", None).await;
+        body = body.replace("{site}", site["id"].as_str().unwrap());
+    }
+    (prepared_target(server, target).await, body)
+}
+
+async fn prepared_target(server: &Running, target: &str) -> String {
     let id = async |line: &str, body: &str, pointer: &str, authorization: Option<&str>| {
         let (method, target) = line.split_once(' ').unwrap();
         let (status, made) = server.ask_as(authorization, method, target, body).await;
@@ -223,6 +237,11 @@ async fn prepare(server: &Running, target: &str) -> String {
         let request = json!({"name": "victim", "password": PASSWORD}).to_string();
         return target.replace("{session}", &id("POST /api/v1/login", &request, "/caller/session/id", None).await);
     }
+    if target.contains("{bulk}") {
+        let site = id("GET /api/v1/sites/s1", NONE, "/id", admin).await;
+        let request = BULK.replace("{site}", &site);
+        return target.replace("{bulk}", &id("POST /api/v1/bulk-actions", &request, "/id", admin).await);
+    }
     if target.contains("{token}") {
         return target.replace("{token}", &id("POST /api/v1/tokens", TOKEN, "/token/id", admin).await);
     }
@@ -233,7 +252,7 @@ async fn prepare(server: &Running, target: &str) -> String {
 pub(super) async fn attempt(server: &Running, row: &Row, credential: Option<&str>) -> (Outcome, String) {
     let Row(name, rule, line, body) = row;
     let (method, target) = line.split_once(' ').unwrap();
-    let target = prepare(server, target).await;
+    let (target, body) = prepare(server, target, body).await;
     // A generation that the spec never has: what is allowed fails with 412, and changes nothing.
     let spec = operation::ALL.iter().find(|spec| spec.name == *name).unwrap();
     let stale = if spec.has_etag && !spec.method.is_read() { "if-match: \"g999\"\r\n" } else { "" };
@@ -241,7 +260,7 @@ pub(super) async fn attempt(server: &Running, row: &Row, credential: Option<&str
     let media = if body.is_empty() { String::new() } else { format!("content-type: {media}\r\n") };
     let credential = credential.map_or_else(String::new, |value| format!("authorization: {value}\r\n"));
     let line = format!("{method} {target}");
-    let (head, answer) = server.request_with(&line, &format!("{credential}{stale}{media}"), body).await;
+    let (head, answer) = server.request_with(&line, &format!("{credential}{stale}{media}"), &body).await;
     let outcome = match head.split(' ').nth(1).unwrap() {
         "401" => Outcome::Unauthorized,
         "403" => Outcome::Forbidden,

@@ -148,6 +148,7 @@ fn described(state: &FleetState, record: &FleetChange) -> Option<(String, Fields
         | FleetChange::Event(..)
         | FleetChange::Servers(_)
         | FleetChange::KeptAnswer(..)
+        | FleetChange::BulkAction(..)
         | FleetChange::LinkGap(..)
         | FleetChange::SiteTrust(..)
         | FleetChange::AuditBlock(..)

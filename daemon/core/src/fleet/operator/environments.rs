@@ -35,9 +35,5 @@ fn change_environment(name: Name, before: Environment, edit: &EnvironmentEdit) -
     };
     let text =
         format!("environment {name}: approval {}, {} recoveries a day", after.approval, after.recoveries_per_day_max);
-    Decision {
-        changes: vec![FleetChange::Environment(name, Some(after))],
-        event: Some((EventKind::EnvironmentChanged, None, text)),
-        site: None,
-    }
+    Decision::of([FleetChange::Environment(name, Some(after))]).noted(EventKind::EnvironmentChanged, None, text)
 }

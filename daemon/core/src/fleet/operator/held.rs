@@ -1,11 +1,14 @@
 //! Commands on what is held since a restore.
 
-use linecamp_model::{EventKind, FleetChange, KeyId, Now, SecretHash, SiteId, Token};
+use std::collections::BTreeSet;
 
+use linecamp_model::{EventKind, FleetChange, KeyId, Now, PhaseEvent, SecretHash, SiteId, Token};
+
+use super::subjects::transition;
 use crate::fleet::command::{FleetCommandError, HeldItems};
 use crate::fleet::decision::{Decided, Decision};
 use crate::fleet::state::FleetState;
-use crate::fleet::subject::SiteRef;
+use crate::fleet::subject::Subject;
 
 /// How many sites an event names. The rest is counted.
 const NAMED_MAX: usize = 8;
@@ -16,8 +19,8 @@ pub(super) fn accept_held(state: &FleetState, items: &HeldItems) -> Decided {
     Ok(decision(releases(state, items), EventKind::HeldAccepted, describe(state, items)))
 }
 
-/// Rejects what is held: revokes tokens and deletes keys. [`Forced`](super::Forced) removes the sites. What is not
-/// held, or not any more, stays as it is.
+/// Rejects what is held: removes sites, as by force, revokes tokens and deletes keys. What is not held, or not any
+/// more, stays as it is.
 pub(super) fn reject_held(state: &FleetState, items: &HeldItems, now: Now) -> Decided {
     check_known(state, items)?;
     let mut changes = releases(state, items);
@@ -26,25 +29,22 @@ pub(super) fn reject_held(state: &FleetState, items: &HeldItems, now: Now) -> De
         changes.extend(revoked.map(|token| FleetChange::Token(*id, Some(token))));
     }
     changes.extend(held_keys(state, items).map(|hash| FleetChange::ApiKey(hash, None)));
-    Ok(decision(changes, EventKind::HeldRejected, describe(state, items)))
+    let mut decided = decision(changes, EventKind::HeldRejected, describe(state, items));
+    for site in held_sites(state, items) {
+        decided.join(transition(state, Subject::Site(site), PhaseEvent::RemoveForced, now)?);
+    }
+    Ok(decided)
 }
 
-/// Returns the references of those sites of `items` that are held.
-pub(super) fn held_sites(state: &FleetState, items: &HeldItems) -> Vec<SiteRef> {
-    let held = items.sites.iter().filter(|site| state.held.sites.contains_key(site));
-    held.filter_map(|site| site_ref(state, *site)).collect()
-}
-
-fn site_ref(state: &FleetState, site: SiteId) -> Option<SiteRef> {
-    let (record, registration) = state.site(site)?;
-    let environment = Some(registration.environment.clone());
-    record.site_spec().map(|spec| SiteRef { environment, name: spec.name.clone() })
+/// Returns those sites of `items` that are held, each once.
+fn held_sites(state: &FleetState, items: &HeldItems) -> BTreeSet<SiteId> {
+    items.sites.iter().filter(|site| state.held.sites.contains_key(site)).copied().collect()
 }
 
 fn decision(changes: Vec<FleetChange>, kind: EventKind, text: String) -> Decision {
     match changes.is_empty() {
         true => Decision::default(),
-        false => Decision { changes, event: Some((kind, None, text)), site: None },
+        false => Decision::of(changes).noted(kind, None, text),
     }
 }
 
@@ -87,7 +87,8 @@ fn describe(state: &FleetState, items: &HeldItems) -> String {
     let sites = held_sites(state, items);
     let mut parts = Vec::new();
     if !sites.is_empty() {
-        let named: Vec<_> = sites.iter().take(NAMED_MAX).map(|site| site.name.as_str()).collect();
+        let specs = sites.iter().filter_map(|site| state.sites.get(site)?.site_spec());
+        let named: Vec<_> = specs.take(NAMED_MAX).map(|spec| spec.name.as_str()).collect();
         let more = sites.len().saturating_sub(NAMED_MAX);
         let more = if more == 0 { String::new() } else { format!(" and {more} more") };
         parts.push(format!("sites {}{more}", named.join(", ")));

@@ -20,7 +20,7 @@ pub(super) fn add_plugin(state: &FleetState, digest: PluginDigest, file: PluginF
         }
         let text = format!("plugin {} {digest} has a new description", file.name);
         let changes = vec![FleetChange::Plugin(digest, Some(PluginFile { pushed_at: before.pushed_at, ..file }))];
-        return Ok(Decision { changes, event: Some((EventKind::PluginPushed, None, text)), site: None });
+        return Ok(Decision::of(changes).noted(EventKind::PluginPushed, None, text));
     }
     if PLUGIN_BYTES_MAX < file.bytes {
         let text = format!("a plugin has at most {PLUGIN_BYTES_MAX} bytes, not {}", file.bytes);
@@ -32,7 +32,7 @@ pub(super) fn add_plugin(state: &FleetState, digest: PluginDigest, file: PluginF
     }
     let text = format!("plugin {} {digest}, {} bytes", file.name, file.bytes);
     let changes = vec![FleetChange::Plugin(digest, Some(file))];
-    Ok(Decision { changes, event: Some((EventKind::PluginPushed, None, text)), site: None })
+    Ok(Decision::of(changes).noted(EventKind::PluginPushed, None, text))
 }
 
 /// Removes a plugin that no provider uses.
@@ -48,7 +48,7 @@ pub(super) fn remove_plugin(state: &FleetState, digest: PluginDigest) -> Decided
     }
     let text = format!("plugin {} {digest} was removed", file.name);
     let changes = vec![FleetChange::Plugin(digest, None)];
-    Ok(Decision { changes, event: Some((EventKind::PluginPushed, None, text)), site: None })
+    Ok(Decision::of(changes).noted(EventKind::PluginPushed, None, text))
 }
 
 #[cfg(test)]

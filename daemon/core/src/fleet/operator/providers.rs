@@ -6,15 +6,10 @@ use linecamp_model::{
     SpecBody,
 };
 
-use super::held::held_sites;
-use crate::fleet::authorization::IssuedCommand;
-use crate::fleet::command::{FleetCommand, FleetCommandError, Force, InvalidSettings};
-use crate::fleet::command_check::check_command;
+use crate::fleet::command::{FleetCommandError, Force, InvalidSettings};
 use crate::fleet::decision::{Decided, Decision};
-use crate::fleet::lookup::find_site;
 use crate::fleet::site_record::SiteRecord;
 use crate::fleet::state::FleetState;
-use crate::fleet::subject::SiteRef;
 
 /// Adds a provider to an environment or replaces one.
 pub(in crate::fleet) fn set_provider(
@@ -42,7 +37,7 @@ pub(in crate::fleet) fn set_provider(
     check_settings(state, before, &provider.spec)?;
     let text = format!("provider {name} of environment {environment}, for sites `{}`", provider.sites);
     let changes = vec![FleetChange::Provider(environment, name, Some(Box::new(provider)))];
-    Ok(Decision { changes, event: Some((EventKind::ProviderChanged, None, text)), site: None })
+    Ok(Decision::of(changes).noted(EventKind::ProviderChanged, None, text))
 }
 
 /// Validates new settings of a provider against the description of its plugin.
@@ -96,45 +91,17 @@ pub(super) fn remove_provider(state: &FleetState, environment: Name, name: Name,
             )
         }
     };
-    let changes = vec![FleetChange::Provider(environment, name, None)];
-    Ok(Decision { changes, event: Some((EventKind::ProviderChanged, None, text)), site: None })
-}
-
-/// The effect of a forced command on records.
-#[derive(Debug)]
-pub(in crate::fleet) enum Forced {
-    Nothing,
-    /// A provider is abandoned at these sites.
-    Provider(Vec<(SiteId, FleetChange)>),
-    /// A site is removed and leaves these records.
-    Site(SiteId, Vec<String>),
-    /// Sites that were held since a restore are removed.
-    Sites(Vec<SiteRef>),
-}
-
-impl Forced {
-    /// Returns the effect of a command, before it is carried out.
-    pub(in crate::fleet) fn of(state: &FleetState, issued: &IssuedCommand) -> Self {
-        let mut command = issued.command.clone();
-        if check_command(state, &issued.authorization, &mut command).is_err() {
-            return Self::Nothing;
-        }
-        match &command {
-            FleetCommand::RemoveProvider(environment, name, Force::Yes) => {
-                Self::Provider(abandonment(state, environment, name))
-            }
-            FleetCommand::Remove(site, Force::Yes) => match find_site(state, site) {
-                Ok(id) => Self::Site(id, state.sites.get(&id).map(SiteRecord::records_left).unwrap_or_default()),
-                Err(_) => Self::Nothing,
-            },
-            FleetCommand::RejectHeld(items) => Self::Sites(held_sites(state, items)),
-            _ => Self::Nothing,
-        }
-    }
+    let abandoned = match force {
+        Force::Yes => abandonment(state, &environment, &name),
+        Force::No => Vec::new(),
+    };
+    let sites = abandoned.iter().filter_map(FleetChange::site).collect();
+    let changes = abandoned.into_iter().chain([FleetChange::Provider(environment, name, None)]).collect();
+    Ok(Decision { changes, events: vec![(EventKind::ProviderChanged, None, text)], sites })
 }
 
 /// Returns, for each site that has a provider, the change that makes it leave without its records.
-fn abandonment(state: &FleetState, environment: &Name, name: &Name) -> Vec<(SiteId, FleetChange)> {
+fn abandonment(state: &FleetState, environment: &Name, name: &Name) -> Vec<FleetChange> {
     let key = DocumentKey::Provider(ProviderId::of(name));
     let sites = state.registered().filter(|(_, _, site)| site.environment == *environment);
     let change = |(id, record, _): (SiteId, &SiteRecord, _)| {
@@ -143,7 +110,7 @@ fn abandonment(state: &FleetState, environment: &Name, name: &Name) -> Vec<(Site
         let after = ProviderSpec { is_withdrawing: true, kind: dns.into(), ..(**before).clone() };
         let body = Some(SpecBody::Provider(Box::new(after.clone())));
         let document = Document { generation: record.spec.head().next(), body };
-        (**before != after).then_some((id, FleetChange::Spec(id, key, Some(document))))
+        (**before != after).then_some(FleetChange::Spec(id, key, Some(document)))
     };
     sites.filter_map(change).collect()
 }

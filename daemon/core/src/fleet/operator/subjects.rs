@@ -9,11 +9,10 @@ use linecamp_model::{
 
 use crate::fleet::command::{Edit, FleetCommandError};
 use crate::fleet::decision::{Decided, Decision, spec_change};
-use crate::fleet::lifecycle::life_changes;
-use crate::fleet::lookup::find;
+use crate::fleet::lifecycle::{left_records, life_changes};
 use crate::fleet::site_record::SiteRecord;
 use crate::fleet::state::FleetState;
-use crate::fleet::subject::{Subject, SubjectRef};
+use crate::fleet::subject::Subject;
 use crate::site::describe_patch;
 
 /// Maximum bytes of the spec of a site and its hosts: what the specs of all providers leave.
@@ -21,8 +20,7 @@ const SITE_AND_HOSTS_BYTES_MAX: usize =
     DOCUMENTS_BYTES_MAX - PROVIDERS_PER_SITE_MAX * (PROVIDER_SPEC_BYTES_MAX + DOCUMENT_OVERHEAD_BYTES_MAX);
 
 /// Changes assigned labels.
-pub(super) fn patch_labels(state: &FleetState, subject: &SubjectRef, patch: &LabelPatch, now: Now) -> Decided {
-    let subject = find(state, subject)?;
+pub(super) fn patch_labels(state: &FleetState, subject: Subject, patch: &LabelPatch, now: Now) -> Decided {
     let record = live_record(state, subject.site())?;
     let body = spec_of(record, subject)?;
     let patched = |labels: &LabelSet| labels.patched(patch, now.wall).map_err(FleetCommandError::Labels);
@@ -37,8 +35,7 @@ pub(super) fn patch_labels(state: &FleetState, subject: &SubjectRef, patch: &Lab
 }
 
 /// Changes the name or the description.
-pub(super) fn edit_subject(state: &FleetState, subject: &SubjectRef, edit: Edit) -> Decided {
-    let subject = find(state, subject)?;
+pub(super) fn edit_subject(state: &FleetState, subject: Subject, edit: Edit) -> Decided {
     let record = live_record(state, subject.site())?;
     let body = spec_of(record, subject)?;
     if let Some(name) = &edit.name {
@@ -98,8 +95,7 @@ fn check_name_free(
 }
 
 /// Moves a site or a host to another phase and updates its spec.
-pub(super) fn transition(state: &FleetState, subject: &SubjectRef, event: PhaseEvent, now: Now) -> Decided {
-    let subject = find(state, subject)?;
+pub(super) fn transition(state: &FleetState, subject: Subject, event: PhaseEvent, now: Now) -> Decided {
     let id = subject.site();
     let not_found = || FleetCommandError::NotFound(format!("the {} is not registered", subject.noun()));
     let record = state.sites.get(&id).ok_or_else(not_found)?;
@@ -129,9 +125,12 @@ pub(super) fn transition(state: &FleetState, subject: &SubjectRef, event: PhaseE
     let requested_at = if decision.changes.is_empty() { head } else { head.next() };
     let life = Life { phase, since: now.wall, requested_at };
     decision.changes.extend(life_changes(record, subject, life, now));
-    decision.site = Some(id);
+    decision.sites = vec![id];
     let kind = if event == PhaseEvent::Accepted { EventKind::SiteAccepted } else { EventKind::PhaseChanged };
-    decision.event = Some((kind, Some(id), format!("{} is {phase}", subject.noun())));
+    decision.events = vec![(kind, Some(id), format!("{} is {phase}", subject.noun()))];
+    if phase.is_gone() {
+        decision.events.extend(left_records(record, subject));
+    }
     Ok(decision)
 }
 
@@ -195,11 +194,17 @@ mod tests {
     use linecamp_model::{LabelKey, LabelValue};
 
     use super::*;
+    use crate::fleet::lookup::find;
+    use crate::fleet::subject::SubjectRef;
     use crate::fleet::testing::{NOW, add_host, apply, join, state_with_site};
     use crate::testing::{host_ref, name, patch, site_ref};
 
+    fn found(state: &FleetState, subject: impl Into<SubjectRef>) -> Subject {
+        find(state, &subject.into()).expect("it exists")
+    }
+
     fn rename(state: &FleetState, subject: impl Into<SubjectRef>, to: &str) -> Decided {
-        edit_subject(state, &subject.into(), Edit { name: Some(name(to)), description: None })
+        edit_subject(state, find(state, &subject.into())?, Edit { name: Some(name(to)), description: None })
     }
 
     #[test]
@@ -217,7 +222,7 @@ mod tests {
         let refused = (1..HOSTS_PER_SITE_MAX).find_map(|number| {
             let host = format!("box-{number}");
             add_host(&mut state, site, &host);
-            match patch_labels(&state, &host_ref(&host).into(), &full, NOW) {
+            match patch_labels(&state, found(&state, host_ref(&host)), &full, NOW) {
                 Ok(decision) => {
                     apply(&mut state, |_| decision.changes);
                     None
@@ -227,7 +232,7 @@ mod tests {
         });
         let Some(FleetCommandError::Limit(text)) = refused else { panic!("{refused:?}") };
         assert!(text.contains(&SITE_AND_HOSTS_BYTES_MAX.to_string()), "{text}");
-        patch_labels(&state, &site_ref("s1").into(), &patch(&["a=b"]), NOW).expect("a small change fits");
+        patch_labels(&state, Subject::Site(site), &patch(&["a=b"]), NOW).expect("a small change fits");
     }
 
     #[test]
@@ -251,12 +256,12 @@ mod tests {
     fn a_command_changes_the_host_that_is_named() {
         let (mut state, site) = state_with_site();
         let host = add_host(&mut state, site, "box");
-        let labels = |state: &FleetState| patch_labels(state, &host_ref("box").into(), &patch(&["tier=gold"]), NOW);
+        let labels = |state: &FleetState| patch_labels(state, Subject::Host(site, host), &patch(&["tier=gold"]), NOW);
         apply(&mut state, |state| labels(state).expect("labelled").changes);
         let record = &state.sites[&site];
         let tiers: Vec<_> = record.host_specs().map(|(id, spec)| (id == host, spec.assigned.value("tier"))).collect();
         assert!(tiers.contains(&(true, Some("gold"))) && tiers.contains(&(false, None)), "{tiers:?}");
-        let refused = transition(&state, &host_ref("s1/box").into(), PhaseEvent::RemoveRequested, NOW);
+        let refused = transition(&state, Subject::Host(site, host), PhaseEvent::RemoveRequested, NOW);
         let Err(FleetCommandError::NotPossible(text)) = refused else { panic!("not refused: {refused:?}") };
         assert!(text.starts_with("host s1/box is registering and cannot be removed"), "{text}");
     }

@@ -37,11 +37,7 @@ pub(super) fn create_token(state: &FleetState, new: NewToken, now: Now) -> Decid
         None => format!("environment {}, {} uses", new.environment, new.uses),
     };
     let text = format!("token {} for {purpose}, until {}", new.id, token.expires_at);
-    Ok(Decision {
-        changes: vec![FleetChange::Token(new.id, Some(token))],
-        event: Some((EventKind::TokenCreated, None, text)),
-        site: None,
-    })
+    Ok(Decision::of([FleetChange::Token(new.id, Some(token))]).noted(EventKind::TokenCreated, None, text))
 }
 
 /// Returns the site that a replacement token is for.
@@ -64,9 +60,6 @@ pub(super) fn revoke_token(state: &FleetState, id: TokenId, now: Now) -> Decided
         return Ok(Decision::default());
     }
     let revoked = Token { revoked_at: Some(now.wall), ..token.clone() };
-    Ok(Decision {
-        changes: vec![FleetChange::Token(id, Some(revoked))],
-        event: Some((EventKind::TokenRevoked, None, format!("token {id}"))),
-        site: None,
-    })
+    let change = FleetChange::Token(id, Some(revoked));
+    Ok(Decision::of([change]).noted(EventKind::TokenRevoked, None, format!("token {id}")))
 }

@@ -95,7 +95,8 @@ pub fn hold_restored(saved: &SavedFleet, hold: Hold<'_>) -> Result<(Vec<FleetCha
         summary.disabled_users.len()
     );
     let actor = Some(Text::lossy(&Identity::Console.to_string()));
-    changes.extend(state.events.event_changes(event(EventKind::ServerRestored, None, &text, now), actor));
+    changes
+        .extend(state.events.event_changes(vec![event(EventKind::ServerRestored, None, &text, now)], actor.as_ref()));
     changes.extend(console_entry(state, "server.restore", &changes, now.wall));
     Ok((changes, summary))
 }

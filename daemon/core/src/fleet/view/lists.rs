@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use linecamp_model::{
-    FleetOrigin, FleetProvider, HeldSite, LinkState, Name, Phase, PluginDigest, PluginFile, Registration, SiteId,
+    BulkAction, BulkActionId, FleetOrigin, FleetProvider, HeldSite, LinkState, Name, Phase, PluginDigest, PluginFile,
+    Registration, SiteId,
 };
 use rpds::RedBlackTreeMapSync;
 
@@ -29,10 +30,11 @@ pub struct FleetSnapshot {
     providers: Arc<BTreeMap<(Name, Name), Box<FleetProvider>>>,
     plugins: Arc<BTreeMap<PluginDigest, PluginFile>>,
     held: Arc<BTreeMap<SiteId, HeldSite>>,
+    bulk_actions: Arc<BTreeMap<BulkActionId, Box<BulkAction>>>,
     contacts: Arc<Contacts>,
 }
 
-/// Lists of a fleet: of its sites, hosts, records and providers.
+/// Lists of a fleet: of its sites, hosts, records, providers and bulk actions.
 #[derive(Clone, Copy, Debug)]
 pub struct ListView<'a> {
     pub(super) origin: Option<FleetOrigin>,
@@ -41,6 +43,7 @@ pub struct ListView<'a> {
     pub(super) providers: &'a BTreeMap<(Name, Name), Box<FleetProvider>>,
     pub(super) plugins: &'a BTreeMap<PluginDigest, PluginFile>,
     pub(super) held: &'a BTreeMap<SiteId, HeldSite>,
+    pub(super) bulk_actions: &'a BTreeMap<BulkActionId, Box<BulkAction>>,
     pub(super) contacts: &'a Contacts,
     /// Whose view it is; `None` for the server itself, which sees everything.
     pub(super) caller: Option<&'a Authorization>,
@@ -56,6 +59,7 @@ impl FleetSnapshot {
             providers: Arc::clone(&state.providers),
             plugins: Arc::clone(&state.plugins),
             held: Arc::clone(&state.held.sites),
+            bulk_actions: Arc::clone(&state.bulk_actions),
             contacts: Arc::clone(contacts),
         }
     }
@@ -69,6 +73,7 @@ impl FleetSnapshot {
             providers: &self.providers,
             plugins: &self.plugins,
             held: &self.held,
+            bulk_actions: &self.bulk_actions,
             contacts: &self.contacts,
             caller: Some(caller),
         }
@@ -84,6 +89,7 @@ impl<'a> ListView<'a> {
             providers: &state.providers,
             plugins: &state.plugins,
             held: &state.held.sites,
+            bulk_actions: &state.bulk_actions,
             contacts,
             caller: None,
         }

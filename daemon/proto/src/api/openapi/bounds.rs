@@ -8,10 +8,10 @@ use std::time::Duration;
 use linecamp_model::limits::{
     API_KEY_LIFE_MAX, EXTRA_RECORDS_MAX, GRANTS_PER_PROVIDER_MAX, LABELS_PER_OWNER_MAX, NAME_BYTES_MAX, PAGE_ITEMS_MAX,
     PLUGIN_DESCRIPTION_BYTES_MAX, RECORD_VALUE_BYTES_MAX, ROTATION_GRACE_MAX, SEARCH_CHARS_MAX,
-    SECRETS_PER_PROVIDER_MAX, SELECTOR_BYTES_MAX, TEXT_BYTES_MAX, TOKEN_TTL_MAX, TOKEN_USES_MAX,
-    ZONES_PER_PROVIDER_MAX,
+    SECRETS_PER_PROVIDER_MAX, SELECTOR_BYTES_MAX, SITES_PER_BULK_ACTION_MAX, TEXT_BYTES_MAX, TOKEN_TTL_MAX,
+    TOKEN_USES_MAX, ZONES_PER_PROVIDER_MAX,
 };
-use linecamp_model::{ConditionKind, Phase, RecordState, Role};
+use linecamp_model::{ConditionKind, Phase, RecordState, Role, SiteAction};
 use serde_json::{Map, Value, json};
 
 use super::patterns;
@@ -19,7 +19,7 @@ use crate::api::{
     AUDIT_PER_ANSWER_MAX, CURSOR_CHARS_MAX, EVENT_WAIT_SECONDS_MAX, EVENTS_PER_ANSWER_MAX, HELD_ITEMS_MAX,
     STREAM_ID_CHARS_MAX,
 };
-use crate::limits::EXTRA_VALUES_MAX;
+use crate::limits::{COUNTER_MAX, EXTRA_VALUES_MAX};
 
 /// Whether a value is sent to the server, or by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +117,10 @@ fn special(shape: &str, field: &str) -> Option<Rule> {
         ("ProviderRequest" | "ProviderEdit" | "ProviderView", "sites") => Rule::text(selector()),
         ("HeldItems", "sites") => Rule::exact(pattern(&patterns::hex(32))).count(0, HELD_ITEMS_MAX),
         ("HeldItems", "tokens" | "api_keys") => Rule::exact(pattern(&patterns::hex(16))).count(0, HELD_ITEMS_MAX),
+        ("BulkActionRequest", "sites") => {
+            let sites = Rule::number(0, COUNTER_MAX).keys(pattern(&patterns::hex(32)));
+            sites.count(1, SITES_PER_BULK_ACTION_MAX)
+        }
         ("LoginRequest", "name" | "password") => Rule::text(length(0, 1024)),
         ("PasswordChange", "old_password") => Rule::text(length(0, 1024)),
         ("UserEdit", "role") => Rule::text(role_or_none()),
@@ -222,6 +226,16 @@ fn record_values() -> Value {
     ])
 }
 
+/// Only the action `label` has labels.
+fn labels_of_action() -> Value {
+    let others = SiteAction::ALL.iter().filter(|action| **action != SiteAction::Label).map(|action| action.as_str());
+    let none = json!({ "properties": { "set": { "maxProperties": 0 }, "remove": { "maxItems": 0 } } });
+    json!([
+        { "properties": { "action": { "const": SiteAction::Label.as_str() } } },
+        { "properties": { "action": one_of(others), "labels": none } },
+    ])
+}
+
 /// At least one of the lists has an item.
 fn some_held_items() -> Value {
     let some = |field: &str| json!({ "required": [field], "properties": { field: { "minItems": 1 } } });
@@ -234,6 +248,7 @@ pub(super) fn apply(shape: &str, schema: &mut Value, direction: Direction) {
         match shape {
             "ExtraRecordBody" => drop(object.insert("oneOf".to_owned(), record_values())),
             "HeldItems" => drop(object.insert("anyOf".to_owned(), some_held_items())),
+            "BulkActionRequest" => drop(object.insert("oneOf".to_owned(), labels_of_action())),
             _ => {}
         }
     }
@@ -299,8 +314,11 @@ fn apply_rule(rule: &Rule, schema: &mut Value) {
         object.get_mut("items").into_iter().for_each(|items| apply_rule(rule, items));
     }
     if is(object, "object") && object.get("additionalProperties").is_some_and(Value::is_object) {
-        if let Some((_, max)) = rule.count {
+        if let Some((min, max)) = rule.count {
             object.insert("maxProperties".to_owned(), max.into());
+            if 0 < min {
+                object.insert("minProperties".to_owned(), min.into());
+            }
         }
         if let Some(keys) = &rule.keys {
             object.insert("propertyNames".to_owned(), keys.clone());

@@ -25,9 +25,10 @@ use crate::api::query::{
     ProviderQuery, RecordQuery, RemoveQuery, RestoreQuery, SiteQuery, StreamQuery,
 };
 use crate::api::{
-    AuditPage, CaRetirement, CaStatus, Edit, Environment, EnvironmentEdit, EnvironmentRequest, Event, Health,
-    HeldItems, HeldLeft, Host, LabelChange, LinkGap, List, PluginPushed, PluginView, ProviderEdit, ProviderRequest,
-    ProviderView, Readiness, RecordView, RequestReport, Restore, Server, Site, Token, TokenCreated, TokenRequest,
+    AuditPage, BulkAction, BulkActionRequest, CaRetirement, CaStatus, Edit, Environment, EnvironmentEdit,
+    EnvironmentRequest, Event, Health, HeldItems, HeldLeft, Host, LabelChange, LinkGap, List, PluginPushed, PluginView,
+    ProviderEdit, ProviderRequest, ProviderView, Readiness, RecordView, RequestReport, Restore, Server, Site, Token,
+    TokenCreated, TokenRequest,
 };
 
 /// Declares the operations, and [`ALL`] of them.
@@ -189,6 +190,16 @@ operations! {
     /// Accept a site that waits for approval.
     AcceptSite = "site.accept": Post "/api/v1/sites/{name}/accept" (NameQuery, Empty)
         -> 200 Json<Site>, Role(Operator), audited, etag;
+
+    /// Request a change of many sites of a list. A site that has changed since, or rejects the change, stays as it is.
+    CreateBulkAction = "bulk-action.create": Post "/api/v1/bulk-actions" (NoQuery, Json<BulkActionRequest>)
+        -> 201 Json<BulkAction>, Role(Operator), audited, keyed;
+    /// List the bulk actions of the last 30 days, newest first.
+    ListBulkActions = "bulk-action.list": Get "/api/v1/bulk-actions" (PageQuery, Empty)
+        -> 200 Json<List<BulkAction>>, Role(Viewer);
+    /// Show a bulk action, and how far each site has applied it.
+    ShowBulkAction = "bulk-action.show": Get "/api/v1/bulk-actions/{id}" (NoQuery, Empty)
+        -> 200 Json<BulkAction>, Role(Viewer);
 
     /// List the hosts that a filter matches.
     ListHosts = "host.list": Get "/api/v1/hosts" (HostQuery, Empty) -> 200 Json<List<Host>>, Role(Viewer);

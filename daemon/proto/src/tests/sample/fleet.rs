@@ -103,6 +103,7 @@ pub(crate) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
     ];
     all.extend(provider::fleet_records());
     all.extend(user::fleet_records());
+    all.extend(bulk_action::fleet_records());
     all.extend(audit::fleet_records());
     all
 }

@@ -98,6 +98,7 @@ pub(crate) fn fleet_record() -> impl Strategy<Value = FleetChange> {
         incarnation().prop_map(|spec_incarnation| FleetChange::Origin(Some(FleetOrigin { spec_incarnation }))),
         (name(), environment).prop_map(|(name, body)| FleetChange::Environment(name, Some(body))),
         user::fleet_record(),
+        bulk_action::fleet_record(),
         audit::fleet_record(),
         (token_id(), token()).prop_map(|(id, body)| FleetChange::Token(id, Some(body))),
         (token_id(), site_id(), wall()).prop_map(|(id, site, at)| FleetChange::TokenUse(id, site, Some(at))),
