@@ -48,7 +48,7 @@ pub(super) async fn create(call: Call<CreateBulkAction>) -> Result<Encoded<Creat
 
 /// Parses the request of an action.
 fn requested(id: BulkActionId, request: &BulkActionRequest) -> Result<NewBulkAction, ApiError> {
-    let labels = request.labels.to_patch().map_err(|error| ApiError::labels(&error))?;
+    let labels = request.labels.to_patch().map_err(|error| ApiError::invalid("labels", &error, None))?;
     if request.action != SiteAction::Label && request.labels != LabelChange::default() {
         let text = format!("only the action label has labels, not {}", request.action.as_str());
         return Err(ApiError::invalid("labels", &text, None));

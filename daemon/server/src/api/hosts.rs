@@ -59,7 +59,7 @@ pub(super) async fn edit(call: Call<EditHost>) -> Result<Host, ApiError> {
 
 pub(super) async fn label(call: Call<PatchHostLabels>) -> Result<Host, ApiError> {
     let host = host_ref(call.name()?, &call.query)?;
-    let patch = call.body.to_patch().map_err(|error| ApiError::labels(&error))?;
+    let patch = call.body.to_patch().map_err(|error| ApiError::invalid("labels", &error, None))?;
     command(&call.fleet, host, |host| FleetCommand::PatchLabels(host.into(), patch)).await
 }
 

@@ -73,7 +73,7 @@ pub(super) async fn remove(call: Call<RemoveSite>) -> Result<Site, ApiError> {
 
 pub(super) async fn label(call: Call<PatchSiteLabels>) -> Result<Site, ApiError> {
     let site = site_ref(call.name()?, call.query.environment.as_deref())?;
-    let patch = call.body.to_patch().map_err(|error| ApiError::labels(&error))?;
+    let patch = call.body.to_patch().map_err(|error| ApiError::invalid("labels", &error, None))?;
     command(&call.fleet, site, |site| FleetCommand::PatchLabels(site.into(), patch)).await
 }
 

@@ -31,7 +31,7 @@ pub(super) async fn create(call: Call<CreateToken>) -> Result<TokenCreated, ApiE
     let replaces = optional_name("replaces", request.replaces.as_deref())?;
     let replaces = replaces.map(|name| SiteRef { environment: Some(environment.clone()), name });
     let labels = LabelChange { set: request.labels, ..LabelChange::default() };
-    let labels = labels.to_patch().map_err(|error| ApiError::labels(&error))?;
+    let labels = labels.to_patch().map_err(|error| ApiError::invalid("labels", &error, None))?;
     let token = JoinToken {
         id: TokenId::from_bytes(random_bytes().map_err(|error| no_random_bytes(&error))?),
         secret: JoinSecret::from_bytes(random_bytes().map_err(|error| no_random_bytes(&error))?),

@@ -77,6 +77,8 @@ async fn a_request_that_cannot_be_meant_changes_nothing() {
     check(json!({"action": "deactivate", "labels": {"set": {"a": "b"}}, "sites": {&site: null}}), 400, "bad-request")
         .await;
     check(json!({"action": "deactivate", "sites": {&site: null, "09".repeat(16): null}}), 404, "not-found").await;
+    let keys: Vec<_> = (0..65).map(|number| format!("k{number}")).collect();
+    check(json!({"action": "label", "labels": {"remove": keys}, "sites": {&site: null}}), 400, "bad-request").await;
     let many: serde_json::Map<_, _> = (0..501_u32).map(|number| (format!("{number:032x}"), json!(null))).collect();
     check(json!({"action": "deactivate", "sites": many}), 404, "not-found").await;
     assert_eq!(listed(&server, "s1").await, (site, seen));
