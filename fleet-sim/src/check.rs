@@ -72,7 +72,7 @@ pub(crate) struct Watch {
     sites: BTreeMap<SiteId, Watched>,
     sessions: BTreeMap<SessionId, KeyFingerprint>,
     acknowledged: BTreeMap<Slot, durability::Acknowledged>,
-    requests: BTreeMap<CommandId, (Slot, Promise)>,
+    requests: BTreeMap<CommandId, Vec<(Slot, Promise)>>,
     records: records::Records,
     holdings: storage_per_site::Holdings,
     own_events: origin::OwnEvents,

@@ -63,15 +63,17 @@ pub(crate) struct Acknowledged {
 }
 
 impl Watch {
-    /// Records an operator's request.
-    pub(crate) fn record_request(&mut self, command: CommandId, slot: Slot, claim: Promise) {
-        self.acknowledged.entry(slot.clone()).or_default().pending.push((command, claim.clone()));
-        self.requests.insert(command, (slot, claim));
+    /// Records an operator's request: what is so once it is acknowledged.
+    pub(crate) fn record_request(&mut self, command: CommandId, claims: Vec<(Slot, Promise)>) {
+        for (slot, claim) in &claims {
+            self.acknowledged.entry(slot.clone()).or_default().pending.push((command, claim.clone()));
+        }
+        self.requests.insert(command, claims);
     }
 
-    /// Returns the machine of the site that a request is about.
+    /// Returns the machine of the site that a request is about; of the first one, if there are several.
     pub(crate) fn node_of_request(&self, command: CommandId) -> Option<NodeId> {
-        self.requests.get(&command).and_then(|((site, _), _)| self.node_of((*site)?))
+        self.requests.get(&command)?.first().and_then(|((site, _), _)| self.node_of((*site)?))
     }
 
     /// An operator is answered. What the reply states must be on the disk, unless a later request replaced it.
@@ -81,11 +83,20 @@ impl Watch {
         result: &Result<(), FleetCommandError>,
         disk: &Disk<FleetChange>,
     ) {
-        let Some((slot, claim)) = self.requests.remove(&command) else {
-            return;
-        };
+        for (slot, claim) in self.requests.remove(&command).unwrap_or_default() {
+            self.settle_claim(command, (slot, claim), result.is_ok(), disk);
+        }
+    }
+
+    fn settle_claim(
+        &mut self,
+        command: CommandId,
+        (slot, claim): (Slot, Promise),
+        is_done: bool,
+        disk: &Disk<FleetChange>,
+    ) {
         let acknowledged = self.acknowledged.entry(slot.clone()).or_default();
-        if result.is_err() {
+        if !is_done {
             return acknowledged.pending.retain(|(id, _)| *id != command);
         }
         acknowledged.pending.retain(|(id, _)| command < *id);

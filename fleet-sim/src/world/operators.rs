@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use linecamp_core::{
-    Edit, EnvironmentEdit, FleetCommand, Force, HostRef, NewToken, PendingJoin, SiteCommand, SiteRef, SubjectRef,
+    Edit, EnvironmentEdit, FleetCommand, Force, HostRef, NewBulkAction, NewToken, PendingJoin, SiteCommand, SiteRef,
+    SubjectRef,
 };
-use linecamp_model::{Actor, LabelKey, LabelPatch, LabelValue, Level, Phase, Text};
+use linecamp_model::limits::SITES_PER_BULK_ACTION_MAX;
+use linecamp_model::{Actor, BulkActionId, LabelKey, LabelPatch, LabelValue, Level, Phase, SiteAction, SiteId, Text};
 
 use super::End;
 use super::{AGAIN, APPROVAL, HOSTILE_TOKENS, PENDING_TOKENS, SITES_PER_TOKEN, World, name};
@@ -103,11 +105,7 @@ impl<C: Transport> World<C> {
         let node = act.site as NodeId;
         match act.kind {
             ActKind::Label => self.label(node, act.draw),
-            ActKind::LabelAll => {
-                for node in 0..self.plan.site_slots.len() {
-                    self.label(node, act.draw | 1);
-                }
-            }
+            ActKind::LabelAll => self.label_all(act.draw),
             ActKind::Edit => self.edit(node, act.draw),
             ActKind::Deactivate => self.request_transition(node, level(act.draw), &OUT, FleetCommand::Deactivate),
             ActKind::Activate => self.request_transition(node, level(act.draw), &IN, FleetCommand::Activate),
@@ -158,6 +156,27 @@ impl<C: Transport> World<C> {
         let level = level(draw);
         let (key, value) = label(&format!("k{}", draw / 2 % 5), &format!("v{}", draw / 64 % 1_000));
         self.assign(node, level, key, (!draw.is_multiple_of(8)).then_some(value));
+    }
+
+    /// An operator labels all sites that are not removed, with bulk actions.
+    fn label_all(&mut self, draw: u64) {
+        let (key, value) = label(&format!("k{}", draw / 2 % 5), &format!("v{}", draw / 64 % 1_000));
+        let now = self.server.now(self.elapsed);
+        let Some(fleet) = &self.server.fleet else { return };
+        let ids = (0..self.plan.site_slots.len()).filter_map(|node| self.site_of(node));
+        let views = ids.filter_map(|site| fleet.view().site_by_id(site, now));
+        let sites: BTreeSet<_> = views.filter(|view| !view.phase.is_gone()).map(|view| view.id).collect();
+        for sites in sites.into_iter().collect::<Vec<_>>().chunks(SITES_PER_BULK_ACTION_MAX) {
+            let new = NewBulkAction {
+                id: BulkActionId::from_bytes(self.server.next_command.0.to_be_bytes()),
+                action: SiteAction::Label,
+                labels: LabelPatch { set: BTreeMap::from([(key.clone(), value.clone())]), ..LabelPatch::default() },
+                sites: sites.iter().map(|site| (*site, None)).collect(),
+            };
+            let slot = |site: &SiteId| (Some(*site), What::Label(LevelOf::Site, key.clone()));
+            let claims: Vec<_> = sites.iter().map(|site| (slot(site), Promise::Label(Some(value.clone())))).collect();
+            self.ask(FleetCommand::ActOnSites(Box::new(new)), claims);
+        }
     }
 
     /// An operator sets or removes a label.

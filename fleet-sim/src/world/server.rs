@@ -31,7 +31,7 @@ pub(super) struct Server {
     pub(super) off_for: Duration,
     wake_at: Option<Duration>,
     pub(super) rng: SimRng,
-    next_command: CommandId,
+    pub(super) next_command: CommandId,
     certificate_life: Duration,
 }
 
@@ -112,7 +112,7 @@ impl<C: Transport> World<C> {
     }
 
     /// Sends an operator's request to the server. Returns whether the server is running.
-    pub(super) fn ask(&mut self, command: FleetCommand, claim: Option<(Slot, Promise)>) -> bool {
+    pub(super) fn ask(&mut self, command: FleetCommand, claims: impl IntoIterator<Item = (Slot, Promise)>) -> bool {
         let now = self.server.now(self.elapsed);
         let id = self.server.next_command;
         if self.server.fleet.is_none() {
@@ -120,11 +120,10 @@ impl<C: Transport> World<C> {
         }
         self.server.next_command = id.next();
         self.counters.figures.requests += 1;
-        let node = claim.as_ref().and_then(|((site, _), _)| *site).and_then(|site| self.watch.node_of(site));
+        let claims: Vec<_> = claims.into_iter().collect();
+        let node = claims.first().and_then(|((site, _), _)| *site).and_then(|site| self.watch.node_of(site));
         self.note(node, "ask", &[id.0], || format!("an operator asks {id}: {command:?}"));
-        if let Some((slot, claim)) = claim {
-            self.watch.record_request(id, slot, claim);
-        }
+        self.watch.record_request(id, claims);
         self.watch.operator_waits(id, self.elapsed);
         if let Some(fleet) = &mut self.server.fleet {
             fleet.handle_command(id, IssuedCommand::of_console(command), now);
