@@ -10,9 +10,12 @@ use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use linecamp_model::limits::SITES_PER_BULK_ACTION_MAX;
 use linecamp_model::{Document, DocumentKey, FleetChange, HostId, HostSpec, Name, Origin, SiteId, SpecBody};
-use linecamp_proto::api::operation::{ListHosts, ListSites, Operation as _, PatchSiteLabels};
-use linecamp_proto::api::{Host, LabelChange, List, Site};
+use linecamp_proto::api::operation::{
+    CreateBulkAction, ListHosts, ListSites, Operation as _, PatchSiteLabels, ShowBulkAction,
+};
+use linecamp_proto::api::{BulkAction, BulkActionRequest, Host, LabelChange, List, Site, SiteAction};
 use linecamp_proto::record::{fleet_change, fleet_record};
 use linecamp_store::{Change, Kind, OnCorruption, Store, read_stopped};
 use linecamp_transport::LinkSettings;
@@ -34,6 +37,7 @@ const LIST_P99_MS_MAX: f64 = 20.0;
 const START_SECONDS_MAX: f64 = 1.0;
 const RESIDENT_MB_MAX: f64 = 300.0;
 const FEED_SECONDS_MAX: f64 = 1.0;
+const BULK_SECONDS_MAX: f64 = 1.0;
 
 /// Groups of sites; a selector matches one.
 const REGIONS: usize = 10;
@@ -41,6 +45,9 @@ const REGIONS: usize = 10;
 /// Interval between two changes of labels, and between two lists.
 const CHANGE_INTERVAL: Duration = Duration::from_millis(50);
 const LIST_INTERVAL: Duration = Duration::from_millis(30);
+
+/// How often the progress of a bulk action is asked for.
+const BULK_POLL_PERIOD: Duration = Duration::from_millis(10);
 
 /// Time for all sites to come back after the restart.
 const RETURN_LIMIT: Duration = Duration::from_secs(300);
@@ -59,6 +66,7 @@ pub(crate) async fn measure(bench: &Bench, table: &mut Table) -> anyhow::Result<
     quiet(&server).await?;
     lists(bench, table, &server, (sites, hosts)).await?;
     all_pages(table, &server, hosts).await?;
+    bulk_actions(bench, table, &server, sites).await?;
     streams(bench, table, &server, sites).await?;
     resident(table, &server, (sites, hosts))?;
     fleet.stop().await;
@@ -289,6 +297,40 @@ async fn all_pages(table: &mut Table, server: &Server, hosts: usize) -> anyhow::
     anyhow::ensure!(found == hosts, "{found} hosts, not {hosts}");
     let how = format!("{pages} pages, one after the other on one connection, decoding included");
     table.record("all hosts", Figure::new(began.elapsed().as_secs_f64(), "s"), &how);
+    Ok(())
+}
+
+/// Changes a label of many sites at once, again and again: how long the request takes, and how long until all of them
+/// have reported that they applied it.
+async fn bulk_actions(bench: &Bench, table: &mut Table, server: &Server, sites: usize) -> anyhow::Result<()> {
+    let (rounds, many) = (bench.scale(20, 3), SITES_PER_BULK_ACTION_MAX.min(sites));
+    let mut api = server.api();
+    let listed: List<Site> = api.get(&format!("{}?limit={many}", ListSites::SPEC.path)).await?;
+    let ids: BTreeMap<_, _> = listed.items.into_iter().map(|site| (site.id, None)).collect();
+    let (mut requests, mut applied) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        let set = [("bulk".to_owned(), round.to_string())].into();
+        let labels = LabelChange { set, ..LabelChange::default() };
+        let request = BulkActionRequest { action: SiteAction::Label, labels, sites: ids.clone() };
+        let began = Instant::now();
+        let mut action: BulkAction = api.post(CreateBulkAction::SPEC.path, &request).await?;
+        requests.push(began.elapsed());
+        while 0 < action.progress.waiting {
+            tokio::time::sleep(BULK_POLL_PERIOD).await;
+            action = api.get(&ShowBulkAction::SPEC.path_of(&action.id)).await?;
+        }
+        applied.push(began.elapsed());
+        anyhow::ensure!(action.progress.applied == many as u64, "{:?}", action.progress);
+    }
+    let how = |times: &[Duration]| {
+        format!(
+            "a label of {many} of {sites} linked sites, the slowest of {rounds} requests (median {:.0} ms)",
+            millis(percentile(times, 0.5))
+        )
+    };
+    let slowest = |times: &[Duration]| Figure::new(times.iter().max().copied().unwrap_or_default().as_secs_f64(), "s");
+    table.compare("a bulk action acknowledged", slowest(&requests), Bound::AtMost(BULK_SECONDS_MAX), &how(&requests));
+    table.record("a bulk action applied by all its sites", slowest(&applied), &how(&applied));
     Ok(())
 }
 
