@@ -180,12 +180,29 @@ impl HandshakeStats {
 }
 
 /// Performs the handshake with a newcomer and serves its session until it ends.
-pub(crate) async fn serve(
+///
+/// The handshake is in a box of its own: it is larger than the session, and this future lives as long as that.
+pub(crate) fn serve(
     incoming: Incoming,
     permit: NewcomerPermit,
     handshakes: Arc<HandshakeStats>,
     notes: SessionNotes,
-) {
+) -> impl Future<Output = ()> + Send {
+    let established = Box::pin(establish(incoming, permit, handshakes));
+    async move {
+        if let Some((id, peer, session, permit)) = established.await {
+            let span = tracing::debug_span!("session", session = %id, key = %peer.fingerprint);
+            run_session(id, peer, session, (permit, notes)).instrument(span).await;
+        }
+    }
+}
+
+/// Performs the handshake with a newcomer; `None` if it failed.
+async fn establish(
+    incoming: Incoming,
+    permit: NewcomerPermit,
+    handshakes: Arc<HandshakeStats>,
+) -> Option<(SessionId, Peer, Session, NewcomerPermit)> {
     let remote = incoming.remote_address();
     let handshake =
         tracing::info_span!(target: TARGET, "link.handshake", otel.kind = "server", client.address = %remote);
@@ -193,7 +210,7 @@ pub(crate) async fn serve(
         biased;
         () = permit.evicted() => {
             tracing::debug!(name: "peer: handshake refused", %remote, "handshake evicted to make room for another");
-            return;
+            return None;
         }
         established = incoming.establish().instrument(handshake) => established,
     };
@@ -203,8 +220,7 @@ pub(crate) async fn serve(
                 permit.authenticate(Newcomer::Key(peer.fingerprint));
             }
             let id = SessionId(handshakes.sessions.fetch_add(1, Ordering::Relaxed) + 1);
-            let span = tracing::debug_span!("session", session = %id, key = %peer.fingerprint);
-            run_session(id, peer, session, (permit, notes)).instrument(span).await;
+            Some((id, peer, session, permit))
         }
         Err(error) => {
             let count = match error {
@@ -214,6 +230,7 @@ pub(crate) async fn serve(
             count.fetch_add(1, Ordering::Relaxed);
             let error = excerpt(&error_chain(&error), PEER_TEXT_BYTES_MAX);
             tracing::debug!(name: "peer: handshake failed", %remote, error, "handshake failed");
+            None
         }
     }
 }
