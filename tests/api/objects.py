@@ -11,11 +11,16 @@ LINECAMP_API has the settings in JSON. `check.py` sets it, and sees from the fil
 import itertools
 import json
 import os
+import pathlib
+import sys
 import threading
 
 import requests
 import schemathesis
 from schemathesis.core.parameters import ParameterLocation as Location
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parent))
+import identity_provider
 
 SETTINGS = json.loads(os.environ["LINECAMP_API"])
 PASSWORD = "a much better password"
@@ -122,6 +127,42 @@ def site_id():
 def bulk_action():
     body = {"action": "activate", "sites": {site_id(): None}}
     return created("/api/v1/bulk-actions", body)["id"]
+
+
+def begun_login(query):
+    """Begins a login at the identity provider, and logs in there as a person. Returns the query with which the
+    browser comes back, and its cookie."""
+    # The provider sends the browser to this URL only, and other requests change it.
+    call("PATCH", "/api/v1/server", {"server_url": SETTINGS["server_url"]})
+    begun = public("GET", "/api/v1/login/oidc", params=query)
+    location, issuer = begun.headers["Location"], SETTINGS["issuer"]
+    callback = identity_provider.log_in(location, issuer, SETTINGS["issuer_authority"])
+    return callback, begun.headers["Set-Cookie"].split(";")[0]
+
+
+def program_login():
+    """Logs in for a program. Returns what it exchanges for a session."""
+    verifier, query = identity_provider.program()
+    callback, cookie = begun_login(query)
+    back = public("GET", "/api/v1/login/oidc/callback", params=callback, headers={"Cookie": cookie})
+    return {"code": identity_provider.query(back.headers["Location"])["code"], "verifier": verifier}
+
+
+def device_login():
+    return {"handle": public("POST", "/api/v1/login/oidc/device").json()["handle"]}
+
+
+def public(method, path, headers=None, **more):
+    """Sends a request without credentials. Each has another address: a login that is not complete delays others."""
+    own = {"X-Forwarded-Proto": "https", "X-Forwarded-For": address()} | (headers or {})
+    url = SETTINGS["url"] + path
+    answer = requests.request(method, url, headers=own, allow_redirects=False, timeout=30, **more)
+    assert answer.status_code < 400, f"{method} {path}: {answer.text}"
+    return answer
+
+
+def address():
+    return f"192.0.2.{2 + next(numbers) % 250}"
 
 
 KEPT = {}
@@ -260,8 +301,17 @@ def complete_parts(case, label, name):
         program = {"port", "challenge", "state"}
         for unused in {"return_to"} if program <= query.keys() else program:
             query.pop(unused, None)
+    if label == "GET /api/v1/login/oidc/callback" and not is_negative(case, Location.QUERY):
+        case.query, cookie = begun_login({})
+        case.headers["Cookie"], case.headers["X-Forwarded-For"] = cookie, address()
     if is_negative(case, Location.BODY):
         return
+    if label == "POST /api/v1/login/oidc/token":
+        body.update(program_login())
+        case.headers["X-Forwarded-For"] = address()
+    if label == "POST /api/v1/login/oidc/device/token":
+        body.update(device_login())
+        case.headers["X-Forwarded-For"] = address()
     if label == "POST /api/v1/plugins":
         # What the server stores is a component, here without a description in front of it.
         case.body = component()

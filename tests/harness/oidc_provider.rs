@@ -39,14 +39,7 @@ impl OidcProvider {
     /// # Panics
     /// If it does not start.
     pub fn start(fleet: &Fleet) -> Option<Self> {
-        let modules = target_directory().join(MODULES);
-        // Written last by the installation.
-        if !modules.join("complete").is_file() {
-            let place = modules.display();
-            let why = format!("an identity provider: {place} not found, and `cargo xtask test` could not install it");
-            skip("oidc-provider", &why);
-            return None;
-        }
+        let modules = Self::modules()?;
         let node = find("node", "oidc-provider")?;
         let home = fleet.directory().join("provider");
         let authority = CompanyCa::create(&home)?;
@@ -72,6 +65,19 @@ impl OidcProvider {
         let mut provider = Self { process, port, people, authority, secret_file };
         provider.restart();
         Some(provider)
+    }
+
+    /// Returns where the provider is installed; `None` if it is not, and the skip is recorded.
+    pub fn modules() -> Option<PathBuf> {
+        let modules = target_directory().join(MODULES);
+        // Written last by the installation.
+        if modules.join("complete").is_file() {
+            return Some(modules);
+        }
+        let place = modules.display();
+        let why = format!("an identity provider: {place} not found, and `cargo xtask test` could not install it");
+        skip("oidc-provider", &why);
+        None
     }
 
     /// Starts it again after it was stopped.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use linecamp_tests::{program, skip, target_directory};
+use linecamp_tests::{OidcProvider, program, skip, target_directory};
 use serde_json::{Value, json};
 
 /// Where `cargo xtask test` installs schemathesis, below cargo's target directory. `packaging/xtask/src/toolchain.rs`
@@ -29,11 +29,12 @@ fn python() -> Option<PathBuf> {
 }
 
 /// Checks the operations, or all, with a key of the role.
-fn check(python: &Path, document: &Path, role: &str, operations: &[&str]) -> Output {
+fn check((python, provider): (&Path, &Path), document: &Path, role: &str, operations: &[&str]) -> Output {
     let server = program("linecamp-server");
     let mut check = Command::new(python);
+    check.env("PYTHONDONTWRITEBYTECODE", "1");
     check.args([SCRIPT, "--role", role, "--binaries"]).arg(server.parent().expect("a folder"));
-    check.arg("--document").arg(document).args(operations);
+    check.arg("--provider").arg(provider).arg("--document").arg(document).args(operations);
     check.output().expect("Python runs")
 }
 
@@ -42,8 +43,8 @@ fn text(output: &Output) -> String {
 }
 
 fn answers_as_documented(role: &str) {
-    let Some(python) = python() else { return };
-    let output = check(&python, Path::new(DOCUMENT), role, &[]);
+    let (Some(python), Some(provider)) = (python(), OidcProvider::modules()) else { return };
+    let output = check((&python, &provider), Path::new(DOCUMENT), role, &[]);
     assert!(output.status.success(), "{}", text(&output));
 }
 
@@ -70,7 +71,7 @@ fn the_server_answers_nobody_as_documented() {
 /// A document in which a name is a number, and in which no list of sites is refused.
 #[test]
 fn a_difference_from_the_document_is_found() {
-    let Some(python) = python() else { return };
+    let (Some(python), Some(provider)) = (python(), OidcProvider::modules()) else { return };
     let document = fs::read_to_string(DOCUMENT).expect("the document is there");
     let mut document: Value = serde_json::from_str(&document).expect("JSON");
     document["components"]["schemas"]["User"]["properties"]["name"] = json!({ "type": "integer" });
@@ -79,7 +80,7 @@ fn a_difference_from_the_document_is_found() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let changed = folder.path().join("openapi.json");
     fs::write(&changed, document.to_string()).expect("a file can be written");
-    let output = check(&python, &changed, "admin", &["user.list", "site.list"]);
+    let output = check((&python, &provider), &changed, "admin", &["user.list", "site.list"]);
     let text = text(&output);
     assert!(!output.status.success(), "{text}");
     for expected in ["Response violates schema", "Undocumented status code"] {
