@@ -25,7 +25,7 @@ pub(crate) enum BulkActionCommand {
 Example:
   linecamp bulk-action ls")]
     Ls(LimitArg),
-    /// Show a bulk action, and how far each site has applied it
+    /// Show a bulk action, with the state of each site
     #[command(after_help = "\
 Examples:
   linecamp bulk-action show 07ff3c5d9a1b2c4e
@@ -44,7 +44,7 @@ pub(crate) struct Id {
 /// Wait until all sites have applied a bulk action
 ///
 /// A site that is not connected applies it when it reconnects; with --connected, such sites are not waited for. The
-/// command fails if a site was not changed, and if the time is over.
+/// command fails if a site was not changed or the time runs out. It waits for a server that does not answer.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -88,11 +88,16 @@ impl Wait {
     async fn run(self, context: &Context<'_>) -> anyhow::Result<()> {
         let (mut client, ends_at) = (context.client()?, Instant::now() + self.at_most);
         let action = loop {
-            let action = show(self.action.id, &mut client).await?;
-            if self.left(action.progress) == 0 || ends_at <= Instant::now() {
-                break action;
+            let is_over = ends_at <= Instant::now();
+            match show(self.action.id, &mut client).await {
+                Ok(action) if is_over || self.left(action.progress) == 0 => break action,
+                Ok(action) => context.out.progress(&progress(action.progress)),
+                Err(error) if !is_over && error.is_retryable() => context.out.progress(&error.to_string()),
+                Err(error) => {
+                    context.out.progress("");
+                    return Err(error.into());
+                }
             }
-            context.out.progress(&progress(action.progress));
             tokio::time::sleep(POLL_PERIOD).await;
         };
         context.out.progress("");
@@ -146,7 +151,7 @@ fn list_text(actions: &[BulkAction], style: &TextStyle) -> String {
         .render(style.colors)
 }
 
-/// Renders how far each site is.
+/// Renders the state of each site.
 pub(crate) fn sites_text(action: &BulkAction, style: &TextStyle) -> String {
     let row = |site: &BulkActionSite| {
         let color = match site.state {
@@ -162,7 +167,7 @@ pub(crate) fn sites_text(action: &BulkAction, style: &TextStyle) -> String {
     Table::new(["NAME", "ENVIRONMENT", "STATE", "ERROR"]).with(sites.iter().map(row)).render(style.colors)
 }
 
-/// Renders how far an action is, and how to wait for it.
+/// Renders the progress of an action, and how to wait for it.
 pub(crate) fn summary(action: &BulkAction) -> String {
     let line = format!("bulk action {}: {}", action.id, progress(action.progress));
     match action.progress.waiting {
@@ -171,7 +176,7 @@ pub(crate) fn summary(action: &BulkAction) -> String {
     }
 }
 
-/// Renders how many sites are how far.
+/// Renders the number of sites in each state.
 fn progress(BulkActionProgress { sites, applied, waiting, offline, rejected }: BulkActionProgress) -> String {
     let offline = if offline == 0 { String::new() } else { format!(" ({offline} of them offline)") };
     let waiting = if waiting == 0 { String::new() } else { format!(", {waiting} waiting{offline}") };
@@ -211,12 +216,12 @@ mod tests {
     }
 
     #[test]
-    fn an_action_shows_how_far_each_site_is() {
+    fn an_action_shows_the_state_of_each_site() {
         insta::assert_snapshot!(sites_text(&action(), &plain()) + &summary(&action()));
     }
 
     #[test]
-    fn a_list_shows_how_many_sites_are_how_far() {
+    fn a_list_shows_the_number_of_sites_in_each_state() {
         insta::assert_snapshot!(list_text(&[action()], &plain()));
         assert_eq!(list_text(&[], &plain()), "");
     }

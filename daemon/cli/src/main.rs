@@ -114,7 +114,7 @@ enum Command {
     /// Manage sites
     #[command(subcommand)]
     Site(site::SiteCommand),
-    /// Follow changes of many sites
+    /// List, show and wait for changes of many sites
     #[command(subcommand)]
     BulkAction(bulk_action::BulkActionCommand),
     /// Manage hosts, the machines at a site

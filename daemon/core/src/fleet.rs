@@ -109,9 +109,9 @@ pub use self::restore::{Hold, HoldSummary, UnknownKey, hold_restored};
 pub use self::site_watch::StateChange;
 pub use self::subject::{HostRef, SiteRef, SubjectRef};
 pub use self::view::{
-    ApiKeyView, BulkActionView, BulkProgress, BulkSiteState, BulkSiteView, EventFilter, FleetSnapshot, FleetView,
-    HeldCounts, HostOrder, LinkCounts, LinkFilter, ListView, ListedRecord, ProviderSummary, RecordFilter, SeenLabels,
-    SiteFilter, SiteOrder, UserSessionView, UserView,
+    ApiKeyView, BulkProgress, BulkSiteState, BulkSiteView, EventFilter, FleetSnapshot, FleetView, HeldCounts,
+    HostOrder, LinkCounts, LinkFilter, ListView, ListedRecord, ProviderSummary, RecordFilter, SeenLabels, SiteFilter,
+    SiteOrder, UserSessionView, UserView,
 };
 
 use self::audit::AuditLog;

@@ -54,12 +54,12 @@ pub use event_stream::{
 };
 pub use fleet::{
     AUDIT_RETENTION_DEFAULT, AccountCommand, AnswerBuilder, ApiCredential, ApiKeyView, AuditCounters, AuditNote,
-    AuditedRequest, AuthenticationError, AuthorityStatus, Authorization, BulkActionView, BulkProgress, BulkSiteState,
-    BulkSiteView, CERTIFICATE_LIFE, ENVIRONMENT_DEFAULT, Edit, EnvironmentEdit, EventFilter, Fleet, FleetCommand,
-    FleetCommandError, FleetConfig, FleetOutput, FleetSnapshot, FleetTimer, FleetView, Force, HeldCounts, HeldItems,
-    Hold, HoldSummary, HostOrder, HostRef, InvalidSettings, IssueRequest, IssuedCommand, KeyedRequest, Lack,
-    LinkCounts, LinkFilter, ListView, ListedRecord, LoginProof, NewBulkAction, NewKey, NewSession, NewToken, NewUser,
-    OidcLogin, PHASE_DEADLINE, PasswordChange, PendingSetup, Principal, ProviderSummary, RECOVERIES_PER_DAY_DEFAULT,
+    AuditedRequest, AuthenticationError, AuthorityStatus, Authorization, BulkProgress, BulkSiteState, BulkSiteView,
+    CERTIFICATE_LIFE, ENVIRONMENT_DEFAULT, Edit, EnvironmentEdit, EventFilter, Fleet, FleetCommand, FleetCommandError,
+    FleetConfig, FleetOutput, FleetSnapshot, FleetTimer, FleetView, Force, HeldCounts, HeldItems, Hold, HoldSummary,
+    HostOrder, HostRef, InvalidSettings, IssueRequest, IssuedCommand, KeyedRequest, Lack, LinkCounts, LinkFilter,
+    ListView, ListedRecord, LoginProof, NewBulkAction, NewKey, NewSession, NewToken, NewUser, OidcLogin,
+    PHASE_DEADLINE, PasswordChange, PendingSetup, Principal, ProviderSummary, RECOVERIES_PER_DAY_DEFAULT,
     REMOVED_KEEP_DEFAULT, RecordFilter, SESSION_IDLE_MAX, SESSION_LIFE, SWEEP_PERIOD, SavedFleet, SeenLabels,
     SiteFilter, SiteOrder, SiteRef, Standing, StateChange, SubjectRef, UnknownKey, UnreadableRecord, UserEdit,
     UserSessionView, UserView, WaitingSite, console_changes, hold_restored,

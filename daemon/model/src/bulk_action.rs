@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::caller::CallerAccount;
 use crate::generation::Generation;
 use crate::id::SiteId;
 use crate::label::LabelPatch;
@@ -63,9 +64,11 @@ pub struct BulkAction {
     pub labels: LabelPatch,
     /// Who requested it.
     pub actor: Text,
+    /// Whose limits it uses up.
+    pub account: CallerAccount,
     /// When.
     pub at: WallTime,
-    /// The sites, in the order of the request.
+    /// The sites, each once, by environment and name.
     pub sites: Vec<BulkActionSite>,
 }
 
@@ -78,11 +81,11 @@ pub struct BulkActionSite {
     pub environment: Name,
     /// Its name at that time.
     pub name: Name,
-    /// What came of the request.
+    /// Its outcome.
     pub outcome: BulkOutcome,
 }
 
-/// What came of the request to one site.
+/// The outcome of a bulk action for one site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BulkOutcome {
     /// The site's spec requests the change since this generation.

@@ -140,7 +140,7 @@ pub const ROTATION_GRACE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Maximum sites of one bulk action: one page of a list. A longer list is rejected.
 pub const SITES_PER_BULK_ACTION_MAX: usize = PAGE_ITEMS_MAX;
 
-/// Maximum bulk actions that the server keeps. Above it the oldest is dropped.
+/// Maximum bulk actions that the server keeps. Above it the oldest of the account that has the most is dropped.
 pub const BULK_ACTIONS_MAX: usize = 100;
 
 /// How long the server keeps a bulk action. After that the next sweep drops it.

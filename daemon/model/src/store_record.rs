@@ -1,6 +1,7 @@
 //! The contents of the two databases, as typed changes. `proto` defines their encoding, `store` persists them.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audit::{AuditBlock, AuditEntry};
@@ -129,7 +130,7 @@ pub enum FleetChange {
     /// The answer to a request with an idempotency key, by the hash of that key.
     KeptAnswer(IdempotencyKeyHash, Option<Box<KeptAnswer>>),
     /// A bulk action.
-    BulkAction(BulkActionId, Option<Box<BulkAction>>),
+    BulkAction(BulkActionId, Option<Arc<BulkAction>>),
 }
 
 impl FleetChange {

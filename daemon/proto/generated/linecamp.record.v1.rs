@@ -230,11 +230,25 @@ pub struct BulkAction {
     pub actor: ::prost::alloc::string::String,
     #[prost(uint64, tag = "5")]
     pub at_millis: u64,
-    /// The sites, each once, in the order of the request. At most 500.
+    /// The sites, each once, by environment and name. At most 500.
     #[prost(message, repeated, tag = "6")]
     pub sites: ::prost::alloc::vec::Vec<BulkActionSite>,
+    /// Whose limits it uses up: a user, or a key of the console, 8 bytes. Neither: the console itself.
+    #[prost(oneof = "bulk_action::Account", tags = "7, 8")]
+    pub account: ::core::option::Option<bulk_action::Account>,
 }
-/// A site of a bulk action, and what came of the request.
+/// Nested message and enum types in `BulkAction`.
+pub mod bulk_action {
+    /// Whose limits it uses up: a user, or a key of the console, 8 bytes. Neither: the console itself.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Account {
+        #[prost(string, tag = "7")]
+        User(::prost::alloc::string::String),
+        #[prost(bytes, tag = "8")]
+        Key(::prost::alloc::vec::Vec<u8>),
+    }
+}
+/// A site of a bulk action, and its outcome.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BulkActionSite {
     /// 16 bytes.

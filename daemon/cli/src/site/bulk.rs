@@ -9,7 +9,7 @@
 use std::path::PathBuf;
 
 use linecamp_model::limits::SITES_PER_BULK_ACTION_MAX;
-use linecamp_model::{Name, Selector};
+use linecamp_model::{Name, Selector, printable};
 use linecamp_proto::api::operation::{
     AcceptSite, ActivateSite, CreateBulkAction, DeactivateSite, ListSites, PatchSiteLabels, RemoveSite,
 };
@@ -76,7 +76,14 @@ impl Selection {
             (Some(file), _) => {
                 let text = input_file::read_text(file, PREVIEW_BYTES_MAX)?;
                 let invalid = |error| input_file::invalid(file, format!("not a preview in JSON: {error}"));
-                serde_json::from_str(&text).map_err(invalid)?
+                let preview: Preview = serde_json::from_str(&text).map_err(invalid)?;
+                if let Some(environment) = &context.environment
+                    && let Some(other) = preview.items.iter().find(|site| site.environment != environment.as_str())
+                {
+                    let problem = format!("site {} is in environment {}", printable(&other.name), other.environment);
+                    return Err(input_file::invalid(file, format!("{problem}, not in {environment}")).into());
+                }
+                preview
             }
             (None, Some(selector)) => preview_of(selector, context).await?,
             (None, None) => unreachable!("clap requires one of the two"),
@@ -108,7 +115,7 @@ async fn preview_of(selector: &Selector, context: &Context<'_>) -> anyhow::Resul
     Ok(Preview::from(&sites.items[..]))
 }
 
-/// Requests `action` of the sites of a preview. After an error, the rest is not requested.
+/// Performs `action` on the sites of a preview. After an error, the rest stays as it is.
 async fn apply(preview: &Preview, action: &Action, context: &Context<'_>) -> anyhow::Result<()> {
     let (client, all) = (&mut context.client()?, preview.items.len());
     let mut actions = Vec::new();
@@ -122,7 +129,7 @@ async fn apply(preview: &Preview, action: &Action, context: &Context<'_>) -> any
         match client.send(request).await {
             Ok(action) => actions.push(action),
             Err(error) => {
-                failed = Some((requested, error));
+                failed = Some((requested, sites.len(), error));
                 break;
             }
         }
@@ -135,15 +142,30 @@ async fn apply(preview: &Preview, action: &Action, context: &Context<'_>) -> any
     for action in &actions.items {
         context.out.note(&bulk_action::summary(action));
     }
-    if let Some((requested, error)) = failed {
-        if 0 < requested {
-            context.out.note(&format!("the last {} of {all} sites were not requested to change", all - requested));
+    if let Some((requested, sent, error)) = failed {
+        // Without an answer, the request may have arrived.
+        let is_known = matches!(error, ClientError::Rejected { .. } | ClientError::Dial { .. });
+        if !is_known || 0 < requested {
+            context.out.note(&unchanged((requested, sent, all), is_known));
         }
         return Err(error.into());
     }
     match actions.items.iter().map(|action| action.progress.rejected).sum() {
         0 => Ok(()),
         failed => Err(CommandFailure::Sites { failed, all: all as u64 }.into()),
+    }
+}
+
+/// Says which sites are not changed after a request for `sent` sites failed, and `requested` were changed before it.
+/// `is_known` says that those that were sent are not.
+fn unchanged((requested, sent, all): (usize, usize, usize), is_known: bool) -> String {
+    match (is_known, all - requested - sent) {
+        (true, _) => format!("the last {} of {all} sites were not changed", all - requested),
+        (false, 0) => format!("the last {sent} of {all} sites may have been changed: see `linecamp bulk-action ls`"),
+        (false, rest) => format!(
+            "the {sent} sites after the first {requested} of {all} may have been changed: see `linecamp bulk-action ls`; the \
+             last {rest} were not"
+        ),
     }
 }
 
@@ -200,4 +222,19 @@ pub(super) async fn run_one(name: &Name, action: &Action, context: &Context<'_>)
     let site = action.send(name.as_str(), context.environment_text(), &mut context.client()?).await?;
     context.out.show(&site, |style| render::changed(&site, style))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_an_error_it_is_said_what_was_not_changed() {
+        assert_eq!(unchanged((500, 500, 1200), true), "the last 700 of 1200 sites were not changed");
+        let unknown = "the 500 sites after the first 500 of 1200 may have been changed: see `linecamp bulk-action ls`; the \
+                       last 200 were not";
+        assert_eq!(unchanged((500, 500, 1200), false), unknown);
+        let unknown = "the last 200 of 200 sites may have been changed: see `linecamp bulk-action ls`";
+        assert_eq!(unchanged((0, 200, 200), false), unknown);
+    }
 }

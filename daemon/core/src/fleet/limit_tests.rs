@@ -141,6 +141,24 @@ fn events_are_limited_per_origin() {
     assert_eq!(state.events.after(0).count(), 2 * SERVER_EVENTS_MAX, "neither pushes out the other");
 }
 
+#[test]
+fn events_about_several_sites_in_one_write_are_limited_for_each() {
+    let mut state = FleetState::default();
+    let of = |site: u8| {
+        let site = Some(SiteId::from_bytes([site; 16]));
+        Event { at: NOW.wall, kind: EventKind::PhaseChanged, site, text: Text::default() }
+    };
+    apply(&mut state, |state| state.events.event_changes(vec![of(1); SERVER_EVENTS_PER_SITE_MAX], None));
+    apply(&mut state, |state| state.events.event_changes(vec![of(1), of(2), of(2), of(1), of(1)], None));
+    let count = |site: u8| {
+        let site = Some(SiteId::from_bytes([site; 16]));
+        state.events.after(0).filter(|(_, logged)| logged.event.site == site).count()
+    };
+    assert_eq!((count(1), count(2)), (SERVER_EVENTS_PER_SITE_MAX, 2));
+    let numbers: Vec<_> = state.events.after(0).map(|(number, _)| number).collect();
+    assert!((numbers[0]..).zip(&numbers).all(|(expected, number)| expected == *number), "none twice, in their order");
+}
+
 fn fleet(records: Vec<FleetChange>) -> Fleet {
     let config = FleetConfig { versions: VERSIONS, certificate_life: FIRST_MESSAGE_MAX * 1_000 };
     Fleet::new(config, SavedFleet { records, ..SavedFleet::default() }, Rng::new(1), NOW)

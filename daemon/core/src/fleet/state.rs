@@ -45,7 +45,7 @@ pub(crate) struct FleetState {
     pub(crate) audit: BTreeMap<u64, AuditBlock>,
     /// The answers to requests with an idempotency key.
     pub(crate) kept_answers: BTreeMap<IdempotencyKeyHash, Box<KeptAnswer>>,
-    pub(crate) bulk_actions: Arc<BTreeMap<BulkActionId, Box<BulkAction>>>,
+    pub(crate) bulk_actions: Arc<BTreeMap<BulkActionId, Arc<BulkAction>>>,
     /// The site that each key belongs to. Derived.
     key_owners: BTreeMap<KeyFingerprint, SiteId>,
     /// Derived.

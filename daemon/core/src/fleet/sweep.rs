@@ -93,7 +93,9 @@ fn surplus_keys(state: &FleetState) -> Vec<FleetChange> {
 
 #[cfg(test)]
 mod tests {
-    use linecamp_model::{Generation, Life, WallTime};
+    use std::sync::Arc;
+
+    use linecamp_model::{BulkActionId, CallerAccount, Generation, LabelPatch, Life, SiteAction, Text, WallTime};
 
     use super::*;
     use crate::fleet::lifecycle::life_changes;
@@ -118,6 +120,17 @@ mod tests {
         apply(&mut state, |_| swept.changes);
         assert!(state.site(site).is_none());
         assert_eq!(state.revoked_keys.len(), 1, "its key stays revoked");
+    }
+
+    #[test]
+    fn an_old_bulk_action_is_dropped() {
+        let (mut state, _) = state_with_site();
+        let (id, account) = (BulkActionId::from_bytes([7; 8]), CallerAccount::Console);
+        let (action, labels, actor) = (SiteAction::Accept, LabelPatch::default(), Text::default());
+        let action = Arc::new(BulkAction { action, labels, actor, account, at: NOW.wall, sites: Vec::new() });
+        apply(&mut state, |_| vec![FleetChange::BulkAction(id, Some(action))]);
+        let dropped = |time| sweep(&state, later(time)).changes.contains(&FleetChange::BulkAction(id, None));
+        assert!(!dropped(BULK_ACTION_KEEP - Duration::from_secs(1)) && dropped(BULK_ACTION_KEEP));
     }
 
     #[test]

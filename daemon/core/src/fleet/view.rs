@@ -15,7 +15,7 @@ mod tokens;
 use linecamp_model::{KeyFingerprint, LinkState, LoggedEvent, SessionId, SiteId};
 
 pub use self::accounts::{ApiKeyView, UserSessionView, UserView};
-pub use self::bulk_actions::{BulkActionView, BulkProgress, BulkSiteState, BulkSiteView};
+pub use self::bulk_actions::{BulkProgress, BulkSiteState, BulkSiteView};
 pub use self::filter::{HostOrder, LinkFilter, SeenLabels, SiteFilter, SiteOrder};
 pub use self::lists::{FleetSnapshot, ListView};
 pub use self::providers::{ListedRecord, ProviderSummary, RecordFilter};

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use linecamp_model::{BulkActionId, Generation, Phase, SiteAction, SiteId};
+use linecamp_model::{
+    BulkActionId, DocumentKey, EventKind, FleetChange, Generation, Phase, Salvage, SiteAction, SiteId,
+};
 
+use super::records::{provider, site_with};
 use crate::testing::{DiskFault, Pair, patch, site_ref};
 use crate::{BulkProgress, DISCONNECTED_AFTER, FleetCommand, FleetCommandError, NewBulkAction};
 
@@ -37,7 +40,8 @@ fn act(action: SiteAction, sites: BTreeMap<SiteId, Option<Generation>>) -> Fleet
 }
 
 fn progress(pair: &Pair) -> Option<BulkProgress> {
-    pair.fleet.view().bulk_action(ID).map(|found| found.progress)
+    let view = pair.fleet.view();
+    view.bulk_action(ID).map(|action| view.bulk_progress(action))
 }
 
 fn phases(pair: &Pair) -> Vec<Phase> {
@@ -93,6 +97,39 @@ fn a_crash_at_any_step_loses_nothing_acknowledged_and_changes_all_sites_or_none(
         assert_eq!(changed, if kept.is_some() { 3 } else { 0 }, "after {steps} steps: {}", pair.trace());
         assert!(kept.is_some() || !is_acknowledged, "acknowledged after {steps} steps: {}", pair.trace());
     }
+}
+
+/// A forced removal is one write with all that belongs to it, and each site is told.
+#[test]
+fn sites_that_are_removed_by_force_end_their_sessions_and_report_their_records() {
+    let mut pair = site_with(5, provider());
+    pair.add_node("s1");
+    pair.run_for(MINUTE);
+    let sites = ["camp", "s1"].map(|name| {
+        let site = pair.fleet.view().site(&site_ref(name), pair.now()).expect("it exists");
+        (site.id, None)
+    });
+    pair.ask(act(SiteAction::ForceRemove, sites.into())).expect("removed");
+    let left: Vec<_> = pair.events().into_iter().filter(|event| event.kind == EventKind::RecordsLeft).collect();
+    assert!(left.len() == 1 && left[0].site == Some(sites[0].0), "{left:?}");
+    pair.run_for(MINUTE);
+    assert!(pair.nodes.iter().all(|node| node.ended.is_some()), "both daemons were told");
+}
+
+/// The keys of a site whose record cannot be read are known, and what it has applied is not.
+#[test]
+fn a_site_whose_record_cannot_be_read_has_applied_nothing() {
+    let mut pair = three_sites(6);
+    pair.ask(act(SiteAction::Deactivate, listed(&pair))).expect("requested");
+    pair.run_for(MINUTE);
+    let before = progress(&pair).expect("kept");
+    assert_eq!((before.applied, before.offline), (2, 1));
+    let site = pair.fleet.view().site(&site_ref("camp"), pair.now()).expect("it exists").id;
+    pair.start_fleet_without(|change| match change {
+        FleetChange::Spec(of, DocumentKey::Site, _) if *of == site => Some(Salvage::Quarantine(site)),
+        _ => None,
+    });
+    assert_eq!(progress(&pair).map(|now| (now.applied, now.rejected)), Some((1, 0)));
 }
 
 #[test]

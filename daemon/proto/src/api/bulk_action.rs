@@ -1,4 +1,4 @@
-//! Bulk actions: one change to many sites, and how far the sites have applied it.
+//! Bulk actions: one change to many sites, and their progress.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ pub struct BulkActionRequest {
     #[serde(default)]
     pub labels: LabelChange,
     /// The sites: the ID of each, and the `spec_generation` with which it was listed. A site whose spec has changed
-    /// since stays as it is; `null` changes any. At most
+    /// since stays as it is; with `null`, it is changed whatever its generation. At most
     /// [`SITES_PER_BULK_ACTION_MAX`](model::limits::SITES_PER_BULK_ACTION_MAX).
     pub sites: BTreeMap<String, Option<u64>>,
 }
@@ -56,7 +56,7 @@ pub struct BulkAction {
     pub created_at: String,
     /// Who requested it.
     pub created_by: String,
-    /// How far the sites are.
+    /// The number of sites in each state.
     pub progress: BulkActionProgress,
     /// The sites, by environment and name; `null` in a list.
     pub sites: Option<Vec<BulkActionSite>>,
@@ -72,7 +72,7 @@ pub struct BulkLabels {
     pub remove: Vec<String>,
 }
 
-/// How many sites are how far. Only sites that the caller sees count.
+/// The number of sites in each state. Only sites that the caller sees count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BulkActionProgress {
@@ -98,13 +98,13 @@ pub struct BulkActionSite {
     pub name: String,
     /// Its environment.
     pub environment: String,
-    /// How far it is.
+    /// Its state.
     pub state: BulkActionState,
     /// Why it was not changed; `null` if it was.
     pub error: Option<BulkRejection>,
 }
 
-/// How far a site is.
+/// The state of a site in a bulk action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -210,7 +210,7 @@ impl BulkActionSite {
 
 #[cfg(test)]
 mod tests {
-    use linecamp_model::{BulkOutcome, Generation, LabelPatch, Name, SiteId, Text, WallTime};
+    use linecamp_model::{BulkOutcome, CallerAccount, Generation, LabelPatch, Name, SiteId, Text, WallTime};
 
     use super::*;
     use crate::api::tests::written;
@@ -229,6 +229,7 @@ mod tests {
             action: model::SiteAction::Deactivate,
             labels: LabelPatch::default(),
             actor: Text::lossy("user anna"),
+            account: CallerAccount::Console,
             at: WallTime::from_unix_millis(1_795_314_420_000),
             sites: vec![
                 site(0x11, "camp-042", BulkOutcome::Requested(Generation(19))),

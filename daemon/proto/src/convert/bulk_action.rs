@@ -4,20 +4,28 @@ use std::collections::BTreeSet;
 
 use linecamp_model::limits::{LABELS_PER_OWNER_MAX, SITES_PER_BULK_ACTION_MAX};
 use linecamp_model::{
-    BulkAction, BulkActionSite, BulkOutcome, BulkRejection, LabelKey, LabelPatch, Name, SiteId, Text, WallTime,
+    BulkAction, BulkActionSite, BulkOutcome, BulkRejection, CallerAccount, KeyId, LabelKey, LabelPatch, Name, SiteId,
+    Text, WallTime,
 };
 
 use crate::convert::field::{bytes, field, generation, kind, list, message, set, word};
 use crate::convert::label::{facts, from_facts};
 use crate::convert::{FieldError, Wire, WireEnum};
 use crate::wire::record::v1 as wire;
+use crate::wire::record::v1::bulk_action::Account;
 use crate::wire::record::v1::bulk_action_site::Outcome;
 
 impl Wire for wire::BulkAction {
     type Model = BulkAction;
 
     fn from_model(action: &BulkAction) -> Self {
+        let account = match &action.account {
+            CallerAccount::User(user) => Some(Account::User(user.as_str().to_owned())),
+            CallerAccount::Key(key) => Some(Account::Key(key.as_bytes().to_vec())),
+            CallerAccount::Console => None,
+        };
         Self {
+            account,
             action: action.action.number(),
             set_labels: from_facts(&action.labels.set),
             removed_labels: action.labels.remove.iter().map(|key| key.as_str().to_owned()).collect(),
@@ -33,7 +41,13 @@ impl Wire for wire::BulkAction {
         if let Some(index) = sites.iter().position(|site: &BulkActionSite| !seen.insert(site.site)) {
             return Err(FieldError::new("site", "comes twice").within_element("sites", index));
         }
+        let account = match self.account {
+            Some(Account::User(user)) => CallerAccount::User(field("user", Name::parse(&user))?),
+            Some(Account::Key(key)) => CallerAccount::Key(KeyId::from_bytes(bytes("key", &key)?)),
+            None => CallerAccount::Console,
+        };
         Ok(BulkAction {
+            account,
             action: word("action", self.action)?,
             labels: LabelPatch {
                 set: facts("set_labels", self.set_labels)?,

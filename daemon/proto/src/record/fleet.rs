@@ -1,5 +1,7 @@
 //! The records of the fleet database.
 
+use std::sync::Arc;
+
 use linecamp_model::{
     ApiKey, AuditBlock, BulkActionId, FleetChange, HeldSite, HostId, IdempotencyKeyHash, KeyFingerprint, KeyId, Name,
     PluginDigest, RestoredFrom, Salvage, SecretHash, SiteId, TokenId, WallTime,
@@ -183,7 +185,7 @@ fn request(found: RawRecord<'_>, kind: &str, id: &str) -> Result<FleetChange, Pr
         return Ok(FleetChange::KeptAnswer(hash, Some(Box::new(found.read::<record::KeptAnswer>()?))));
     }
     let id = found.part(BulkActionId::parse(id))?;
-    Ok(FleetChange::BulkAction(id, Some(Box::new(found.read::<record::BulkAction>()?))))
+    Ok(FleetChange::BulkAction(id, Some(Arc::new(found.read::<record::BulkAction>()?))))
 }
 
 /// Returns how to recover from the record under `key`, whose body was rejected.

@@ -146,7 +146,7 @@ fn charge(api: &Api, spec: &OperationSpec, request: &Parts, credential: ApiCrede
     if spec.method.is_read() {
         return Ok(());
     }
-    api.charge_change(secret).map_err(ApiError::too_many_requests)
+    api.charge_changes(secret, 1).map_err(ApiError::too_many_requests)
 }
 
 /// Returns the credentials after `Bearer`, whose case does not matter (RFC 7235).

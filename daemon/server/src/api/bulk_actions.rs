@@ -1,7 +1,8 @@
 //! Bulk actions: one change to many sites.
 
-use linecamp_core::{BulkActionView, BulkSiteState, FleetCommand, FleetView, ItemKey, ListView, NewBulkAction};
-use linecamp_model::{BulkActionId, Generation, SiteId};
+use linecamp_core::{BulkSiteState, FleetCommand, FleetView, ItemKey, ListView, NewBulkAction};
+use linecamp_model::limits::BULK_ACTIONS_MAX;
+use linecamp_model::{BulkAction as Stored, BulkActionId, Generation, SiteId};
 use linecamp_proto::api::operation::{CreateBulkAction, ListBulkActions, ShowBulkAction};
 use linecamp_proto::api::{
     BulkAction, BulkActionProgress, BulkActionRequest, BulkActionSite, BulkActionState, LabelChange, SiteAction,
@@ -16,11 +17,12 @@ use super::routes::Encoded;
 pub(super) async fn list(call: Call<ListBulkActions>) -> Result<Encoded<ListBulkActions>, ApiError> {
     let paging = Paging::of(&call)?;
     let encoded = call.fleet.list(move |lists, _| {
-        let newest_first = |found: &BulkActionView<'_>| u64::MAX - found.action.at.unix_millis();
+        let actions: Vec<_> = lists.bulk_actions().collect();
         Encoded::new(&paging.list_of(
-            &lists.bulk_actions(),
-            |found| ItemKey::new(newest_first(found), []).with_id(found.id.as_bytes()),
-            summary,
+            &actions,
+            // The newest first.
+            |(id, action)| ItemKey::new(u64::MAX - action.at.unix_millis(), []).with_id(id.as_bytes()),
+            |(id, action)| summary(lists, *id, action),
         ))
     });
     Ok(encoded.await?)
@@ -30,7 +32,11 @@ pub(super) async fn show(call: Call<ShowBulkAction>) -> Result<Encoded<ShowBulkA
     let bad = "a bulk action's ID has 16 hexadecimal digits; list them with `linecamp bulk-action ls`";
     let id = BulkActionId::parse(&call.parameter).ok_or_else(|| ApiError::invalid("id", &bad, None))?;
     let encoded = call.fleet.list(move |lists, _| shown(lists, id).map(|action| Encoded::new(&action))).await?;
-    encoded.ok_or_else(|| ApiError::not_found(format!("there is no bulk action {id}; it was kept for 30 days at most")))
+    encoded.ok_or_else(|| {
+        ApiError::not_found(format!(
+            "there is no bulk action {id}; the server keeps the last {BULK_ACTIONS_MAX}, for 30 days"
+        ))
+    })
 }
 
 pub(super) async fn create(call: Call<CreateBulkAction>) -> Result<Encoded<CreateBulkAction>, ApiError> {
@@ -39,6 +45,8 @@ pub(super) async fn create(call: Call<CreateBulkAction>) -> Result<Encoded<Creat
         ApiError::internal()
     })?;
     let command = FleetCommand::ActOnSites(Box::new(requested(id, &call.body)?));
+    // A change of each site, of which the request itself is one.
+    call.charge_changes(call.body.sites.len().saturating_sub(1))?;
     // The answer has many sites, and their states change: of the first answer, the ID is kept.
     let created = call.fleet.create(command, move |_: FleetView<'_>, _| Some(id.to_string())).await?;
     let id = created.value.as_deref().and_then(BulkActionId::parse).ok_or_else(ApiError::answer_not_kept)?;
@@ -61,13 +69,13 @@ fn requested(id: BulkActionId, request: &BulkActionRequest) -> Result<NewBulkAct
 }
 
 fn shown(lists: ListView<'_>, id: BulkActionId) -> Option<BulkAction> {
-    let found = lists.bulk_action(id)?;
-    let sites = lists.bulk_sites(found.action).map(|site| BulkActionSite::new(site.site, state(site.state)));
-    Some(BulkAction { sites: Some(sites.collect()), ..summary(&found) })
+    let action = lists.bulk_action(id)?;
+    let sites = lists.bulk_sites(action).map(|site| BulkActionSite::new(site.site, state(site.state)));
+    Some(BulkAction { sites: Some(sites.collect()), ..summary(lists, id, action) })
 }
 
-fn summary(found: &BulkActionView<'_>) -> BulkAction {
-    let progress = found.progress;
+fn summary(lists: ListView<'_>, id: BulkActionId, action: &Stored) -> BulkAction {
+    let progress = lists.bulk_progress(action);
     let progress = BulkActionProgress {
         sites: progress.sites as u64,
         applied: progress.applied as u64,
@@ -75,7 +83,7 @@ fn summary(found: &BulkActionView<'_>) -> BulkAction {
         offline: progress.offline as u64,
         rejected: progress.rejected as u64,
     };
-    BulkAction::new(found.id, found.action, progress)
+    BulkAction::new(id, action, progress)
 }
 
 const fn state(state: BulkSiteState) -> BulkActionState {

@@ -1,10 +1,12 @@
 //! A request to an operation, authorized and parsed.
 
 use axum::http::request::Parts;
+use linecamp_core::ApiCredential;
 use linecamp_model::Name;
 use linecamp_proto::api::operation::{Body, Operation};
 
 use super::Api;
+use super::authenticate::Presented;
 use super::error::ApiError;
 use super::parse::parse_name;
 use crate::fleet_access::FleetAccess;
@@ -13,6 +15,8 @@ use crate::fleet_access::FleetAccess;
 pub(super) struct Call<O: Operation> {
     /// The fleet, as the caller sees it.
     pub(super) fleet: FleetAccess,
+    /// The credentials; `None` if the operation requires none.
+    pub(super) presented: Option<Presented>,
     /// The parts of the server beside the fleet.
     pub(super) api: Api,
     /// The parameter in the path; empty if the path has none.
@@ -29,5 +33,13 @@ impl<O: Operation> Call<O> {
     /// Parses the name in the path.
     pub(super) fn name(&self) -> Result<Name, ApiError> {
         parse_name("name", &self.parameter)
+    }
+
+    /// Charges further changes to the rate limit of the caller's key or session; each request is one already.
+    pub(super) fn charge_changes(&self, count: usize) -> Result<(), ApiError> {
+        let Some(Presented { credential, .. }) = self.presented else { return Ok(()) };
+        let (ApiCredential::Key(secret) | ApiCredential::Session(secret)) = credential;
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.api.charge_changes(secret, count).map_err(ApiError::too_many_requests)
     }
 }

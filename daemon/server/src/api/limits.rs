@@ -5,8 +5,8 @@ use std::time::Duration;
 use linecamp_service::RateLimit;
 
 /// Rate limit for changes per API key: a burst of ten for each site of a fleet of a thousand, then a hundred per
-/// second, which covers an operator's scripts and is negligible for the disk. Beyond it a request is rejected with the
-/// time to wait.
+/// second, which covers an operator's scripts and is negligible for the disk. A bulk action is one change of each of
+/// its sites. Beyond the limit a request is rejected with the time to wait.
 pub(crate) const CHANGE_RATE: RateLimit = RateLimit { burst: 10_000, interval: Duration::from_millis(10) };
 
 /// Maximum number of keys with their own rate limit. Further keys share one limit until others have made no changes for

@@ -22,11 +22,10 @@ use tracing::{Instrument as _, Span};
 
 use super::Api;
 use super::audit_guard::AuditGuard;
-use super::authenticate::{Authenticated, Presented, Refused, authenticate};
+use super::authenticate::{Authenticated, Refused, authenticate};
 use super::call::Call;
 use super::error::ApiError;
 use super::parse;
-use crate::fleet_access::FleetAccess;
 use crate::traces::TARGET;
 
 /// The header of an answer that is that of an earlier request with the same `Idempotency-Key`.
@@ -139,6 +138,7 @@ impl Routes {
                 let fleet = authenticated.access.with_key(parse::request_key(&parts, &O::SPEC, &bytes)?);
                 let call = Call::<O> {
                     fleet: fleet.clone(),
+                    presented: authenticated.presented,
                     parameter: parse::path_parameter::<O>(&mut parts).await?,
                     query: parse::query(&parts.uri)?,
                     body: parse::body::<O::Request>(&parts, &bytes)?,
@@ -161,7 +161,7 @@ impl Routes {
         F: Future<Output = Result<Value<O::Response>, ApiError>> + Send + 'static,
     {
         self.route::<O, _, _>(move |api: Api, authenticated: Authenticated, parts: Parts, body: Body| async move {
-            let call = call_without_body::<O>(api, authenticated.access, parts).await?;
+            let call = call_without_body::<O>(api, authenticated, parts).await?;
             parse::check_media(&call.head.headers, O::Request::MEDIA.unwrap_or_default())?;
             Ok(json::<O>(&handler(call, body).await?))
         })
@@ -169,15 +169,13 @@ impl Routes {
 
     /// Serves the operation `O` with a response that does not end by itself. The handler checks the credentials again
     /// while it lasts.
-    pub(super) fn on_stream<O, F>(self, handler: fn(Call<O>, Presented) -> F) -> Self
+    pub(super) fn on_stream<O, F>(self, handler: fn(Call<O>) -> F) -> Self
     where
         O: Operation<Request: linecamp_proto::api::operation::Body<Value = ()>>,
         F: Future<Output = Result<Response, ApiError>> + Send + 'static,
     {
         self.route::<O, _, _>(move |api: Api, authenticated: Authenticated, parts: Parts, _: Body| async move {
-            let presented = authenticated.presented.ok_or_else(ApiError::internal)?;
-            let call = call_without_body::<O>(api, authenticated.access, parts).await?;
-            handler(call, presented).await
+            handler(call_without_body::<O>(api, authenticated, parts).await?).await
         })
     }
 
@@ -231,13 +229,14 @@ impl Routes {
 }
 
 /// Parses everything of a request except its body.
-async fn call_without_body<O>(api: Api, fleet: FleetAccess, mut parts: Parts) -> Result<Call<O>, ApiError>
+async fn call_without_body<O>(api: Api, of: Authenticated, mut parts: Parts) -> Result<Call<O>, ApiError>
 where
     O: Operation<Request: linecamp_proto::api::operation::Body<Value = ()>>,
 {
     parse::request_key(&parts, &O::SPEC, &[])?;
     Ok(Call {
-        fleet,
+        fleet: of.access,
+        presented: of.presented,
         parameter: parse::path_parameter::<O>(&mut parts).await?,
         query: parse::query(&parts.uri)?,
         body: (),

@@ -124,13 +124,13 @@ impl Api {
         &self.plugins
     }
 
-    /// Charges a change to a key's rate limit.
+    /// Charges changes to a key's rate limit: all of them or none.
     ///
     /// # Errors
     /// The time to wait if the limit is exceeded.
-    pub(crate) fn charge_change(&self, key: SecretHash) -> Result<(), Duration> {
+    pub(crate) fn charge_changes(&self, key: SecretHash, count: u32) -> Result<(), Duration> {
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        rates.take(key, 1, Instant::now().into_std())
+        rates.take(key, count, Instant::now().into_std())
     }
 
     /// Returns the connection limiters of the API.

@@ -24,7 +24,6 @@ use tokio::sync::mpsc;
 
 use self::body::StreamBody;
 use self::follower::Follower;
-use super::authenticate::Presented;
 use super::call::Call;
 use super::error::ApiError;
 use super::events::site_of;
@@ -40,7 +39,8 @@ const LAST_EVENT_ID: &str = "last-event-id";
 /// The header that tells nginx not to hold messages back.
 const X_ACCEL_BUFFERING: &str = "x-accel-buffering";
 
-pub(super) async fn follow(call: Call<FollowEvents>, presented: Presented) -> Result<Response, ApiError> {
+pub(super) async fn follow(call: Call<FollowEvents>) -> Result<Response, ApiError> {
+    let presented = call.presented.ok_or_else(ApiError::internal)?;
     let Call { fleet, api, query, head, .. } = call;
     let filter = filter(&fleet, &query).await?;
     if query.last_event_id.as_ref().is_some_and(|id| STREAM_ID_CHARS_MAX < id.chars().count()) {

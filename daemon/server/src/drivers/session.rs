@@ -181,7 +181,7 @@ impl HandshakeStats {
 
 /// Performs the handshake with a newcomer and serves its session until it ends.
 ///
-/// The handshake is in a box of its own: it is larger than the session, and this future lives as long as that.
+/// The handshake is boxed, so that its memory is freed when it ends: this future lives as long as the session.
 pub(crate) fn serve(
     incoming: Incoming,
     permit: NewcomerPermit,

@@ -1,8 +1,10 @@
 //! Bulk actions over HTTP.
 
+use linecamp_proto::api::AuditChange;
 use serde_json::{Value, json};
 
 use super::fixture::{PASSWORD, Running};
+use crate::api::CHANGE_RATE;
 
 const TARGET: &str = "/api/v1/bulk-actions";
 
@@ -41,10 +43,19 @@ async fn a_list_of_sites_is_changed_once_and_its_progress_can_be_asked_for() {
     let entries = server.audit_after(0).await;
     let entries: Vec<_> = entries.iter().filter(|entry| entry.operation == "bulk-action.create").collect();
     let [entry] = entries[..] else { panic!("{entries:?}") };
-    let changed: Vec<_> = entry.changes.iter().map(|change| (change.object.as_str(), change.field.as_str())).collect();
-    assert_eq!(changed, [("site lab/a1", "label ring")]);
-
     let id = created["id"].as_str().unwrap();
+    let (action, of) =
+        (format!("bulk action {id}"), |change: &AuditChange| (change.object.clone(), change.field.clone()));
+    let changed: Vec<_> = entry.changes.iter().map(of).collect();
+    let expected = [
+        (&*action, "action"),
+        (&action, "label ring"),
+        (&action, "sites"),
+        (&action, "sites in lab, part 01"),
+        ("site lab/a1", "label ring"),
+    ];
+    assert_eq!(changed, expected.map(|(object, field)| (object.to_owned(), field.to_owned())));
+
     let (_, shown) = server.ask("GET", &format!("{TARGET}/{id}"), None).await;
     assert!(matches!(states(&shown)[..], [("a1", "applied" | "waiting"), ("b1", "rejected")]), "{shown}");
     let (_, all) = server.ask("GET", TARGET, None).await;
@@ -53,7 +64,7 @@ async fn a_list_of_sites_is_changed_once_and_its_progress_can_be_asked_for() {
         (&json!(1), &json!(id), &json!(null))
     );
 
-    // Who has a role in one environment sees the sites of that one.
+    // A viewer of one environment sees only its sites.
     let viewer = server.create_user(json!({"name": "v", "environment_roles": {"lab": "viewer"}}), PASSWORD).await;
     let (_, seen) = server.ask_as(Some(&viewer), "GET", &format!("{TARGET}/{id}"), "").await;
     assert_eq!((states(&seen).len(), &seen["progress"]["sites"]), (1, &json!(1)), "{seen}");
@@ -63,7 +74,7 @@ async fn a_list_of_sites_is_changed_once_and_its_progress_can_be_asked_for() {
 }
 
 #[tokio::test]
-async fn a_request_that_cannot_be_meant_changes_nothing() {
+async fn an_invalid_request_changes_nothing() {
     let server = Running::start().await;
     let _link = server.linked_in("default", "s1").await;
     let (site, seen) = listed(&server, "s1").await;
@@ -85,4 +96,21 @@ async fn a_request_that_cannot_be_meant_changes_nothing() {
     for (path, status) in [("zz", 400), ("0808080808080808", 404)] {
         assert_eq!(server.ask("GET", &format!("{TARGET}/{path}"), None).await.0, status);
     }
+}
+
+#[tokio::test]
+async fn each_site_of_an_action_counts_for_the_rate_limit() {
+    let server = Running::start().await;
+    // They do not exist: the limit is checked before anything is looked for.
+    let sites: serde_json::Map<_, _> = (0..500_u32).map(|number| (format!("{number:032x}"), json!(null))).collect();
+    let body = json!({"action": "deactivate", "sites": sites});
+    let mut refused = 0;
+    for _ in 0..2 * CHANGE_RATE.burst / 500 {
+        match server.ask("POST", TARGET, Some(body.clone())).await.0 {
+            404 => {}
+            429 => refused += 1,
+            other => panic!("{other}"),
+        }
+    }
+    assert!(0 < refused, "a burst of {} changes is 20 such requests", CHANGE_RATE.burst);
 }

@@ -63,7 +63,7 @@ async fn changes_by_one_key_are_rate_limited_and_reads_are_not() {
     let bare = Bare::start().await;
     let (mut taken, mut refused) = (0, 0);
     for _ in 0..3 * CHANGE_RATE.burst {
-        match bare.api.charge_change(bare.key.hash()) {
+        match bare.api.charge_changes(bare.key.hash(), 1) {
             Ok(()) => taken += 1,
             Err(_) => refused += 1,
         }
@@ -72,7 +72,7 @@ async fn changes_by_one_key_are_rate_limited_and_reads_are_not() {
     let mut answer = String::new();
     // A change may be allowed again by the time that a request takes.
     for _ in 0..100 {
-        while bare.api.charge_change(bare.key.hash()).is_ok() {}
+        while bare.api.charge_changes(bare.key.hash(), 1).is_ok() {}
         answer = bare.ask("DELETE /api/v1/tokens/x").await;
         if answer.starts_with("HTTP/1.1 429 ") {
             break;
@@ -82,5 +82,5 @@ async fn changes_by_one_key_are_rate_limited_and_reads_are_not() {
     assert!(answer.contains("retry-after: 1\r\n") && answer.contains("\"too-many-requests\""), "{answer}");
     assert!(bare.ask("GET /api/v1/sites").await.starts_with("HTTP/1.1 200 "));
     let other = SecretHash::of(b"another key");
-    assert!(bare.api.charge_change(other).is_ok(), "another key has its own rate");
+    assert!(bare.api.charge_changes(other, 1).is_ok(), "another key has its own rate");
 }

@@ -8,8 +8,8 @@ use std::fmt::Display;
 
 use linecamp_model::limits::AUDIT_VALUE_BYTES_MAX;
 use linecamp_model::{
-    Access, ApiKey, AuditChange, AuditChanges, DocumentKey, Environment, FleetChange, FleetProvider, HostSpec,
-    LabelSet, SiteId, SiteSpec, SpecBody, Text, Token, User, excerpt,
+    Access, ApiKey, AuditChange, AuditChanges, BulkAction, BulkOutcome, DocumentKey, Environment, FleetChange,
+    FleetProvider, HostSpec, LabelSet, SiteId, SiteSpec, SpecBody, Text, Token, User, excerpt,
 };
 
 use crate::fleet::state::FleetState;
@@ -67,6 +67,10 @@ pub(super) fn changes<'a>(
 }
 
 fn difference(state: &FleetState, before: &FleetChange, after: &FleetChange) -> Vec<AuditChange> {
+    // An old one that makes room.
+    if matches!(after, FleetChange::BulkAction(_, None)) {
+        return Vec::new();
+    }
     let (Some((object, after)), Some((_, before))) = (described(state, after), described(state, before)) else {
         return Vec::new();
     };
@@ -141,6 +145,7 @@ fn described(state: &FleetState, record: &FleetChange) -> Option<(String, Fields
             };
             (format!("plugin {digest}"), fields(body.as_ref(), of))
         }
+        FleetChange::BulkAction(id, body) => (format!("bulk action {id}"), fields(body.as_deref(), bulk_action)),
         FleetChange::Origin(_)
         | FleetChange::TokenUse(..)
         | FleetChange::Status(..)
@@ -148,7 +153,6 @@ fn described(state: &FleetState, record: &FleetChange) -> Option<(String, Fields
         | FleetChange::Event(..)
         | FleetChange::Servers(_)
         | FleetChange::KeptAnswer(..)
-        | FleetChange::BulkAction(..)
         | FleetChange::LinkGap(..)
         | FleetChange::SiteTrust(..)
         | FleetChange::AuditBlock(..)
@@ -253,6 +257,38 @@ fn spec(body: &SpecBody) -> Fields {
     }
 }
 
+/// Beside the change itself, the sites by name: an entry may have no room for the fields of each.
+fn bulk_action(action: &BulkAction) -> Fields {
+    let changed = action.sites.iter().filter(|site| matches!(site.outcome, BulkOutcome::Requested(_)));
+    let mut environments = BTreeMap::<_, Vec<_>>::new();
+    changed.for_each(|site| environments.entry(&site.environment).or_default().push(site.name.as_str()));
+    let named = environments.into_iter().flat_map(|(environment, names)| {
+        let parts = lines(&names).into_iter().enumerate();
+        parts.map(move |(part, names)| (format!("sites in {environment}, part {:02}", part + 1), names))
+    });
+    let fields = Fields::default().shown("action", action.action).shown("sites", action.sites.len());
+    let fields =
+        action.labels.set.iter().fold(fields, |fields, (key, value)| fields.shown(format!("label {key}"), value));
+    let removed = action.labels.remove.iter();
+    let fields = removed.fold(fields, |fields, key| fields.shown(format!("label {key}"), "(removed)"));
+    named.fold(fields, |fields, (field, names)| fields.shown(field, names))
+}
+
+/// Joins names to texts that are not cut.
+fn lines(names: &[&str]) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for name in names {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + name.len() <= AUDIT_VALUE_BYTES_MAX => {
+                line.push_str(if line.is_empty() { "" } else { " " });
+                line.push_str(name);
+            }
+            _ => lines.push((*name).to_owned()),
+        }
+    }
+    lines
+}
+
 /// The plugin's own settings may hold what is secret, against the rules: they are compared, and not shown.
 fn provider(provider: &FleetProvider) -> Fields {
     let spec = &provider.spec;
@@ -278,15 +314,15 @@ fn provider(provider: &FleetProvider) -> Fields {
 
 #[cfg(test)]
 mod tests {
-    use linecamp_model::{PasswordHash, Role};
+    use linecamp_model::{BulkActionId, LabelPatch, PasswordHash, Role, SiteAction};
 
     use super::*;
     use crate::fleet::account_testing::with_people;
     use crate::fleet::operator::decide;
-    use crate::fleet::testing::{NOW, state_with_site};
-    use crate::fleet::{AccountCommand, FleetCommand, IssuedCommand};
+    use crate::fleet::testing::{NOW, join, state_with_site};
+    use crate::fleet::{AccountCommand, FleetCommand, IssuedCommand, NewBulkAction};
     use crate::staging::Replay as _;
-    use crate::testing::{name, patch, site_ref};
+    use crate::testing::{key, name, patch, site_ref};
 
     /// Returns what a command changes.
     fn changed(mut state: FleetState, command: FleetCommand) -> Vec<String> {
@@ -330,5 +366,26 @@ mod tests {
         };
         let lines = changed(with_people(), AccountCommand::EditUser(name("anna"), edit).into());
         assert_eq!(lines, ["user anna: role: operator -> -", "user anna: role in default: - -> admin"]);
+    }
+
+    #[test]
+    fn an_entry_of_a_bulk_action_names_its_sites_before_their_fields() {
+        let (mut state, first) = state_with_site();
+        let others: Vec<_> = (2..80).map(|number| join(&mut state, number)).collect();
+        let new = NewBulkAction {
+            id: BulkActionId::from_bytes([7; 8]),
+            action: SiteAction::Label,
+            labels: LabelPatch { remove: [key("rack")].into(), ..patch(&["ring=canary"]) },
+            sites: others.into_iter().chain([first]).map(|site| (site, None)).collect(),
+        };
+        let lines = changed(state, FleetCommand::ActOnSites(Box::new(new)));
+        let about = "bulk action 0707070707070707: ";
+        let expected =
+            ["action: - -> label", "label rack: - -> (removed)", "label ring: - -> canary", "sites: - -> 79"];
+        assert_eq!(lines[..4], expected.map(|line| format!("{about}{line}")));
+        let named: Vec<_> = lines.iter().filter_map(|line| line.strip_prefix(about)?.split_once(" -> ")).collect();
+        let named: Vec<_> = named[4..].iter().flat_map(|(_, names)| names.split(' ')).collect();
+        assert_eq!(named.len(), 79, "{lines:?}");
+        assert!(lines.contains(&"site default/s1: label ring: - -> canary".to_owned()), "{lines:?}");
     }
 }

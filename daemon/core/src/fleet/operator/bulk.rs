@@ -1,13 +1,16 @@
 //! Bulk actions: one change to many sites, decided as one write.
 //!
 //! A caller names the sites of a list that it has read, with the spec generation that it has seen of each. A site that
-//! has changed since, or does not allow the change, stays as it is, and the others change. What came of each site is
-//! kept with the action; how far the sites have applied it is read from what they report.
+//! has changed since, or does not allow the change, stays as it is, and the others change. The outcome of each site is
+//! kept with the action; its progress follows from what the sites report.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use linecamp_model::limits::{BULK_ACTIONS_MAX, SITES_PER_BULK_ACTION_MAX};
 use linecamp_model::{
-    BulkAction, BulkActionId, BulkActionSite, BulkOutcome, BulkRejection, FleetChange, Generation, Identity, Now,
-    PhaseEvent, SiteAction, Text,
+    BulkAction, BulkActionId, BulkActionSite, BulkOutcome, BulkRejection, CallerAccount, FleetChange, Generation,
+    Identity, Now, PhaseEvent, SiteAction, Text,
 };
 
 use super::subjects::{patch_labels, transition};
@@ -17,13 +20,13 @@ use crate::fleet::decision::{Decided, Decision};
 use crate::fleet::state::FleetState;
 use crate::fleet::subject::Subject;
 
-/// Requests a change of many sites.
+/// Changes many sites. The record of the action comes first, so that it comes first in the audit log.
 pub(super) fn act_on_sites(state: &FleetState, new: NewBulkAction, caller: &Identity, now: Now) -> Decided {
     if new.sites.is_empty() || SITES_PER_BULK_ACTION_MAX < new.sites.len() {
         let text = format!("a bulk action has 1 to {SITES_PER_BULK_ACTION_MAX} sites, not {}", new.sites.len());
         return Err(FleetCommandError::Invalid(text));
     }
-    let mut decided = Decision::of(surplus(state).map(|id| FleetChange::BulkAction(id, None)));
+    let mut decided = Decision::default();
     let mut sites = Vec::with_capacity(new.sites.len());
     for (site, seen) in &new.sites {
         let not_found = || FleetCommandError::NotFound(format!("site {site} has no spec; nothing was changed"));
@@ -45,10 +48,12 @@ pub(super) fn act_on_sites(state: &FleetState, new: NewBulkAction, caller: &Iden
         sites.push(BulkActionSite { site: *site, environment, name, outcome });
     }
     sites.sort_by(|a, b| (&a.environment, &a.name, a.site).cmp(&(&b.environment, &b.name, b.site)));
-    let actor = Text::lossy(&caller.to_string());
-    let action = BulkAction { action: new.action, labels: new.labels, actor, at: now.wall, sites };
-    decided.changes.push(FleetChange::BulkAction(new.id, Some(Box::new(action))));
-    Ok(decided)
+    let (actor, account) = (Text::lossy(&caller.to_string()), caller.account());
+    let dropped = surplus(state, &account).into_iter().map(|id| FleetChange::BulkAction(id, None));
+    let action = BulkAction { action: new.action, labels: new.labels, actor, account, at: now.wall, sites };
+    let kept = FleetChange::BulkAction(new.id, Some(Arc::new(action)));
+    let changes = [kept].into_iter().chain(decided.changes).chain(dropped).collect();
+    Ok(Decision { changes, ..decided })
 }
 
 /// Decides the change of one site.
@@ -66,19 +71,26 @@ fn act(state: &FleetState, subject: Subject, seen: Option<Generation>, new: &New
     }
 }
 
-/// Returns the oldest actions, which make room for another one.
-fn surplus(state: &FleetState) -> impl Iterator<Item = BulkActionId> {
-    let mut kept: Vec<_> = state.bulk_actions.iter().map(|(id, action)| (action.at, *id)).collect();
-    kept.sort_unstable();
-    let surplus = (kept.len() + 1).saturating_sub(BULK_ACTIONS_MAX);
-    kept.into_iter().take(surplus).map(|(_, id)| id)
+/// Returns the actions that make room for another one of an account: the oldest of the account that has the most.
+fn surplus(state: &FleetState, account: &CallerAccount) -> Vec<BulkActionId> {
+    let mut accounts = BTreeMap::<&CallerAccount, BTreeSet<_>>::new();
+    for (id, action) in state.bulk_actions.iter() {
+        accounts.entry(&action.account).or_default().insert((action.at, *id));
+    }
+    let mut dropped = Vec::new();
+    for _ in BULK_ACTIONS_MAX..=state.bulk_actions.len() {
+        // The new one counts, too.
+        let most = accounts.iter_mut().max_by_key(|(of, kept)| kept.len() + usize::from(**of == account));
+        dropped.extend(most.and_then(|(_, kept)| kept.pop_first()).map(|(_, id)| id));
+    }
+    dropped
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use linecamp_model::{Access, Phase, Requirement, Role, SiteId};
+    use linecamp_model::{Access, Phase, Requirement, Role, SiteId, UserSessionId};
 
     use super::*;
     use crate::fleet::authorization::{Authorization, IssuedCommand};
@@ -98,7 +110,7 @@ mod tests {
 
     /// Returns the codes of the rejections, and nothing for a site that is changed.
     fn rejections(decision: &Decision) -> Vec<String> {
-        let Some(FleetChange::BulkAction(_, Some(action))) = decision.changes.last() else { panic!("{decision:?}") };
+        let Some(FleetChange::BulkAction(_, Some(action))) = decision.changes.first() else { panic!("{decision:?}") };
         let code = |site: &BulkActionSite| match &site.outcome {
             BulkOutcome::Rejected(rejection) => rejection.code.to_string(),
             BulkOutcome::Requested(_) => String::new(),
@@ -164,16 +176,27 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_action_makes_room() {
+    fn the_account_with_the_most_actions_makes_room_with_its_oldest() {
         let (mut state, first) = state_with_site();
-        for number in 0..=BULK_ACTIONS_MAX {
-            let number = u8::try_from(number).unwrap();
-            let issued = FleetCommand::ActOnSites(Box::new(new(number, SiteAction::Deactivate, &[(first, None)])));
+        let mut act_as = |number: u8, by: Option<&str>| {
+            let new = new(number, SiteAction::Deactivate, &[(first, None)]);
+            let mut issued = IssuedCommand::of_console(FleetCommand::ActOnSites(Box::new(new)));
+            if let Some(user) = by {
+                issued.authorization.caller.identity = Identity::User(name(user), UserSessionId::from_bytes([1; 8]));
+            }
             let now = Now { wall: NOW.wall + Duration::from_secs(number.into()), ..NOW };
-            apply(&mut state, |state| decide(state, IssuedCommand::of_console(issued), now).unwrap().changes);
+            apply(&mut state, |state| decide(state, issued, now).expect("decided").changes);
+            state.bulk_actions.values().map(|action| (action.account.clone(), action.at)).collect::<Vec<_>>()
+        };
+        act_as(0, Some("anna"));
+        let full = u8::try_from(BULK_ACTIONS_MAX).expect("few");
+        let mut kept = Vec::new();
+        for number in 1..full + 5 {
+            kept = act_as(number, None);
         }
-        assert_eq!(state.bulk_actions.len(), BULK_ACTIONS_MAX);
-        let oldest = state.bulk_actions.values().map(|action| action.at).min();
-        assert_eq!(oldest, Some(NOW.wall + Duration::from_secs(1)));
+        assert_eq!(kept.len(), BULK_ACTIONS_MAX);
+        assert!(kept.contains(&(CallerAccount::User(name("anna")), NOW.wall)), "another account has more");
+        assert!(!kept.contains(&(CallerAccount::Console, NOW.wall + Duration::from_secs(5))));
+        assert!(kept.contains(&(CallerAccount::Console, NOW.wall + Duration::from_secs(6))));
     }
 }

@@ -1,31 +1,20 @@
-//! Views of bulk actions: what was requested, and how far the sites have applied it.
+//! Views of bulk actions, and their progress.
 
 use linecamp_model::{BulkAction, BulkActionId, BulkActionSite, BulkOutcome, Generation, LinkState};
 
 use super::ListView;
 use crate::downlink::Link;
 
-/// A bulk action, as its viewer sees it.
-#[derive(Clone, Copy, Debug)]
-pub struct BulkActionView<'a> {
-    /// Its id.
-    pub id: BulkActionId,
-    /// What was requested. It also has the sites that the viewer does not see.
-    pub action: &'a BulkAction,
-    /// How far the sites are that the viewer sees.
-    pub progress: BulkProgress,
-}
-
 /// A site of a bulk action.
 #[derive(Clone, Copy, Debug)]
 pub struct BulkSiteView<'a> {
-    /// The site, and what came of the request.
+    /// The site, and its outcome.
     pub site: &'a BulkActionSite,
-    /// How far it is.
+    /// Its state.
     pub state: BulkSiteState,
 }
 
-/// How far a site is with a bulk action.
+/// The state of a site in a bulk action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BulkSiteState {
     /// The site has reported that it applied the change, or it was removed.
@@ -39,7 +28,7 @@ pub enum BulkSiteState {
     Rejected,
 }
 
-/// How many sites of a bulk action are how far.
+/// The number of sites of a bulk action in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BulkProgress {
     /// All.
@@ -70,22 +59,28 @@ impl BulkProgress {
 
 impl<'a> ListView<'a> {
     /// Returns the bulk actions that have a site in this view, in any order.
-    pub fn bulk_actions(self) -> Vec<BulkActionView<'a>> {
-        self.bulk_actions.keys().filter_map(|id| self.bulk_action(*id)).collect()
+    pub fn bulk_actions(self) -> impl Iterator<Item = (BulkActionId, &'a BulkAction)> {
+        self.bulk_actions.keys().filter_map(move |id| Some((*id, self.bulk_action(*id)?)))
     }
 
-    /// Returns a bulk action that has a site in this view.
-    pub fn bulk_action(self, id: BulkActionId) -> Option<BulkActionView<'a>> {
+    /// Returns a bulk action that has a site in this view. It also has the sites that are not.
+    pub fn bulk_action(self, id: BulkActionId) -> Option<&'a BulkAction> {
         let action = self.bulk_actions.get(&id)?;
-        let mut progress = BulkProgress::default();
-        self.bulk_sites(action).for_each(|site| progress.count(site.state));
-        (0 < progress.sites).then_some(BulkActionView { id, action, progress })
+        action.sites.iter().any(|site| self.sees(&site.environment)).then_some(&**action)
     }
 
     /// Returns the sites of a bulk action that are in this view, by environment and name.
     pub fn bulk_sites(self, action: &'a BulkAction) -> impl Iterator<Item = BulkSiteView<'a>> {
         let seen = action.sites.iter().filter(move |site| self.sees(&site.environment));
         seen.map(move |site| BulkSiteView { site, state: self.bulk_state(action, site) })
+    }
+
+    /// Counts the sites of a bulk action that are in this view.
+    pub fn bulk_progress(self, action: &BulkAction) -> BulkProgress {
+        let mut progress = BulkProgress::default();
+        let seen = action.sites.iter().filter(|site| self.sees(&site.environment));
+        seen.for_each(|site| progress.count(self.bulk_state(action, site)));
+        progress
     }
 
     fn bulk_state(self, action: &BulkAction, site: &BulkActionSite) -> BulkSiteState {
@@ -98,8 +93,10 @@ impl<'a> ListView<'a> {
     }
 
     fn has_applied(self, action: &BulkAction, site: &BulkActionSite, requested: Generation) -> bool {
-        // A site that was purged is not registered any more.
-        let Some((record, of)) = self.registered_site(site.site) else { return true };
+        // Nothing is left of a site that was purged.
+        let Some(record) = self.sites.get(&site.site) else { return true };
+        // Of a site whose record cannot be read, only its keys are known.
+        let Some(of) = &record.registration else { return false };
         let incarnation = record.spec_incarnation(self.origin);
         of.life.phase.is_gone() || !action.action.removes() && requested <= record.applied(incarnation)
     }

@@ -30,7 +30,7 @@ pub struct FleetSnapshot {
     providers: Arc<BTreeMap<(Name, Name), Box<FleetProvider>>>,
     plugins: Arc<BTreeMap<PluginDigest, PluginFile>>,
     held: Arc<BTreeMap<SiteId, HeldSite>>,
-    bulk_actions: Arc<BTreeMap<BulkActionId, Box<BulkAction>>>,
+    bulk_actions: Arc<BTreeMap<BulkActionId, Arc<BulkAction>>>,
     contacts: Arc<Contacts>,
 }
 
@@ -43,7 +43,7 @@ pub struct ListView<'a> {
     pub(super) providers: &'a BTreeMap<(Name, Name), Box<FleetProvider>>,
     pub(super) plugins: &'a BTreeMap<PluginDigest, PluginFile>,
     pub(super) held: &'a BTreeMap<SiteId, HeldSite>,
-    pub(super) bulk_actions: &'a BTreeMap<BulkActionId, Box<BulkAction>>,
+    pub(super) bulk_actions: &'a BTreeMap<BulkActionId, Arc<BulkAction>>,
     pub(super) contacts: &'a Contacts,
     /// Whose view it is; `None` for the server itself, which sees everything.
     pub(super) caller: Option<&'a Authorization>,

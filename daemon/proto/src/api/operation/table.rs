@@ -191,13 +191,13 @@ operations! {
     AcceptSite = "site.accept": Post "/api/v1/sites/{name}/accept" (NameQuery, Empty)
         -> 200 Json<Site>, Role(Operator), audited, etag;
 
-    /// Request a change of many sites of a list. A site that has changed since, or rejects the change, stays as it is.
+    /// Change many sites at once. A site that has changed since it was listed, or rejects the change, stays as it is.
     CreateBulkAction = "bulk-action.create": Post "/api/v1/bulk-actions" (NoQuery, Json<BulkActionRequest>)
         -> 201 Json<BulkAction>, Role(Operator), audited, keyed;
     /// List the bulk actions of the last 30 days, newest first.
     ListBulkActions = "bulk-action.list": Get "/api/v1/bulk-actions" (PageQuery, Empty)
         -> 200 Json<List<BulkAction>>, Role(Viewer);
-    /// Show a bulk action, and how far each site has applied it.
+    /// Show a bulk action, with the state of each site.
     ShowBulkAction = "bulk-action.show": Get "/api/v1/bulk-actions/{id}" (NoQuery, Empty)
         -> 200 Json<BulkAction>, Role(Viewer);
 

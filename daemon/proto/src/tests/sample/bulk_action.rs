@@ -1,11 +1,15 @@
 //! Bulk actions.
 
-use linecamp_model::{BulkAction, BulkActionId, BulkActionSite, BulkOutcome, BulkRejection, LabelPatch, SiteAction};
+use std::sync::Arc;
+
+use linecamp_model::{
+    BulkAction, BulkActionId, BulkActionSite, BulkOutcome, BulkRejection, CallerAccount, LabelPatch, SiteAction,
+};
 
 use super::*;
 
 pub(super) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
-    vec![("bulk-action", FleetChange::BulkAction(BulkActionId::from_bytes([0x8c; 8]), Some(Box::new(bulk_action()))))]
+    vec![("bulk-action", FleetChange::BulkAction(BulkActionId::from_bytes([0x8c; 8]), Some(Arc::new(bulk_action()))))]
 }
 
 fn bulk_action() -> BulkAction {
@@ -23,6 +27,7 @@ fn bulk_action() -> BulkAction {
             remove: [LabelKey::parse("rack").expect("a key")].into(),
         },
         actor: text("user anna"),
+        account: CallerAccount::User(name("anna")),
         at: WALL,
         sites: vec![
             site([0x11; 16], "camp-042", BulkOutcome::Requested(Generation(19))),

@@ -1,6 +1,7 @@
 //! Bulk actions.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use linecamp_model::{BulkAction, BulkActionId, BulkActionSite, BulkOutcome, BulkRejection, LabelPatch, SiteAction};
 
@@ -18,13 +19,16 @@ fn bulk_action() -> impl Strategy<Value = BulkAction> {
     let labels = (btree_map(label_key(), label_value(), 0..3), btree_set(label_key(), 0..3))
         .prop_map(|(set, remove)| LabelPatch { set, remove });
     let action = select(SiteAction::ALL);
-    (action, labels, text(), wall(), sites).prop_map(|(action, labels, actor, at, sites)| BulkAction {
-        action,
-        labels,
-        actor,
-        at,
-        sites: sites_of(sites),
-    })
+    (action, labels, (text(), user::account()), wall(), sites).prop_map(
+        |(action, labels, (actor, account), at, sites)| BulkAction {
+            account,
+            action,
+            labels,
+            actor,
+            at,
+            sites: sites_of(sites),
+        },
+    )
 }
 
 fn sites_of(sites: BTreeMap<[u8; 16], (Name, Name, BulkOutcome)>) -> Vec<BulkActionSite> {
@@ -40,5 +44,5 @@ fn sites_of(sites: BTreeMap<[u8; 16], (Name, Name, BulkOutcome)>) -> Vec<BulkAct
 /// Any record of a bulk action.
 pub(super) fn fleet_record() -> impl Strategy<Value = FleetChange> {
     (uniform8(any::<u8>()), bulk_action())
-        .prop_map(|(id, action)| FleetChange::BulkAction(BulkActionId::from_bytes(id), Some(Box::new(action))))
+        .prop_map(|(id, action)| FleetChange::BulkAction(BulkActionId::from_bytes(id), Some(Arc::new(action))))
 }

@@ -57,14 +57,17 @@ fn settings() -> impl Strategy<Value = ServerSettings> {
     })
 }
 
-fn kept_answer() -> impl Strategy<Value = KeptAnswer> {
-    let account = prop_oneof![
+pub(super) fn account() -> impl Strategy<Value = CallerAccount> {
+    prop_oneof![
         name().prop_map(CallerAccount::User),
         uniform8(any::<u8>()).prop_map(|id| CallerAccount::Key(KeyId::from_bytes(id))),
         Just(CallerAccount::Console),
-    ];
+    ]
+}
+
+fn kept_answer() -> impl Strategy<Value = KeptAnswer> {
     let ids = (uniform32(any::<u8>()), uniform8(any::<u8>()));
-    (account, ids, wall(), ".{0,40}").prop_map(|(account, (digest, request), at, answer)| KeptAnswer {
+    (account(), ids, wall(), ".{0,40}").prop_map(|(account, (digest, request), at, answer)| KeptAnswer {
         account,
         operation: Text::lossy("token.create"),
         digest: RequestDigest::from_bytes(digest),
