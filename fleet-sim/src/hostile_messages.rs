@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use linecamp_model::limits::LINK_GAPS_WAITING_MAX;
 use linecamp_model::{
-    FromSite, GapCause, GapReport, Generation, Hello, HostId, Incarnation, JoinRequest, JoinSecret, Name, PluginDigest,
-    PluginWant, RunId, SiteId, Text, TokenId, VersionRange, WallTime,
+    FromMember, GapCause, GapReport, Generation, Hello, HostId, Incarnation, JoinRequest, JoinSecret, Name,
+    PluginDigest, PluginWant, RunId, SiteId, Text, TokenId, VersionRange, WallTime,
 };
 use linecamp_proto::{COUNTER_MAX, VERSIONS};
 
@@ -42,7 +42,7 @@ pub(crate) struct MemberState {
 }
 
 /// Returns the messages that a hostile member sends for an act of this kind, in order.
-pub(crate) fn messages(kind: ActKind, known: &MemberState, chance: &mut SimRng) -> Vec<FromSite> {
+pub(crate) fn messages(kind: ActKind, known: &MemberState, chance: &mut SimRng) -> Vec<FromMember> {
     match kind {
         ActKind::LieStatus => status::wild(known, chance),
         ActKind::LieParts => parts::invalid(known, chance),
@@ -114,26 +114,26 @@ fn wild_gaps(bits: u64) -> Vec<GapReport> {
 }
 
 /// Acknowledges generations that were never sent.
-fn acks(known: &MemberState, chance: &mut SimRng) -> Vec<FromSite> {
+fn acks(known: &MemberState, chance: &mut SimRng) -> Vec<FromMember> {
     let count = 1 + chance.below(20);
-    (0..count).map(|_| FromSite::SpecAck(Generation(number(known.spec_head.0, chance)))).collect()
+    (0..count).map(|_| FromMember::SpecAck(Generation(number(known.spec_head.0, chance)))).collect()
 }
 
 /// Returns a message that is invalid in an established session, or that a site may not send.
-fn out_of_order(known: &MemberState, chance: &mut SimRng) -> FromSite {
+fn out_of_order(known: &MemberState, chance: &mut SimRng) -> FromMember {
     match chance.below(6) {
-        0 => FromSite::Join(JoinRequest {
+        0 => FromMember::Join(JoinRequest {
             versions: VERSIONS,
             token: TokenId::from_bytes(chance.bytes()),
             secret: JoinSecret::from_bytes(chance.bytes()),
             name: name("in-the-middle"),
             daemon_version: Text::default(),
         }),
-        1 => FromSite::Hello(greeting(known)),
-        2 => FromSite::Renew,
-        3 => FromSite::Alive,
+        1 => FromMember::Hello(greeting(known)),
+        2 => FromMember::Renew,
+        3 => FromMember::Alive,
         4 => status::of_another(known, chance),
-        _ => FromSite::WantPlugin(PluginWant {
+        _ => FromMember::WantPlugin(PluginWant {
             digest: PluginDigest::from_bytes(chance.bytes()),
             offset: number(0, chance) & linecamp_model::limits::PLUGIN_BYTES_MAX,
         }),
@@ -173,7 +173,7 @@ fn name(text: &str) -> Name {
 
 #[cfg(test)]
 mod tests {
-    use linecamp_proto::{decode_from_site, encode_from_site};
+    use linecamp_proto::{decode_from_member, encode_from_member};
 
     use super::*;
     use crate::sim_rng::Purpose;
@@ -202,14 +202,14 @@ mod tests {
             events_held: 5,
             wall: WallTime::from_unix_millis(1_795_305_600_000),
         };
-        let check = |message: FromSite| {
-            let bytes = encode_from_site(&message);
+        let check = |message: FromMember| {
+            let bytes = encode_from_member(&message);
             assert!(bytes.len() <= linecamp_model::limits::FRAME_BYTES_MAX, "{} bytes", bytes.len());
-            assert_eq!(decode_from_site(&bytes).as_ref(), Ok(&message));
+            assert_eq!(decode_from_member(&bytes).as_ref(), Ok(&message));
         };
         for draw in 0..60 {
             let mut chance = SimRng::of(draw, Purpose::Hostile, 0);
-            check(FromSite::Hello(wild_greeting(&mut known, &mut chance)));
+            check(FromMember::Hello(wild_greeting(&mut known, &mut chance)));
             for kind in KINDS {
                 messages(kind, &known, &mut chance).into_iter().for_each(check);
             }

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use linecamp_core::{Credential, Dial, IssueRequest, LinkEvent, LossReason, Peer, SessionEvent, SiteIdentity};
 use linecamp_model::{
-    AuthorityRotation, AuthoritySet, DialId, FromServer, FromSite, GapCause, IdentityGrant, KeyFingerprint,
+    AuthorityRotation, AuthoritySet, DialId, FromMember, FromParent, GapCause, IdentityGrant, KeyFingerprint,
     KnownAuthorities, Pin, Refusal, RotationStep, SessionId, Text, WallTime,
 };
 
@@ -258,7 +258,7 @@ impl Transport for Net {
         self.after(DIAL_MAX, Event::DialTimeout { node, dial: dial.dial });
     }
 
-    fn send_to_server(&mut self, node: NodeId, dial: DialId, message: &FromSite, bytes: &[u8]) {
+    fn send_to_server(&mut self, node: NodeId, dial: DialId, message: &FromMember, bytes: &[u8]) {
         let Some(id) = self.sessions_by_dial.get(&(node, dial)).copied() else {
             return;
         };
@@ -333,7 +333,7 @@ impl Transport for Net {
         self.authorities.rotation().clone()
     }
 
-    fn send_to_site(&mut self, id: SessionId, message: &FromServer, bytes: &[u8]) {
+    fn send_to_site(&mut self, id: SessionId, message: &FromParent, bytes: &[u8]) {
         let Some(session) = self.sessions.get_mut(&id).filter(|session| session.has_server) else {
             return;
         };
@@ -361,7 +361,7 @@ impl Transport for Net {
             authorities: self.authorities.rotation().authorities.iter().map(|one| one.certificate.clone()).collect(),
         };
         // A real certificate and its CA certificate take 700 bytes.
-        self.send_to_site(session, &FromServer::Identity(grant), &[0; 700]);
+        self.send_to_site(session, &FromParent::Identity(grant), &[0; 700]);
     }
 
     fn hang_up_on_site(&mut self, id: SessionId, refusal: &Refusal) {
@@ -408,9 +408,9 @@ impl Transport for Net {
             return;
         };
         self.arrived.push_back(Arrival::AtSite(node, LinkEvent::Dialed(dial)));
-        self.arrived.push_back(Arrival::AtSite(node, LinkEvent::Received(dial, FromServer::Probe)));
+        self.arrived.push_back(Arrival::AtSite(node, LinkEvent::Received(dial, FromParent::Probe)));
         self.report_loss(node, dial, "replayed");
-        self.arrived.push_back(Arrival::AtServer(session, SessionEvent::Received(FromSite::Alive)));
+        self.arrived.push_back(Arrival::AtServer(session, SessionEvent::Received(FromMember::Alive)));
         self.arrived.push_back(Arrival::AtServer(session, SessionEvent::Closed(Text::lossy("replayed"))));
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use linecamp_core::{Dial, IssueRequest, LinkEvent, SessionEvent, SiteIdentity};
 use linecamp_model::{
-    AuthorityRotation, AuthoritySet, DialId, FromServer, FromSite, IdentityGrant, KeyFingerprint, KnownAuthorities,
+    AuthorityRotation, AuthoritySet, DialId, FromMember, FromParent, IdentityGrant, KeyFingerprint, KnownAuthorities,
     Pin, Refusal, RotationStep, SessionId, Text, WallTime,
 };
 
@@ -61,7 +61,7 @@ pub(crate) trait Transport {
     /// Dials from a daemon.
     fn dial(&mut self, node: NodeId, dial: &Dial);
     /// Sends a message from a daemon.
-    fn send_to_server(&mut self, node: NodeId, dial: DialId, message: &FromSite, bytes: &[u8]);
+    fn send_to_server(&mut self, node: NodeId, dial: DialId, message: &FromMember, bytes: &[u8]);
     /// Closes a daemon's session, or cancels its dial.
     fn hang_up_on_server(&mut self, node: NodeId, dial: DialId, refusal: &Refusal);
     /// Saves a certificate granted to a daemon.
@@ -77,7 +77,7 @@ pub(crate) trait Transport {
     /// Returns the authorities in the server's data directory.
     fn rotation(&self) -> AuthorityRotation;
     /// Sends a message from the server.
-    fn send_to_site(&mut self, session: SessionId, message: &FromServer, bytes: &[u8]);
+    fn send_to_site(&mut self, session: SessionId, message: &FromParent, bytes: &[u8]);
     /// Issues a certificate and sends it.
     fn issue(&mut self, session: SessionId, request: IssueRequest);
     /// Closes a session from the server's side.

@@ -7,7 +7,7 @@ use linecamp_model::{JoinTarget, Label, LabelInput, Name, Pin, Selector, ServerA
 use linecamp_proto::frame::FrameDecoder;
 use linecamp_proto::local::LocalRequest;
 use linecamp_proto::{
-    decode_from_server, decode_from_site, decode_refusal, encode_from_server, encode_from_site, record,
+    decode_from_member, decode_from_parent, decode_refusal, encode_from_member, encode_from_parent, record,
 };
 
 /// A fuzz target and its name.
@@ -15,8 +15,8 @@ pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// All fuzz targets.
 pub(crate) const TARGETS: [Target; 8] = [
-    ("from_site", from_site),
-    ("from_server", from_server),
+    ("from_member", from_member),
+    ("from_parent", from_parent),
     ("refusal", refusal),
     ("frames", frames),
     ("site_record", site_record),
@@ -26,16 +26,16 @@ pub(crate) const TARGETS: [Target; 8] = [
 ];
 
 /// A message of a site, at the server.
-pub(crate) fn from_site(bytes: &[u8]) {
-    if let Ok(message) = decode_from_site(bytes) {
-        assert_eq!(decode_from_site(&encode_from_site(&message)), Ok(message));
+pub(crate) fn from_member(bytes: &[u8]) {
+    if let Ok(message) = decode_from_member(bytes) {
+        assert_eq!(decode_from_member(&encode_from_member(&message)), Ok(message));
     }
 }
 
 /// A message of the server, at a site.
-pub(crate) fn from_server(bytes: &[u8]) {
-    if let Ok(message) = decode_from_server(bytes) {
-        assert_eq!(decode_from_server(&encode_from_server(&message)), Ok(message));
+pub(crate) fn from_parent(bytes: &[u8]) {
+    if let Ok(message) = decode_from_parent(bytes) {
+        assert_eq!(decode_from_parent(&encode_from_parent(&message)), Ok(message));
     }
 }
 

@@ -1,4 +1,5 @@
-//! Downlink: a machine for the members registered below it. Today the members are the sites of a server.
+//! Downlink: a machine for the members that are registered below a parent: the sites of a server, or the hosts of a
+//! site's gateway.
 //!
 //! It has the sessions of the members, arbitrates between two sessions of one member, limits what a member may send,
 //! knows who is connected, sends spec down and receives status, events and storage reports. It knows nothing of
@@ -42,7 +43,9 @@ mod tests;
 
 use std::time::Duration;
 
-use linecamp_model::{FromServer, FromSite, Instant, Now, Refusal, RefusalCode, SessionId, SiteId, Text, VersionRange};
+use linecamp_model::{
+    FromMember, FromParent, Instant, MemberId, Now, Parent, Refusal, RefusalCode, SessionId, Text, VersionRange,
+};
 
 pub use self::config::{
     DUPLICATE_CLEARS_AFTER, DUPLICATE_RETRY, FIRST_MESSAGE_MAX, PROBE_MAX, REDIALS_PER_SECOND, START_GRACE,
@@ -61,12 +64,11 @@ use self::slots::Slots;
 use crate::rng::Rng;
 use crate::timers::Timers;
 
-/// The id of a member: of a site.
-pub(crate) type MemberId = SiteId;
-
 /// The machine for the members. The [module docs](self) describe how to drive it.
 #[derive(Clone, Debug)]
 pub(crate) struct Downlink {
+    /// Whose members these are.
+    parent: Parent,
     versions: VersionRange,
     started: Now,
     sessions: Sessions,
@@ -79,9 +81,10 @@ pub(crate) struct Downlink {
 }
 
 impl Downlink {
-    /// Creates a downlink without members.
-    pub(crate) fn new(versions: VersionRange, rng: Rng, now: Now) -> Self {
+    /// Creates the downlink of a parent, without members.
+    pub(crate) fn new(parent: Parent, versions: VersionRange, rng: Rng, now: Now) -> Self {
         Self {
+            parent,
             versions,
             started: now,
             sessions: Sessions::default(),
@@ -126,7 +129,7 @@ impl Downlink {
     pub(crate) fn release(&mut self, release: Release, members: &dyn Members, now: Now) {
         match release {
             Release::Send { session, message } => {
-                if matches!(message, FromServer::Welcome(_)) {
+                if matches!(message, FromParent::Welcome(_)) {
                     self.announce(session);
                 }
                 self.output(Output::Send { session, message });
@@ -139,9 +142,9 @@ impl Downlink {
     /// Handles a release whose write failed. The member is to try again after `retry`.
     pub(crate) fn release_failed(&mut self, release: Release, retry: Duration, members: &dyn Members, now: Now) {
         match release {
-            Release::Send { session, message: FromServer::Welcome(_) } => {
-                let text = "the server cannot write to its store";
-                let refusal = Refusal::new(RefusalCode::StoreFailed, text).retry_after(retry);
+            Release::Send { session, message: FromParent::Welcome(_) } => {
+                let text = format!("the {} cannot write to its store", self.parent);
+                let refusal = Refusal::new(RefusalCode::StoreFailed, &text).retry_after(retry);
                 self.refuse(session, refusal, members, now);
             }
             Release::Send { session, .. } | Release::Acknowledge { session, .. } => {
@@ -165,7 +168,8 @@ impl Downlink {
         let mut slots = Slots::new(REDIALS_PER_SECOND);
         let refusal = |id| {
             let slot = RESTART_ALLOWANCE + slots.take(now.instant);
-            (id, Refusal::new(RefusalCode::ServerStopping, "the server is stopping").retry_after(slot))
+            let text = format!("the {} is stopping", self.parent);
+            (id, Refusal::new(RefusalCode::ServerStopping, &text).retry_after(slot))
         };
         self.sessions.ids().into_iter().map(refusal).collect()
     }
@@ -199,12 +203,13 @@ impl Downlink {
         self.timers.set(DownlinkTimer::Late(id), now.instant + FIRST_MESSAGE_MAX);
         if OPENING_SESSIONS_MAX < self.sessions.opening() {
             let slot = self.slots.take(now.instant);
-            let refusal = Refusal::new(RefusalCode::Busy, "the server has too many newcomers").retry_after(slot);
+            let text = format!("the {} has too many newcomers", self.parent);
+            let refusal = Refusal::new(RefusalCode::Busy, &text).retry_after(slot);
             self.refuse(id, refusal, members, now);
         }
     }
 
-    fn receive(&mut self, id: SessionId, message: FromSite, members: &dyn Members, now: Now) {
+    fn receive(&mut self, id: SessionId, message: FromMember, members: &dyn Members, now: Now) {
         if let Err(refusal) = self.admit_message(id, &message, members, now) {
             return self.refuse(id, refusal, members, now);
         }
@@ -214,17 +219,17 @@ impl Downlink {
         };
         let member = self.sessions.member(id);
         match (stage, member, message) {
-            (Stage::Opened, _, FromSite::Join(request)) => self.join(id, request, members, now),
-            (Stage::Opened, _, FromSite::Hello(hello)) => self.greet(id, hello, members, now),
-            (_, Some(_), FromSite::SpecAck(held)) => self.handle_spec_ack(id, held, members, now),
-            (_, Some(_), FromSite::Status(delta)) => self.handle_status(id, delta, members, now),
-            (_, Some(_), FromSite::Events(batch)) => self.handle_events(id, batch, members, now),
-            (_, Some(member), FromSite::Renew) => self.renew(id, member, members, now),
-            (_, Some(member), FromSite::Alive) => self.probe_answered(member, members, now),
-            (_, Some(member), FromSite::WantPlugin(want)) => self.want_piece(id, member, want, (members, now)),
-            (_, Some(member), FromSite::Storage(conditions)) => self.handle_storage(member, conditions, now),
-            (_, Some(member), FromSite::ServersStored(number)) => self.handle_servers_stored(member, number),
-            (_, Some(member), FromSite::Trust(report)) => self.output(Output::TrustReported { member, report }),
+            (Stage::Opened, _, FromMember::Join(request)) => self.join(id, request, members, now),
+            (Stage::Opened, _, FromMember::Hello(hello)) => self.greet(id, hello, members, now),
+            (_, Some(_), FromMember::SpecAck(held)) => self.handle_spec_ack(id, held, members, now),
+            (_, Some(_), FromMember::Status(delta)) => self.handle_status(id, delta, members, now),
+            (_, Some(_), FromMember::Events(batch)) => self.handle_events(id, batch, members, now),
+            (_, Some(member), FromMember::Renew) => self.renew(id, member, members, now),
+            (_, Some(member), FromMember::Alive) => self.probe_answered(member, members, now),
+            (_, Some(member), FromMember::WantPlugin(want)) => self.want_piece(id, member, want, (members, now)),
+            (_, Some(member), FromMember::Storage(conditions)) => self.handle_storage(member, conditions, now),
+            (_, Some(member), FromMember::ServersStored(number)) => self.handle_servers_stored(member, number),
+            (_, Some(member), FromMember::Trust(report)) => self.output(Output::TrustReported { member, report }),
             (Stage::Closing, _, _) => self.ignored += 1,
             (Stage::Opened | Stage::Probing { .. } | Stage::Up(_), _, _) => {
                 self.refuse(id, Refusal::new(RefusalCode::Protocol, "a message out of order"), members, now);

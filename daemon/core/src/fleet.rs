@@ -82,8 +82,8 @@ mod view;
 use std::sync::Arc;
 
 use linecamp_model::{
-    AuthorityRotation, FleetChange, FleetOrigin, Incarnation, Instant, Name, Now, Refusal, RefusalCode, ServerAddress,
-    SessionId, SiteId, Text, WriteId,
+    AuthorityRotation, FleetChange, FleetOrigin, Incarnation, Instant, Name, Now, Parent, Refusal, RefusalCode,
+    ServerAddress, SessionId, SiteId, Text, WriteId,
 };
 
 pub use self::account_command::{
@@ -165,9 +165,9 @@ impl Fleet {
             effects.stage(vec![FleetChange::Origin(Some(origin)), environment], Vec::new());
         }
         let ids = Rng::new(rng.next_u64());
-        let mut downlink = Downlink::new(config.versions, rng, now);
+        let mut downlink = Downlink::new(Parent::Server, config.versions, rng, now);
         for (id, _, of) in effects.state().registered().filter(|(_, _, of)| !of.life.phase.is_gone()) {
-            downlink.expect(id, of.offline_since, now);
+            downlink.expect(id.into(), of.offline_since, now);
         }
         let sweep_at = now.instant + SWEEP_PERIOD;
         let (store, contacts, activity) = (StoreHealth::default(), Arc::default(), Activity::new(now));
@@ -326,7 +326,7 @@ impl Fleet {
         let mut releases: Vec<_> = urls.map(Release::Output).chain(then).collect();
         for site in &decision.sites {
             releases.push(Release::SpecDurable(*site));
-            self.downlink.spec_staged(*site);
+            self.downlink.spec_staged((*site).into());
         }
         for site in decision.removed_sites() {
             releases.insert(0, Release::Output(FleetOutput::Removed { site }));
@@ -387,9 +387,9 @@ impl Fleet {
     }
 
     fn spec_settled(&mut self, site: SiteId, now: Now) {
-        self.downlink.spec_settled(site);
+        self.downlink.spec_settled(site.into());
         self.confirm(site, now);
-        self.with_downlink(now, |downlink, members| downlink.send_spec(site, members));
+        self.with_downlink(now, |downlink, members| downlink.send_spec(site.into(), members));
     }
 
     /// Advances a site and its hosts to the next phase if the site reported or confirmed what was requested.

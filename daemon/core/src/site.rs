@@ -63,8 +63,8 @@ mod uplink;
 mod view;
 
 use linecamp_model::{
-    Actor, CallId, CommandId, DialId, EventKind, FromServer, FromSite, Instant, Now, ProviderReply, ProviderSpec, Text,
-    Welcome, WriteId,
+    Actor, CallId, CommandId, DialId, EventKind, FromMember, FromParent, Instant, Now, ProviderReply, ProviderSpec,
+    Text, Welcome, WriteId,
 };
 
 pub use self::certificate::UnsavedIdentity;
@@ -330,21 +330,21 @@ impl Site {
         self.effects.send(dial, message);
     }
 
-    fn receive(&mut self, dial: DialId, message: FromServer, now: Now) {
+    fn receive(&mut self, dial: DialId, message: FromParent, now: Now) {
         let effects = &mut self.effects;
         let result = match message {
-            FromServer::Welcome(welcome) => return self.handle_welcome(dial, &welcome, now),
-            FromServer::Identity(grant) => return self.uplink.handle_certificate(grant, effects),
-            FromServer::Probe => return effects.send(dial, FromSite::Alive),
-            FromServer::Plugin(piece) => {
+            FromParent::Welcome(welcome) => return self.handle_welcome(dial, &welcome, now),
+            FromParent::Identity(grant) => return self.uplink.handle_certificate(grant, effects),
+            FromParent::Probe => return effects.send(dial, FromMember::Alive),
+            FromParent::Plugin(piece) => {
                 let failed = self.plugins.handle_piece(dial, piece, now, effects);
                 return failed.into_iter().for_each(|digest| self.providers.handle_plugin_arrived(digest));
             }
-            FromServer::Servers(told) => return self.uplink.handle_servers(told, effects),
-            FromServer::Authorities(told) => return self.handle_authorities(told, now),
-            FromServer::Spec(delta) => self.replication.handle_spec(dial, delta, effects),
-            FromServer::StatusAck(held) => self.replication.handle_status_ack(held),
-            FromServer::EventsAck(held) => self.replication.handle_events_ack(held, effects),
+            FromParent::Servers(told) => return self.uplink.handle_servers(told, effects),
+            FromParent::Authorities(told) => return self.handle_authorities(told, now),
+            FromParent::Spec(delta) => self.replication.handle_spec(dial, delta, effects),
+            FromParent::StatusAck(held) => self.replication.handle_status_ack(held),
+            FromParent::EventsAck(held) => self.replication.handle_events_ack(held, effects),
         };
         if let Err(violation) = result {
             self.uplink.break_off(&violation, now, effects);
@@ -410,7 +410,7 @@ impl Site {
                 self.follow_link();
             }
             Release::SpecAck { dial, held } if self.uplink.current() == Some(dial) => {
-                self.effects.send(dial, FromSite::SpecAck(held));
+                self.effects.send(dial, FromMember::SpecAck(held));
             }
             Release::SpecAck { .. } | Release::Recorded(_) | Release::CountedLost(_) => {}
             Release::Reply(command) => self.effects.reply(command, Ok(())),

@@ -70,8 +70,8 @@ words! {
 }
 
 impl EventKind {
-    /// Returns whether a site may send an event of this kind. All others come only from the server itself.
-    pub const fn is_a_sites(self) -> bool {
+    /// Returns whether a member may send an event of this kind. All others come only from the server itself.
+    pub const fn is_a_members(self) -> bool {
         matches!(
             self,
             Self::DaemonStarted

@@ -26,6 +26,7 @@ mod json;
 mod kept_answer;
 mod label;
 mod link_gap;
+mod member;
 mod message;
 mod name;
 mod phase;
@@ -82,8 +83,10 @@ pub use label::{
     effective_value_of_site,
 };
 pub use link_gap::{BootId, CauseTimes, GapCause, GapReport, LinkGap, LinkRecord, link_error};
+pub use member::{MemberId, MemberKind, Parent};
 pub use message::{
-    EventBatch, FromServer, FromSite, Hello, IdentityGrant, JoinRequest, PluginPiece, PluginWant, VersionRange, Welcome,
+    EventBatch, FromMember, FromParent, Hello, IdentityGrant, JoinRequest, PluginPiece, PluginWant, VersionRange,
+    Welcome,
 };
 pub use name::{Name, NameError, Text, TextError};
 pub use phase::{Phase, PhaseEvent};

@@ -1,7 +1,8 @@
-//! The messages between a site and the server, as the state machines see them. `proto` defines the wire format.
+//! The messages between a member and its parent, as the state machines see them. `proto` defines the wire format. Where
+//! they say *site* and *server*, a host and its gateway say the same to each other.
 //!
-//! On a new session the site sends the first message: [`FromSite::Join`] if it has no certificate yet, otherwise
-//! [`FromSite::Hello`]. The server replies, or closes the session with a [`Refusal`]. After that, each direction has
+//! On a new session the site sends the first message: [`FromMember::Join`] if it has no certificate yet, otherwise
+//! [`FromMember::Hello`]. The server replies, or closes the session with a [`Refusal`]. After that, each direction has
 //! one delta in flight at a time. An acknowledgment carries the generation that the receiver has stored *durably*: it
 //! confirms the delta and requests everything newer.
 
@@ -47,9 +48,9 @@ impl fmt::Display for VersionRange {
     }
 }
 
-/// A message from a site to its server.
+/// A message from a member to its parent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FromSite {
+pub enum FromMember {
     /// Requests registration with a join token.
     Join(JoinRequest),
     /// The first message of a registered site.
@@ -77,9 +78,9 @@ pub enum FromSite {
     Trust(TrustReport),
 }
 
-/// A message from the server to a site.
+/// A message from a parent to a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FromServer {
+pub enum FromParent {
     /// A certificate: the reply to a join, to a renewal, or to a hello with an expired certificate.
     Identity(IdentityGrant),
     /// Replies to a hello.

@@ -4,8 +4,8 @@
 //! # The link
 //!
 //! A site dials its server over QUIC and opens one bidirectional stream. The stream carries frames
-//! ([`mod@frame`]), and each frame one message: [`FromSite`](linecamp_model::FromSite) one way,
-//! [`FromServer`](linecamp_model::FromServer) the other, as `link.proto` defines them.
+//! ([`mod@frame`]), and each frame one message: [`FromMember`](linecamp_model::FromMember) one way,
+//! [`FromParent`](linecamp_model::FromParent) the other, as `link.proto` defines them.
 //!
 //! **The site sends first**, and its first frame is small (`FIRST_FRAME_BYTES_MAX`), because the site is not
 //! authenticated yet:
@@ -79,5 +79,5 @@ pub use error::ProtoError;
 pub use limits::{
     AUTHORITIES_MAX, CERTIFICATE_BYTES_MAX, COUNTER_MAX, DOCUMENTS_MAX, EXTRA_VALUES_MAX, RECORD_TYPE_BYTES_MAX,
 };
-pub use message::{decode_from_server, decode_from_site, encode_from_server, encode_from_site};
+pub use message::{decode_from_member, decode_from_parent, encode_from_member, encode_from_parent};
 pub use version::VERSIONS;

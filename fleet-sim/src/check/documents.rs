@@ -1,7 +1,7 @@
 //! `generations-rise`, `own-data`, `label-owners`: documents in transit and on the disks.
 
 use linecamp_model::{
-    Document, DocumentKey, FleetChange, FromServer, LabelSet, Level, SessionId, SiteChange, SiteId, SpecBody,
+    Document, DocumentKey, FleetChange, FromParent, LabelSet, Level, SessionId, SiteChange, SiteId, SpecBody,
     StatusBody,
 };
 
@@ -96,8 +96,8 @@ impl Watch {
     }
 
     /// The server sends documents: they must belong to this site and match the server's disk.
-    pub(crate) fn server_sends(&mut self, session: SessionId, message: &FromServer, disk: &Disk<FleetChange>) {
-        let (FromServer::Spec(delta), Some(site)) = (message, self.site_of(session)) else {
+    pub(crate) fn server_sends(&mut self, session: SessionId, message: &FromParent, disk: &Disk<FleetChange>) {
+        let (FromParent::Spec(delta), Some(site)) = (message, self.site_of(session)) else {
             return;
         };
         let own = [Some(DocumentKey::Site), document_of(disk, LevelOf::Gateway, site)];

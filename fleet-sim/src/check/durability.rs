@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use linecamp_core::FleetCommandError;
 use linecamp_model::{
-    CommandId, DocumentKey, FleetChange, FromServer, FromSite, Generation, LabelKey, LabelSet, LabelValue, Level,
+    CommandId, DocumentKey, FleetChange, FromMember, FromParent, Generation, LabelKey, LabelSet, LabelValue, Level,
     Phase, SessionId, SiteChange, SiteId, SpecBody, Text, Token, TokenId,
 };
 
@@ -203,13 +203,13 @@ impl Watch {
     pub(crate) fn check_server_acknowledgement(
         &mut self,
         session: SessionId,
-        message: &FromServer,
+        message: &FromParent,
         disk: &Disk<FleetChange>,
     ) {
         let Some(site) = self.site_of(session) else { return };
         let (said, held) = match message {
-            FromServer::StatusAck(held) => (held.0, status_head(disk, site)),
-            FromServer::EventsAck(held) => (*held, events_held_of(disk, site)),
+            FromParent::StatusAck(held) => (held.0, status_head(disk, site)),
+            FromParent::EventsAck(held) => (*held, events_held_of(disk, site)),
             _ => return,
         };
         if held < said {
@@ -227,8 +227,8 @@ impl Watch {
     }
 
     /// A site acknowledges something to the server: it must be on the site's disk.
-    pub(crate) fn check_site_acknowledgement(&mut self, node: NodeId, message: &FromSite, disk: &Disk<SiteChange>) {
-        let FromSite::SpecAck(said) = message else { return };
+    pub(crate) fn check_site_acknowledgement(&mut self, node: NodeId, message: &FromMember, disk: &Disk<SiteChange>) {
+        let FromMember::SpecAck(said) = message else { return };
         let held = spec_head(disk);
         if held < *said {
             let what = format!("the site acknowledged spec generation {said}, and its disk has {held}");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use linecamp_model::{CommandId, FleetChange, FromServer, FromSite, Phase, Refusal, RefusalCode, SessionId};
+use linecamp_model::{CommandId, FleetChange, FromMember, FromParent, Phase, Refusal, RefusalCode, SessionId};
 
 use super::{Watch, registration};
 use crate::disk::Disk;
@@ -42,20 +42,20 @@ impl Watch {
     }
 
     /// An honest site sends a message that the server acknowledges.
-    pub(crate) fn site_waits(&mut self, node: NodeId, message: &FromSite, elapsed: Duration) {
+    pub(crate) fn site_waits(&mut self, node: NodeId, message: &FromMember, elapsed: Duration) {
         let sent = match message {
-            FromSite::Status(_) => Sent::Status,
-            FromSite::Events(_) => Sent::Events,
+            FromMember::Status(_) => Sent::Status,
+            FromMember::Events(_) => Sent::Events,
             _ => return,
         };
         self.served.sites.entry((node, sent)).or_insert(elapsed);
     }
 
     /// An honest site receives a message from the server.
-    pub(crate) fn site_is_answered(&mut self, node: NodeId, message: &FromServer) {
+    pub(crate) fn site_is_answered(&mut self, node: NodeId, message: &FromParent) {
         let sent = match message {
-            FromServer::StatusAck(_) => Sent::Status,
-            FromServer::EventsAck(_) => Sent::Events,
+            FromParent::StatusAck(_) => Sent::Status,
+            FromParent::EventsAck(_) => Sent::Events,
             _ => return,
         };
         self.served.sites.remove(&(node, sent));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use linecamp_model::limits::{DOCUMENTS_BYTES_MAX, HOSTS_PER_SITE_MAX};
 use linecamp_model::{
-    Delta, DnsStatus, Document, DocumentKey, FromSite, Generation, HostId, HostStatus, ProviderId, ProviderStatus,
+    Delta, DnsStatus, Document, DocumentKey, FromMember, Generation, HostId, HostStatus, ProviderId, ProviderStatus,
     StatusBody, StatusDelta,
 };
 use linecamp_proto::COUNTER_MAX;
@@ -20,7 +20,7 @@ const LARGE_DOCUMENTS: u64 = 7;
 const LARGE_PARTS: u64 = DOCUMENTS_BYTES_MAX.div_ceil(800 * 1024) as u64;
 
 /// Returns a delta in parts that breaks a rule.
-pub(super) fn invalid(known: &MemberState, chance: &mut SimRng) -> Vec<FromSite> {
+pub(super) fn invalid(known: &MemberState, chance: &mut SimRng) -> Vec<FromMember> {
     let base = known.status_held.0.min(COUNTER_MAX / 2);
     let first = part(base, chance.below(100), 1, None);
     let parts = match chance.below(6) {
@@ -36,7 +36,7 @@ pub(super) fn invalid(known: &MemberState, chance: &mut SimRng) -> Vec<FromSite>
             .map(|number| part(base, 1_000 + number * LARGE_DOCUMENTS, LARGE_DOCUMENTS, Some(chance)))
             .collect(),
     };
-    parts.into_iter().map(FromSite::Status).collect()
+    parts.into_iter().map(FromMember::Status).collect()
 }
 
 /// Returns an unfinished part with the status of providers: without records, or with as many as fit one.

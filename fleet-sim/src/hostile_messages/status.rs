@@ -7,7 +7,7 @@ use linecamp_model::limits::{
     LABELS_PER_OWNER_MAX, TEXT_BYTES_MAX,
 };
 use linecamp_model::{
-    Condition, ConditionKind, Delta, DnsStatus, Document, DocumentKey, DomainName, FromSite, Generation, HostId,
+    Condition, ConditionKind, Delta, DnsStatus, Document, DocumentKey, DomainName, FromMember, Generation, HostId,
     HostStatus, Incarnation, LabelKey, LabelSet, LabelValue, Name, ProviderId, ProviderStatus, RecordKey, RecordState,
     RecordStatus, RecordType, SiteStatus, StatusBody, Text,
 };
@@ -28,7 +28,7 @@ const RECORDS: usize = 240;
 type Documents = BTreeMap<DocumentKey, Document<StatusBody>>;
 
 /// Returns a few deltas with extreme generations.
-pub(super) fn wild(known: &MemberState, chance: &mut SimRng) -> Vec<FromSite> {
+pub(super) fn wild(known: &MemberState, chance: &mut SimRng) -> Vec<FromMember> {
     let count = 1 + chance.below(6);
     (0..count)
         .map(|_| {
@@ -49,7 +49,7 @@ pub(super) fn wild(known: &MemberState, chance: &mut SimRng) -> Vec<FromSite> {
 }
 
 /// Returns a delta about another site's host.
-pub(super) fn of_another(known: &MemberState, chance: &mut SimRng) -> FromSite {
+pub(super) fn of_another(known: &MemberState, chance: &mut SimRng) -> FromMember {
     let key = DocumentKey::Host(HostId::from_bytes(chance.bytes()));
     let base = known.status_held.0.min(COUNTER_MAX - 1);
     let document = Document { generation: Generation(base + 1), body: Some(StatusBody::Host(HostStatus::default())) };
@@ -57,7 +57,7 @@ pub(super) fn of_another(known: &MemberState, chance: &mut SimRng) -> FromSite {
 }
 
 /// Returns a snapshot, then thousands of provider documents and tombstones, one delta at a time.
-pub(super) fn documents(known: &MemberState, chance: &mut SimRng) -> Vec<FromSite> {
+pub(super) fn documents(known: &MemberState, chance: &mut SimRng) -> Vec<FromMember> {
     let of_delta = DOCUMENTS_PER_DELTA_MAX as u64;
     let first = Document { generation: Generation(1), body: Some(site_status(known, chance)) };
     let mut all = vec![delta(0, 1, true, BTreeMap::from([(DocumentKey::Site, first)]))];
@@ -77,7 +77,7 @@ pub(super) fn documents(known: &MemberState, chance: &mut SimRng) -> Vec<FromSit
 }
 
 /// Returns repeated full snapshots, with each value at its limit.
-pub(super) fn snapshots(known: &MemberState, chance: &mut SimRng) -> Vec<FromSite> {
+pub(super) fn snapshots(known: &MemberState, chance: &mut SimRng) -> Vec<FromMember> {
     let count = 5 + chance.below(FLOOD_SNAPSHOTS_MAX);
     (0..count)
         .map(|index| {
@@ -96,8 +96,8 @@ pub(super) fn snapshots(known: &MemberState, chance: &mut SimRng) -> Vec<FromSit
         .collect()
 }
 
-fn delta(base: u64, to: u64, snapshot: bool, documents: Documents) -> FromSite {
-    FromSite::Status(Delta { base: Generation(base), to: Generation(to), snapshot, documents, more: false })
+fn delta(base: u64, to: u64, snapshot: bool, documents: Documents) -> FromMember {
+    FromMember::Status(Delta { base: Generation(base), to: Generation(to), snapshot, documents, more: false })
 }
 
 fn site_status(known: &MemberState, chance: &mut SimRng) -> StatusBody {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use linecamp_core::{LinkEvent, LossReason, Peer, SessionEvent};
-use linecamp_model::{DialId, FromServer, FromSite, Refusal, SessionId, Text};
+use linecamp_model::{DialId, FromMember, FromParent, Refusal, SessionId, Text};
 
 use super::event::{Event, Silence};
 use super::{MESSAGE_COST, Net};
@@ -21,13 +21,13 @@ pub(super) struct Session {
     pub(super) has_site: bool,
     pub(super) has_server: bool,
     /// Messages sent and not yet delivered, oldest first.
-    pub(super) up: VecDeque<FromSite>,
-    pub(super) down: VecDeque<FromServer>,
+    pub(super) up: VecDeque<FromMember>,
+    pub(super) down: VecDeque<FromParent>,
     /// When the last of them arrives, if nothing delays it.
     pub(super) up_at: Duration,
     pub(super) down_at: Duration,
     /// The first incremental spec, kept to be replayed.
-    pub(super) old_spec: Option<FromServer>,
+    pub(super) old_spec: Option<FromParent>,
     /// How many specs arrived after it.
     pub(super) newer_specs: u32,
     /// How many messages wait for the line to be restored.
@@ -96,7 +96,7 @@ impl Net {
         if !(line.is_down_open && line.is_mapped) {
             session.stalled_down += 1;
         } else if let Some(message) = session.down.pop_front() {
-            if let FromServer::Spec(delta) = &message {
+            if let FromParent::Spec(delta) = &message {
                 session.newer_specs += u32::from(session.old_spec.is_some());
                 session.old_spec =
                     session.old_spec.take().or_else(|| (!delta.snapshot && !delta.more).then(|| message.clone()));

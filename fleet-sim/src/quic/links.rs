@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::authorities::{save_authorities, stored_authorities};
 use linecamp_core::{Dial, IssueRequest, SessionEvent, SiteIdentity};
 use linecamp_model::{
-    AuthorityRotation, AuthoritySet, DialId, FromServer, FromSite, IdentityGrant, KeyFingerprint, KnownAuthorities,
+    AuthorityRotation, AuthoritySet, DialId, FromMember, FromParent, IdentityGrant, KeyFingerprint, KnownAuthorities,
     KnownServers, Pin, Refusal, RotationStep, ServerAddress, SessionId, Text, WallTime,
 };
 use linecamp_server::for_simulator::{self as server, SESSION_NOTES_MAX, SessionNote};
@@ -47,7 +47,7 @@ const AUTHORITY_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 #[derive(Debug)]
 enum Order {
     Dial(Dial, Credentials),
-    Send(DialId, FromSite),
+    Send(DialId, FromMember),
     HangUp(DialId, Refusal),
 }
 
@@ -302,7 +302,7 @@ impl Transport for Links {
         self.order(node, Order::Dial(dial.clone(), self.sites[node].credentials.clone()));
     }
 
-    fn send_to_server(&mut self, node: NodeId, dial: DialId, message: &FromSite, _bytes: &[u8]) {
+    fn send_to_server(&mut self, node: NodeId, dial: DialId, message: &FromMember, _bytes: &[u8]) {
         self.order(node, Order::Send(dial, message.clone()));
     }
 
@@ -346,7 +346,7 @@ impl Transport for Links {
         self.authority.rotation()
     }
 
-    fn send_to_site(&mut self, session: SessionId, message: &FromServer, _bytes: &[u8]) {
+    fn send_to_site(&mut self, session: SessionId, message: &FromParent, _bytes: &[u8]) {
         if let Some(server) = &self.server {
             server.driver.send(session, message);
         }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use linecamp_core::{Dial, LinkEvent, Purpose, Rng, SessionEvent};
 use linecamp_model::{
-    DialId, FromServer, FromSite, HostId, IdentityGrant, KnownServers, Name, ServerAddress, SessionId, SiteId, WallTime,
+    DialId, FromMember, FromParent, HostId, IdentityGrant, KnownServers, Name, ServerAddress, SessionId, SiteId,
+    WallTime,
 };
 use linecamp_server::for_simulator::{self as server, SESSION_NOTES_MAX, SessionNote};
 use linecamp_transport::{
@@ -184,7 +185,7 @@ async fn answer(
     while let Some((id, note)) = notes.recv().await {
         match driver.note(id, note) {
             SessionEvent::Opened(peer) => log(&format_args!("{id} opened from {}", peer.address)),
-            SessionEvent::Received(_) => driver.send(id, &FromServer::Probe),
+            SessionEvent::Received(_) => driver.send(id, &FromParent::Probe),
             SessionEvent::Moved(address) => log(&format_args!("{id} moved to {address}")),
             SessionEvent::Closed(why) => log(&format_args!("{id} closed: {why}")),
         }
@@ -216,7 +217,7 @@ async fn live(
                 report = link.report() => match report.event {
                     LinkEvent::Dialed(_) => {
                         log(&"linked");
-                        assert!(link.send(dial, &FromSite::Alive).is_none());
+                        assert!(link.send(dial, &FromMember::Alive).is_none());
                         next_message = is_talking.then(|| Instant::now() + MESSAGE_PERIOD);
                     }
                     LinkEvent::Received(..) => log(&"heard"),
@@ -226,7 +227,7 @@ async fn live(
                     }
                 },
                 () = message_due => {
-                    assert!(link.send(dial, &FromSite::Alive).is_none());
+                    assert!(link.send(dial, &FromMember::Alive).is_none());
                     next_message = Some(Instant::now() + MESSAGE_PERIOD);
                 }
             }

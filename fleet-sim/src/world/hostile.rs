@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use linecamp_core::{Dial, LinkEvent, Purpose as DialPurpose};
 use linecamp_model::{
-    DialId, FromServer, FromSite, Generation, Hello, HostId, Incarnation, JoinRequest, Refusal, RefusalCode, RunId,
+    DialId, FromMember, FromParent, Generation, Hello, HostId, Incarnation, JoinRequest, Refusal, RefusalCode, RunId,
     ServerAddress, SiteId,
 };
 use linecamp_proto::VERSIONS;
@@ -46,7 +46,7 @@ pub(super) struct Hostile {
     last_dial: DialId,
     /// Whether a session is up.
     is_up: bool,
-    waiting: VecDeque<FromSite>,
+    waiting: VecDeque<FromMember>,
     /// Whether it waits for each acknowledgement, so that its messages build on what the server accepted.
     is_patient: bool,
     /// The next hello, if it is false.
@@ -179,26 +179,26 @@ impl<C: Transport> World<C> {
             return;
         }
         let first = match (&node.identity, &node.join) {
-            (None, Some(pending_join)) => FromSite::Join(JoinRequest {
+            (None, Some(pending_join)) => FromMember::Join(JoinRequest {
                 versions: VERSIONS,
                 token: pending_join.token.id,
                 secret: pending_join.token.secret,
                 name: name(node.name.as_str()),
                 daemon_version: text("0.1.0"),
             }),
-            _ => FromSite::Hello(
+            _ => FromMember::Hello(
                 hostile.false_hello.take().unwrap_or_else(|| hostile_messages::greeting(&hostile.known)),
             ),
         };
         self.send_to_server(number, dial, &first);
     }
 
-    fn hostile_receives(&mut self, number: NodeId, dial: DialId, message: FromServer) {
+    fn hostile_receives(&mut self, number: NodeId, dial: DialId, message: FromParent) {
         let Some(hostile) = self.nodes[number].hostile.as_deref_mut() else { return };
         let known = &mut hostile.known;
         let mut answer = None;
         match message {
-            FromServer::Identity(grant) => {
+            FromParent::Identity(grant) => {
                 (known.site, known.gateway) = (grant.site, grant.gateway);
                 if let Ok(identity) = self.transport.save_identity(number, &grant) {
                     self.nodes[number].identity = Some(identity);
@@ -206,7 +206,7 @@ impl<C: Transport> World<C> {
                 self.hostile_hangs_up(number);
                 return self.schedule_hostile(number, TURN);
             }
-            FromServer::Welcome(welcome) => {
+            FromParent::Welcome(welcome) => {
                 known.spec_incarnation = welcome.spec_incarnation;
                 known.status_held = welcome.status_held;
                 known.events_held = welcome.events_held;
@@ -217,20 +217,20 @@ impl<C: Transport> World<C> {
                 }
                 return self.schedule_hostile(number, TURN);
             }
-            FromServer::Spec(delta) => {
+            FromParent::Spec(delta) => {
                 known.spec_head = delta.to;
-                answer = hostile.rng.happens(500).then_some(FromSite::SpecAck(delta.to));
+                answer = hostile.rng.happens(500).then_some(FromMember::SpecAck(delta.to));
             }
-            FromServer::StatusAck(held) => {
+            FromParent::StatusAck(held) => {
                 known.status_held = held;
                 return self.schedule_hostile(number, ROUND_TRIP);
             }
-            FromServer::EventsAck(held) => {
+            FromParent::EventsAck(held) => {
                 known.events_held = held;
                 return self.schedule_hostile(number, ROUND_TRIP);
             }
-            FromServer::Probe => answer = hostile.rng.happens(500).then_some(FromSite::Alive),
-            FromServer::Plugin(_) | FromServer::Servers(_) | FromServer::Authorities(_) => {}
+            FromParent::Probe => answer = hostile.rng.happens(500).then_some(FromMember::Alive),
+            FromParent::Plugin(_) | FromParent::Servers(_) | FromParent::Authorities(_) => {}
         }
         if let Some(answer) = answer {
             self.send_to_server(number, dial, &answer);
@@ -256,9 +256,9 @@ impl<C: Transport> World<C> {
         }
         let count = hostile.waiting.len().min(if hostile.is_patient { 1 } else { MESSAGES_PER_TURN });
         let messages: Vec<_> = hostile.waiting.drain(..count).collect();
-        let is_answered = |message: &FromSite| match message {
-            FromSite::Status(part) => !part.more,
-            message => matches!(message, FromSite::Events(_)),
+        let is_answered = |message: &FromMember| match message {
+            FromMember::Status(part) => !part.more,
+            message => matches!(message, FromMember::Events(_)),
         };
         let has_turn = !(hostile.waiting.is_empty() || hostile.is_patient && messages.iter().any(is_answered));
         for message in messages {

@@ -11,10 +11,10 @@ use linecamp_core::{
     SiteIdentity, SiteOutput,
 };
 use linecamp_model::{
-    BootId, CommandId, DialId, FromSite, GapCause, JoinToken, KeyFingerprint, KnownAuthorities, KnownServers, LabelKey,
-    LabelValue, Level, Name, Now, ProviderSpec, RefusalCode, RunId, SiteChange, Text,
+    BootId, CommandId, DialId, FromMember, GapCause, JoinToken, KeyFingerprint, KnownAuthorities, KnownServers,
+    LabelKey, LabelValue, Level, Name, Now, ProviderSpec, RefusalCode, RunId, SiteChange, Text,
 };
-use linecamp_proto::{VERSIONS, decode_from_site, encode_from_site};
+use linecamp_proto::{VERSIONS, decode_from_member, encode_from_member};
 
 use super::hostile::Hostile;
 use super::server_addresses::joined_servers;
@@ -380,20 +380,20 @@ impl<C: Transport> World<C> {
         }
     }
 
-    fn site_sends(&mut self, number: NodeId, dial: DialId, message: &FromSite) {
+    fn site_sends(&mut self, number: NodeId, dial: DialId, message: &FromMember) {
         self.watch.check_site_acknowledgement(number, message, &self.nodes[number].disk);
         self.watch.site_waits(number, message, self.elapsed);
         self.send_to_server(number, dial, message);
     }
 
     /// Sends a message to the server.
-    pub(super) fn send_to_server(&mut self, number: NodeId, dial: DialId, message: &FromSite) {
-        let bytes = encode_from_site(message);
+    pub(super) fn send_to_server(&mut self, number: NodeId, dial: DialId, message: &FromMember) {
+        let bytes = encode_from_member(message);
         self.note(Some(number), "send", &[dial.0], || format!("sends {message:?}"));
         self.trace.bytes(&bytes);
         self.counters.message();
         self.watch.check_frame([number], bytes.len());
-        if decode_from_site(&bytes).ok().as_ref() != Some(message) {
+        if decode_from_member(&bytes).ok().as_ref() != Some(message) {
             self.watch.find("wire", [number], format!("{message:?} does not decode from its own bytes"));
         }
         self.transport.send_to_server(number, dial, message, &bytes);

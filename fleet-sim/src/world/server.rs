@@ -5,8 +5,8 @@ use std::time::Duration;
 use linecamp_core::{
     Fleet, FleetCommand, FleetConfig, FleetOutput, IssuedCommand, SavedFleet, SessionEvent, StoreFault,
 };
-use linecamp_model::{CommandId, FleetChange, FromServer, Now, SessionId, SiteId, WriteId};
-use linecamp_proto::{VERSIONS, decode_from_server, encode_from_server};
+use linecamp_model::{CommandId, FleetChange, FromParent, Now, SessionId, SiteId, WriteId};
+use linecamp_proto::{VERSIONS, decode_from_parent, encode_from_parent};
 
 use super::server_addresses::ServerAddresses;
 use super::{FaultEnd, RunPhase, SimEvent, World};
@@ -281,13 +281,13 @@ impl<C: Transport> World<C> {
         }
     }
 
-    fn server_sends(&mut self, session: SessionId, message: &FromServer) {
-        let bytes = encode_from_server(message);
+    fn server_sends(&mut self, session: SessionId, message: &FromParent) {
+        let bytes = encode_from_parent(message);
         let node = self.watch.node_of_session(session);
         self.note(node, "server sends", &[session.0], || format!("{session} {message:?}"));
         self.trace.bytes(&bytes);
         self.watch.check_frame(node, bytes.len());
-        if decode_from_server(&bytes).ok().as_ref() != Some(message) {
+        if decode_from_parent(&bytes).ok().as_ref() != Some(message) {
             self.watch.find("wire", node, format!("{message:?} does not decode from its own bytes"));
         }
         self.watch.check_server_acknowledgement(session, message, &self.server.disk);

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use linecamp_model::limits::FRAME_BYTES_MAX;
-use linecamp_model::{FromServer, FromSite, Hello, Incarnation, RunId, ServerAddress, Text};
-use linecamp_proto::{VERSIONS, decode_from_server, encode_from_site};
+use linecamp_model::{FromMember, FromParent, Hello, Incarnation, RunId, ServerAddress, Text};
+use linecamp_proto::{VERSIONS, decode_from_parent, encode_from_member};
 use linecamp_transport::{Dialer, LinkSettings, Platform, SystemClock, WallClock as _};
 use tokio::task::JoinSet;
 
@@ -120,7 +120,7 @@ async fn test_sites(server: &Server, home: &Path, sites: usize) -> anyhow::Resul
         let credentials = MemberCredentials::of_member(home, site)?;
         // The first welcome reports the spec incarnation; with it, the server has nothing to send after later welcomes.
         hello.spec_incarnation = first_welcome(&credentials, server.address(), &hello).await?;
-        let hello = encode_from_site(&FromSite::Hello(hello));
+        let hello = encode_from_member(&FromMember::Hello(hello));
         test_sites.push(Arc::new(TestSite { credentials, hello }));
     }
     Ok(test_sites)
@@ -133,9 +133,9 @@ async fn first_welcome(
 ) -> anyhow::Result<Incarnation> {
     let dialer = Dialer::bind(LinkSettings::default(), Platform::default())?;
     let test_site =
-        TestSite { credentials: credentials.clone(), hello: encode_from_site(&FromSite::Hello(hello.clone())) };
-    match decode_from_server(&request_admission(&test_site, &dialer, server).await?)? {
-        FromServer::Welcome(welcome) => Ok(welcome.spec_incarnation),
+        TestSite { credentials: credentials.clone(), hello: encode_from_member(&FromMember::Hello(hello.clone())) };
+    match decode_from_parent(&request_admission(&test_site, &dialer, server).await?)? {
+        FromParent::Welcome(welcome) => Ok(welcome.spec_incarnation),
         other => bail!("a hello was answered with {other:?}"),
     }
 }

@@ -11,11 +11,11 @@ use linecamp_core::{
 };
 use linecamp_model::limits::FRAME_BYTES_MAX;
 use linecamp_model::{
-    DialId, FromServer, FromSite, Generation, IdentityGrant, JoinTarget, KnownServers, LabelKey, LabelValue, Name, Now,
-    Pin, Refusal, RunId, ServerAddress, SiteChange, Text, WriteId,
+    DialId, FromMember, FromParent, Generation, IdentityGrant, JoinTarget, KnownServers, LabelKey, LabelValue, Name,
+    Now, Pin, Refusal, RunId, ServerAddress, SiteChange, Text, WriteId,
 };
 use linecamp_proto::{
-    VERSIONS, decode_from_server, decode_refusal, encode_from_site, encode_refusal, refusal_code_number,
+    VERSIONS, decode_from_parent, decode_refusal, encode_from_member, encode_refusal, refusal_code_number,
 };
 use linecamp_service::Clock;
 use linecamp_transport::{
@@ -198,7 +198,7 @@ impl Member {
                 let text = format!("{:#}", anyhow::Error::new(error));
                 self.lose(dial, LossReason::Unreachable(cause, Text::lossy(&text)), now);
             }
-            Event::Received(dial, Ok(payload)) => match decode_from_server(&payload) {
+            Event::Received(dial, Ok(payload)) => match decode_from_parent(&payload) {
                 Ok(message) => self.receive(dial, message, now),
                 Err(error) => self.lose(dial, LossReason::Failed(Text::lossy(&error.to_string())), now),
             },
@@ -207,7 +207,7 @@ impl Member {
         }
     }
 
-    fn receive(&mut self, dial: DialId, message: FromServer, now: Now) {
+    fn receive(&mut self, dial: DialId, message: FromParent, now: Now) {
         self.site.handle_link(LinkEvent::Received(dial, message), now);
     }
 
@@ -276,13 +276,13 @@ impl Member {
         self.dialing = Some((dial.dial, reaching));
     }
 
-    async fn send(&mut self, dial: DialId, message: &FromSite) {
+    async fn send(&mut self, dial: DialId, message: &FromMember) {
         let Some((_, sender, _)) = self.link.as_mut().filter(|(current, ..)| *current == dial) else {
             return;
         };
-        match sender.send(&encode_from_site(message)).await {
+        match sender.send(&encode_from_member(message)).await {
             Ok(()) => {
-                if let FromSite::SpecAck(held) = message {
+                if let FromMember::SpecAck(held) = message {
                     self.progress.update(self.index, |record| {
                         (record.acked, record.acked_at) = (*held, Instant::now());
                     });

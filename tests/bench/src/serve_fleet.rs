@@ -23,11 +23,11 @@ use linecamp_core::{
 };
 use linecamp_model::limits::FRAME_BYTES_MAX;
 use linecamp_model::{
-    CommandId, FromServer, FromSite, IdentityGrant, JoinSecret, JoinToken, LabelKey, LabelPatch, LabelValue, Name,
+    CommandId, FromMember, FromParent, IdentityGrant, JoinSecret, JoinToken, LabelKey, LabelPatch, LabelValue, Name,
     SessionId, Text, TokenId, WriteId,
 };
 use linecamp_proto::record::fleet_change;
-use linecamp_proto::{VERSIONS, decode_from_site, encode_from_server, encode_refusal, refusal_code_number};
+use linecamp_proto::{VERSIONS, decode_from_member, encode_from_parent, encode_refusal, refusal_code_number};
 use linecamp_service::Clock;
 use linecamp_store::{Change, Kind, OnCorruption, QUEUE_WRITES_MAX, Store};
 use linecamp_transport::{
@@ -46,7 +46,7 @@ const OUTGOING_MAX: usize = 24;
 
 enum Event {
     Opened(Proven, String, SessionHandle),
-    Received(FromSite),
+    Received(FromMember),
     Closed,
 }
 
@@ -196,7 +196,7 @@ impl ServerLoop {
                 SessionEvent::Opened(Peer { fingerprint: peer.fingerprint, credential, address: Text::lossy(&address) })
             }
             Event::Received(message) => {
-                if matches!(message, FromSite::SpecAck(_)) {
+                if matches!(message, FromMember::SpecAck(_)) {
                     self.acknowledged(id)?;
                 }
                 SessionEvent::Received(message)
@@ -240,7 +240,7 @@ impl ServerLoop {
                         certificate: self.authority.issue_site(&open.public_key, request.site, validity)?,
                         authorities: vec![self.authority.certificate_der().to_vec()],
                     };
-                    self.send(session, &FromServer::Identity(grant));
+                    self.send(session, &FromParent::Identity(grant));
                 }
                 FleetOutput::Hangup { session, refusal } => {
                     if let Some(open) = self.sessions.get(&session) {
@@ -280,10 +280,10 @@ impl ServerLoop {
         Ok(())
     }
 
-    fn send(&mut self, session: SessionId, message: &FromServer) {
+    fn send(&mut self, session: SessionId, message: &FromParent) {
         if let Some(open) = self.sessions.get_mut(&session) {
             // A session whose queue is full or that has ended reports that itself.
-            drop(open.handle.outgoing.try_send(encode_from_server(message)));
+            drop(open.handle.outgoing.try_send(encode_from_parent(message)));
         }
     }
 }
@@ -319,7 +319,7 @@ async fn relay_frames(
     let (mut sender, mut receiver) = session.split();
     let read = async {
         while let Ok(payload) = receiver.recv(FRAME_BYTES_MAX).await {
-            let Ok(message) = decode_from_site(&payload) else {
+            let Ok(message) = decode_from_member(&payload) else {
                 return;
             };
             if events.send((id, Event::Received(message))).await.is_err() {

@@ -6,26 +6,26 @@
 
 use std::time::Duration;
 
-use linecamp_model::{FromServer, FromSite, Now, PluginPiece, PluginWant, Refusal, RefusalCode, SessionId};
+use linecamp_model::{FromMember, FromParent, MemberId, Now, PluginPiece, PluginWant, Refusal, RefusalCode, SessionId};
 
+use super::Downlink;
 use super::members::{Members, Standing};
 use super::output::{DownlinkTimer, Held, Output, Release};
 use super::rate_limit::{MEMBER_OVERDRAFT_MAX, cost_of};
-use super::{Downlink, MemberId};
 
 impl Downlink {
     /// Charges a message to its sender. Returns the refusal if the message is not accepted.
     pub(super) fn admit_message(
         &mut self,
         id: SessionId,
-        message: &FromSite,
+        message: &FromMember,
         members: &dyn Members,
         now: Now,
     ) -> Result<(), Refusal> {
         let up = self.sessions.member(id);
         let reports = matches!(
             message,
-            FromSite::Status(_) | FromSite::Events(_) | FromSite::WantPlugin(_) | FromSite::Storage(_)
+            FromMember::Status(_) | FromMember::Events(_) | FromMember::WantPlugin(_) | FromMember::Storage(_)
         );
         if reports && up.is_some_and(|member| is_pending(members, member)) {
             let text = "a pending site may send no status or events until an operator accepts it";
@@ -35,13 +35,14 @@ impl Downlink {
         let Some(member) = up.or_else(|| members.id_of_key(&peer.fingerprint)) else { return Ok(()) };
         // The server decides how many deltas it sends, so it does not charge for their acknowledgements.
         let is_expected =
-            matches!(message, FromSite::SpecAck(_)) && self.sessions.up(id).is_some_and(|up| up.spec.is_waiting());
+            matches!(message, FromMember::SpecAck(_)) && self.sessions.up(id).is_some_and(|up| up.spec.is_waiting());
         let Some(link) = self.links.get_mut(member) else { return Ok(()) };
         let cost = if is_expected { 0 } else { cost_of(message) };
         let delay = link.rate_limit.charge(cost, now.instant);
         if MEMBER_OVERDRAFT_MAX < delay {
-            let text = "rate limit exceeded: this site sends without waiting for acknowledgements";
-            return Err(Refusal::new(RefusalCode::Busy, text).retry_after(delay));
+            let noun = member.kind();
+            let text = format!("rate limit exceeded: this {noun} sends without waiting for acknowledgements");
+            return Err(Refusal::new(RefusalCode::Busy, &text).retry_after(delay));
         }
         Ok(())
     }
@@ -82,7 +83,7 @@ impl Downlink {
     ) {
         if !members.may_read(member, &want.digest) {
             let piece = PluginPiece { digest: want.digest, offset: want.offset, total: 0, bytes: Vec::new() };
-            return self.output(Output::Send { session, message: FromServer::Plugin(piece) });
+            return self.output(Output::Send { session, message: FromParent::Plugin(piece) });
         }
         let delay = self.delay_of(session, now);
         if delay.is_zero() {

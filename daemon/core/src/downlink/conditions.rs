@@ -9,8 +9,6 @@
 
 use linecamp_model::{Condition, ConditionKind, Event, EventKind, Text, WallTime};
 
-use super::MemberId;
-
 /// The conditions of one member.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LinkConditions {
@@ -39,9 +37,9 @@ impl LinkConditions {
     }
 
     /// Replaces the storage report. Returns the events of what was raised and cleared since the previous one.
-    pub(super) fn report_storage(&mut self, member: MemberId, report: Vec<Condition>, now: WallTime) -> Vec<Event> {
+    pub(super) fn report_storage(&mut self, report: Vec<Condition>, now: WallTime) -> Vec<Event> {
         let before = std::mem::replace(&mut self.storage, report);
-        let event = |kind, at, text: &str| Event { at, kind, site: Some(member), text: Text::lossy(text) };
+        let event = |kind, at, text: &str| Event { at, kind, site: None, text: Text::lossy(text) };
         let raised = self
             .storage
             .iter()
@@ -85,10 +83,10 @@ mod tests {
 
     #[test]
     fn a_storage_report_records_events_only_for_changes() {
-        let (mut conditions, member) = (LinkConditions::default(), MemberId::from_bytes([1; 16]));
+        let mut conditions = LinkConditions::default();
         let full = Condition { kind: ConditionKind::DiskFull, since: WallTime::EPOCH, detail: Text::lossy("full") };
         let mut kinds = |report| {
-            let events = conditions.report_storage(member, report, AT);
+            let events = conditions.report_storage(report, AT);
             events.into_iter().map(|event| (event.kind, event.at)).collect::<Vec<_>>()
         };
         assert_eq!(kinds(vec![full.clone()]), [(EventKind::ConditionRaised, WallTime::EPOCH)]);

@@ -1,16 +1,16 @@
 //! An established session: spec down, and status, events and storage reports up.
 
 use linecamp_model::{
-    Condition, EventBatch, FromServer, Generation, Now, Refusal, RefusalCode, SessionId, StatusDelta,
+    Condition, EventBatch, FromParent, Generation, MemberId, Now, Refusal, RefusalCode, SessionId, StatusDelta,
 };
 
+use super::Downlink;
 use super::config::RESEND_AFTER;
 use super::link::Link;
 use super::members::Members;
 use super::output::{DownlinkTimer, Held, Output, Release, Write};
 use super::replication::{StatusStep, check_events, held_by, receive_events, receive_status};
 use super::sessions::CollectedStatus;
-use super::{Downlink, MemberId};
 use crate::document_sync::Ack;
 
 /// Calls of the owner.
@@ -36,7 +36,7 @@ impl Downlink {
         let Some(records) = members.member(member) else { return };
         let Some(up) = self.sessions.up_mut(session) else { return };
         for part in up.spec.poll(records.spec) {
-            self.output(Output::Send { session, message: FromServer::Spec(part) });
+            self.output(Output::Send { session, message: FromParent::Spec(part) });
         }
     }
 }
@@ -46,16 +46,16 @@ impl Downlink {
     /// Tells all connected members the server's addresses, each after its welcome, which may wait for the disk.
     pub(crate) fn send_servers(&mut self, members: &dyn Members) {
         let Some(servers) = members.servers() else { return };
-        self.send_to_all(&FromServer::Servers(servers.clone()));
+        self.send_to_all(&FromParent::Servers(servers.clone()));
     }
 
     /// Tells all connected members the server's authorities, each after its welcome.
     pub(crate) fn send_authorities(&mut self, members: &dyn Members) {
         let Some(set) = members.authorities() else { return };
-        self.send_to_all(&FromServer::Authorities(set.clone()));
+        self.send_to_all(&FromParent::Authorities(set.clone()));
     }
 
-    fn send_to_all(&mut self, message: &FromServer) {
+    fn send_to_all(&mut self, message: &FromParent) {
         let send = |session| Release::Send { session, message: message.clone() };
         let releases: Vec<_> = self.links.sessions().map(send).collect();
         self.outputs.push(Output::WhenDurable(releases));
@@ -78,7 +78,7 @@ impl Downlink {
             // The member could not persist the delta. Re-sending at once would loop.
             Ack::NotMore => self.timers.set(DownlinkTimer::Resend(id), now.instant + RESEND_AFTER),
             Ack::NeverSent => {
-                let text = format!("the site acknowledged spec generation {held}, which was never sent");
+                let text = format!("the {} acknowledged spec generation {held}, which was never sent", member.kind());
                 self.refuse(id, Refusal::new(RefusalCode::Protocol, &text), members, now);
             }
         }
@@ -93,7 +93,8 @@ impl Downlink {
     pub(super) fn handle_status(&mut self, id: SessionId, part: StatusDelta, members: &dyn Members, now: Now) {
         let Some((member, writer)) = self.sessions.up(id).map(|up| (up.member, up.writer)) else { return };
         if !part.documents.keys().all(|key| members.may_report(member, *key)) {
-            let refusal = Refusal::new(RefusalCode::Protocol, "status of a host that is not this site's");
+            let text = format!("status of something that does not belong to this {}", member.kind());
+            let refusal = Refusal::new(RefusalCode::Protocol, &text);
             return self.refuse(id, refusal, members, now);
         }
         let delta = match self.sessions.collect_status(id, part) {
@@ -135,7 +136,7 @@ impl Downlink {
 
     pub(super) fn handle_storage(&mut self, member: MemberId, report: Vec<Condition>, now: Now) {
         let Some(link) = self.links.get_mut(member) else { return };
-        let events = link.conditions.report_storage(member, report, now.wall);
+        let events = link.conditions.report_storage(report, now.wall);
         if !events.is_empty() {
             // Reported by the member, so they count as its events.
             self.output(Output::Stage(Write { events, ..Write::new(member, Vec::new()) }));

@@ -1,10 +1,11 @@
 //! The first message of a session: a join or a hello, and the arbitration between two sessions of one member.
 
 use linecamp_model::{
-    ConditionKind, EventKind, FromServer, Generation, Hello, Incarnation, JoinRequest, LabelSet, LinkState, Now,
-    Refusal, RefusalCode, ReplicationCursor, SessionId, Text, VersionRange, Welcome,
+    ConditionKind, EventKind, FromParent, Generation, Hello, Incarnation, JoinRequest, LabelSet, LinkState, MemberId,
+    Now, Parent, Refusal, RefusalCode, ReplicationCursor, SessionId, Text, VersionRange, Welcome,
 };
 
+use super::Downlink;
 use super::admission::is_pending;
 use super::config::{DUPLICATE_CLEARS_AFTER, DUPLICATE_RETRY, FIRST_MESSAGE_MAX, PROBE_MAX};
 use super::link::Link;
@@ -13,7 +14,6 @@ use super::members::{MemberChange, Members};
 use super::output::{Credential, DownlinkTimer, Output, Release, SpecClaim, Write};
 use super::replication::held_by;
 use super::sessions::{Stage, Up};
-use super::{Downlink, MemberId};
 use crate::document_sync::Source;
 
 impl Downlink {
@@ -49,7 +49,7 @@ impl Downlink {
                 if credential == Credential::Issued {
                     self.report_refused(id, Some(&hello));
                 }
-                self.refuse(id, not_registered(), members, now);
+                self.refuse(id, not_registered(self.parent), members, now);
             }
             Err(refusal) => self.refuse_when_durable(id, refusal, members, now),
         }
@@ -92,15 +92,18 @@ impl Downlink {
             return self.welcome(id, member, &hello, members, now);
         }
         if link.probing().is_some() {
-            let text = "the server is checking whether another session of this site is alive; retry in a few seconds";
-            let refusal = Refusal::new(RefusalCode::Busy, text).retry_after(PROBE_MAX);
+            let (parent, noun) = (self.parent, member.kind());
+            let text = format!(
+                "the {parent} is checking whether another session of this {noun} is alive; retry in a few seconds"
+            );
+            let refusal = Refusal::new(RefusalCode::Busy, &text).retry_after(PROBE_MAX);
             return self.refuse(id, refusal, members, now);
         }
         link.begin_probe(id);
         self.sessions.set_stage(id, Stage::Probing { hello: Box::new(hello), member });
         self.timers.clear(DownlinkTimer::Late(id));
         self.timers.set(DownlinkTimer::ProbeLate(id), now.instant + PROBE_MAX);
-        self.output(Output::Send { session: established, message: FromServer::Probe });
+        self.output(Output::Send { session: established, message: FromParent::Probe });
     }
 
     /// Handles the answer to a probe: the established session is alive, so the waiting one is a duplicate.
@@ -108,9 +111,9 @@ impl Downlink {
         let Some(link) = self.links.get_mut(member) else { return };
         let Some(newcomer) = link.end_probe() else { return };
         self.timers.clear(DownlinkTimer::ProbeLate(newcomer));
-        let (established, address) = (link.address(), self.sessions.address(newcomer));
+        let (established, address, noun) = (link.address(), self.sessions.address(newcomer), member.kind());
         let detail = format!(
-            "two machines have this site's identity: {established} is linked, {address} was refused; one is a copy of the other: join it again under a name of its own"
+            "two machines have this {noun}'s identity: {established} is linked, {address} was refused; one is a copy of the other: join it again under a name of its own"
         );
         let text = format!(
             "another machine, at {established}, is connected with this identity; if this machine is a copy of its disk, run `linecampd forget` here and join it with a name of its own"
@@ -141,7 +144,7 @@ impl Downlink {
         // The member may have been removed while the session waited.
         match key.map_or(Ok(None), |key| members.registered(&key)) {
             Ok(Some(_)) => self.welcome(newcomer, member, &hello, members, now),
-            Ok(None) => self.refuse(newcomer, not_registered(), members, now),
+            Ok(None) => self.refuse(newcomer, not_registered(self.parent), members, now),
             Err(refusal) => self.refuse_when_durable(newcomer, refusal, members, now),
         }
     }
@@ -159,7 +162,8 @@ impl Downlink {
         if let Some(link) = self.links.get_mut(member) {
             link.supersede(now.wall);
         }
-        let refusal = Refusal::new(RefusalCode::Superseded, "a newer session of this site took over");
+        let text = format!("a newer session of this {} took over", member.kind());
+        let refusal = Refusal::new(RefusalCode::Superseded, &text);
         self.refuse(established, refusal, members, now);
     }
 
@@ -181,7 +185,7 @@ impl Downlink {
         self.timers.clear(DownlinkTimer::Disconnect(member));
         let records = members.member(member);
         let (status_held, events_held) = held_by(records, writer);
-        let welcome = FromServer::Welcome(Welcome {
+        let welcome = FromParent::Welcome(Welcome {
             version,
             session: id,
             wall: now.wall,
@@ -195,18 +199,18 @@ impl Downlink {
         });
         let mut releases = vec![Release::Send { session: id, message: welcome }];
         if let Some(servers) = members.servers() {
-            releases.push(Release::Send { session: id, message: FromServer::Servers(servers.clone()) });
+            releases.push(Release::Send { session: id, message: FromParent::Servers(servers.clone()) });
         }
         let gaps = self.gaps_at_return(member, hello, members, now);
         if let Some(set) = members.authorities() {
-            releases.push(Release::Send { session: id, message: FromServer::Authorities(set.clone()) });
+            releases.push(Release::Send { session: id, message: FromParent::Authorities(set.clone()) });
         }
         if let Some(link) = self.links.get_mut(member) {
             link.connect(id, address, facts, now.wall);
             // Its spec follows the welcome, also if the welcome has to wait for the disk.
             link.spec_staged();
             if link.probing().is_some() {
-                releases.push(Release::Send { session: id, message: FromServer::Probe });
+                releases.push(Release::Send { session: id, message: FromParent::Probe });
             }
         }
         if records.is_some_and(|records| records.offline_since.is_some()) {
@@ -268,14 +272,15 @@ impl Downlink {
     fn common_version(&self, theirs: VersionRange) -> Result<u32, Refusal> {
         let ours = self.versions;
         ours.highest_common(theirs).ok_or_else(|| {
-            let older = if theirs.max < ours.min { "the site's daemon" } else { "the server" };
-            let text = format!("the server speaks protocol {ours}, the site {theirs}: upgrade {older}");
+            let parent = self.parent.as_str();
+            let older = if theirs.max < ours.min { "daemon" } else { parent };
+            let text = format!("the {parent} speaks protocol {ours}, the daemon {theirs}: upgrade the {older}");
             Refusal::new(RefusalCode::NoCommonVersion, &text)
         })
     }
 }
 
-fn not_registered() -> Refusal {
-    let text = "no site with this key is registered here; join it with a token of this server";
-    Refusal::new(RefusalCode::NotRegistered, text).retry_after(DUPLICATE_RETRY)
+fn not_registered(parent: Parent) -> Refusal {
+    let text = format!("no machine with this key is registered here; join it with a token of this {parent}");
+    Refusal::new(RefusalCode::NotRegistered, &text).retry_after(DUPLICATE_RETRY)
 }

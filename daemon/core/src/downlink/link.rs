@@ -5,10 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use linecamp_model::{LabelSet, LinkState, SessionId, Text, WallTime};
+use linecamp_model::{LabelSet, LinkState, MemberId, SessionId, Text, WallTime};
 use rpds::RedBlackTreeMapSync;
 
-use super::MemberId;
 use super::conditions::LinkConditions;
 use super::rate_limit::MemberRateLimit;
 
@@ -174,8 +173,8 @@ pub(crate) struct Links {
 
 impl Links {
     /// Returns the link of a member.
-    pub(crate) fn get(&self, member: MemberId) -> Option<&Link> {
-        self.links.get(&member)
+    pub(crate) fn get(&self, member: impl Into<MemberId>) -> Option<&Link> {
+        self.links.get(&member.into())
     }
 
     /// Returns the link of a member, to change it.

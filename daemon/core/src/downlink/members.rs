@@ -6,11 +6,10 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::{
-    AuthoritySet, Document, DocumentKey, Incarnation, KeyFingerprint, LinkGap, PluginDigest, Refusal,
+    AuthoritySet, Document, DocumentKey, Incarnation, KeyFingerprint, LinkGap, MemberId, PluginDigest, Refusal,
     ReplicationCursor, ServerSet, SpecBody, StatusBody, WallTime,
 };
 
-use super::MemberId;
 use crate::document_sync::{Changed, Documents};
 
 /// The durable state of the members, staged changes included.

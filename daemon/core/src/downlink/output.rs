@@ -1,11 +1,10 @@
 //! Inputs and outputs of the downlink.
 
 use linecamp_model::{
-    Event, EventKind, FromServer, FromSite, Generation, Incarnation, JoinRequest, KeyFingerprint, PluginWant, Refusal,
-    SessionId, Target, Text, TrustReport,
+    Event, EventKind, FromMember, FromParent, Generation, Incarnation, JoinRequest, KeyFingerprint, MemberId,
+    PluginWant, Refusal, SessionId, Target, Text, TrustReport,
 };
 
-use super::MemberId;
 use super::members::MemberChange;
 
 /// What the transport handshake proved about a peer.
@@ -38,7 +37,7 @@ pub enum SessionEvent {
     /// The transport handshake is complete.
     Opened(Peer),
     /// A message arrived.
-    Received(FromSite),
+    Received(FromMember),
     /// The peer's address changed.
     Moved(Text),
     /// The session ended: closed by the peer, idle for too long, or broken.
@@ -75,7 +74,7 @@ impl DownlinkTimer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
     /// Send a message on a session.
-    Send { session: SessionId, message: FromServer },
+    Send { session: SessionId, message: FromParent },
     /// Close a session.
     Hangup { session: SessionId, refusal: Refusal },
     /// The link of a member is up.
@@ -143,7 +142,7 @@ impl Write {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Release {
     /// Send a message.
-    Send { session: SessionId, message: FromServer },
+    Send { session: SessionId, message: FromParent },
     /// Acknowledge status or events, as soon as the rate limit allows.
     Acknowledge { session: SessionId, held: Held },
     /// Close a session.
@@ -161,10 +160,10 @@ pub(crate) enum Held {
 
 impl Held {
     /// Returns the acknowledgement.
-    pub(crate) const fn message(self) -> FromServer {
+    pub(crate) const fn message(self) -> FromParent {
         match self {
-            Self::Status(held) => FromServer::StatusAck(held),
-            Self::Events(held) => FromServer::EventsAck(held),
+            Self::Status(held) => FromParent::StatusAck(held),
+            Self::Events(held) => FromParent::EventsAck(held),
         }
     }
 }

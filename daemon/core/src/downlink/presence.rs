@@ -5,14 +5,16 @@
 
 use std::collections::BTreeSet;
 
-use linecamp_model::{ConditionKind, EventKind, LinkState, Now, Refusal, RefusalCode, SessionId, Text, WallTime};
+use linecamp_model::{
+    ConditionKind, EventKind, LinkState, MemberId, Now, Refusal, RefusalCode, SessionId, Text, WallTime,
+};
 
+use super::Downlink;
 use super::config::START_GRACE;
 use super::link::{Link, Links};
 use super::members::{MemberChange, Members, Standing};
 use super::output::{DownlinkTimer, Output, Write};
 use super::sessions::{Stage, Up};
-use super::{Downlink, MemberId};
 use crate::DISCONNECTED_AFTER;
 
 /// Calls of the owner.

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use linecamp_model::{EventBatch, FromSite, Instant, StatusBody, StatusDelta};
+use linecamp_model::{EventBatch, FromMember, Instant, StatusBody, StatusDelta};
 
 /// The burst a site may send at once: an outbox of a thousand events, plus several full statuses.
 pub const MEMBER_BURST: u32 = 2_048;
@@ -60,17 +60,17 @@ impl MemberRateLimit {
 }
 
 /// Returns the cost of a message.
-pub(super) fn cost_of(message: &FromSite) -> u32 {
+pub(super) fn cost_of(message: &FromMember) -> u32 {
     match message {
-        FromSite::Join(_) | FromSite::Hello(_) => HANDSHAKE_COST,
-        FromSite::Status(delta) => status_cost(delta),
-        FromSite::Events(batch) => events_cost(batch),
-        FromSite::SpecAck(_)
-        | FromSite::Renew
-        | FromSite::Alive
-        | FromSite::WantPlugin(_)
-        | FromSite::ServersStored(_) => MESSAGE_COST,
-        FromSite::Storage(_) | FromSite::Trust(_) => STORAGE_COST,
+        FromMember::Join(_) | FromMember::Hello(_) => HANDSHAKE_COST,
+        FromMember::Status(delta) => status_cost(delta),
+        FromMember::Events(batch) => events_cost(batch),
+        FromMember::SpecAck(_)
+        | FromMember::Renew
+        | FromMember::Alive
+        | FromMember::WantPlugin(_)
+        | FromMember::ServersStored(_) => MESSAGE_COST,
+        FromMember::Storage(_) | FromMember::Trust(_) => STORAGE_COST,
     }
 }
 

@@ -102,8 +102,8 @@ pub(super) fn receive_events(
 /// # Errors
 /// The batch contains an event that only the server records, or its numbers are out of range.
 pub(super) fn check_events(batch: &EventBatch) -> Result<u64, Refusal> {
-    if let Some(event) = batch.events.iter().find(|event| !event.kind.is_a_sites()) {
-        let text = format!("an event {}, which only the server may record", event.kind);
+    if let Some(event) = batch.events.iter().find(|event| !event.kind.is_a_members()) {
+        let text = format!("an event {}, which no member may record", event.kind);
         return Err(Refusal::new(RefusalCode::Protocol, &text));
     }
     let text = format!("event number {} is out of range", batch.first);

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::{
-    Hello, Incarnation, Instant, PluginDigest, PluginWant, RunId, SessionId, StatusBody, StatusDelta, Text,
+    Hello, Incarnation, Instant, MemberId, PluginDigest, PluginWant, RunId, SessionId, StatusBody, StatusDelta, Text,
 };
 
-use super::MemberId;
 use super::config::{RENEW_INTERVAL_MIN, WAITING_PIECES_MAX};
 use super::output::{Held, Peer};
 use crate::document_sync::{Collector, DeltaError, Source};

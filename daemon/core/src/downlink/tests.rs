@@ -5,9 +5,9 @@ mod parts;
 use std::collections::{BTreeMap, BTreeSet};
 
 use linecamp_model::{
-    Document, DocumentKey, EventKind, FromServer, FromSite, Generation, Hello, Incarnation, Instant, KeyFingerprint,
-    LinkGap, Now, PluginDigest, PluginWant, Refusal, RefusalCode, ReplicationCursor, RunId, SessionId, SpecBody,
-    StatusBody, StatusDelta, Text, VersionRange, WallTime,
+    Document, DocumentKey, EventKind, FromMember, FromParent, Generation, Hello, Incarnation, Instant, KeyFingerprint,
+    LinkGap, Now, Parent, PluginDigest, PluginWant, Refusal, RefusalCode, ReplicationCursor, RunId, SessionId, SiteId,
+    SpecBody, StatusBody, StatusDelta, Text, VersionRange, WallTime,
 };
 
 use super::{
@@ -39,7 +39,7 @@ struct Record {
 
 impl Members for Table {
     fn id_of_key(&self, key: &KeyFingerprint) -> Option<MemberId> {
-        key.as_bytes().first_chunk().map(|id| MemberId::from_bytes(*id))
+        key.as_bytes().first_chunk().map(|id| MemberId::Site(SiteId::from_bytes(*id)))
     }
 
     fn unavailable(&self, _key: &KeyFingerprint) -> Option<Refusal> {
@@ -93,7 +93,7 @@ fn key() -> KeyFingerprint {
 }
 
 fn member() -> MemberId {
-    MemberId::from_bytes([1; 16])
+    MemberId::Site(SiteId::from_bytes([1; 16]))
 }
 
 fn later(seconds: u64) -> Now {
@@ -107,7 +107,7 @@ fn table(standing: Standing) -> Table {
 }
 
 fn downlink() -> Downlink {
-    let mut downlink = Downlink::new(VERSIONS, Rng::new(1), START);
+    let mut downlink = Downlink::new(Parent::Server, VERSIONS, Rng::new(1), START);
     downlink.expect(member(), None, START);
     downlink
 }
@@ -140,7 +140,7 @@ fn drain(downlink: &mut Downlink, table: &Table, now: Now) -> Vec<Output> {
 }
 
 fn hello(run: u8) -> SessionEvent {
-    SessionEvent::Received(FromSite::Hello(Hello {
+    SessionEvent::Received(FromMember::Hello(Hello {
         versions: VERSIONS,
         run: RunId::from_bytes([run; 8]),
         daemon_version: Text::default(),
@@ -180,8 +180,8 @@ fn a_link_is_announced_before_the_welcome_and_its_end_after_the_hangup() {
     let (mut downlink, table) = (downlink(), table(Standing::Accepted));
     let outputs = connect(&mut downlink, &table, 1, 1);
     let up = Output::LinkUp { session: SessionId(1), member: member() };
-    assert!(matches!(&outputs[..], [first, Output::Send { message: FromServer::Welcome(_), .. }] if *first == up));
-    let outputs = session(&mut downlink, &table, 1, SessionEvent::Received(FromSite::Hello(plain_hello())), START);
+    assert!(matches!(&outputs[..], [first, Output::Send { message: FromParent::Welcome(_), .. }] if *first == up));
+    let outputs = session(&mut downlink, &table, 1, SessionEvent::Received(FromMember::Hello(plain_hello())), START);
     let down = Output::LinkDown { session: SessionId(1), member: member() };
     assert!(matches!(&outputs[..], [Output::Hangup { .. }, last] if *last == down), "{outputs:?}");
     assert_eq!(session(&mut downlink, &table, 1, SessionEvent::Closed(Text::default()), START), []);
@@ -189,7 +189,7 @@ fn a_link_is_announced_before_the_welcome_and_its_end_after_the_hangup() {
 
 fn plain_hello() -> Hello {
     match hello(1) {
-        SessionEvent::Received(FromSite::Hello(hello)) => hello,
+        SessionEvent::Received(FromMember::Hello(hello)) => hello,
         other => panic!("{other:?}"),
     }
 }
@@ -200,9 +200,9 @@ fn a_session_of_the_same_run_takes_over_and_another_waits_for_the_probe() {
     connect(&mut downlink, &table, 1, 1);
     assert_eq!(refusal(&connect(&mut downlink, &table, 2, 1), 1), Some(RefusalCode::Superseded));
     assert_eq!(current(&downlink), Some(2));
-    let probe = Output::Send { session: SessionId(2), message: FromServer::Probe };
+    let probe = Output::Send { session: SessionId(2), message: FromParent::Probe };
     assert_eq!(connect(&mut downlink, &table, 3, 9), [probe]);
-    let outputs = session(&mut downlink, &table, 2, SessionEvent::Received(FromSite::Alive), START);
+    let outputs = session(&mut downlink, &table, 2, SessionEvent::Received(FromMember::Alive), START);
     assert_eq!(refusal(&outputs, 3), Some(RefusalCode::DuplicateIdentity));
     let notes = outputs.iter().filter_map(|output| match output {
         Output::Stage(write) => write.note.as_ref().map(|(kind, _)| *kind),
@@ -245,8 +245,8 @@ fn a_pending_member_that_reports_is_refused() {
     assert_eq!(refusal(&outputs, 1), Some(RefusalCode::Protocol));
 }
 
-fn status() -> FromSite {
-    FromSite::Status(StatusDelta {
+fn status() -> FromMember {
+    FromMember::Status(StatusDelta {
         base: Generation::ZERO,
         to: Generation(1),
         snapshot: true,
@@ -266,7 +266,7 @@ fn status_is_acknowledged_when_it_is_durable_and_one_delta_is_in_flight() {
     assert_eq!(downlink.ignored(), ignored + 1);
     let [release @ Release::Acknowledge { .. }] = &write.releases[..] else { panic!("{write:?}") };
     downlink.release(release.clone(), &table, START);
-    let message = FromServer::StatusAck(Generation(1));
+    let message = FromParent::StatusAck(Generation(1));
     assert_eq!(drain(&mut downlink, &table, START), [Output::Send { session: SessionId(1), message }]);
 }
 
@@ -278,7 +278,7 @@ fn only_what_a_member_waits_for_is_acknowledged() {
     assert_eq!(drain(&mut downlink, &table, START), [], "a status may be in transit");
     session(&mut downlink, &table, 1, SessionEvent::Received(status()), START);
     downlink.acknowledge_held(SessionId(1), &table);
-    let message = FromServer::StatusAck(Generation::ZERO);
+    let message = FromParent::StatusAck(Generation::ZERO);
     assert_eq!(drain(&mut downlink, &table, START), [Output::Send { session: SessionId(1), message }]);
 }
 
@@ -289,12 +289,12 @@ fn a_member_reads_only_permitted_files() {
     table.files.insert(want(1).digest);
     connect(&mut downlink, &table, 1, 1);
     let mut request = |want| {
-        let event = SessionEvent::Received(FromSite::WantPlugin(want));
+        let event = SessionEvent::Received(FromMember::WantPlugin(want));
         session(&mut downlink, &table, 1, event, START)
     };
     assert_eq!(request(want(1)), [Output::ReadPiece { session: SessionId(1), want: want(1) }]);
     let outputs = request(want(2));
-    let [Output::Send { message: FromServer::Plugin(piece), .. }] = &outputs[..] else { panic!("{outputs:?}") };
+    let [Output::Send { message: FromParent::Plugin(piece), .. }] = &outputs[..] else { panic!("{outputs:?}") };
     assert_eq!((piece.total, piece.bytes.len()), (0, 0));
 }
 
@@ -303,8 +303,8 @@ fn a_member_that_claims_too_new_a_spec_gets_a_new_incarnation() {
     let (mut downlink, table) = (downlink(), table(Standing::Accepted));
     open(&mut downlink, &table, 1);
     let claim = Hello { spec_held: Generation(u64::MAX / 2), ..plain_hello() };
-    let outputs = session(&mut downlink, &table, 1, SessionEvent::Received(FromSite::Hello(claim)), START);
-    let [Output::Stage(write), .., Output::Send { message: FromServer::Welcome(welcome), .. }] = &outputs[..] else {
+    let outputs = session(&mut downlink, &table, 1, SessionEvent::Received(FromMember::Hello(claim)), START);
+    let [Output::Stage(write), .., Output::Send { message: FromParent::Welcome(welcome), .. }] = &outputs[..] else {
         panic!("{outputs:?}")
     };
     let [MemberChange::Cursor(cursor)] = write.changes[..] else { panic!("{write:?}") };

@@ -1,8 +1,8 @@
 //! The directory: what the downlink reads of the fleet's records.
 
 use linecamp_model::{
-    AuthoritySet, DocumentKey, FleetChange, KeyFingerprint, Phase, PluginDigest, Refusal, Registration, ServerSet,
-    SiteId, StatusBody,
+    AuthoritySet, DocumentKey, FleetChange, KeyFingerprint, MemberId, Phase, PluginDigest, Refusal, Registration,
+    ServerSet, SiteId, StatusBody,
 };
 
 use super::effects::Effects;
@@ -28,20 +28,21 @@ impl<'a> Directory<'a> {
 }
 
 impl Members for Directory<'_> {
-    fn id_of_key(&self, key: &KeyFingerprint) -> Option<SiteId> {
-        self.effects.state().site_of_key(key)
+    fn id_of_key(&self, key: &KeyFingerprint) -> Option<MemberId> {
+        self.effects.state().site_of_key(key).map(MemberId::Site)
     }
 
     fn unavailable(&self, key: &KeyFingerprint) -> Option<Refusal> {
-        let id = self.id_of_key(key)?;
-        self.quarantine.refusal(id).or_else(|| held::refusal(self.effects.state(), id))
+        let site = self.effects.state().site_of_key(key)?;
+        self.quarantine.refusal(site).or_else(|| held::refusal(self.effects.state(), site))
     }
 
-    fn registered(&self, key: &KeyFingerprint) -> Result<Option<SiteId>, Refusal> {
-        Ok(member(self.effects.state(), *key)?.map(|member| member.site))
+    fn registered(&self, key: &KeyFingerprint) -> Result<Option<MemberId>, Refusal> {
+        Ok(member(self.effects.state(), *key)?.map(|member| MemberId::Site(member.site)))
     }
 
-    fn member(&self, id: SiteId) -> Option<Member<'_>> {
+    fn member(&self, id: MemberId) -> Option<Member<'_>> {
+        let id = site_of(id)?;
         let state = self.effects.state();
         let record = state.sites.get(&id)?;
         let registration = record.registration.as_ref();
@@ -81,16 +82,25 @@ impl Members for Directory<'_> {
         self.effects.is_durable()
     }
 
-    fn may_report(&self, id: SiteId, key: DocumentKey) -> bool {
-        self.effects.state().sites.get(&id).is_some_and(|record| status_limits::may_report(record, key))
+    fn may_report(&self, id: MemberId, key: DocumentKey) -> bool {
+        let record = site_of(id).and_then(|site| self.effects.state().sites.get(&site));
+        record.is_some_and(|record| status_limits::may_report(record, key))
     }
 
     fn check_status(&self, status: &Changed<'_, StatusBody>) -> Result<(), Refusal> {
         status_limits::check_status(status)
     }
 
-    fn may_read(&self, id: SiteId, digest: &PluginDigest) -> bool {
-        transfer_access::may_read(self.effects.state(), id, digest)
+    fn may_read(&self, id: MemberId, digest: &PluginDigest) -> bool {
+        site_of(id).is_some_and(|site| transfer_access::may_read(self.effects.state(), site, digest))
+    }
+}
+
+/// Returns the site that a member is.
+pub(super) const fn site_of(member: MemberId) -> Option<SiteId> {
+    match member {
+        MemberId::Site(site) => Some(site),
+        MemberId::Host(_) => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use linecamp_model::{EventKind, JoinRequest, KeyFingerprint, Now, Refusal, RefusedContact, SessionId, SiteId};
 
 use super::Fleet;
-use super::downlink_members::{Directory, fleet_change};
+use super::downlink_members::{Directory, fleet_change, site_of};
 use super::effects::Release;
 use super::output::FleetOutput;
 use super::registry::{self, Joining, Membership};
@@ -22,19 +22,25 @@ impl Fleet {
                 Output::Send { session, message } => self.effects.output(FleetOutput::Send { session, message }),
                 Output::Hangup { session, refusal } => self.effects.output(FleetOutput::Hangup { session, refusal }),
                 Output::LinkUp { session, member } => {
-                    self.effects.output(FleetOutput::LinkUp { session, site: member });
+                    if let Some(site) = site_of(member) {
+                        self.effects.output(FleetOutput::LinkUp { session, site });
+                    }
                 }
                 Output::LinkDown { session, member } => {
-                    self.effects.output(FleetOutput::LinkDown { session, site: member });
+                    if let Some(site) = site_of(member) {
+                        self.effects.output(FleetOutput::LinkDown { session, site });
+                    }
                 }
                 Output::ReadPiece { session, want } => self.effects.output(FleetOutput::ReadPlugin { session, want }),
                 Output::Issue { session, member } => {
-                    let member = registry::membership(self.effects.state(), member);
+                    let member = site_of(member).and_then(|site| registry::membership(self.effects.state(), site));
                     let issue = member.map(|member| self.issue(session, member, now));
                     issue.into_iter().for_each(|issue| self.effects.output(issue));
                 }
                 Output::Join { session, key, request } => self.join(session, key, &request, now),
-                Output::Recover { session, member } => self.recover(session, member, now),
+                Output::Recover { session, member } => {
+                    site_of(member).into_iter().for_each(|site| self.recover(session, site, now));
+                }
                 Output::Refused { key, address, claim } => {
                     self.note_refused(key, (RefusedContact { at: now.wall, address }, claim));
                 }
@@ -42,9 +48,13 @@ impl Fleet {
                 Output::WhenDurable(releases) => {
                     self.when_durable(releases.into_iter().map(Release::Downlink).collect(), now);
                 }
-                Output::WhenSpecDurable(site) => self.when_durable(vec![Release::SpecDurable(site)], now),
-                Output::StatusChanged(site) => self.confirm(site, now),
-                Output::TrustReported { member, report } => self.handle_trust(member, report),
+                Output::WhenSpecDurable(member) => {
+                    self.when_durable(site_of(member).map(Release::SpecDurable).into_iter().collect(), now);
+                }
+                Output::StatusChanged(member) => site_of(member).into_iter().for_each(|site| self.confirm(site, now)),
+                Output::TrustReported { member, report } => {
+                    site_of(member).into_iter().for_each(|site| self.handle_trust(site, report.clone()));
+                }
             }
         }
     }
@@ -54,7 +64,8 @@ impl Fleet {
     }
 
     fn stage(&mut self, write: downlink::Write, now: Now) {
-        let (site, state) = (write.member, self.effects.state());
+        let Some(site) = site_of(write.member) else { return };
+        let state = self.effects.state();
         let mut changes = state.events.site_event_changes(site, write.events, now);
         changes.extend(write.changes.into_iter().filter_map(|change| fleet_change(state, site, change)));
         let releases = write.releases.into_iter().map(Release::Downlink).collect();
@@ -72,7 +83,7 @@ impl Fleet {
             }
             Ok(Joining::New(member, changes)) => {
                 let (site, name, environment) = (member.site, member.name.clone(), member.environment.clone());
-                self.downlink.joined(site, session, now);
+                self.downlink.joined(site.into(), session, now);
                 let text = format!("{name} joined environment {environment}");
                 let joined = FleetOutput::SiteJoined { site, name };
                 self.note_site("site.join", (session, &member), &changes, now);
@@ -104,10 +115,10 @@ impl Fleet {
                 let text = "connected with an expired certificate and received a new one".to_owned();
                 let note = (EventKind::SiteRecovered, Some(site), text);
                 self.effects.stage_noted(change, vec![note], issue, now);
-                self.downlink.recovered(site);
+                self.downlink.recovered(site.into());
             }
             Err(refusal) => self.with_downlink(now, |downlink, members| {
-                downlink.refuse_recovery(session, site, refusal, (members, now));
+                downlink.refuse_recovery(session, site.into(), refusal, (members, now));
             }),
         }
     }

@@ -8,8 +8,8 @@ use linecamp_model::limits::{
     SERVER_EVENTS_PER_SITE_MAX, SITES_PER_ENVIRONMENT_MAX, TOKEN_TTL_MAX, TOKEN_USES_MAX, TOKENS_MAX, USERS_MAX,
 };
 use linecamp_model::{
-    Access, Event, EventKind, FleetChange, FleetProvider, FromServer, FromSite, Generation, Hello, Incarnation, KeyId,
-    Now, PluginFile, RefusalCode, RunId, SecretHash, Selector, SessionId, SiteId, Text, WallTime,
+    Access, Event, EventKind, FleetChange, FleetProvider, FromMember, FromParent, Generation, Hello, Incarnation,
+    KeyId, Now, PluginFile, RefusalCode, RunId, SecretHash, Selector, SessionId, SiteId, Text, WallTime,
 };
 
 use super::IssuedCommand;
@@ -243,7 +243,7 @@ fn hellos_are_rate_limited() {
             facts: BTreeMap::new(),
             gaps: Vec::new(),
         };
-        fleet.handle_session(session, SessionEvent::Received(FromSite::Hello(hello)), NOW);
+        fleet.handle_session(session, SessionEvent::Received(FromMember::Hello(hello)), NOW);
         refusals(&mut fleet).contains(&(session, RefusalCode::Busy))
     });
     assert!(is_slowed, "a thousand greetings at one moment were taken");
@@ -257,9 +257,9 @@ fn a_session_without_a_hello_is_closed_in_time() {
     assert_eq!(refusals(&mut fleet), []);
     fleet.handle_timeout(later(FIRST_MESSAGE_MAX));
     assert_eq!(refusals(&mut fleet).into_iter().map(|(session, _)| session).collect::<Vec<_>>(), [silent]);
-    fleet.handle_session(silent, SessionEvent::Received(FromSite::Renew), later(FIRST_MESSAGE_MAX));
+    fleet.handle_session(silent, SessionEvent::Received(FromMember::Renew), later(FIRST_MESSAGE_MAX));
     let said = std::iter::from_fn(|| fleet.poll_output());
     assert!(
-        !said.into_iter().any(|output| matches!(output, FleetOutput::Send { message: FromServer::Identity(_), .. }))
+        !said.into_iter().any(|output| matches!(output, FleetOutput::Send { message: FromParent::Identity(_), .. }))
     );
 }

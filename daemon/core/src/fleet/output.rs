@@ -1,7 +1,7 @@
 //! Outputs of the server's state machine, and its timers.
 
 use linecamp_model::{
-    CommandId, FleetChange, FromServer, HostId, Name, PluginWant, Refusal, ServerAddress, ServerSet, SessionId, SiteId,
+    CommandId, FleetChange, FromParent, HostId, Name, PluginWant, Refusal, ServerAddress, ServerSet, SessionId, SiteId,
     WallTime, WriteId,
 };
 
@@ -46,16 +46,16 @@ pub enum FleetOutput {
         /// The session.
         session: SessionId,
         /// The message.
-        message: FromServer,
+        message: FromParent,
     },
-    /// Issue a certificate for the key the peer proved to hold, and send it as [`FromServer::Identity`].
+    /// Issue a certificate for the key the peer proved to hold, and send it as [`FromParent::Identity`].
     Issue {
         /// The session of the peer.
         session: SessionId,
         /// The contents of the certificate.
         request: IssueRequest,
     },
-    /// Read a piece of a plugin's component and send it as [`FromServer::Plugin`]. If it cannot be read, send an empty
+    /// Read a piece of a plugin's component and send it as [`FromParent::Plugin`]. If it cannot be read, send an empty
     /// piece.
     ReadPlugin {
         /// The session that requested it.

@@ -13,6 +13,7 @@ use linecamp_model::{HostId, HostState, Instant, LinkState, Now, Phase, SiteId, 
 
 use super::Fleet;
 use super::config::PHASE_DEADLINE;
+use super::downlink_members::site_of;
 
 /// The least time that a clock counts. A phase is late when it lasted longer than its deadline.
 const TICK: Duration = Duration::from_millis(1);
@@ -54,7 +55,7 @@ impl Fleet {
             return Vec::new();
         }
         self.watch.touched.append(&mut self.effects.take_touched());
-        self.watch.touched.append(&mut self.downlink.take_touched());
+        self.watch.touched.extend(self.downlink.take_touched().into_iter().filter_map(site_of));
         let not_yet = self.watch.late.split_off(&(now.wall + TICK, SiteId::from_bytes([0; 16])));
         let late = std::mem::replace(&mut self.watch.late, not_yet);
         self.watch.touched.extend(late.into_iter().map(|(_, site)| site));

@@ -22,7 +22,7 @@ impl Fleet {
         swept.changes.extend(ended.into_iter().map(|secret| FleetChange::UserSession(secret, None)));
         swept.changes.extend(self.audit_cut(now));
         self.activity.retain(self.effects.state());
-        swept.sites.into_iter().for_each(|site| self.downlink.forget(site));
+        swept.sites.into_iter().for_each(|site| self.downlink.forget(site.into()));
         if !swept.changes.is_empty() {
             self.effects.stage(swept.changes, Vec::new());
         }

@@ -8,7 +8,7 @@
 //! site requests another certificate, at a random time within the spread that the server announced.
 
 use linecamp_model::{
-    AuthoritySet, DialId, FromSite, KnownAuthorities, Now, PartState, Pin, SiteTrust, Text, TrustReport,
+    AuthoritySet, DialId, FromMember, KnownAuthorities, Now, PartState, Pin, SiteTrust, Text, TrustReport,
 };
 
 use super::Site;
@@ -86,7 +86,7 @@ impl TrustedAuthorities {
         let report = TrustReport { number: self.stored.number, trust: SiteTrust { trusted, issuer } };
         if self.reported.as_ref() != Some(&report) {
             self.reported = Some(report.clone());
-            effects.send(dial, FromSite::Trust(report));
+            effects.send(dial, FromMember::Trust(report));
         }
     }
 

@@ -4,7 +4,7 @@
 //! certificate that could not be saved is used from memory, and saving is retried; the condition clears only when the
 //! certificate was saved.
 
-use linecamp_model::{ConditionKind, DialId, EventKind, FromSite, HostId, IdentityGrant, Now, Pin, SiteId, Text};
+use linecamp_model::{ConditionKind, DialId, EventKind, FromMember, HostId, IdentityGrant, Now, Pin, SiteId, Text};
 
 use super::config::{RENEW_RETRY_MAX, RENEW_RETRY_MIN, STORE_RETRY, SiteIdentity};
 use super::effects::Effects;
@@ -128,7 +128,7 @@ impl Certificate {
     /// Requests a new certificate in the session of `dial`, if one is up, and again later if none arrives.
     pub(super) fn renew(&self, dial: Option<DialId>, now: Now, effects: &mut Effects) {
         let Some(dial) = dial else { return };
-        effects.send(dial, FromSite::Renew);
+        effects.send(dial, FromMember::Renew);
         let left = self.identity.map(|identity| identity.not_after.saturating_since(self.clock.now(now)));
         let retry = left.map_or(RENEW_RETRY_MAX, |left| (left / 3).clamp(RENEW_RETRY_MIN, RENEW_RETRY_MAX));
         effects.set_timer(Timer::Renew, now, retry);

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use linecamp_model::{
-    Actor, CommandId, Condition, ConditionKind, DialId, Event, EventKind, FromSite, Generation, Instant, Name, Now,
+    Actor, CommandId, Condition, ConditionKind, DialId, Event, EventKind, FromMember, Generation, Instant, Name, Now,
     ProviderId, SiteChange, Text, WallTime, WriteId,
 };
 
@@ -110,7 +110,7 @@ impl Effects {
     }
 
     /// Sends a message on the session of `dial`, which must be the current one.
-    pub(super) fn send(&mut self, dial: DialId, message: FromSite) {
+    pub(super) fn send(&mut self, dial: DialId, message: FromMember) {
         self.output(SiteOutput::Send { dial, message });
     }
 

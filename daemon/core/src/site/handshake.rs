@@ -1,6 +1,6 @@
 //! The first message of a session.
 
-use linecamp_model::{FromSite, GapReport, Hello, JoinRequest, Now};
+use linecamp_model::{FromMember, GapReport, Hello, JoinRequest, Now};
 
 use super::config::SiteConfig;
 use super::documents::SiteDocuments;
@@ -14,17 +14,17 @@ pub(super) fn first_message(
     (state, documents): (&SiteState, &SiteDocuments<'_>),
     (facts, gaps): (&FactCollection, Vec<GapReport>),
     now: Now,
-) -> FromSite {
+) -> FromMember {
     let origin = state.origin.unwrap_or_default();
     match (purpose, &config.join) {
-        (Purpose::Join, Some(pending_join)) => FromSite::Join(JoinRequest {
+        (Purpose::Join, Some(pending_join)) => FromMember::Join(JoinRequest {
             versions: config.versions,
             token: pending_join.token.id,
             secret: pending_join.token.secret,
             name: pending_join.name.clone(),
             daemon_version: config.daemon_version.clone(),
         }),
-        (Purpose::Join | Purpose::Link, _) => FromSite::Hello(Hello {
+        (Purpose::Join | Purpose::Link, _) => FromMember::Hello(Hello {
             versions: config.versions,
             run: config.run,
             daemon_version: config.daemon_version.clone(),
@@ -50,8 +50,11 @@ mod tests {
         let state = effects.state();
         let inputs = (state, &SiteDocuments::new(state, None));
         let join = config(Vec::new(), true);
-        assert!(matches!(first_message((Purpose::Join, &join), inputs, (&facts, Vec::new()), NOW), FromSite::Join(_)));
-        let FromSite::Hello(hello) = first_message((Purpose::Link, &join), inputs, (&facts, Vec::new()), NOW) else {
+        assert!(matches!(
+            first_message((Purpose::Join, &join), inputs, (&facts, Vec::new()), NOW),
+            FromMember::Join(_)
+        ));
+        let FromMember::Hello(hello) = first_message((Purpose::Link, &join), inputs, (&facts, Vec::new()), NOW) else {
             panic!("a hello")
         };
         assert_eq!(Some(hello.status_incarnation), state.origin.map(|origin| origin.status_incarnation));

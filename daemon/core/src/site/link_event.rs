@@ -1,6 +1,6 @@
 //! What happens on a site's link, as its driver reports it.
 
-use linecamp_model::{DialId, FromServer, GapCause, Refusal, Text};
+use linecamp_model::{DialId, FromParent, GapCause, Refusal, Text};
 
 /// Why a link was lost or could not be established.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub enum LinkEvent {
     /// The dial succeeded.
     Dialed(DialId),
     /// A message arrived.
-    Received(DialId, FromServer),
+    Received(DialId, FromParent),
     /// The dial failed, or its session ended.
     Lost(DialId, LossReason),
 }

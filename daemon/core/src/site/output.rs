@@ -1,9 +1,9 @@
 //! Outputs of a site's state machine, and its timers.
 
 use linecamp_model::{
-    AuthoritySet, CallId, CommandId, ConditionKind, DialId, FromSite, IdentityGrant, KnownServers, Name, PluginDigest,
-    PluginPiece, ProviderId, ProviderRequest, ProviderSpec, Refusal, ServerAddress, SessionId, SiteChange, SiteId,
-    Text, WallTime, WriteId,
+    AuthoritySet, CallId, CommandId, ConditionKind, DialId, FromMember, IdentityGrant, KnownServers, Name,
+    PluginDigest, PluginPiece, ProviderId, ProviderRequest, ProviderSpec, Refusal, ServerAddress, SessionId,
+    SiteChange, SiteId, Text, WallTime, WriteId,
 };
 
 use super::command::SiteCommandError;
@@ -75,7 +75,7 @@ pub enum SiteOutput {
         /// The dial the session belongs to.
         dial: DialId,
         /// The message.
-        message: FromSite,
+        message: FromMember,
     },
     /// Close the session of this dial, or abort the dial.
     Hangup {

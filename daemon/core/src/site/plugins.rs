@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use linecamp_model::limits::PROVIDERS_PER_SITE_MAX;
-use linecamp_model::{ConditionKind, DialId, FromSite, Instant, Now, PluginDigest, PluginPiece, PluginWant, Text};
+use linecamp_model::{ConditionKind, DialId, FromMember, Instant, Now, PluginDigest, PluginPiece, PluginWant, Text};
 
 use super::effects::Effects;
 use super::output::{SiteOutput, Timer};
@@ -138,7 +138,7 @@ impl PluginTransfers {
     pub(super) fn request(&mut self, dial: Option<DialId>, effects: &mut Effects) {
         let Some(dial) = dial else { return };
         for (digest, offset) in self.transfers.take_requests(dial) {
-            effects.send(dial, FromSite::WantPlugin(PluginWant { digest, offset }));
+            effects.send(dial, FromMember::WantPlugin(PluginWant { digest, offset }));
         }
     }
 
@@ -162,7 +162,7 @@ mod tests {
         plugins.begin(digest, NOW, &mut effects);
         assert_eq!(outputs(&mut effects), [SiteOutput::MeasurePlugin(digest)]);
         assert!(!plugins.handle_kept((digest, Some(0)), Some(DIAL), NOW, &mut effects));
-        let message = FromSite::WantPlugin(PluginWant { digest, offset: 0 });
+        let message = FromMember::WantPlugin(PluginWant { digest, offset: 0 });
         assert_eq!(outputs(&mut effects), [SiteOutput::Send { dial: DIAL, message }]);
         let piece = PluginPiece { digest, offset: 0, total: 8, bytes: b"a plugin".to_vec() };
         plugins.handle_piece(DIAL, piece.clone(), NOW, &mut effects);

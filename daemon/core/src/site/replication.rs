@@ -6,7 +6,7 @@
 //! A server that violates the protocol is answered with a [`Violation`]; its message is discarded.
 
 use linecamp_model::{
-    DialId, DocumentKey, FromSite, Generation, Incarnation, SiteChange, SiteOrigin, SpecBody, SpecDelta, Target,
+    DialId, DocumentKey, FromMember, Generation, Incarnation, SiteChange, SiteOrigin, SpecBody, SpecDelta, Target,
     Welcome,
 };
 
@@ -154,11 +154,11 @@ impl Replication {
         }
         let Some(progress) = self.0.as_mut().filter(|progress| !progress.is_pending) else { return };
         for part in progress.status.poll(&effects.state().status) {
-            effects.send(dial, FromSite::Status(part));
+            effects.send(dial, FromMember::Status(part));
         }
         let (events, state) = effects.events_and_state();
         if let Some(batch) = events.poll(state) {
-            effects.send(dial, FromSite::Events(batch));
+            effects.send(dial, FromMember::Events(batch));
         }
     }
 

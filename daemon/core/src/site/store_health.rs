@@ -14,7 +14,7 @@
 //! A local socket that could not be opened is retried until it opens; the link does not wait for it.
 
 use linecamp_model::{
-    Condition, ConditionKind, DialId, FromSite, Incarnation, Now, SiteChange, SiteOrigin, Text, WriteId, shell_quoted,
+    Condition, ConditionKind, DialId, FromMember, Incarnation, Now, SiteChange, SiteOrigin, Text, WriteId, shell_quoted,
 };
 
 use super::command::SiteCommandError;
@@ -134,7 +134,7 @@ impl StoreHealth {
     pub(super) fn tell(&mut self, dial: DialId, effects: &mut Effects) {
         let report = (dial, effects.storage_conditions());
         if self.reported.as_ref() != Some(&report) {
-            effects.send(dial, FromSite::Storage(report.1.clone()));
+            effects.send(dial, FromMember::Storage(report.1.clone()));
             self.reported = Some(report);
         }
     }

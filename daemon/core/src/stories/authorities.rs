@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use linecamp_model::{FromSite, Pin, RotationStep, SiteTrust, TrustReport};
+use linecamp_model::{FromMember, Pin, RotationStep, SiteTrust, TrustReport};
 
 use RotationStep::{Abort, Add, Retire, Switch};
 
@@ -340,7 +340,7 @@ fn a_report_of_another_set_is_ignored() {
     step(&mut pair, Add);
     let say = |pair: &mut Pair, number, trusted| {
         let trust = SiteTrust { trusted, issuer: Some(Pin::of(b"x")) };
-        pair.say(0, FromSite::Trust(TrustReport { number, trust }));
+        pair.say(0, FromMember::Trust(TrustReport { number, trust }));
         pair.run_for(SECOND);
     };
     say(&mut pair, 7, Vec::new());

@@ -8,7 +8,7 @@ use linecamp_model::limits::{
 };
 use linecamp_model::{
     Condition, ConditionKind, DnsStatus, Document, DocumentKey, DomainName, EventKind, FleetChange, FleetProvider,
-    FromServer, FromSite, Generation, PluginDigest, PluginWant, ProviderId, ProviderStatus, RecordKey, RecordState,
+    FromMember, FromParent, Generation, PluginDigest, PluginWant, ProviderId, ProviderStatus, RecordKey, RecordState,
     RecordStatus, RecordType, Salvage, Selector, SiteChange, SpecBody, SpecDelta, StatusBody, StatusDelta, Text,
 };
 
@@ -22,7 +22,7 @@ use crate::{FleetCommand, Force};
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Returns a provider's status with `records` record sets of 4 KiB.
-fn status(base: Generation, number: u64, records: usize) -> FromSite {
+fn status(base: Generation, number: u64, records: usize) -> FromMember {
     let record = |record: usize| RecordStatus {
         zone: DomainName::parse("example.org").unwrap(),
         key: RecordKey { name: DomainName::parse(&format!("r{record}.example.org")).unwrap(), rtype: RecordType::Txt },
@@ -38,12 +38,12 @@ fn status(base: Generation, number: u64, records: usize) -> FromSite {
     };
     let (key, to) = (DocumentKey::Provider(ProviderId::of(&status.name)), base.next());
     let documents = BTreeMap::from([(key, Document { generation: to, body: Some(StatusBody::Provider(status)) })]);
-    FromSite::Status(StatusDelta { base, to, snapshot: false, documents, more: false })
+    FromMember::Status(StatusDelta { base, to, snapshot: false, documents, more: false })
 }
 
 /// Repeats a message as fast as the link accepts it, until the server hangs up because of the rate limit. Returns the
 /// number of messages sent.
-fn flood(pair: &mut Pair, message: impl Fn(&Pair, usize) -> FromSite) -> usize {
+fn flood(pair: &mut Pair, message: impl Fn(&Pair, usize) -> FromMember) -> usize {
     pair.impersonate(0);
     let dial = pair.dial_of(0);
     for number in 0..5_000 {
@@ -85,7 +85,7 @@ fn status_and_storage_reports_are_rate_limited_like_events() {
     let condition =
         |pair: &Pair| Condition { kind: ConditionKind::DiskFull, since: pair.now().wall, detail: Text::lossy("full") };
     let reports = flood(&mut pair, |pair, number| {
-        FromSite::Storage((number % 2 == 0).then(|| condition(pair)).into_iter().collect())
+        FromMember::Storage((number % 2 == 0).then(|| condition(pair)).into_iter().collect())
     });
     assert!(reports < 500, "{reports}");
 }
@@ -114,7 +114,7 @@ fn plugin_pieces_wait_for_the_rate_limit() {
     }
     pair.run_for(Duration::from_millis(500));
     let sent = pair.pieces_sent;
-    pair.say(0, FromSite::WantPlugin(PluginWant { digest, offset: 0 }));
+    pair.say(0, FromMember::WantPlugin(PluginWant { digest, offset: 0 }));
     pair.run_for(Duration::from_secs(10));
     assert_eq!(pair.pieces_sent, sent, "not while the rate limit is overdrawn");
     pair.run_for(MINUTE);
@@ -144,7 +144,7 @@ fn check_spec_rejected(bodies: Vec<(DocumentKey, SpecBody)>) {
     let to = Generation(base.0 + 1);
     let documents =
         bodies.into_iter().map(|(key, body)| (key, Document { generation: to, body: Some(body) })).collect();
-    pair.tell(0, FromServer::Spec(SpecDelta { base, to, snapshot: false, documents, more: false }));
+    pair.tell(0, FromParent::Spec(SpecDelta { base, to, snapshot: false, documents, more: false }));
     pair.run_for(Duration::from_secs(1));
     assert_ne!(pair.dial_of(0), dial, "it ends the session");
     assert_eq!(held(&pair), before, "nothing of it was stored");

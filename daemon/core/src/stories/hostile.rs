@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use linecamp_model::limits::{COUNTER_MAX, EVENTS_PER_MESSAGE_MAX, PROVIDERS_PER_SITE_MAX, SERVER_EVENTS_PER_SITE_MAX};
 use linecamp_model::{
-    DnsStatus, Document, DocumentKey, Event, EventBatch, EventKind, FleetChange, FleetProvider, FromServer, FromSite,
+    DnsStatus, Document, DocumentKey, Event, EventBatch, EventKind, FleetChange, FleetProvider, FromMember, FromParent,
     Generation, PluginDigest, PluginWant, ProviderId, ProviderStatus, Salvage, Selector, SiteId, StatusBody,
     StatusDelta, Text, WallTime,
 };
@@ -27,9 +27,9 @@ fn event(kind: EventKind, at: u64) -> Event {
     }
 }
 
-fn batch(first: u64, events: usize) -> FromSite {
+fn batch(first: u64, events: usize) -> FromMember {
     let events = vec![event(EventKind::DaemonStarted, 0); events];
-    FromSite::Events(EventBatch { first, dropped: 0, events })
+    FromMember::Events(EventBatch { first, dropped: 0, events })
 }
 
 /// Returns the status of a provider without records.
@@ -50,11 +50,11 @@ fn provider(number: u64) -> (DocumentKey, StatusBody) {
 }
 
 /// Returns a delta from `base` with the status of one provider.
-fn status(base: Generation, number: u64, body: bool) -> (FromSite, Generation) {
+fn status(base: Generation, number: u64, body: bool) -> (FromMember, Generation) {
     let to = base.next();
     let (key, status) = provider(number);
     let documents = BTreeMap::from([(key, Document { generation: to, body: body.then_some(status) })]);
-    (FromSite::Status(StatusDelta { base, to, snapshot: false, documents, more: false }), to)
+    (FromMember::Status(StatusDelta { base, to, snapshot: false, documents, more: false }), to)
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_site_that_claims_too_new_a_spec_gets_a_new_incarnation_and_no_other_does() 
 #[test]
 fn an_acknowledgement_of_an_unsent_generation_ends_the_session() {
     let mut pair = Pair::linked(3);
-    pair.say(0, FromSite::SpecAck(Generation(COUNTER_MAX)));
+    pair.say(0, FromMember::SpecAck(Generation(COUNTER_MAX)));
     pair.run_for(Duration::from_secs(1));
     assert!(pair.hangup_of(0).is_some_and(|refusal| refusal.contains("acknowledged")), "{:?}", pair.hangup_of(0));
     pair.run_for(5 * MINUTE);
@@ -224,7 +224,7 @@ fn events_of_a_site_are_marked_and_displace_none_of_the_servers() {
 fn an_event_kind_reserved_for_the_server_is_rejected() {
     let mut pair = Pair::linked(9);
     let events = vec![event(EventKind::SiteAccepted, 0)];
-    pair.say(0, FromSite::Events(EventBatch { first: 100, dropped: 0, events }));
+    pair.say(0, FromMember::Events(EventBatch { first: 100, dropped: 0, events }));
     pair.run_for(MINUTE);
     assert!(pair.hangup_of(0).is_some_and(|refusal| refusal.contains("site-accepted")), "{:?}", pair.hangup_of(0));
     assert!(pair.events().iter().all(|event| event.kind != EventKind::SiteAccepted));
@@ -233,7 +233,7 @@ fn an_event_kind_reserved_for_the_server_is_rejected() {
 #[test]
 fn a_site_disconnects_from_a_server_that_acknowledges_unsent_data() {
     let mut pair = Pair::linked(10);
-    for claim in [FromServer::EventsAck(COUNTER_MAX), FromServer::StatusAck(Generation(COUNTER_MAX))] {
+    for claim in [FromParent::EventsAck(COUNTER_MAX), FromParent::StatusAck(Generation(COUNTER_MAX))] {
         let dial = pair.dial_of(0);
         pair.tell(0, claim.clone());
         pair.run_for(5 * MINUTE);
@@ -345,26 +345,27 @@ fn number() -> impl Strategy<Value = u64> {
 }
 
 /// Generates the next message of a hostile member.
-fn lie() -> impl Strategy<Value = FromSite> {
+fn lie() -> impl Strategy<Value = FromMember> {
     let kind = prop_oneof![Just(EventKind::DaemonStarted), Just(EventKind::RecordsLeft), Just(EventKind::SiteJoined)];
     let events = (number(), number(), kind, 0..EVENTS_PER_MESSAGE_MAX).prop_map(|(first, dropped, kind, count)| {
-        FromSite::Events(EventBatch { first, dropped, events: vec![event(kind, first); count] })
+        FromMember::Events(EventBatch { first, dropped, events: vec![event(kind, first); count] })
     });
     let delta =
         (number(), number(), 0..30_u64, any::<[bool; 3]>()).prop_map(|(base, to, of, [snapshot, is_there, more])| {
             let (base, to) = (Generation(if snapshot { 0 } else { base.min(to) }), Generation(to));
             let (key, body) = provider(of);
             let documents = BTreeMap::from([(key, Document { generation: to, body: is_there.then_some(body) })]);
-            FromSite::Status(StatusDelta { base, to, snapshot, documents, more })
+            FromMember::Status(StatusDelta { base, to, snapshot, documents, more })
         });
-    let want = number().prop_map(|offset| FromSite::WantPlugin(PluginWant { digest: PluginDigest::of(b"x"), offset }));
+    let want =
+        number().prop_map(|offset| FromMember::WantPlugin(PluginWant { digest: PluginDigest::of(b"x"), offset }));
     prop_oneof![
         3 => events,
         3 => delta,
-        1 => number().prop_map(|held| FromSite::SpecAck(Generation(held))),
+        1 => number().prop_map(|held| FromMember::SpecAck(Generation(held))),
         1 => want,
-        1 => Just(FromSite::Renew),
-        1 => Just(FromSite::Alive),
+        1 => Just(FromMember::Renew),
+        1 => Just(FromMember::Alive),
     ]
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use linecamp_model::limits::HOSTS_PER_SITE_MAX;
 use linecamp_model::{
-    Document, DocumentKey, FromServer, FromSite, Generation, HostId, HostSpec, LabelSet, Origin, ProviderId,
+    Document, DocumentKey, FromMember, FromParent, Generation, HostId, HostSpec, LabelSet, Origin, ProviderId,
     SiteChange, SpecBody, SpecDelta, StatusBody, StatusDelta, Target, Text,
 };
 
@@ -33,14 +33,14 @@ pub(super) fn host_spec() -> SpecBody {
 }
 
 /// Returns a spec delta from `base` with a few hosts of a large site, in parts.
-fn spec_parts(base: Generation) -> Vec<FromServer> {
+fn spec_parts(base: Generation) -> Vec<FromParent> {
     let to = base.next();
     let hosts: Vec<_> = (0..HOSTS_PER_SITE_MAX - 1).collect();
     let count = hosts.len().div_ceil(60);
     let part = |(number, hosts): (usize, &[usize])| {
         let document = |host: &usize| (host_key(*host), Document { generation: to, body: Some(host_spec()) });
         let documents = hosts.iter().map(document).collect();
-        FromServer::Spec(SpecDelta { base, to, snapshot: false, documents, more: number + 1 < count })
+        FromParent::Spec(SpecDelta { base, to, snapshot: false, documents, more: number + 1 < count })
     };
     hosts.chunks(60).enumerate().map(part).collect()
 }
@@ -50,7 +50,7 @@ fn spec_documents(pair: &Pair) -> usize {
 }
 
 /// Returns a status delta with the documents of four providers, in two parts.
-fn status_parts(base: Generation) -> [FromSite; 2] {
+fn status_parts(base: Generation) -> [FromMember; 2] {
     let to = base.next();
     [false, true].map(|is_last| {
         let numbers = if is_last { [3, 4] } else { [1, 2] };
@@ -60,7 +60,7 @@ fn status_parts(base: Generation) -> [FromSite; 2] {
             (key, Document { generation: to, body: Some(StatusBody::Provider(status)) })
         });
         let documents = BTreeMap::from(documents);
-        FromSite::Status(StatusDelta { base, to, snapshot: false, documents, more: !is_last })
+        FromMember::Status(StatusDelta { base, to, snapshot: false, documents, more: !is_last })
     })
 }
 

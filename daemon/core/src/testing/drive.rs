@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use linecamp_model::{
-    ConditionKind, DialId, FromServer, FromSite, GapCause, IdentityGrant, KnownAuthorities, KnownServers, Name, Pin,
+    ConditionKind, DialId, FromMember, FromParent, GapCause, IdentityGrant, KnownAuthorities, KnownServers, Name, Pin,
     PluginDigest, PluginPiece, PluginWant, ProviderFailure, ProviderReply, Refusal, RefusalCode, ServerAddress,
     SessionId, SiteChange, Text, WallTime, WriteId,
 };
@@ -56,7 +56,7 @@ impl Pair {
                 let Dial { dial, server, .. } = dial;
                 self.after(LATENCY, PairEvent::DialArrives { site: index, dial, server, boot });
             }
-            SiteOutput::Send { dial, message } => self.send_from_site(index, dial, message),
+            SiteOutput::Send { dial, message } => self.send_from_member(index, dial, message),
             SiteOutput::Hangup { dial, refusal } => {
                 if let Some(session) = self.nodes[index].sessions.remove(&dial) {
                     self.sessions.remove(&session);
@@ -119,8 +119,8 @@ impl Pair {
         }
     }
 
-    fn send_from_site(&mut self, index: usize, dial: DialId, mut message: FromSite) {
-        if let FromSite::Hello(hello) = &mut message
+    fn send_from_member(&mut self, index: usize, dial: DialId, mut message: FromMember) {
+        if let FromMember::Hello(hello) = &mut message
             && let Some(forge) = self.nodes[index].forged_greeting.take()
         {
             forge(hello);
@@ -160,7 +160,7 @@ impl Pair {
                     certificate,
                     authorities: self.authorities.authorities.iter().map(|one| one.certificate.clone()).collect(),
                 };
-                self.tell_site(session, FromServer::Identity(grant));
+                self.tell_site(session, FromParent::Identity(grant));
             }
             FleetOutput::Hangup { session, refusal } => {
                 if let Some((index, dial)) = self.sessions.remove(&session) {
@@ -194,7 +194,7 @@ impl Pair {
             FleetOutput::ReadPlugin { session, want } => {
                 let piece = self.plugin_piece(want);
                 self.pieces_sent += 1;
-                self.tell_site(session, FromServer::Plugin(piece));
+                self.tell_site(session, FromParent::Plugin(piece));
             }
             FleetOutput::Reply { command, result } => {
                 self.replies.insert(command, result);
@@ -209,17 +209,17 @@ impl Pair {
         PluginPiece { digest: want.digest, offset: want.offset, total: whole.len() as u64, bytes }
     }
 
-    fn tell_site(&mut self, session: SessionId, mut message: FromServer) {
+    fn tell_site(&mut self, session: SessionId, mut message: FromParent) {
         if let Some((index, dial)) = self.sessions.get(&session).copied() {
-            if let FromServer::Welcome(welcome) = &mut message
+            if let FromParent::Welcome(welcome) = &mut message
                 && let Some(forge) = self.nodes[index].forged_welcome.take()
             {
                 forge(welcome);
             }
-            if let FromServer::EventsAck(last) = &message {
+            if let FromParent::EventsAck(last) = &message {
                 self.nodes[index].events_acknowledged = Some(*last);
             }
-            let is_ack = matches!(message, FromServer::EventsAck(_) | FromServer::StatusAck(_));
+            let is_ack = matches!(message, FromParent::EventsAck(_) | FromParent::StatusAck(_));
             if is_ack && self.nodes[index].is_impersonated {
                 return;
             }
@@ -334,7 +334,7 @@ impl Pair {
         if node.ended.is_some() || (!is_lost && !node.sessions.contains_key(&dial)) {
             return;
         }
-        if matches!(event, LinkEvent::Received(_, FromServer::Spec(_))) {
+        if matches!(event, LinkEvent::Received(_, FromParent::Spec(_))) {
             self.deltas_delivered += 1;
         }
         node.site.handle_link(event, now);

@@ -2,7 +2,7 @@
 
 use linecamp_model::limits::COUNTER_MAX;
 use linecamp_model::{
-    DialId, Event, FleetChange, FromServer, FromSite, Generation, Hello, KeyFingerprint, Salvage, SiteChange, SiteId,
+    DialId, Event, FleetChange, FromMember, FromParent, Generation, Hello, KeyFingerprint, Salvage, SiteChange, SiteId,
     Text, Welcome,
 };
 
@@ -18,14 +18,14 @@ impl Pair {
     }
 
     /// Sends a message to the server in a site's name, on its current session.
-    pub fn say(&mut self, index: usize, message: FromSite) {
+    pub fn say(&mut self, index: usize, message: FromMember) {
         if let Some(session) = self.nodes[index].sessions.values().copied().next_back() {
             self.after(Duration::ZERO, PairEvent::AtFleet(session, SessionEvent::Received(message)));
         }
     }
 
     /// Sends a message to a site in the server's name, on its current session.
-    pub fn tell(&mut self, index: usize, message: FromServer) {
+    pub fn tell(&mut self, index: usize, message: FromParent) {
         if let Some(dial) = self.nodes[index].sessions.keys().copied().next_back() {
             self.after(Duration::ZERO, PairEvent::AtSite(index, LinkEvent::Received(dial, message)));
         }

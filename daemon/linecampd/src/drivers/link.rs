@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use linecamp_core::{Dial, LinkEvent, LossReason};
 use linecamp_model::limits::{FRAME_BYTES_MAX, SERVERS_PER_SITE_MAX};
-use linecamp_model::{DialId, FromServer, FromSite, Refusal, RefusalCode, ServerAddress, Text};
-use linecamp_proto::{decode_from_server, decode_refusal, encode_from_site, encode_refusal, refusal_code_number};
+use linecamp_model::{DialId, FromMember, FromParent, Refusal, RefusalCode, ServerAddress, Text};
+use linecamp_proto::{decode_from_parent, decode_refusal, encode_from_member, encode_refusal, refusal_code_number};
 use linecamp_transport::{
     DialError, DialHistory, Dialer, LinkSettings, Pace, Platform, Session, SessionCloser, SessionEnd, SessionReceiver,
     SessionSender, TransportError, connect_first, error_chain, resolve,
@@ -101,9 +101,9 @@ impl LinkDriver {
     }
 
     /// Queues a message for sending. Returns the loss report if the queue is full and the link is therefore dropped.
-    pub fn send(&mut self, dial: DialId, message: &FromSite) -> Option<LinkReport> {
+    pub fn send(&mut self, dial: DialId, message: &FromMember) -> Option<LinkReport> {
         let handle = self.dials.get(&dial)?;
-        match handle.outgoing.try_send(encode_from_site(message)) {
+        match handle.outgoing.try_send(encode_from_member(message)) {
             Ok(()) => None,
             Err(mpsc::error::TrySendError::Full(_)) => {
                 let server = handle.server.clone();
@@ -262,7 +262,7 @@ impl DialTask {
     async fn receive(&self, receiver: &mut SessionReceiver) -> Loss {
         loop {
             let message = match receiver.recv(FRAME_BYTES_MAX).await {
-                Ok(payload) => decode_from_server(&payload).map_err(|error| error_chain(&error)),
+                Ok(payload) => decode_from_parent(&payload).map_err(|error| error_chain(&error)),
                 Err(SessionEnd::BadFrame(error)) => Err(error.to_string()),
                 Err(end) => return self.session_ended(end),
             };
@@ -277,7 +277,7 @@ impl DialTask {
         }
     }
 
-    async fn handle_message(&self, message: FromServer) {
+    async fn handle_message(&self, message: FromParent) {
         self.report(LinkEvent::Received(self.dial.dial, message), false).await;
     }
 

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
 use linecamp_model::{
-    Document, DocumentKey, FromServer, FromSite, Generation, HostId, IdentityGrant, Incarnation, JoinSecret, JoinToken,
-    LabelInput, LabelSet, Level, Pin, Refusal, RefusalCode, SessionId, SiteId, SiteSpec, SpecBody, SpecDelta, Text,
-    TokenId, Welcome,
+    Document, DocumentKey, FromMember, FromParent, Generation, HostId, IdentityGrant, Incarnation, JoinSecret,
+    JoinToken, LabelInput, LabelSet, Level, Pin, Refusal, RefusalCode, SessionId, SiteId, SiteSpec, SpecBody,
+    SpecDelta, Text, TokenId, Welcome,
 };
-use linecamp_proto::{decode_from_site, encode_from_server, encode_refusal, refusal_code_number};
+use linecamp_proto::{decode_from_member, encode_from_parent, encode_refusal, refusal_code_number};
 use linecamp_transport::{
     Authority, Incoming, Listener, ListenerSettings, Platform, Session, SystemClock, WallClock as _,
 };
@@ -62,16 +62,16 @@ async fn serve(incoming: Incoming, authority: &Authority, reply: HandshakeReply)
     let closer = session.closer();
     let (mut sender, mut receiver) = Session::split(session);
     let first = receiver.recv(64 * 1024).await.unwrap();
-    let answer = match (decode_from_site(&first).unwrap(), reply) {
+    let answer = match (decode_from_member(&first).unwrap(), reply) {
         (_, HandshakeReply::Refuse(code)) => {
             let refusal = Refusal::new(code, "an operator removed it");
             return closer.close(refusal_code_number(code), &encode_refusal(&refusal));
         }
-        (FromSite::Join(_), _) => {
+        (FromMember::Join(_), _) => {
             let begin = SystemClock.now();
             let validity = begin..begin + Duration::from_secs(3600);
             let certificate = authority.issue_site(&peer.public_key, SiteId::from_bytes([1; 16]), validity);
-            vec![FromServer::Identity(IdentityGrant {
+            vec![FromParent::Identity(IdentityGrant {
                 name: Name::parse("camp-042").unwrap(),
                 environment: Name::parse("default").unwrap(),
                 site: SiteId::from_bytes([1; 16]),
@@ -80,10 +80,10 @@ async fn serve(incoming: Incoming, authority: &Authority, reply: HandshakeReply)
                 authorities: vec![authority.certificate_der().to_vec()],
             })]
         }
-        (_, HandshakeReply::Welcome) => vec![FromServer::Welcome(welcome()), FromServer::Spec(spec())],
+        (_, HandshakeReply::Welcome) => vec![FromParent::Welcome(welcome()), FromParent::Spec(spec())],
     };
     for message in answer {
-        sender.send(&encode_from_server(&message)).await.unwrap();
+        sender.send(&encode_from_parent(&message)).await.unwrap();
     }
     while receiver.recv(1 << 20).await.is_ok() {}
 }

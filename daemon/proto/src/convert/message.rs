@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use linecamp_model::limits::{EVENTS_PER_MESSAGE_MAX, LINK_GAPS_WAITING_MAX, SERVERS_PER_SITE_MAX};
 use linecamp_model::{
-    Condition, EventBatch, FromServer, FromSite, Generation, Hello, HostId, IdentityGrant, Incarnation, JoinRequest,
+    Condition, EventBatch, FromMember, FromParent, Generation, Hello, HostId, IdentityGrant, Incarnation, JoinRequest,
     JoinSecret, Name, RunId, ServerAddress, ServerSet, SessionId, SiteId, Target, Text, TokenId, VersionRange,
     WallTime, Welcome,
 };
@@ -14,43 +14,43 @@ use crate::convert::label::{conditions, facts, from_facts};
 use crate::convert::{FieldError, Wire, WireEnum};
 use crate::limits::{AUTHORITIES_MAX, CERTIFICATE_BYTES_MAX};
 use crate::wire::link::v1 as wire;
-use crate::wire::link::v1::{from_server, from_site};
+use crate::wire::link::v1::{from_member, from_parent};
 
-impl Wire for wire::FromSite {
-    type Model = FromSite;
+impl Wire for wire::FromMember {
+    type Model = FromMember;
 
-    fn from_model(message: &FromSite) -> Self {
-        use from_site::Kind;
+    fn from_model(message: &FromMember) -> Self {
+        use from_member::Kind;
         let kind = match message {
-            FromSite::Join(join) => Kind::Join(wire::JoinRequest::from_model(join)),
-            FromSite::Hello(hello) => Kind::Hello(wire::Hello::from_model(hello)),
-            FromSite::SpecAck(held) => Kind::SpecAck(wire::Ack::from_model(held)),
-            FromSite::Status(delta) => Kind::Status(wire::StatusDelta::from_model(delta)),
-            FromSite::Events(batch) => Kind::Events(wire::EventBatch::from_model(batch)),
-            FromSite::Renew => Kind::Renew(wire::Renew {}),
-            FromSite::Alive => Kind::Alive(wire::Alive {}),
-            FromSite::WantPlugin(want) => Kind::WantPlugin(wire::PluginWant::from_model(want)),
-            FromSite::Storage(conditions) => Kind::Storage(wire::StorageReport::from_model(conditions)),
-            FromSite::ServersStored(number) => Kind::ServersStored(wire::ServersStored { number: *number }),
-            FromSite::Trust(report) => Kind::Trust(wire::TrustReport::from_model(report)),
+            FromMember::Join(join) => Kind::Join(wire::JoinRequest::from_model(join)),
+            FromMember::Hello(hello) => Kind::Hello(wire::Hello::from_model(hello)),
+            FromMember::SpecAck(held) => Kind::SpecAck(wire::Ack::from_model(held)),
+            FromMember::Status(delta) => Kind::Status(wire::StatusDelta::from_model(delta)),
+            FromMember::Events(batch) => Kind::Events(wire::EventBatch::from_model(batch)),
+            FromMember::Renew => Kind::Renew(wire::Renew {}),
+            FromMember::Alive => Kind::Alive(wire::Alive {}),
+            FromMember::WantPlugin(want) => Kind::WantPlugin(wire::PluginWant::from_model(want)),
+            FromMember::Storage(conditions) => Kind::Storage(wire::StorageReport::from_model(conditions)),
+            FromMember::ServersStored(number) => Kind::ServersStored(wire::ServersStored { number: *number }),
+            FromMember::Trust(report) => Kind::Trust(wire::TrustReport::from_model(report)),
         };
         Self { kind: Some(kind) }
     }
 
-    fn into_model(self) -> Result<FromSite, FieldError> {
-        use from_site::Kind;
+    fn into_model(self) -> Result<FromMember, FieldError> {
+        use from_member::Kind;
         match kind("kind", self.kind)? {
-            Kind::Join(join) => message("join", Some(join)).map(FromSite::Join),
-            Kind::Hello(hello) => message("hello", Some(hello)).map(FromSite::Hello),
-            Kind::SpecAck(ack) => message("spec_ack", Some(ack)).map(FromSite::SpecAck),
-            Kind::Status(delta) => message("status", Some(delta)).map(FromSite::Status),
-            Kind::Events(batch) => message("events", Some(batch)).map(FromSite::Events),
-            Kind::Renew(_) => Ok(FromSite::Renew),
-            Kind::Alive(_) => Ok(FromSite::Alive),
-            Kind::WantPlugin(want) => message("want_plugin", Some(want)).map(FromSite::WantPlugin),
-            Kind::Storage(report) => message("storage", Some(report)).map(FromSite::Storage),
-            Kind::ServersStored(set) => counter("servers_stored.number", set.number).map(FromSite::ServersStored),
-            Kind::Trust(report) => message("trust", Some(report)).map(FromSite::Trust),
+            Kind::Join(join) => message("join", Some(join)).map(FromMember::Join),
+            Kind::Hello(hello) => message("hello", Some(hello)).map(FromMember::Hello),
+            Kind::SpecAck(ack) => message("spec_ack", Some(ack)).map(FromMember::SpecAck),
+            Kind::Status(delta) => message("status", Some(delta)).map(FromMember::Status),
+            Kind::Events(batch) => message("events", Some(batch)).map(FromMember::Events),
+            Kind::Renew(_) => Ok(FromMember::Renew),
+            Kind::Alive(_) => Ok(FromMember::Alive),
+            Kind::WantPlugin(want) => message("want_plugin", Some(want)).map(FromMember::WantPlugin),
+            Kind::Storage(report) => message("storage", Some(report)).map(FromMember::Storage),
+            Kind::ServersStored(set) => counter("servers_stored.number", set.number).map(FromMember::ServersStored),
+            Kind::Trust(report) => message("trust", Some(report)).map(FromMember::Trust),
         }
     }
 }
@@ -74,37 +74,37 @@ impl Wire for wire::StorageReport {
     }
 }
 
-impl Wire for wire::FromServer {
-    type Model = FromServer;
+impl Wire for wire::FromParent {
+    type Model = FromParent;
 
-    fn from_model(message: &FromServer) -> Self {
-        use from_server::Kind;
+    fn from_model(message: &FromParent) -> Self {
+        use from_parent::Kind;
         let kind = match message {
-            FromServer::Identity(grant) => Kind::Identity(wire::IdentityGrant::from_model(grant)),
-            FromServer::Welcome(welcome) => Kind::Welcome(wire::Welcome::from_model(welcome)),
-            FromServer::Spec(delta) => Kind::Spec(wire::SpecDelta::from_model(delta)),
-            FromServer::StatusAck(held) => Kind::StatusAck(wire::Ack::from_model(held)),
-            FromServer::EventsAck(last) => Kind::EventsAck(wire::EventsAck { last: *last }),
-            FromServer::Probe => Kind::Probe(wire::Probe {}),
-            FromServer::Plugin(piece) => Kind::Plugin(wire::PluginPiece::from_model(piece)),
-            FromServer::Servers(set) => Kind::Servers(wire::ServerSet::from_model(set)),
-            FromServer::Authorities(set) => Kind::Authorities(wire::AuthoritySet::from_model(set)),
+            FromParent::Identity(grant) => Kind::Identity(wire::IdentityGrant::from_model(grant)),
+            FromParent::Welcome(welcome) => Kind::Welcome(wire::Welcome::from_model(welcome)),
+            FromParent::Spec(delta) => Kind::Spec(wire::SpecDelta::from_model(delta)),
+            FromParent::StatusAck(held) => Kind::StatusAck(wire::Ack::from_model(held)),
+            FromParent::EventsAck(last) => Kind::EventsAck(wire::EventsAck { last: *last }),
+            FromParent::Probe => Kind::Probe(wire::Probe {}),
+            FromParent::Plugin(piece) => Kind::Plugin(wire::PluginPiece::from_model(piece)),
+            FromParent::Servers(set) => Kind::Servers(wire::ServerSet::from_model(set)),
+            FromParent::Authorities(set) => Kind::Authorities(wire::AuthoritySet::from_model(set)),
         };
         Self { kind: Some(kind) }
     }
 
-    fn into_model(self) -> Result<FromServer, FieldError> {
-        use from_server::Kind;
+    fn into_model(self) -> Result<FromParent, FieldError> {
+        use from_parent::Kind;
         match kind("kind", self.kind)? {
-            Kind::Identity(grant) => message("identity", Some(grant)).map(FromServer::Identity),
-            Kind::Welcome(welcome) => message("welcome", Some(welcome)).map(FromServer::Welcome),
-            Kind::Spec(delta) => message("spec", Some(delta)).map(FromServer::Spec),
-            Kind::StatusAck(ack) => message("status_ack", Some(ack)).map(FromServer::StatusAck),
-            Kind::EventsAck(ack) => counter("events_ack.last", ack.last).map(FromServer::EventsAck),
-            Kind::Probe(_) => Ok(FromServer::Probe),
-            Kind::Plugin(piece) => message("plugin", Some(piece)).map(FromServer::Plugin),
-            Kind::Servers(set) => message("servers", Some(set)).map(FromServer::Servers),
-            Kind::Authorities(set) => message("authorities", Some(set)).map(FromServer::Authorities),
+            Kind::Identity(grant) => message("identity", Some(grant)).map(FromParent::Identity),
+            Kind::Welcome(welcome) => message("welcome", Some(welcome)).map(FromParent::Welcome),
+            Kind::Spec(delta) => message("spec", Some(delta)).map(FromParent::Spec),
+            Kind::StatusAck(ack) => message("status_ack", Some(ack)).map(FromParent::StatusAck),
+            Kind::EventsAck(ack) => counter("events_ack.last", ack.last).map(FromParent::EventsAck),
+            Kind::Probe(_) => Ok(FromParent::Probe),
+            Kind::Plugin(piece) => message("plugin", Some(piece)).map(FromParent::Plugin),
+            Kind::Servers(set) => message("servers", Some(set)).map(FromParent::Servers),
+            Kind::Authorities(set) => message("authorities", Some(set)).map(FromParent::Authorities),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::sample;
 use crate::record::{fleet_change, fleet_record, site_change, site_record};
 use crate::{
-    decode_from_server, decode_from_site, decode_refusal, encode_from_server, encode_from_site, encode_refusal,
+    decode_from_member, decode_from_parent, decode_refusal, encode_from_member, encode_from_parent, encode_refusal,
     refusal_code_number,
 };
 
@@ -43,17 +43,17 @@ fn file_of_record(row: (Vec<u8>, Option<Vec<u8>>)) -> Vec<u8> {
 
 #[test]
 fn golden_messages_of_a_site_are_written_and_read() {
-    for (name, message) in sample::from_site() {
-        let found = pinned(&format!("from-site-{name}.bin"), &encode_from_site(&message));
-        assert_eq!(decode_from_site(&found), Ok(message));
+    for (name, message) in sample::from_member() {
+        let found = pinned(&format!("from-member-{name}.bin"), &encode_from_member(&message));
+        assert_eq!(decode_from_member(&found), Ok(message));
     }
 }
 
 #[test]
 fn golden_messages_of_the_server_are_written_and_read() {
-    for (name, message) in sample::from_server() {
-        let found = pinned(&format!("from-server-{name}.bin"), &encode_from_server(&message));
-        assert_eq!(decode_from_server(&found), Ok(message));
+    for (name, message) in sample::from_parent() {
+        let found = pinned(&format!("from-parent-{name}.bin"), &encode_from_parent(&message));
+        assert_eq!(decode_from_parent(&found), Ok(message));
     }
 }
 
@@ -86,8 +86,8 @@ fn golden_records_of_the_fleet_are_written_and_read() {
 #[test]
 fn every_golden_file_has_its_value() {
     let mut values = BTreeSet::from(["refusal.bin".to_owned()]);
-    values.extend(sample::from_site().iter().map(|(name, _)| format!("from-site-{name}.bin")));
-    values.extend(sample::from_server().iter().map(|(name, _)| format!("from-server-{name}.bin")));
+    values.extend(sample::from_member().iter().map(|(name, _)| format!("from-member-{name}.bin")));
+    values.extend(sample::from_parent().iter().map(|(name, _)| format!("from-parent-{name}.bin")));
     values.extend(sample::site_records().iter().map(|(name, _)| format!("site-record-{name}.bin")));
     values.extend(sample::fleet_records().iter().map(|(name, _)| format!("fleet-record-{name}.bin")));
     let files = fs::read_dir(folder()).expect("the folder can be read");

@@ -4,50 +4,50 @@ mod authorities;
 mod provider;
 
 use linecamp_model::{
-    DocumentKey, FleetChange, FromSite, GapCause, HostId, KeyFingerprint, Salvage, SiteId, TokenId, WallTime,
+    DocumentKey, FleetChange, FromMember, GapCause, HostId, KeyFingerprint, Salvage, SiteId, TokenId, WallTime,
 };
 use prost::Message;
 
 use super::sample;
 use crate::convert::Wire;
 use crate::record::{fleet_change, fleet_record, salvage_fleet_record, site_change, site_record};
-use crate::wire::link::v1::{self as wire, from_server, from_site, status_document};
+use crate::wire::link::v1::{self as wire, from_member, from_parent, status_document};
 use crate::wire::record::v1 as record;
 use crate::{
-    AUTHORITIES_MAX, CERTIFICATE_BYTES_MAX, COUNTER_MAX, DOCUMENTS_MAX, ProtoError, VERSIONS, decode_from_server,
-    decode_from_site, decode_refusal,
+    AUTHORITIES_MAX, CERTIFICATE_BYTES_MAX, COUNTER_MAX, DOCUMENTS_MAX, ProtoError, VERSIONS, decode_from_member,
+    decode_from_parent, decode_refusal,
 };
 
 /// Encodes a sample message from a site after `change` modified it.
-fn site_message(name: &str, change: impl FnOnce(&mut from_site::Kind)) -> Vec<u8> {
-    let messages = sample::from_site();
+fn site_message(name: &str, change: impl FnOnce(&mut from_member::Kind)) -> Vec<u8> {
+    let messages = sample::from_member();
     let (_, message) = messages.iter().find(|(found, _)| *found == name).expect("a sample");
-    let mut message = wire::FromSite::from_model(message);
+    let mut message = wire::FromMember::from_model(message);
     change(message.kind.as_mut().expect("a kind"));
     message.encode_to_vec()
 }
 
-fn server_message(name: &str, change: impl FnOnce(&mut from_server::Kind)) -> Vec<u8> {
-    let messages = sample::from_server();
+fn server_message(name: &str, change: impl FnOnce(&mut from_parent::Kind)) -> Vec<u8> {
+    let messages = sample::from_parent();
     let (_, message) = messages.iter().find(|(found, _)| *found == name).expect("a sample");
-    let mut message = wire::FromServer::from_model(message);
+    let mut message = wire::FromParent::from_model(message);
     change(message.kind.as_mut().expect("a kind"));
     message.encode_to_vec()
 }
 
 fn check_site(bytes: &[u8], path_and_problem: &str) {
-    let error = decode_from_site(bytes).expect_err(path_and_problem);
+    let error = decode_from_member(bytes).expect_err(path_and_problem);
     assert_eq!(error.to_string(), format!("refused a message from a site: {path_and_problem}"));
 }
 
 fn check_server(bytes: &[u8], path_and_problem: &str) {
-    let error = decode_from_server(bytes).expect_err(path_and_problem);
+    let error = decode_from_parent(bytes).expect_err(path_and_problem);
     assert_eq!(error.to_string(), format!("refused a message from the server: {path_and_problem}"));
 }
 
 fn check_status(change: impl FnOnce(&mut wire::StatusDelta), path_and_problem: &str) {
     let bytes = site_message("status-snapshot", |kind| match kind {
-        from_site::Kind::Status(delta) => change(delta),
+        from_member::Kind::Status(delta) => change(delta),
         other => panic!("{other:?} is no status"),
     });
     check_site(&bytes, path_and_problem);
@@ -83,8 +83,8 @@ fn a_message_of_an_unknown_or_missing_kind_is_rejected() {
 
 #[test]
 fn malformed_bytes_are_rejected() {
-    assert!(matches!(decode_from_site(&[0xff]), Err(ProtoError::Malformed { .. })));
-    assert!(matches!(decode_from_server(b"GET / HTTP/1.1"), Err(ProtoError::Malformed { .. })));
+    assert!(matches!(decode_from_member(&[0xff]), Err(ProtoError::Malformed { .. })));
+    assert!(matches!(decode_from_parent(b"GET / HTTP/1.1"), Err(ProtoError::Malformed { .. })));
 }
 
 #[test]
@@ -112,10 +112,10 @@ fn an_invalid_label_is_rejected_with_its_location() {
 #[test]
 fn an_error_about_a_text_has_no_control_characters() {
     let bytes = site_message("status-snapshot", |kind| match kind {
-        from_site::Kind::Status(delta) => host_status(delta).local[0].key = "a\n2026 ERROR forged\u{7}".to_owned(),
+        from_member::Kind::Status(delta) => host_status(delta).local[0].key = "a\n2026 ERROR forged\u{7}".to_owned(),
         other => panic!("{other:?} is no status"),
     });
-    let text = decode_from_site(&bytes).expect_err("hostile").to_string();
+    let text = decode_from_member(&bytes).expect_err("hostile").to_string();
     assert!(!text.contains(linecamp_model::is_invisible), "{text:?}");
 }
 
@@ -144,7 +144,7 @@ fn invalid_conditions_are_rejected() {
 fn a_storage_report_has_each_storage_condition_at_most_once() {
     let check = |spoil: fn(&mut wire::StorageReport), problem: &str| {
         let bytes = site_message("storage", |kind| match kind {
-            from_site::Kind::Storage(report) => spoil(report),
+            from_member::Kind::Storage(report) => spoil(report),
             other => panic!("{other:?} is no report of storage"),
         });
         check_site(&bytes, problem);
@@ -208,7 +208,7 @@ fn a_document_without_a_body_is_not_a_tombstone() {
 fn an_invalid_hello_is_rejected() {
     let hello = |change: fn(&mut wire::Hello)| {
         site_message("hello", |kind| match kind {
-            from_site::Kind::Hello(hello) => change(hello),
+            from_member::Kind::Hello(hello) => change(hello),
             other => panic!("{other:?} is no hello"),
         })
     };
@@ -232,7 +232,7 @@ fn an_invalid_hello_is_rejected() {
 fn invalid_gaps_are_rejected_and_an_unknown_cause_is_not() {
     let gaps = |change: fn(&mut Vec<wire::LinkGap>)| {
         site_message("hello-gaps", |kind| match kind {
-            from_site::Kind::Hello(hello) => change(&mut hello.gaps),
+            from_member::Kind::Hello(hello) => change(&mut hello.gaps),
             other => panic!("{other:?} is no hello"),
         })
     };
@@ -245,10 +245,10 @@ fn invalid_gaps_are_rejected_and_an_unknown_cause_is_not() {
         "hello.gaps[0].times: has 65 elements; at most 64 are allowed",
     );
     check_site(&gaps(|gaps| *gaps = vec![gaps[0].clone(); 65]), "hello.gaps: has 65 elements; at most 64 are allowed");
-    let newer = decode_from_site(&gaps(|gaps| {
+    let newer = decode_from_member(&gaps(|gaps| {
         (gaps[0].times[1].cause, gaps[0].refusal) = (99, 99);
     }));
-    let Ok(FromSite::Hello(hello)) = newer else { panic!("a hello: {newer:?}") };
+    let Ok(FromMember::Hello(hello)) = newer else { panic!("a hello: {newer:?}") };
     assert_eq!((hello.gaps[0].times.longest(), hello.gaps[0].refusal), (GapCause::Unknown, None));
 }
 
@@ -256,7 +256,7 @@ fn invalid_gaps_are_rejected_and_an_unknown_cause_is_not() {
 fn an_invalid_join_is_rejected_without_its_secret() {
     let join = |change: fn(&mut wire::JoinRequest)| {
         site_message("join", |kind| match kind {
-            from_site::Kind::Join(join) => change(join),
+            from_member::Kind::Join(join) => change(join),
             other => panic!("{other:?} is no join"),
         })
     };
@@ -272,7 +272,7 @@ fn an_invalid_join_is_rejected_without_its_secret() {
 fn invalid_events_are_rejected() {
     let events = |change: fn(&mut wire::EventBatch)| {
         site_message("events", |kind| match kind {
-            from_site::Kind::Events(batch) => change(batch),
+            from_member::Kind::Events(batch) => change(batch),
             other => panic!("{other:?} are no events"),
         })
     };
@@ -297,7 +297,7 @@ fn invalid_events_are_rejected() {
 fn an_invalid_grant_is_rejected() {
     let grant = |change: fn(&mut wire::IdentityGrant)| {
         server_message("identity", |kind| match kind {
-            from_server::Kind::Identity(grant) => change(grant),
+            from_parent::Kind::Identity(grant) => change(grant),
             other => panic!("{other:?} is no grant"),
         })
     };
@@ -319,12 +319,12 @@ fn an_invalid_grant_is_rejected() {
 #[test]
 fn invalid_messages_of_the_server_are_rejected() {
     let welcome = server_message("welcome", |kind| match kind {
-        from_server::Kind::Welcome(welcome) => welcome.version = 0,
+        from_parent::Kind::Welcome(welcome) => welcome.version = 0,
         other => panic!("{other:?} is no welcome"),
     });
     check_server(&welcome, "welcome.version: there is no version 0");
     let ack = server_message("events-ack", |kind| match kind {
-        from_server::Kind::EventsAck(ack) => ack.last = u64::MAX,
+        from_parent::Kind::EventsAck(ack) => ack.last = u64::MAX,
         other => panic!("{other:?} is no acknowledgement"),
     });
     check_server(&ack, "events_ack.last: 18446744073709551615 cannot be: nothing counts so far");
@@ -334,7 +334,7 @@ fn invalid_messages_of_the_server_are_rejected() {
 fn an_invalid_set_of_server_addresses_is_rejected() {
     let check = |number, addresses: &[&str], path_and_problem: &str| {
         let bytes = server_message("servers", |kind| {
-            let from_server::Kind::Servers(set) = kind else { panic!("a set of servers") };
+            let from_parent::Kind::Servers(set) = kind else { panic!("a set of servers") };
             set.number = number;
             set.addresses = addresses.iter().map(|&text| text.to_owned()).collect();
         });
@@ -429,13 +429,13 @@ fn an_unreadable_record_affects_at_most_one_site() {
 /// Fields that a later release adds to a message are skipped.
 #[test]
 fn an_unknown_field_is_ignored() {
-    let message = sample::named(sample::from_site(), "spec-ack");
-    let wire::FromSite { kind } = wire::FromSite::from_model(&message);
-    let Some(from_site::Kind::SpecAck(ack)) = kind else { panic!("no acknowledgement") };
+    let message = sample::named(sample::from_member(), "spec-ack");
+    let wire::FromMember { kind } = wire::FromMember::from_model(&message);
+    let Some(from_member::Kind::SpecAck(ack)) = kind else { panic!("no acknowledgement") };
     let inner = [ack.encode_to_vec(), vec![0xfa, 0x01, 1, 7]].concat();
     let length = u8::try_from(inner.len()).expect("short");
     let bytes = [vec![0x1a, length], inner].concat();
-    assert_eq!(decode_from_site(&bytes), Ok(message));
+    assert_eq!(decode_from_member(&bytes), Ok(message));
 }
 
 #[test]

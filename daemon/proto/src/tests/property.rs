@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use linecamp_model::limits::{
     CLOSE_BYTES_MAX, DELTA_OVERHEAD_BYTES_MAX, DOCUMENT_OVERHEAD_BYTES_MAX, FIRST_FRAME_BYTES_MAX,
 };
-use linecamp_model::{FromServer, FromSite, RefusalCode};
+use linecamp_model::{FromMember, FromParent, RefusalCode};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -13,7 +13,7 @@ use proptest::sample::Index;
 use super::strategy;
 use crate::record::{fleet_change, fleet_record, site_change, site_record};
 use crate::{
-    ProtoError, decode_from_server, decode_from_site, decode_refusal, encode_from_server, encode_from_site,
+    ProtoError, decode_from_member, decode_from_parent, decode_refusal, encode_from_member, encode_from_parent,
     encode_refusal, refusal_code_number,
 };
 
@@ -76,8 +76,8 @@ fn check_door<T: Debug + PartialEq>(
 }
 
 fn check_bytes(bytes: &[u8]) -> Result<(), TestCaseError> {
-    check_door(decode_from_site(bytes), |message| decode_from_site(&encode_from_site(message)))?;
-    check_door(decode_from_server(bytes), |message| decode_from_server(&encode_from_server(message)))?;
+    check_door(decode_from_member(bytes), |message| decode_from_member(&encode_from_member(message)))?;
+    check_door(decode_from_parent(bytes), |message| decode_from_parent(&encode_from_parent(message)))?;
     if let Some(refusal) = decode_refusal(1, bytes) {
         prop_assert_eq!(decode_refusal(1, &encode_refusal(&refusal)), Some(refusal));
     }
@@ -101,20 +101,20 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn an_encoded_site_message_decodes_to_itself(message in strategy::from_site()) {
-        let bytes = encode_from_site(&message);
+    fn an_encoded_site_message_decodes_to_itself(message in strategy::from_member()) {
+        let bytes = encode_from_member(&message);
         prop_assert!(!bytes.is_empty());
-        if matches!(message, FromSite::Join(_) | FromSite::Hello(_)) {
+        if matches!(message, FromMember::Join(_) | FromMember::Hello(_)) {
             prop_assert!(bytes.len() <= FIRST_FRAME_BYTES_MAX);
         }
-        prop_assert_eq!(decode_from_site(&bytes), Ok(message));
+        prop_assert_eq!(decode_from_member(&bytes), Ok(message));
     }
 
     #[test]
-    fn an_encoded_server_message_decodes_to_itself(message in strategy::from_server()) {
-        let bytes = encode_from_server(&message);
+    fn an_encoded_server_message_decodes_to_itself(message in strategy::from_parent()) {
+        let bytes = encode_from_parent(&message);
         prop_assert!(!bytes.is_empty());
-        prop_assert_eq!(decode_from_server(&bytes), Ok(message));
+        prop_assert_eq!(decode_from_parent(&bytes), Ok(message));
     }
 
     /// `core` splits deltas, and limits the documents of a site, by these sizes.
@@ -125,9 +125,9 @@ proptest! {
         let spec_max = all(spec.documents.len(), sizes.sum());
         let sizes = status.documents.values().filter_map(|document| Some(document.body.as_ref()?.encoded_size_max()));
         let status_max = all(status.documents.len(), sizes.sum());
-        let bytes = encode_from_server(&FromServer::Spec(spec)).len();
+        let bytes = encode_from_parent(&FromParent::Spec(spec)).len();
         prop_assert!(bytes <= spec_max, "a spec of {} bytes, stated as {}", bytes, spec_max);
-        let bytes = encode_from_site(&FromSite::Status(status)).len();
+        let bytes = encode_from_member(&FromMember::Status(status)).len();
         prop_assert!(bytes <= status_max, "a status of {} bytes, stated as {}", bytes, status_max);
     }
 
@@ -165,15 +165,15 @@ proptest! {
     }
 
     #[test]
-    fn a_corrupt_site_message_never_panics(message in strategy::from_site(), corruptions in corruptions()) {
-        let mut bytes = encode_from_site(&message);
+    fn a_corrupt_site_message_never_panics(message in strategy::from_member(), corruptions in corruptions()) {
+        let mut bytes = encode_from_member(&message);
         corruptions.iter().for_each(|corruption| corruption.apply(&mut bytes));
         check_bytes(&bytes)?;
     }
 
     #[test]
-    fn a_corrupt_server_message_never_panics(message in strategy::from_server(), corruptions in corruptions()) {
-        let mut bytes = encode_from_server(&message);
+    fn a_corrupt_server_message_never_panics(message in strategy::from_parent(), corruptions in corruptions()) {
+        let mut bytes = encode_from_parent(&message);
         corruptions.iter().for_each(|corruption| corruption.apply(&mut bytes));
         check_bytes(&bytes)?;
     }

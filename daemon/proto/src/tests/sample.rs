@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use linecamp_model::{
     ApiKey, AuthoritySet, Condition, ConditionKind, Delta, Document, DocumentKey, Environment, Event, EventBatch,
-    EventKind, FleetAuthorities, FleetChange, FleetOrigin, FromServer, FromSite, Generation, HeldSite, Hello, HostId,
+    EventKind, FleetAuthorities, FleetChange, FleetOrigin, FromMember, FromParent, Generation, HeldSite, Hello, HostId,
     HostRegistration, HostSpec, HostStatus, IdentityGrant, Incarnation, JoinRequest, JoinSecret, KeyFingerprint,
     LabelEntry, LabelKey, LabelSet, LabelValue, Level, Life, LoggedEvent, Name, Origin, Phase, Pin, Refusal,
     RefusalCode, Registration, ReplicationCursor, RestoredFrom, RunId, SecretHash, ServerAddress, ServerSet, SessionId,
@@ -144,13 +144,13 @@ pub(super) fn named<T>(all: Vec<(&'static str, T)>, name: &str) -> T {
 }
 
 /// Every message from a site.
-pub(super) fn from_site() -> Vec<(&'static str, FromSite)> {
+pub(super) fn from_member() -> Vec<(&'static str, FromMember)> {
     let (site, host) = (DocumentKey::Site, DocumentKey::Host(HOST));
     let versions = VersionRange { min: 1, max: 2 };
     let mut all = vec![
         (
             "join",
-            FromSite::Join(JoinRequest {
+            FromMember::Join(JoinRequest {
                 versions,
                 token: TOKEN,
                 secret: JoinSecret::from_bytes([0x44; 16]),
@@ -160,7 +160,7 @@ pub(super) fn from_site() -> Vec<(&'static str, FromSite)> {
         ),
         (
             "hello",
-            FromSite::Hello(Hello {
+            FromMember::Hello(Hello {
                 versions,
                 run: RunId::from_bytes([0x55; 8]),
                 daemon_version: text("0.1.0"),
@@ -175,7 +175,7 @@ pub(super) fn from_site() -> Vec<(&'static str, FromSite)> {
         ),
         (
             "hello-facts",
-            FromSite::Hello(Hello {
+            FromMember::Hello(Hello {
                 versions,
                 run: RunId::from_bytes([0x55; 8]),
                 daemon_version: text("0.1.0"),
@@ -188,10 +188,10 @@ pub(super) fn from_site() -> Vec<(&'static str, FromSite)> {
                 gaps: Vec::new(),
             }),
         ),
-        ("hello-gaps", FromSite::Hello(link_gap::hello())),
+        ("hello-gaps", FromMember::Hello(link_gap::hello())),
         (
             "hello-target",
-            FromSite::Hello(Hello {
+            FromMember::Hello(Hello {
                 versions,
                 run: RunId::from_bytes([0x55; 8]),
                 daemon_version: text("0.1.0"),
@@ -204,42 +204,42 @@ pub(super) fn from_site() -> Vec<(&'static str, FromSite)> {
                 facts: BTreeMap::new(),
             }),
         ),
-        ("spec-ack", FromSite::SpecAck(Generation(19))),
-        ("status-snapshot", FromSite::Status(delta(0, vec![(site, site_status()), (host, host_status())]))),
-        ("status-delta", FromSite::Status(delta(8, vec![(host, tombstone(9))]))),
-        ("status-history", FromSite::Status(delta(6, vec![(site, site_status_of_an_incarnation())]))),
+        ("spec-ack", FromMember::SpecAck(Generation(19))),
+        ("status-snapshot", FromMember::Status(delta(0, vec![(site, site_status()), (host, host_status())]))),
+        ("status-delta", FromMember::Status(delta(8, vec![(host, tombstone(9))]))),
+        ("status-history", FromMember::Status(delta(6, vec![(site, site_status_of_an_incarnation())]))),
         (
             "events",
-            FromSite::Events(EventBatch { first: 42, dropped: 3, events: vec![event(Some(SITE)), event(None)] }),
+            FromMember::Events(EventBatch { first: 42, dropped: 3, events: vec![event(Some(SITE)), event(None)] }),
         ),
-        ("renew", FromSite::Renew),
-        ("alive", FromSite::Alive),
-        ("storage-well", FromSite::Storage(Vec::new())),
+        ("renew", FromMember::Renew),
+        ("alive", FromMember::Alive),
+        ("storage-well", FromMember::Storage(Vec::new())),
         (
             "storage",
-            FromSite::Storage(vec![
+            FromMember::Storage(vec![
                 condition(ConditionKind::DiskFull, "the disk of /var/lib/linecamp is full"),
                 condition(ConditionKind::IdentityNotSaved, "a new certificate is not kept"),
             ]),
         ),
-        ("servers-stored", FromSite::ServersStored(3)),
-        ("trust", FromSite::Trust(TrustReport { number: 2, trust: site_trust() })),
+        ("servers-stored", FromMember::ServersStored(3)),
+        ("trust", FromMember::Trust(TrustReport { number: 2, trust: site_trust() })),
         (
             "trust-foreign-issuer",
-            FromSite::Trust(TrustReport { number: 2, trust: SiteTrust { issuer: None, ..site_trust() } }),
+            FromMember::Trust(TrustReport { number: 2, trust: SiteTrust { issuer: None, ..site_trust() } }),
         ),
     ];
-    all.extend(provider::from_site());
+    all.extend(provider::from_member());
     all
 }
 
 /// Every message from the server.
-pub(super) fn from_server() -> Vec<(&'static str, FromServer)> {
+pub(super) fn from_parent() -> Vec<(&'static str, FromParent)> {
     let (site, host) = (DocumentKey::Site, DocumentKey::Host(HOST));
     let mut all = vec![
         (
             "identity",
-            FromServer::Identity(IdentityGrant {
+            FromParent::Identity(IdentityGrant {
                 name: name("camp-042"),
                 environment: name("default"),
                 site: SITE,
@@ -250,7 +250,7 @@ pub(super) fn from_server() -> Vec<(&'static str, FromServer)> {
         ),
         (
             "welcome",
-            FromServer::Welcome(Welcome {
+            FromParent::Welcome(Welcome {
                 version: 1,
                 session: SessionId(99),
                 wall: WALL,
@@ -263,10 +263,10 @@ pub(super) fn from_server() -> Vec<(&'static str, FromServer)> {
                 gaps_stored: false,
             }),
         ),
-        ("welcome-gaps", FromServer::Welcome(link_gap::welcome())),
+        ("welcome-gaps", FromParent::Welcome(link_gap::welcome())),
         (
             "welcome-pending",
-            FromServer::Welcome(Welcome {
+            FromParent::Welcome(Welcome {
                 version: 1,
                 session: SessionId(100),
                 wall: WALL,
@@ -279,16 +279,16 @@ pub(super) fn from_server() -> Vec<(&'static str, FromServer)> {
                 gaps_stored: false,
             }),
         ),
-        ("spec-snapshot", FromServer::Spec(delta(0, vec![(site, site_spec()), (host, host_spec())]))),
-        ("spec-delta", FromServer::Spec(delta(19, vec![(host, tombstone(20))]))),
-        ("spec-part", FromServer::Spec(Delta { more: true, ..delta(0, vec![(site, site_spec())]) })),
-        ("status-ack", FromServer::StatusAck(Generation(8))),
-        ("events-ack", FromServer::EventsAck(42)),
-        ("probe", FromServer::Probe),
-        ("servers", FromServer::Servers(servers())),
-        ("authorities", FromServer::Authorities(authorities())),
+        ("spec-snapshot", FromParent::Spec(delta(0, vec![(site, site_spec()), (host, host_spec())]))),
+        ("spec-delta", FromParent::Spec(delta(19, vec![(host, tombstone(20))]))),
+        ("spec-part", FromParent::Spec(Delta { more: true, ..delta(0, vec![(site, site_spec())]) })),
+        ("status-ack", FromParent::StatusAck(Generation(8))),
+        ("events-ack", FromParent::EventsAck(42)),
+        ("probe", FromParent::Probe),
+        ("servers", FromParent::Servers(servers())),
+        ("authorities", FromParent::Authorities(authorities())),
     ];
-    all.extend(provider::from_server());
+    all.extend(provider::from_parent());
     all
 }
 

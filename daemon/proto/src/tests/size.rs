@@ -12,7 +12,7 @@ use linecamp_model::limits::{
 };
 use linecamp_model::{
     Condition, ConditionKind, Delta, DnsStatus, Document, DocumentKey, DomainName, Event, EventBatch, EventKind,
-    FromServer, FromSite, GapCause, GapReport, Generation, Hello, HostId, HostSpec, HostStatus, IdentityGrant,
+    FromMember, FromParent, GapCause, GapReport, Generation, Hello, HostId, HostSpec, HostStatus, IdentityGrant,
     Incarnation, JoinRequest, JoinSecret, LabelEntry, LabelKey, LabelSet, LabelValue, Name, Observed, Origin,
     PluginDigest, PluginPiece, ProviderId, ProviderSpec, ProviderStatus, RecordKey, RecordState, RecordStatus,
     RecordType, RefusalCode, RunId, SiteId, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text, TokenId, Ttl,
@@ -23,7 +23,7 @@ use prost::Message;
 use super::sample;
 use crate::convert::Wire;
 use crate::wire::link::v1 as wire;
-use crate::{AUTHORITIES_MAX, CERTIFICATE_BYTES_MAX, COUNTER_MAX, encode_from_server, encode_from_site};
+use crate::{AUTHORITIES_MAX, CERTIFICATE_BYTES_MAX, COUNTER_MAX, encode_from_member, encode_from_parent};
 
 const WALL: WallTime = WallTime::from_unix_millis(u64::MAX);
 
@@ -78,7 +78,7 @@ fn every_spec_document_at_its_limit_fits_a_message() {
     let provider = SpecBody::Provider(Box::new(provider));
     let host_key = DocumentKey::Host(HostId::from_bytes([1; 16]));
     for (key, body) in [(DocumentKey::Site, site), (host_key, host), (key, provider)] {
-        check_document(key, &body, body.encoded_size_max(), |delta| encode_from_server(&FromServer::Spec(delta)).len());
+        check_document(key, &body, body.encoded_size_max(), |delta| encode_from_parent(&FromParent::Spec(delta)).len());
     }
     let bytes: usize = providers().map(|(_, spec)| SpecBody::Provider(Box::new(spec)).encoded_size_max()).sum();
     assert!(bytes <= DOCUMENTS_BYTES_MAX / 7, "{bytes} bytes of all providers");
@@ -108,7 +108,9 @@ fn every_status_document_at_its_limit_fits_a_message() {
     let host_key = DocumentKey::Host(HostId::from_bytes([1; 16]));
     let provider_key = DocumentKey::Provider(ProviderId::of(&name()));
     for (key, body) in [(DocumentKey::Site, site), (host_key, host), (provider_key, provider)] {
-        check_document(key, &body, body.encoded_size_max(), |delta| encode_from_site(&FromSite::Status(delta)).len());
+        check_document(key, &body, body.encoded_size_max(), |delta| {
+            encode_from_member(&FromMember::Status(delta)).len()
+        });
     }
 }
 
@@ -174,14 +176,14 @@ fn record(place: &str, values: &[&str], detail: Text) -> RecordStatus {
 
 #[test]
 fn the_longest_other_messages_fit_their_frames() {
-    let join = FromSite::Join(JoinRequest {
+    let join = FromMember::Join(JoinRequest {
         versions: VersionRange { min: 1, max: u32::MAX },
         token: TokenId::from_bytes([1; 8]),
         secret: JoinSecret::from_bytes([1; 16]),
         name: name(),
         daemon_version: text(),
     });
-    assert!(encode_from_site(&join).len() <= FIRST_FRAME_BYTES_MAX);
+    assert!(encode_from_member(&join).len() <= FIRST_FRAME_BYTES_MAX);
 
     let gap = GapReport {
         began_at: Some(WALL),
@@ -191,7 +193,7 @@ fn the_longest_other_messages_fit_their_frames() {
         last_error: Text::parse(&"e".repeat(LINK_ERROR_BYTES_MAX)).expect("a text"),
         merged: u32::MAX,
     };
-    let hello = FromSite::Hello(Hello {
+    let hello = FromMember::Hello(Hello {
         versions: VersionRange { min: u32::MAX, max: u32::MAX },
         run: RunId::from_bytes([1; 8]),
         daemon_version: text(),
@@ -203,18 +205,18 @@ fn the_longest_other_messages_fit_their_frames() {
         gaps: vec![gap; LINK_GAPS_WAITING_MAX],
         target: Some(Target::Removed),
     });
-    assert!(encode_from_site(&hello).len() <= FIRST_FRAME_BYTES_MAX);
+    assert!(encode_from_member(&hello).len() <= FIRST_FRAME_BYTES_MAX);
 
     let event =
         Event { at: WALL, kind: EventKind::CertificateRenewed, site: Some(SiteId::from_bytes([1; 16])), text: text() };
-    let events = FromSite::Events(EventBatch {
+    let events = FromMember::Events(EventBatch {
         first: COUNTER_MAX,
         dropped: COUNTER_MAX,
         events: vec![event; EVENTS_PER_MESSAGE_MAX],
     });
-    assert!(encode_from_site(&events).len() <= FRAME_BYTES_MAX);
+    assert!(encode_from_member(&events).len() <= FRAME_BYTES_MAX);
 
-    let grant = FromServer::Identity(IdentityGrant {
+    let grant = FromParent::Identity(IdentityGrant {
         name: name(),
         environment: name(),
         site: SiteId::from_bytes([1; 16]),
@@ -222,13 +224,13 @@ fn the_longest_other_messages_fit_their_frames() {
         certificate: vec![1; CERTIFICATE_BYTES_MAX],
         authorities: vec![vec![1; CERTIFICATE_BYTES_MAX]; AUTHORITIES_MAX],
     });
-    assert!(encode_from_server(&grant).len() <= FRAME_BYTES_MAX);
+    assert!(encode_from_parent(&grant).len() <= FRAME_BYTES_MAX);
 
-    let piece = FromServer::Plugin(PluginPiece {
+    let piece = FromParent::Plugin(PluginPiece {
         digest: PluginDigest::from_bytes([1; 32]),
         offset: PLUGIN_BYTES_MAX,
         total: PLUGIN_BYTES_MAX,
         bytes: vec![1; PLUGIN_PIECE_BYTES_MAX],
     });
-    assert!(encode_from_server(&piece).len() <= FRAME_BYTES_MAX);
+    assert!(encode_from_parent(&piece).len() <= FRAME_BYTES_MAX);
 }

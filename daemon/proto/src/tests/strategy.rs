@@ -18,7 +18,7 @@ use linecamp_model::limits::{
 };
 use linecamp_model::{
     ApiKey, AuthoritySet, Condition, ConditionKind, Delta, Document, DocumentKey, Environment, Event, EventBatch,
-    EventKind, FleetAuthorities, FleetChange, FleetOrigin, FromServer, FromSite, Generation, HeldSite, Hello, HostId,
+    EventKind, FleetAuthorities, FleetChange, FleetOrigin, FromMember, FromParent, Generation, HeldSite, Hello, HostId,
     HostRegistration, HostSpec, HostStatus, IdentityGrant, Incarnation, JoinRequest, JoinSecret, KeyFingerprint,
     LabelEntry, LabelKey, LabelSet, LabelValue, Level, Life, LoggedEvent, Name, Origin, Phase, Pin, Refusal,
     RefusalCode, Registration, ReplicationCursor, RestoredFrom, RunId, SecretHash, ServerAddress, ServerSet, SessionId,
@@ -265,22 +265,22 @@ fn batch() -> impl Strategy<Value = EventBatch> {
 }
 
 /// Any message from a site.
-pub(super) fn from_site() -> impl Strategy<Value = FromSite> {
+pub(super) fn from_member() -> impl Strategy<Value = FromMember> {
     prop_oneof![
-        1 => join().prop_map(FromSite::Join),
-        1 => hello().prop_map(FromSite::Hello),
-        1 => generation().prop_map(FromSite::SpecAck),
-        3 => status_delta().prop_map(FromSite::Status),
-        1 => batch().prop_map(FromSite::Events),
-        1 => Just(FromSite::Renew),
-        1 => Just(FromSite::Alive),
-        1 => provider::want().prop_map(FromSite::WantPlugin),
+        1 => join().prop_map(FromMember::Join),
+        1 => hello().prop_map(FromMember::Hello),
+        1 => generation().prop_map(FromMember::SpecAck),
+        3 => status_delta().prop_map(FromMember::Status),
+        1 => batch().prop_map(FromMember::Events),
+        1 => Just(FromMember::Renew),
+        1 => Just(FromMember::Alive),
+        1 => provider::want().prop_map(FromMember::WantPlugin),
         1 => conditions().prop_map(|mut all| {
             all.retain(|condition| condition.kind.is_of_storage());
-            FromSite::Storage(all)
+            FromMember::Storage(all)
         }),
-        1 => counter().prop_map(FromSite::ServersStored),
-        1 => (1..=COUNTER_MAX, site_trust()).prop_map(|(number, trust)| FromSite::Trust(TrustReport { number, trust })),
+        1 => counter().prop_map(FromMember::ServersStored),
+        1 => (1..=COUNTER_MAX, site_trust()).prop_map(|(number, trust)| FromMember::Trust(TrustReport { number, trust })),
     ]
 }
 
@@ -351,17 +351,17 @@ fn authority_set() -> impl Strategy<Value = AuthoritySet> {
 }
 
 /// Any message from the server.
-pub(super) fn from_server() -> impl Strategy<Value = FromServer> {
+pub(super) fn from_parent() -> impl Strategy<Value = FromParent> {
     prop_oneof![
-        1 => grant().prop_map(FromServer::Identity),
-        1 => welcome().prop_map(FromServer::Welcome),
-        3 => spec_delta().prop_map(FromServer::Spec),
-        1 => generation().prop_map(FromServer::StatusAck),
-        1 => counter().prop_map(FromServer::EventsAck),
-        1 => Just(FromServer::Probe),
-        1 => provider::piece().prop_map(FromServer::Plugin),
-        1 => server_set().prop_map(FromServer::Servers),
-        1 => authority_set().prop_map(FromServer::Authorities),
+        1 => grant().prop_map(FromParent::Identity),
+        1 => welcome().prop_map(FromParent::Welcome),
+        3 => spec_delta().prop_map(FromParent::Spec),
+        1 => generation().prop_map(FromParent::StatusAck),
+        1 => counter().prop_map(FromParent::EventsAck),
+        1 => Just(FromParent::Probe),
+        1 => provider::piece().prop_map(FromParent::Plugin),
+        1 => server_set().prop_map(FromParent::Servers),
+        1 => authority_set().prop_map(FromParent::Authorities),
     ]
 }
 

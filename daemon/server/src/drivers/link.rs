@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use linecamp_core::{self as core, IssueRequest, SessionEvent};
-use linecamp_model::{FromServer, IdentityGrant, Refusal, RefusalCode, SessionId, Text};
+use linecamp_model::{FromParent, IdentityGrant, Refusal, RefusalCode, SessionId, Text};
 use linecamp_proto::{encode_refusal, refusal_code_number};
 use linecamp_transport::{Authority, Credential, Listener, error_chain};
 use tokio::task::JoinSet;
@@ -88,7 +88,7 @@ impl LinkDriver {
     }
 
     /// Sends a message unless the session ended, which is a separate event for the state machine.
-    pub fn send(&self, id: SessionId, message: &FromServer) {
+    pub fn send(&self, id: SessionId, message: &FromParent) {
         if let Some(open) = self.sessions.get(&id) {
             open.handle.send(message);
         }
@@ -99,7 +99,7 @@ impl LinkDriver {
         let Some(open) = self.sessions.get(&id) else { return };
         let validity = request.not_before..request.not_after;
         match self.authority.issue_site(&open.public_key, request.site, validity) {
-            Ok(certificate) => open.handle.send(&FromServer::Identity(IdentityGrant {
+            Ok(certificate) => open.handle.send(&FromParent::Identity(IdentityGrant {
                 name: request.name,
                 environment: request.environment,
                 site: request.site,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use linecamp_model::{FromServer, PluginPiece, PluginWant, SessionId};
+use linecamp_model::{FromParent, PluginPiece, PluginWant, SessionId};
 use linecamp_transport::error_chain;
 use tokio::sync::Semaphore;
 
@@ -42,7 +42,7 @@ impl PluginDriver {
                 // The read panicked, which was reported where it happened, or the runtime is shutting down.
                 Err(_) => return,
             };
-            handle.send(&FromServer::Plugin(piece));
+            handle.send(&FromParent::Plugin(piece));
             drop(permit);
         });
     }

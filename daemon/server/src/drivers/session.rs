@@ -12,8 +12,8 @@ use std::time::Duration;
 use crate::panics;
 use crate::traces::TARGET;
 use linecamp_model::limits::{FIRST_FRAME_BYTES_MAX, FRAME_BYTES_MAX};
-use linecamp_model::{FromServer, FromSite, KeyFingerprint, Refusal, RefusalCode, SessionId, excerpt};
-use linecamp_proto::{decode_from_site, encode_from_server, encode_refusal, refusal_code_number};
+use linecamp_model::{FromMember, FromParent, KeyFingerprint, Refusal, RefusalCode, SessionId, excerpt};
+use linecamp_proto::{decode_from_member, encode_from_parent, encode_refusal, refusal_code_number};
 use linecamp_service::{
     Class, ConnectionLimiter, ConnectionPermit, Kind, Metrics, Network, PEER_TEXT_BYTES_MAX, ShareLimits,
 };
@@ -68,7 +68,7 @@ pub enum SessionNote {
         handle: SessionHandle,
     },
     /// A message arrived.
-    Received(FromSite),
+    Received(FromMember),
     /// The peer's address changed (connection migration).
     Moved(SocketAddr),
     /// The session ended.
@@ -85,8 +85,8 @@ pub struct SessionHandle {
 
 impl SessionHandle {
     /// Queues a message. Closes the session as busy if the queue is full, because the peer does not read its answers.
-    pub fn send(&self, message: &FromServer) {
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.outgoing.try_send(encode_from_server(message)) {
+    pub fn send(&self, message: &FromParent) {
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.outgoing.try_send(encode_from_parent(message)) {
             let remote = self.closer.remote_address();
             tracing::debug!(name: "peer: session closed", %remote, "closing session: too many unread answers");
             let text = "too many unread answers";
@@ -294,7 +294,7 @@ impl Reader<'_> {
             let message = match received {
                 Ok(payload) => {
                     self.newcomer = None;
-                    decode_from_site(&payload).map_err(|error| error_chain(&error))
+                    decode_from_member(&payload).map_err(|error| error_chain(&error))
                 }
                 Err(SessionEnd::BadFrame(error)) => Err(error.to_string()),
                 Err(end) => return end,

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use linecamp_model::limits::FRAME_BYTES_MAX;
 use linecamp_model::{
-    FromServer, FromSite, Generation, Hello, HostId, IdentityGrant, Incarnation, JoinRequest, JoinTarget, KnownServers,
-    Name, Refusal, RunId, Text, WallTime,
+    FromMember, FromParent, Generation, Hello, HostId, IdentityGrant, Incarnation, JoinRequest, JoinTarget,
+    KnownServers, Name, Refusal, RunId, Text, WallTime,
 };
-use linecamp_proto::{VERSIONS, decode_from_server, decode_refusal, encode_from_site};
+use linecamp_proto::{VERSIONS, decode_from_parent, decode_refusal, encode_from_member};
 use linecamp_transport::{
     ApiTrust, Dialer, LinkSettings, Platform, SessionEnd, SessionReceiver, SessionSender, SiteCredentials,
     SiteIdentity, SiteKey, SystemClock, Trust, WallClock as _, connect,
@@ -292,16 +292,16 @@ impl Site {
         target: &JoinTarget,
         name: &str,
     ) -> Result<IdentityGrant, Refusal> {
-        let request = FromSite::Join(JoinRequest {
+        let request = FromMember::Join(JoinRequest {
             versions: VERSIONS,
             token: target.token.id,
             secret: target.token.secret,
             name: Name::parse(name).unwrap(),
             daemon_version: Text::lossy("0.1.0"),
         });
-        let mut linked = self.say(server, &encode_from_site(&request)).await;
+        let mut linked = self.say(server, &encode_from_member(&request)).await;
         match linked.recv().await? {
-            FromServer::Identity(grant) => Ok(grant),
+            FromParent::Identity(grant) => Ok(grant),
             other => panic!("a join is answered with a certificate, not {other:?}"),
         }
     }
@@ -314,7 +314,7 @@ impl Site {
     /// Opens a session with the issued certificate and sends a hello.
     pub(super) async fn greet(&self, server: &Running) -> Linked {
         let identity = SiteIdentity::load(&self.identity).unwrap().expect("the site has joined");
-        let hello = FromSite::Hello(Hello {
+        let hello = FromMember::Hello(Hello {
             versions: VERSIONS,
             run: RunId::from_bytes([7; 8]),
             daemon_version: Text::lossy("0.1.0"),
@@ -327,15 +327,15 @@ impl Site {
             gaps: Vec::new(),
         });
         let shown = SiteCredentials::Issued(&identity);
-        self.dial(server, shown, &identity.trust(), &encode_from_site(&hello)).await
+        self.dial(server, shown, &identity.trust(), &encode_from_member(&hello)).await
     }
 }
 
 impl Linked {
     /// Returns the next message, or the refusal that closed the session.
-    pub(super) async fn recv(&mut self) -> Result<FromServer, Refusal> {
+    pub(super) async fn recv(&mut self) -> Result<FromParent, Refusal> {
         match soon(self.receiver.recv(FRAME_BYTES_MAX)).await {
-            Ok(payload) => Ok(decode_from_server(&payload).unwrap()),
+            Ok(payload) => Ok(decode_from_parent(&payload).unwrap()),
             Err(SessionEnd::Closed { code, reason }) => {
                 Err(decode_refusal(code, &reason).expect("a close of ours says why"))
             }
@@ -343,18 +343,18 @@ impl Linked {
         }
     }
 
-    pub(super) async fn send(&mut self, message: &FromSite) {
-        soon(self.sender.send(&encode_from_site(message))).await.unwrap();
+    pub(super) async fn send(&mut self, message: &FromMember) {
+        soon(self.sender.send(&encode_from_member(message))).await.unwrap();
     }
 
     /// Expects a welcome, the server's addresses if it has told them before, and the spec.
     pub(super) async fn expect_welcome(&mut self) -> linecamp_model::SpecDelta {
         let first = self.recv().await;
-        assert!(matches!(first, Ok(FromServer::Welcome(_))), "{first:?}");
+        assert!(matches!(first, Ok(FromParent::Welcome(_))), "{first:?}");
         loop {
             match self.recv().await {
-                Ok(FromServer::Servers(_)) => {}
-                Ok(FromServer::Spec(delta)) => return delta,
+                Ok(FromParent::Servers(_)) => {}
+                Ok(FromParent::Spec(delta)) => return delta,
                 other => panic!("a spec follows the welcome, not {other:?}"),
             }
         }

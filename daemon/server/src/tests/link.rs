@@ -2,7 +2,7 @@
 
 use linecamp_model::limits::FIRST_FRAME_BYTES_MAX;
 use linecamp_model::{
-    Delta, Document, DocumentKey, Event, EventBatch, EventKind, FromServer, FromSite, Generation, HostStatus,
+    Delta, Document, DocumentKey, Event, EventBatch, EventKind, FromMember, FromParent, Generation, HostStatus,
     Incarnation, JoinSecret, LabelInput, LabelSet, RefusalCode, SiteStatus, SpecBody, SpecDelta, StatusBody, Text,
     WallTime,
 };
@@ -29,7 +29,7 @@ async fn a_site_joins_sends_hello_and_receives_its_spec_and_later_changes() {
     let (_site, mut linked) = server.linked("camp-042").await;
     let spec = linked.expect_welcome().await;
     assert_eq!(assigned(&spec, "region").as_deref(), Some("eu"));
-    linked.send(&FromSite::SpecAck(spec.to)).await;
+    linked.send(&FromMember::SpecAck(spec.to)).await;
 
     let (_, sites) = server.ask("GET", "/api/v1/sites?selector=region%3Deu", None).await;
     let site = &sites["items"][0];
@@ -41,7 +41,7 @@ async fn a_site_joins_sends_hello_and_receives_its_spec_and_later_changes() {
     let (status, labelled) = server.ask("POST", "/api/v1/sites/camp-042/labels", Some(change)).await;
     assert_eq!(status, 200, "{labelled}");
     match linked.recv().await {
-        Ok(FromServer::Spec(delta)) => {
+        Ok(FromParent::Spec(delta)) => {
             assert_eq!((delta.base, assigned(&delta, "rack").as_deref()), (spec.to, Some("r7")));
         }
         other => panic!("the change goes down at once, not {other:?}"),
@@ -76,8 +76,8 @@ async fn sites_are_selected_by_the_requested_kind_of_labels() {
     ];
     let delta =
         Delta { base: Generation::ZERO, to: Generation(1), snapshot: true, documents: documents.into(), more: false };
-    linked.send(&FromSite::Status(delta)).await;
-    assert!(matches!(linked.recv().await, Ok(FromServer::StatusAck(_))));
+    linked.send(&FromMember::Status(delta)).await;
+    assert!(matches!(linked.recv().await, Ok(FromParent::StatusAck(_))));
 
     for (labels, expected) in [
         ("", [1, 1, 1]),
@@ -101,8 +101,8 @@ async fn events_are_filtered_by_their_source() {
     linked.expect_welcome().await;
     let (at, text) = (WallTime::EPOCH, Text::lossy("rack=r7"));
     let event = Event { at, kind: EventKind::LabelsSetLocally, site: None, text };
-    linked.send(&FromSite::Events(EventBatch { first: 1, dropped: 0, events: vec![event] })).await;
-    assert!(matches!(linked.recv().await, Ok(FromServer::EventsAck(_))));
+    linked.send(&FromMember::Events(EventBatch { first: 1, dropped: 0, events: vec![event] })).await;
+    assert!(matches!(linked.recv().await, Ok(FromParent::EventsAck(_))));
 
     let kinds = async |source: &str| {
         let (_, events) = server.ask("GET", &format!("/api/v1/events?after=0{source}"), None).await;
@@ -155,8 +155,8 @@ async fn malformed_bytes_end_their_own_session_and_no_other() {
         let refusal = vandal.say(&server, &garbage).await.recv().await.unwrap_err();
         assert_eq!(refusal.code, RefusalCode::Protocol);
     }
-    linked.send(&FromSite::Renew).await;
-    assert!(matches!(linked.recv().await, Ok(FromServer::Identity(_))));
+    linked.send(&FromMember::Renew).await;
+    assert!(matches!(linked.recv().await, Ok(FromParent::Identity(_))));
 }
 
 #[tokio::test]
@@ -178,14 +178,14 @@ async fn a_peer_that_does_not_read_responses_is_closed_as_busy() {
     let (_site, mut linked) = server.linked("camp-1").await;
     linked.expect_welcome().await;
     // Each is answered with what the server holds of this site's status.
-    let question = FromSite::Status(Delta {
+    let question = FromMember::Status(Delta {
         base: Generation(1),
         to: Generation(2),
         snapshot: false,
         documents: std::collections::BTreeMap::new(),
         more: false,
     });
-    let question = linecamp_proto::encode_from_site(&question);
+    let question = linecamp_proto::encode_from_member(&question);
     let end = soon(async {
         loop {
             if let Err(end) = linked.sender.send(&question).await {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use linecamp_model::limits::{PLUGIN_BYTES_MAX, PLUGIN_PIECE_BYTES_MAX};
 use linecamp_model::{
-    Delta, DnsStatus, Document, DocumentKey, DomainName, FromServer, FromSite, Generation, Name, PluginDigest,
+    Delta, DnsStatus, Document, DocumentKey, DomainName, FromMember, FromParent, Generation, Name, PluginDigest,
     PluginPiece, PluginWant, ProviderId, ProviderStatus, RecordKey, RecordState, RecordStatus, RecordType, RefusalCode,
     SpecBody, StatusBody, Text,
 };
@@ -39,10 +39,10 @@ async fn pushed(server: &Running) -> PluginDigest {
 }
 
 async fn piece(linked: &mut Linked, want: PluginWant) -> PluginPiece {
-    linked.send(&FromSite::WantPlugin(want)).await;
+    linked.send(&FromMember::WantPlugin(want)).await;
     loop {
         match linked.recv().await {
-            Ok(FromServer::Plugin(piece)) => return piece,
+            Ok(FromParent::Plugin(piece)) => return piece,
             Ok(_) => {}
             Err(refusal) => panic!("expected a piece, not {refusal}"),
         }
@@ -53,8 +53,8 @@ async fn piece(linked: &mut Linked, want: PluginWant) -> PluginPiece {
 async fn recv_provider(linked: &mut Linked) -> Generation {
     let key = DocumentKey::Provider(ProviderId::of(&Name::parse("main-dns").unwrap()));
     loop {
-        if let Ok(FromServer::Spec(delta)) = linked.recv().await {
-            linked.send(&FromSite::SpecAck(delta.to)).await;
+        if let Ok(FromParent::Spec(delta)) = linked.recv().await {
+            linked.send(&FromMember::SpecAck(delta.to)).await;
             if let Some(Document { body: Some(SpecBody::Provider(_)), .. }) = delta.documents.get(&key) {
                 return delta.to;
             }
@@ -108,7 +108,7 @@ async fn a_site_resumes_the_download_of_a_plugin_in_its_spec() {
     let digest = pushed(&server).await;
     let (site, mut linked) = server.linked("camp-1").await;
     let spec = linked.expect_welcome().await;
-    linked.send(&FromSite::SpecAck(spec.to)).await;
+    linked.send(&FromMember::SpecAck(spec.to)).await;
     let nothing = piece(&mut linked, PluginWant { digest, offset: 0 }).await;
     assert_eq!((nothing.total, nothing.bytes.len()), (0, 0), "its spec names no plugin");
 
@@ -137,10 +137,10 @@ async fn a_site_that_requests_pieces_without_waiting_is_closed_as_busy() {
     let digest = pushed(&server).await;
     let (_site, mut linked) = server.linked("camp-1").await;
     let spec = linked.expect_welcome().await;
-    linked.send(&FromSite::SpecAck(spec.to)).await;
+    linked.send(&FromMember::SpecAck(spec.to)).await;
     server.ask("POST", "/api/v1/providers", Some(request(Some(digest)))).await;
     recv_provider(&mut linked).await;
-    let request = linecamp_proto::encode_from_site(&FromSite::WantPlugin(PluginWant { digest, offset: 0 }));
+    let request = linecamp_proto::encode_from_member(&FromMember::WantPlugin(PluginWant { digest, offset: 0 }));
     let end = soon(async {
         loop {
             if let Err(end) = linked.sender.send(&request).await {
@@ -245,7 +245,7 @@ async fn the_reported_records_of_a_site_can_be_requested() {
 }
 
 /// A status with one record in sync and one in conflict.
-fn provider_report() -> FromSite {
+fn provider_report() -> FromMember {
     let name = Name::parse("main-dns").unwrap();
     let record = |host: &str, state| RecordStatus {
         zone: DomainName::parse("example.org").unwrap(),
@@ -269,7 +269,7 @@ fn provider_report() -> FromSite {
     };
     let body = Some(StatusBody::Provider(status));
     let document = Document { generation: Generation(1), body };
-    FromSite::Status(Delta {
+    FromMember::Status(Delta {
         base: Generation::ZERO,
         to: Generation(1),
         snapshot: true,

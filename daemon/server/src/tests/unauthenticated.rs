@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use linecamp_model::limits::{FIRST_FRAME_BYTES_MAX, FRAME_BYTES_MAX};
 use linecamp_model::{
-    FromSite, HostId, IdentityGrant, KnownServers, Name, RefusalCode, ServerAddress, SessionId, SiteId, WallTime,
+    FromMember, HostId, IdentityGrant, KnownServers, Name, RefusalCode, ServerAddress, SessionId, SiteId, WallTime,
 };
-use linecamp_proto::{decode_refusal, encode_from_site};
+use linecamp_proto::{decode_refusal, encode_from_member};
 use linecamp_service::{Metrics, ShareLimits};
 use linecamp_transport::{
     Authority, Dialer, LinkSettings, Listener, ListenerSettings, Platform, Session, SessionEnd, SessionReceiver,
@@ -86,8 +86,8 @@ impl Port {
     async fn gets_through(&mut self) -> Open {
         let site = Site::new();
         let (mut sender, receiver) = self.dial(&site).await.split();
-        soon(sender.send(&encode_from_site(&FromSite::Renew))).await.unwrap();
-        while !matches!(self.note().await, SessionNote::Received(FromSite::Renew)) {}
+        soon(sender.send(&encode_from_member(&FromMember::Renew))).await.unwrap();
+        while !matches!(self.note().await, SessionNote::Received(FromMember::Renew)) {}
         (site, sender, receiver)
     }
 

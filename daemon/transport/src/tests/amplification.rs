@@ -71,7 +71,7 @@ async fn a_peer_proves_its_address_once() {
         let (mut sender, mut receiver) = session.split();
         sender.send(b"hello").await.unwrap();
         let (_peer, session) = server.arrival().await.unwrap();
-        let (mut reply, _from_site) = session.split();
+        let (mut reply, _from_member) = session.split();
         // The token arrives before this.
         reply.send(b"welcome").await.unwrap();
         soon(receiver.recv(FIRST_FRAME_BYTES_MAX)).await.unwrap();

@@ -12,13 +12,13 @@ use crate::{FrameError, ListenerSettings, SessionEnd, TransportError};
 async fn frames_go_both_ways_up_to_the_limit() {
     let (mut server, site) = (Server::start(), Site::start());
     let linked = server.link(&site, site.self_made(), &server.pin()).await.unwrap();
-    let ((mut up, mut from_server), (mut down, mut from_site)) = (linked.site, linked.server);
+    let ((mut up, mut from_parent), (mut down, mut from_member)) = (linked.site, linked.server);
     for bytes in [1, 1200, FRAME_BYTES_MAX] {
         let payload = vec![7; bytes];
-        let (sent, received) = soon(async { tokio::join!(up.send(&payload), from_site.recv(FRAME_BYTES_MAX)) }).await;
+        let (sent, received) = soon(async { tokio::join!(up.send(&payload), from_member.recv(FRAME_BYTES_MAX)) }).await;
         assert_eq!((sent, received.as_ref()), (Ok(()), Ok(&payload)));
         let (sent, received) =
-            soon(async { tokio::join!(down.send(&payload), from_server.recv(FRAME_BYTES_MAX)) }).await;
+            soon(async { tokio::join!(down.send(&payload), from_parent.recv(FRAME_BYTES_MAX)) }).await;
         assert_eq!((sent, received.as_ref()), (Ok(()), Ok(&payload)));
     }
 }
@@ -60,29 +60,29 @@ async fn bad_bytes_end_their_own_session_and_no_other() {
 async fn the_reason_of_a_close_arrives_cut_to_a_packet() {
     let (mut server, site) = (Server::start(), Site::start());
     let linked = server.link(&site, site.self_made(), &server.pin()).await.unwrap();
-    let ((mut up, mut from_server), (down, mut from_site)) = (linked.site, linked.server);
+    let ((mut up, mut from_parent), (down, mut from_member)) = (linked.site, linked.server);
     down.close(7, &[b'x'; 2 * CLOSE_BYTES_MAX]);
     let end = closed(7, &[b'x'; CLOSE_BYTES_MAX]);
-    assert_eq!(soon(from_server.recv(9)).await, Err(end.clone()));
+    assert_eq!(soon(from_parent.recv(9)).await, Err(end.clone()));
     assert_eq!(soon(up.send(b"too late")).await, Err(end));
-    assert_eq!(soon(from_site.recv(9)).await, Err(SessionEnd::ClosedHere));
+    assert_eq!(soon(from_member.recv(9)).await, Err(SessionEnd::ClosedHere));
 }
 
 #[tokio::test]
 async fn a_final_message_arrives_before_the_close() {
     let (mut server, site) = (Server::start(), Site::start());
     let linked = server.link(&site, site.self_made(), &server.pin()).await.unwrap();
-    let ((_up, mut from_server), (mut down, _from_site)) = (linked.site, linked.server);
+    let ((_up, mut from_parent), (mut down, _from_member)) = (linked.site, linked.server);
     let word = vec![3; 300_000];
     let (received, ()) = soon(async {
-        tokio::join!(from_server.recv(FRAME_BYTES_MAX), async {
+        tokio::join!(from_parent.recv(FRAME_BYTES_MAX), async {
             down.send(&word).await.unwrap();
             down.close_after_delivery(1, b"done").await;
         })
     })
     .await;
     assert_eq!(received, Ok(word));
-    assert_eq!(soon(from_server.recv(9)).await, Err(closed(1, b"done")));
+    assert_eq!(soon(from_parent.recv(9)).await, Err(closed(1, b"done")));
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ fn parts(status: &Documents<StatusBody>) -> Vec<StatusDelta> {
 
 /// Sends messages on a session and returns everything they cause.
 fn send(downlink: &mut Downlink, table: &Table, parts: impl IntoIterator<Item = StatusDelta>) -> Vec<Output> {
-    let received = |part| SessionEvent::Received(FromSite::Status(part));
+    let received = |part| SessionEvent::Received(FromMember::Status(part));
     parts.into_iter().flat_map(|part| session(downlink, table, 1, received(part), START)).collect()
 }
 

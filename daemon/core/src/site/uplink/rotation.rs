@@ -10,7 +10,7 @@
 //! Every change is saved with the identity. If that fails, the site uses the addresses from memory and saves them
 //! again later; it reports a set as stored only when it is saved, confirmed or not.
 
-use linecamp_model::{DialId, FromSite, KnownServers, Now, PartState, ServerAddress, ServerSet, Text};
+use linecamp_model::{DialId, FromMember, KnownServers, Now, PartState, ServerAddress, ServerSet, Text};
 
 use super::super::config::{STORE_RETRY, ServerSource};
 use super::super::effects::Effects;
@@ -161,7 +161,7 @@ impl ServerRotation {
         let is_due = self.was_told && self.is_saved && self.configured.is_empty() && number != 0;
         if is_due && self.reported != Some(number) {
             self.reported = Some(number);
-            effects.send(dial, FromSite::ServersStored(number));
+            effects.send(dial, FromMember::ServersStored(number));
         }
     }
 

@@ -4,7 +4,7 @@ use super::*;
 fn an_invalid_set_of_authorities_is_rejected() {
     let check = |change: fn(&mut wire::AuthoritySet), problem: &str| {
         let bytes = server_message("authorities", |kind| match kind {
-            from_server::Kind::Authorities(set) => change(set),
+            from_parent::Kind::Authorities(set) => change(set),
             other => panic!("{other:?} is no set of authorities"),
         });
         check_server(&bytes, problem);

@@ -10,7 +10,7 @@ const ALIVE: usize = 0;
 
 fn check_spec_entry(change: impl FnOnce(&mut wire::SpecEntry), path_and_problem: &str) {
     let bytes = server_message("spec-provider", |kind| match kind {
-        from_server::Kind::Spec(delta) => change(&mut delta.documents[ALIVE]),
+        from_parent::Kind::Spec(delta) => change(&mut delta.documents[ALIVE]),
         other => panic!("{other:?} is no spec"),
     });
     check_server(&bytes, &format!("spec.documents[{ALIVE}].{path_and_problem}"));
@@ -37,7 +37,7 @@ fn dns_of(provider: &mut wire::ProviderSpec) -> &mut wire::DnsSettings {
 
 fn check_status(change: impl FnOnce(&mut wire::ProviderStatus), path_and_problem: &str) {
     let bytes = site_message("status-provider", |kind| match kind {
-        from_site::Kind::Status(delta) => {
+        from_member::Kind::Status(delta) => {
             match delta.documents[ALIVE].document.as_mut().map(|document| &mut document.body) {
                 Some(Some(status_document::Body::Provider(provider))) => change(provider),
                 other => panic!("{other:?} is no provider"),
@@ -212,7 +212,7 @@ fn invalid_records_of_a_status_are_rejected_with_their_location() {
 fn an_invalid_piece_of_a_plugin_is_rejected() {
     let check = |change: fn(&mut wire::PluginPiece), path_and_problem: &str| {
         let bytes = server_message("plugin", |kind| match kind {
-            from_server::Kind::Plugin(piece) => change(piece),
+            from_parent::Kind::Plugin(piece) => change(piece),
             other => panic!("{other:?} is no piece"),
         });
         check_server(&bytes, &format!("plugin.{path_and_problem}"));
@@ -228,7 +228,7 @@ fn an_invalid_piece_of_a_plugin_is_rejected() {
         "bytes: a piece has at most 32768 bytes, not 32769",
     );
     let want = site_message("want-plugin", |kind| match kind {
-        from_site::Kind::WantPlugin(want) => want.offset = PLUGIN_BYTES_MAX + 1,
+        from_member::Kind::WantPlugin(want) => want.offset = PLUGIN_BYTES_MAX + 1,
         other => panic!("{other:?} is not a request"),
     });
     check_site(&want, "want_plugin.offset: a plugin has at most 33554432 bytes, not 33554433");

@@ -116,24 +116,24 @@ fn status_document() -> Document<StatusBody> {
     Document { generation: Generation(10), body: Some(StatusBody::Provider(provider_status())) }
 }
 
-pub(super) fn from_site() -> Vec<(&'static str, FromSite)> {
+pub(super) fn from_member() -> Vec<(&'static str, FromMember)> {
     let key = DocumentKey::Provider(provider_id());
     let gone = DocumentKey::Provider(ProviderId::of(&name("old-zone")));
     vec![
-        ("status-provider", FromSite::Status(delta(9, vec![(key, status_document()), (gone, tombstone(11))]))),
-        ("want-plugin", FromSite::WantPlugin(PluginWant { digest: PLUGIN, offset: 32_768 })),
+        ("status-provider", FromMember::Status(delta(9, vec![(key, status_document()), (gone, tombstone(11))]))),
+        ("want-plugin", FromMember::WantPlugin(PluginWant { digest: PLUGIN, offset: 32_768 })),
     ]
 }
 
-pub(super) fn from_server() -> Vec<(&'static str, FromServer)> {
+pub(super) fn from_parent() -> Vec<(&'static str, FromParent)> {
     let key = DocumentKey::Provider(provider_id());
     let gone = DocumentKey::Provider(ProviderId::of(&name("old-zone")));
     let piece = PluginPiece { digest: PLUGIN, offset: 32_768, total: 32_780, bytes: b"\0asm\r\0\x01\0piec".to_vec() };
     let absent = PluginPiece { offset: 32_768, total: 0, bytes: Vec::new(), ..piece };
     vec![
-        ("spec-provider", FromServer::Spec(delta(20, vec![(key, spec_document()), (gone, tombstone(22))]))),
-        ("plugin", FromServer::Plugin(piece)),
-        ("plugin-absent", FromServer::Plugin(absent)),
+        ("spec-provider", FromParent::Spec(delta(20, vec![(key, spec_document()), (gone, tombstone(22))]))),
+        ("plugin", FromParent::Plugin(piece)),
+        ("plugin-absent", FromParent::Plugin(absent)),
     ]
 }
 

@@ -59,7 +59,7 @@ fn a_set_is_reported_once_when_it_is_saved() {
     rotation.handle_saved(Ok(()), NOW, &mut effects);
     rotation.report(DIAL, &mut effects);
     rotation.report(DIAL, &mut effects);
-    assert_eq!(outputs(&mut effects), [SiteOutput::Send { dial: DIAL, message: FromSite::ServersStored(4) }]);
+    assert_eq!(outputs(&mut effects), [SiteOutput::Send { dial: DIAL, message: FromMember::ServersStored(4) }]);
     rotation.handle_told(set(4, &["a:1"]), &mut effects);
     assert_eq!(outputs(&mut effects), [], "nothing is written for what is known");
 }
