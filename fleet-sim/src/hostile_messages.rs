@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use linecamp_model::limits::LINK_GAPS_WAITING_MAX;
 use linecamp_model::{
-    FromMember, GapCause, GapReport, Generation, Hello, HostId, Incarnation, JoinRequest, JoinSecret, Name,
+    FromMember, GapCause, GapReport, Generation, Hello, HostId, Incarnation, JoinRequest, JoinSecret, MemberKind, Name,
     PluginDigest, PluginWant, RunId, SiteId, Text, TokenId, VersionRange, WallTime,
 };
 use linecamp_proto::{COUNTER_MAX, VERSIONS};
@@ -126,7 +126,9 @@ fn out_of_order(known: &MemberState, chance: &mut SimRng) -> FromMember {
             versions: VERSIONS,
             token: TokenId::from_bytes(chance.bytes()),
             secret: JoinSecret::from_bytes(chance.bytes()),
+            kind: if chance.happens(500) { MemberKind::Site } else { MemberKind::Host },
             name: name("in-the-middle"),
+            site: None,
             daemon_version: Text::default(),
         }),
         1 => FromMember::Hello(greeting(known)),

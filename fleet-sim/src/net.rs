@@ -304,8 +304,9 @@ impl Transport for Net {
         line.trust.handle_grant(grant, line.certificate.is_some());
         line.certificate = Some((not_before, not_after));
         Ok(SiteIdentity {
+            kind: grant.kind,
             site: grant.site,
-            gateway: grant.gateway,
+            host: grant.host,
             not_before,
             not_after,
             issuer: line.trust.issuer(),
@@ -353,11 +354,13 @@ impl Transport for Net {
         let validity = [request.not_before, request.not_after].map(|at| at.unix_millis().to_be_bytes()).concat();
         let certificate = [validity.as_slice(), self.authorities.issuing().as_bytes()].concat();
         let grant = IdentityGrant {
+            kind: request.kind,
             name: request.name,
             environment: request.environment,
             site: request.site,
-            gateway: request.gateway,
+            host: request.host,
             certificate,
+            gateway_chain: Vec::new(),
             authorities: self.authorities.rotation().authorities.iter().map(|one| one.certificate.clone()).collect(),
         };
         // A real certificate and its CA certificate take 700 bytes.

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use linecamp_model::{
     Document, DocumentKey, FleetChange, Generation, HostId, HostRegistration, HostSpec, KeyFingerprint, LabelInput,
-    LabelSet, Life, Name, Origin, Phase, Registration, SiteId, SiteSpec, SpecBody, Target, Text, TokenId, WallTime,
+    LabelSet, Life, Name, Origin, Phase, Recoveries, Registration, SiteId, SiteSpec, SpecBody, Target, Text, TokenId,
+    WallTime,
 };
 use linecamp_proto::record::fleet_change;
 use linecamp_store::{Change, Kind, OnCorruption, Store};
@@ -46,9 +47,7 @@ fn site(number: usize) -> Vec<FleetChange> {
         life,
         gateway,
         offline_since: (number % 2 == 1).then_some(JOINED_AT),
-        recoveries: 0,
-        recoveries_today: 0,
-        recovery_day: WallTime::EPOCH,
+        recoveries: Recoveries::default(),
     };
     let site = SiteSpec {
         name: name(&format!("site-{number:05}")),
@@ -63,6 +62,7 @@ fn site(number: usize) -> Vec<FleetChange> {
         description: Text::default(),
         target: Target::Active,
         assigned: LabelSet::default(),
+        member: None,
     };
     let document = |body| Some(Document { generation: Generation(1), body: Some(body) });
     vec![

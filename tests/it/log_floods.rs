@@ -38,7 +38,7 @@ fn flood(fleet: &Fleet) -> bool {
 
 #[test]
 fn clients_without_a_key_cannot_fill_the_log() {
-    for filter in ["info", "linecamp_server=debug,linecamp_transport=debug,info"] {
+    for filter in ["info", "linecamp_server=debug,linecamp_downlink=debug,linecamp_transport=debug,info"] {
         let fleet = Fleet::start_with(&["--log", filter]);
         let before = fleet.server.log().len();
         if !flood(&fleet) {

@@ -6,11 +6,11 @@ use crate::tree::{SourceFile, file};
 
 /// The files that serve connections before their peer has authenticated.
 const FILES: [&str; 7] = [
+    "daemon/downlink/src/session.rs",
     "daemon/linecampd/src/local_api/connection.rs",
     "daemon/linecampd/src/local_api/listener.rs",
     "daemon/server/src/drivers/http_connection.rs",
     "daemon/server/src/drivers/https.rs",
-    "daemon/server/src/drivers/session.rs",
     "daemon/transport/src/https.rs",
     "daemon/transport/src/identity/resolver.rs",
 ];

@@ -172,6 +172,8 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use linecamp_model::Parent;
+
     use super::*;
 
     #[test]
@@ -199,7 +201,8 @@ mod tests {
         check(ConfigError::NotLoggedIn { path: "/c".into() }.into(), FailureCode::NotLoggedIn.into());
         check(ConfigError::NoConfigDir.into(), FailureCode::ConfigInvalid.into());
         let dial = |source| anyhow::Error::from(ClientError::Dial { source });
-        check(dial(DialError::ForeignAuthority { server: server() }), FailureCode::ServerNotTrusted.into());
+        let foreign = DialError::ForeignAuthority { server: server(), parent: Parent::Server };
+        check(dial(foreign), FailureCode::ServerNotTrusted.into());
         let limit = std::time::Duration::from_secs(1);
         check(dial(DialError::Silent { server: server(), limit, transport: "TCP" }), FailureCode::CannotConnect.into());
         check(ClientError::Timeout { server: server(), limit }.into(), FailureCode::TimedOut.into());

@@ -25,6 +25,10 @@ pub(crate) fn host(name: &str) -> Host {
         state_since: "2026-11-01T02:27:00Z".into(),
         waits_for: None,
         link: link(),
+        via: "server".into(),
+        joined_at: "2026-10-01T02:27:00Z".into(),
+        daemon_version: "0.1.0".into(),
+        conditions: Vec::new(),
         labels: vec![label("rack", "r7", "assigned")],
         spec_generation: 19,
     }

@@ -9,6 +9,7 @@ use linecamp_proto::api::{Host, LabelChange};
 
 use crate::argument;
 use crate::client::ApiRequest;
+use crate::conditions::conditions_table;
 use crate::context::Context;
 use crate::edit_args::EditArgs;
 use crate::host_arg::HostArg;
@@ -209,13 +210,13 @@ fn show(host: &Host, style: &TextStyle) -> String {
     if let Some(waits_for) = &host.waits_for {
         properties.push(["waits for".into(), Cell::from(waits_for)]);
     }
-    let link = format!("{} {}", host.link.state, style.age(&host.link.since));
+    let link = format!("{} {} with the {}", host.link.state, style.age(&host.link.since), host.via);
     properties.push(["link".into(), Cell::colored(&link, site_state::color(&host.link.state))]);
+    properties.push(["joined".into(), Cell::from(format!("{} ago", style.age(&host.joined_at)))]);
+    properties.push(["daemon".into(), Cell::from(&host.daemon_version)]);
     let properties = Table::bare().with(properties).render(style.colors);
-    match labels_table(&host.labels, style) {
-        labels if labels.is_empty() => properties,
-        labels => properties + "\n" + &labels,
-    }
+    let parts = [properties, labels_table(&host.labels, style), conditions_table(&host.conditions, style)];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 fn changed(host: &Host, style: &TextStyle) -> String {
@@ -223,7 +224,7 @@ fn changed(host: &Host, style: &TextStyle) -> String {
     let state_text = style.paint(state.name(), site_state::color(state.name()));
     let mut text = format!("{}/{}  {state_text}\n", printable(&host.site), printable(&host.name));
     if !host.link.is_connected() {
-        text += "the site is offline; it applies this when it reconnects\n";
+        text += "the host is offline; it applies this when it reconnects\n";
     }
     text
 }

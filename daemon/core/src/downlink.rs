@@ -230,6 +230,9 @@ impl Downlink {
             (_, Some(member), FromMember::Storage(conditions)) => self.handle_storage(member, conditions, now),
             (_, Some(member), FromMember::ServersStored(number)) => self.handle_servers_stored(member, number),
             (_, Some(member), FromMember::Trust(report)) => self.output(Output::TrustReported { member, report }),
+            (_, Some(member @ MemberId::Host(_)), FromMember::Leave) => {
+                self.output(Output::Leave { session: id, member });
+            }
             (Stage::Closing, _, _) => self.ignored += 1,
             (Stage::Opened | Stage::Probing { .. } | Stage::Up(_), _, _) => {
                 self.refuse(id, Refusal::new(RefusalCode::Protocol, "a message out of order"), members, now);

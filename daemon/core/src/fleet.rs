@@ -11,6 +11,7 @@
 //! | [`operator`], [`perform`] | operator commands: what they change, and how that is carried out |
 //! | [`audit`] | the audit log: entries, their chain, refusals, retention |
 //! | [`kept_answers`] | answers that are kept for requests that are sent again |
+//! | [`joined_hosts`] | hosts that joined the gateway of their site |
 //! | [`lifecycle`] | phases that a site's reports confirm |
 //! | [`provider_assignment`] | which sites have which providers |
 //! | [`unreadable_records`] | records that cannot be read |
@@ -52,6 +53,7 @@ mod downlink_outputs;
 mod effects;
 mod event_log;
 mod held;
+mod joined_hosts;
 mod kept_answers;
 mod labels;
 mod lifecycle;
@@ -100,11 +102,10 @@ pub use self::command::{
     Edit, EnvironmentEdit, FleetCommand, FleetCommandError, Force, HeldItems, InvalidSettings, NewBulkAction, NewToken,
 };
 pub use self::config::{
-    CERTIFICATE_LIFE, ENVIRONMENT_DEFAULT, FleetConfig, PHASE_DEADLINE, RECOVERIES_PER_DAY_DEFAULT,
-    REMOVED_KEEP_DEFAULT, SWEEP_PERIOD, SavedFleet, UnreadableRecord,
+    ENVIRONMENT_DEFAULT, FleetConfig, PHASE_DEADLINE, REMOVED_KEEP_DEFAULT, SWEEP_PERIOD, SavedFleet, UnreadableRecord,
 };
 pub use self::kept_answers::{AnswerBuilder, KeyedRequest};
-pub use self::output::{FleetOutput, FleetTimer, IssueRequest};
+pub use self::output::{FleetOutput, FleetTimer};
 pub use self::restore::{Hold, HoldSummary, UnknownKey, hold_restored};
 pub use self::site_watch::StateChange;
 pub use self::subject::{HostRef, SiteRef, SubjectRef};
@@ -392,8 +393,12 @@ impl Fleet {
         self.with_downlink(now, |downlink, members| downlink.send_spec(site.into(), members));
     }
 
-    /// Advances a site and its hosts to the next phase if the site reported or confirmed what was requested.
+    /// Registers the hosts that a site reports, and advances the site and its hosts to the next phase if what was
+    /// requested was reported or confirmed.
     fn confirm(&mut self, site: SiteId, now: Now) {
+        if let Some(decision) = joined_hosts::follow(self.effects.state(), site, now) {
+            self.carry_out(decision, Vec::new(), now);
+        }
         let subjects = self.effects.state().sites.get(&site).map(|record| Subject::all_of(site, record));
         for subject in subjects.unwrap_or_default() {
             if let Some(confirmed) = lifecycle::confirm(self.effects.state(), subject, now) {

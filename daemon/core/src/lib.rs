@@ -25,8 +25,10 @@ mod document_sync;
 mod downlink;
 mod event_stream;
 mod fleet;
+mod host_record;
 mod ip_networks;
 mod login_delay;
+mod membership;
 mod page;
 mod provider_calls;
 mod providers;
@@ -55,17 +57,17 @@ pub use event_stream::{
 pub use fleet::{
     AUDIT_RETENTION_DEFAULT, AccountCommand, AnswerBuilder, ApiCredential, ApiKeyView, AuditCounters, AuditNote,
     AuditedRequest, AuthenticationError, AuthorityStatus, Authorization, BulkProgress, BulkSiteState, BulkSiteView,
-    CERTIFICATE_LIFE, ENVIRONMENT_DEFAULT, Edit, EnvironmentEdit, EventFilter, Fleet, FleetCommand, FleetCommandError,
-    FleetConfig, FleetOutput, FleetSnapshot, FleetTimer, FleetView, Force, HeldCounts, HeldItems, Hold, HoldSummary,
-    HostOrder, HostRef, InvalidSettings, IssueRequest, IssuedCommand, KeyedRequest, Lack, LinkCounts, LinkFilter,
-    ListView, ListedRecord, LoginProof, NewBulkAction, NewKey, NewSession, NewToken, NewUser, OidcLogin,
-    PHASE_DEADLINE, PasswordChange, PendingSetup, Principal, ProviderSummary, RECOVERIES_PER_DAY_DEFAULT,
-    REMOVED_KEEP_DEFAULT, RecordFilter, SESSION_IDLE_MAX, SESSION_LIFE, SWEEP_PERIOD, SavedFleet, SeenLabels,
-    SiteFilter, SiteOrder, SiteRef, Standing, StateChange, SubjectRef, UnknownKey, UnreadableRecord, UserEdit,
-    UserSessionView, UserView, WaitingSite, console_changes, hold_restored,
+    ENVIRONMENT_DEFAULT, Edit, EnvironmentEdit, EventFilter, Fleet, FleetCommand, FleetCommandError, FleetConfig,
+    FleetOutput, FleetSnapshot, FleetTimer, FleetView, Force, HeldCounts, HeldItems, Hold, HoldSummary, HostOrder,
+    HostRef, InvalidSettings, IssuedCommand, KeyedRequest, Lack, LinkCounts, LinkFilter, ListView, ListedRecord,
+    LoginProof, NewBulkAction, NewKey, NewSession, NewToken, NewUser, OidcLogin, PHASE_DEADLINE, PasswordChange,
+    PendingSetup, Principal, ProviderSummary, REMOVED_KEEP_DEFAULT, RecordFilter, SESSION_IDLE_MAX, SESSION_LIFE,
+    SWEEP_PERIOD, SavedFleet, SeenLabels, SiteFilter, SiteOrder, SiteRef, Standing, StateChange, SubjectRef,
+    UnknownKey, UnreadableRecord, UserEdit, UserSessionView, UserView, WaitingSite, console_changes, hold_restored,
 };
 pub use ip_networks::{IP_NETWORKS_MAX, IpNetwork, IpNetworks};
 pub use login_delay::{LOGIN_DELAY_MAX, LoginDelays};
+pub use membership::{CERTIFICATE_LIFE, IssueRequest, RECOVERIES_PER_DAY_DEFAULT};
 pub use page::{ItemKey, KEY_NAMES, PAGE_BYTES_MAX, Page, PageRequest, Place};
 pub use provider_calls::{CALL_MAX, RECHECK_DELAY, RECONCILE_INTERVAL, RETRY_AFTER_MAX, RETRY_FIRST, RETRY_MAX};
 pub use request_origin::{
@@ -75,9 +77,10 @@ pub use request_origin::{
 pub use rng::Rng;
 pub use site::{
     CLOCK_SKEW_MAX, CLOCK_STEP_MIN, DIAL_MAX, Dial, DropIns, EnvironmentLabels, FACTS_PERIOD, FIRST_FACTS_MAX, Fact,
-    Facts, GREETING_MAX, LabelLayer, LinkEvent, LossReason, PendingJoin, Purpose, REDIAL_MAX, REDIAL_MAX_SPREADS,
-    REDIAL_SPREAD_DEFAULT, RENEW_RETRY_MAX, RENEW_RETRY_MIN, RETRY_SLOT_MAX, STORE_RETRY, SavedSite, ServerSource,
-    Site, SiteCommand, SiteCommandError, SiteConfig, SiteIdentity, SiteOutput, Timer, UnsavedIdentity, WITHDRAW_MAX,
+    Facts, GREETING_MAX, HostCommand, HostOutput, LabelLayer, LinkEvent, LossReason, PendingJoin, Purpose, REDIAL_MAX,
+    REDIAL_MAX_SPREADS, REDIAL_SPREAD_DEFAULT, RENEW_RETRY_MAX, RENEW_RETRY_MIN, RETRY_SLOT_MAX, STORE_RETRY,
+    SavedSite, ServerSource, Site, SiteCommand, SiteCommandError, SiteConfig, SiteIdentity, SiteOutput, Timer,
+    UnsavedIdentity, WITHDRAW_MAX,
 };
 
 use std::time::Duration;

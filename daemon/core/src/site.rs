@@ -15,6 +15,7 @@
 //! | [`labels`] | the layers of the labels a site sets itself |
 //! | [`facts`] | which facts are reported, and which could not be observed |
 //! | [`status`] | the status documents, computed from all parts |
+//! | [`hosts`] | the hosts of the LAN: their registration, sessions and status |
 //! | [`store_health`] | retries while the store fails, and what the server learns of it |
 //! | [`plugins`] | transfers of centrally pushed plugins |
 //! | [`providers`] | the providers that run, and their desired records |
@@ -44,6 +45,9 @@ mod effects;
 mod events;
 mod facts;
 mod handshake;
+mod host_inputs;
+mod host_release;
+mod hosts;
 mod labels;
 mod link_event;
 mod output;
@@ -63,12 +67,12 @@ mod uplink;
 mod view;
 
 use linecamp_model::{
-    Actor, CallId, CommandId, DialId, EventKind, FromMember, FromParent, Instant, Now, ProviderReply, ProviderSpec,
-    Text, Welcome, WriteId,
+    Actor, CallId, CommandId, DialId, EventKind, FromMember, FromParent, Instant, Level, MemberKind, Now,
+    ProviderReply, ProviderSpec, Text, Welcome, WriteId,
 };
 
 pub use self::certificate::UnsavedIdentity;
-pub use self::command::{SiteCommand, SiteCommandError};
+pub use self::command::{HostCommand, SiteCommand, SiteCommandError};
 pub use self::config::{
     CLOCK_SKEW_MAX, CLOCK_STEP_MIN, DIAL_MAX, FACTS_PERIOD, FIRST_FACTS_MAX, GREETING_MAX, PendingJoin, REDIAL_MAX,
     REDIAL_MAX_SPREADS, REDIAL_SPREAD_DEFAULT, RENEW_RETRY_MAX, RENEW_RETRY_MIN, RETRY_SLOT_MAX, STORE_RETRY,
@@ -77,10 +81,9 @@ pub use self::config::{
 pub use self::facts::{Fact, Facts};
 pub use self::labels::{DropIns, EnvironmentLabels, LabelLayer};
 pub use self::link_event::{LinkEvent, LossReason};
-pub use self::output::{Dial, Purpose, SiteOutput, Timer};
+pub use self::output::{Dial, HostOutput, Purpose, SiteOutput, Timer};
 
 pub(crate) use self::labels::describe_patch;
-pub(crate) use self::state::set;
 pub(crate) use self::text::coarse;
 
 use self::authorities::TrustedAuthorities;
@@ -88,6 +91,7 @@ use self::certificate::Certificate;
 use self::documents::SiteDocuments;
 use self::effects::{Effects, Release};
 use self::facts::FactCollection;
+use self::hosts::Hosts;
 use self::labels::Labels;
 use self::plugins::PluginTransfers;
 use self::providers::{SiteProviders, note_observed_address};
@@ -112,6 +116,7 @@ pub struct Site {
     labels: Labels,
     providers: SiteProviders,
     plugins: PluginTransfers,
+    hosts: Hosts,
     storage: StoreHealth,
     is_stopped: bool,
 }
@@ -119,9 +124,11 @@ pub struct Site {
 impl Site {
     /// Starts from saved state. The [crate] docs describe how to drive it.
     pub fn new(config: SiteConfig, saved: SavedSite, rng: Rng, now: Now) -> Self {
-        let gateway = saved.identity.map(|identity| identity.gateway);
+        let member = saved.identity.map(|identity| (identity.kind, identity.host));
         let state = SiteState::from_records(saved.records);
         let known = (saved.servers, state.link_record.as_deref());
+        let mut rng = rng;
+        let hosts = Hosts::new(config.versions, &state, &mut rng, now);
         let mut site = Self {
             uplink: Uplink::new(&config, saved.identity.is_some(), known, now),
             effects: Effects::new(state, rng),
@@ -132,6 +139,7 @@ impl Site {
             labels: Labels::new(config.labels.clone()),
             providers: SiteProviders::new(config.providers.clone(), config.run, saved.identity),
             plugins: PluginTransfers::default(),
+            hosts,
             storage: StoreHealth::new(config.directory.clone()),
             config,
             is_stopped: false,
@@ -145,8 +153,8 @@ impl Site {
         site.labels.start(saved.drop_ins, now, effects);
         if !site.uplink.is_idle() {
             site.uplink.start(now, effects);
-            let documents = SiteDocuments::new(effects.state(), gateway);
-            let lacks_facts = gateway.is_some() && documents.reported_facts().is_empty();
+            let documents = SiteDocuments::new(effects.state(), member);
+            let lacks_facts = member.is_some() && documents.reported_facts().is_empty();
             site.facts.plan_first_dial(lacks_facts, now, effects);
         }
         site.settle_down(now);
@@ -178,6 +186,7 @@ impl Site {
     pub fn handle_persist_failed(&mut self, write: WriteId, fault: StoreFault, now: Now) {
         if let Some(releases) = self.effects.settle(write, false) {
             self.storage.handle_failed(write, fault, now, &mut self.effects);
+            let releases = self.release_failed_to_hosts(releases, now);
             self.providers.handle_failed(&releases, now, &mut self.effects);
             StoreHealth::take_back(releases, fault, &mut self.effects);
             self.settle_down(now);
@@ -236,11 +245,16 @@ impl Site {
     pub fn handle_command(&mut self, id: CommandId, actor: Actor, command: SiteCommand, now: Now) {
         self.effects.accept_command(id, actor);
         match command {
+            SiteCommand::PatchLabels(Level::Site, _) if self.is_host() => {
+                let text = "a host has labels of its own only: those of its site are set at the gateway";
+                self.effects.reply(id, Err(SiteCommandError::Host(Text::lossy(text))));
+            }
             SiteCommand::PatchLabels(level, patch) => {
                 self.labels.handle_patch(id, (level, &patch), now, &mut self.effects);
             }
             SiteCommand::PlanRecords => self.providers.plan_records(id, now, &mut self.effects),
             SiteCommand::AdoptRecord(key) => self.providers.adopt_record(id, key, &mut self.effects),
+            SiteCommand::Host(command) => self.handle_host_command(id, command, now),
         }
         self.settle_down(now);
     }
@@ -264,7 +278,7 @@ impl Site {
 
     /// Handles expired timers.
     pub fn handle_timeout(&mut self, now: Now) {
-        while let Some(timer) = self.effects.pop_expired(now) {
+        while let Some(timer) = self.next_expired(now) {
             let effects = &mut self.effects;
             match timer {
                 Timer::DialLate | Timer::GreetingLate => self.uplink.give_up(now, effects),
@@ -287,6 +301,7 @@ impl Site {
                 Timer::CallLate(provider) => self.providers.handle_call_late(provider, now, effects),
                 Timer::Withdraw => self.providers.handle_withdraw_expired(effects),
                 Timer::NoteGap => self.uplink.note_gap(now, effects),
+                Timer::Hosts(_) => self.handle_hosts_timeout(now),
             }
             self.settle_down(now);
         }
@@ -295,6 +310,7 @@ impl Site {
     /// Stops the machine: closes the session with the server, and notes the stop.
     pub fn handle_stop(&mut self, now: Now) {
         if !std::mem::replace(&mut self.is_stopped, true) {
+            self.hosts.stop(None, now, &mut self.effects);
             self.uplink.stop(now, &mut self.effects);
         }
     }
@@ -306,12 +322,12 @@ impl Site {
 
     /// Returns when to call `handle_timeout` next, and for which timer.
     pub fn next_deadline(&self) -> Option<(Instant, Timer)> {
-        if self.is_stopped { None } else { self.effects.next_deadline() }
+        if self.is_stopped { None } else { self.first_deadline() }
     }
 
     /// Returns the number of unexpected answers that were ignored.
     pub const fn ignored(&self) -> u64 {
-        self.effects.ignored()
+        self.effects.ignored() + self.hosts.ignored()
     }
 
     /// Returns the value of one of the site's effective labels.
@@ -319,8 +335,13 @@ impl Site {
         self.documents().label(key)
     }
 
+    /// Whether this machine has joined as a host.
+    fn is_host(&self) -> bool {
+        self.certificate.member().is_some_and(|(kind, _)| kind == MemberKind::Host)
+    }
+
     fn documents(&self) -> SiteDocuments<'_> {
-        SiteDocuments::new(self.effects.state(), self.certificate.gateway())
+        SiteDocuments::new(self.effects.state(), self.certificate.member())
     }
 
     fn greet(&mut self, dial: DialId, now: Now) {
@@ -331,23 +352,22 @@ impl Site {
     }
 
     fn receive(&mut self, dial: DialId, message: FromParent, now: Now) {
-        let effects = &mut self.effects;
         let result = match message {
             FromParent::Welcome(welcome) => return self.handle_welcome(dial, &welcome, now),
-            FromParent::Identity(grant) => return self.uplink.handle_certificate(grant, effects),
-            FromParent::Probe => return effects.send(dial, FromMember::Alive),
+            FromParent::Identity(grant) => return self.uplink.handle_certificate(grant, &mut self.effects),
+            FromParent::Probe => return self.effects.send(dial, FromMember::Alive),
             FromParent::Plugin(piece) => {
-                let failed = self.plugins.handle_piece(dial, piece, now, effects);
+                let failed = self.plugins.handle_piece(dial, piece, now, &mut self.effects);
                 return failed.into_iter().for_each(|digest| self.providers.handle_plugin_arrived(digest));
             }
-            FromParent::Servers(told) => return self.uplink.handle_servers(told, effects),
+            FromParent::Servers(told) => return self.uplink.handle_servers(told, &mut self.effects),
             FromParent::Authorities(told) => return self.handle_authorities(told, now),
-            FromParent::Spec(delta) => self.replication.handle_spec(dial, delta, effects),
+            FromParent::Spec(delta) => self.handle_spec(dial, delta, now),
             FromParent::StatusAck(held) => self.replication.handle_status_ack(held),
-            FromParent::EventsAck(held) => self.replication.handle_events_ack(held, effects),
+            FromParent::EventsAck(held) => self.replication.handle_events_ack(held, &mut self.effects),
         };
         if let Err(violation) = result {
-            self.uplink.break_off(&violation, now, effects);
+            self.uplink.break_off(&violation, now, &mut self.effects);
         }
     }
 
@@ -367,23 +387,26 @@ impl Site {
     }
 
     /// Ends what depends on a link that has ended.
-    fn follow_link(&mut self) {
+    fn follow_link(&mut self, now: Now) {
         if self.uplink.session().is_none() {
             self.replication.close(&mut self.effects);
             self.authorities.handle_session_ended(&mut self.effects);
         }
-        self.is_stopped |= self.uplink.is_removed();
+        if self.uplink.is_removed() && !std::mem::replace(&mut self.is_stopped, true) {
+            self.dismiss_hosts(now);
+        }
     }
 
     /// Follows up on an input: recomputes a stale status and sends what the server lacks.
     fn settle_down(&mut self, now: Now) {
-        self.follow_link();
-        if let (true, Some(gateway)) = (self.effects.is_status_stale(), self.certificate.gateway()) {
+        self.follow_link(now);
+        if let (true, Some(member)) = (self.effects.is_status_stale(), self.certificate.member()) {
             self.providers.reconcile(now, &mut self.effects);
             // While the store fails, only the retry timer touches it: status stays stale.
             if self.effects.deadline(Timer::StoreRetry).is_none() {
+                self.reconcile_hosts(now);
                 let inputs = StatusInputs {
-                    gateway,
+                    member,
                     daemon_version: &self.config.daemon_version,
                     labels: &self.labels,
                     facts: &self.facts,
@@ -407,13 +430,14 @@ impl Site {
         match release {
             Release::GreetAgain { dial } => {
                 self.uplink.greet_again(dial, now, &mut self.effects);
-                self.follow_link();
+                self.follow_link(now);
             }
             Release::SpecAck { dial, held } if self.uplink.current() == Some(dial) => {
                 self.effects.send(dial, FromMember::SpecAck(held));
             }
             Release::SpecAck { .. } | Release::Recorded(_) | Release::CountedLost(_) => {}
             Release::Reply(command) => self.effects.reply(command, Ok(())),
+            Release::Host(release) => self.release_to_host(release, now),
             Release::Noted(provider) => self.providers.handle_noted(provider, true, now, &mut self.effects),
             Release::StoreTried => {
                 StoreHealth::handle_recovered(now, &mut self.effects);

@@ -9,7 +9,7 @@
 //! The store answers in order. After a failed write it fails every later one until it is told to resume, because those
 //! were decided on top of the failed one. Undoing from the newest back to the failed write is therefore exact.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use linecamp_model::WriteId;
 
@@ -20,6 +20,14 @@ pub(crate) trait Replay {
 
     /// Applies the change and returns its inverse.
     fn apply(&mut self, change: Self::Change) -> Self::Change;
+}
+
+/// Changes an entry of a map: inserts or removes it. Returns the previous value, which undoes the change.
+pub(crate) fn set<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) -> Option<V> {
+    match value {
+        Some(value) => map.insert(key, value),
+        None => map.remove(&key),
+    }
 }
 
 /// State plus the changes that are not durable yet.

@@ -12,6 +12,7 @@ mod hosts;
 mod identity;
 mod join;
 mod labels;
+mod lan_hosts;
 mod large_zones;
 mod lifecycle;
 mod link_history;

@@ -7,10 +7,13 @@ mod authorities;
 mod builders;
 mod clocks;
 mod crashes;
+mod dials;
 mod disk;
 mod drive;
 mod hostile;
+mod hosts;
 mod name_server;
+mod node;
 mod observe;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -19,8 +22,8 @@ use std::time::Duration;
 use linecamp_model::{
     Actor, AuthorityRotation, AuthoritySet, BootId, CallId, CommandId, DialId, Event, FleetChange, GapCause,
     IdentityGrant, Instant, JoinSecret, JoinToken, KeyFingerprint, KnownAuthorities, KnownServers, LabelKey,
-    LabelValue, LinkGap, Name, Now, Pin, PluginDigest, ProviderReply, Refusal, RunId, ServerAddress, SessionId,
-    SiteChange, SiteView, Text, TokenId, VersionRange, WallTime, WriteId,
+    LabelValue, LinkGap, MemberKind, Name, Now, Pin, PluginDigest, ProviderReply, Refusal, RunId, ServerAddress,
+    SessionId, SiteChange, SiteView, Text, TokenId, VersionRange, WallTime, WriteId,
 };
 
 use crate::{
@@ -34,6 +37,7 @@ use self::authorities::first_authority;
 pub use self::builders::{addresses, host_ref, key, name, patch, site_ref};
 pub use self::disk::DiskFault;
 pub use self::name_server::{NameServer, NameServerFault, Sets};
+pub use self::node::Node;
 
 /// One day.
 pub const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -55,7 +59,7 @@ const VERSIONS: VersionRange = VersionRange { min: 1, max: 1 };
 enum PairEvent {
     DialArrives { site: usize, dial: DialId, server: ServerAddress, boot: u32 },
     AtSite(usize, LinkEvent),
-    AtFleet(SessionId, SessionEvent),
+    AtParent(Parent, SessionId, SessionEvent),
     SiteCommitted(usize, WriteId, u32),
     FleetCommitted(WriteId, u32),
     IdentitySaved(usize, u32),
@@ -67,79 +71,16 @@ enum PairEvent {
     Replied { site: usize, call: CallId, reply: ProviderReply, boot: u32 },
 }
 
-/// A machine that runs a daemon.
-#[derive(Debug)]
-pub struct Node {
-    /// The state machine under test.
-    pub site: Site,
-    /// The fault mode of its disk.
-    pub disk_fault: DiskFault,
-    /// The fault mode of its disk for certificates.
-    pub identity_disk_fault: DiskFault,
-    /// Why its local socket cannot be opened, if it cannot.
-    pub socket_problem: Option<Text>,
-    /// Where a corrupt database was moved, as reported at its next start.
-    pub corrupt_database: Option<Text>,
-    /// How far its wall clock is behind the true time.
-    pub clock_behind: Duration,
-    /// How far its wall clock is ahead of the true time.
-    pub clock_ahead: Duration,
-    /// Why the daemon stopped, if it did.
-    pub ended: Option<Refusal>,
-    /// The number of write requests.
-    pub writes: u64,
-    /// Replies to local commands.
-    pub replies: Vec<Result<(), SiteCommandError>>,
-    /// The notices of conditions, for the log of the machine.
-    pub condition_notices: Vec<String>,
-    /// The drop-in files at its next start.
-    pub drop_ins: DropIns,
-    /// The stored parts of centrally pushed plugins.
-    pub plugins: BTreeMap<PluginDigest, Vec<u8>>,
-    /// For each provider called, whether the last call marked it as the site's own.
-    pub called: BTreeMap<Name, bool>,
-    /// The fault mode of its disk for plugin pieces.
-    pub plugin_disk_fault: DiskFault,
-    /// Facts it will report.
-    pub facts: BTreeMap<LabelKey, LabelValue>,
-    /// Facts it cannot observe, whatever `facts` says about them.
-    pub not_observed: BTreeSet<LabelKey>,
-    /// Its configuration.
-    pub config: SiteConfig,
-    key: KeyFingerprint,
-    /// The contents of its disk, by key.
-    pub disk: BTreeMap<String, SiteChange>,
-    pending: BTreeMap<WriteId, Vec<SiteChange>>,
-    /// The write that only tests whether there is room.
-    trial: Option<WriteId>,
-    /// The size of the largest write refused since there was room last.
-    refused: usize,
-    identity: Option<SiteIdentity>,
-    /// The identity that a start loads.
-    saved_identity: Option<SiteIdentity>,
-    saving: Option<(IdentityGrant, SiteIdentity)>,
-    /// The server addresses on its disk.
-    pub servers: Option<KnownServers>,
-    /// The authority that issued the certificate in use, and that of the saved one.
-    issuer: Option<Pin>,
-    saved_issuer: Option<Pin>,
-    /// The authorities on its disk.
-    pub authorities: KnownAuthorities,
-    sessions: BTreeMap<DialId, SessionId>,
-    boot: u32,
-    is_cut: bool,
-    /// Why its dials fail while it is cut; by default nothing answers.
-    pub obstacle: Option<GapCause>,
-    /// Whether the story sends in its name: it then receives no acknowledgements.
-    is_impersonated: bool,
-    /// Modifies the next hello in transit.
-    forged_greeting: Option<fn(&mut linecamp_model::Hello)>,
-    /// Modifies the server's next answer to a hello.
-    forged_welcome: Option<fn(&mut linecamp_model::Welcome)>,
-    /// How the server closed its last session.
-    hangup: Option<Refusal>,
-    /// The last event the server acknowledged.
-    events_acknowledged: Option<u64>,
+/// The parent of a session: the server, or the gateway with this index.
+type Parent = Option<usize>;
+
+/// An established session.
+#[derive(Clone, Copy, Debug)]
+struct Route {
+    /// The member that dialed.
+    member: usize,
+    dial: DialId,
+    parent: Parent,
 }
 
 /// One Fleet and its sites.
@@ -188,7 +129,7 @@ pub struct Pair {
     next_number: u64,
     next_session: SessionId,
     next_command: CommandId,
-    sessions: BTreeMap<SessionId, (usize, DialId)>,
+    sessions: BTreeMap<SessionId, Route>,
     seed: u64,
     certificate_life: Duration,
     token: JoinToken,
@@ -271,72 +212,10 @@ impl Pair {
     /// Adds a machine with its own key that is about to join.
     pub fn add_node(&mut self, wished: &str) -> usize {
         let index = self.nodes.len();
-        let join = Some(PendingJoin { token: self.token.clone(), name: name(wished) });
+        let token = self.token.clone();
+        let join = PendingJoin { token, kind: MemberKind::Site, name: name(wished), site: None };
         let fingerprint = KeyFingerprint::of(&[u8::try_from(index).expect("few nodes")]);
-        self.push_node(fingerprint, (None, KnownAuthorities::default()), BTreeMap::new(), join)
-    }
-
-    fn push_node(
-        &mut self,
-        key: KeyFingerprint,
-        (identity, authorities): (Option<SiteIdentity>, KnownAuthorities),
-        disk: BTreeMap<String, SiteChange>,
-        join: Option<PendingJoin>,
-    ) -> usize {
-        let index = self.nodes.len();
-        let servers = identity.map(|_| KnownServers::of_token(addresses(&["server:443"])));
-        let config = site_config(index, identity, join);
-        let saved = SavedSite {
-            identity,
-            servers: servers.clone(),
-            authorities: authorities.clone(),
-            records: disk.values().cloned().collect(),
-            corrupt_database: None,
-            drop_ins: DropIns::default(),
-        };
-        let site = Site::new(config.clone(), saved, Rng::new(self.seed + index as u64 + 100), self.now());
-        self.nodes.push(Node {
-            site,
-            disk_fault: DiskFault::Well,
-            identity_disk_fault: DiskFault::Well,
-            socket_problem: None,
-            corrupt_database: None,
-            clock_behind: Duration::ZERO,
-            clock_ahead: Duration::ZERO,
-            ended: None,
-            writes: 0,
-            replies: Vec::new(),
-            condition_notices: Vec::new(),
-            drop_ins: DropIns::default(),
-            plugins: BTreeMap::new(),
-            called: BTreeMap::new(),
-            plugin_disk_fault: DiskFault::Well,
-            facts: BTreeMap::new(),
-            not_observed: BTreeSet::new(),
-            config,
-            key,
-            disk,
-            pending: BTreeMap::new(),
-            trial: None,
-            refused: 0,
-            identity,
-            saved_identity: identity,
-            saving: None,
-            servers,
-            issuer: None,
-            saved_issuer: None,
-            authorities,
-            sessions: BTreeMap::new(),
-            boot: 0,
-            is_cut: false,
-            obstacle: None,
-            is_impersonated: false,
-            forged_greeting: None,
-            forged_welcome: None,
-            hangup: None,
-            events_acknowledged: None,
-        });
-        index
+        self.push_node(fingerprint, (None, KnownAuthorities::default()), BTreeMap::new(), Some(join))
     }
 
     /// Sends an operator command to the server and returns its id.
@@ -361,9 +240,14 @@ impl Pair {
 
     /// Sends a local command to the first site.
     pub fn local_command(&mut self, command: SiteCommand) {
-        let (now, id) = (self.now_at(0), self.next_command);
+        self.local_command_at(0, command);
+    }
+
+    /// Sends a local command to a daemon.
+    pub fn local_command_at(&mut self, index: usize, command: SiteCommand) {
+        let (now, id) = (self.now_at(index), self.next_command);
         self.next_command = id.next();
-        self.nodes[0].site.handle_command(id, Actor::LocalSocket, command, now);
+        self.nodes[index].site.handle_command(id, Actor::LocalSocket, command, now);
     }
 
     /// Runs the simulation for a period of time.
@@ -424,23 +308,5 @@ impl Pair {
     fn after(&mut self, delay: Duration, happening: PairEvent) {
         self.queue.insert((self.elapsed + delay, self.next_number), happening);
         self.next_number += 1;
-    }
-}
-
-/// Returns the configuration of a node.
-fn site_config(index: usize, identity: Option<SiteIdentity>, join: Option<PendingJoin>) -> SiteConfig {
-    SiteConfig {
-        daemon_version: Text::lossy("0.1.0"),
-        directory: Text::lossy("/var/lib/linecamp"),
-        versions: VERSIONS,
-        run: RunId::from_bytes([u8::try_from(index).expect("few nodes"); 8]),
-        boot: Some(BootId([0; 16])),
-        servers: match identity {
-            Some(_) => ServerSource::Saved,
-            None => ServerSource::Token(addresses(&["server:443"])),
-        },
-        labels: EnvironmentLabels::default(),
-        join,
-        providers: Vec::new(),
     }
 }

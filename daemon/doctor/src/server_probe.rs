@@ -306,7 +306,7 @@ fn server_time(probed: &[ServerReport]) -> Option<ServerTime> {
 
 #[cfg(test)]
 mod tests {
-    use linecamp_model::WallTime;
+    use linecamp_model::{Parent, WallTime};
 
     use super::*;
 
@@ -325,11 +325,11 @@ mod tests {
 
     #[test]
     fn a_handshake_failure_has_its_exact_reason() {
-        let server = || "192.0.2.1:8443".to_owned();
+        let (server, parent) = (|| "192.0.2.1:8443".to_owned(), Parent::Server);
         check(Ok(()), Verdict::Ok, FindingCode::Ok);
         let silent = DialError::Silent { server: server(), limit: Duration::from_secs(5), transport: "UDP" };
         check(Err(silent), Verdict::Skipped, FindingCode::NoHandshake);
-        let foreign = || Err(DialError::ForeignAuthority { server: server() });
+        let foreign = || Err(DialError::ForeignAuthority { server: server(), parent });
         check(foreign(), Verdict::Fail, FindingCode::WrongAuthority);
         let evidence = tls(&probed(foreign()), Some(&Trust::Pin(Pin::of(b"trusted")))).evidence;
         for pin in [Pin::of(b"shown"), Pin::of(b"trusted")] {
@@ -337,11 +337,11 @@ mod tests {
         }
         let (not_after, now) = (WallTime::EPOCH, WallTime::EPOCH + Duration::from_secs(5));
         check(
-            Err(DialError::Expired { server: server(), not_after, now }),
+            Err(DialError::Expired { server: server(), parent, not_after, now }),
             Verdict::Fail,
             FindingCode::ServerCertificateExpired,
         );
-        let name = DialError::WrongName { server: server(), expected: "camp".to_owned() };
+        let name = DialError::WrongName { server: server(), parent, expected: "camp".to_owned() };
         check(Err(name), Verdict::Fail, FindingCode::WrongName);
         let other = DialError::Handshake { server: server(), source: "no such protocol".into() };
         check(Err(other), Verdict::Fail, FindingCode::IncompatibleServer);

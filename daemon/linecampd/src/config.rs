@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use linecamp_core::{EnvironmentLabels, LabelLayer};
 use linecamp_model::limits::{PROVIDERS_PER_SITE_MAX, SERVERS_PER_SITE_MAX};
 use linecamp_model::{
-    JoinTarget, JoinToken, LabelInput, Level, Name, ProviderSpec, SecretName, ServerAddress, Text, TokenError,
+    JoinTarget, JoinToken, LabelInput, Level, MemberKind, Name, ProviderSpec, SecretName, ServerAddress, Text,
+    TokenError,
 };
 use linecamp_plugin_host::PublisherKey;
 use linecamp_proto::api::ProviderBody;
@@ -104,7 +105,9 @@ pub struct PluginConfig {
 pub struct JoinConfig {
     /// Path of the token file; read only when needed.
     pub token_file: PathBuf,
-    /// The requested site name.
+    /// What joins.
+    pub kind: MemberKind,
+    /// The requested name.
     pub name: Name,
 }
 
@@ -150,7 +153,7 @@ fn join(file: JoinFile) -> Result<Option<JoinConfig>, ConfigError> {
         (None, Some(_)) => return Err(ConfigError::HalfJoin { found: "join.name", missing: "join.token_file" }),
         (None, None) => return Ok(None),
     };
-    Ok(Some(JoinConfig { token_file, name: Name::parse(&name).map_err(ConfigError::Name)? }))
+    Ok(Some(JoinConfig { token_file, kind: MemberKind::Site, name: Name::parse(&name).map_err(ConfigError::Name)? }))
 }
 
 fn providers(written: &[ProviderBody]) -> Result<Vec<ProviderSpec>, ConfigError> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use linecamp_core::{EnvironmentLabels, LabelLayer, LinkEvent, PendingJoin, ServerSource, SiteCommand};
 use linecamp_model::{
-    Actor, CommandId, JoinTarget, LabelPatch, LinkState, LocalView, Name, Pin, ServerAddress, Target,
+    Actor, CommandId, JoinTarget, LabelPatch, LinkState, LocalView, MemberKind, Name, Pin, ServerAddress, Target,
 };
 use linecamp_transport::LinkSettings;
 use tokio::time::Instant;
@@ -31,9 +31,11 @@ const CONFIRM_LIMIT: Duration = Duration::from_secs(5);
 /// A join, as given on the command line.
 #[derive(Clone, Debug)]
 pub struct JoinCommand {
-    /// The join token and the servers.
+    /// The join token and the servers, or the gateway.
     pub target: JoinTarget,
-    /// The requested site name. Not needed by a site that has joined.
+    /// What joins.
+    pub kind: MemberKind,
+    /// The requested name. Not needed by a machine that has joined.
     pub name: Option<Name>,
     /// Labels to set by hand: they are stored.
     pub labels: LabelLayer,
@@ -72,11 +74,11 @@ pub async fn join(
     let mut guard = DataDirGuard::acquire(directory)?;
     let servers = request.target.servers;
     let before = guard.identity.identity().and_then(|_| guard.identity.servers().cloned());
-    let source = prepare(&mut guard, request.target.token.pin, &servers)?;
+    let source = prepare(&mut guard, (request.target.token.pin, request.kind), &servers)?;
     let was_member = matches!(source, ServerSource::Token(_));
     let join_request = match (was_member, request.name.clone()) {
         (true, _) => None,
-        (false, Some(name)) => Some(PendingJoin { token: request.target.token, name }),
+        (false, Some(name)) => Some(PendingJoin { token: request.target.token, kind: request.kind, name, site: None }),
         (false, None) => {
             return Err(DaemonError::Argument("--name is required: this machine has not joined".to_owned()));
         }
@@ -152,14 +154,18 @@ fn check_name(daemon: &Daemon, requested: Option<&Name>) -> Result<(), DaemonErr
 
 /// Prepares to join at `servers`. A machine that has joined dials them with its identity, if the token is of the same
 /// server.
-fn prepare(guard: &mut DataDirGuard, pin: Pin, servers: &[ServerAddress]) -> Result<ServerSource, DaemonError> {
+fn prepare(
+    guard: &mut DataDirGuard,
+    (pin, kind): (Pin, MemberKind),
+    servers: &[ServerAddress],
+) -> Result<ServerSource, DaemonError> {
     match guard.identity.credentials() {
         Some(Credentials::Member(identity)) if identity.trust().pins().contains(&pin) => {
             Ok(ServerSource::Token(servers.to_vec()))
         }
         Some(Credentials::Member(_)) => Err(DaemonError::OtherServer { directory: guard.directory.path().to_owned() }),
         Some(Credentials::Joining(..)) | None => {
-            guard.identity.prepare_to_join(pin, servers)?;
+            guard.identity.prepare_to_join((pin, kind), servers)?;
             Ok(ServerSource::Saved)
         }
     }

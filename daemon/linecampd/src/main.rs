@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use linecamp_core::LabelLayer;
 use linecamp_doctor::Progress;
-use linecamp_model::{JoinTarget, LabelInput, LabelPatch, Level, Name, ServerAddress, shell_quoted};
+use linecamp_model::{JoinTarget, LabelInput, LabelPatch, Level, MemberKind, Name, ServerAddress, shell_quoted};
 use linecamp_proto::api::LabelChange;
 use linecamp_proto::command_error::CommandError;
 use linecamp_proto::local::{LocalRequest, RecordAdoption};
@@ -129,6 +129,7 @@ fn do_join(args: JoinArgs, output: OutputFormat) -> Result<(), DaemonError> {
     let name = name.map_err(|error| DaemonError::Argument(format!("--name: {error}")))?;
     let command = JoinCommand {
         target: read_target(args.target.as_deref(), args.token_file.as_deref())?,
+        kind: MemberKind::Site,
         name,
         labels: join_labels(&args)?,
         environment: environment_labels(&variable),

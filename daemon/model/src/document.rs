@@ -6,15 +6,18 @@
 
 mod encoded_size;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::condition::Condition;
+use crate::digest::{KeyFingerprint, SecretHash};
 use crate::generation::{Generation, Incarnation};
-use crate::id::{HostId, ProviderId};
+use crate::id::{HostId, ProviderId, TokenId};
 use crate::label::LabelSet;
+use crate::member::Parent;
 use crate::name::{Name, Text};
 use crate::provider::{ProviderSpec, ProviderStatus};
+use crate::time::WallTime;
 
 /// The subject of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +28,8 @@ pub enum DocumentKey {
     Host(HostId),
     /// One of its providers.
     Provider(ProviderId),
+    /// A token that hosts of its LAN join with.
+    HostToken(TokenId),
 }
 
 /// A body and its generation; `None` is a tombstone.
@@ -123,6 +128,35 @@ pub struct HostSpec {
     pub target: Target,
     /// Labels assigned centrally to it.
     pub assigned: LabelSet,
+    /// How it is registered; `None` for the gateway, whose registration is the site's.
+    pub member: Option<HostMember>,
+}
+
+/// The registration of a host that joined by itself, as its site's spec repeats it: a machine that replaces the gateway
+/// has lost what the gateway stored, and admits the hosts by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostMember {
+    /// Who it is registered with.
+    pub parent: Parent,
+    /// The token that it joined with.
+    pub token: TokenId,
+    /// The keys that it may present, at most [`KEYS_PER_HOST_MAX`](crate::limits::KEYS_PER_HOST_MAX).
+    pub keys: BTreeSet<KeyFingerprint>,
+    /// When it joined.
+    pub joined_at: WallTime,
+}
+
+/// A token that hosts of a site's LAN join with, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostToken {
+    /// The hash of its secret.
+    pub secret: SecretHash,
+    /// When it was created.
+    pub created_at: WallTime,
+    /// When it expires.
+    pub expires_at: WallTime,
+    /// How many hosts may join with it.
+    pub uses_max: u32,
 }
 
 /// The body of a spec document. Its kind matches its key; `proto` rejects anything else when it decodes.
@@ -134,6 +168,8 @@ pub enum SpecBody {
     Host(HostSpec),
     /// Under [`DocumentKey::Provider`]. Boxed: large compared to the others, and rare.
     Provider(Box<ProviderSpec>),
+    /// Under [`DocumentKey::HostToken`].
+    HostToken(HostToken),
 }
 
 /// The observed state of a site.
@@ -160,6 +196,50 @@ pub struct HostStatus {
     pub local: LabelSet,
     /// Labels the machine reports about itself.
     pub reported: LabelSet,
+    /// What its own daemon reports; `None` for the gateway, whose daemon is the site's.
+    pub daemon: Option<HostDaemon>,
+    /// What its gateway adds; `None` in what a host reports itself.
+    pub membership: Option<HostMembership>,
+}
+
+/// What the daemon of a host that joined by itself reports beside labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostDaemon {
+    /// Its version.
+    pub version: Text,
+    /// The incarnation that `applied` belongs to.
+    pub spec_incarnation: Incarnation,
+    /// The newest spec generation it has stored durably.
+    pub applied: Generation,
+    /// The conditions of the host, at most one of each kind.
+    pub conditions: Vec<Condition>,
+}
+
+/// What a gateway reports of a host that joined it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostMembership {
+    /// The name that it joined with. The spec has its present one.
+    pub name: Name,
+    /// The token that it joined with.
+    pub token: TokenId,
+    /// The keys that it may present, at most [`KEYS_PER_HOST_MAX`](crate::limits::KEYS_PER_HOST_MAX).
+    pub keys: BTreeSet<KeyFingerprint>,
+    /// When it joined.
+    pub joined_at: WallTime,
+    /// When it was removed, or left; it is reported until the spec no longer has the host.
+    pub removed_at: Option<WallTime>,
+    /// Its link with the gateway.
+    pub link: HostLink,
+}
+
+/// The link of a host with its gateway, as the gateway stores it: a reconnect that takes less than three minutes is no
+/// change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostLink {
+    /// Whether the host has been without a session for three minutes.
+    pub is_disconnected: bool,
+    /// Since when: when it lost its last session, or was back.
+    pub since: WallTime,
 }
 
 /// The body of a status document. Its kind matches its key; `proto` rejects anything else when it decodes.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::condition::words;
-use crate::id::SiteId;
+use crate::id::{HostId, SiteId};
 use crate::name::Text;
 use crate::time::WallTime;
 
@@ -22,6 +22,16 @@ words! {
         SiteReturned = "site-returned",
         /// A site connected with an expired certificate and received a new one.
         SiteRecovered = "site-recovered",
+        /// A host joined its site.
+        HostJoined = "host-joined",
+        /// A host was removed from its site, or left it.
+        HostRemoved = "host-removed",
+        /// A host has been unreachable long enough to count as disconnected.
+        HostDisconnected = "host-disconnected",
+        /// A disconnected host is connected again.
+        HostReturned = "host-returned",
+        /// A host connected with an expired certificate and received a new one.
+        HostRecovered = "host-recovered",
         /// A machine joined as a registered site; the keys of the earlier machine were revoked.
         SiteReplaced = "site-replaced",
         /// The server's certificate authorities changed: a step of the replacement of its authority.
@@ -82,6 +92,12 @@ impl EventKind {
                 | Self::RecordsChanged
                 | Self::RecordsLeft
                 | Self::PluginChanged
+                | Self::HostJoined
+                | Self::HostRemoved
+                | Self::HostDisconnected
+                | Self::HostReturned
+                | Self::HostRecovered
+                | Self::DuplicateRefused
         )
     }
 }
@@ -95,6 +111,8 @@ pub struct Event {
     pub kind: EventKind,
     /// The site it concerns; `None` for the server itself.
     pub site: Option<SiteId>,
+    /// The host of the site it concerns; `None` if it is about no host that joined by itself.
+    pub host: Option<HostId>,
     /// The description.
     pub text: Text,
 }

@@ -66,8 +66,8 @@ pub use dns::{
     service_address_problem,
 };
 pub use document::{
-    Delta, Document, DocumentKey, HostSpec, HostStatus, Origin, SiteSpec, SiteStatus, SpecBody, SpecDelta, StatusBody,
-    StatusDelta, Target,
+    Delta, Document, DocumentKey, HostDaemon, HostLink, HostMember, HostMembership, HostSpec, HostStatus, HostToken,
+    Origin, SiteSpec, SiteStatus, SpecBody, SpecDelta, StatusBody, StatusDelta, Target,
 };
 pub use endpoint_host::HostError;
 pub use event::{Event, EventKind, LoggedEvent};
@@ -103,8 +103,9 @@ pub use restore_view::{HeldApiKeyView, HeldSiteView, RefusedContact, RestoreView
 pub use selector::{Selector, SelectorError, SelectorProblem};
 pub use server_set::{KnownServers, ServerSet};
 pub use store_record::{
-    Environment, FleetAuthorities, FleetChange, FleetOrigin, FleetProvider, HeldSite, HostRegistration, Life,
-    PluginFile, Registration, ReplicationCursor, RestoredFrom, Salvage, ServerSettings, SiteChange, SiteOrigin, Token,
+    Environment, FleetAuthorities, FleetChange, FleetOrigin, FleetProvider, HeldSite, HostMemberChange,
+    HostMemberRegistration, HostRegistration, Life, PluginFile, Recoveries, Registration, ReplicationCursor,
+    RestoredFrom, Salvage, ServerSettings, SiteChange, SiteOrigin, Token, TokenHosts,
 };
 pub use time::{Instant, Now, WallTime};
 pub use token::{JoinSecret, JoinTarget, JoinToken, ServerAddress, TokenError};

@@ -32,6 +32,16 @@ pub const SELECTOR_BYTES_MAX: usize = 2048;
 /// Maximum hosts of one site, including its gateway: a large plant or ship. More are rejected.
 pub const HOSTS_PER_SITE_MAX: usize = 256;
 
+/// Maximum keys that one host may present. A host has one; a machine that takes its place adds another.
+pub const KEYS_PER_HOST_MAX: usize = 4;
+
+/// Maximum certificates that a gateway authenticates itself with: its own, and four above it during the second
+/// replacement of the server's authority. More are rejected.
+pub const GATEWAY_CHAIN_MAX: usize = 5;
+
+/// Maximum tokens of one site that hosts join with. More are rejected until some are revoked or expire.
+pub const HOST_TOKENS_PER_SITE_MAX: usize = 64;
+
 /// Maximum server addresses of one set: of a join token, of a configuration, or told by a server. More are rejected. A
 /// site keeps two sets at most.
 pub const SERVERS_PER_SITE_MAX: usize = 8;
@@ -47,8 +57,9 @@ pub const SERVER_ADDRESS_BYTES_MAX: usize = 260;
 ///
 /// | document | status, bytes | spec, bytes |
 /// |---|---|---|
-/// | a host: two owners' labels in a status, one's in a spec (64 of 404) | 52,000 | 27,000 |
+/// | a host: two owners' labels in a status, one's in a spec (64 of 404), conditions | 70,000 | 27,000 |
 /// | the site: labels, texts, and in a status 32 conditions of 531 | 44,000 | 27,000 |
+/// | a host token: a hash and three numbers | none | 70 |
 /// | a provider: texts and `REPORTED_RECORDS_BYTES_MAX`, or `PROVIDER_SPEC_BYTES_MAX` | 132,300 | 32,900 |
 pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
 
@@ -68,9 +79,10 @@ pub const DOCUMENTS_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// none.
 pub const TOMBSTONES_PER_DELTA_MAX: usize = 64;
 
-/// Maximum documents in one delta, in all its parts: the site's own, its hosts', its providers', and tombstones. More
-/// are rejected.
-pub const DOCUMENTS_PER_DELTA_MAX: usize = 1 + HOSTS_PER_SITE_MAX + PROVIDERS_PER_SITE_MAX + TOMBSTONES_PER_DELTA_MAX;
+/// Maximum documents in one delta, in all its parts: the site's own, its hosts', its providers', its host tokens, and
+/// tombstones. More are rejected.
+pub const DOCUMENTS_PER_DELTA_MAX: usize =
+    1 + HOSTS_PER_SITE_MAX + PROVIDERS_PER_SITE_MAX + HOST_TOKENS_PER_SITE_MAX + TOMBSTONES_PER_DELTA_MAX;
 
 /// Maximum bytes of a peer's first message. A hello or a join with all its labels fits; a longer message ends the
 /// session.

@@ -20,6 +20,7 @@ use crate::id::{HostId, RunId, SessionId, SiteId, TokenId};
 use crate::label::{LabelKey, LabelValue};
 use crate::limits::COUNTER_MAX;
 use crate::link_gap::GapReport;
+use crate::member::MemberKind;
 use crate::name::{Name, Text};
 use crate::server_set::ServerSet;
 use crate::time::WallTime;
@@ -76,6 +77,9 @@ pub enum FromMember {
     /// What of the server's authorities is stored durably. Sent after the server has told them, and whenever it
     /// changes.
     Trust(TrustReport),
+    /// A host leaves its site: its registration ends, and the session is closed with
+    /// [`RefusalCode::Removed`](crate::RefusalCode::Removed).
+    Leave,
 }
 
 /// A message from a parent to a member.
@@ -124,7 +128,7 @@ pub struct PluginPiece {
     pub bytes: Vec<u8>,
 }
 
-/// A request to register a site. The TLS handshake proves that the site holds its key.
+/// A request to register a site, or a host of a site. The TLS handshake proves that it holds its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JoinRequest {
     /// The protocol versions the site supports.
@@ -133,8 +137,12 @@ pub struct JoinRequest {
     pub token: TokenId,
     /// The token's secret.
     pub secret: JoinSecret,
+    /// What joins.
+    pub kind: MemberKind,
     /// The requested name.
     pub name: Name,
+    /// The name of the site that a host means to join, if it says so. A token is for one site.
+    pub site: Option<Name>,
     /// The version of its daemon.
     pub daemon_version: Text,
 }
@@ -196,16 +204,22 @@ pub struct Welcome {
 /// A certificate, and the authorities to trust from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityGrant {
-    /// The name of the site.
+    /// What has joined.
+    pub kind: MemberKind,
+    /// Its name.
     pub name: Name,
     /// The environment of the site.
     pub environment: Name,
     /// The ID of the site.
     pub site: SiteId,
-    /// The ID of the host that runs its daemon.
-    pub gateway: HostId,
-    /// The site's certificate, DER.
+    /// The ID of the host that runs the daemon: of a site, its gateway.
+    pub host: HostId,
+    /// The daemon's certificate, DER.
     pub certificate: Vec<u8>,
+    /// For a site, another certificate for the same key and those above it, DER: with them the gateway authenticates
+    /// itself to hosts that trust the server and do not know the gateway's own authority yet. At most
+    /// [`GATEWAY_CHAIN_MAX`](crate::limits::GATEWAY_CHAIN_MAX). Empty for a host.
+    pub gateway_chain: Vec<Vec<u8>>,
     /// The trusted certificate authorities, DER.
     pub authorities: Vec<Vec<u8>>,
 }

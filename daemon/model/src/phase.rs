@@ -49,13 +49,15 @@ pub enum PhaseEvent {
     RemoveRequested,
     /// An operator forced removal, whatever phase it is in.
     RemoveForced,
+    /// Its registration ended elsewhere: a host was removed at its site, or left it.
+    Left,
     /// The time to keep it after removal has passed.
     KeepOver,
 }
 
 impl PhaseEvent {
     /// All events, in lifecycle order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Accepted,
         Self::Reported,
         Self::DeactivateRequested,
@@ -63,6 +65,7 @@ impl PhaseEvent {
         Self::Confirmed,
         Self::RemoveRequested,
         Self::RemoveForced,
+        Self::Left,
         Self::KeepOver,
     ];
 }
@@ -104,7 +107,7 @@ impl Phase {
                 | Self::Inactive
                 | Self::Activating
                 | Self::Removing,
-                Event::RemoveForced,
+                Event::RemoveForced | Event::Left,
             ) => Some(Self::Removed),
             (Self::Removed, Event::KeepOver) => Some(Self::Purged),
             (_, _) => None,
@@ -158,6 +161,7 @@ impl fmt::Display for PhaseEvent {
             Self::Confirmed => "confirmed",
             Self::RemoveRequested => "remove requested",
             Self::RemoveForced => "remove forced",
+            Self::Left => "left",
             Self::KeepOver => "keep over",
         })
     }

@@ -25,6 +25,8 @@ words! {
         NameTaken = "name-taken",
         /// The environment has reached its maximum number of sites.
         EnvironmentFull = "environment-full",
+        /// The site has reached its maximum number of hosts.
+        SiteFull = "site-full",
         /// No site with this key is registered.
         NotRegistered = "not-registered",
         /// The site was removed and can never return with this key.
@@ -68,6 +70,7 @@ impl RefusalCode {
                 | Self::TokenRevoked
                 | Self::NameTaken
                 | Self::EnvironmentFull
+                | Self::SiteFull
                 | Self::Removed
                 | Self::Protocol
         )

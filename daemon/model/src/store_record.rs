@@ -9,13 +9,14 @@ use crate::authority_set::{AuthoritySet, SiteTrust};
 use crate::bulk_action::BulkAction;
 use crate::digest::{IdempotencyKeyHash, KeyFingerprint, PluginDigest, SecretHash};
 use crate::dns::{OwnedRecord, OwnedRecordKey};
-use crate::document::{Document, DocumentKey, SpecBody, StatusBody};
+use crate::document::{Document, DocumentKey, HostLink, HostToken, SpecBody, StatusBody};
 use crate::event::{Event, LoggedEvent};
 use crate::generation::{Generation, Incarnation};
 use crate::id::{BulkActionId, HostId, RunId, SiteId, TokenId};
 use crate::kept_answer::KeptAnswer;
 use crate::label::{LabelSet, Level};
 use crate::link_gap::{LinkGap, LinkRecord};
+use crate::member::{MemberId, Parent};
 use crate::name::Name;
 use crate::phase::Phase;
 use crate::provider::{PluginDescription, ProviderSpec};
@@ -48,6 +49,59 @@ pub enum SiteChange {
     OwnedRecord(OwnedRecordKey, Option<OwnedRecord>),
     /// What the site has noted about its link.
     LinkRecord(Option<Box<LinkRecord>>),
+    /// A part of what is stored of a host of the LAN.
+    Host(HostId, HostMemberChange),
+    /// A key of a host that was removed, and since when. It is rejected as long as this record exists.
+    RevokedHostKey(KeyFingerprint, Option<WallTime>),
+    /// A token that hosts of the LAN join with, created at the site.
+    HostToken(TokenId, Option<HostToken>),
+    /// That a host joined with a token, created at the site or centrally, and when.
+    HostTokenUse(TokenId, HostId, Option<WallTime>),
+}
+
+/// A part of what a parent stores of a host that joined it. `None` deletes the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostMemberChange {
+    /// Its registration.
+    Registration(Option<HostMemberRegistration>),
+    /// A key that it may present, and when it was added. A key belongs to one host.
+    Key(KeyFingerprint, Option<WallTime>),
+    /// A status document, as received.
+    Status(DocumentKey, Option<Document<StatusBody>>),
+    /// How far its status and events are received.
+    Cursor(Option<ReplicationCursor>),
+    /// A time without a session, by when it began.
+    LinkGap(WallTime, Option<LinkGap>),
+}
+
+/// The registration of a host that joined by itself, as its parent stores it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostMemberRegistration {
+    /// The name that it joined with.
+    pub name: Name,
+    /// The token that it joined with.
+    pub token: TokenId,
+    /// When it joined.
+    pub joined_at: WallTime,
+    /// Its link.
+    pub link: HostLink,
+    /// How often it got a certificate for an expired one.
+    pub recoveries: Recoveries,
+    /// Whether the site's spec has had it. A host that the spec has dropped since is forgotten.
+    pub in_spec: bool,
+    /// When it was removed, or left.
+    pub removed_at: Option<WallTime>,
+}
+
+/// How often a member without a valid certificate got another one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recoveries {
+    /// The number since it joined.
+    pub total: u32,
+    /// The number since `day`.
+    pub today: u32,
+    /// The start of the 24 hours that `today` counts.
+    pub day: WallTime,
 }
 
 /// Metadata of a site database.
@@ -84,14 +138,17 @@ pub enum FleetChange {
     Settings(Option<ServerSettings>),
     /// A join token.
     Token(TokenId, Option<Token>),
-    /// That a token created a site, and when. Kept as long as the token, so that its uses are counted exactly.
-    TokenUse(TokenId, SiteId, Option<WallTime>),
+    /// That a token created a site or a host, and when. Kept as long as the token, so that its uses are counted
+    /// exactly.
+    TokenUse(TokenId, MemberId, Option<WallTime>),
     /// A site's registration.
     Site(SiteId, Option<Registration>),
     /// A key that a site may present, and when it was added. A key belongs to one site.
     SiteKey(SiteId, KeyFingerprint, Option<WallTime>),
     /// The registration of a host of a site.
     Host(SiteId, HostId, Option<HostRegistration>),
+    /// A part of what is stored of a host of a site that joined the server directly.
+    HostMember(SiteId, HostId, HostMemberChange),
     /// A spec document of a site.
     Spec(SiteId, DocumentKey, Option<Document<SpecBody>>),
     /// A status document of a site, as received.
@@ -140,6 +197,7 @@ impl FleetChange {
             Self::Site(site, _)
             | Self::SiteKey(site, ..)
             | Self::Host(site, ..)
+            | Self::HostMember(site, ..)
             | Self::Spec(site, ..)
             | Self::Status(site, ..)
             | Self::ReplicationCursor(site, _)
@@ -264,15 +322,26 @@ pub struct Token {
     pub created_at: WallTime,
     /// When it expires.
     pub expires_at: WallTime,
-    /// How many sites it may create.
+    /// How many sites or hosts it may create.
     pub uses_max: u32,
-    /// Labels assigned to its sites.
+    /// Labels assigned to its sites or hosts.
     pub labels: LabelSet,
+    /// Which hosts join with it; `None` if sites do.
+    pub hosts: Option<TokenHosts>,
     /// The registered site that a machine becomes by joining with it, if it is for a replacement. Its earlier keys are
     /// revoked then.
     pub replaces: Option<SiteId>,
     /// When it was revoked.
     pub revoked_at: Option<WallTime>,
+}
+
+/// The hosts that join with a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenHosts {
+    /// Their site.
+    pub site: SiteId,
+    /// Who they join.
+    pub parent: Parent,
 }
 
 /// The registration of a site.
@@ -290,12 +359,8 @@ pub struct Registration {
     pub gateway: HostId,
     /// When it was disconnected; `None` if it was connected at the last check.
     pub offline_since: Option<WallTime>,
-    /// The total number of recoveries with an expired certificate.
-    pub recoveries: u32,
-    /// The number of those recoveries since `recovery_day`.
-    pub recoveries_today: u32,
-    /// The start of the 24 hours that `recoveries_today` counts.
-    pub recovery_day: WallTime,
+    /// Its recoveries with an expired certificate.
+    pub recoveries: Recoveries,
 }
 
 /// The registration of a host of a site.

@@ -8,6 +8,7 @@ use crate::event::Event;
 use crate::generation::Generation;
 use crate::id::{HostId, SiteId, TokenId};
 use crate::label::EffectiveLabels;
+use crate::member::Parent;
 use crate::name::{Name, Text};
 use crate::phase::Phase;
 use crate::provider::ProviderStatus;
@@ -162,8 +163,16 @@ pub struct HostView {
     pub phase_since: WallTime,
     /// What a transitional phase is waiting for.
     pub waits_for: Option<Text>,
-    /// Its site's link.
+    /// Its link: a gateway's is that of its site.
     pub link: LinkView,
+    /// Who it is linked with.
+    pub via: Parent,
+    /// When it joined: a gateway, with its site.
+    pub joined_at: WallTime,
+    /// The version of its daemon, as last reported.
+    pub daemon_version: Text,
+    /// Its conditions: a gateway's are those of its site.
+    pub conditions: Vec<Condition>,
     /// Its labels, including those of its site.
     pub labels: EffectiveLabels,
     /// The newest spec generation of its site.

@@ -2,7 +2,7 @@
 /// From a member to its parent: exactly one kind.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FromMember {
-    #[prost(oneof = "from_member::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
+    #[prost(oneof = "from_member::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
     pub kind: ::core::option::Option<from_member::Kind>,
 }
 /// Nested message and enum types in `FromMember`.
@@ -42,6 +42,9 @@ pub mod from_member {
         /// What of the server's authorities the site has stored durably.
         #[prost(message, tag = "11")]
         Trust(super::TrustReport),
+        /// Ends the registration of the host that sends it.
+        #[prost(message, tag = "12")]
+        Leave(super::Leave),
     }
 }
 /// A site has stored this set durably. It dials the new addresses in turn with those that it had, until a new one has
@@ -51,6 +54,9 @@ pub struct ServersStored {
     #[prost(uint64, tag = "1")]
     pub number: u64,
 }
+/// A host leaves its site. Its parent closes the session with the code REMOVED. A site does not send it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Leave {}
 /// Which authorities of a set a site has stored durably.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TrustReport {
@@ -172,7 +178,7 @@ pub struct VersionRange {
     #[prost(uint32, tag = "2")]
     pub max: u32,
 }
-/// Requests registration. The TLS handshake has proved that the site holds its key.
+/// Requests registration of a site, or of a host of a site. The TLS handshake has proved that it holds its key.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JoinRequest {
     #[prost(message, optional, tag = "1")]
@@ -188,6 +194,12 @@ pub struct JoinRequest {
     pub name: ::prost::alloc::string::String,
     #[prost(string, tag = "5")]
     pub daemon_version: ::prost::alloc::string::String,
+    /// What joins. Unspecified: a site, as in the request of a daemon that knows no hosts. A site is encoded so.
+    #[prost(enumeration = "MemberKind", tag = "6")]
+    pub kind: i32,
+    /// The name of the site that a host means to join. Absent: it does not say.
+    #[prost(string, optional, tag = "7")]
+    pub site: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// Opens a session of a registered site.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -290,13 +302,13 @@ pub struct Welcome {
 /// A certificate, and the certificate authorities to trust from then on.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct IdentityGrant {
-    /// The name of the site.
+    /// The name of the site or host.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
     /// The environment of the site.
     #[prost(string, tag = "2")]
     pub environment: ::prost::alloc::string::String,
-    /// The site's certificate, DER.
+    /// The certificate of the site or host, DER.
     #[prost(bytes = "vec", tag = "3")]
     pub certificate: ::prost::alloc::vec::Vec<u8>,
     /// The trusted certificate authorities, DER; at least one.
@@ -305,9 +317,16 @@ pub struct IdentityGrant {
     /// The ID of the site, 16 bytes.
     #[prost(bytes = "vec", tag = "5")]
     pub site: ::prost::alloc::vec::Vec<u8>,
-    /// The ID of the host that runs its daemon, 16 bytes.
+    /// The ID of the host that runs the daemon, 16 bytes: of a site, its gateway.
     #[prost(bytes = "vec", tag = "6")]
-    pub gateway: ::prost::alloc::vec::Vec<u8>,
+    pub host: ::prost::alloc::vec::Vec<u8>,
+    /// What has joined. Unspecified: a site, as in the grant of a server that knows no hosts. A site is encoded so.
+    #[prost(enumeration = "MemberKind", tag = "7")]
+    pub kind: i32,
+    /// For a site: a certificate for the same key and those above it, DER, with which its gateway authenticates itself to its
+    /// hosts. At most 5. None for a host.
+    #[prost(bytes = "vec", repeated, tag = "8")]
+    pub gateway_chain: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
 }
 /// The sender stores documents durably up to this generation.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -400,7 +419,9 @@ pub struct StatusDelta {
 /// A spec document under its key.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SpecEntry {
-    /// The ID of the host it describes, 16 bytes. If this and `provider` are empty, it describes the site itself.
+    /// The ID of the host it describes, 16 bytes, or of the host token, 8 bytes. If this and `provider` are empty, it
+    /// describes the site itself. A host token has no field of its own: a reader that does not know the field would take
+    /// the document for the site's.
     #[prost(bytes = "vec", tag = "1")]
     pub key: ::prost::alloc::vec::Vec<u8>,
     #[prost(message, optional, boxed, tag = "2")]
@@ -426,7 +447,7 @@ pub struct StatusEntry {
 pub struct SpecDocument {
     #[prost(uint64, tag = "1")]
     pub generation: u64,
-    #[prost(oneof = "spec_document::Body", tags = "2, 3, 4, 5")]
+    #[prost(oneof = "spec_document::Body", tags = "2, 3, 4, 5, 6")]
     pub body: ::core::option::Option<spec_document::Body>,
 }
 /// Nested message and enum types in `SpecDocument`.
@@ -441,6 +462,8 @@ pub mod spec_document {
         Host(::prost::alloc::boxed::Box<super::HostSpec>),
         #[prost(message, tag = "5")]
         Provider(::prost::alloc::boxed::Box<super::ProviderSpec>),
+        #[prost(message, tag = "6")]
+        HostToken(::prost::alloc::boxed::Box<super::HostToken>),
     }
 }
 /// A status document: a body and its generation. The kind of the body matches the key.
@@ -495,6 +518,37 @@ pub struct HostSpec {
     pub target: i32,
     #[prost(message, repeated, tag = "5")]
     pub assigned: ::prost::alloc::vec::Vec<Label>,
+    /// How it is registered. Absent: it is the gateway, whose registration is the site's.
+    #[prost(message, optional, boxed, tag = "6")]
+    pub member: ::core::option::Option<::prost::alloc::boxed::Box<HostMember>>,
+}
+/// The registration of a host that joined by itself.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HostMember {
+    #[prost(enumeration = "Parent", tag = "1")]
+    pub parent: i32,
+    /// The fingerprints of the keys that it may present, 32 bytes each. 1 to 4, unique.
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub keys: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    #[prost(uint64, tag = "3")]
+    pub joined_at_millis: u64,
+    /// The ID of the token that it joined with, 8 bytes.
+    #[prost(bytes = "vec", tag = "4")]
+    pub token: ::prost::alloc::vec::Vec<u8>,
+}
+/// A token that hosts of the site's LAN join with, without its secret.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HostToken {
+    /// The SHA-256 of its secret, 32 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub secret: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    pub created_at_millis: u64,
+    #[prost(uint64, tag = "3")]
+    pub expires_at_millis: u64,
+    /// How many hosts may join with it, at most 100,000.
+    #[prost(uint32, tag = "4")]
+    pub uses_max: u32,
 }
 /// The desired state of a provider: a plugin with its settings, its grants, and what it provides. The id in the key is
 /// derived from the name.
@@ -626,6 +680,57 @@ pub struct HostStatus {
     pub local: ::prost::alloc::vec::Vec<Label>,
     #[prost(message, repeated, tag = "2")]
     pub reported: ::prost::alloc::vec::Vec<Label>,
+    /// What its own daemon reports. Absent: it is the gateway, whose daemon is the site's.
+    #[prost(message, optional, boxed, tag = "3")]
+    pub daemon: ::core::option::Option<::prost::alloc::boxed::Box<HostDaemon>>,
+    /// What its gateway adds. Absent in what a host reports itself.
+    #[prost(message, optional, boxed, tag = "4")]
+    pub membership: ::core::option::Option<::prost::alloc::boxed::Box<HostMembership>>,
+}
+/// The state of the daemon of a host that joined by itself.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HostDaemon {
+    #[prost(string, tag = "1")]
+    pub version: ::prost::alloc::string::String,
+    /// The incarnation of `applied`.
+    #[prost(fixed64, tag = "2")]
+    pub spec_incarnation: u64,
+    /// The newest spec generation that it stores durably.
+    #[prost(uint64, tag = "3")]
+    pub applied: u64,
+    /// At most one of each kind.
+    #[prost(message, repeated, tag = "4")]
+    pub conditions: ::prost::alloc::vec::Vec<Condition>,
+}
+/// The registration of a host at its gateway, and its link.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HostMembership {
+    /// The name that it joined with.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The ID of the token that it joined with, 8 bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub token: ::prost::alloc::vec::Vec<u8>,
+    /// The fingerprints of the keys that it may present, 32 bytes each. 1 to 4, unique.
+    #[prost(bytes = "vec", repeated, tag = "3")]
+    pub keys: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    #[prost(uint64, tag = "4")]
+    pub joined_at_millis: u64,
+    /// When it was removed, or left. Absent: it is registered.
+    #[prost(uint64, optional, tag = "5")]
+    pub removed_at_millis: ::core::option::Option<u64>,
+    #[prost(message, optional, tag = "6")]
+    pub link: ::core::option::Option<HostLink>,
+}
+/// The link of a host with its parent. A reconnect that takes less than three minutes is no change.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HostLink {
+    /// Whether the host has been without a session for three minutes.
+    #[prost(bool, tag = "1")]
+    pub is_disconnected: bool,
+    /// When it lost its last session, or was back.
+    #[prost(uint64, tag = "2")]
+    pub since_millis: u64,
 }
 /// The actual state of a provider. The id in the key is derived from the name.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -718,7 +823,7 @@ pub struct Label {
     #[prost(uint64, tag = "3")]
     pub since_millis: u64,
 }
-/// A condition of a site.
+/// A condition of a site or a host.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Condition {
     #[prost(enumeration = "ConditionKind", tag = "1")]
@@ -748,12 +853,35 @@ pub struct Event {
     pub at_millis: u64,
     #[prost(enumeration = "EventKind", tag = "2")]
     pub kind: i32,
-    /// The site concerned, 16 bytes. Empty: none. The server verifies it: a site may report only about itself.
-    #[prost(bytes = "vec", tag = "3")]
-    pub site: ::prost::alloc::vec::Vec<u8>,
     /// A message for people.
     #[prost(string, tag = "4")]
     pub text: ::prost::alloc::string::String,
+    /// What it concerns. Absent: neither a site nor a host. The server verifies it: a site may report only about itself.
+    #[prost(oneof = "event::About", tags = "3, 5")]
+    pub about: ::core::option::Option<event::About>,
+}
+/// Nested message and enum types in `Event`.
+pub mod event {
+    /// What it concerns. Absent: neither a site nor a host. The server verifies it: a site may report only about itself.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum About {
+        /// A site, 16 bytes. Empty: none.
+        #[prost(bytes, tag = "3")]
+        Site(::prost::alloc::vec::Vec<u8>),
+        /// A host that joined by itself. It is in the oneof so that an event, which is part of a list, takes no more memory.
+        #[prost(message, tag = "5")]
+        Host(::prost::alloc::boxed::Box<super::EventHost>),
+    }
+}
+/// The host that an event concerns.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EventHost {
+    /// Its site, 16 bytes. Empty: none.
+    #[prost(bytes = "vec", tag = "1")]
+    pub site: ::prost::alloc::vec::Vec<u8>,
+    /// The host, 16 bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub host: ::prost::alloc::vec::Vec<u8>,
 }
 /// The error code of a QUIC close frame. It fits in one byte and is never 0, the code of a plain transport close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -779,6 +907,7 @@ pub enum RefusalCode {
     SiteStopping = 17,
     Done = 18,
     ServerRestored = 19,
+    SiteFull = 20,
 }
 impl RefusalCode {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -807,6 +936,7 @@ impl RefusalCode {
             Self::SiteStopping => "REFUSAL_CODE_SITE_STOPPING",
             Self::Done => "REFUSAL_CODE_DONE",
             Self::ServerRestored => "REFUSAL_CODE_SERVER_RESTORED",
+            Self::SiteFull => "REFUSAL_CODE_SITE_FULL",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -832,6 +962,37 @@ impl RefusalCode {
             "REFUSAL_CODE_SITE_STOPPING" => Some(Self::SiteStopping),
             "REFUSAL_CODE_DONE" => Some(Self::Done),
             "REFUSAL_CODE_SERVER_RESTORED" => Some(Self::ServerRestored),
+            "REFUSAL_CODE_SITE_FULL" => Some(Self::SiteFull),
+            _ => None,
+        }
+    }
+}
+/// What a member is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum MemberKind {
+    Unspecified = 0,
+    Site = 1,
+    Host = 2,
+}
+impl MemberKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "MEMBER_KIND_UNSPECIFIED",
+            Self::Site => "MEMBER_KIND_SITE",
+            Self::Host => "MEMBER_KIND_HOST",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "MEMBER_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "MEMBER_KIND_SITE" => Some(Self::Site),
+            "MEMBER_KIND_HOST" => Some(Self::Host),
             _ => None,
         }
     }
@@ -892,6 +1053,36 @@ impl GapCause {
             "GAP_CAUSE_PACED" => Some(Self::Paced),
             "GAP_CAUSE_SERVER_STOPPED" => Some(Self::ServerStopped),
             "GAP_CAUSE_UNKNOWN" => Some(Self::Unknown),
+            _ => None,
+        }
+    }
+}
+/// What a host is registered with and linked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Parent {
+    Unspecified = 0,
+    Server = 1,
+    Gateway = 2,
+}
+impl Parent {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PARENT_UNSPECIFIED",
+            Self::Server => "PARENT_SERVER",
+            Self::Gateway => "PARENT_GATEWAY",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PARENT_UNSPECIFIED" => Some(Self::Unspecified),
+            "PARENT_SERVER" => Some(Self::Server),
+            "PARENT_GATEWAY" => Some(Self::Gateway),
             _ => None,
         }
     }
@@ -1166,6 +1357,11 @@ pub enum EventKind {
     ServerRestored = 26,
     HeldAccepted = 27,
     HeldRejected = 28,
+    HostJoined = 29,
+    HostRemoved = 30,
+    HostDisconnected = 31,
+    HostReturned = 32,
+    HostRecovered = 33,
 }
 impl EventKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1203,6 +1399,11 @@ impl EventKind {
             Self::ServerRestored => "EVENT_KIND_SERVER_RESTORED",
             Self::HeldAccepted => "EVENT_KIND_HELD_ACCEPTED",
             Self::HeldRejected => "EVENT_KIND_HELD_REJECTED",
+            Self::HostJoined => "EVENT_KIND_HOST_JOINED",
+            Self::HostRemoved => "EVENT_KIND_HOST_REMOVED",
+            Self::HostDisconnected => "EVENT_KIND_HOST_DISCONNECTED",
+            Self::HostReturned => "EVENT_KIND_HOST_RETURNED",
+            Self::HostRecovered => "EVENT_KIND_HOST_RECOVERED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1237,6 +1438,11 @@ impl EventKind {
             "EVENT_KIND_SERVER_RESTORED" => Some(Self::ServerRestored),
             "EVENT_KIND_HELD_ACCEPTED" => Some(Self::HeldAccepted),
             "EVENT_KIND_HELD_REJECTED" => Some(Self::HeldRejected),
+            "EVENT_KIND_HOST_JOINED" => Some(Self::HostJoined),
+            "EVENT_KIND_HOST_REMOVED" => Some(Self::HostRemoved),
+            "EVENT_KIND_HOST_DISCONNECTED" => Some(Self::HostDisconnected),
+            "EVENT_KIND_HOST_RETURNED" => Some(Self::HostReturned),
+            "EVENT_KIND_HOST_RECOVERED" => Some(Self::HostRecovered),
             _ => None,
         }
     }

@@ -295,21 +295,34 @@ pub struct Token {
     pub created_at_millis: u64,
     #[prost(uint64, tag = "4")]
     pub expires_at_millis: u64,
-    /// How many sites it may create.
+    /// How many sites or hosts it may create.
     #[prost(uint32, tag = "5")]
     pub uses_max: u32,
-    /// Labels assigned to its sites.
+    /// Labels assigned to its sites or hosts.
     #[prost(message, repeated, tag = "6")]
     pub labels: ::prost::alloc::vec::Vec<super::super::link::v1::Label>,
     /// When it was revoked. Absent: it is not revoked.
     #[prost(uint64, optional, tag = "7")]
     pub revoked_at_millis: ::core::option::Option<u64>,
-    /// The site whose machine it replaces, 16 bytes. Absent: it creates sites.
+    /// The site whose machine it replaces, 16 bytes. Absent: it replaces none.
     #[prost(bytes = "vec", optional, tag = "8")]
     pub replaces: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
+    /// The hosts that join with it. Absent: sites join with it.
+    #[prost(message, optional, tag = "9")]
+    pub hosts: ::core::option::Option<TokenHosts>,
 }
-/// When what the key names happened: a token was used, a key was added to a site, a key was revoked, or a token or an API
-/// key was held after a restore.
+/// The hosts that join with a token.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TokenHosts {
+    /// Their site, 16 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub site: ::prost::alloc::vec::Vec<u8>,
+    /// What they join.
+    #[prost(enumeration = "super::super::link::v1::Parent", tag = "2")]
+    pub parent: i32,
+}
+/// When what the key names happened: a token was used, a key was added to a site or a host, a key was revoked, or a
+/// token or an API key was held after a restore.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Moment {
     #[prost(uint64, tag = "1")]
@@ -357,6 +370,35 @@ pub struct Host {
     #[prost(message, optional, tag = "1")]
     pub life: ::core::option::Option<Life>,
 }
+/// The registration of a host that joined by itself, as its parent stores it. Its ID is in the record key, and its keys
+/// are records beside it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HostMemberRegistration {
+    /// The name that it joined with.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The token that it joined with, 8 bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub token: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "3")]
+    pub joined_at_millis: u64,
+    #[prost(message, optional, tag = "4")]
+    pub link: ::core::option::Option<super::super::link::v1::HostLink>,
+    /// The total number of recoveries with an expired certificate.
+    #[prost(uint32, tag = "5")]
+    pub recoveries: u32,
+    /// The number of those recoveries since `recovery_day`.
+    #[prost(uint32, tag = "6")]
+    pub recoveries_today: u32,
+    #[prost(uint64, tag = "7")]
+    pub recovery_day_millis: u64,
+    /// Whether the spec of the site has had it.
+    #[prost(bool, tag = "8")]
+    pub in_spec: bool,
+    /// When it was removed, or left. Absent: it is registered.
+    #[prost(uint64, optional, tag = "9")]
+    pub removed_at_millis: ::core::option::Option<u64>,
+}
 /// The lifecycle state of a site or a host.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Life {
@@ -368,7 +410,7 @@ pub struct Life {
     #[prost(uint64, tag = "3")]
     pub requested_at: u64,
 }
-/// How far the server has replicated a site's status and events.
+/// How far a parent has replicated the status and events of a site or a host.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReplicationCursor {
     #[prost(fixed64, tag = "1")]
@@ -407,8 +449,8 @@ pub struct HeldSite {
     #[prost(uint64, tag = "2")]
     pub spec_generation: u64,
 }
-/// An event as the server stores it: the fields of an event on the link, and when the server received it. Its number is
-/// in the key.
+/// An event as the server stores it: what an event on the link says, and when the server received it. Its number is in
+/// the key.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LoggedEvent {
     #[prost(uint64, tag = "1")]
@@ -426,6 +468,9 @@ pub struct LoggedEvent {
     /// Who caused it: the caller of the operation that it follows from. Empty: it follows from no operation.
     #[prost(string, tag = "6")]
     pub actor: ::prost::alloc::string::String,
+    /// The host concerned, 16 bytes, if it joined by itself. Empty: none.
+    #[prost(bytes = "vec", tag = "7")]
+    pub host: ::prost::alloc::vec::Vec<u8>,
 }
 /// A block of the audit log. Its index is in the key.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -519,7 +564,7 @@ pub struct AuditEntry {
     #[prost(bytes = "vec", tag = "20")]
     pub previous: ::prost::alloc::vec::Vec<u8>,
 }
-/// A time in which a site had no session, by the server's clock. When it began is in the key, in milliseconds.
+/// A time in which a site or a host had no session, by its parent's clock. When it began is in the key, in milliseconds.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LinkGap {
     #[prost(uint64, tag = "1")]
@@ -527,10 +572,10 @@ pub struct LinkGap {
     /// How long each cause lasted.
     #[prost(message, repeated, tag = "2")]
     pub times: ::prost::alloc::vec::Vec<super::super::link::v1::CauseTime>,
-    /// How the server last refused the site. Unspecified: it did not.
+    /// How the parent last refused it. Unspecified: it did not.
     #[prost(enumeration = "super::super::link::v1::RefusalCode", tag = "3")]
     pub refusal: i32,
-    /// The last error of the site's attempts to connect, at most 192 bytes.
+    /// The last error of its attempts to connect, at most 192 bytes.
     #[prost(string, tag = "4")]
     pub last_error: ::prost::alloc::string::String,
     /// How many gaps this one stands for besides itself.

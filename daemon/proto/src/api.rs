@@ -16,6 +16,7 @@ mod ca;
 mod convert;
 mod dns;
 mod error;
+mod host;
 mod link_gap;
 mod list;
 pub mod oidc_login;
@@ -44,6 +45,7 @@ pub use bulk_action::{
 pub use ca::{CA_WAITING_SITES_MAX, CaAuthority, CaRetirement, CaStatus, CaWaitingSite};
 pub use dns::{DnsRecord, ExtraRecordBody, RecordPlace, RecordView, domain_name};
 pub use error::{Error, ErrorBody, ErrorCode, Problem};
+pub use host::Host;
 pub use link_gap::{CauseTime, LinkGap};
 pub use list::{CURSOR_CHARS_MAX, Cursor, CursorError, List, PagedQuery};
 pub use plugin::{
@@ -108,36 +110,6 @@ pub struct Site {
     pub hosts: Vec<Host>,
     /// Its active conditions.
     pub conditions: Vec<Condition>,
-}
-
-/// A host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Host {
-    /// Its id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// Its site's name.
-    pub site: String,
-    /// Its environment.
-    pub environment: String,
-    /// Where it comes from: `gateway`, `custom` or `provider`.
-    pub origin: String,
-    /// An operator's description of it.
-    pub description: String,
-    /// The name of its phase.
-    pub state: String,
-    /// When it entered this state.
-    pub state_since: String,
-    /// What a transitional state waits for.
-    pub waits_for: Option<String>,
-    /// Its site's link.
-    pub link: Link,
-    /// The effective labels, including its site's.
-    pub labels: Vec<Label>,
-    /// The newest spec generation of its site.
-    pub spec_generation: u64,
 }
 
 /// A link, as seen from one end.

@@ -15,6 +15,7 @@ mod bulk_action;
 mod dns;
 mod document;
 mod field;
+mod host;
 mod label;
 mod link_gap;
 mod message;

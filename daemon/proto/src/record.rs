@@ -6,33 +6,41 @@
 //!   origin                                 origin
 //!   spec/DOCUMENT                          environment/NAME
 //!   status/DOCUMENT                        api-key/DIGEST
-//!   labels/site, labels/host               token/TOKEN, token-use/TOKEN/SITE
-//!   event/NUMBER                           site/SITE
-//!   observed-address                       site/SITE/mark
-//!   held/PROVIDER/ZONE/NAME/TYPE           site/SITE/spec/DOCUMENT
-//!                                          site/SITE/status/DOCUMENT
+//!   labels/site, labels/host               user/NAME, user-session/DIGEST
+//!   file-labels/site, file-labels/host     token/TOKEN
+//!   event/NUMBER                           token-use/TOKEN/SITE, host-token-use/TOKEN/HOST
+//!   observed-address                       site/SITE
+//!   owned/PROVIDER/ZONE/NAME/TYPE          site/SITE/key/DIGEST
+//!   link-record                            site/SITE/cursor, site/SITE/trust
+//!   host/HOST/PART                         site/SITE/spec/DOCUMENT
+//!   gap/HOST/NUMBER                        site/SITE/status/DOCUMENT
+//!   revoked-host-key/DIGEST                site/SITE/host/HOST
+//!   host-token/TOKEN                       site/SITE/host/HOST/PART
+//!   host-token-use/TOKEN/HOST              gap/SITE/NUMBER, gap/SITE/HOST/NUMBER
 //!                                          event/NUMBER
-//!   link-record                            gap/SITE/NUMBER
-//!                                          departed/DIGEST
+//!                                          revoked-key/DIGEST
 //!                                          provider/ENVIRONMENT/NAME
 //!                                          plugin/DIGEST
-//!                                          servers, authorities
-//!                                          site/SITE/trust
-//!                                          user/NAME, user-session/DIGEST
-//!                                          settings, answer/DIGEST, bulk-action/ID
+//!                                          servers, authorities, settings
+//!                                          answer/DIGEST, bulk-action/ID
+//!                                          restored, held/site/SITE, held/token/TOKEN, held/api-key/DIGEST
 //!                                          audit-block/NUMBER, log/audit/NUMBER
 //!
-//! DOCUMENT is site, host/HOST or provider/PROVIDER; PROVIDER is the id derived from a provider's name.
+//! DOCUMENT is site, host/HOST, provider/PROVIDER or host-token/TOKEN; PROVIDER is derived from a provider's name.
+//! PART is what is stored of a host that joined by itself: member, key/DIGEST, status/DOCUMENT or cursor.
 //! ```
 //!
 //! What a release wrote stays readable: a body without a newer field, or with a removed one, is upgraded when it is
 //! decoded here. No other code knows that older forms exist.
 
 mod fleet;
+mod host_member;
 mod key;
+mod salvage;
 mod site;
 
-pub use fleet::{AUDIT_BLOCKS, audit_entry_key, fleet_change, fleet_record, salvage_fleet_record};
+pub use fleet::{AUDIT_BLOCKS, audit_entry_key, fleet_change, fleet_record};
+pub use salvage::salvage_fleet_record;
 pub use site::{site_change, site_record};
 
 use linecamp_model::{Document, DocumentKey, Text};

@@ -11,3 +11,15 @@ use linecamp_model::VersionRange;
 
 /// The versions this build speaks.
 pub const VERSIONS: VersionRange = VersionRange { min: 1, max: 1 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::convert::Wire as _;
+    use crate::wire::link::v1 as wire;
+
+    #[test]
+    fn this_build_accepts_its_own_version_range() {
+        assert!(wire::VersionRange::from_model(&VERSIONS).into_model().is_ok());
+    }
+}

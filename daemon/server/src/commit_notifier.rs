@@ -66,7 +66,8 @@ mod tests {
     use super::*;
 
     fn event(seq: u64) -> Vec<FleetChange> {
-        let event = Event { at: WallTime::EPOCH, kind: EventKind::Edited, site: None, text: Text::default() };
+        let event =
+            Event { at: WallTime::EPOCH, kind: EventKind::Edited, site: None, host: None, text: Text::default() };
         vec![FleetChange::Event(seq, Some(LoggedEvent { event, received_at: None, actor: None }))]
     }
 

@@ -7,13 +7,11 @@ use linecamp_core::{
     KeyedRequest, Principal,
 };
 use linecamp_model::{AuthorityRotation, Now};
-use linecamp_service::Metrics;
+use linecamp_service::{Metrics, SPAN_TARGET, panics};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::Instrument as _;
 
-use crate::panics;
 use crate::server::Request;
-use crate::traces::TARGET;
 
 /// How many lists are built at a time, beside the loop. Further ones wait.
 const READERS: usize = 2;
@@ -52,7 +50,7 @@ impl FleetClient {
             // The client may have disconnected.
             drop(sender.send(read(fleet, now)));
         };
-        let span = tracing::info_span!(target: TARGET, "fleet.query");
+        let span = tracing::info_span!(target: SPAN_TARGET, "fleet.query");
         self.send(Request::Query(Box::new(query)), answer).instrument(span).await
     }
 
@@ -62,7 +60,7 @@ impl FleetClient {
         &self,
         read: impl FnOnce(&FleetSnapshot, Now) -> T + Send + 'static,
     ) -> Result<T, RequestError> {
-        let span = tracing::info_span!(target: TARGET, "fleet.read");
+        let span = tracing::info_span!(target: SPAN_TARGET, "fleet.read");
         let reading = async {
             // Nobody closes it.
             let permit = Arc::clone(&self.readers).acquire_owned().await.map_err(|_| RequestError::Stopping)?;
@@ -90,14 +88,14 @@ impl FleetClient {
         credential: ApiCredential,
     ) -> Result<Result<Principal, AuthenticationError>, RequestError> {
         let (sender, answer) = oneshot::channel();
-        let span = tracing::info_span!(target: TARGET, "fleet.authenticate");
+        let span = tracing::info_span!(target: SPAN_TARGET, "fleet.authenticate");
         self.send(Request::Authenticate(credential, sender), answer).instrument(span).await
     }
 
     /// Changes the fleet, durably.
     pub(crate) async fn command(&self, command: IssuedCommand) -> Result<(), RequestError> {
         let (sender, answer) = oneshot::channel();
-        let span = tracing::info_span!(target: TARGET, "fleet.command");
+        let span = tracing::info_span!(target: SPAN_TARGET, "fleet.command");
         let answered = self.send(Request::Command(Box::new(command), sender), answer).instrument(span).await;
         answered?.map_err(RequestError::Rejected)
     }
@@ -105,7 +103,7 @@ impl FleetClient {
     /// Changes the fleet, durably, unless the request was sent before.
     pub(crate) async fn keyed_command(&self, command: IssuedCommand, keyed: KeyedRequest) -> Result<(), RequestError> {
         let (sender, answer) = oneshot::channel();
-        let span = tracing::info_span!(target: TARGET, "fleet.command");
+        let span = tracing::info_span!(target: SPAN_TARGET, "fleet.command");
         let request = Request::KeyedCommand(Box::new((command, keyed)), sender);
         self.send(request, answer).instrument(span).await?.map_err(RequestError::Rejected)
     }

@@ -15,8 +15,8 @@
 //! | loop | store | the store's queue | the write fails, and the state machine rolls it back |
 //! | loop | plugin reads | pieces requested by one session | the session is closed as `busy` |
 //!
-//! The drivers (`drive`) perform outputs and decide nothing. The API (`api`) parses a request completely before it
-//! reaches the loop, and answers a change once it is durable.
+//! The drivers (`drivers`, and `linecamp-downlink` for the sessions) perform outputs and decide nothing. The API
+//! (`api`) parses a request completely before it reaches the loop, and answers a change once it is durable.
 //!
 //! All server state is in one directory, created by [`init`]: `ca/` (the authority), `fleet.db` (the fleet), `plugins/`
 //! (uploaded components) and `server.toml` (written by the operator). Only one process uses the directory at a time.
@@ -44,7 +44,6 @@ mod init;
 mod install;
 mod metrics;
 mod oidc;
-mod panics;
 mod passwords;
 mod plugin_folder;
 mod plugin_registry;
@@ -78,15 +77,16 @@ pub use startup::Server;
 pub use traces::{Collector, Traces, TracesError};
 pub use users::{PasswordReset, reset_password};
 
-/// The link drivers without the rest of the server, for a simulator that runs them on an in-memory network.
+/// The driver of the link without the rest of the server, for a simulator that runs them on an in-memory network.
 ///
 /// [`accept`] accepts sites and forwards the notes of their sessions through a channel of [`SESSION_NOTES_MAX`] notes.
-/// [`LinkDriver::note`](for_simulator::LinkDriver::note) converts each note to an event for the state machine. The
+/// [`MemberDriver::note`](for_simulator::MemberDriver::note) converts each note to an event for the state machine. The
 /// other methods of the driver perform the outputs of the state machine.
 ///
 /// [`accept`]: for_simulator::accept
 /// [`SESSION_NOTES_MAX`]: for_simulator::SESSION_NOTES_MAX
 pub mod for_simulator {
-    pub use crate::drivers::link::{LinkDriver, accept, close};
-    pub use crate::drivers::session::{SESSION_NOTES_MAX, SessionHandle, SessionNote, SessionNotes};
+    pub use linecamp_downlink::{
+        MemberDriver, SESSION_NOTES_MAX, SessionHandle, SessionNote, SessionNotes, accept, close,
+    };
 }

@@ -6,7 +6,7 @@
 
 use std::io::{self, Write as _};
 
-use linecamp_service::{Journal, LineLimit, LogLine, admits_line};
+use linecamp_service::{Journal, LineLimit, LogLine, SPAN_TARGET, admits_line};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::filter::{FilterExt as _, Targets, filter_fn};
@@ -16,7 +16,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry, reload};
 
-use crate::traces::{TARGET, Traces};
+use crate::traces::Traces;
 
 /// The `SYSLOG_IDENTIFIER` of journal entries.
 const IDENTIFIER: &str = "linecamp-server";
@@ -82,7 +82,7 @@ fn parse(filter: &str) -> Result<Targets, LogError> {
 
 /// Whether a span is exported instead of logged.
 fn is_exported(metadata: &Metadata<'_>) -> bool {
-    metadata.target() == TARGET
+    metadata.target() == SPAN_TARGET
 }
 
 /// A layer that drops the lines over the limit.

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use linecamp_core::{Fleet, ProviderSummary};
+use linecamp_downlink::HandshakeStats;
 use linecamp_model::{Now, WallTime};
 use linecamp_service::{Commits, ConnectionCounts, Kind, Metrics};
 
-use crate::drivers::session::HandshakeStats;
 use crate::session_stats::SessionStats;
 
 /// Responses of the API by status class.
@@ -158,7 +158,9 @@ impl LoopState<'_> {
 #[cfg(test)]
 mod tests {
     use linecamp_core::{FleetConfig, Rng, SavedFleet};
-    use linecamp_model::{FleetChange, Generation, HostId, Instant, Life, Name, Phase, Registration, SiteId, TokenId};
+    use linecamp_model::{
+        FleetChange, Generation, HostId, Instant, Life, Name, Phase, Recoveries, Registration, SiteId, TokenId,
+    };
     use linecamp_proto::VERSIONS;
 
     use super::*;
@@ -176,9 +178,7 @@ mod tests {
             joined_at: NOW.wall,
             life,
             offline_since: None,
-            recoveries: 0,
-            recoveries_today: 0,
-            recovery_day: NOW.wall,
+            recoveries: Recoveries::default(),
         };
         FleetChange::Site(SiteId::from_bytes(id), Some(registration))
     }

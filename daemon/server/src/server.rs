@@ -14,20 +14,18 @@ use linecamp_core::{
     ApiCredential, AuditNote, AuthenticationError, Fleet, FleetCommandError, FleetOutput, IssuedCommand, KeyedRequest,
     Principal,
 };
+use linecamp_downlink::{HandshakeStats, MemberDriver, SessionNote};
 use linecamp_model::{AuthorityRotation, CommandId, Now, ServerAddress, SessionId, WriteId};
 use linecamp_proto::record::fleet_change;
-use linecamp_service::{Clock, Metrics, ServiceManager, StoreDriver, WriteResult};
+use linecamp_service::{Clock, Metrics, ServiceManager, StoreDriver, WriteResult, panics};
 use linecamp_store::FaultKind;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::commit_notifier::CommitNotifier;
-use crate::drivers::link::LinkDriver;
 use crate::drivers::plugin::PluginDriver;
-use crate::drivers::session::{HandshakeStats, SessionNote};
 use crate::drivers::store::fault_of;
 use crate::event_streams::StreamFeed;
 use crate::metrics::LoopState;
-use crate::panics;
 use crate::server_addresses::ServerAddresses;
 use crate::server_url::ServerUrl;
 use crate::session_stats::SessionStats;
@@ -111,7 +109,7 @@ pub(crate) struct ServerLoop {
     pub(crate) clock: Clock,
     pub(crate) inbox: Inbox,
     pub(crate) store: StoreDriver,
-    pub(crate) link: LinkDriver,
+    pub(crate) link: MemberDriver,
     pub(crate) plugins: PluginDriver,
     pub(crate) commit_notifier: CommitNotifier,
     pub(crate) streams: StreamFeed,
@@ -230,7 +228,7 @@ impl ServerLoop {
     fn perform(&mut self, output: FleetOutput) {
         match output {
             FleetOutput::Send { session, message } => self.link.send(session, &message),
-            FleetOutput::Issue { session, request } => self.link.issue(session, request),
+            FleetOutput::Issue { session, request } => self.link.issue(session, request, Vec::new()),
             FleetOutput::ReadPlugin { session, want } => {
                 if let Some(handle) = self.link.handle(session) {
                     self.plugins.read(session, handle.clone(), want);

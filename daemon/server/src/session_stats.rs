@@ -3,12 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use linecamp_downlink::SessionNote;
 use linecamp_model::{Name, Refusal, RefusalCode, SessionId, SiteId};
 use linecamp_proto::decode_refusal;
 use linecamp_service::{Kind, Metrics};
 use linecamp_transport::SessionEnd;
-
-use crate::drivers::session::SessionNote;
 
 /// The open sessions, and counts of those that ended.
 #[derive(Debug, Default)]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use linecamp_core::{Fleet, FleetConfig, Rng, SavedFleet};
-use linecamp_model::Pin;
+use linecamp_downlink::{HandshakeStats, MemberDriver, SESSION_NOTES_MAX};
+use linecamp_model::{Parent, Pin};
 use linecamp_proto::VERSIONS;
 use linecamp_service::{Clock, ConfigChanges, ServiceManager};
 use linecamp_store::{DirectoryLock, StoreError};
@@ -20,10 +21,8 @@ use crate::commit_notifier::CommitNotifier;
 use crate::config::Config;
 use crate::data_directory::Layout;
 use crate::drivers::https::{ApiConnections, ApiListeners};
-use crate::drivers::link::LinkDriver;
 use crate::drivers::plugin::PluginDriver;
-use crate::drivers::session::{HandshakeStats, SESSION_NOTES_MAX};
-use crate::drivers::{https, link, store};
+use crate::drivers::{https, store};
 use crate::error::ServerError;
 use crate::event_streams::StreamFeed;
 use crate::fleet_client::FleetClient;
@@ -100,7 +99,7 @@ impl Server {
             clock,
             inbox: Inbox { stop: stopping, servers: addresses.watch_links(), requests, sessions },
             store: opened.store,
-            link: LinkDriver::new(authority),
+            link: MemberDriver::new(authority),
             plugins: PluginDriver::new(plugins),
             commit_notifier,
             streams,
@@ -113,7 +112,7 @@ impl Server {
         let listener = Arc::new(listener);
         let (api_stop, api_stopping) = watch::channel(false);
         let parts = Parts {
-            accepting: Task::spawn(link::accept_counted(Arc::clone(&listener), note_sender, handshakes)),
+            accepting: Task::spawn(linecamp_downlink::accept_counted(Arc::clone(&listener), note_sender, handshakes)),
             serving: Task::spawn(https::serve(
                 api_listeners,
                 api::router(api),
@@ -326,7 +325,7 @@ impl Parts {
         let Self { lock, layout, api_stop, listener, serving, watching, accepting, server_loop } = self;
         report_restore(&server_loop.fleet);
         let store = server_loop.run().await;
-        link::close(&listener);
+        linecamp_downlink::close(&listener, Parent::Server);
         api_stop.send_replace(true);
         tokio::join!(serving.ended(), async {
             drop(tokio::time::timeout(CLOSE_LIMIT, listener.wait_idle()).await);

@@ -1,9 +1,9 @@
 //! Traces: spans of requests to the API and of handshakes of sites. They are sent to a collector over OTLP, if one is
 //! configured.
 //!
-//! Spans have the target [`TARGET`], so that the log does not show them and the collector gets nothing else. They name
-//! the operation, the path, the status, the caller and the request's ID, which the log and the audit log have as well:
-//! no query, no header, no body.
+//! Spans have the target [`linecamp_service::SPAN_TARGET`], so that the log does not show them and the collector gets
+//! nothing else. They name the operation, the path, the status, the caller and the request's ID, which the log and the
+//! audit log have as well: no query, no header, no body.
 //!
 //! The exporter has a thread of its own and a bounded queue: if the collector is slow or away, spans are dropped, and
 //! nothing else waits. Its HTTP requests run on the server's runtime.
@@ -22,9 +22,6 @@ use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 
 use crate::server_url::ServerUrl;
-
-/// The target of all spans that are exported.
-pub(crate) const TARGET: &str = "linecamp_server::trace";
 
 /// The path of traces at a collector (OTLP 1.0).
 const PATH: &str = "/v1/traces";

@@ -9,6 +9,8 @@
 //! | [`admits_line`], [`LineLimit`] | the limit on log lines that a peer without a credential can cause |
 //! | [`ConnectionLimiter`] | fair shares of the connections of a port or a socket |
 //! | [`TokenBuckets`] | rate limits per source |
+//! | [`panics`] | contains a panic in the task that it happened in |
+//! | [`SPAN_TARGET`] | the spans that are exported to a collector |
 //! | [`Metrics`] | metrics in the Prometheus text format |
 //! | [`LayeredConfig`] | the configuration, read from one file and its drop-ins |
 //! | [`ConfigChanges`] | what a reloaded configuration changes, and when that takes effect |
@@ -26,7 +28,9 @@ mod journal;
 mod log_limit;
 mod log_line;
 mod metrics;
+pub mod panics;
 mod rate_limits;
+mod spans;
 mod store_driver;
 mod systemd;
 mod write_metrics;
@@ -41,6 +45,7 @@ pub use log_limit::{LineLimit, PEER, PEER_LINE_BYTES_MAX, PEER_TEXT_BYTES_MAX, a
 pub use log_line::LogLine;
 pub use metrics::{Family, Kind, METRICS_CONTENT_TYPE, Metrics};
 pub use rate_limits::{RateLimit, TokenBucket, TokenBuckets};
+pub use spans::SPAN_TARGET;
 pub use store_driver::{OpenedStore, StoreDriver, WriteResult};
 pub use systemd::ServiceManager;
 pub use write_metrics::Commits;

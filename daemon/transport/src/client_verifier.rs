@@ -1,4 +1,4 @@
-//! Verification of a peer by the server: which key it holds, and with what certificate.
+//! Verification of a peer by the server or gateway: which key it holds, and with what certificate.
 //!
 //! Every site must present a certificate and prove in the handshake that it holds its key. Nothing more is required
 //! there: a site that joins has only a self-signed certificate, and a site that was offline for a year has an expired
@@ -34,15 +34,15 @@ pub struct Peer {
 pub enum Credential {
     /// Self-signed: it proves possession of the key and nothing else.
     SelfMade,
-    /// Issued by an authority of this server and not expired. Its validity may start in the future, if the server's
-    /// clock was set back.
+    /// Issued by an authority of this server or gateway and not expired. Its validity may start in the future, if the
+    /// clock of the server or gateway was set back.
     Issued {
         /// Start of validity.
         not_before: WallTime,
         /// End of validity.
         not_after: WallTime,
     },
-    /// Issued by an authority of this server, but expired.
+    /// Issued by an authority of this server or gateway, but expired.
     Expired {
         /// End of validity.
         not_after: WallTime,
@@ -51,7 +51,7 @@ pub enum Credential {
     Foreign,
 }
 
-/// Evaluates client certificates against the authorities of the server, of which there are two during a replacement.
+/// Evaluates client certificates against the listener's own authorities, of which there are two during a replacement.
 #[derive(Debug)]
 pub(crate) struct ClientVerifier {
     authority: Arc<Authority>,

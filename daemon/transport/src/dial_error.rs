@@ -1,11 +1,11 @@
-//! Why a connection to a server failed, in messages for the person who has to fix it.
+//! Why a connection to a server or gateway failed, in messages for the person who has to fix it.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use linecamp_model::{GapCause, Pin, WallTime};
+use linecamp_model::{GapCause, Parent, Pin, WallTime};
 use quinn::ConnectionError;
 
 use crate::error::{Cause, TransportError};
@@ -18,7 +18,8 @@ const LISTED_MAX: usize = 8;
 /// Different causes that an error lists.
 const CAUSES_MAX: usize = 4;
 
-/// Why connecting to a server failed. `server` is the address that was tried.
+/// Why connecting to a server or gateway failed. `server` is the address that was tried, `parent` what should answer
+/// there.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DialError {
@@ -45,13 +46,15 @@ pub enum DialError {
     },
     /// The authority is not the one that the token or the configuration names.
     #[error(
-        "{server} presented {shown}, not the pinned {expected}; this is another server, or the pin is that of another \
-         server: create a new token at the right server",
+        "{server} presented {shown}, not the pinned {expected}; this is another {parent}, or the pin is that of \
+         another {parent}: create a new token at the right {parent}",
         shown = PresentedAuthority(found)
     )]
     WrongPin {
         /// The address that was tried.
         server: String,
+        /// What should answer there.
+        parent: Parent,
         /// The expected pin.
         expected: Pin,
         /// The pins that the server presented.
@@ -59,42 +62,54 @@ pub enum DialError {
     },
     /// The pinned authority was replaced.
     #[error(
-        "the certificate authority of {server} was replaced: it presented {shown}, not the pinned {expected}; get the \
-         new pin on the server with `linecamp-server doctor`, then log in with it or create a new join token",
-        shown = PresentedAuthority(found)
+        "the certificate authority of {server} was replaced: it presented {shown}, not the pinned {expected}; \
+         {advice}",
+        shown = PresentedAuthority(found),
+        advice = advice_if_replaced(*parent)
     )]
     Replaced {
         /// The address that was tried.
         server: String,
+        /// What should answer there.
+        parent: Parent,
         /// The expected pin.
         expected: Pin,
         /// The pins that the server presented.
         found: Vec<Pin>,
     },
-    /// The server's certificate is not signed by a trusted authority.
+    /// The certificate is not signed by a trusted authority.
     #[error(
-        "the certificate of {server} is from an untrusted authority; this is another server, or the server was \
-         initialized again and its sites must join again"
+        "the certificate of {server} is from an untrusted authority; this is another {parent}, or {advice}",
+        advice = advice_if_foreign(*parent)
     )]
     ForeignAuthority {
         /// The address that was tried.
         server: String,
+        /// What should answer there.
+        parent: Parent,
     },
-    /// The server's certificate has expired, by the local clock and by the time that the server last certified.
-    #[error("the certificate of {server} expired at {not_after} (local time: {now}); check the server's clock")]
+    /// The certificate has expired, by the local clock and by the time that the server or gateway last certified.
+    #[error("the certificate of {server} expired at {not_after} (local time: {now}); check the {parent}'s clock")]
     Expired {
         /// The address that was tried.
         server: String,
+        /// What should answer there.
+        parent: Parent,
         /// The end of its validity.
         not_after: WallTime,
         /// The time of the local clock.
         now: WallTime,
     },
-    /// The server's certificate is for another name or purpose.
-    #[error("the certificate of {server} is not for `{expected}`; another service answers at this address")]
+    /// The certificate is for another name or purpose.
+    #[error(
+        "the certificate of {server} is not for `{expected}`; {other} answers at this address",
+        other = other_than(*parent)
+    )]
     WrongName {
         /// The address that was tried.
         server: String,
+        /// What should answer there.
+        parent: Parent,
         /// The expected name.
         expected: String,
     },
@@ -216,7 +231,7 @@ impl DialError {
             | Self::Silent { server, .. }
             | Self::WrongPin { server, .. }
             | Self::Replaced { server, .. }
-            | Self::ForeignAuthority { server }
+            | Self::ForeignAuthority { server, .. }
             | Self::Expired { server, .. }
             | Self::WrongName { server, .. }
             | Self::Handshake { server, .. }
@@ -225,13 +240,13 @@ impl DialError {
         }
     }
 
-    pub(crate) fn from_refusal(server: String, refusal: Refusal) -> Self {
+    pub(crate) fn from_refusal(server: String, parent: Parent, refusal: Refusal) -> Self {
         match refusal {
-            Refusal::WrongPin { expected, found } => Self::WrongPin { server, expected, found },
-            Refusal::Replaced { expected, found } => Self::Replaced { server, expected, found },
-            Refusal::ForeignAuthority => Self::ForeignAuthority { server },
-            Refusal::Expired { not_after, now } => Self::Expired { server, not_after, now },
-            Refusal::WrongName { expected } => Self::WrongName { server, expected },
+            Refusal::WrongPin { expected, found } => Self::WrongPin { server, parent, expected, found },
+            Refusal::Replaced { expected, found } => Self::Replaced { server, parent, expected, found },
+            Refusal::ForeignAuthority => Self::ForeignAuthority { server, parent },
+            Refusal::Expired { not_after, now } => Self::Expired { server, parent, not_after, now },
+            Refusal::WrongName { expected } => Self::WrongName { server, parent, expected },
             Refusal::Unusable(problem) => Self::Handshake { server, source: problem.into() },
         }
     }
@@ -292,6 +307,33 @@ fn listed(addresses: &[IpAddr]) -> String {
     match addresses.len().saturating_sub(LISTED_MAX) {
         0 => names.join(", "),
         more => format!("{} and {more} more", names.join(", ")),
+    }
+}
+
+/// Returns what to do after the pinned authority was replaced.
+const fn advice_if_replaced(parent: Parent) -> &'static str {
+    match parent {
+        Parent::Server => {
+            "get the new pin on the server with `linecamp-server doctor`, then log in with it or create a new join \
+             token"
+        }
+        Parent::Gateway => "create a new join token at the gateway",
+    }
+}
+
+/// Returns the other reason for an untrusted authority, and what to do.
+const fn advice_if_foreign(parent: Parent) -> &'static str {
+    match parent {
+        Parent::Server => "the server was initialized again and its sites must join again",
+        Parent::Gateway => "the gateway was replaced and has no certificate from the server yet",
+    }
+}
+
+/// Returns what has a certificate for another name or purpose.
+const fn other_than(parent: Parent) -> &'static str {
+    match parent {
+        Parent::Server => "another service",
+        Parent::Gateway => "the gateway of another site or another service",
     }
 }
 

@@ -1,4 +1,5 @@
-//! The site's endpoint: one UDP socket for the lifetime of the daemon, and client handshakes with servers.
+//! The endpoint of a site or host: one UDP socket for the lifetime of the daemon, and client handshakes with servers
+//! or gateways.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -9,13 +10,14 @@ use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connecting, ConnectionError, Endpoint, TokenMemoryCache, VarInt};
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{DnsName, ServerName};
+use rustls::pki_types::ServerName;
 
 use crate::clock::{TlsClock, WallClock};
 use crate::dial_error::DialError;
 use crate::endpoint::site_endpoint;
 use crate::error::{Cause, TransportError};
-use crate::identity::{SERVER_NAME, SiteCredentials};
+use crate::expected::Expected;
+use crate::identity::SiteCredentials;
 use crate::link_settings::LinkSettings;
 use crate::platform::Platform;
 use crate::random::RandomSource;
@@ -24,7 +26,7 @@ use crate::session::{Session, truncate_reason};
 use crate::socket::open_socket;
 use crate::tls;
 
-/// Connects one site to servers.
+/// Connects one site to servers, or one host to gateways.
 #[derive(Debug)]
 pub struct Dialer {
     endpoint: Endpoint,
@@ -71,9 +73,9 @@ impl Dialer {
         })
     }
 
-    /// Connects to `server`, verifies it, and opens the message stream.
+    /// Connects to `server`, verifies that it is the `expected` server or gateway, and opens the message stream.
     ///
-    /// The server learns of the session from the first message, so send one immediately. A server that rejects the
+    /// The peer learns of the session from the first message, so send one immediately. A peer that rejects the
     /// credentials ends the session.
     ///
     /// # Errors
@@ -83,19 +85,19 @@ impl Dialer {
         server: SocketAddr,
         credentials: SiteCredentials<'_>,
         trust: &Trust,
+        expected: Expected,
     ) -> Result<Session, DialError> {
-        let name = DnsName::try_from(SERVER_NAME).expect("a constant that is a DNS name");
         let verifier = ServerVerifier::new(
             Roots::of(trust),
-            ServerName::DnsName(name),
+            expected.name(),
             credentials.expiry_floor(),
             Arc::clone(&self.clock),
             Arc::clone(&self.provider),
         );
-        let verifier = Arc::new(verifier.naming_authorities());
+        let verifier = Arc::new(verifier.of_parent(expected.parent()).naming_authorities());
         let shared = Arc::<ServerVerifier>::clone(&verifier);
         let config = self.client_config(credentials, shared).map_err(|error| DialError::local(server, error))?;
-        let connecting = self.connecting(config, server)?;
+        let connecting = self.connecting(config, server, &verifier.name)?;
         let limit = self.settings.handshake_limit;
         let established = tokio::time::timeout(limit, async {
             let connection = connecting.await?;
@@ -121,13 +123,18 @@ impl Dialer {
     }
 
     /// Starts a handshake.
-    pub(crate) fn connecting(&self, config: ClientConfig, server: SocketAddr) -> Result<Connecting, DialError> {
+    pub(crate) fn connecting(
+        &self,
+        config: ClientConfig,
+        server: SocketAddr,
+        name: &ServerName<'_>,
+    ) -> Result<Connecting, DialError> {
         let failed = |source| DialError::Local { server: server.to_string(), source };
         // QUIC ignores send errors, so an address without a route would look silent.
         if self.uses_routes {
             check_route(server).map_err(|error| failed(error.into()))?;
         }
-        self.endpoint.connect_with(config, server, SERVER_NAME).map_err(|error| failed(error.into()))
+        self.endpoint.connect_with(config, server, &name.to_str()).map_err(|error| failed(error.into()))
     }
 
     /// Returns the time limit for a handshake.
@@ -169,7 +176,7 @@ pub(crate) fn dial_error(
 ) -> DialError {
     let server = server.to_string();
     if let Some(refusal) = verifier.refusal() {
-        return DialError::from_refusal(server, refusal);
+        return DialError::from_refusal(server, verifier.parent, refusal);
     }
     match error {
         ConnectionError::TimedOut => DialError::Silent { server, limit, transport: "UDP" },

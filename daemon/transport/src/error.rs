@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use linecamp_model::WallTime;
+use linecamp_model::{MemberKind, WallTime};
 
 /// A cause from a library that is not part of this crate's API.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -50,12 +50,20 @@ pub enum TransportError {
     },
     /// A certificate authority already exists there.
     #[error(
-        "{dir} already contains files; a new certificate authority there would lock out every site",
+        "{dir} already contains files; a new certificate authority there would lock out every {members}",
         dir = dir.display()
     )]
     AuthorityExists {
         /// The directory.
         dir: PathBuf,
+        /// Who trusts the authority.
+        members: MemberKind,
+    },
+    /// The names in a gateway's certificate are fixed.
+    #[error("cannot add the name `{name}` to the certificate of a gateway: it has only the names of its site")]
+    FixedNames {
+        /// The name.
+        name: String,
     },
     /// A server name that a certificate cannot contain.
     #[error("invalid server name `{name}`: neither a DNS name nor an IP address")]

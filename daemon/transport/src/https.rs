@@ -17,7 +17,9 @@ use crate::clock::{SystemClock, TlsClock, WallClock};
 use crate::connect_first::connect_first;
 use crate::dial_error::DialError;
 use crate::error::{Cause, TransportError};
-use crate::identity::{ApiResolver, Authority, HttpsCertificates, LeafResolver, SERVER_NAME};
+use crate::identity::{
+    ApiResolver, Authority, CurrentGatewayCertificate, HttpsCertificates, LeafResolver, SERVER_NAME,
+};
 use crate::resolve::resolve_host;
 use crate::server_verifier::{ApiTrust, ExpiryFloor, Roots, ServerVerifier};
 use crate::session::canonical;
@@ -246,7 +248,7 @@ async fn connect_to(
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     };
     handshake.await.map_err(|source: io::Error| match verifier.refusal() {
-        Some(refusal) => DialError::from_refusal(address.to_string(), refusal),
+        Some(refusal) => DialError::from_refusal(address.to_string(), verifier.parent, refusal),
         None => DialError::Handshake { server: address.to_string(), source: source.into() },
     })
 }
@@ -269,7 +271,8 @@ fn server_config(
     clock: Arc<dyn WallClock>,
     supplied: HttpsCertificates,
 ) -> Result<ServerConfig, rustls::Error> {
-    let own = LeafResolver { authority, clock: Arc::clone(&clock) };
+    let gateway = CurrentGatewayCertificate::default();
+    let own = LeafResolver { authority, gateway, clock: Arc::clone(&clock) };
     let resolver = Arc::new(ApiResolver { supplied, own });
     let anonymous = WebPkiClientVerifier::no_client_auth();
     tls::server_config(Arc::new(tls::api_provider()), TlsClock(clock), anonymous, resolver)

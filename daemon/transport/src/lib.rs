@@ -13,6 +13,15 @@
 //! server's own certificate is a leaf below the authority. It is generated in memory, renewed every day, and always has
 //! the name `server.linecamp.internal`: sites trust an authority, not an address.
 //!
+//! A **gateway**, the daemon of a site, is the same for the hosts on its LAN: it has its own authority. Its leaf has
+//! two names. A host that joins knows only the pin, and verifies `gateway.linecamp.internal`. A host that has joined
+//! verifies `<site ID>.gateway.linecamp.internal`. It also trusts the authority of the server, which issues to the
+//! site's own key a **gateway certificate**: a TLS server certificate for the second name only. A client names the
+//! authorities that it trusts in its handshake. If the gateway's own is not among them, because the host joined the
+//! machine that this one replaced, the gateway presents the gateway certificate. The caller says which peer it expects
+//! ([`Expected`]), so no certificate of a gateway is accepted as that of a server, or of another site's gateway. A
+//! stolen gateway can impersonate itself, and can issue nothing that anyone but its own hosts accepts.
+//!
 //! Clocks may be wrong, so they decide little. A site accepts a leaf whose validity starts in the future, and rejects
 //! one as expired only if it ended before the site's own certificate started, and before the site's clock
 //! ([`ExpiryFloor`]). So a machine that booted in 1970 connects, and one whose clock is years ahead too. A server
@@ -46,6 +55,7 @@ mod dialer;
 mod endpoint;
 mod error;
 mod error_chain;
+mod expected;
 mod http;
 mod https;
 mod identity;
@@ -73,10 +83,12 @@ pub use dial_history::DialHistory;
 pub use dialer::Dialer;
 pub use error::{Cause, TransportError};
 pub use error_chain::error_chain;
+pub use expected::Expected;
 pub use http::{HttpConnection, http_connection};
 pub use https::{ClientTlsStream, ServerTlsStream, TcpAcceptor, TlsIncoming, TlsListener, connect, is_http2};
 pub use identity::{
-    Authority, HttpsCertificate, HttpsCertificateError, HttpsCertificates, SiteCredentials, SiteIdentity, SiteKey,
+    Authority, GatewayCertificate, HttpsCertificate, HttpsCertificateError, HttpsCertificates, SiteCredentials,
+    SiteIdentity, SiteKey,
 };
 pub use linecamp_proto::frame::FrameError;
 pub use link_settings::{LinkSettings, ListenerSettings};

@@ -1,5 +1,5 @@
-//! The server's endpoint: one UDP port, many handshakes, each with a time limit. The caller decides which peers to
-//! accept.
+//! The endpoint of a server or gateway: one UDP port, many handshakes, each with a time limit. The caller decides which
+//! peers to accept.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::client_verifier::{AnyEd25519Client, ClientVerifier, Peer};
 use crate::clock::{TlsClock, WallClock};
 use crate::endpoint::with_connection_ids;
 use crate::error::{Cause, TransportError};
-use crate::identity::{Authority, LeafResolver};
+use crate::identity::{Authority, CurrentGatewayCertificate, GatewayCertificate, LeafResolver};
 use crate::link_settings::ListenerSettings;
 use crate::platform::Platform;
 use crate::random::RandomSource;
@@ -38,18 +38,19 @@ const INCOMING_BYTES_MAX: u64 = 1024 * 1024;
 /// applies its configured maximum.
 const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
-/// Accepts the connections of a server's sites.
+/// Accepts the connections of the members of a server or gateway.
 #[derive(Debug)]
 pub struct Listener {
     endpoint: Endpoint,
     local_addr: SocketAddr,
     settings: ListenerSettings,
     verifier: Arc<ClientVerifier>,
+    gateway: CurrentGatewayCertificate,
     clock: Arc<dyn WallClock>,
 }
 
 impl Listener {
-    /// Opens `address` for the sites of `authority`. The unspecified IPv6 address also accepts IPv4.
+    /// Opens `address` for the members of `authority`. The unspecified IPv6 address also accepts IPv4.
     ///
     /// # Errors
     /// [`TransportError`] if the clock is before the start of the authority's validity, or the socket cannot be opened.
@@ -66,7 +67,9 @@ impl Listener {
         let provider = tls::link_provider(&platform.random);
         let verifier = Arc::new(ClientVerifier::new(Arc::clone(&authority), Arc::clone(&provider)));
         let endpoint_config = endpoint_config(&authority, &platform.random);
-        let server_config = server_config(authority, &settings, provider, &platform)?;
+        let gateway = CurrentGatewayCertificate::default();
+        let leaf = LeafResolver { authority, gateway: gateway.clone(), clock: Arc::clone(&platform.clock) };
+        let server_config = server_config(leaf, &settings, provider, &platform)?;
         let bind_error = |source| TransportError::Bind { address, source };
         let socket = match platform.socket {
             Some(socket) => socket,
@@ -80,8 +83,16 @@ impl Listener {
             endpoint,
             settings,
             verifier,
+            gateway,
             clock: platform.clock,
         })
+    }
+
+    /// Sets or replaces what this listener presents to clients that name the authorities they trust, if the listener's
+    /// own is not among them: the gateway certificate that the server issued. It holds for new handshakes. At first
+    /// there is none, and a server's listener never has one.
+    pub fn set_gateway_certificate(&self, certificate: Option<GatewayCertificate>) {
+        self.gateway.set(certificate);
     }
 
     /// Returns the local address, with the port that the system chose if none was given.
@@ -183,18 +194,17 @@ fn endpoint_config(authority: &Authority, random: &RandomSource) -> EndpointConf
 }
 
 fn server_config(
-    authority: Arc<Authority>,
+    leaf: LeafResolver,
     settings: &ListenerSettings,
     provider: Arc<rustls::crypto::CryptoProvider>,
     platform: &Platform,
 ) -> Result<quinn::ServerConfig, TransportError> {
     let tls_error = |source: Cause| TransportError::Tls { what: "the link", source };
-    let token_key = Arc::new(authority.secrets().token_key());
+    let token_key = Arc::new(leaf.authority.secrets().token_key());
     let clients = Arc::new(AnyEd25519Client { provider: Arc::clone(&provider) });
-    let leaf = Arc::new(LeafResolver { authority, clock: Arc::clone(&platform.clock) });
     let tls_clock = TlsClock(Arc::clone(&platform.clock));
-    let mut crypto =
-        tls::server_config(provider, tls_clock.clone(), clients, leaf).map_err(|error| tls_error(error.into()))?;
+    let mut crypto = tls::server_config(provider, tls_clock.clone(), clients, Arc::new(leaf))
+        .map_err(|error| tls_error(error.into()))?;
     crypto.alpn_protocols = vec![tls::LINK_PROTOCOL.to_vec()];
     let crypto = QuicServerConfig::try_from(crypto).map_err(|error| tls_error(error.into()))?;
     let mut config = quinn::ServerConfig::new(platform.random.server(crypto), token_key);

@@ -86,7 +86,7 @@ impl LinkProbe {
         let credentials = SiteCredentials::SelfMade(&self.key);
         let shared = Arc::<ServerVerifier>::clone(verifier);
         let config = self.dialer.client_config(credentials, shared).map_err(|error| DialError::local(server, error))?;
-        let connecting = self.dialer.connecting(config, server)?;
+        let connecting = self.dialer.connecting(config, server, &verifier.name)?;
         let limit = self.dialer.handshake_limit();
         let error = match tokio::time::timeout(limit, connecting).await {
             Ok(Ok(connection)) => {
@@ -115,7 +115,7 @@ pub async fn probe_api(server: SocketAddr, host: Option<&str>, trust: &Trust) ->
     let verifier = verifier_for(trust, name.clone(), ExpiryFloor::Unknown);
     let result = match api_config(&verifier) {
         Ok(config) => tls_handshake(server, name, config).await.map_err(|source| match verifier.refusal() {
-            Some(refusal) => DialError::from_refusal(server.to_string(), refusal),
+            Some(refusal) => DialError::from_refusal(server.to_string(), verifier.parent, refusal),
             None => DialError::Handshake { server: server.to_string(), source: source.into() },
         }),
         Err(error) => Err(local(error.into())),

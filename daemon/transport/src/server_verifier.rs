@@ -1,7 +1,8 @@
-//! Verification of the server by a site.
+//! Verification of the server by a site, and of the gateway by a host.
 //!
 //! A site trusts an authority: by its pin before it has joined, by its certificate afterwards. The leaf must also be a
-//! server certificate and have the expected name.
+//! server certificate and have the expected name: of a server, or of the gateway of the host's own site. What is said
+//! here of a site and its server holds for a host and its gateway as well.
 //!
 //! The local clock alone rejects no server: it may say 1970, or be months ahead. The validity of a leaf may start in
 //! the future, and its end is compared with the earlier of two times: the local clock, and the [`floor`](ExpiryFloor),
@@ -16,7 +17,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use linecamp_model::{KeyFingerprint, Pin, WallTime};
+use linecamp_model::{KeyFingerprint, Parent, Pin, WallTime};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls13_signature};
@@ -30,9 +31,9 @@ use crate::tls::reject_tls12;
 
 /// Maximum number of certificates read from a chain. Linecamp's own chain has four above the leaf at most, during the
 /// second replacement of an authority; the others are ignored.
-const CHAIN_MAX: usize = 4;
+pub(crate) const CHAIN_MAX: usize = 4;
 
-/// The authorities a site accepts for its server.
+/// The authorities a site accepts for its server, or a host for its gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
     /// The authority with this key, as carried in a join token.
@@ -134,6 +135,8 @@ impl PresentedChain {
 pub(crate) struct ServerVerifier {
     pub(crate) trust: Roots,
     pub(crate) name: ServerName<'static>,
+    /// What the peer has to be, for messages: the name decides.
+    pub(crate) parent: Parent,
     pub(crate) floor: ExpiryFloor,
     pub(crate) clock: Arc<dyn WallClock>,
     pub(crate) provider: Arc<CryptoProvider>,
@@ -172,10 +175,18 @@ impl ServerVerifier {
         clock: Arc<dyn WallClock>,
         provider: Arc<CryptoProvider>,
     ) -> Self {
-        Self { trust, name, floor, clock, provider, named: None, shown: OnceLock::new(), refusal: OnceLock::new() }
+        let (parent, shown, refusal) = (Parent::Server, OnceLock::new(), OnceLock::new());
+        Self { trust, name, parent, floor, clock, provider, named: None, shown, refusal }
     }
 
-    /// Names the trusted authorities to the server, which may have two.
+    /// Calls the peer a server or a gateway in messages.
+    pub(crate) fn of_parent(mut self, parent: Parent) -> Self {
+        self.parent = parent;
+        self
+    }
+
+    /// Names the trusted authorities to the server, which may have two, or to the gateway, which may have a certificate
+    /// from the server.
     pub(crate) fn naming_authorities(mut self) -> Self {
         self.named = match &self.trust {
             Roots::Pin(_) => None,

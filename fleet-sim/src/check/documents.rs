@@ -68,7 +68,7 @@ impl Watch {
         let (level, labels) = match &document.body {
             Some(SpecBody::Site(spec)) => (LevelOf::Site, &spec.assigned),
             Some(SpecBody::Host(spec)) => (LevelOf::Gateway, &spec.assigned),
-            Some(SpecBody::Provider(_)) | None => return,
+            Some(SpecBody::Provider(_) | SpecBody::HostToken(_)) | None => return,
         };
         for (label, held) in labels.iter() {
             if !self.may_be_assigned(site, level, label, &held.value) {

@@ -174,7 +174,7 @@ impl Watch {
             }
             (Promise::Description(text), What::Description, Some(site)) => match spec(disk, *site, DocumentKey::Site) {
                 Some(SpecBody::Site(spec)) => spec.description == *text,
-                Some(SpecBody::Host(_) | SpecBody::Provider(_)) | None => false,
+                Some(SpecBody::Host(_) | SpecBody::Provider(_) | SpecBody::HostToken(_)) | None => false,
             },
             (Promise::Phases(phases), What::Phase(level), Some(site)) => {
                 let Some(of) = registration(disk, *site) else { return false };
@@ -264,7 +264,7 @@ fn assigned(disk: &Disk<FleetChange>, site: SiteId, key: DocumentKey) -> Option<
     Some(match spec(disk, site, key)? {
         SpecBody::Site(spec) => spec.assigned,
         SpecBody::Host(spec) => spec.assigned,
-        SpecBody::Provider(_) => return None,
+        SpecBody::Provider(_) | SpecBody::HostToken(_) => return None,
     })
 }
 

@@ -59,5 +59,5 @@ fn event(known: &MemberState, is_forged: bool, chance: &mut SimRng) -> Event {
     let kinds: Vec<_> = EventKind::ALL.iter().copied().filter(|kind| is_forged || kind.is_a_members()).collect();
     let kind = kinds[usize::try_from(chance.below(kinds.len() as u64)).unwrap_or(0)];
     let text = Text::lossy(&format!("{FORGED}{}: {words}", known.site));
-    Event { at: moment(known.wall, chance), kind, site, text }
+    Event { at: moment(known.wall, chance), kind, site, host: None, text }
 }

@@ -7,9 +7,10 @@ use linecamp_model::limits::{
     LABELS_PER_OWNER_MAX, TEXT_BYTES_MAX,
 };
 use linecamp_model::{
-    Condition, ConditionKind, Delta, DnsStatus, Document, DocumentKey, DomainName, FromMember, Generation, HostId,
-    HostStatus, Incarnation, LabelKey, LabelSet, LabelValue, Name, ProviderId, ProviderStatus, RecordKey, RecordState,
-    RecordStatus, RecordType, SiteStatus, StatusBody, Text,
+    Condition, ConditionKind, Delta, DnsStatus, Document, DocumentKey, DomainName, FromMember, Generation, HostDaemon,
+    HostId, HostLink, HostMembership, HostStatus, Incarnation, KeyFingerprint, LabelKey, LabelSet, LabelValue, Name,
+    ProviderId, ProviderStatus, RecordKey, RecordState, RecordStatus, RecordType, SiteStatus, StatusBody, Text,
+    TokenId,
 };
 use linecamp_proto::COUNTER_MAX;
 
@@ -76,6 +77,9 @@ pub(super) fn documents(known: &MemberState, chance: &mut SimRng) -> Vec<FromMem
     all
 }
 
+/// How many hosts each full snapshot invents.
+const INVENTED_HOSTS: u32 = 3;
+
 /// Returns repeated full snapshots, with each value at its limit.
 pub(super) fn snapshots(known: &MemberState, chance: &mut SimRng) -> Vec<FromMember> {
     let count = 5 + chance.below(FLOOD_SNAPSHOTS_MAX);
@@ -91,7 +95,8 @@ pub(super) fn snapshots(known: &MemberState, chance: &mut SimRng) -> Vec<FromMem
                 (DocumentKey::Provider(ProviderId::of(&provider)), StatusBody::Provider(status)),
             ];
             let document = |(key, body)| (key, Document { generation, body: Some(body) });
-            delta(0, generation.0, true, bodies.into_iter().map(document).collect())
+            let hosts: Vec<_> = (0..INVENTED_HOSTS).map(|_| invented_host(known, chance)).collect();
+            delta(0, generation.0, true, bodies.into_iter().chain(hosts).map(document).collect())
         })
         .collect()
 }
@@ -132,7 +137,23 @@ fn incarnation(known: &MemberState, chance: &mut SimRng) -> Incarnation {
 }
 
 fn full_host(known: &MemberState, chance: &mut SimRng) -> HostStatus {
-    HostStatus { local: full_labels(known, chance), reported: full_labels(known, chance) }
+    let (local, reported) = (full_labels(known, chance), full_labels(known, chance));
+    HostStatus { local, reported, ..HostStatus::default() }
+}
+
+/// Returns the status of a host that never joined the gateway.
+fn invented_host(known: &MemberState, chance: &mut SimRng) -> (DocumentKey, StatusBody) {
+    let membership = HostMembership {
+        name: name(&format!("host-{}", chance.below(20))),
+        token: TokenId::from_bytes(chance.bytes()),
+        keys: BTreeSet::from([KeyFingerprint::from_bytes(chance.bytes())]),
+        joined_at: known.wall,
+        removed_at: chance.happens(200).then_some(known.wall),
+        link: HostLink { is_disconnected: chance.happens(500), since: known.wall },
+    };
+    let daemon = HostDaemon { applied: Generation(number(known.spec_head.0, chance)), ..HostDaemon::default() };
+    let status = HostStatus { daemon: Some(daemon), membership: Some(membership), ..full_host(known, chance) };
+    (DocumentKey::Host(HostId::from_bytes(chance.bytes())), StatusBody::Host(status))
 }
 
 fn full_labels(known: &MemberState, chance: &mut SimRng) -> LabelSet {

@@ -10,7 +10,7 @@ use super::authorities::{save_authorities, stored_authorities};
 use linecamp_core::{Dial, IssueRequest, SessionEvent, SiteIdentity};
 use linecamp_model::{
     AuthorityRotation, AuthoritySet, DialId, FromMember, FromParent, IdentityGrant, KeyFingerprint, KnownAuthorities,
-    KnownServers, Pin, Refusal, RotationStep, ServerAddress, SessionId, Text, WallTime,
+    KnownServers, MemberKind, Pin, Refusal, RotationStep, ServerAddress, SessionId, Text, WallTime,
 };
 use linecamp_server::for_simulator::{self as server, SESSION_NOTES_MAX, SessionNote};
 use linecamp_transport::{
@@ -96,7 +96,7 @@ struct SiteEnd {
 /// The server's end of the links.
 #[derive(Debug)]
 struct ServerEnd {
-    driver: server::LinkDriver,
+    driver: server::MemberDriver,
     notes: mpsc::Receiver<(SessionId, SessionNote)>,
     accepting: JoinHandle<()>,
 }
@@ -235,7 +235,7 @@ impl Transport for Links {
         let random = RandomSource::seeded(SimRng::of(self.seed, Purpose::Key, node as u64).bytes());
         let key = Arc::new(SiteKey::generate(&random).expect("a key needs no disk"));
         let fingerprint = key.fingerprint();
-        let credentials = Credentials::Joining(Arc::clone(&key), self.authority.pin());
+        let credentials = Credentials::Joining(Arc::clone(&key), self.authority.pin(), MemberKind::Site);
         self.of_key.insert(fingerprint, node);
         self.add_site_end(node, profile, clock, key, credentials);
         fingerprint
@@ -286,7 +286,7 @@ impl Transport for Links {
         let listener =
             Arc::new(listener.expect("an in-memory socket always binds, and the clock is past the CA's start"));
         let (sender, notes) = mpsc::channel(SESSION_NOTES_MAX);
-        let driver = server::LinkDriver::new(Arc::clone(&self.authority));
+        let driver = server::MemberDriver::new(Arc::clone(&self.authority));
         self.server = Some(ServerEnd { driver, notes, accepting: tokio::spawn(server::accept(listener, sender)) });
     }
 
@@ -327,7 +327,7 @@ impl Transport for Links {
 
     fn forget_identity(&mut self, node: NodeId) {
         let site = &mut self.sites[node];
-        site.credentials = Credentials::Joining(Arc::clone(&site.key), self.authority.pin());
+        site.credentials = Credentials::Joining(Arc::clone(&site.key), self.authority.pin(), MemberKind::Site);
     }
 
     fn save_authorities(&mut self, node: NodeId, told: &AuthoritySet) -> Result<(KnownAuthorities, Option<Pin>), Text> {
@@ -354,7 +354,7 @@ impl Transport for Links {
 
     fn issue(&mut self, session: SessionId, request: IssueRequest) {
         if let Some(server) = &self.server {
-            server.driver.issue(session, request);
+            server.driver.issue(session, request, Vec::new());
         }
     }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use linecamp_core::{Dial, LinkEvent, Purpose, Rng, SessionEvent};
 use linecamp_model::{
-    DialId, FromMember, FromParent, HostId, IdentityGrant, KnownServers, Name, ServerAddress, SessionId, SiteId,
-    WallTime,
+    DialId, FromMember, FromParent, HostId, IdentityGrant, KnownServers, MemberKind, Name, ServerAddress, SessionId,
+    SiteId, WallTime,
 };
 use linecamp_server::for_simulator::{self as server, SESSION_NOTES_MAX, SessionNote};
 use linecamp_transport::{
@@ -99,14 +99,17 @@ impl World {
         for number in 1..=SITES {
             let random = seed_of(seed, number);
             let key = Arc::new(SiteKey::generate(&random).unwrap());
-            let certificate =
-                authority.issue_site(key.public_key(), SiteId::from_bytes([number; 16]), START..START + MONTH).unwrap();
+            let certificate = authority
+                .issue_member(key.public_key(), SiteId::from_bytes([number; 16]).into(), START..START + MONTH)
+                .unwrap();
             let grant = IdentityGrant {
+                kind: MemberKind::Site,
                 name: Name::parse("site").unwrap(),
                 environment: Name::parse("default").unwrap(),
                 site: SiteId::from_bytes([number; 16]),
-                gateway: HostId::from_bytes([number; 16]),
+                host: HostId::from_bytes([number; 16]),
                 certificate,
+                gateway_chain: Vec::new(),
                 authorities: vec![authority.certificate_der().to_vec()],
             };
             let identity = SiteIdentity::in_memory(key, &grant, &servers).unwrap();
@@ -136,7 +139,7 @@ impl World {
         let listener = Listener::bind(server_address(), authority, ListenerSettings::default(), platform).unwrap();
         let listener = Arc::new(listener);
         let (sender, notes) = mpsc::channel(SESSION_NOTES_MAX);
-        let driver = server::LinkDriver::new(Arc::clone(&self.authority));
+        let driver = server::MemberDriver::new(Arc::clone(&self.authority));
         let tasks = [
             tokio::spawn(server::accept(Arc::clone(&listener), sender)),
             tokio::spawn(answer(driver, notes, self.log(0))),
@@ -178,7 +181,7 @@ impl World {
 
 /// A server that answers every message with a message.
 async fn answer(
-    mut driver: server::LinkDriver,
+    mut driver: server::MemberDriver,
     mut notes: mpsc::Receiver<(SessionId, SessionNote)>,
     log: impl Fn(&dyn fmt::Display),
 ) {

@@ -183,7 +183,9 @@ impl<C: Transport> World<C> {
                 versions: VERSIONS,
                 token: pending_join.token.id,
                 secret: pending_join.token.secret,
+                kind: pending_join.kind,
                 name: name(node.name.as_str()),
+                site: None,
                 daemon_version: text("0.1.0"),
             }),
             _ => FromMember::Hello(
@@ -199,7 +201,7 @@ impl<C: Transport> World<C> {
         let mut answer = None;
         match message {
             FromParent::Identity(grant) => {
-                (known.site, known.gateway) = (grant.site, grant.gateway);
+                (known.site, known.gateway) = (grant.site, grant.host);
                 if let Ok(identity) = self.transport.save_identity(number, &grant) {
                     self.nodes[number].identity = Some(identity);
                 }

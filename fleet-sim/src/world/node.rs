@@ -12,7 +12,7 @@ use linecamp_core::{
 };
 use linecamp_model::{
     BootId, CommandId, DialId, FromMember, GapCause, JoinToken, KeyFingerprint, KnownAuthorities, KnownServers,
-    LabelKey, LabelValue, Level, Name, Now, ProviderSpec, RefusalCode, RunId, SiteChange, Text,
+    LabelKey, LabelValue, Level, MemberKind, Name, Now, ProviderSpec, Refusal, RefusalCode, RunId, SiteChange, Text,
 };
 use linecamp_proto::{VERSIONS, decode_from_member, encode_from_member};
 
@@ -81,7 +81,7 @@ impl Node {
         let cpus = (2 << rng.below(4)).to_string();
         let facts = BTreeMap::from([fact("os", "linux"), fact("cpus", &cpus), fact("line", profile.as_str())]);
         Self {
-            join: Some(PendingJoin { token, name: name.clone() }),
+            join: Some(PendingJoin { token, kind: MemberKind::Site, name: name.clone(), site: None }),
             name,
             profile,
             key,
@@ -359,24 +359,22 @@ impl<C: Transport> World<C> {
             }
             SiteOutput::LinkDown { .. } => self.watch.site_lost_link(number, self.elapsed),
             SiteOutput::Joined(_) | SiteOutput::DialFailed { .. } | SiteOutput::Condition { .. } => {}
+            SiteOutput::Host(_) => {}
             SiteOutput::Removed(refusal) => {
                 self.note(Some(number), "forget", &[], || format!("erases its identity: {refusal}"));
                 self.end_node(number, End::Forgotten);
             }
-            SiteOutput::JoinRefused(refusal) => {
-                self.note(Some(number), "refused", &[], || format!("join rejected: {refusal}"));
-                let is_token = matches!(
-                    refusal.code,
-                    RefusalCode::TokenRevoked
-                        | RefusalCode::TokenUsedUp
-                        | RefusalCode::TokenExpired
-                        | RefusalCode::TokenUnknown
-                );
-                self.end_node(number, End::Refused(refusal));
-                if is_token {
-                    self.after(Duration::from_secs(60), SimEvent::NewToken(number));
-                }
-            }
+            SiteOutput::JoinRefused(refusal) => self.join_refused(number, refusal),
+        }
+    }
+
+    fn join_refused(&mut self, number: NodeId, refusal: Refusal) {
+        self.note(Some(number), "refused", &[], || format!("join rejected: {refusal}"));
+        use RefusalCode::{TokenExpired, TokenRevoked, TokenUnknown, TokenUsedUp};
+        let is_token = matches!(refusal.code, TokenRevoked | TokenUsedUp | TokenExpired | TokenUnknown);
+        self.end_node(number, End::Refused(refusal));
+        if is_token {
+            self.after(Duration::from_secs(60), SimEvent::NewToken(number));
         }
     }
 

@@ -8,7 +8,9 @@ use linecamp_core::{
     SubjectRef,
 };
 use linecamp_model::limits::SITES_PER_BULK_ACTION_MAX;
-use linecamp_model::{Actor, BulkActionId, LabelKey, LabelPatch, LabelValue, Level, Phase, SiteAction, SiteId, Text};
+use linecamp_model::{
+    Actor, BulkActionId, LabelKey, LabelPatch, LabelValue, Level, MemberKind, Phase, SiteAction, SiteId, Text,
+};
 
 use super::End;
 use super::{AGAIN, APPROVAL, HOSTILE_TOKENS, PENDING_TOKENS, SITES_PER_TOKEN, World, name};
@@ -79,7 +81,7 @@ impl<C: Transport> World<C> {
         let of = &mut self.nodes[node];
         if let Some(End::Refused(_)) = of.end {
             of.end = None;
-            of.join = Some(PendingJoin { token, name: of.name.clone() });
+            of.join = Some(PendingJoin { token, kind: MemberKind::Site, name: of.name.clone(), site: None });
             // The server answers within milliseconds; people take longer.
             let boot = of.boot;
             self.after(Duration::from_secs(5), super::SimEvent::FaultEnd(super::FaultEnd::Off(node, boot)));
@@ -114,7 +116,7 @@ impl<C: Transport> World<C> {
                 if let (Force::Yes, Some(site)) = (force, self.site_of(node)) {
                     self.watch.allow_leftover_records(site);
                 }
-                self.request_site_transition(node, &GONE, |site| FleetCommand::Remove(site, force));
+                self.request_site_transition(node, &GONE, |site| FleetCommand::Remove(site.into(), force));
             }
             ActKind::TokenCreate => self.create_token("default", 10_000 + act.draw % 1_000, 1),
             ActKind::Accept => self.accept(node),

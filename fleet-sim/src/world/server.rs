@@ -407,6 +407,8 @@ fn is_expiry(change: &FleetChange) -> bool {
         FleetChange::Site(_, body) => body.is_none(),
         FleetChange::SiteKey(_, _, body) => body.is_none(),
         FleetChange::Host(_, _, body) => body.is_none(),
+        // No host of a run joins the server directly.
+        FleetChange::HostMember(..) => false,
         FleetChange::Spec(_, _, body) => body.is_none(),
         FleetChange::Status(_, _, body) => body.is_none(),
         FleetChange::ReplicationCursor(_, body) => body.is_none(),

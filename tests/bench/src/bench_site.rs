@@ -11,16 +11,16 @@ use linecamp_core::{
 };
 use linecamp_model::limits::FRAME_BYTES_MAX;
 use linecamp_model::{
-    DialId, FromMember, FromParent, Generation, IdentityGrant, JoinTarget, KnownServers, LabelKey, LabelValue, Name,
-    Now, Pin, Refusal, RunId, ServerAddress, SiteChange, Text, WriteId,
+    DialId, FromMember, FromParent, Generation, IdentityGrant, JoinTarget, KnownServers, LabelKey, LabelValue,
+    MemberKind, Name, Now, Pin, Refusal, RunId, ServerAddress, SiteChange, Text, WriteId,
 };
 use linecamp_proto::{
     VERSIONS, decode_from_parent, decode_refusal, encode_from_member, encode_refusal, refusal_code_number,
 };
 use linecamp_service::Clock;
 use linecamp_transport::{
-    DialError, Dialer, Session, SessionEnd, SessionReceiver, SessionSender, SiteCredentials, SiteIdentity, SiteKey,
-    Trust, resolve,
+    DialError, Dialer, Expected, Session, SessionEnd, SessionReceiver, SessionSender, SiteCredentials, SiteIdentity,
+    SiteKey, Trust, resolve,
 };
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 use tokio::task::JoinHandle;
@@ -57,7 +57,7 @@ impl MemberCredentials {
             Self::Joining(key, pin) => (SiteCredentials::SelfMade(key), Trust::Pin(*pin)),
             Self::Member(identity) => (SiteCredentials::Issued(identity), identity.trust()),
         };
-        dialer.dial(address, credentials, &trust).await
+        dialer.dial(address, credentials, &trust, Expected::Server).await
     }
 }
 
@@ -117,7 +117,12 @@ impl Member {
             boot: None,
             servers: ServerSource::Configured(start.target.servers.clone()),
             labels: EnvironmentLabels::default(),
-            join: Some(PendingJoin { token: start.target.token.clone(), name: Name::parse(&start.name)? }),
+            join: Some(PendingJoin {
+                token: start.target.token.clone(),
+                kind: MemberKind::Site,
+                name: Name::parse(&start.name)?,
+                site: None,
+            }),
             providers: Vec::new(),
         };
         let clock = Clock::start();
@@ -253,6 +258,8 @@ impl Member {
             }
             // This fleet has no providers.
             SiteOutput::Call { .. } | SiteOutput::MeasurePlugin(_) | SiteOutput::KeepPiece(_) => {}
+            // No host joins its sites.
+            SiteOutput::Host(_) => {}
             SiteOutput::OpenLocalSocket => {}
             SiteOutput::LinkUp { .. } => self.progress.update(self.index, |record| {
                 record.welcomes += 1;
@@ -307,8 +314,9 @@ impl Member {
         let identity = adopted.map_err(|error| Text::lossy(&error.to_string()))?;
         let validity = identity.certificate_validity();
         let seen = CoreIdentity {
+            kind: identity.kind(),
             site: identity.site_id(),
-            gateway: identity.gateway_id(),
+            host: identity.host_id(),
             not_before: validity.start,
             not_after: validity.end,
             issuer: identity.issuer(),

@@ -233,11 +233,13 @@ impl ServerLoop {
                     };
                     let validity = request.not_before..request.not_after;
                     let grant = IdentityGrant {
+                        kind: request.kind,
                         name: request.name,
                         environment: request.environment,
                         site: request.site,
-                        gateway: request.gateway,
-                        certificate: self.authority.issue_site(&open.public_key, request.site, validity)?,
+                        host: request.host,
+                        gateway_chain: Vec::new(),
+                        certificate: self.authority.issue_member(&open.public_key, request.site.into(), validity)?,
                         authorities: vec![self.authority.certificate_der().to_vec()],
                     };
                     self.send(session, &FromParent::Identity(grant));

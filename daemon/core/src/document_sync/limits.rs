@@ -3,7 +3,8 @@
 use std::fmt;
 
 use linecamp_model::limits::{
-    DOCUMENT_OVERHEAD_BYTES_MAX, DOCUMENTS_BYTES_MAX, HOSTS_PER_SITE_MAX, PROVIDERS_PER_SITE_MAX,
+    DOCUMENT_OVERHEAD_BYTES_MAX, DOCUMENTS_BYTES_MAX, HOST_TOKENS_PER_SITE_MAX, HOSTS_PER_SITE_MAX,
+    PROVIDERS_PER_SITE_MAX,
 };
 use linecamp_model::{DocumentKey, Refusal, RefusalCode};
 
@@ -49,18 +50,20 @@ impl From<DeltaError> for Refusal {
 
 /// Checks the limits of all documents of one direction, without tombstones.
 pub(super) fn check<'a, B: Body + 'a>(documents: impl Iterator<Item = (DocumentKey, &'a B)>) -> Result<(), DeltaError> {
-    let (mut hosts, mut providers, mut bytes) = (0, 0, 0);
+    let (mut hosts, mut providers, mut tokens, mut bytes) = (0, 0, 0, 0);
     for (key, body) in documents {
         match key {
             DocumentKey::Site => {}
             DocumentKey::Host(_) => hosts += 1,
             DocumentKey::Provider(_) => providers += 1,
+            DocumentKey::HostToken(_) => tokens += 1,
         }
         bytes += DOCUMENT_OVERHEAD_BYTES_MAX + body.encoded_size_max();
     }
     let limits = [
         (hosts, "hosts", HOSTS_PER_SITE_MAX),
         (providers, "providers", PROVIDERS_PER_SITE_MAX),
+        (tokens, "host tokens", HOST_TOKENS_PER_SITE_MAX),
         (bytes, "bytes", DOCUMENTS_BYTES_MAX),
     ];
     match limits.into_iter().find(|(found, _, max)| max < found) {

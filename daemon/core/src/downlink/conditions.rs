@@ -39,7 +39,7 @@ impl LinkConditions {
     /// Replaces the storage report. Returns the events of what was raised and cleared since the previous one.
     pub(super) fn report_storage(&mut self, report: Vec<Condition>, now: WallTime) -> Vec<Event> {
         let before = std::mem::replace(&mut self.storage, report);
-        let event = |kind, at, text: &str| Event { at, kind, site: None, text: Text::lossy(text) };
+        let event = |kind, at, text: &str| Event { at, kind, site: None, host: None, text: Text::lossy(text) };
         let raised = self
             .storage
             .iter()

@@ -33,9 +33,9 @@ impl Downlink {
     /// Sends a connected member the spec it lacks, once all of it is durable.
     pub(crate) fn send_spec(&mut self, member: MemberId, members: &dyn Members) {
         let Some(session) = self.links.get(member).and_then(Link::spec_reader) else { return };
-        let Some(records) = members.member(member) else { return };
+        let Some(spec) = members.spec(member) else { return };
         let Some(up) = self.sessions.up_mut(session) else { return };
-        for part in up.spec.poll(records.spec) {
+        for part in up.spec.poll(&spec) {
             self.output(Output::Send { session, message: FromParent::Spec(part) });
         }
     }
@@ -92,11 +92,6 @@ impl Downlink {
 
     pub(super) fn handle_status(&mut self, id: SessionId, part: StatusDelta, members: &dyn Members, now: Now) {
         let Some((member, writer)) = self.sessions.up(id).map(|up| (up.member, up.writer)) else { return };
-        if !part.documents.keys().all(|key| members.may_report(member, *key)) {
-            let text = format!("status of something that does not belong to this {}", member.kind());
-            let refusal = Refusal::new(RefusalCode::Protocol, &text);
-            return self.refuse(id, refusal, members, now);
-        }
         let delta = match self.sessions.collect_status(id, part) {
             Ok(CollectedStatus::Complete(delta)) => delta,
             Ok(CollectedStatus::Incomplete) => return,
@@ -107,7 +102,7 @@ impl Downlink {
             Err(error) => return self.refuse(id, error.into(), members, now),
         };
         let Some(records) = members.member(member) else { return };
-        match receive_status(records, writer, delta, members) {
+        match receive_status((member, records), writer, delta, members) {
             Ok(StatusStep::Acknowledge(held)) => self.acknowledge_when_durable(id, Held::Status(held)),
             Ok(StatusStep::Adopt(changes, held)) => {
                 let releases = vec![Release::Acknowledge { session: id, held: Held::Status(held) }];

@@ -250,7 +250,7 @@ impl Downlink {
         if ours != hello.spec_incarnation {
             return (Generation::ZERO, ours);
         }
-        if hello.spec_held <= member.spec.head() {
+        if hello.spec_held <= members.spec(id).map(|spec| spec.head()).unwrap_or_default() {
             return (hello.spec_held, ours);
         }
         // A pending member must not cause writes. It has not sent anything yet that belongs to an incarnation.

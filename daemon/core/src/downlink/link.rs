@@ -201,6 +201,11 @@ impl Links {
         std::mem::take(&mut self.touched)
     }
 
+    /// Returns the current sessions of all members, to change the links.
+    pub(crate) fn current_sessions(&self) -> Vec<SessionId> {
+        self.sessions().collect()
+    }
+
     /// Returns the current sessions of all members.
     pub(super) fn sessions(&self) -> impl Iterator<Item = SessionId> {
         self.links.values().filter_map(Link::session)

@@ -3,6 +3,7 @@
 //! The owner of the downlink implements [`Members`] over its own records. The downlink never learns how members are
 //! grouped, who manages them, or what their documents mean.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use linecamp_model::{
@@ -29,6 +30,9 @@ pub(crate) trait Members {
     /// Returns the records of a member.
     fn member(&self, id: MemberId) -> Option<Member<'_>>;
 
+    /// Returns the spec of a member.
+    fn spec(&self, id: MemberId) -> Option<Cow<'_, Documents<SpecBody>>>;
+
     /// Returns the server's addresses, as the members are told.
     fn servers(&self) -> Option<&ServerSet>;
 
@@ -38,15 +42,12 @@ pub(crate) trait Members {
     /// Whether every staged change is durable.
     fn is_durable(&self) -> bool;
 
-    /// Whether a member may report status under `key`.
-    fn may_report(&self, id: MemberId, key: DocumentKey) -> bool;
-
-    /// Checks that what the documents of a member's status mean stays within limits. The downlink has checked how many
-    /// documents and bytes there are.
+    /// Checks that a member's status is only about what it may report, and stays within limits. The downlink has
+    /// checked how many documents and bytes there are.
     ///
     /// # Errors
-    /// The refusal for a status beyond a limit.
-    fn check_status(&self, status: &Changed<'_, StatusBody>) -> Result<(), Refusal>;
+    /// The refusal for a status of something else, or beyond a limit.
+    fn check_status(&self, id: MemberId, status: &Changed<'_, StatusBody>) -> Result<(), Refusal>;
 
     /// Whether a member may read the file with this digest, and the file is stored.
     fn may_read(&self, id: MemberId, digest: &PluginDigest) -> bool;
@@ -57,8 +58,6 @@ pub(crate) trait Members {
 pub(crate) struct Member<'a> {
     /// Whether the member may report.
     pub(crate) standing: Standing,
-    /// Its spec.
-    pub(crate) spec: &'a Documents<SpecBody>,
     /// The incarnation of its spec.
     pub(crate) spec_incarnation: Incarnation,
     /// Its status, as last reported.

@@ -90,6 +90,8 @@ pub(crate) enum Output {
     /// Decide whether a member without a valid certificate gets another one. Answered by
     /// [`recovered`](super::Downlink::recovered) or [`refuse_recovery`](super::Downlink::refuse_recovery).
     Recover { session: SessionId, member: MemberId },
+    /// A member leaves: its owner ends its registration, and refuses its session.
+    Leave { session: SessionId, member: MemberId },
     /// The holder of `key` was refused because it is unavailable, or because its key is unknown although it has a
     /// certificate.
     Refused { key: KeyFingerprint, address: Text, claim: Option<SpecClaim> },

@@ -68,6 +68,7 @@ pub(super) fn cost_of(message: &FromMember) -> u32 {
         FromMember::SpecAck(_)
         | FromMember::Renew
         | FromMember::Alive
+        | FromMember::Leave
         | FromMember::WantPlugin(_)
         | FromMember::ServersStored(_) => MESSAGE_COST,
         FromMember::Storage(_) | FromMember::Trust(_) => STORAGE_COST,

@@ -1,7 +1,7 @@
 //! What a member's status and events change: the rules of the receiving side, without a session.
 
 use linecamp_model::{
-    Event, EventBatch, Generation, Incarnation, Refusal, RefusalCode, ReplicationCursor, RunId, StatusDelta,
+    Event, EventBatch, Generation, Incarnation, MemberId, Refusal, RefusalCode, ReplicationCursor, RunId, StatusDelta,
 };
 
 use super::members::{Member, MemberChange, Members};
@@ -43,7 +43,7 @@ pub(super) fn held_by(member: Option<Member<'_>>, (incarnation, run): (Incarnati
 /// # Errors
 /// The status would exceed a limit.
 pub(super) fn receive_status(
-    member: Member<'_>,
+    (id, member): (MemberId, Member<'_>),
     writer: (Incarnation, RunId),
     delta: StatusDelta,
     members: &dyn Members,
@@ -58,7 +58,7 @@ pub(super) fn receive_status(
     let Verdict::Adopt(documents) = verdict else { return Ok(StatusStep::Acknowledge(held)) };
     let after = Changed::new(member.status, &documents);
     after.check()?;
-    members.check_status(&after)?;
+    members.check_status(id, &after)?;
     let head = after.head();
     let mut changes: Vec<_> =
         documents.into_iter().map(|(key, document)| MemberChange::Status(key, document)).collect();
@@ -126,7 +126,13 @@ mod tests {
     };
 
     fn batch(first: u64, count: usize) -> EventBatch {
-        let event = Event { at: WallTime::EPOCH, kind: EventKind::DaemonStarted, site: None, text: Text::default() };
+        let event = Event {
+            at: WallTime::EPOCH,
+            kind: EventKind::DaemonStarted,
+            site: None,
+            host: None,
+            text: Text::default(),
+        };
         EventBatch { first, dropped: 0, events: vec![event; count] }
     }
 

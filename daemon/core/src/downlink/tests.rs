@@ -2,6 +2,7 @@
 
 mod parts;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use linecamp_model::{
@@ -53,7 +54,6 @@ impl Members for Table {
     fn member(&self, id: MemberId) -> Option<Member<'_>> {
         self.members.get(&id).map(|record| Member {
             standing: record.standing,
-            spec: &record.spec,
             spec_incarnation: SPEC_INCARNATION,
             status: &record.status,
             cursor: ReplicationCursor::default(),
@@ -61,6 +61,10 @@ impl Members for Table {
             joined_at: START.wall,
             gaps: &record.gaps,
         })
+    }
+
+    fn spec(&self, id: MemberId) -> Option<Cow<'_, Documents<SpecBody>>> {
+        self.members.get(&id).map(|record| Cow::Borrowed(&record.spec))
     }
 
     fn servers(&self) -> Option<&linecamp_model::ServerSet> {
@@ -75,12 +79,11 @@ impl Members for Table {
         true
     }
 
-    fn may_report(&self, _id: MemberId, key: DocumentKey) -> bool {
-        !matches!(key, DocumentKey::Provider(_))
-    }
-
-    fn check_status(&self, _status: &Changed<'_, StatusBody>) -> Result<(), Refusal> {
-        Ok(())
+    fn check_status(&self, _id: MemberId, status: &Changed<'_, StatusBody>) -> Result<(), Refusal> {
+        match status.live().any(|(key, _)| matches!(key, DocumentKey::Provider(_))) {
+            true => Err(Refusal::new(RefusalCode::Protocol, "status of a provider")),
+            false => Ok(()),
+        }
     }
 
     fn may_read(&self, _id: MemberId, digest: &PluginDigest) -> bool {

@@ -88,8 +88,8 @@ pub enum FleetCommand {
     AcceptHeld(HeldItems),
     /// Reject what is held since a restore: remove sites, as with force, revoke join tokens and delete API keys.
     RejectHeld(HeldItems),
-    /// Remove a site; with force, from any phase and without waiting for it.
-    Remove(SiteRef, Force),
+    /// Remove a site or a host; with force, from any phase and without waiting for it.
+    Remove(SubjectRef, Force),
     /// Request a change of many sites.
     ActOnSites(Box<NewBulkAction>),
 }

@@ -65,8 +65,9 @@ pub(super) fn check_command(
         FleetCommand::PatchLabels(subject, _)
         | FleetCommand::Edit(subject, _)
         | FleetCommand::Deactivate(subject)
-        | FleetCommand::Activate(subject) => check_subject(state, caller, subject).map(Some),
-        FleetCommand::Accept(site) | FleetCommand::Remove(site, _) => check_site(state, caller, site).map(Some),
+        | FleetCommand::Activate(subject)
+        | FleetCommand::Remove(subject, _) => check_subject(state, caller, subject).map(Some),
+        FleetCommand::Accept(site) => check_site(state, caller, site).map(Some),
         FleetCommand::ActOnSites(new) => {
             new.sites.keys().try_for_each(|site| check_site_id(state, caller, *site)).map(|()| None)
         }
@@ -163,7 +164,7 @@ mod tests {
     fn a_role_that_is_missing_is_named() {
         let access = [("default", Role::Viewer), ("lab", Role::Operator)];
         let site = SiteRef { environment: Some(name("default")), ..site_ref("s1") };
-        let refused = given(&access, Role::Operator, FleetCommand::Remove(site, Force::Yes));
+        let refused = given(&access, Role::Operator, FleetCommand::Remove(site.into(), Force::Yes));
         let text = "this requires the role operator in environment default; yours is viewer";
         assert_eq!(refused, Err(FleetCommandError::Forbidden(text.to_owned())));
         let edit = FleetCommand::EditEnvironment(name("lab"), EnvironmentEdit::default());

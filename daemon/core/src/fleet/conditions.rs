@@ -29,9 +29,9 @@ pub(super) fn conditions_of(
 pub(super) fn waits_for(phase: Phase, link: &LinkView) -> Option<Text> {
     let way_out = match phase {
         Phase::Pending => "an operator to accept it (`linecamp site accept`)",
-        Phase::Registering => "the site's first report",
-        Phase::Deactivating | Phase::Activating => "the site to confirm",
-        Phase::Removing => "the site to confirm; `linecamp site rm --force` does not wait",
+        Phase::Registering => "its first report",
+        Phase::Deactivating | Phase::Activating => "it to confirm",
+        Phase::Removing => "its site to confirm; removing it with --force does not wait",
         Phase::Active | Phase::Inactive | Phase::Removed | Phase::Purged => return None,
     };
     let link = match link.state {
@@ -42,7 +42,7 @@ pub(super) fn waits_for(phase: Phase, link: &LinkView) -> Option<Text> {
 }
 
 /// Returns the condition of a transitional phase past its deadline.
-fn late(life: Life, link: &LinkView, now: Now) -> Option<Condition> {
+pub(super) fn late(life: Life, link: &LinkView, now: Now) -> Option<Condition> {
     let waited = now.wall.saturating_since(life.since);
     let is_late = life.phase.is_transitional() && life.phase != Phase::Pending && PHASE_DEADLINE < waited;
     let waits_for = waits_for(life.phase, link).filter(|_| is_late)?;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use linecamp_model::{Environment, FleetChange, Salvage, SiteId, Text, VersionRange};
 
+use crate::membership::RECOVERIES_PER_DAY_DEFAULT;
+
 /// How long a transitional phase may take before a condition is raised. The phase never ends on its own.
 pub const PHASE_DEADLINE: Duration = Duration::from_secs(600);
 
@@ -25,19 +27,6 @@ pub const SWEEP_PERIOD: Duration = Duration::from_secs(600);
 
 /// How long an expired or revoked join token, or an expired API key, stays listed.
 pub(super) const TOKEN_KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
-
-/// The lifetime of a site's certificate: 30 days, renewed at two thirds; a site that was offline for longer recovers.
-pub const CERTIFICATE_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
-
-/// How far a new certificate is backdated, for sites whose clock is a little behind: at most this, and at most a
-/// [part](CERTIFICATE_BACKDATE_PART) of its lifetime, so that it is not due for renewal when issued.
-pub(super) const CERTIFICATE_BACKDATE_MAX: Duration = Duration::from_secs(3600);
-
-/// The divisor of the lifetime that limits backdating: a twenty-fourth.
-pub(super) const CERTIFICATE_BACKDATE_PART: u32 = 24;
-
-/// How often a site may recover in 24 hours, unless its environment overrides it: once should be enough.
-pub const RECOVERIES_PER_DAY_DEFAULT: u32 = 5;
 
 /// How long a removed site stays visible, unless its environment overrides it.
 pub const REMOVED_KEEP_DEFAULT: Duration = Duration::from_secs(7 * 24 * 3600);

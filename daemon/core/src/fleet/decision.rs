@@ -1,6 +1,6 @@
 //! A decision: the changes and the events that one command or report causes, committed in one write.
 
-use linecamp_model::{Document, DocumentKey, EventKind, FleetChange, Generation, SiteId, SpecBody};
+use linecamp_model::{Document, DocumentKey, EventKind, FleetChange, Generation, ReplicationCursor, SiteId, SpecBody};
 
 use super::command::FleetCommandError;
 use super::site_record::SiteRecord;
@@ -54,6 +54,15 @@ impl Decision {
             _ => None,
         })
     }
+}
+
+/// Returns the changes that drop the oldest tombstones of a site's spec, if it has too many. They come before other
+/// changes to the spec, because a dropped key may be written again.
+pub(super) fn surplus_tombstones(record: &SiteRecord, site: SiteId) -> Vec<FleetChange> {
+    let Some((keys, spec_floor)) = record.spec.surplus_tombstones() else { return Vec::new() };
+    let cursor = ReplicationCursor { spec_floor, ..record.cursor.unwrap_or_default() };
+    let dropped = keys.into_iter().map(|key| FleetChange::Spec(site, key, None));
+    dropped.chain([FleetChange::ReplicationCursor(site, Some(cursor))]).collect()
 }
 
 /// A decision, or why a command fails.

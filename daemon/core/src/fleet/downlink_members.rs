@@ -1,8 +1,10 @@
 //! The directory: what the downlink reads of the fleet's records.
 
+use std::borrow::Cow;
+
 use linecamp_model::{
-    AuthoritySet, DocumentKey, FleetChange, KeyFingerprint, MemberId, Phase, PluginDigest, Refusal, Registration,
-    ServerSet, SiteId, StatusBody,
+    AuthoritySet, FleetChange, KeyFingerprint, MemberId, Phase, PluginDigest, Refusal, Registration, ServerSet, SiteId,
+    SpecBody, StatusBody,
 };
 
 use super::effects::Effects;
@@ -10,7 +12,7 @@ use super::registry::member;
 use super::state::FleetState;
 use super::unreadable_records::Quarantine;
 use super::{held, status_limits, transfer_access};
-use crate::document_sync::Changed;
+use crate::document_sync::{Changed, Documents};
 use crate::downlink::{Member, MemberChange, Members, Standing};
 
 /// The sites of the fleet as the members of its downlink.
@@ -60,7 +62,6 @@ impl Members for Directory<'_> {
         };
         Some(Member {
             standing,
-            spec: &record.spec,
             spec_incarnation: state.spec_incarnation(id),
             status: &record.status,
             cursor: record.cursor.unwrap_or_default(),
@@ -68,6 +69,11 @@ impl Members for Directory<'_> {
             joined_at: registration.map(|of| of.joined_at).unwrap_or_default(),
             gaps: &record.gaps,
         })
+    }
+
+    fn spec(&self, id: MemberId) -> Option<Cow<'_, Documents<SpecBody>>> {
+        let record = self.effects.state().sites.get(&site_of(id)?)?;
+        Some(Cow::Borrowed(&record.spec))
     }
 
     fn servers(&self) -> Option<&ServerSet> {
@@ -82,13 +88,9 @@ impl Members for Directory<'_> {
         self.effects.is_durable()
     }
 
-    fn may_report(&self, id: MemberId, key: DocumentKey) -> bool {
+    fn check_status(&self, id: MemberId, status: &Changed<'_, StatusBody>) -> Result<(), Refusal> {
         let record = site_of(id).and_then(|site| self.effects.state().sites.get(&site));
-        record.is_some_and(|record| status_limits::may_report(record, key))
-    }
-
-    fn check_status(&self, status: &Changed<'_, StatusBody>) -> Result<(), Refusal> {
-        status_limits::check_status(status)
+        record.map_or(Ok(()), |record| status_limits::check_status(record, status))
     }
 
     fn may_read(&self, id: MemberId, digest: &PluginDigest) -> bool {

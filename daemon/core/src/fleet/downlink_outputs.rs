@@ -44,6 +44,8 @@ impl Fleet {
                 Output::Refused { key, address, claim } => {
                     self.note_refused(key, (RefusedContact { at: now.wall, address }, claim));
                 }
+                // Only hosts leave by themselves.
+                Output::Leave { .. } => {}
                 Output::Stage(write) => self.stage(write, now),
                 Output::WhenDurable(releases) => {
                     self.when_durable(releases.into_iter().map(Release::Downlink).collect(), now);

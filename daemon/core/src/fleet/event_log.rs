@@ -111,5 +111,5 @@ impl EventLog {
 
 /// Creates an event of `site`, or of the server.
 pub(crate) fn event(kind: EventKind, site: Option<SiteId>, text: &str, now: Now) -> Event {
-    Event { at: now.wall, kind, site, text: Text::lossy(text) }
+    Event { at: now.wall, kind, site, host: None, text: Text::lossy(text) }
 }

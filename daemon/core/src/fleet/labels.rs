@@ -9,7 +9,7 @@ pub(super) fn owned(record: &SiteRecord, key: DocumentKey) -> OwnedLabels<'_> {
     let assigned = match record.spec.body(key) {
         Some(SpecBody::Site(spec)) => Some(&spec.assigned),
         Some(SpecBody::Host(spec)) => Some(&spec.assigned),
-        Some(SpecBody::Provider(_)) | None => None,
+        Some(SpecBody::Provider(_) | SpecBody::HostToken(_)) | None => None,
     };
     match record.status.body(key) {
         Some(StatusBody::Site(status)) => OwnedLabels { reported: None, local: Some(&status.local), assigned },

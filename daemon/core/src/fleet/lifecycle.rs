@@ -1,7 +1,7 @@
 //! The lifecycle of sites and hosts: the transitions that a site's reports confirm.
 
 use linecamp_model::{
-    DocumentKey, EventKind, FleetChange, HostRegistration, Life, Now, Phase, PhaseEvent, Registration,
+    DocumentKey, EventKind, FleetChange, Generation, HostRegistration, Life, Now, Phase, PhaseEvent, Registration,
 };
 
 use super::decision::{Decision, Note};
@@ -14,16 +14,13 @@ pub(super) fn confirm(state: &FleetState, subject: Subject, now: Now) -> Option<
     let site = subject.site();
     let (record, _) = state.site(site)?;
     let life = subject.life(record)?;
-    let has_reported = record.status.body(DocumentKey::Site).is_some();
-    let incarnation = state.spec_incarnation(site);
-    let has_applied = life.requested_at <= record.applied(incarnation);
-    let has_converged = life.requested_at <= record.converged(incarnation);
+    let reports = Reports::of(state, record, subject, life.requested_at);
     let event = match life.phase {
-        Phase::Registering if has_reported => PhaseEvent::Reported,
+        Phase::Registering if reports.has_reported => PhaseEvent::Reported,
         // An unreachable name server does not block activation or deactivation; a site being removed withdraws its
         // records.
-        Phase::Deactivating | Phase::Activating if has_applied => PhaseEvent::Confirmed,
-        Phase::Removing if has_converged => PhaseEvent::Confirmed,
+        Phase::Deactivating | Phase::Activating if reports.has_applied => PhaseEvent::Confirmed,
+        Phase::Removing if reports.is_gone => PhaseEvent::Confirmed,
         _ => return None,
     };
     let phase = life.phase.after(event)?;
@@ -32,6 +29,41 @@ pub(super) fn confirm(state: &FleetState, subject: Subject, now: Now) -> Option<
     let event = (EventKind::PhaseChanged, Some(site), format!("{} is {phase}", subject.noun()));
     let left = if phase.is_gone() { left_records(record, subject) } else { Vec::new() };
     Some(Decision { changes, events: [event].into_iter().chain(left).collect(), sites: vec![site] })
+}
+
+/// What was reported of a site or a host, as far as its phase depends on it.
+#[derive(Clone, Copy, Debug)]
+struct Reports {
+    /// Whether it has reported anything.
+    has_reported: bool,
+    /// Whether it has applied what was requested.
+    has_applied: bool,
+    /// Whether nothing is left of it where it was registered.
+    is_gone: bool,
+}
+
+impl Reports {
+    fn of(state: &FleetState, record: &SiteRecord, subject: Subject, requested_at: Generation) -> Self {
+        let incarnation = state.spec_incarnation(subject.site());
+        let is_applied_by_site = requested_at <= record.applied(incarnation);
+        match subject {
+            // A host with a daemon of its own.
+            Subject::Host(_, host) if record.host_member(host).is_some() => {
+                let daemon = record.host_status(host).and_then(|status| status.daemon.as_ref());
+                let applied = daemon.filter(|daemon| daemon.spec_incarnation == incarnation);
+                Self {
+                    has_reported: daemon.is_some(),
+                    has_applied: applied.is_some_and(|daemon| requested_at <= daemon.applied),
+                    is_gone: is_applied_by_site && record.has_let_go(host),
+                }
+            }
+            Subject::Site(_) | Subject::Host(..) => Self {
+                has_reported: record.status.body(DocumentKey::Site).is_some(),
+                has_applied: is_applied_by_site,
+                is_gone: requested_at <= record.converged(incarnation),
+            },
+        }
+    }
 }
 
 /// Returns the events about the DNS records that a removed site leaves behind: one for each provider. `record` is the

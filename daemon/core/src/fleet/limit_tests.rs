@@ -124,7 +124,8 @@ fn sites_per_environment_are_limited() {
 #[test]
 fn events_are_limited_per_origin() {
     let mut state = FleetState::default();
-    let event = || Event { at: NOW.wall, kind: EventKind::DaemonStarted, site: None, text: Text::default() };
+    let event =
+        || Event { at: NOW.wall, kind: EventKind::DaemonStarted, site: None, host: None, text: Text::default() };
     for _ in 0..SERVER_EVENTS_MAX + 100 {
         apply(&mut state, |state| state.events.event_changes(vec![event()], None));
     }
@@ -146,7 +147,7 @@ fn events_about_several_sites_in_one_write_are_limited_for_each() {
     let mut state = FleetState::default();
     let of = |site: u8| {
         let site = Some(SiteId::from_bytes([site; 16]));
-        Event { at: NOW.wall, kind: EventKind::PhaseChanged, site, text: Text::default() }
+        Event { at: NOW.wall, kind: EventKind::PhaseChanged, site, host: None, text: Text::default() }
     };
     apply(&mut state, |state| state.events.event_changes(vec![of(1); SERVER_EVENTS_PER_SITE_MAX], None));
     apply(&mut state, |state| state.events.event_changes(vec![of(1), of(2), of(2), of(1), of(1)], None));

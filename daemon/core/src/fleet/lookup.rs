@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(find_host(&state, &host_ref("s1/box")), Ok((first, box_1)));
         assert_eq!(find_host(&state, &host_ref("s2/box")), Ok((second, box_2)));
 
-        ask(&mut state, FleetCommand::Remove(site_ref("s2"), Force::Yes));
+        ask(&mut state, FleetCommand::Remove(site_ref("s2").into(), Force::Yes));
         assert_eq!(find_host(&state, &host_ref("box")), Ok((first, box_1)), "a removed site's host is not meant");
         assert_eq!(find_host(&state, &host_ref("s2/box")), Ok((second, box_2)), "it is found by its address");
     }

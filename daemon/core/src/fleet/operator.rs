@@ -70,11 +70,11 @@ pub(crate) fn decide(state: &FleetState, issued: IssuedCommand, now: Now) -> Dec
         FleetCommand::RemovePlugin(digest) => remove_plugin(state, digest),
         FleetCommand::AcceptHeld(items) => accept_held(state, &items),
         FleetCommand::RejectHeld(items) => reject_held(state, &items, now),
-        FleetCommand::Remove(site, Force::No) => {
-            transition(state, find(state, &site.into())?, PhaseEvent::RemoveRequested, now)
+        FleetCommand::Remove(subject, Force::No) => {
+            transition(state, find(state, &subject)?, PhaseEvent::RemoveRequested, now)
         }
-        FleetCommand::Remove(site, Force::Yes) => {
-            transition(state, find(state, &site.into())?, PhaseEvent::RemoveForced, now)
+        FleetCommand::Remove(subject, Force::Yes) => {
+            transition(state, find(state, &subject)?, PhaseEvent::RemoveForced, now)
         }
         FleetCommand::ActOnSites(new) => act_on_sites(state, *new, &authorization.caller.identity, now),
     }

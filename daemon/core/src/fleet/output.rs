@@ -1,12 +1,12 @@
 //! Outputs of the server's state machine, and its timers.
 
 use linecamp_model::{
-    CommandId, FleetChange, FromParent, HostId, Name, PluginWant, Refusal, ServerAddress, ServerSet, SessionId, SiteId,
-    WallTime, WriteId,
+    CommandId, FleetChange, FromParent, Name, PluginWant, Refusal, ServerAddress, ServerSet, SessionId, SiteId, WriteId,
 };
 
 use super::command::FleetCommandError;
 use crate::downlink::DownlinkTimer;
+use crate::membership::IssueRequest;
 
 /// The timers of the server's state machine. At one deadline, they expire in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,23 +19,6 @@ pub enum FleetTimer {
     Sweep,
     /// Retry the store.
     StoreRetry,
-}
-
-/// A certificate to issue for the peer of a session, and to send to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IssueRequest {
-    /// The site it is for.
-    pub site: SiteId,
-    /// The host that runs its daemon.
-    pub gateway: HostId,
-    /// The site's name.
-    pub name: Name,
-    /// The site's environment.
-    pub environment: Name,
-    /// Start of its validity.
-    pub not_before: WallTime,
-    /// End of its validity.
-    pub not_after: WallTime,
 }
 
 /// Requests from the server's state machine to its driver.

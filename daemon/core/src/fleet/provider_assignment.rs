@@ -13,9 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use linecamp_model::limits::PROVIDERS_PER_SITE_MAX;
 use linecamp_model::{
     Document, DocumentKey, FleetChange, FleetProvider, Incarnation, Name, Phase, ProviderId, ProviderSpec,
-    Registration, ReplicationCursor, SiteId, SpecBody,
+    Registration, SiteId, SpecBody,
 };
 
+use super::decision::surplus_tombstones;
 use super::labels::placement_labels;
 use super::site_record::SiteRecord;
 use super::state::FleetState;
@@ -99,17 +100,8 @@ pub(super) fn assignment(state: &FleetState, site: SiteId) -> Vec<FleetChange> {
         let body = body.map(|spec| SpecBody::Provider(Box::new(spec)));
         FleetChange::Spec(site, DocumentKey::Provider(id), Some(Document { generation, body }))
     };
-    // Placed first, because a dropped key may be written again.
-    let surplus = record.spec.surplus_tombstones();
-    let mut changes: Vec<_> =
-        surplus.iter().flat_map(|(keys, _)| keys).map(|key| FleetChange::Spec(site, *key, None)).collect();
+    let mut changes = surplus_tombstones(record, site);
     changes.extend(bodies.into_iter().map(change));
-    if let Some((_, spec_floor)) = surplus {
-        changes.push(FleetChange::ReplicationCursor(
-            site,
-            Some(ReplicationCursor { spec_floor, ..record.cursor.unwrap_or_default() }),
-        ));
-    }
     changes
 }
 

@@ -9,18 +9,14 @@ use std::time::Duration;
 use linecamp_model::limits::SITES_PER_ENVIRONMENT_MAX;
 use linecamp_model::{
     Document, DocumentKey, Environment, FleetChange, Generation, HostId, HostRegistration, HostSpec, JoinRequest,
-    KeyFingerprint, Life, Name, Now, Origin, Phase, Refusal, RefusalCode, Registration, SiteId, SiteSpec, SpecBody,
-    Target, Text, Token, TokenId, TokenState, WallTime,
+    KeyFingerprint, Life, MemberKind, Name, Now, Origin, Phase, Recoveries, Refusal, RefusalCode, Registration, SiteId,
+    SiteSpec, SpecBody, Target, Text, Token, TokenId, TokenState,
 };
 
-use super::config::{CERTIFICATE_BACKDATE_MAX, CERTIFICATE_BACKDATE_PART};
 use super::held::held_refusal;
-use super::output::IssueRequest;
 use super::state::FleetState;
+use crate::membership::{IssueRequest, TokenTerms, certificate_validity, count_recovery, unknown_token};
 use crate::rng::Rng;
-
-/// The window over which recoveries are counted.
-const RECOVERY_SPAN: Duration = Duration::from_secs(24 * 3600);
 
 /// The outcome of a join.
 #[derive(Debug, PartialEq, Eq)]
@@ -94,7 +90,8 @@ fn replace(
         .keys
         .keys()
         .flat_map(|old| [FleetChange::SiteKey(site, *old, None), FleetChange::RevokedKey(*old, Some(now.wall))]);
-    let added = [FleetChange::SiteKey(site, key, Some(now.wall)), FleetChange::TokenUse(token, site, Some(now.wall))];
+    let added =
+        [FleetChange::SiteKey(site, key, Some(now.wall)), FleetChange::TokenUse(token, site.into(), Some(now.wall))];
     // The machine that takes over has stored something else, and says so.
     let trust = record.trust.as_ref().map(|_| FleetChange::SiteTrust(site, None));
     Ok(Joining::Replacement(member, revoked.chain(added).chain(trust).collect()))
@@ -126,6 +123,7 @@ fn newcomer(
         description: Text::default(),
         target: Target::Active,
         assigned: linecamp_model::LabelSet::default(),
+        member: None,
     };
     let life = |phase| Life { phase, since: now.wall, requested_at: Generation(1) };
     let registration = Registration {
@@ -135,9 +133,7 @@ fn newcomer(
         joined_at: now.wall,
         life: life(phase),
         offline_since: None,
-        recoveries: 0,
-        recoveries_today: 0,
-        recovery_day: now.wall,
+        recoveries: Recoveries { day: now.wall, ..Recoveries::default() },
     };
     let document = |generation, body| Some(Document { generation: Generation(generation), body: Some(body) });
     vec![
@@ -146,7 +142,7 @@ fn newcomer(
         FleetChange::Host(site, member.gateway, Some(HostRegistration { life: life(Phase::Registering) })),
         FleetChange::Spec(site, DocumentKey::Site, document(1, SpecBody::Site(spec))),
         FleetChange::Spec(site, DocumentKey::Host(member.gateway), document(2, SpecBody::Host(gateway))),
-        FleetChange::TokenUse(id, site, Some(now.wall)),
+        FleetChange::TokenUse(id, site.into(), Some(now.wall)),
     ]
 }
 
@@ -186,15 +182,15 @@ pub(crate) fn membership(state: &FleetState, site: SiteId) -> Option<Membership>
 
 /// Returns the certificate to issue to a site.
 pub(crate) fn issue_request(member: Membership, life: Duration, now: Now) -> IssueRequest {
-    let backdate = CERTIFICATE_BACKDATE_MAX.min(life / CERTIFICATE_BACKDATE_PART);
-    let backdate = u64::try_from(backdate.as_millis()).unwrap_or(u64::MAX);
+    let [not_before, not_after] = certificate_validity(life, now.wall);
     IssueRequest {
+        kind: MemberKind::Site,
         site: member.site,
-        gateway: member.gateway,
+        host: member.gateway,
         name: member.name,
         environment: member.environment,
-        not_before: WallTime::from_unix_millis(now.wall.unix_millis().saturating_sub(backdate)),
-        not_after: now.wall + life,
+        not_before,
+        not_after,
     }
 }
 
@@ -207,53 +203,36 @@ pub(crate) fn recover(state: &FleetState, site: SiteId, now: Now) -> Result<Opti
         return Ok(None);
     };
     let max = state.environments.get(&registration.environment).map_or(0, |rules| rules.recoveries_per_day_max);
-    let into_span = now.wall.saturating_since(registration.recovery_day);
-    let is_new_span = RECOVERY_SPAN <= into_span || now.wall < registration.recovery_day;
-    let today = if is_new_span { 0 } else { registration.recoveries_today };
-    if max <= today {
+    let recoveries = count_recovery(registration.recoveries, max, now.wall).map_err(|left| {
         let environment = &registration.environment;
         let text = format!("the certificate has expired, and environment {environment} allows {max} recoveries a day");
-        return Err(Refusal::new(RefusalCode::RecoverLimit, &text).retry_after(RECOVERY_SPAN.saturating_sub(into_span)));
-    }
-    let mut registration = registration.clone();
-    registration.recoveries = registration.recoveries.saturating_add(1);
-    registration.recoveries_today = today + 1;
-    if is_new_span {
-        registration.recovery_day = now.wall;
-    }
-    Ok(Some(FleetChange::Site(site, Some(registration))))
+        Refusal::new(RefusalCode::RecoverLimit, &text).retry_after(left)
+    })?;
+    Ok(Some(FleetChange::Site(site, Some(Registration { recoveries, ..registration.clone() }))))
 }
 
 /// Returns whether a token is valid, or why not.
 pub(crate) fn token_state(state: &FleetState, id: TokenId, token: &Token, now: Now) -> TokenState {
-    if token.revoked_at.is_some() {
-        TokenState::Revoked
-    } else if token.expires_at <= now.wall {
-        TokenState::Expired
-    } else if token.uses_max <= state.uses(id) {
-        TokenState::UsedUp
-    } else if state.held.tokens.contains_key(&id) {
-        TokenState::Held
-    } else {
-        TokenState::Valid
+    terms(state, id, token).state(now.wall)
+}
+
+fn terms(state: &FleetState, id: TokenId, token: &Token) -> TokenTerms {
+    TokenTerms {
+        secret: token.secret,
+        expires_at: token.expires_at,
+        is_revoked: token.revoked_at.is_some(),
+        is_held: state.held.tokens.contains_key(&id),
+        uses_max: token.uses_max,
+        uses: state.uses(id),
     }
 }
 
 fn valid_token<'a>(state: &'a FleetState, request: &JoinRequest, now: Now) -> Result<&'a Token, Refusal> {
-    let known = state.tokens.get(&request.token).filter(|token| token.secret == request.secret.hash());
-    let Some(token) = known else {
-        let text =
-            "the server does not know this join token: it may belong to another server, or be long past its time";
-        return Err(Refusal::new(RefusalCode::TokenUnknown, text));
-    };
-    let (code, text) = match token_state(state, request.token, token, now) {
-        TokenState::Valid => return Ok(token),
-        TokenState::Held => return Err(held_refusal(state, "this join token")),
-        TokenState::Revoked => (RefusalCode::TokenRevoked, "this join token was revoked".to_owned()),
-        TokenState::Expired => (RefusalCode::TokenExpired, format!("this join token expired at {}", token.expires_at)),
-        TokenState::UsedUp => {
-            (RefusalCode::TokenUsedUp, format!("this join token has had its {} uses", token.uses_max))
-        }
-    };
-    Err(Refusal::new(code, &format!("{text}; create another with `linecamp token create`")))
+    let token = state.tokens.get(&request.token).ok_or_else(unknown_token)?;
+    let terms = terms(state, request.token, token);
+    terms.check(&request.secret, "linecamp token create", now.wall)?;
+    match terms.is_held {
+        true => Err(held_refusal(state, "this join token")),
+        false => Ok(token),
+    }
 }

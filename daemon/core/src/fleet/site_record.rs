@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::{
-    DocumentKey, FleetOrigin, Generation, HostId, HostRegistration, HostSpec, Incarnation, KeyFingerprint, LinkGap,
-    ProviderStatus, RecordStatus, Registration, ReplicationCursor, SiteSpec, SiteStatus, SiteTrust, SpecBody,
-    StatusBody, WallTime,
+    DocumentKey, FleetOrigin, Generation, HostId, HostMember, HostMemberChange, HostMembership, HostRegistration,
+    HostSpec, HostStatus, Incarnation, KeyFingerprint, LinkGap, ProviderStatus, RecordStatus, Registration,
+    ReplicationCursor, SiteSpec, SiteStatus, SiteTrust, SpecBody, StatusBody, WallTime,
 };
 
 use crate::convergence::{converged_in, status_in};
 use crate::document_sync::Documents;
+use crate::host_record::HostRecord;
 
 /// All records of one site.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,8 @@ pub(crate) struct SiteRecord {
     /// The keys that the site may present, and when each was added.
     pub(crate) keys: BTreeMap<KeyFingerprint, WallTime>,
     pub(crate) hosts: BTreeMap<HostId, HostRegistration>,
+    /// What is stored of the hosts that joined the server directly.
+    pub(crate) direct_hosts: BTreeMap<HostId, HostRecord>,
     pub(crate) spec: Documents<SpecBody>,
     pub(crate) status: Documents<StatusBody>,
     pub(crate) cursor: Option<ReplicationCursor>,
@@ -28,11 +31,21 @@ pub(crate) struct SiteRecord {
 }
 
 impl SiteRecord {
+    /// Changes what is stored of a host that joined the server directly. Returns the inverse.
+    pub(super) fn change_direct_host(&mut self, host: HostId, change: HostMemberChange) -> HostMemberChange {
+        let of = self.direct_hosts.entry(host).or_default();
+        let undo = of.apply(change);
+        if of.is_empty() {
+            self.direct_hosts.remove(&host);
+        }
+        undo
+    }
+
     /// Returns the spec of the site.
     pub(crate) fn site_spec(&self) -> Option<&SiteSpec> {
         match self.spec.body(DocumentKey::Site) {
             Some(SpecBody::Site(spec)) => Some(spec),
-            Some(SpecBody::Host(_) | SpecBody::Provider(_)) | None => None,
+            Some(SpecBody::Host(_) | SpecBody::Provider(_) | SpecBody::HostToken(_)) | None => None,
         }
     }
 
@@ -51,8 +64,35 @@ impl SiteRecord {
     pub(crate) fn host_spec(&self, host: HostId) -> Option<&HostSpec> {
         match self.spec.body(DocumentKey::Host(host)) {
             Some(SpecBody::Host(spec)) => Some(spec),
-            Some(SpecBody::Site(_) | SpecBody::Provider(_)) | None => None,
+            Some(SpecBody::Site(_) | SpecBody::Provider(_) | SpecBody::HostToken(_)) | None => None,
         }
+    }
+
+    /// Returns what is reported of a host.
+    pub(crate) fn host_status(&self, host: HostId) -> Option<&HostStatus> {
+        match self.status.body(DocumentKey::Host(host)) {
+            Some(StatusBody::Host(status)) => Some(status),
+            Some(StatusBody::Site(_) | StatusBody::Provider(_)) | None => None,
+        }
+    }
+
+    /// Returns the hosts that joined the gateway of the site, as last reported.
+    pub(crate) fn memberships(&self) -> impl Iterator<Item = (HostId, &HostMembership)> {
+        self.status.live().filter_map(|(key, body)| match (key, body) {
+            (DocumentKey::Host(host), StatusBody::Host(status)) => Some((host, status.membership.as_ref()?)),
+            _ => None,
+        })
+    }
+
+    /// Whether the site knows that a host is removed, or does not know the host.
+    pub(crate) fn has_let_go(&self, host: HostId) -> bool {
+        let membership = self.host_status(host).and_then(|status| status.membership.as_ref());
+        membership.is_none_or(|membership| membership.removed_at.is_some())
+    }
+
+    /// Returns how a host that joined by itself is registered; `None` for a gateway, which has joined with its site.
+    pub(crate) fn host_member(&self, host: HostId) -> Option<&HostMember> {
+        self.host_spec(host)?.member.as_ref()
     }
 
     /// Returns the hosts that have a spec, with it.
@@ -95,6 +135,7 @@ impl SiteRecord {
         self.registration.is_none()
             && self.keys.is_empty()
             && self.hosts.is_empty()
+            && self.direct_hosts.is_empty()
             && self.cursor.is_none()
             && self.trust.is_none()
             && self.spec.is_empty()

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use linecamp_model::{
     ApiKey, AuditBlock, BulkAction, BulkActionId, Environment, FleetAuthorities, FleetChange, FleetOrigin,
-    FleetProvider, HeldSite, HostId, IdempotencyKeyHash, Incarnation, KeptAnswer, KeyFingerprint, Name, PluginDigest,
-    PluginFile, Registration, ReplicationCursor, RestoredFrom, SecretHash, ServerSet, ServerSettings, SiteId, Token,
-    TokenId, User, UserSession, WallTime,
+    FleetProvider, HeldSite, HostId, IdempotencyKeyHash, Incarnation, KeptAnswer, KeyFingerprint, MemberId, Name,
+    PluginDigest, PluginFile, Registration, ReplicationCursor, RestoredFrom, SecretHash, ServerSet, ServerSettings,
+    SiteId, Token, TokenId, User, UserSession, WallTime,
 };
 use rpds::RedBlackTreeMapSync;
 
@@ -15,8 +15,7 @@ use super::event_log::EventLog;
 use super::names::NameIndex;
 use super::site_record::SiteRecord;
 use super::subject::{HostRef, SiteRef};
-use crate::site::set;
-use crate::staging::Replay;
+use crate::staging::{Replay, set};
 
 /// The in-memory image of the fleet database. What lists are made of is shared with the snapshots that were taken of it
 /// ([`FleetSnapshot`](super::FleetSnapshot)).
@@ -29,7 +28,7 @@ pub(crate) struct FleetState {
     pub(crate) user_sessions: BTreeMap<SecretHash, UserSession>,
     pub(crate) settings: Option<ServerSettings>,
     pub(crate) tokens: BTreeMap<TokenId, Token>,
-    pub(crate) token_uses: BTreeMap<TokenId, BTreeMap<SiteId, WallTime>>,
+    pub(crate) token_uses: BTreeMap<TokenId, BTreeMap<MemberId, WallTime>>,
     pub(crate) sites: RedBlackTreeMapSync<SiteId, SiteRecord>,
     pub(crate) revoked_keys: BTreeMap<KeyFingerprint, WallTime>,
     pub(crate) events: EventLog,
@@ -146,7 +145,7 @@ impl FleetState {
         self.sites.get(&site).and_then(|record| record.cursor).unwrap_or_default()
     }
 
-    /// Returns how many sites the token has created.
+    /// Returns how many members the token has created.
     pub(crate) fn uses(&self, token: TokenId) -> u32 {
         self.token_uses.get(&token).map_or(0, |uses| u32::try_from(uses.len()).unwrap_or(u32::MAX))
     }
@@ -169,7 +168,11 @@ impl FleetState {
         let keys = record.keys.keys().map(|key| FleetChange::SiteKey(id, *key, None));
         let hosts = record.hosts.keys().map(|host| FleetChange::Host(id, *host, None));
         let gaps = record.gaps.keys().map(|began_at| FleetChange::LinkGap(id, *began_at, None));
+        let direct = record.direct_hosts.iter().flat_map(|(host, of)| {
+            of.purge_changes().into_iter().map(|change| FleetChange::HostMember(id, *host, change))
+        });
         keys.chain(hosts)
+            .chain(direct)
             .chain(specs)
             .chain(statuses)
             .chain(gaps)
@@ -181,13 +184,13 @@ impl FleetState {
     /// Returns the changes that delete a token and its uses.
     pub(crate) fn token_purge_changes(&self, id: TokenId) -> Vec<FleetChange> {
         let uses = self.token_uses.get(&id).into_iter().flat_map(BTreeMap::keys);
-        uses.map(|site| FleetChange::TokenUse(id, *site, None)).chain([FleetChange::Token(id, None)]).collect()
+        uses.map(|member| FleetChange::TokenUse(id, *member, None)).chain([FleetChange::Token(id, None)]).collect()
     }
 
-    /// Sets when a site used a token. Returns the previous time.
-    fn set_token_use(&mut self, token: TokenId, site: SiteId, at: Option<WallTime>) -> Option<WallTime> {
+    /// Sets when a member used a token. Returns the previous time.
+    fn set_token_use(&mut self, token: TokenId, member: MemberId, at: Option<WallTime>) -> Option<WallTime> {
         let uses = self.token_uses.entry(token).or_default();
-        let before = set(uses, site, at);
+        let before = set(uses, member, at);
         if uses.is_empty() {
             self.token_uses.remove(&token);
         }
@@ -239,7 +242,7 @@ impl Replay for FleetState {
             Change::UserSession(hash, body) => Change::UserSession(hash, set(&mut self.user_sessions, hash, body)),
             Change::Settings(body) => Change::Settings(std::mem::replace(&mut self.settings, body)),
             Change::Token(id, body) => Change::Token(id, set(&mut self.tokens, id, body)),
-            Change::TokenUse(token, site, at) => Change::TokenUse(token, site, self.set_token_use(token, site, at)),
+            Change::TokenUse(token, of, at) => Change::TokenUse(token, of, self.set_token_use(token, of, at)),
             Change::Site(id, body) => {
                 self.change_names(id, |record| Change::Site(id, std::mem::replace(&mut record.registration, body)))
             }
@@ -249,6 +252,9 @@ impl Replay for FleetState {
             }
             Change::Host(id, host, body) => {
                 self.change_names(id, |record| Change::Host(id, host, set(&mut record.hosts, host, body)))
+            }
+            Change::HostMember(id, host, change) => {
+                self.change_site(id, |record| Change::HostMember(id, host, record.change_direct_host(host, change)))
             }
             Change::Spec(id, key, body) => {
                 self.change_names(id, |record| Change::Spec(id, key, record.spec.set(key, body)))

@@ -114,12 +114,17 @@ impl Subject {
 
     /// Returns its noun and its address. `record` is the record of its site.
     pub(crate) fn describe(self, record: &SiteRecord) -> String {
+        format!("{} {}", self.noun(), self.address(record))
+    }
+
+    /// Returns its address: `SITE`, or `SITE/HOST`. `record` is the record of its site.
+    pub(crate) fn address(self, record: &SiteRecord) -> String {
         let site = record.site_spec().map_or("?", |spec| spec.name.as_str());
         match self {
-            Self::Site(_) => format!("site {site}"),
+            Self::Site(_) => site.to_owned(),
             Self::Host(_, host) => {
                 let host = record.host_spec(host).map_or("?", |spec| spec.name.as_str());
-                format!("host {site}/{host}")
+                format!("{site}/{host}")
             }
         }
     }

@@ -5,10 +5,15 @@
 use std::time::Duration;
 
 use linecamp_model::limits::{BULK_ACTION_KEEP, LINK_GAP_KEEP, REMOVED_KEYS_MAX};
-use linecamp_model::{ApiKey, BulkAction, FleetChange, LinkGap, Now, Phase, PhaseEvent, Registration, SiteId, Token};
+use linecamp_model::{
+    ApiKey, BulkAction, FleetChange, Life, LinkGap, Now, Phase, PhaseEvent, Registration, SiteId, Token,
+};
 
 use super::Fleet;
 use super::config::{REMOVED_KEEP_DEFAULT, SWEEP_PERIOD, TOKEN_KEEP};
+use super::decision::surplus_tombstones;
+use super::effects::Release;
+use super::joined_hosts::purge_changes;
 use super::kept_answers;
 use super::state::FleetState;
 
@@ -24,7 +29,9 @@ impl Fleet {
         self.activity.retain(self.effects.state());
         swept.sites.into_iter().for_each(|site| self.downlink.forget(site.into()));
         if !swept.changes.is_empty() {
-            self.effects.stage(swept.changes, Vec::new());
+            let releases = swept.sites_of_hosts.iter().map(|site| Release::SpecDurable(*site)).collect();
+            swept.sites_of_hosts.iter().for_each(|site| self.downlink.spec_staged((*site).into()));
+            self.effects.stage(swept.changes, releases);
         }
         self.end_settled_holds(now);
     }
@@ -35,6 +42,8 @@ impl Fleet {
 pub(super) struct Swept {
     /// The sites whose keep time is over.
     pub(super) sites: Vec<SiteId>,
+    /// The sites with hosts whose keep time is over: their specs change.
+    pub(super) sites_of_hosts: Vec<SiteId>,
     /// The changes that remove the expired records.
     pub(super) changes: Vec<FleetChange>,
 }
@@ -49,6 +58,8 @@ pub(super) fn sweep(state: &FleetState, now: Now) -> Swept {
     };
     let sites: Vec<_> = state.registered().filter(|(_, _, of)| is_over(of)).map(|(id, _, _)| id).collect();
     let mut changes: Vec<_> = sites.iter().flat_map(|id| state.purge_changes(*id)).collect();
+    let (hosts, sites_of_hosts) = removed_hosts(state, keep, now);
+    changes.extend(hosts);
     let is_stale = |token: &Token| {
         token.expires_at + TOKEN_KEEP <= now.wall || token.revoked_at.is_some_and(|at| at + TOKEN_KEEP <= now.wall)
     };
@@ -66,7 +77,35 @@ pub(super) fn sweep(state: &FleetState, now: Now) -> Swept {
     let is_old = |action: &BulkAction| action.at + BULK_ACTION_KEEP <= now.wall;
     let old = state.bulk_actions.iter().filter(|(_, action)| is_old(action));
     changes.extend(old.map(|(id, _)| FleetChange::BulkAction(*id, None)));
-    Swept { sites, changes }
+    Swept { sites, sites_of_hosts, changes }
+}
+
+/// Returns the changes that delete removed hosts of sites that are not removed, and these sites.
+fn removed_hosts(
+    state: &FleetState,
+    keep: impl Fn(&Registration) -> Duration,
+    now: Now,
+) -> (Vec<FleetChange>, Vec<SiteId>) {
+    let (mut changes, mut sites) = (Vec::new(), Vec::new());
+    for (site, record, of) in state.registered().filter(|(_, _, of)| !of.life.phase.is_gone()) {
+        let is_over = |life: Life| {
+            life.phase.after(PhaseEvent::KeepOver) == Some(Phase::Purged) && life.since + keep(of) <= now.wall
+        };
+        let over = record.hosts.iter().filter(|(host, of)| is_over(of.life) && record.has_let_go(**host));
+        let mut generation = record.spec.head();
+        let over: Vec<_> = over.map(|(host, _)| *host).collect();
+        if over.is_empty() {
+            continue;
+        }
+        // Placed first, because a dropped key may be written again.
+        changes.extend(surplus_tombstones(record, site));
+        for host in over {
+            generation = generation.next();
+            changes.extend(purge_changes(record, site, host, generation));
+        }
+        sites.push(site);
+    }
+    (changes, sites)
 }
 
 /// Returns the changes that drop the gaps of links whose keep time is over. Those of purged sites go with the sites.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use linecamp_model::limits::TOKEN_USES_MAX;
 use linecamp_model::{
-    Document, DocumentKey, FleetChange, HostId, HostSpec, Instant, JoinRequest, JoinSecret, KeyFingerprint, Now,
-    Origin, PluginDigest, SiteId, SpecBody, Text, TokenId, VersionRange, WallTime,
+    Document, DocumentKey, FleetChange, HostId, HostSpec, Instant, JoinRequest, JoinSecret, KeyFingerprint, MemberKind,
+    Now, Origin, PluginDigest, SiteId, SpecBody, Text, TokenId, VersionRange, WallTime,
 };
 
 use super::IssuedCommand;
@@ -68,7 +68,9 @@ pub(super) fn join_request(number: usize) -> JoinRequest {
         versions: VERSIONS,
         token: token(1).id,
         secret: JoinSecret::from_bytes([7; 16]),
+        kind: MemberKind::Site,
         name: name(&format!("s{number}")),
+        site: None,
         daemon_version: Text::default(),
     }
 }

@@ -4,6 +4,7 @@ mod accounts;
 mod bulk_actions;
 mod events;
 mod filter;
+mod host_link;
 mod link_history;
 mod lists;
 mod providers;

@@ -4,7 +4,9 @@
 //! certificate that could not be saved is used from memory, and saving is retried; the condition clears only when the
 //! certificate was saved.
 
-use linecamp_model::{ConditionKind, DialId, EventKind, FromMember, HostId, IdentityGrant, Now, Pin, SiteId, Text};
+use linecamp_model::{
+    ConditionKind, DialId, EventKind, FromMember, HostId, IdentityGrant, MemberKind, Now, Pin, SiteId, Text,
+};
 
 use super::config::{RENEW_RETRY_MAX, RENEW_RETRY_MIN, STORE_RETRY, SiteIdentity};
 use super::effects::Effects;
@@ -47,9 +49,14 @@ impl Certificate {
         self.identity.map(|identity| identity.site)
     }
 
-    /// Returns the id of the host that runs the daemon; `None` before the site has joined.
-    pub(super) fn gateway(&self) -> Option<HostId> {
-        self.identity.map(|identity| identity.gateway)
+    /// Returns what has joined, and the id of the host that runs its daemon; `None` before it has joined.
+    pub(super) fn member(&self) -> Option<(MemberKind, HostId)> {
+        self.identity.map(|identity| (identity.kind, identity.host))
+    }
+
+    /// Returns the id of the site, if this machine is its gateway.
+    pub(super) fn site_of_gateway(&self) -> Option<SiteId> {
+        self.identity.filter(|identity| identity.kind == MemberKind::Site).map(|identity| identity.site)
     }
 
     /// Returns the trusted authority that issued the certificate.
@@ -159,7 +166,14 @@ mod tests {
     const DAY: Duration = Duration::from_secs(86_400);
 
     fn identity(not_before: WallTime) -> SiteIdentity {
-        SiteIdentity { site: SITE, gateway: GATEWAY, not_before, not_after: not_before + DAY * 3, issuer: None }
+        SiteIdentity {
+            kind: MemberKind::Site,
+            site: SITE,
+            host: GATEWAY,
+            not_before,
+            not_after: not_before + DAY * 3,
+            issuer: None,
+        }
     }
 
     #[test]

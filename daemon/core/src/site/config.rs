@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use linecamp_model::{
-    BootId, HostId, JoinToken, KnownAuthorities, KnownServers, Name, Pin, ProviderSpec, RunId, ServerAddress,
-    SiteChange, SiteId, Text, VersionRange, WallTime,
+    BootId, HostId, JoinToken, KnownAuthorities, KnownServers, MemberKind, Name, Pin, ProviderSpec, RunId,
+    ServerAddress, SiteChange, SiteId, Text, VersionRange, WallTime,
 };
 
 use super::labels::{DropIns, EnvironmentLabels};
@@ -98,8 +98,12 @@ pub enum ServerSource {
 pub struct PendingJoin {
     /// The join token.
     pub token: JoinToken,
-    /// The requested site name.
+    /// What joins.
+    pub kind: MemberKind,
+    /// The requested name.
     pub name: Name,
+    /// The name of the site that a host means to join, if it was given.
+    pub site: Option<Name>,
 }
 
 /// State saved by earlier runs.
@@ -122,10 +126,12 @@ pub struct SavedSite {
 /// The parts of the site's identity that the machine needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SiteIdentity {
+    /// What has joined: the site, whose gateway this machine is, or a host.
+    pub kind: MemberKind,
     /// The site id.
     pub site: SiteId,
     /// The id of the host that runs the daemon.
-    pub gateway: HostId,
+    pub host: HostId,
     /// Start of the certificate's validity.
     pub not_before: WallTime,
     /// End of the certificate's validity.

@@ -16,7 +16,8 @@ use super::command::SiteCommandError;
 use super::condition_notices::ConditionNotices;
 use super::conditions::{Conditions, Transition};
 use super::events::EventLog;
-use super::output::{SiteOutput, Timer};
+use super::host_release::HostRelease;
+use super::output::{HostOutput, SiteOutput, Timer};
 use super::state::SiteState;
 use crate::rng::Rng;
 use crate::staging::StagedState;
@@ -40,6 +41,8 @@ pub(super) enum Release {
     Recorded(Event),
     /// Releases nothing; a failed write gives the count of lost events back.
     CountedLost(u64),
+    /// What hosts of the LAN wait for.
+    Host(HostRelease),
     /// Ends the store failure.
     StoreTried,
 }
@@ -107,6 +110,11 @@ impl Effects {
     /// Appends an output.
     pub(super) fn output(&mut self, output: SiteOutput) {
         self.outputs.push_back(output);
+    }
+
+    /// Appends an output about the hosts of the LAN.
+    pub(super) fn output_to_host(&mut self, output: HostOutput) {
+        self.output(SiteOutput::Host(output));
     }
 
     /// Sends a message on the session of `dial`, which must be the current one.
@@ -273,7 +281,13 @@ impl Effects {
 
     /// Returns the changes that add an event to the outbox, to be staged with what it is about.
     pub(super) fn event_changes(&self, event: Event) -> Vec<SiteChange> {
-        self.events.changes(event, self.staged.state())
+        self.events_changes(vec![event])
+    }
+
+    /// Returns the changes that add events to the outbox, to be staged with what they are about. While the store fails,
+    /// they are lost with the write.
+    pub(super) fn events_changes(&self, events: Vec<Event>) -> Vec<SiteChange> {
+        self.events.changes(events, self.staged.state())
     }
 
     fn stage_event(&mut self, event: Event) {
@@ -324,7 +338,7 @@ impl Effects {
 
 /// Creates an event of this site.
 pub(super) fn new_event(kind: EventKind, text: &str, now: Now) -> Event {
-    Event { at: now.wall, kind, site: None, text: Text::lossy(text) }
+    Event { at: now.wall, kind, site: None, host: None, text: Text::lossy(text) }
 }
 
 /// The numbers of a state that a staged change never lowers within one incarnation.

@@ -69,10 +69,10 @@ impl EventLog {
         }
     }
 
-    /// Returns the changes that add `event` to the outbox.
-    pub(super) fn changes(&self, event: Event, state: &SiteState) -> Vec<SiteChange> {
+    /// Returns the changes that add `events` to the outbox.
+    pub(super) fn changes(&self, events: Vec<Event>, state: &SiteState) -> Vec<SiteChange> {
         // The server would discard an event with a number it already holds.
-        state.outbox_changes(event, self.held().unwrap_or(0))
+        state.outbox_changes(events, self.held().unwrap_or(0))
     }
 
     /// Returns the changes that remove the acknowledged events from the outbox.
@@ -149,11 +149,11 @@ mod tests {
     use crate::staging::Replay;
 
     fn event(text: &str) -> Event {
-        Event { at: WallTime::EPOCH, kind: EventKind::DaemonStarted, site: None, text: Text::lossy(text) }
+        Event { at: WallTime::EPOCH, kind: EventKind::DaemonStarted, site: None, host: None, text: Text::lossy(text) }
     }
 
     fn add(log: &EventLog, state: &mut SiteState, text: &str) {
-        for change in log.changes(event(text), state) {
+        for change in log.changes(vec![event(text)], state) {
             state.apply(change);
         }
     }

@@ -47,8 +47,7 @@ impl FactCollection {
     /// Plans the first round, and restores `facts-stale` from the status of the previous run: it holds until then.
     pub(super) fn restore(now: Now, effects: &mut Effects) {
         effects.set_timer(Timer::Facts, now, Duration::ZERO);
-        let status = SiteDocuments::new(effects.state(), None).site_status();
-        let conditions = status.map_or(&[][..], |status| &status.conditions);
+        let conditions = SiteDocuments::new(effects.state(), None).conditions();
         let stale = conditions.iter().find(|condition| condition.kind == ConditionKind::FactsStale).cloned();
         if let Some(stale) = stale {
             effects.set_condition_silently(stale.kind, Some(stale.detail), stale.since);

@@ -21,7 +21,9 @@ pub(super) fn first_message(
             versions: config.versions,
             token: pending_join.token.id,
             secret: pending_join.token.secret,
+            kind: pending_join.kind,
             name: pending_join.name.clone(),
+            site: pending_join.site.clone(),
             daemon_version: config.daemon_version.clone(),
         }),
         (Purpose::Join | Purpose::Link, _) => FromMember::Hello(Hello {
@@ -32,7 +34,7 @@ pub(super) fn first_message(
             spec_incarnation: origin.spec_incarnation,
             spec_held: state.spec.head(),
             status_incarnation: origin.status_incarnation,
-            target: documents.site_spec().map(|spec| spec.target),
+            target: documents.target(),
             facts: facts.to_report(&documents.reported_facts()).unwrap_or_default(),
             gaps,
         }),

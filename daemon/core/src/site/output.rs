@@ -1,13 +1,15 @@
 //! Outputs of a site's state machine, and its timers.
 
 use linecamp_model::{
-    AuthoritySet, CallId, CommandId, ConditionKind, DialId, FromMember, IdentityGrant, KnownServers, Name,
-    PluginDigest, PluginPiece, ProviderId, ProviderRequest, ProviderSpec, Refusal, ServerAddress, SessionId,
-    SiteChange, SiteId, Text, WallTime, WriteId,
+    AuthoritySet, CallId, CommandId, ConditionKind, DialId, FromMember, FromParent, HostId, IdentityGrant,
+    KnownServers, Name, PluginDigest, PluginPiece, ProviderId, ProviderRequest, ProviderSpec, Refusal, ServerAddress,
+    SessionId, SiteChange, SiteId, Text, WallTime, WriteId,
 };
 
 use super::command::SiteCommandError;
 use super::link_event::LossReason;
+use crate::downlink::DownlinkTimer;
+use crate::membership::IssueRequest;
 
 /// The timers of a site's state machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +44,8 @@ pub enum Timer {
     Withdraw,
     /// Note the time without a session so far.
     NoteGap,
+    /// A timer of the sessions and links of the hosts of the LAN.
+    Hosts(DownlinkTimer),
 }
 
 /// The purpose of a dial.
@@ -96,6 +100,8 @@ pub enum SiteOutput {
     TryStore(WriteId),
     /// Let the store resume after this write failed: the machine has undone it and all later writes.
     ResumeStore(WriteId),
+    /// About the hosts of the LAN.
+    Host(HostOutput),
     /// Make a certificate durable. Answered by `handle_identity_saved`, or by `handle_identity_unsaved` if the
     /// certificate is used from memory instead.
     SaveIdentity(IdentityGrant),
@@ -175,6 +181,58 @@ pub enum SiteOutput {
     },
 }
 
+/// What a gateway tells its driver about the hosts of its LAN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostOutput {
+    /// Listen for the hosts of this site, from now on. Their sessions are handled by `handle_host_session`.
+    Listen(SiteId),
+    /// Send a message on the session of a host.
+    Send {
+        /// The session.
+        session: SessionId,
+        /// The message.
+        message: FromParent,
+    },
+    /// Issue a certificate for the key that a host proved to hold, and send it as [`FromParent::Identity`].
+    Issue {
+        /// The session of the host.
+        session: SessionId,
+        /// The contents of the certificate.
+        request: IssueRequest,
+    },
+    /// Close the session of a host.
+    HangUp {
+        /// The session.
+        session: SessionId,
+        /// The reason to put in the close frame.
+        refusal: Refusal,
+    },
+    /// A notice: a session with a host is up.
+    LinkUp {
+        /// The session.
+        session: SessionId,
+        /// The host.
+        host: HostId,
+        /// Its name.
+        name: Option<Name>,
+    },
+    /// A notice: the session with a host ended.
+    LinkDown {
+        /// The session.
+        session: SessionId,
+        /// The host.
+        host: HostId,
+        /// Its name.
+        name: Option<Name>,
+    },
+}
+
+impl From<HostOutput> for SiteOutput {
+    fn from(output: HostOutput) -> Self {
+        Self::Host(output)
+    }
+}
+
 impl SiteOutput {
     /// Whether this only tells what happened, and asks for nothing.
     pub const fn is_notice(&self) -> bool {
@@ -184,6 +242,7 @@ impl SiteOutput {
                 | Self::LinkUp { .. }
                 | Self::LinkDown { .. }
                 | Self::DialFailed { .. }
+                | Self::Host(HostOutput::LinkUp { .. } | HostOutput::LinkDown { .. })
                 | Self::Condition { .. }
         )
     }

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use linecamp_model::{
-    CallId, CommandId, EventKind, HostId, LocalHostView, Name, Now, Origin, OwnedRecordKey, PartState, PluginDigest,
-    ProviderId, ProviderReply, ProviderSpec, ProviderStatus, RunId, SiteChange, SiteId, Target, Text,
+    CallId, CommandId, EventKind, HostId, LocalHostView, MemberKind, Name, Now, Origin, OwnedRecordKey, PartState,
+    PluginDigest, ProviderId, ProviderReply, ProviderSpec, ProviderStatus, RunId, SiteChange, SiteId, Target, Text,
 };
 
 use super::command::SiteCommandError;
@@ -29,7 +29,7 @@ pub(super) struct SiteProviders {
     run: RunId,
     /// The id of the site; zero before it has joined.
     site: SiteId,
-    /// The host that runs the daemon.
+    /// The host that runs the daemon, if it is the site's gateway.
     gateway: Option<HostId>,
 }
 
@@ -44,8 +44,8 @@ impl SiteProviders {
 
     /// Sets the identity of the site; `None` before it has joined.
     pub(super) fn set_identity(&mut self, identity: Option<SiteIdentity>) {
-        if let Some(identity) = identity {
-            (self.site, self.gateway) = (identity.site, Some(identity.gateway));
+        if let Some(identity) = identity.filter(|identity| identity.kind == MemberKind::Site) {
+            (self.site, self.gateway) = (identity.site, Some(identity.host));
         }
     }
 
@@ -175,7 +175,7 @@ impl SiteProviders {
         if configured.is_empty() && self.machines.is_empty() && effects.state().held.is_empty() {
             return;
         }
-        let Some(spec) = SiteDocuments::new(effects.state(), self.gateway).site_spec() else { return };
+        let Some(spec) = gateway_documents(effects.state(), self.gateway).site_spec() else { return };
         let (name, environment, target) = (spec.name.clone(), spec.environment.clone(), spec.target);
         let is_removed = target == Target::Removed;
         match self.machines.set_withdrawing(is_removed) {
@@ -287,7 +287,11 @@ fn host_inputs(state: &SiteState, gateway: Option<HostId>, site_target: Target) 
         let observed = state.observed.filter(|_| host.origin == Origin::Gateway);
         Some(HostInput { name: host.name?, target, labels: host.labels, observed })
     };
-    SiteDocuments::new(state, gateway).hosts().into_iter().filter_map(input).collect()
+    gateway_documents(state, gateway).hosts().into_iter().filter_map(input).collect()
+}
+
+fn gateway_documents(state: &SiteState, gateway: Option<HostId>) -> SiteDocuments<'_> {
+    SiteDocuments::new(state, gateway.map(|gateway| (MemberKind::Site, gateway)))
 }
 
 /// Persists the address that the server observed for the site: DNS records may use it while the server is unreachable.

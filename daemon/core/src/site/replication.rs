@@ -6,8 +6,8 @@
 //! A server that violates the protocol is answered with a [`Violation`]; its message is discarded.
 
 use linecamp_model::{
-    DialId, DocumentKey, FromMember, Generation, Incarnation, SiteChange, SiteOrigin, SpecBody, SpecDelta, Target,
-    Welcome,
+    DialId, DocumentKey, FromMember, Generation, HostId, Incarnation, MemberKind, SiteChange, SiteOrigin, SpecBody,
+    SpecDelta, Target, Welcome,
 };
 
 use super::effects::{Effects, Release};
@@ -17,6 +17,24 @@ use crate::document_sync::{Ack, Changed, Collector, DeltaError, Source, Verdict,
 /// A message that the protocol does not allow: what the server sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Violation(pub(super) String);
+
+/// What to do with spec that has arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum SpecStep {
+    /// Wait for the rest of it.
+    Nothing,
+    /// Acknowledge what is held.
+    Acknowledge,
+    /// Store these changes, then acknowledge this generation.
+    Adopt {
+        /// The changes.
+        changes: Vec<SiteChange>,
+        /// The generation.
+        held: Generation,
+        /// Whether the server counts under another incarnation.
+        is_new_incarnation: bool,
+    },
+}
 
 impl From<DeltaError> for Violation {
     fn from(error: DeltaError) -> Self {
@@ -80,16 +98,19 @@ impl Replication {
         }
     }
 
-    /// Adopts the server's spec when its last part has arrived, and acknowledges it when it is durable.
+    /// Decides the server's spec when its last part has arrived. `member` is what has joined.
+    ///
+    /// # Errors
+    /// The delta violates the protocol, or the spec would exceed a limit.
     pub(super) fn handle_spec(
         &mut self,
-        dial: DialId,
         part: SpecDelta,
-        effects: &mut Effects,
-    ) -> Result<(), Violation> {
+        member: Option<(MemberKind, HostId)>,
+        effects: &Effects,
+    ) -> Result<SpecStep, Violation> {
         // Without a session there is no incarnation that the spec could belong to.
-        let Some(progress) = &mut self.0 else { return Ok(()) };
-        let Some(delta) = progress.spec.add(part)? else { return Ok(()) };
+        let Some(progress) = &mut self.0 else { return Ok(SpecStep::Nothing) };
+        let Some(delta) = progress.spec.add(part)? else { return Ok(SpecStep::Nothing) };
         let incarnation = progress.spec_incarnation;
         let state = effects.state();
         let origin = state.origin.unwrap_or_default();
@@ -101,15 +122,12 @@ impl Replication {
             // The documents held belong to another incarnation: only a snapshot can replace them.
             false => Verdict::Acknowledge,
         };
-        let Verdict::Adopt(documents) = verdict else {
-            self.acknowledge(dial, effects);
-            return Ok(());
-        };
+        let Verdict::Adopt(documents) = verdict else { return Ok(SpecStep::Acknowledge) };
         let after = Changed::new(&state.spec, &documents);
         after.check()?;
         debug_assert!(is_snapshot || state.spec.head() < after.head(), "without a snapshot, generations only rise");
         let held = after.head();
-        if let Some(SpecBody::Site(site)) = after.body(DocumentKey::Site) {
+        if let (Some(SpecBody::Site(site)), Some((MemberKind::Site, _))) = (after.body(DocumentKey::Site), member) {
             progress.is_pending = site.target == Target::Pending;
         }
         let mut changes: Vec<_> =
@@ -117,8 +135,7 @@ impl Replication {
         if is_new_incarnation {
             changes.push(SiteChange::Origin(Some(SiteOrigin { spec_incarnation: incarnation, ..origin })));
         }
-        effects.stage(&changes, vec![Release::SpecAck { dial, held }]);
-        Ok(())
+        Ok(SpecStep::Adopt { changes, held, is_new_incarnation })
     }
 
     /// Acknowledges the spec that is held, once everything staged before is durable.
@@ -195,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_spec_is_acknowledged_only_with_the_write_that_holds_it() {
-        let (mut replication, mut effects) = open(false);
+        let (mut replication, effects) = open(false);
         let delta = Delta {
             base: Generation::ZERO,
             to: Generation(3),
@@ -203,10 +220,12 @@ mod tests {
             documents: BTreeMap::new(),
             more: false,
         };
-        assert_eq!(replication.handle_spec(DIAL, delta, &mut effects), Ok(()));
-        let [SiteOutput::Persist { write, .. }] = &outputs(&mut effects)[..] else { panic!("one write, no message") };
-        let released = effects.settle(*write, true).expect("a known write");
-        assert!(matches!(released[..], [Release::SpecAck { dial: DIAL, .. }]), "{released:?}");
+        let step = replication.handle_spec(delta, None, &effects);
+        let changes = vec![SiteChange::Origin(Some(SiteOrigin {
+            spec_incarnation: Incarnation(5),
+            ..effects.state().origin.unwrap()
+        }))];
+        assert_eq!(step, Ok(SpecStep::Adopt { changes, held: Generation::ZERO, is_new_incarnation: true }));
     }
 
     #[test]

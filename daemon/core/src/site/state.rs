@@ -8,8 +8,9 @@ use linecamp_model::{
     Event, LabelSet, Level, LinkRecord, OwnedRecord, OwnedRecordKey, SiteChange, SiteOrigin, SpecBody, StatusBody,
 };
 
+use super::hosts::LanState;
 use crate::document_sync::Documents;
-use crate::staging::Replay;
+use crate::staging::{Replay, set};
 
 /// The in-memory image of the site database.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +28,8 @@ pub(crate) struct SiteState {
     pub(crate) held: BTreeMap<OwnedRecordKey, OwnedRecord>,
     /// What is noted of the link.
     pub(crate) link_record: Option<Box<LinkRecord>>,
+    /// The hosts of the LAN.
+    pub(crate) lan: LanState,
 }
 
 impl SiteState {
@@ -39,13 +42,19 @@ impl SiteState {
         state
     }
 
-    /// Returns the changes that add `event` to the outbox under a number above `floor`. At the limit the oldest event
-    /// is dropped and counted.
-    pub(crate) fn outbox_changes(&self, event: Event, floor: u64) -> Vec<SiteChange> {
+    /// Returns the changes that add `events` to the outbox under numbers above `floor`; none if there are no events. At
+    /// the limit the oldest events are dropped and counted.
+    pub(crate) fn outbox_changes(&self, events: Vec<Event>, floor: u64) -> Vec<SiteChange> {
+        if events.is_empty() {
+            return Vec::new();
+        }
         let mut origin = self.origin.unwrap_or_default();
-        origin.events_made = (origin.events_made.max(floor) + 1).min(COUNTER_MAX);
-        let mut changes = vec![SiteChange::Event(origin.events_made, Some(event))];
-        let surplus = (self.events.len() + 1).saturating_sub(OUTBOX_EVENTS_MAX);
+        let surplus = (self.events.len() + events.len()).saturating_sub(OUTBOX_EVENTS_MAX);
+        let mut changes = Vec::new();
+        for event in events {
+            origin.events_made = (origin.events_made.max(floor) + 1).min(COUNTER_MAX);
+            changes.push(SiteChange::Event(origin.events_made, Some(event)));
+        }
         for seq in self.events.keys().take(surplus) {
             origin.events_dropped = (origin.events_dropped + 1).min(COUNTER_MAX);
             changes.push(SiteChange::Event(*seq, None));
@@ -81,14 +90,14 @@ impl Replay for SiteState {
                 SiteChange::OwnedRecord(key, before)
             }
             SiteChange::LinkRecord(record) => SiteChange::LinkRecord(std::mem::replace(&mut self.link_record, record)),
+            SiteChange::Host(host, change) => self.lan.apply_to_host(host, change),
+            SiteChange::RevokedHostKey(key, at) => {
+                SiteChange::RevokedHostKey(key, set(&mut self.lan.revoked_keys, key, at))
+            }
+            SiteChange::HostToken(id, token) => SiteChange::HostToken(id, set(&mut self.lan.tokens, id, token)),
+            SiteChange::HostTokenUse(token, host, at) => {
+                SiteChange::HostTokenUse(token, host, self.lan.set_token_use(token, host, at))
+            }
         }
-    }
-}
-
-/// Inserts or removes a value and returns the previous one.
-pub(crate) fn set<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) -> Option<V> {
-    match value {
-        Some(value) => map.insert(key, value),
-        None => map.remove(&key),
     }
 }

@@ -3,21 +3,22 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::{
-    ConditionKind, Document, DocumentKey, HostId, HostStatus, LabelSet, Level, Now, ProviderId, ProviderStatus,
-    SiteChange, SiteOrigin, SiteStatus, StatusBody, Text,
+    ConditionKind, Document, DocumentKey, HostDaemon, HostId, HostStatus, LabelSet, Level, MemberKind, Now, ProviderId,
+    ProviderStatus, SiteChange, SiteOrigin, SiteStatus, StatusBody, Text,
 };
 
 use super::documents::SiteDocuments;
 use super::effects::Effects;
 use super::facts::FactCollection;
+use super::hosts::host_statuses;
 use super::labels::Labels;
 use super::state::SiteState;
 
 /// What a status is computed from, beside the state and the conditions.
 #[derive(Debug)]
 pub(super) struct StatusInputs<'a> {
-    /// The host that runs the daemon.
-    pub(super) gateway: HostId,
+    /// What has joined, and the host that runs its daemon.
+    pub(super) member: (MemberKind, HostId),
     pub(super) daemon_version: &'a Text,
     pub(super) labels: &'a Labels,
     pub(super) facts: &'a FactCollection,
@@ -38,37 +39,44 @@ pub(super) fn refresh_status(inputs: StatusInputs<'_>, now: Now, effects: &mut E
 }
 
 fn compute(inputs: StatusInputs<'_>, now: Now, effects: &mut Effects) -> BTreeMap<DocumentKey, StatusBody> {
-    let site_labels = local_labels(Level::Site, &inputs, now, effects);
+    let (kind, own_host) = inputs.member;
     let host_labels = local_labels(Level::Host, &inputs, now, effects);
+    let site_labels = local_labels(Level::Site, &inputs, now, effects);
     let state = effects.state();
-    let documents = SiteDocuments::new(state, Some(inputs.gateway));
+    let documents = SiteDocuments::new(state, Some(inputs.member));
     let reported = documents.reported_facts();
     // Until the first facts are collected, an older report is kept.
     let reported = match inputs.facts.to_report(&reported) {
         Some(facts) => reported.replaced(&facts, now.wall).unwrap_or(reported),
         None => reported,
     };
-    let spec = state.spec.head();
+    let applied = state.spec.head();
     let spec_incarnation = state.origin.unwrap_or_default().spec_incarnation;
-    let converged_before = documents.converged();
+    let conditions = effects.conditions().of_status();
+    let version = inputs.daemon_version.clone();
+    let own = HostStatus { local: host_labels, reported, ..HostStatus::default() };
+    if kind == MemberKind::Host {
+        let daemon = Some(HostDaemon { version, spec_incarnation, applied, conditions });
+        return BTreeMap::from([(DocumentKey::Host(own_host), StatusBody::Host(HostStatus { daemon, ..own }))]);
+    }
     let site = StatusBody::Site(SiteStatus {
-        daemon_version: inputs.daemon_version.clone(),
+        daemon_version: version,
         spec_incarnation,
-        applied: spec,
-        converged: if inputs.is_settled { spec } else { converged_before },
+        applied,
+        converged: if inputs.is_settled { applied } else { documents.converged() },
         local: site_labels,
-        conditions: effects.conditions().of_status(),
+        conditions,
     });
-    let host = StatusBody::Host(HostStatus { local: host_labels, reported });
     let provider =
         |status: ProviderStatus| (DocumentKey::Provider(ProviderId::of(&status.name)), StatusBody::Provider(status));
-    let gateway = DocumentKey::Host(inputs.gateway);
-    [(DocumentKey::Site, site), (gateway, host)].into_iter().chain(inputs.providers.into_iter().map(provider)).collect()
+    let gateway = (DocumentKey::Host(own_host), StatusBody::Host(own));
+    let bodies = [(DocumentKey::Site, site), gateway].into_iter().chain(inputs.providers.into_iter().map(provider));
+    bodies.chain(host_statuses(state)).collect()
 }
 
 /// Returns the local labels of `level`; if they exceed the limit, the last ones that fitted.
 fn local_labels(level: Level, inputs: &StatusInputs<'_>, now: Now, effects: &mut Effects) -> LabelSet {
-    let documents = SiteDocuments::new(effects.state(), Some(inputs.gateway));
+    let documents = SiteDocuments::new(effects.state(), Some(inputs.member));
     match inputs.labels.local(level, &documents, now.wall) {
         Ok(labels) => {
             if level == Level::Site {
@@ -128,7 +136,7 @@ mod tests {
     fn refresh(effects: &mut Effects, providers: Vec<ProviderStatus>) {
         let labels = Labels::new(EnvironmentLabels::default());
         let inputs = StatusInputs {
-            gateway: GATEWAY,
+            member: (MemberKind::Site, GATEWAY),
             daemon_version: &Text::lossy("1.0.0"),
             labels: &labels,
             facts: &FactCollection::default(),

@@ -79,7 +79,11 @@ impl StoreHealth {
         for release in releases {
             match release {
                 // The retry timer reports to the server what is held, and the server sends the rest again.
-                Release::SpecAck { .. } | Release::GreetAgain { .. } | Release::StoreTried | Release::Noted(_) => {}
+                Release::SpecAck { .. }
+                | Release::GreetAgain { .. }
+                | Release::StoreTried
+                | Release::Noted(_)
+                | Release::Host(_) => {}
                 Release::Recorded(event) => events.push(event),
                 Release::CountedLost(lost) => effects.events_mut().restore_lost(lost),
                 Release::Reply(command) => effects.reply(command, Err(SiteCommandError::Store(fault))),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use linecamp_model::{
-    Generation, HostId, IdentityGrant, Incarnation, Instant, JoinSecret, JoinToken, Name, Now, Pin, RunId,
+    Generation, HostId, IdentityGrant, Incarnation, Instant, JoinSecret, JoinToken, MemberKind, Name, Now, Pin, RunId,
     ServerAddress, SessionId, SiteId, SiteOrigin, Text, TokenId, VersionRange, WallTime, Welcome,
 };
 
@@ -41,7 +41,12 @@ pub(super) fn config(servers: Vec<ServerAddress>, can_join: bool) -> SiteConfig 
         boot: None,
         servers: ServerSource::Configured(servers),
         labels: EnvironmentLabels::default(),
-        join: can_join.then(|| PendingJoin { token, name: Name::parse("site").expect("a name") }),
+        join: can_join.then(|| PendingJoin {
+            token,
+            kind: MemberKind::Site,
+            name: Name::parse("site").expect("a name"),
+            site: None,
+        }),
         providers: Vec::new(),
     }
 }
@@ -72,11 +77,13 @@ pub(super) fn welcome() -> Welcome {
 pub(super) fn grant() -> IdentityGrant {
     let name = |text| Name::parse(text).expect("a name");
     IdentityGrant {
+        kind: MemberKind::Site,
         name: name("site"),
         environment: name("default"),
         site: SITE,
-        gateway: GATEWAY,
+        host: GATEWAY,
         certificate: vec![1],
+        gateway_chain: Vec::new(),
         authorities: vec![vec![2]],
     }
 }

@@ -57,9 +57,9 @@ impl Overview<'_> {
         let (known, configured) = self.uplink.servers();
         LocalView {
             id: self.certificate.site(),
-            name: spec.map(|spec| spec.name.clone()),
+            name: documents.name().cloned(),
             environment: spec.map(|spec| spec.environment.clone()),
-            target: spec.map(|spec| spec.target),
+            target: documents.target(),
             link: self.uplink.view(now),
             link_doing: Text::lossy(&self.uplink.doing()),
             servers: known.clone(),
@@ -124,7 +124,7 @@ impl Overview<'_> {
     }
 
     fn documents(&self) -> SiteDocuments<'_> {
-        SiteDocuments::new(self.effects.state(), self.certificate.gateway())
+        SiteDocuments::new(self.effects.state(), self.certificate.member())
     }
 }
 

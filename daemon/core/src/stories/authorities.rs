@@ -175,7 +175,7 @@ fn a_removed_site_does_not_prevent_the_retirement() {
     pair.run_for(5 * MINUTE);
     step(&mut pair, Add);
     step(&mut pair, Switch);
-    pair.ask(FleetCommand::Remove(site_ref("dock"), Force::Yes)).expect("a site can be removed");
+    pair.ask(FleetCommand::Remove(site_ref("dock").into(), Force::Yes)).expect("a site can be removed");
     step(&mut pair, Retire);
 }
 

@@ -113,7 +113,7 @@ fn a_site_that_is_purged_is_told_and_many_changes_come_in_parts() {
     let told = sites(&mut pair);
     assert!(told.iter().chain(&[]).all(|site| site.name.as_str() == "second" || site.name.as_str() == "camp"));
     assert_eq!(pair.nodes.len(), second + 1);
-    pair.ask(FleetCommand::Remove(site_ref("second"), crate::Force::Yes)).expect("removed");
+    pair.ask(FleetCommand::Remove(site_ref("second").into(), crate::Force::Yes)).expect("removed");
     pair.run_for(MINUTE);
     assert_eq!(sites(&mut pair).last().map(|site| site.phase), Some(Phase::Removed));
     pair.run_for(crate::REMOVED_KEEP_DEFAULT + 60 * MINUTE);

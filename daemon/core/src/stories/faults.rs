@@ -173,7 +173,7 @@ fn a_site_works_for_a_week_without_its_server() {
     pair.start_fleet();
     pair.run_for(2 * MINUTE);
     assert!(pair.is_linked());
-    let host = pair.fleet.view().host(&host_ref("camp")).expect("known");
+    let host = pair.fleet.view().host(&host_ref("camp"), pair.now()).expect("known");
     assert!(host.labels.keys().any(|key| key.as_str() == "door"));
 }
 

@@ -23,6 +23,7 @@ fn event(kind: EventKind, at: u64) -> Event {
         at: WallTime::from_unix_millis(at),
         kind,
         site: Some(SiteId::from_bytes([9; 16])),
+        host: None,
         text: Text::lossy("hostile"),
     }
 }

@@ -37,7 +37,7 @@ fn two_sites_may_have_a_host_of_the_same_name() {
     let expected = [("camp", "camp", Phase::Inactive), ("moved", "camp", Phase::Active)];
     assert_eq!(seen.collect::<Vec<_>>(), expected);
     let tier = |host: &str| {
-        let host = pair.fleet.view().host(&host_ref(host)).expect("it is found");
+        let host = pair.fleet.view().host(&host_ref(host), pair.now()).expect("it is found");
         host.labels.get(&key("tier")).map(|label| label.value.to_string())
     };
     assert_eq!((tier("moved/camp").as_deref(), tier("camp/camp")), (Some("silver"), None));
@@ -46,13 +46,13 @@ fn two_sites_may_have_a_host_of_the_same_name() {
 #[test]
 fn after_a_restart_hosts_have_the_same_addresses() {
     let mut pair = two_gateways_named_camp();
-    let before = pair.fleet.view().host(&host_ref("moved/camp")).expect("it is found").id;
+    let before = pair.fleet.view().host(&host_ref("moved/camp"), pair.now()).expect("it is found").id;
     pair.crash_fleet();
     pair.run_for(MINUTE);
-    assert_eq!(pair.fleet.view().host(&host_ref("moved/camp")).expect("it is found").id, before);
-    assert!(matches!(pair.fleet.view().host(&host_ref("camp")), Err(FleetCommandError::Ambiguous(_))));
+    assert_eq!(pair.fleet.view().host(&host_ref("moved/camp"), pair.now()).expect("it is found").id, before);
+    assert!(matches!(pair.fleet.view().host(&host_ref("camp"), pair.now()), Err(FleetCommandError::Ambiguous(_))));
     let rename = Edit { name: Some(name("gw")), description: None };
     pair.ask(FleetCommand::Edit(host_ref("moved/camp").into(), rename)).expect("renamed");
-    assert_eq!(pair.fleet.view().host(&host_ref("gw")).expect("only one has it").id, before);
-    assert_eq!(pair.fleet.view().host(&host_ref("camp")).expect("only one has it").site, name("camp"));
+    assert_eq!(pair.fleet.view().host(&host_ref("gw"), pair.now()).expect("only one has it").id, before);
+    assert_eq!(pair.fleet.view().host(&host_ref("camp"), pair.now()).expect("only one has it").site, name("camp"));
 }

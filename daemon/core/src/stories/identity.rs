@@ -126,7 +126,7 @@ fn a_removed_site_erases_its_identity_and_cannot_return() {
     let mut pair = Pair::linked(7);
     let copy = pair.clone_disk();
     pair.cut(copy);
-    pair.ask(FleetCommand::Remove(site_ref("camp"), Force::Yes)).expect("removed");
+    pair.ask(FleetCommand::Remove(site_ref("camp").into(), Force::Yes)).expect("removed");
     pair.run_for(MINUTE);
     assert_eq!(pair.nodes[0].ended.as_ref().map(|refusal| refusal.code), Some(RefusalCode::Removed));
     pair.run_for(30 * DAY);
@@ -148,7 +148,7 @@ fn a_site_removed_while_offline_learns_it_on_reconnect() {
     let mut pair = Pair::linked(8);
     pair.cut(0);
     pair.run_for(DAY);
-    pair.ask(FleetCommand::Remove(site_ref("camp"), Force::Yes)).expect("removed");
+    pair.ask(FleetCommand::Remove(site_ref("camp").into(), Force::Yes)).expect("removed");
     assert_eq!(pair.view().phase, Phase::Removed);
     pair.run_for(DAY);
     pair.heal(0);

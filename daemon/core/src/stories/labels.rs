@@ -148,7 +148,7 @@ fn a_host_label_overrides_that_of_its_site() {
     let command = FleetCommand::PatchLabels(host_ref("camp").into(), patch(&["tier=silver"]));
     pair.ask(command).expect("assigned");
     pair.run_for(MINUTE);
-    let host = pair.fleet.view().host(&host_ref("camp")).expect("known");
+    let host = pair.fleet.view().host(&host_ref("camp"), pair.now()).expect("known");
     assert_eq!(host.labels[&key("tier")].value.as_str(), "silver");
     assert_eq!(host.labels[&key("region")].value.as_str(), "eu");
     assert_eq!(pair.seen_label("tier").as_deref(), Some("gold"), "the site keeps its own");

@@ -18,7 +18,7 @@ fn activate() -> FleetCommand {
 }
 
 fn remove(force: Force) -> FleetCommand {
-    FleetCommand::Remove(site_ref("camp"), force)
+    FleetCommand::Remove(site_ref("camp").into(), force)
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_site_removed_while_its_session_waits_is_not_admitted() {
     // It sends its hello within a second, and the server probes the previous session for five.
     pair.run_for(Duration::from_secs(3));
     assert!(!pair.is_linked(), "it waits");
-    pair.ask(FleetCommand::Remove(site_ref("camp"), Force::Yes)).expect("removed");
+    pair.ask(FleetCommand::Remove(site_ref("camp").into(), Force::Yes)).expect("removed");
     pair.run_for(Duration::from_secs(30));
     assert!(pair.nodes[0].ended.is_some(), "it was notified, and has erased its identity");
 }

@@ -105,7 +105,7 @@ fn a_snapshot_has_every_change_before_it_and_none_after_it() {
     let shown = before.lists(&console).sites(&all, pair.now());
     assert_eq!(shown, pair.fleet.view().sites(&all, pair.now()));
     pair.ask(FleetCommand::PatchLabels(site_ref("s1").into(), patch(&["tier=web"]))).expect("labelled");
-    pair.ask(FleetCommand::Remove(site_ref("s3"), Force::Yes)).expect("removed");
+    pair.ask(FleetCommand::Remove(site_ref("s3").into(), Force::Yes)).expect("removed");
     pair.add_node("s9");
     pair.cut(0);
     pair.run_for(MINUTE);

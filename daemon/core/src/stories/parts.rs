@@ -29,6 +29,7 @@ pub(super) fn host_spec() -> SpecBody {
         description: Text::default(),
         target: Target::Active,
         assigned: LabelSet::default(),
+        member: None,
     })
 }
 

@@ -107,7 +107,7 @@ fn a_provider_removed_by_force_does_not_wait() {
 fn a_site_removed_by_force_reports_its_records() {
     let mut pair = site_with(66, provider());
     pair.cut(0);
-    pair.ask(FleetCommand::Remove(crate::testing::site_ref("camp"), Force::Yes)).expect("removed");
+    pair.ask(FleetCommand::Remove(crate::testing::site_ref("camp").into(), Force::Yes)).expect("removed");
     pair.run_for(MINUTE);
     let left = left(&pair);
     assert!(left.len() == 1 && left[0].contains("provider dns") && left[0].contains(GATEWAY), "{left:?}");
@@ -173,7 +173,7 @@ fn a_removed_site_reports_the_provider_whose_records_remain() {
     pair.name_server.frozen.insert(DomainName::parse("other.camp.example.org").unwrap());
     pair.ask(FleetCommand::Deactivate(crate::testing::site_ref("camp").into())).expect("deactivated");
     pair.run_for(MINUTE);
-    pair.ask(FleetCommand::Remove(crate::testing::site_ref("camp"), Force::No)).expect("removal requested");
+    pair.ask(FleetCommand::Remove(crate::testing::site_ref("camp").into(), Force::No)).expect("removal requested");
     pair.run_for(MINUTE);
     assert_eq!(
         shown(&pair),

@@ -76,7 +76,7 @@ pub(super) fn remove(pair: &mut Pair) {
     pair.ask(FleetCommand::Deactivate(site_ref("camp").into())).expect("deactivated");
     pair.run_for(MINUTE);
     assert_eq!(shown(pair).len(), 1, "an inactive site keeps its records");
-    pair.ask(FleetCommand::Remove(site_ref("camp"), Force::No)).expect("removal requested");
+    pair.ask(FleetCommand::Remove(site_ref("camp").into(), Force::No)).expect("removal requested");
 }
 
 pub(super) fn shown(pair: &Pair) -> Vec<String> {

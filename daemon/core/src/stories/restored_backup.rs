@@ -149,7 +149,7 @@ fn a_site_that_was_removed_after_the_backup_is_not_revived() {
     let taken = backup(&pair);
     // It holds its key, and never heard of its removal.
     pair.cut(0);
-    pair.ask(FleetCommand::Remove(site_ref("camp"), Force::Yes)).expect("removed");
+    pair.ask(FleetCommand::Remove(site_ref("camp").into(), Force::Yes)).expect("removed");
     pair.run_for(MINUTE);
     restore(&mut pair, taken, &[]);
     pair.heal(0);
@@ -226,7 +226,7 @@ fn the_mark_of_a_restore_goes_with_the_last_thing_that_is_held() {
     pair.run_for(MINUTE);
     let all = everything(&pair);
     assert_eq!((all.sites.len(), all.tokens.len(), all.api_keys.len()), (1, 1, 2));
-    pair.ask(FleetCommand::Remove(site_ref("camp"), Force::Yes)).expect("removed");
+    pair.ask(FleetCommand::Remove(site_ref("camp").into(), Force::Yes)).expect("removed");
     assert!(held_sites(&pair).is_empty(), "a removal settles it as well");
     pair.ask(FleetCommand::AcceptHeld(HeldItems { sites: Vec::new(), ..all })).expect("accepted");
     pair.run_for(MINUTE);

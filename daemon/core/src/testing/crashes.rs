@@ -10,26 +10,35 @@ impl Pair {
     /// Cuts the network of one site: nothing arrives on either side; both notice after the idle timeout.
     pub fn cut(&mut self, index: usize) {
         self.nodes[index].is_cut = true;
-        let lost: Vec<_> =
-            self.sessions.iter().filter(|(_, (node, _))| *node == index).map(|(s, (_, d))| (*s, *d)).collect();
-        for (session, dial) in lost {
+        let lost: Vec<_> = self.sessions.iter().filter(|(_, route)| route.member == index).collect();
+        let lost: Vec<_> = lost.into_iter().map(|(session, route)| (*session, *route)).collect();
+        for (session, Route { dial, parent, .. }) in lost {
             self.sessions.remove(&session);
             self.nodes[index].sessions.remove(&dial);
-            let reason = LossReason::Failed(Text::lossy("the server fell silent"));
+            let reason = LossReason::Failed(Text::lossy("the parent fell silent"));
             self.after(IDLE_TIMEOUT, PairEvent::AtSite(index, LinkEvent::Lost(dial, reason)));
-            self.after(IDLE_TIMEOUT, PairEvent::AtFleet(session, SessionEvent::Closed(Text::lossy("silent"))));
+            let closed = SessionEvent::Closed(Text::lossy("silent"));
+            self.after(IDLE_TIMEOUT, PairEvent::AtParent(parent, session, closed));
         }
     }
 
     /// Adds a machine with a clone of the first machine's disk in its current state.
     pub fn clone_disk(&mut self) -> usize {
-        let original = &self.nodes[0];
+        self.clone_disk_of(0)
+    }
+
+    /// Adds a machine with a clone of a machine's disk in its current state.
+    pub fn clone_disk_of(&mut self, index: usize) -> usize {
+        let original = &self.nodes[index];
+        let servers = original.servers.clone();
         let (fingerprint, disk) = (original.key, original.disk.clone());
         let identity = (original.saved_identity, original.authorities.clone());
         let issuer = original.saved_issuer;
-        let index = self.push_node(fingerprint, identity, disk, None);
-        (self.nodes[index].issuer, self.nodes[index].saved_issuer) = (issuer, issuer);
-        index
+        let copy = self.push_node(fingerprint, identity, disk, None);
+        (self.nodes[copy].issuer, self.nodes[copy].saved_issuer) = (issuer, issuer);
+        self.nodes[copy].servers = servers;
+        self.start_node(copy);
+        copy
     }
 
     /// Restores the network of one site.
@@ -53,9 +62,11 @@ impl Pair {
         let now = self.now_at(index);
         let lost: Vec<_> = self.nodes[index].sessions.values().copied().collect();
         for session in lost {
-            self.sessions.remove(&session);
-            self.after(IDLE_TIMEOUT, PairEvent::AtFleet(session, SessionEvent::Closed(Text::lossy("silent"))));
+            let Some(route) = self.sessions.remove(&session) else { continue };
+            let closed = SessionEvent::Closed(Text::lossy("silent"));
+            self.after(IDLE_TIMEOUT, PairEvent::AtParent(route.parent, session, closed));
         }
+        self.silence(Some(index));
         let seed = self.seed;
         let node = &mut self.nodes[index];
         node.boot += 1;
@@ -63,6 +74,7 @@ impl Pair {
         (node.trial, node.refused) = (None, 0);
         node.sessions.clear();
         node.saving = None;
+        node.listens_for_hosts = false;
         // Until it is started, a machine without an identity takes its place, which does nothing.
         let idle = SiteConfig { join: None, ..node.config.clone() };
         node.site = Site::new(idle, SavedSite::default(), Rng::new(seed), now);
@@ -73,7 +85,9 @@ impl Pair {
         let now = self.now_at(index);
         let seed = self.seed + u64::from(self.nodes[index].boot) + 999;
         let node = &mut self.nodes[index];
-        node.config.run = RunId::from_bytes([u8::try_from(node.boot + 100).expect("few boots"); 8]);
+        let mut run = [u8::try_from(node.boot + 100).expect("few boots"); 8];
+        run[0] = u8::try_from(index).expect("few nodes");
+        node.config.run = RunId::from_bytes(run);
         node.issuer = node.saved_issuer;
         let issuer = node.issuer.filter(|pin| node.authorities.pins.contains(pin));
         node.identity = node.saved_identity.map(|identity| SiteIdentity { issuer, ..identity });
@@ -124,10 +138,18 @@ impl Pair {
         self.fleet_boot += 1;
         self.fleet_pending.clear();
         (self.fleet_trial, self.fleet_refused) = (None, 0);
-        for (_, (index, dial)) in std::mem::take(&mut self.sessions) {
-            self.nodes[index].sessions.remove(&dial);
-            let reason = LossReason::Failed(Text::lossy("the server fell silent"));
-            self.after(IDLE_TIMEOUT, PairEvent::AtSite(index, LinkEvent::Lost(dial, reason)));
+        self.silence(None);
+    }
+
+    /// Ends the sessions of a parent that fell silent: its members notice after the idle timeout.
+    fn silence(&mut self, parent: Parent) {
+        let (silent, others) = std::mem::take(&mut self.sessions).into_iter().partition(|(_, of)| of.parent == parent);
+        self.sessions = others;
+        let silent: BTreeMap<SessionId, Route> = silent;
+        for Route { member, dial, .. } in silent.into_values() {
+            self.nodes[member].sessions.remove(&dial);
+            let reason = LossReason::Failed(Text::lossy("the parent fell silent"));
+            self.after(IDLE_TIMEOUT, PairEvent::AtSite(member, LinkEvent::Lost(dial, reason)));
         }
     }
 

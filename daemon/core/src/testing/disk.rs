@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use linecamp_model::{DocumentKey, FleetChange, SiteChange};
+use linecamp_model::{DocumentKey, FleetChange, HostMemberChange, SiteChange};
 
 /// How a disk handles a write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,6 +58,30 @@ pub(super) fn change_key(change: &SiteChange) -> String {
         SiteChange::ObservedAddress(_) => "observed".to_owned(),
         SiteChange::LinkRecord(_) => "link record".to_owned(),
         SiteChange::OwnedRecord(key, _) => format!("owned {} {} {}", key.provider, key.zone, key.record),
+        SiteChange::Host(host, change) => format!("host {host} {}", host_part(change)),
+        SiteChange::RevokedHostKey(key, _) => format!("revoked {key}"),
+        SiteChange::HostToken(id, _) => format!("token {id}"),
+        SiteChange::HostTokenUse(id, host, _) => format!("use {id} {host}"),
+    }
+}
+
+fn host_part(change: &HostMemberChange) -> String {
+    match change {
+        HostMemberChange::Registration(_) => "registration".to_owned(),
+        HostMemberChange::Key(key, _) => format!("key {key}"),
+        HostMemberChange::Status(key, _) => format!("status {}", document_key(*key)),
+        HostMemberChange::Cursor(_) => "cursor".to_owned(),
+        HostMemberChange::LinkGap(began_at, _) => format!("gap {:020}", began_at.unix_millis()),
+    }
+}
+
+fn is_host_removal(change: &HostMemberChange) -> bool {
+    match change {
+        HostMemberChange::Registration(body) => body.is_none(),
+        HostMemberChange::Key(_, body) => body.is_none(),
+        HostMemberChange::Status(_, body) => body.is_none(),
+        HostMemberChange::Cursor(body) => body.is_none(),
+        HostMemberChange::LinkGap(_, body) => body.is_none(),
     }
 }
 
@@ -71,6 +95,10 @@ pub(super) fn is_site_removal(change: &SiteChange) -> bool {
         SiteChange::ObservedAddress(body) => body.is_none(),
         SiteChange::OwnedRecord(_, body) => body.is_none(),
         SiteChange::LinkRecord(body) => body.is_none(),
+        SiteChange::Host(_, change) => is_host_removal(change),
+        SiteChange::RevokedHostKey(_, body) => body.is_none(),
+        SiteChange::HostToken(_, body) => body.is_none(),
+        SiteChange::HostTokenUse(_, _, body) => body.is_none(),
     }
 }
 
@@ -87,6 +115,7 @@ pub(super) fn fleet_change_key(change: &FleetChange) -> String {
         FleetChange::Site(id, _) => format!("site {id}"),
         FleetChange::SiteKey(id, key, _) => format!("site-key {id} {key}"),
         FleetChange::Host(id, host, _) => format!("host {id} {host}"),
+        FleetChange::HostMember(id, host, change) => format!("host {id} {host} {}", host_part(change)),
         FleetChange::Spec(id, key, _) => format!("spec {id} {}", document_key(*key)),
         FleetChange::Status(id, key, _) => format!("status {id} {}", document_key(*key)),
         FleetChange::ReplicationCursor(id, _) => format!("cursor {id}"),
@@ -122,6 +151,7 @@ pub(super) fn is_fleet_removal(change: &FleetChange) -> bool {
         FleetChange::Site(_, body) => body.is_none(),
         FleetChange::SiteKey(_, _, body) => body.is_none(),
         FleetChange::Host(_, _, body) => body.is_none(),
+        FleetChange::HostMember(_, _, change) => is_host_removal(change),
         FleetChange::Spec(_, _, body) => body.is_none(),
         FleetChange::Status(_, _, body) => body.is_none(),
         FleetChange::ReplicationCursor(_, body) => body.is_none(),
@@ -149,5 +179,6 @@ pub(super) fn document_key(key: DocumentKey) -> String {
         DocumentKey::Site => "site".to_owned(),
         DocumentKey::Host(id) => format!("host {id}"),
         DocumentKey::Provider(id) => format!("provider {id}"),
+        DocumentKey::HostToken(id) => format!("host token {id}"),
     }
 }

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use linecamp_model::{
-    ConditionKind, DialId, FromMember, FromParent, GapCause, IdentityGrant, KnownAuthorities, KnownServers, Name, Pin,
-    PluginDigest, PluginPiece, PluginWant, ProviderFailure, ProviderReply, Refusal, RefusalCode, ServerAddress,
-    SessionId, SiteChange, Text, WallTime, WriteId,
+    ConditionKind, DialId, FromMember, FromParent, IdentityGrant, KnownAuthorities, KnownServers, Name, Pin,
+    PluginDigest, PluginPiece, PluginWant, ProviderFailure, ProviderReply, Refusal, SessionId, SiteChange, Text,
+    WallTime, WriteId,
 };
 
 use super::authorities::granted;
 use super::disk::{change_key, fleet_change_key, is_fleet_removal, is_site_removal, keep, size_of, takes};
-use super::{CALL, COMMIT, DiskFault, LATENCY, Node, PIECE, Pair, PairEvent};
+use super::{CALL, COMMIT, DiskFault, LATENCY, Node, PIECE, Pair, PairEvent, Parent, Route};
 use crate::{
-    Credential, Dial, Fact, Facts, FleetOutput, IssueRequest, LinkEvent, LossReason, Peer, ServerSource, SessionEvent,
+    Dial, Fact, Facts, FleetOutput, HostOutput, IssueRequest, LinkEvent, LossReason, ServerSource, SessionEvent,
     SiteIdentity, SiteOutput, StoreFault, UnsavedIdentity,
 };
 
@@ -22,6 +22,13 @@ impl Node {
         let observed = self.facts.iter().map(|(key, value)| (key.clone(), Fact::Observed(value.clone())));
         let failed = self.not_observed.iter().map(|key| (key.clone(), Fact::NotObserved(Text::lossy("no answer"))));
         observed.chain(failed).collect()
+    }
+
+    /// Erases its disk and stops, because it was removed.
+    fn erase(&mut self, refusal: Refusal) {
+        (self.identity, self.saved_identity) = (None, None);
+        self.disk.clear();
+        self.ended = Some(refusal);
     }
 
     fn has_plugin(&self, digest: PluginDigest) -> bool {
@@ -58,9 +65,11 @@ impl Pair {
             }
             SiteOutput::Send { dial, message } => self.send_from_member(index, dial, message),
             SiteOutput::Hangup { dial, refusal } => {
-                if let Some(session) = self.nodes[index].sessions.remove(&dial) {
-                    self.sessions.remove(&session);
-                    self.after(LATENCY, PairEvent::AtFleet(session, SessionEvent::Closed(refusal.text)));
+                let session = self.nodes[index].sessions.remove(&dial);
+                let route = session.and_then(|session| Some((session, self.sessions.remove(&session)?)));
+                if let Some((session, route)) = route {
+                    let closed = SessionEvent::Closed(refusal.text);
+                    self.after(LATENCY, PairEvent::AtParent(route.parent, session, closed));
                 }
             }
             SiteOutput::Persist { write, changes } => {
@@ -72,7 +81,6 @@ impl Pair {
                 self.nodes[index].trial = Some(write);
                 self.write_at_site(index, write, Vec::new());
             }
-            SiteOutput::ResumeStore(_) | SiteOutput::Joined(_) | SiteOutput::LinkUp { .. } => {}
             SiteOutput::SaveIdentity(grant) => {
                 let node = &self.nodes[index];
                 let trusted = if node.identity.is_some() { node.authorities.pins.clone() } else { granted(&grant) };
@@ -105,17 +113,32 @@ impl Pair {
             }
             SiteOutput::CollectFacts => self.after(self.facts_take, PairEvent::Facts(index, boot)),
             SiteOutput::Reply { result, .. } => self.nodes[index].replies.push(result),
-            SiteOutput::Removed(refusal) => {
-                let node = &mut self.nodes[index];
-                (node.identity, node.saved_identity) = (None, None);
-                node.disk.clear();
-                node.ended = Some(refusal);
-            }
+            SiteOutput::Removed(refusal) => self.nodes[index].erase(refusal),
             SiteOutput::JoinRefused(refusal) => self.nodes[index].ended = Some(refusal),
             SiteOutput::Condition { kind, provider, detail } => {
                 self.nodes[index].condition_notices.push(condition_notice(kind, provider, detail));
             }
-            SiteOutput::LinkDown { .. } | SiteOutput::DialFailed { .. } => {}
+            SiteOutput::ResumeStore(_)
+            | SiteOutput::Joined(_)
+            | SiteOutput::LinkUp { .. }
+            | SiteOutput::LinkDown { .. }
+            | SiteOutput::DialFailed { .. } => {}
+            SiteOutput::Host(output) => self.perform_for_host(index, output),
+        }
+    }
+
+    fn perform_for_host(&mut self, gateway: usize, output: HostOutput) {
+        match output {
+            HostOutput::Listen(_) => self.nodes[gateway].listens_for_hosts = true,
+            HostOutput::Send { session, message } => self.tell_member(session, message),
+            HostOutput::Issue { session, request } => {
+                let issuer = self.nodes[gateway].lan_authority;
+                let trusted = [issuer].into_iter().chain(self.nodes[gateway].authorities.pins.iter().copied());
+                let grant = grant_of(&request, issuer, trusted.collect());
+                self.tell_member(session, FromParent::Identity(grant));
+            }
+            HostOutput::HangUp { session, refusal } => self.hang_up(Some(gateway), session, refusal),
+            HostOutput::LinkUp { .. } | HostOutput::LinkDown { .. } => {}
         }
     }
 
@@ -125,8 +148,10 @@ impl Pair {
         {
             forge(hello);
         }
-        if let Some(session) = self.nodes[index].sessions.get(&dial).copied() {
-            self.after(LATENCY, PairEvent::AtFleet(session, SessionEvent::Received(message)));
+        let session = self.nodes[index].sessions.get(&dial).copied();
+        let route = session.and_then(|session| Some((session, *self.sessions.get(&session)?)));
+        if let Some((session, route)) = route {
+            self.after(LATENCY, PairEvent::AtParent(route.parent, session, SessionEvent::Received(message)));
         }
     }
 
@@ -149,30 +174,14 @@ impl Pair {
     fn perform_fleet(&mut self, output: FleetOutput) {
         let boot = self.fleet_boot;
         match output {
-            FleetOutput::Send { session, message } => self.tell_site(session, message),
+            FleetOutput::Send { session, message } => self.tell_member(session, message),
             FleetOutput::Issue { session, request } => {
-                let certificate = certificate_of(&request, self.authorities.authorities[0].pin);
-                let grant = IdentityGrant {
-                    name: request.name,
-                    environment: request.environment,
-                    site: request.site,
-                    gateway: request.gateway,
-                    certificate,
-                    authorities: self.authorities.authorities.iter().map(|one| one.certificate.clone()).collect(),
-                };
-                self.tell_site(session, FromParent::Identity(grant));
+                let authorities = &self.authorities.authorities;
+                let trusted = authorities.iter().map(|one| one.pin).collect();
+                let grant = grant_of(&request, authorities[0].pin, trusted);
+                self.tell_member(session, FromParent::Identity(grant));
             }
-            FleetOutput::Hangup { session, refusal } => {
-                if let Some((index, dial)) = self.sessions.remove(&session) {
-                    self.nodes[index].sessions.remove(&dial);
-                    self.nodes[index].hangup = Some(refusal.clone());
-                    self.after(LATENCY, PairEvent::AtSite(index, LinkEvent::Lost(dial, LossReason::Closed(refusal))));
-                }
-                self.after(
-                    Duration::ZERO,
-                    PairEvent::AtFleet(session, SessionEvent::Closed(Text::lossy("closed here"))),
-                );
-            }
+            FleetOutput::Hangup { session, refusal } => self.hang_up(None, session, refusal),
             FleetOutput::Persist { write, changes } => {
                 self.fleet_writes += u64::from(!changes.is_empty());
                 self.fleet_pending.insert(write, changes);
@@ -194,7 +203,7 @@ impl Pair {
             FleetOutput::ReadPlugin { session, want } => {
                 let piece = self.plugin_piece(want);
                 self.pieces_sent += 1;
-                self.tell_site(session, FromParent::Plugin(piece));
+                self.tell_member(session, FromParent::Plugin(piece));
             }
             FleetOutput::Reply { command, result } => {
                 self.replies.insert(command, result);
@@ -209,8 +218,18 @@ impl Pair {
         PluginPiece { digest: want.digest, offset: want.offset, total: whole.len() as u64, bytes }
     }
 
-    fn tell_site(&mut self, session: SessionId, mut message: FromParent) {
-        if let Some((index, dial)) = self.sessions.get(&session).copied() {
+    fn hang_up(&mut self, parent: Parent, session: SessionId, refusal: Refusal) {
+        if let Some(Route { member, dial, .. }) = self.sessions.remove(&session) {
+            self.nodes[member].sessions.remove(&dial);
+            self.nodes[member].hangup = Some(refusal.clone());
+            self.after(LATENCY, PairEvent::AtSite(member, LinkEvent::Lost(dial, LossReason::Closed(refusal))));
+        }
+        let closed = SessionEvent::Closed(Text::lossy("closed here"));
+        self.after(Duration::ZERO, PairEvent::AtParent(parent, session, closed));
+    }
+
+    fn tell_member(&mut self, session: SessionId, mut message: FromParent) {
+        if let Some(Route { member: index, dial, .. }) = self.sessions.get(&session).copied() {
             if let FromParent::Welcome(welcome) = &mut message
                 && let Some(forge) = self.nodes[index].forged_welcome.take()
             {
@@ -234,9 +253,15 @@ impl Pair {
                 self.connect(site, dial, &server);
             }
             PairEvent::AtSite(index, event) => self.at_site(index, event),
-            PairEvent::AtFleet(session, event) => {
+            PairEvent::AtParent(None, session, event) => {
                 if !self.is_fleet_down {
                     self.fleet.handle_session(session, event, now);
+                }
+            }
+            PairEvent::AtParent(Some(gateway), session, event) => {
+                let at = self.now_at(gateway);
+                if self.nodes[gateway].ended.is_none() {
+                    self.nodes[gateway].site.handle_host_session(session, event, at);
                 }
             }
             PairEvent::SiteCommitted(index, write, boot) if boot == self.nodes[index].boot => {
@@ -380,43 +405,18 @@ impl Pair {
             self.fleet.handle_persist_failed(write, StoreFault::DiskFull, now);
         }
     }
+}
 
-    fn connect(&mut self, index: usize, dial: DialId, server: &ServerAddress) {
-        let now = self.server_now();
-        if self.refuses_at.contains(server) {
-            let refusal = Refusal::new(RefusalCode::NotRegistered, "no site with this key is registered here");
-            self.after(LATENCY, PairEvent::AtSite(index, LinkEvent::Lost(dial, LossReason::Closed(refusal))));
-            return;
-        }
-        let node = &self.nodes[index];
-        if node.is_cut || self.is_fleet_down || !self.listens_at.contains(server) {
-            let (cause, delay) = match node.obstacle.filter(|_| node.is_cut) {
-                Some(cause) => (cause, LATENCY),
-                None => (GapCause::NoAnswer, Duration::from_secs(10)),
-            };
-            let reason = LossReason::Unreachable(cause, Text::lossy(&format!("{server}: {cause}")));
-            self.after(delay, PairEvent::AtSite(index, LinkEvent::Lost(dial, reason)));
-            return;
-        }
-        if !self.is_trusted_by(index) {
-            let reason = LossReason::Failed(Text::lossy("the certificate is from an untrusted authority"));
-            self.after(LATENCY, PairEvent::AtSite(index, LinkEvent::Lost(dial, reason)));
-            return;
-        }
-        let is_ours = |pin| self.authorities.authorities.iter().any(|found| found.pin == pin);
-        let credential = match node.identity {
-            Some(_) if !node.issuer.is_some_and(is_ours) => Credential::Foreign,
-            None => Credential::SelfMade,
-            Some(identity) if now.wall <= identity.not_after => Credential::Issued,
-            Some(_) => Credential::Expired,
-        };
-        let peer = Peer { fingerprint: node.key, credential, address: Text::lossy(&format!("10.0.0.{index}:7000")) };
-        let session = self.next_session;
-        self.next_session = session.next();
-        self.sessions.insert(session, (index, dial));
-        self.nodes[index].sessions.insert(dial, session);
-        self.fleet.handle_session(session, SessionEvent::Opened(peer), now);
-        self.after(LATENCY, PairEvent::AtSite(index, LinkEvent::Dialed(dial)));
+fn grant_of(request: &IssueRequest, issuer: Pin, trusted: Vec<Pin>) -> IdentityGrant {
+    IdentityGrant {
+        kind: request.kind,
+        name: request.name.clone(),
+        environment: request.environment.clone(),
+        site: request.site,
+        host: request.host,
+        certificate: certificate_of(request, issuer),
+        gateway_chain: Vec::new(),
+        authorities: trusted.iter().map(|pin| pin.as_bytes().to_vec()).collect(),
     }
 }
 
@@ -436,7 +436,8 @@ fn identity_of(grant: &IdentityGrant, trusted: &[Pin]) -> SiteIdentity {
         WallTime::from_unix_millis(u64::from_be_bytes(bytes))
     };
     let issuer = Some(issuer_of(grant)).filter(|pin| trusted.contains(pin));
-    SiteIdentity { site: grant.site, gateway: grant.gateway, not_before: at(0), not_after: at(8), issuer }
+    let (kind, site, host) = (grant.kind, grant.site, grant.host);
+    SiteIdentity { kind, site, host, not_before: at(0), not_after: at(8), issuer }
 }
 
 /// Returns a notice as the stories compare it.

@@ -2,11 +2,11 @@
 
 use linecamp_model::limits::COUNTER_MAX;
 use linecamp_model::{
-    DialId, Event, FleetChange, FromMember, FromParent, Generation, Hello, KeyFingerprint, Salvage, SiteChange, SiteId,
-    Text, Welcome,
+    DialId, Event, FleetChange, FromMember, FromParent, Generation, Hello, KeyFingerprint, Salvage, SessionId,
+    SiteChange, SiteId, Text, Welcome,
 };
 
-use super::{Pair, PairEvent};
+use super::{Pair, PairEvent, Parent};
 use crate::{EventFilter, LinkEvent, LossReason, SavedFleet, SessionEvent, UnreadableRecord};
 
 use std::time::Duration;
@@ -20,8 +20,13 @@ impl Pair {
     /// Sends a message to the server in a site's name, on its current session.
     pub fn say(&mut self, index: usize, message: FromMember) {
         if let Some(session) = self.nodes[index].sessions.values().copied().next_back() {
-            self.after(Duration::ZERO, PairEvent::AtFleet(session, SessionEvent::Received(message)));
+            let parent = self.parent_of(session);
+            self.after(Duration::ZERO, PairEvent::AtParent(parent, session, SessionEvent::Received(message)));
         }
+    }
+
+    fn parent_of(&self, session: SessionId) -> Parent {
+        self.sessions.get(&session).and_then(|route| route.parent)
     }
 
     /// Sends a message to a site in the server's name, on its current session.
@@ -35,9 +40,10 @@ impl Pair {
     pub fn greet_with(&mut self, index: usize, change: fn(&mut Hello)) {
         self.nodes[index].forged_greeting = Some(change);
         for (dial, session) in std::mem::take(&mut self.nodes[index].sessions) {
+            let (parent, closed) = (self.parent_of(session), SessionEvent::Closed(Text::lossy("broken")));
             self.sessions.remove(&session);
             let reason = LossReason::Failed(Text::lossy("broken"));
-            self.after(Duration::ZERO, PairEvent::AtFleet(session, SessionEvent::Closed(Text::lossy("broken"))));
+            self.after(Duration::ZERO, PairEvent::AtParent(parent, session, closed));
             self.nodes[index].sessions.insert(dial, session);
             self.after(Duration::ZERO, PairEvent::AtSite(index, LinkEvent::Lost(dial, reason)));
         }

@@ -64,10 +64,7 @@ impl Daemon {
             }
             SiteOutput::MeasurePlugin(digest) => self.plugins.measure(digest),
             SiteOutput::KeepPiece(piece) => self.plugins.keep(piece),
-            SiteOutput::OpenLocalSocket => match self.open_local_socket() {
-                Ok(()) => tracing::info!("local socket opened"),
-                Err(error) => tracing::debug!(problem = error_chain(&error), "cannot open the local socket"),
-            },
+            SiteOutput::OpenLocalSocket => self.try_local_socket(),
             SiteOutput::CollectFacts => self.facts.collect(),
             SiteOutput::Reply { command, result } => {
                 let now = self.clock.now();
@@ -87,9 +84,17 @@ impl Daemon {
             }
             SiteOutput::LinkDown { server, session, reason } => self.link_down(&server, session, &reason),
             SiteOutput::DialFailed { server, reason } => self.dial_failed(&server, &reason),
+            SiteOutput::Host(_) => {}
             SiteOutput::Condition { kind, provider, detail } => log_condition(kind, provider.as_ref(), detail.as_ref()),
         }
         None
+    }
+
+    fn try_local_socket(&mut self) {
+        match self.open_local_socket() {
+            Ok(()) => tracing::info!("local socket opened"),
+            Err(error) => tracing::debug!(problem = error_chain(&error), "cannot open the local socket"),
+        }
     }
 
     fn link_down(&mut self, server: &ServerAddress, session: SessionId, reason: &LossReason) {

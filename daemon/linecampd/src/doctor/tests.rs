@@ -1,5 +1,5 @@
 use linecamp_doctor::{FindingCode, Verdict};
-use linecamp_model::{HostId, IdentityGrant, KnownServers, Name, ServerSet, SiteId};
+use linecamp_model::{HostId, IdentityGrant, KnownServers, MemberKind, Name, ServerSet, SiteId};
 use linecamp_transport::{Authority, SiteKey, SystemClock, WallClock as _};
 
 use super::*;
@@ -55,13 +55,15 @@ fn addresses_that_were_told_are_probed_too() {
     let key = SiteKey::load_or_create(&site.directory.identity()).unwrap();
     let begin = SystemClock.now();
     let id = SiteId::from_bytes([1; 16]);
-    let certificate = ca.issue_site(key.public_key(), id, begin..begin + Duration::from_secs(3600)).unwrap();
+    let certificate = ca.issue_member(key.public_key(), id.into(), begin..begin + Duration::from_secs(3600)).unwrap();
     let grant = IdentityGrant {
+        kind: MemberKind::Site,
         name: Name::parse("camp-042").unwrap(),
         environment: Name::parse("default").unwrap(),
         site: id,
-        gateway: HostId::from_bytes([2; 16]),
+        host: HostId::from_bytes([2; 16]),
         certificate,
+        gateway_chain: Vec::new(),
         authorities: vec![ca.certificate_der().to_vec()],
     };
     let servers = KnownServers {

@@ -4,14 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use linecamp_core::{SiteIdentity, UnsavedIdentity};
-use linecamp_model::{AuthoritySet, IdentityGrant, KnownAuthorities, KnownServers, Pin, ServerAddress, Text};
-use linecamp_transport::{SiteCredentials, SiteKey, TransportError, Trust, error_chain};
+use linecamp_model::{
+    AuthoritySet, IdentityGrant, KnownAuthorities, KnownServers, MemberKind, Pin, ServerAddress, Text,
+};
+use linecamp_transport::{Expected, SiteCredentials, SiteKey, TransportError, Trust, error_chain};
 
 /// What a dial presents, and what it trusts.
 #[derive(Clone, Debug)]
 pub enum Credentials {
-    /// Before the join: the site's key alone, and the server pin from the join token.
-    Joining(Arc<SiteKey>, Pin),
+    /// Before the join: the key alone, the pin from the join token, and what joins.
+    Joining(Arc<SiteKey>, Pin, MemberKind),
     /// After the join: the site's certificate and authorities.
     Member(Arc<linecamp_transport::SiteIdentity>),
 }
@@ -19,15 +21,26 @@ pub enum Credentials {
 impl Credentials {
     pub(crate) fn credentials(&self) -> SiteCredentials<'_> {
         match self {
-            Self::Joining(key, _) => SiteCredentials::SelfMade(key),
+            Self::Joining(key, ..) => SiteCredentials::SelfMade(key),
             Self::Member(identity) => SiteCredentials::Issued(identity),
         }
     }
 
     pub(crate) fn trust(&self) -> Trust {
         match self {
-            Self::Joining(_, pin) => Trust::Pin(*pin),
+            Self::Joining(_, pin, _) => Trust::Pin(*pin),
             Self::Member(identity) => identity.trust(),
+        }
+    }
+
+    /// Returns the peer of a dial: of a site, its server; of a host, the gateway of its site.
+    pub(crate) fn expected(&self) -> Expected {
+        match self {
+            Self::Joining(_, _, MemberKind::Host) => Expected::Gateway(None),
+            Self::Member(identity) if identity.kind() == MemberKind::Host => {
+                Expected::Gateway(Some(identity.site_id()))
+            }
+            Self::Joining(..) | Self::Member(_) => Expected::Server,
         }
     }
 
@@ -78,9 +91,13 @@ impl IdentityDriver {
     }
 
     /// Prepares to join at `servers`; creates the site's key if there is none.
-    pub(crate) fn prepare_to_join(&mut self, pin: Pin, servers: &[ServerAddress]) -> Result<(), TransportError> {
+    pub(crate) fn prepare_to_join(
+        &mut self,
+        (pin, kind): (Pin, MemberKind),
+        servers: &[ServerAddress],
+    ) -> Result<(), TransportError> {
         let key = SiteKey::load_or_create(&self.path)?;
-        self.credentials = Some(Credentials::Joining(Arc::new(key), pin));
+        self.credentials = Some(Credentials::Joining(Arc::new(key), pin, kind));
         self.servers = Some(KnownServers::of_token(servers.to_vec()));
         Ok(())
     }
@@ -208,8 +225,9 @@ impl IdentityDriver {
 fn for_machine(identity: &linecamp_transport::SiteIdentity) -> SiteIdentity {
     let validity = identity.certificate_validity();
     SiteIdentity {
+        kind: identity.kind(),
         site: identity.site_id(),
-        gateway: identity.gateway_id(),
+        host: identity.host_id(),
         not_before: validity.start,
         not_after: validity.end,
         issuer: identity.issuer(),

@@ -212,10 +212,10 @@ impl DialTask {
         let server = &self.dial.server;
         let resolved = resolve(server).await.map_err(|error| Loss::unreachable(&error, false))?;
         let order = self.history().remaining(&resolved);
-        let trust = self.credentials.trust();
+        let (trust, expected) = (self.credentials.trust(), self.credentials.expected());
         let attempt = |address| {
             self.history().attempt_started(address);
-            self.dialer.dial(address, self.credentials.credentials(), &trust)
+            self.dialer.dial(address, self.credentials.credentials(), &trust, expected)
         };
         let failures = match connect_first(order, Pace::LINK, attempt).await {
             Ok((address, session)) => {

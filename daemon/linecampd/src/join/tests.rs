@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use linecamp_model::{
     Document, DocumentKey, FromMember, FromParent, Generation, HostId, IdentityGrant, Incarnation, JoinSecret,
-    JoinToken, LabelInput, LabelSet, Level, Pin, Refusal, RefusalCode, SessionId, SiteId, SiteSpec, SpecBody,
-    SpecDelta, Text, TokenId, Welcome,
+    JoinToken, LabelInput, LabelSet, Level, MemberKind, Pin, Refusal, RefusalCode, SessionId, SiteId, SiteSpec,
+    SpecBody, SpecDelta, Text, TokenId, Welcome,
 };
 use linecamp_proto::{decode_from_member, encode_from_parent, encode_refusal, refusal_code_number};
 use linecamp_transport::{
@@ -70,12 +70,14 @@ async fn serve(incoming: Incoming, authority: &Authority, reply: HandshakeReply)
         (FromMember::Join(_), _) => {
             let begin = SystemClock.now();
             let validity = begin..begin + Duration::from_secs(3600);
-            let certificate = authority.issue_site(&peer.public_key, SiteId::from_bytes([1; 16]), validity);
+            let certificate = authority.issue_member(&peer.public_key, SiteId::from_bytes([1; 16]).into(), validity);
             vec![FromParent::Identity(IdentityGrant {
                 name: Name::parse("camp-042").unwrap(),
                 environment: Name::parse("default").unwrap(),
                 site: SiteId::from_bytes([1; 16]),
-                gateway: HostId::from_bytes([2; 16]),
+                kind: MemberKind::Site,
+                host: HostId::from_bytes([2; 16]),
+                gateway_chain: Vec::new(),
                 certificate: certificate.unwrap(),
                 authorities: vec![authority.certificate_der().to_vec()],
             })]
@@ -132,6 +134,7 @@ fn join_command(server: &str) -> JoinCommand {
             },
             servers: vec![ServerAddress::parse(server).unwrap()],
         },
+        kind: MemberKind::Site,
         name: Some(Name::parse("camp-042").unwrap()),
         labels: LabelLayer::from([(Level::Site, labels)]),
         environment: EnvironmentLabels::default(),

@@ -84,7 +84,7 @@ impl PendingReplies {
             (Err(error), _) => {
                 let code = match error {
                     SiteCommandError::Labels(error) => label_error_code(error),
-                    SiteCommandError::Record(_) => ErrorCode::BadRequest,
+                    SiteCommandError::Record(_) | SiteCommandError::Host(_) => ErrorCode::BadRequest,
                     SiteCommandError::Store(_) => ErrorCode::StoreFailed,
                 };
                 reply.error(Error::new(code, describe(error)));
@@ -109,7 +109,7 @@ fn log_request(request: &LocalRequest) {
 pub(crate) fn describe(error: &SiteCommandError) -> String {
     match error {
         SiteCommandError::Labels(error) => error.to_string(),
-        SiteCommandError::Record(text) => text.to_string(),
+        SiteCommandError::Record(text) | SiteCommandError::Host(text) => text.to_string(),
         SiteCommandError::Store(StoreFault::DiskFull) => "disk full; nothing was changed".to_owned(),
         SiteCommandError::Store(StoreFault::ReadOnly) => {
             "cannot write to the data directory; nothing was changed. Check its mount and permissions".to_owned()

@@ -54,8 +54,9 @@ impl Camp {
         };
         let saved = SavedSite {
             identity: Some(SiteIdentity {
+                kind: linecamp_model::MemberKind::Site,
                 site: SiteId::from_bytes([1; 16]),
-                gateway: linecamp_model::HostId::from_bytes([2; 16]),
+                host: linecamp_model::HostId::from_bytes([2; 16]),
                 not_before: WallTime::EPOCH,
                 not_after: WallTime::from_unix_millis(u64::MAX),
                 issuer: None,

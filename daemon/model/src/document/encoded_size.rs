@@ -3,10 +3,12 @@
 //! `core` splits deltas into messages and limits the documents of a site by these numbers, and does not know the
 //! encoding. A property test in `proto` shows that no document is encoded in more bytes.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Display, Write as _};
 
-use super::{SpecBody, StatusBody};
+use super::{HostDaemon, HostMember, HostMembership, SpecBody, StatusBody};
 use crate::condition::Condition;
+use crate::digest::KeyFingerprint;
 use crate::dns::{DnsSettings, RecordStatus};
 use crate::label::LabelSet;
 use crate::limits::reported_record_bytes;
@@ -34,9 +36,11 @@ impl SpecBody {
             }
             Self::Host(host) => {
                 let texts = [host.name.as_str(), host.description.as_str()];
-                texts_size(&texts) + 2 * SMALL_NUMBER + labels_size(&host.assigned)
+                let member = host.member.as_ref().map_or(0, member_size);
+                texts_size(&texts) + 2 * SMALL_NUMBER + labels_size(&host.assigned) + member
             }
             Self::Provider(provider) => provider_spec_size(provider),
+            Self::HostToken(token) => FIELD + token.secret.as_bytes().len() + 3 * NUMBER,
         }
     }
 }
@@ -49,7 +53,11 @@ impl StatusBody {
                 let conditions = site.conditions.iter().map(condition_size).sum::<usize>();
                 texts_size(&[site.daemon_version.as_str()]) + 3 * NUMBER + labels_size(&site.local) + conditions
             }
-            Self::Host(host) => labels_size(&host.local) + labels_size(&host.reported),
+            Self::Host(host) => {
+                let daemon = host.daemon.as_ref().map_or(0, daemon_size);
+                let membership = host.membership.as_ref().map_or(0, membership_size);
+                labels_size(&host.local) + labels_size(&host.reported) + daemon + membership
+            }
             Self::Provider(provider) => provider_status_size(provider),
         }
     }
@@ -73,6 +81,26 @@ fn texts_size(texts: &[&str]) -> usize {
 fn labels_size(labels: &LabelSet) -> usize {
     let size = |key: &str, value: &str| FIELD + texts_size(&[key, value]) + NUMBER;
     labels.iter().map(|(key, held)| size(key.as_str(), held.value.as_str())).sum()
+}
+
+fn member_size(member: &HostMember) -> usize {
+    let token = FIELD + member.token.as_bytes().len();
+    FIELD + SMALL_NUMBER + NUMBER + token + keys_size(&member.keys)
+}
+
+fn keys_size(keys: &BTreeSet<KeyFingerprint>) -> usize {
+    keys.iter().map(|key| FIELD + key.as_bytes().len()).sum()
+}
+
+fn daemon_size(daemon: &HostDaemon) -> usize {
+    let conditions = daemon.conditions.iter().map(condition_size).sum::<usize>();
+    LARGE_FIELD + texts_size(&[daemon.version.as_str()]) + 2 * NUMBER + conditions
+}
+
+fn membership_size(membership: &HostMembership) -> usize {
+    let token = FIELD + membership.token.as_bytes().len();
+    let link = FIELD + SMALL_NUMBER + NUMBER;
+    FIELD + texts_size(&[membership.name.as_str()]) + token + keys_size(&membership.keys) + 2 * NUMBER + link
 }
 
 fn condition_size(condition: &Condition) -> usize {

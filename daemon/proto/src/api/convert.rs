@@ -49,6 +49,10 @@ impl From<&model::HostView> for Host {
             state_since: host.phase_since.to_string(),
             waits_for: host.waits_for.as_ref().map(ToString::to_string),
             link: Link::from(&host.link),
+            via: host.via.to_string(),
+            joined_at: host.joined_at.to_string(),
+            daemon_version: host.daemon_version.to_string(),
+            conditions: host.conditions.iter().map(Condition::from).collect(),
             labels: Label::all(&host.labels),
             spec_generation: host.spec_generation.0,
         }

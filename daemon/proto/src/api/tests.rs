@@ -3,7 +3,7 @@ use std::time::Duration;
 use linecamp_model as model;
 use linecamp_model::{
     ConditionKind, EffectiveLabel, EffectiveLabels, EventKind, EventView, Generation, HostId, HostView, JoinSecret,
-    JoinTarget, JoinToken, LabelKey, LabelValue, Level, LinkState, LinkView, Name, Origin, Owner, Phase, Pin,
+    JoinTarget, JoinToken, LabelKey, LabelValue, Level, LinkState, LinkView, Name, Origin, Owner, Parent, Phase, Pin,
     ServerAddress, SiteId, SiteView, Text, TokenId, TokenState, TokenView, WallTime,
 };
 use serde::Serialize;
@@ -43,6 +43,10 @@ pub(crate) fn site() -> SiteView {
         phase_since: minute(1),
         waits_for: None,
         link: link.clone(),
+        via: Parent::Server,
+        joined_at: minute(0),
+        daemon_version: Text::lossy("0.1.0"),
+        conditions: Vec::new(),
         spec_generation: Generation(19),
         labels: labels(),
     };
@@ -103,7 +107,13 @@ fn a_token_an_event_an_environment_and_a_preview_are_written_as_promised() {
     let event = EventView {
         seq: 41,
         site: Some(name("camp-042")),
-        event: model::Event { at: minute(1), kind: EventKind::SiteJoined, site: None, text: Text::lossy("joined") },
+        event: model::Event {
+            at: minute(1),
+            kind: EventKind::SiteJoined,
+            site: None,
+            host: None,
+            text: Text::lossy("joined"),
+        },
         received_at: Some(minute(2)),
         actor: Some(Text::lossy("user anna")),
     };

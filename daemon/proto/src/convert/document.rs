@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::{
-    Delta, Document, DocumentKey, Generation, HostId, HostSpec, HostStatus, Incarnation, Name, ProviderId, SiteSpec,
-    SiteStatus, SpecBody, SpecDelta, StatusBody, StatusDelta, Text,
+    Delta, Document, DocumentKey, Generation, HostId, Incarnation, Name, ProviderId, SiteSpec, SiteStatus, SpecBody,
+    SpecDelta, StatusBody, StatusDelta, Text, TokenId,
 };
 
-use crate::convert::field::{bytes, count, field, generation, kind, word};
+use crate::convert::field::{bytes, count, field, generation, kind, message, word};
 use crate::convert::label::{conditions, from_labels, labels};
 use crate::convert::{FieldError, Wire, WireEnum};
 use crate::limits::DOCUMENTS_MAX;
@@ -18,6 +18,9 @@ use crate::wire::link::v1::{spec_document, status_document};
 pub(crate) trait Body {
     /// Returns what the body describes. For a host only that it is a host: its body does not contain its id.
     fn about(&self) -> About<'_>;
+
+    /// Rejects a key that documents of this kind never have, with a body or without.
+    fn check_key(key: DocumentKey) -> Result<(), FieldError>;
 }
 
 /// What a body describes.
@@ -25,6 +28,7 @@ pub(crate) enum About<'a> {
     Site,
     Host,
     Provider(&'a Name),
+    HostToken,
 }
 
 impl Body for SpecBody {
@@ -33,7 +37,12 @@ impl Body for SpecBody {
             Self::Site(_) => About::Site,
             Self::Host(_) => About::Host,
             Self::Provider(provider) => About::Provider(&provider.name),
+            Self::HostToken(_) => About::HostToken,
         }
+    }
+
+    fn check_key(_: DocumentKey) -> Result<(), FieldError> {
+        Ok(())
     }
 }
 
@@ -45,13 +54,25 @@ impl Body for StatusBody {
             Self::Provider(provider) => About::Provider(&provider.name),
         }
     }
+
+    fn check_key(key: DocumentKey) -> Result<(), FieldError> {
+        match key {
+            DocumentKey::HostToken(_) => Err(FieldError::new("key", "is of a host token, which has no status")),
+            DocumentKey::Site | DocumentKey::Host(_) | DocumentKey::Provider(_) => Ok(()),
+        }
+    }
 }
 
 /// Rejects a body under the key of something else.
 pub(crate) fn check_body<B: Body>(key: DocumentKey, document: &Document<B>) -> Result<(), FieldError> {
+    B::check_key(key)?;
     let Some(body) = &document.body else { return Ok(()) };
     match (key, body.about()) {
-        (DocumentKey::Site, About::Site) | (DocumentKey::Host(_), About::Host) => Ok(()),
+        (DocumentKey::Site, About::Site)
+        | (DocumentKey::Host(_), About::Host)
+        | (DocumentKey::HostToken(_), About::HostToken) => Ok(()),
+        (DocumentKey::HostToken(_), _) => Err(FieldError::new("body", "is of something else under a host token's key")),
+        (_, About::HostToken) => Err(FieldError::new("body", "is of a host token under another key")),
         (DocumentKey::Provider(id), About::Provider(name)) if ProviderId::of(name) == id => Ok(()),
         (DocumentKey::Provider(_), About::Provider(name)) => {
             Err(FieldError::new("name", format!("`{name}` is not the name that the key is made of")).within("provider"))
@@ -167,7 +188,7 @@ where
     }
 }
 
-/// The two fields of an entry that identify its document.
+/// The two fields of an entry that identify its document. The ids of hosts and of host tokens differ in length.
 struct WireKey {
     key: Vec<u8>,
     provider: Vec<u8>,
@@ -179,6 +200,7 @@ impl WireKey {
             DocumentKey::Site => (Vec::new(), Vec::new()),
             DocumentKey::Host(host) => (host.as_bytes().to_vec(), Vec::new()),
             DocumentKey::Provider(provider) => (Vec::new(), provider.as_bytes().to_vec()),
+            DocumentKey::HostToken(token) => (token.as_bytes().to_vec(), Vec::new()),
         };
         Self { key, provider }
     }
@@ -186,7 +208,10 @@ impl WireKey {
     fn to_model(&self) -> Result<DocumentKey, FieldError> {
         match (self.key.as_slice(), self.provider.as_slice()) {
             ([], []) => Ok(DocumentKey::Site),
-            (host, []) => Ok(DocumentKey::Host(HostId::from_bytes(bytes("key", host)?))),
+            (key, []) => match key.try_into() {
+                Ok(token) => Ok(DocumentKey::HostToken(TokenId::from_bytes(token))),
+                Err(_) => Ok(DocumentKey::Host(HostId::from_bytes(bytes("key", key)?))),
+            },
             ([], provider) => Ok(DocumentKey::Provider(ProviderId::from_bytes(bytes("provider", provider)?))),
             (_, _) => Err(FieldError::new("provider", "cannot stand beside a host's key")),
         }
@@ -203,6 +228,7 @@ impl Wire for wire::SpecDocument {
             Some(SpecBody::Site(site)) => Wire::Site(Box::new(wire::SiteSpec::from_model(site))),
             Some(SpecBody::Host(host)) => Wire::Host(Box::new(wire::HostSpec::from_model(host))),
             Some(SpecBody::Provider(provider)) => Wire::Provider(Box::new(wire::ProviderSpec::from_model(provider))),
+            Some(SpecBody::HostToken(token)) => Wire::HostToken(Box::new(wire::HostToken::from_model(token))),
         };
         Self { generation: document.generation.0, body: Some(body) }
     }
@@ -217,6 +243,7 @@ impl Wire for wire::SpecDocument {
                 let provider = provider.into_model().map_err(|error| error.within("provider"))?;
                 Some(SpecBody::Provider(Box::new(provider)))
             }
+            Wire::HostToken(token) => Some(SpecBody::HostToken(message("host_token", Some(*token))?)),
         };
         Ok(Document { generation: generation("generation", self.generation)?, body })
     }
@@ -276,30 +303,6 @@ impl Wire for wire::SiteSpec {
     }
 }
 
-impl Wire for wire::HostSpec {
-    type Model = HostSpec;
-
-    fn from_model(spec: &HostSpec) -> Self {
-        Self {
-            name: spec.name.as_str().to_owned(),
-            origin: spec.origin.number(),
-            description: spec.description.as_str().to_owned(),
-            target: spec.target.number(),
-            assigned: from_labels(&spec.assigned),
-        }
-    }
-
-    fn into_model(self) -> Result<HostSpec, FieldError> {
-        Ok(HostSpec {
-            name: field("name", Name::parse(&self.name))?,
-            origin: word("origin", self.origin)?,
-            description: field("description", Text::parse(&self.description))?,
-            target: word("target", self.target)?,
-            assigned: labels("assigned", self.assigned)?,
-        })
-    }
-}
-
 impl Wire for wire::SiteStatus {
     type Model = SiteStatus;
 
@@ -323,17 +326,5 @@ impl Wire for wire::SiteStatus {
             conditions: conditions("conditions", self.conditions)?,
             spec_incarnation: Incarnation(self.spec_incarnation),
         })
-    }
-}
-
-impl Wire for wire::HostStatus {
-    type Model = HostStatus;
-
-    fn from_model(status: &HostStatus) -> Self {
-        Self { local: from_labels(&status.local), reported: from_labels(&status.reported) }
-    }
-
-    fn into_model(self) -> Result<HostStatus, FieldError> {
-        Ok(HostStatus { local: labels("local", self.local)?, reported: labels("reported", self.reported)? })
     }
 }

@@ -54,6 +54,11 @@ pub(crate) fn message<W: Wire>(name: &str, found: Option<W>) -> Result<W::Model,
     }
 }
 
+/// Decodes a message field that may be absent.
+pub(crate) fn optional_message<W: Wire>(name: &str, found: Option<W>) -> Result<Option<W::Model>, FieldError> {
+    found.map(|wire| message(name, Some(wire))).transpose()
+}
+
 /// Rejects a oneof that is unset, or set to a kind that this build does not know.
 pub(crate) fn kind<T>(name: &str, found: Option<T>) -> Result<T, FieldError> {
     found.ok_or_else(|| FieldError::new(name, "is absent, or of a kind that this build does not know"))
@@ -99,6 +104,14 @@ pub(crate) fn count(name: &str, found: usize, count_max: usize) -> Result<(), Fi
 /// Checks the length of an id, a secret or a digest.
 pub(crate) fn bytes<const N: usize>(name: &str, found: &[u8]) -> Result<[u8; N], FieldError> {
     found.try_into().map_err(|_| FieldError::new(name, format!("has {} bytes, not {N}", found.len())))
+}
+
+/// Checks the length of an id that may be absent. Empty: it is.
+pub(crate) fn optional_bytes<const N: usize>(name: &str, found: &[u8]) -> Result<Option<[u8; N]>, FieldError> {
+    match found {
+        [] => Ok(None),
+        _ => bytes(name, found).map(Some),
+    }
 }
 
 /// Checks a counter that only increases.

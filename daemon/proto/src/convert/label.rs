@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use linecamp_model::limits::{CONDITIONS_MAX, LABELS_PER_OWNER_MAX};
-use linecamp_model::{Condition, Event, LabelEntry, LabelKey, LabelSet, LabelValue, SiteId, Text, WallTime};
+use linecamp_model::{Condition, Event, HostId, LabelEntry, LabelKey, LabelSet, LabelValue, SiteId, Text, WallTime};
 
-use crate::convert::field::{bytes, count, field, list, word};
+use crate::convert::field::{bytes, count, field, list, optional_bytes, word};
 use crate::convert::{FieldError, Wire, WireEnum};
 use crate::wire::link::v1 as wire;
+use crate::wire::link::v1::event::About;
 
 /// Encodes one owner's labels.
 pub(crate) fn from_labels(labels: &LabelSet) -> Vec<wire::Label> {
@@ -94,23 +95,35 @@ impl Wire for wire::Event {
     type Model = Event;
 
     fn from_model(event: &Event) -> Self {
+        let site = event.site.map(|site| site.as_bytes().to_vec());
+        let about = match event.host {
+            None => site.map(About::Site),
+            Some(host) => {
+                let host = host.as_bytes().to_vec();
+                Some(About::Host(Box::new(wire::EventHost { site: site.unwrap_or_default(), host })))
+            }
+        };
         Self {
             at_millis: event.at.unix_millis(),
             kind: event.kind.number(),
-            site: event.site.map(|site| site.as_bytes().to_vec()).unwrap_or_default(),
+            about,
             text: event.text.as_str().to_owned(),
         }
     }
 
     fn into_model(self) -> Result<Event, FieldError> {
-        let site = match self.site.as_slice() {
-            [] => None,
-            id => Some(SiteId::from_bytes(bytes("site", id)?)),
+        let (site, host) = match &self.about {
+            None => (None, None),
+            Some(About::Site(site)) => (optional_bytes("site", site)?, None),
+            Some(About::Host(about)) => {
+                (optional_bytes("host.site", &about.site)?, Some(bytes("host.host", &about.host)?))
+            }
         };
         Ok(Event {
             at: WallTime::from_unix_millis(self.at_millis),
             kind: word("kind", self.kind)?,
-            site,
+            site: site.map(SiteId::from_bytes),
+            host: host.map(HostId::from_bytes),
             text: field("text", Text::parse(&self.text))?,
         })
     }

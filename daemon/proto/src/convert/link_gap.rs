@@ -8,7 +8,7 @@ use std::time::Duration;
 use linecamp_model::limits::{LINK_ERROR_BYTES_MAX, LINK_GAPS_WAITING_MAX};
 use linecamp_model::{BootId, CauseTimes, GapCause, GapReport, LinkGap, LinkRecord, RefusalCode, Text, WallTime};
 
-use crate::convert::field::{bytes, count, field, list, millis, moment};
+use crate::convert::field::{count, field, list, millis, moment, optional_bytes, optional_message};
 use crate::convert::{FieldError, Wire, WireEnum};
 use crate::wire::link::v1 as link;
 use crate::wire::record::v1 as record;
@@ -82,14 +82,11 @@ impl Wire for record::LinkRecord {
 
     fn into_model(self) -> Result<LinkRecord, FieldError> {
         Ok(LinkRecord {
-            boot: match self.boot.is_empty() {
-                true => None,
-                false => Some(BootId(bytes("boot", &self.boot)?)),
-            },
+            boot: optional_bytes("boot", &self.boot)?.map(BootId),
             daemon_version: field("daemon_version", Text::parse(&self.daemon_version))?,
             noted_at: WallTime::from_unix_millis(self.noted_at_millis),
             is_stopped: self.is_stopped,
-            current: self.current.map(|gap| gap.into_model().map_err(|error| error.within("current"))).transpose()?,
+            current: optional_message("current", self.current)?,
             waiting: list("waiting", self.waiting, LINK_GAPS_WAITING_MAX)?,
         })
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use linecamp_model::limits::{EVENTS_PER_MESSAGE_MAX, LINK_GAPS_WAITING_MAX, SERVERS_PER_SITE_MAX};
+use linecamp_model::limits::{EVENTS_PER_MESSAGE_MAX, GATEWAY_CHAIN_MAX, LINK_GAPS_WAITING_MAX, SERVERS_PER_SITE_MAX};
 use linecamp_model::{
     Condition, EventBatch, FromMember, FromParent, Generation, Hello, HostId, IdentityGrant, Incarnation, JoinRequest,
     JoinSecret, Name, RunId, ServerAddress, ServerSet, SessionId, SiteId, Target, Text, TokenId, VersionRange,
@@ -10,6 +10,7 @@ use linecamp_model::{
 };
 
 use crate::convert::field::{bytes, count, counter, field, generation, kind, list, message, millis, set};
+use crate::convert::host::{from_member_kind, member_kind};
 use crate::convert::label::{conditions, facts, from_facts};
 use crate::convert::{FieldError, Wire, WireEnum};
 use crate::limits::{AUTHORITIES_MAX, CERTIFICATE_BYTES_MAX};
@@ -29,6 +30,7 @@ impl Wire for wire::FromMember {
             FromMember::Events(batch) => Kind::Events(wire::EventBatch::from_model(batch)),
             FromMember::Renew => Kind::Renew(wire::Renew {}),
             FromMember::Alive => Kind::Alive(wire::Alive {}),
+            FromMember::Leave => Kind::Leave(wire::Leave {}),
             FromMember::WantPlugin(want) => Kind::WantPlugin(wire::PluginWant::from_model(want)),
             FromMember::Storage(conditions) => Kind::Storage(wire::StorageReport::from_model(conditions)),
             FromMember::ServersStored(number) => Kind::ServersStored(wire::ServersStored { number: *number }),
@@ -47,6 +49,7 @@ impl Wire for wire::FromMember {
             Kind::Events(batch) => message("events", Some(batch)).map(FromMember::Events),
             Kind::Renew(_) => Ok(FromMember::Renew),
             Kind::Alive(_) => Ok(FromMember::Alive),
+            Kind::Leave(_) => Ok(FromMember::Leave),
             Kind::WantPlugin(want) => message("want_plugin", Some(want)).map(FromMember::WantPlugin),
             Kind::Storage(report) => message("storage", Some(report)).map(FromMember::Storage),
             Kind::ServersStored(set) => counter("servers_stored.number", set.number).map(FromMember::ServersStored),
@@ -168,6 +171,8 @@ impl Wire for wire::JoinRequest {
             secret: join.secret.as_bytes().to_vec(),
             name: join.name.as_str().to_owned(),
             daemon_version: join.daemon_version.as_str().to_owned(),
+            kind: from_member_kind(join.kind),
+            site: join.site.as_ref().map(|site| site.as_str().to_owned()),
         }
     }
 
@@ -176,7 +181,9 @@ impl Wire for wire::JoinRequest {
             versions: message("versions", self.versions)?,
             token: TokenId::from_bytes(bytes("token", &self.token)?),
             secret: JoinSecret::from_bytes(bytes("secret", &self.secret)?),
+            kind: member_kind("kind", self.kind)?,
             name: field("name", Name::parse(&self.name))?,
+            site: field("site", self.site.as_deref().map(Name::parse).transpose())?,
             daemon_version: field("daemon_version", Text::parse(&self.daemon_version))?,
         })
     }
@@ -264,7 +271,9 @@ impl Wire for wire::IdentityGrant {
             certificate: grant.certificate.clone(),
             authorities: grant.authorities.clone(),
             site: grant.site.as_bytes().to_vec(),
-            gateway: grant.gateway.as_bytes().to_vec(),
+            host: grant.host.as_bytes().to_vec(),
+            kind: from_member_kind(grant.kind),
+            gateway_chain: grant.gateway_chain.clone(),
         }
     }
 
@@ -277,12 +286,18 @@ impl Wire for wire::IdentityGrant {
             check_certificate(&format!("authorities[{index}]"), authority)?;
         }
         check_certificate("certificate", &self.certificate)?;
+        count("gateway_chain", self.gateway_chain.len(), GATEWAY_CHAIN_MAX)?;
+        for (index, certificate) in self.gateway_chain.iter().enumerate() {
+            check_certificate(&format!("gateway_chain[{index}]"), certificate)?;
+        }
         Ok(IdentityGrant {
+            kind: member_kind("kind", self.kind)?,
             name: field("name", Name::parse(&self.name))?,
             environment: field("environment", Name::parse(&self.environment))?,
             site: SiteId::from_bytes(bytes("site", &self.site)?),
-            gateway: HostId::from_bytes(bytes("gateway", &self.gateway)?),
+            host: HostId::from_bytes(bytes("host", &self.host)?),
             certificate: self.certificate,
+            gateway_chain: self.gateway_chain,
             authorities: self.authorities,
         })
     }

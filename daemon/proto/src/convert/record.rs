@@ -6,13 +6,15 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use linecamp_model::{
-    Claim, Environment, FleetOrigin, FleetProvider, HeldSite, HostId, HostRegistration, Incarnation, LabelSet, Life,
-    LoggedEvent, Name, OwnedRecord, OwnerId, PluginFile, Registration, ReplicationCursor, RestoredFrom, RunId,
-    SecretHash, Selector, SiteId, SiteOrigin, Text, Token, TokenId, Ttl, WallTime,
+    Claim, Environment, Event, FleetOrigin, FleetProvider, HeldSite, HostId, HostRegistration, Incarnation, LabelSet,
+    Life, LoggedEvent, Name, OwnedRecord, OwnerId, PluginFile, Recoveries, Registration, ReplicationCursor,
+    RestoredFrom, RunId, SecretHash, Selector, SiteId, SiteOrigin, Text, Token, TokenId, Ttl, WallTime,
 };
 
 use crate::convert::dns::written_values;
-use crate::convert::field::{bytes, counter, field, generation, message, millis, moment, word};
+use crate::convert::field::{
+    bytes, counter, field, generation, message, millis, moment, optional_bytes, optional_message, word,
+};
 use crate::convert::label::{from_labels, labels};
 use crate::convert::plugin::place;
 use crate::convert::plugin_description::{description, from_description};
@@ -107,17 +109,28 @@ impl Wire for wire::LoggedEvent {
     type Model = LoggedEvent;
 
     fn from_model(logged: &LoggedEvent) -> Self {
-        let link::Event { at_millis, kind, site, text } = link::Event::from_model(&logged.event);
-        let received_at_millis = logged.received_at.map(WallTime::unix_millis);
-        let actor = logged.actor.as_ref().map(ToString::to_string).unwrap_or_default();
-        Self { at_millis, kind, site, text, received_at_millis, actor }
+        let event = &logged.event;
+        Self {
+            at_millis: event.at.unix_millis(),
+            kind: event.kind.number(),
+            site: event.site.map(|site| site.as_bytes().to_vec()).unwrap_or_default(),
+            host: event.host.map(|host| host.as_bytes().to_vec()).unwrap_or_default(),
+            text: event.text.as_str().to_owned(),
+            received_at_millis: logged.received_at.map(WallTime::unix_millis),
+            actor: logged.actor.as_ref().map(ToString::to_string).unwrap_or_default(),
+        }
     }
 
     fn into_model(self) -> Result<LoggedEvent, FieldError> {
-        let Self { at_millis, kind, site, text, received_at_millis, actor } = self;
-        let event = link::Event { at_millis, kind, site, text }.into_model()?;
-        let actor = (!actor.is_empty()).then(|| field("actor", Text::parse(&actor))).transpose()?;
-        Ok(LoggedEvent { event, received_at: received_at_millis.map(WallTime::from_unix_millis), actor })
+        let event = Event {
+            at: WallTime::from_unix_millis(self.at_millis),
+            kind: word("kind", self.kind)?,
+            site: optional_bytes("site", &self.site)?.map(SiteId::from_bytes),
+            host: optional_bytes("host", &self.host)?.map(HostId::from_bytes),
+            text: field("text", Text::parse(&self.text))?,
+        };
+        let actor = (!self.actor.is_empty()).then(|| field("actor", Text::parse(&self.actor))).transpose()?;
+        Ok(LoggedEvent { event, received_at: moment(self.received_at_millis), actor })
     }
 }
 
@@ -211,6 +224,7 @@ impl Wire for wire::Token {
             labels: from_labels(&token.labels),
             revoked_at_millis: token.revoked_at.map(WallTime::unix_millis),
             replaces: token.replaces.map(|site| site.as_bytes().to_vec()),
+            hosts: token.hosts.as_ref().map(wire::TokenHosts::from_model),
         }
     }
 
@@ -222,6 +236,7 @@ impl Wire for wire::Token {
             expires_at: WallTime::from_unix_millis(self.expires_at_millis),
             uses_max: self.uses_max,
             labels: labels("labels", self.labels)?,
+            hosts: optional_message("hosts", self.hosts)?,
             revoked_at: moment(self.revoked_at_millis),
             replaces: self.replaces.map(|site| bytes("replaces", &site).map(SiteId::from_bytes)).transpose()?,
         })
@@ -277,6 +292,7 @@ impl Wire for wire::Registration {
     type Model = Registration;
 
     fn from_model(registration: &Registration) -> Self {
+        let Recoveries { total, today, day } = registration.recoveries;
         Self {
             gateway: registration.gateway.as_bytes().to_vec(),
             environment: registration.environment.as_str().to_owned(),
@@ -284,9 +300,9 @@ impl Wire for wire::Registration {
             joined_at_millis: registration.joined_at.unix_millis(),
             life: Some(wire::Life::from_model(&registration.life)),
             offline_since_millis: registration.offline_since.map(WallTime::unix_millis),
-            recoveries: registration.recoveries,
-            recoveries_today: registration.recoveries_today,
-            recovery_day_millis: registration.recovery_day.unix_millis(),
+            recoveries: total,
+            recoveries_today: today,
+            recovery_day_millis: day.unix_millis(),
         }
     }
 
@@ -298,9 +314,11 @@ impl Wire for wire::Registration {
             joined_at: WallTime::from_unix_millis(self.joined_at_millis),
             life: message("life", self.life)?,
             offline_since: moment(self.offline_since_millis),
-            recoveries: self.recoveries,
-            recoveries_today: self.recoveries_today,
-            recovery_day: WallTime::from_unix_millis(self.recovery_day_millis),
+            recoveries: Recoveries {
+                total: self.recoveries,
+                today: self.recoveries_today,
+                day: WallTime::from_unix_millis(self.recovery_day_millis),
+            },
         })
     }
 }

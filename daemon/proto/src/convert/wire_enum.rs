@@ -1,8 +1,8 @@
 //! Enums: the model's variants and their numbers on the wire, as the schemas assign them.
 
 use linecamp_model::{
-    ConditionKind, EventKind, GapCause, Origin, Ownership, Phase, RecordState, RecordType, RefusalCode, Role,
-    SiteAction, Target,
+    ConditionKind, EventKind, GapCause, MemberKind, Origin, Ownership, Parent, Phase, RecordState, RecordType,
+    RefusalCode, Role, SiteAction, Target,
 };
 
 use crate::convert::audit_kind::{AuditActorKind, AuditOutcomeKind};
@@ -46,6 +46,10 @@ words!(record::SiteAction = SiteAction { Label, Deactivate, Activate, Accept, Re
 
 words!(link::Origin = Origin { Gateway, Custom, Provider });
 
+words!(link::Parent = Parent { Server, Gateway });
+
+words!(link::MemberKind = MemberKind { Site, Host });
+
 words!(
     link::ConditionKind = ConditionKind {
         DuplicateIdentity,
@@ -79,6 +83,11 @@ words!(
         SiteDisconnected,
         SiteReturned,
         SiteRecovered,
+        HostJoined,
+        HostRemoved,
+        HostDisconnected,
+        HostReturned,
+        HostRecovered,
         SiteReplaced,
         AuthorityChanged,
         ServerRestored,
@@ -153,6 +162,7 @@ words!(
         SiteStopping,
         Done,
         ServerRestored,
+        SiteFull,
     }
 );
 

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use linecamp_model::{
-    ApiKey, AuditBlock, BulkActionId, FleetChange, HeldSite, HostId, IdempotencyKeyHash, KeyFingerprint, KeyId, Name,
-    PluginDigest, RestoredFrom, Salvage, SecretHash, SiteId, TokenId, WallTime,
+    ApiKey, BulkActionId, FleetChange, HostId, IdempotencyKeyHash, KeyFingerprint, KeyId, MemberId, Name, PluginDigest,
+    SecretHash, SiteId, TokenId, WallTime,
 };
 use prost::Message as _;
 
+use super::host_member::{HostPath, host_member_change, host_member_gap, host_member_record};
 use super::key;
 use super::{RawRecord, row, unknown_key};
 use crate::convert::{FieldError, encode};
@@ -28,8 +29,8 @@ pub fn fleet_change(change: &FleetChange) -> (Vec<u8>, Option<Vec<u8>>) {
         }
         FleetChange::Settings(body) => row::<record::ServerSettings>("settings".to_owned(), body.as_ref()),
         FleetChange::Token(token, body) => row::<record::Token>(format!("token/{token}"), body.as_ref()),
-        FleetChange::TokenUse(token, site, body) => {
-            row::<record::Moment>(format!("token-use/{token}/{site}"), body.as_ref())
+        FleetChange::TokenUse(token, member, body) => {
+            row::<record::Moment>(token_use_key(*token, *member), body.as_ref())
         }
         FleetChange::Site(site, body) => row::<record::Registration>(format!("site/{site}"), body.as_ref()),
         FleetChange::SiteKey(site, fingerprint, body) => {
@@ -37,6 +38,7 @@ pub fn fleet_change(change: &FleetChange) -> (Vec<u8>, Option<Vec<u8>>) {
             row::<record::Moment>(key, body.as_ref())
         }
         FleetChange::Host(site, host, body) => row::<record::Host>(format!("site/{site}/host/{host}"), body.as_ref()),
+        FleetChange::HostMember(site, host, change) => host_member_change(&host_path(*site, *host), change),
         FleetChange::ReplicationCursor(site, body) => {
             row::<record::ReplicationCursor>(format!("site/{site}/cursor"), body.as_ref())
         }
@@ -93,6 +95,17 @@ fn digest_key(kind: &str, digest: &[u8; 32]) -> String {
     format!("{kind}/{}", key::from_digest(digest))
 }
 
+fn token_use_key(token: TokenId, member: MemberId) -> String {
+    match member {
+        MemberId::Site(site) => format!("token-use/{token}/{site}"),
+        MemberId::Host(host) => format!("host-token-use/{token}/{host}"),
+    }
+}
+
+fn host_path(site: SiteId, host: HostId) -> HostPath {
+    HostPath { gaps: format!("gap/{site}/{host}"), parts: format!("site/{site}/host/{host}") }
+}
+
 fn audit_block_key(index: u64) -> String {
     format!("audit-block/{}", key::from_number(index))
 }
@@ -136,10 +149,13 @@ pub fn fleet_record(key: &[u8], body: &[u8]) -> Result<FleetChange, ProtoError> 
             let token = found.part(TokenId::parse(token))?;
             FleetChange::Token(token, Some(found.read::<record::Token>()?))
         }
-        ["token-use", token, site] => {
+        [kind @ ("token-use" | "host-token-use"), token, member] => {
             let token = found.part(TokenId::parse(token))?;
-            let site = found.part(SiteId::parse(site))?;
-            FleetChange::TokenUse(token, site, Some(found.read::<record::Moment>()?))
+            let member = match *kind {
+                "token-use" => found.part(SiteId::parse(member))?.into(),
+                _ => found.part(HostId::parse(member))?.into(),
+            };
+            FleetChange::TokenUse(token, member, Some(found.read::<record::Moment>()?))
         }
         ["site", site, part @ ..] => {
             let site = found.part(SiteId::parse(site))?;
@@ -162,10 +178,9 @@ pub fn fleet_record(key: &[u8], body: &[u8]) -> Result<FleetChange, ProtoError> 
             let digest = PluginDigest::from_bytes(found.part(key::digest(digest))?);
             FleetChange::Plugin(digest, Some(found.read::<record::PluginFile>()?))
         }
-        ["gap", site, began_at] => {
+        ["gap", site, gap @ ..] => {
             let site = found.part(SiteId::parse(site))?;
-            let began_at = WallTime::from_unix_millis(found.part(key::number(began_at))?);
-            FleetChange::LinkGap(site, began_at, Some(found.read::<record::LinkGap>()?))
+            link_gap(found, site, gap)?
         }
         ["audit-block" | "log", ..] => audit(found, &path)?,
         [kind @ ("answer" | "bulk-action"), id] => request(found, kind, id)?,
@@ -188,62 +203,19 @@ fn request(found: RawRecord<'_>, kind: &str, id: &str) -> Result<FleetChange, Pr
     Ok(FleetChange::BulkAction(id, Some(Arc::new(found.read::<record::BulkAction>()?))))
 }
 
-/// Returns how to recover from the record under `key`, whose body was rejected.
-pub fn salvage_fleet_record(key: &[u8]) -> Salvage {
-    let path = std::str::from_utf8(key).unwrap_or_default();
-    let path: Vec<&str> = path.split('/').collect();
-    let salvaged = match path.as_slice() {
-        ["revoked-key", fingerprint] => key::digest(fingerprint)
-            .map(|digest| FleetChange::RevokedKey(KeyFingerprint::from_bytes(digest), Some(WallTime::EPOCH))),
-        ["token-use", token, site] => TokenId::parse(token)
-            .zip(SiteId::parse(site))
-            .map(|(token, site)| FleetChange::TokenUse(token, site, Some(WallTime::EPOCH))),
-        ["site", site, "key", fingerprint] => {
-            SiteId::parse(site).zip(key::digest(fingerprint)).map(|(site, digest)| {
-                FleetChange::SiteKey(site, KeyFingerprint::from_bytes(digest), Some(WallTime::EPOCH))
-            })
+/// Decodes a gap of a site, or of a host that joined the server directly.
+fn link_gap(found: RawRecord<'_>, site: SiteId, gap: &[&str]) -> Result<FleetChange, ProtoError> {
+    Ok(match gap {
+        [began_at] => {
+            let began_at = WallTime::from_unix_millis(found.part(key::number(began_at))?);
+            FleetChange::LinkGap(site, began_at, Some(found.read::<record::LinkGap>()?))
         }
-        ["restored"] => {
-            Some(FleetChange::Restored(Some(RestoredFrom { taken_at: WallTime::EPOCH, restored_at: WallTime::EPOCH })))
+        [host, began_at] => {
+            let host = found.part(HostId::parse(host))?;
+            FleetChange::HostMember(site, host, host_member_gap(found, began_at)?)
         }
-        ["held", "site", site] => {
-            SiteId::parse(site).map(|site| FleetChange::HeldSite(site, Some(HeldSite::default())))
-        }
-        ["held", "token", token] => {
-            TokenId::parse(token).map(|token| FleetChange::HeldToken(token, Some(WallTime::EPOCH)))
-        }
-        ["held", "api-key", secret] => key::digest(secret)
-            .map(|digest| FleetChange::HeldApiKey(SecretHash::from_bytes(digest), Some(WallTime::EPOCH))),
-        ["audit-block", index] => {
-            key::number(index).map(|index| FleetChange::AuditBlock(index, Some(AuditBlock::lost())))
-        }
-        ["event", number] => key::number(number).map(|number| FleetChange::Event(number, None)),
-        ["site", site, "status", about @ ..] => {
-            SiteId::parse(site).zip(key::document(about)).map(|(site, about)| FleetChange::Status(site, about, None))
-        }
-        ["gap", site, began_at] => SiteId::parse(site)
-            .zip(key::number(began_at))
-            .map(|(site, began_at)| FleetChange::LinkGap(site, WallTime::from_unix_millis(began_at), None)),
-        ["answer", hash] => {
-            key::digest(hash).map(|hash| FleetChange::KeptAnswer(IdempotencyKeyHash::from_bytes(hash), None))
-        }
-        ["bulk-action", id] => BulkActionId::parse(id).map(|id| FleetChange::BulkAction(id, None)),
-        ["site", site, "trust"] => SiteId::parse(site).map(|site| FleetChange::SiteTrust(site, None)),
-        ["site", site, ..] => return SiteId::parse(site).map_or(Salvage::Ignore, Salvage::Quarantine),
-        _ => None,
-    };
-    match salvaged {
-        Some(
-            change @ (FleetChange::Event(..)
-            | FleetChange::Status(..)
-            | FleetChange::LinkGap(..)
-            | FleetChange::KeptAnswer(..)
-            | FleetChange::BulkAction(..)
-            | FleetChange::SiteTrust(..)),
-        ) => Salvage::Remove(change),
-        Some(change) => Salvage::Keep(change),
-        None => Salvage::Ignore,
-    }
+        _ => return Err(unknown_key(found.key)),
+    })
 }
 
 /// The audit log.
@@ -307,6 +279,10 @@ fn site_part(found: RawRecord<'_>, site: SiteId, part: &[&str]) -> Result<FleetC
         ["host", host] => {
             let host = found.part(HostId::parse(host))?;
             FleetChange::Host(site, host, Some(found.read::<record::Host>()?))
+        }
+        ["host", host, part @ ..] => {
+            let host = found.part(HostId::parse(host))?;
+            FleetChange::HostMember(site, host, host_member_record(found, part)?)
         }
         ["trust"] => FleetChange::SiteTrust(site, Some(found.read::<link::SiteTrust>()?)),
         ["cursor"] => FleetChange::ReplicationCursor(site, Some(found.read::<record::ReplicationCursor>()?)),

@@ -4,7 +4,7 @@
 //! zero-padded to full width. Ids and digests are lower-case hexadecimal. A key has exactly one spelling.
 
 use data_encoding::HEXLOWER;
-use linecamp_model::{DocumentKey, DomainName, HostId, Level, OwnedRecordKey, ProviderId, RecordKey};
+use linecamp_model::{DocumentKey, DomainName, HostId, Level, OwnedRecordKey, ProviderId, RecordKey, TokenId};
 
 use crate::convert::record_type;
 use crate::limits::COUNTER_MAX;
@@ -39,6 +39,7 @@ pub(super) fn from_document(key: DocumentKey) -> String {
         DocumentKey::Site => "site".to_owned(),
         DocumentKey::Host(host) => format!("host/{host}"),
         DocumentKey::Provider(provider) => format!("provider/{provider}"),
+        DocumentKey::HostToken(token) => format!("host-token/{token}"),
     }
 }
 
@@ -48,6 +49,7 @@ pub(super) fn document(path: &[&str]) -> Option<DocumentKey> {
         ["site"] => Some(DocumentKey::Site),
         ["host", host] => HostId::parse(host).map(DocumentKey::Host),
         ["provider", provider] => ProviderId::parse(provider).map(DocumentKey::Provider),
+        ["host-token", token] => TokenId::parse(token).map(DocumentKey::HostToken),
         _ => None,
     }
 }

@@ -1,7 +1,8 @@
 //! The records of a site's database.
 
-use linecamp_model::SiteChange;
+use linecamp_model::{HostId, KeyFingerprint, SiteChange, TokenId};
 
+use super::host_member::{HostPath, host_member_change, host_member_gap, host_member_record};
 use super::key;
 use super::{RawRecord, row, unknown_key};
 use crate::error::ProtoError;
@@ -33,6 +34,18 @@ pub fn site_change(change: &SiteChange) -> (Vec<u8>, Option<Vec<u8>>) {
             row::<record::OwnedRecord>(format!("owned/{}", key::from_owned(held)), body.as_ref())
         }
         SiteChange::LinkRecord(body) => row::<record::LinkRecord>("link-record".to_owned(), body.as_deref()),
+        SiteChange::Host(host, change) => {
+            let path = HostPath { gaps: format!("gap/{host}"), parts: format!("host/{host}") };
+            host_member_change(&path, change)
+        }
+        SiteChange::RevokedHostKey(fingerprint, body) => {
+            let key = format!("revoked-host-key/{}", key::from_digest(fingerprint.as_bytes()));
+            row::<record::Moment>(key, body.as_ref())
+        }
+        SiteChange::HostToken(token, body) => row::<link::HostToken>(format!("host-token/{token}"), body.as_ref()),
+        SiteChange::HostTokenUse(token, host, body) => {
+            row::<record::Moment>(format!("host-token-use/{token}/{host}"), body.as_ref())
+        }
     }
 }
 
@@ -70,6 +83,27 @@ pub fn site_record(key: &[u8], body: &[u8]) -> Result<SiteChange, ProtoError> {
         ["owned", path @ ..] => {
             let held = found.part(key::owned(path))?;
             SiteChange::OwnedRecord(held, Some(found.read::<record::OwnedRecord>()?))
+        }
+        ["host", host, part @ ..] => {
+            let host = found.part(HostId::parse(host))?;
+            SiteChange::Host(host, host_member_record(found, part)?)
+        }
+        ["gap", host, began_at] => {
+            let host = found.part(HostId::parse(host))?;
+            SiteChange::Host(host, host_member_gap(found, began_at)?)
+        }
+        ["revoked-host-key", fingerprint] => {
+            let fingerprint = KeyFingerprint::from_bytes(found.part(key::digest(fingerprint))?);
+            SiteChange::RevokedHostKey(fingerprint, Some(found.read::<record::Moment>()?))
+        }
+        ["host-token", token] => {
+            let token = found.part(TokenId::parse(token))?;
+            SiteChange::HostToken(token, Some(found.read::<link::HostToken>()?))
+        }
+        ["host-token-use", token, host] => {
+            let token = found.part(TokenId::parse(token))?;
+            let host = found.part(HostId::parse(host))?;
+            SiteChange::HostTokenUse(token, host, Some(found.read::<record::Moment>()?))
         }
         _ => return Err(unknown_key(found.key)),
     };

@@ -11,7 +11,7 @@ const SCHEMAS: [&str; 2] = ["link.proto", "record.proto"];
 
 /// Fields boxed because they are part of a list: a hostile peer can put half a million empty elements into one frame,
 /// and each would take the size of the largest. `wire.rs` tests the sizes.
-const BOXED: [&str; 9] = [
+const BOXED: [&str; 14] = [
     ".linecamp.link.v1.SpecDocument.body.site",
     ".linecamp.link.v1.SpecDocument.body.host",
     ".linecamp.link.v1.StatusDocument.body.site",
@@ -21,6 +21,11 @@ const BOXED: [&str; 9] = [
     ".linecamp.link.v1.SpecEntry.document",
     ".linecamp.link.v1.StatusEntry.document",
     ".linecamp.link.v1.RecordStatus.id",
+    ".linecamp.link.v1.SpecDocument.body.host_token",
+    ".linecamp.link.v1.HostSpec.member",
+    ".linecamp.link.v1.HostStatus.daemon",
+    ".linecamp.link.v1.HostStatus.membership",
+    ".linecamp.link.v1.Event.about.host",
 ];
 
 #[test]

@@ -4,23 +4,24 @@
 mod audit;
 mod bulk_action;
 mod fleet;
+mod host;
 mod link_gap;
 mod provider;
 mod user;
 
 pub(crate) use provider::{plugin_description, provider_spec, provider_status};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use linecamp_model::{
     ApiKey, AuthoritySet, Condition, ConditionKind, Delta, Document, DocumentKey, Environment, Event, EventBatch,
     EventKind, FleetAuthorities, FleetChange, FleetOrigin, FromMember, FromParent, Generation, HeldSite, Hello, HostId,
     HostRegistration, HostSpec, HostStatus, IdentityGrant, Incarnation, JoinRequest, JoinSecret, KeyFingerprint,
-    LabelEntry, LabelKey, LabelSet, LabelValue, Level, Life, LoggedEvent, Name, Origin, Phase, Pin, Refusal,
-    RefusalCode, Registration, ReplicationCursor, RestoredFrom, RunId, SecretHash, ServerAddress, ServerSet, SessionId,
-    SiteChange, SiteId, SiteOrigin, SiteSpec, SiteStatus, SiteTrust, SpecBody, StatusBody, Target, Text, Token,
-    TokenId, TrustReport, TrustedAuthority, VersionRange, WallTime, Welcome,
+    LabelEntry, LabelKey, LabelSet, LabelValue, Level, Life, LoggedEvent, MemberKind, Name, Origin, Phase, Pin,
+    Recoveries, Refusal, RefusalCode, Registration, ReplicationCursor, RestoredFrom, RunId, SecretHash, ServerAddress,
+    ServerSet, SessionId, SiteChange, SiteId, SiteOrigin, SiteSpec, SiteStatus, SiteTrust, SpecBody, StatusBody,
+    Target, Text, Token, TokenId, TrustReport, TrustedAuthority, VersionRange, WallTime, Welcome,
 };
 
 const WALL: WallTime = WallTime::from_unix_millis(1_795_314_424_000);
@@ -73,6 +74,7 @@ fn host_spec() -> Document<SpecBody> {
             description: text("the spare machine"),
             target: Target::Inactive,
             assigned: labels(&[("tier", "lab")]),
+            member: None,
         })),
     }
 }
@@ -107,12 +109,14 @@ fn host_status() -> Document<StatusBody> {
                 ("io.linecamp.host.arch", "x86_64"),
                 ("io.linecamp.host.linux_kernel_version", "6.18.5-amd64"),
             ]),
+            daemon: None,
+            membership: None,
         })),
     }
 }
 
 fn event(site: Option<SiteId>) -> Event {
-    Event { at: WALL, kind: EventKind::LabelsSetLocally, site, text: text("rack=r7 was set locally") }
+    Event { at: WALL, kind: EventKind::LabelsSetLocally, site, host: None, text: text("rack=r7 was set locally") }
 }
 
 fn delta<B>(base: u64, documents: Vec<(DocumentKey, Document<B>)>) -> Delta<B> {
@@ -154,7 +158,9 @@ pub(super) fn from_member() -> Vec<(&'static str, FromMember)> {
                 versions,
                 token: TOKEN,
                 secret: JoinSecret::from_bytes([0x44; 16]),
+                kind: MemberKind::Site,
                 name: name("camp-042"),
+                site: None,
                 daemon_version: text("0.1.0"),
             }),
         ),
@@ -214,6 +220,7 @@ pub(super) fn from_member() -> Vec<(&'static str, FromMember)> {
         ),
         ("renew", FromMember::Renew),
         ("alive", FromMember::Alive),
+        ("leave", FromMember::Leave),
         ("storage-well", FromMember::Storage(Vec::new())),
         (
             "storage",
@@ -230,6 +237,7 @@ pub(super) fn from_member() -> Vec<(&'static str, FromMember)> {
         ),
     ];
     all.extend(provider::from_member());
+    all.extend(host::from_member());
     all
 }
 
@@ -240,11 +248,13 @@ pub(super) fn from_parent() -> Vec<(&'static str, FromParent)> {
         (
             "identity",
             FromParent::Identity(IdentityGrant {
+                kind: MemberKind::Site,
                 name: name("camp-042"),
                 environment: name("default"),
                 site: SITE,
-                gateway: HOST,
+                host: HOST,
                 certificate: b"a certificate".to_vec(),
+                gateway_chain: Vec::new(),
                 authorities: vec![b"an authority".to_vec(), b"the next one".to_vec()],
             }),
         ),
@@ -289,6 +299,7 @@ pub(super) fn from_parent() -> Vec<(&'static str, FromParent)> {
         ("authorities", FromParent::Authorities(authorities())),
     ];
     all.extend(provider::from_parent());
+    all.extend(host::from_parent());
     all
 }
 
@@ -358,5 +369,6 @@ pub(super) fn site_records() -> Vec<(&'static str, SiteChange)> {
         ("event", SiteChange::Event(42, Some(event(None)))),
     ];
     all.extend(provider::site_records());
+    all.extend(host::site_records());
     all
 }

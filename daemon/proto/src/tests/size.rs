@@ -1,22 +1,24 @@
 //! Message sizes: every document and every other message at its limit fits a frame, and none is larger than `core`
 //! counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use linecamp_model::limits::{
     CONDITIONS_MAX, DELTA_OVERHEAD_BYTES_MAX, DOCUMENT_OVERHEAD_BYTES_MAX, DOCUMENTS_BYTES_MAX, EVENTS_PER_MESSAGE_MAX,
-    FIRST_FRAME_BYTES_MAX, FRAME_BYTES_MAX, LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_OWNER_MAX,
-    LINK_ERROR_BYTES_MAX, LINK_GAPS_WAITING_MAX, NAME_BYTES_MAX, PLUGIN_BYTES_MAX, PLUGIN_PIECE_BYTES_MAX,
-    PROVIDER_SPEC_BYTES_MAX, PROVIDERS_PER_SITE_MAX, REPORTED_RECORDS_BYTES_MAX, TEXT_BYTES_MAX, reported_record_bytes,
+    FIRST_FRAME_BYTES_MAX, FRAME_BYTES_MAX, GATEWAY_CHAIN_MAX, KEYS_PER_HOST_MAX, LABEL_KEY_BYTES_MAX,
+    LABEL_VALUE_BYTES_MAX, LABELS_PER_OWNER_MAX, LINK_ERROR_BYTES_MAX, LINK_GAPS_WAITING_MAX, NAME_BYTES_MAX,
+    PLUGIN_BYTES_MAX, PLUGIN_PIECE_BYTES_MAX, PROVIDER_SPEC_BYTES_MAX, PROVIDERS_PER_SITE_MAX,
+    REPORTED_RECORDS_BYTES_MAX, TEXT_BYTES_MAX, TOKEN_USES_MAX, reported_record_bytes,
 };
 use linecamp_model::{
     Condition, ConditionKind, Delta, DnsStatus, Document, DocumentKey, DomainName, Event, EventBatch, EventKind,
-    FromMember, FromParent, GapCause, GapReport, Generation, Hello, HostId, HostSpec, HostStatus, IdentityGrant,
-    Incarnation, JoinRequest, JoinSecret, LabelEntry, LabelKey, LabelSet, LabelValue, Name, Observed, Origin,
+    FromMember, FromParent, GapCause, GapReport, Generation, Hello, HostDaemon, HostId, HostLink, HostMember,
+    HostMembership, HostSpec, HostStatus, HostToken, IdentityGrant, Incarnation, JoinRequest, JoinSecret,
+    KeyFingerprint, LabelEntry, LabelKey, LabelSet, LabelValue, MemberKind, Name, Observed, Origin, Parent,
     PluginDigest, PluginPiece, ProviderId, ProviderSpec, ProviderStatus, RecordKey, RecordState, RecordStatus,
-    RecordType, RefusalCode, RunId, SiteId, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text, TokenId, Ttl,
-    VersionRange, WallTime,
+    RecordType, RefusalCode, RunId, SecretHash, SiteId, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, Text,
+    TokenId, Ttl, VersionRange, WallTime,
 };
 use prost::Message;
 
@@ -41,6 +43,10 @@ fn labels() -> LabelSet {
     let key = |index| LabelKey::parse(&format!("{index:0LABEL_KEY_BYTES_MAX$}")).expect("a key");
     let labels: BTreeMap<_, _> = (0..LABELS_PER_OWNER_MAX).map(|index| (key(index), held.clone())).collect();
     LabelSet::from_map(labels).expect("no more than there may be")
+}
+
+fn host_keys() -> BTreeSet<KeyFingerprint> {
+    (0..KEYS_PER_HOST_MAX).map(|index| KeyFingerprint::of(&index.to_be_bytes())).collect()
 }
 
 /// Checks that a document fits one message several times over, and takes no more bytes than `core` counts for it.
@@ -73,11 +79,24 @@ fn every_spec_document_at_its_limit_fits_a_message() {
         description: text(),
         target: Target::Active,
         assigned: labels(),
+        member: Some(HostMember {
+            parent: Parent::Gateway,
+            token: TokenId::from_bytes([6; 8]),
+            keys: host_keys(),
+            joined_at: WALL,
+        }),
     });
+    let token = SpecBody::HostToken(HostToken {
+        secret: SecretHash::from_bytes([1; 32]),
+        created_at: WALL,
+        expires_at: WALL,
+        uses_max: TOKEN_USES_MAX,
+    });
+    let token_key = DocumentKey::HostToken(TokenId::from_bytes([1; 8]));
     let (key, provider) = providers().next().expect("a provider");
     let provider = SpecBody::Provider(Box::new(provider));
     let host_key = DocumentKey::Host(HostId::from_bytes([1; 16]));
-    for (key, body) in [(DocumentKey::Site, site), (host_key, host), (key, provider)] {
+    for (key, body) in [(DocumentKey::Site, site), (host_key, host), (key, provider), (token_key, token)] {
         check_document(key, &body, body.encoded_size_max(), |delta| encode_from_parent(&FromParent::Spec(delta)).len());
     }
     let bytes: usize = providers().map(|(_, spec)| SpecBody::Provider(Box::new(spec)).encoded_size_max()).sum();
@@ -94,9 +113,26 @@ fn every_status_document_at_its_limit_fits_a_message() {
         applied: Generation(COUNTER_MAX),
         converged: Generation(COUNTER_MAX),
         local: labels(),
-        conditions: vec![condition; CONDITIONS_MAX],
+        conditions: vec![condition.clone(); CONDITIONS_MAX],
     });
-    let host = StatusBody::Host(HostStatus { local: labels(), reported: labels() });
+    let host = StatusBody::Host(HostStatus {
+        local: labels(),
+        reported: labels(),
+        daemon: Some(HostDaemon {
+            version: text(),
+            spec_incarnation: Incarnation(u64::MAX),
+            applied: Generation(COUNTER_MAX),
+            conditions: vec![condition; CONDITIONS_MAX],
+        }),
+        membership: Some(HostMembership {
+            name: name(),
+            token: TokenId::from_bytes([1; 8]),
+            keys: host_keys(),
+            joined_at: WALL,
+            removed_at: Some(WALL),
+            link: HostLink { is_disconnected: true, since: WALL },
+        }),
+    });
     let provider = StatusBody::Provider(ProviderStatus {
         name: name(),
         is_local: true,
@@ -180,7 +216,9 @@ fn the_longest_other_messages_fit_their_frames() {
         versions: VersionRange { min: 1, max: u32::MAX },
         token: TokenId::from_bytes([1; 8]),
         secret: JoinSecret::from_bytes([1; 16]),
+        kind: MemberKind::Host,
         name: name(),
+        site: Some(name()),
         daemon_version: text(),
     });
     assert!(encode_from_member(&join).len() <= FIRST_FRAME_BYTES_MAX);
@@ -207,8 +245,13 @@ fn the_longest_other_messages_fit_their_frames() {
     });
     assert!(encode_from_member(&hello).len() <= FIRST_FRAME_BYTES_MAX);
 
-    let event =
-        Event { at: WALL, kind: EventKind::CertificateRenewed, site: Some(SiteId::from_bytes([1; 16])), text: text() };
+    let event = Event {
+        at: WALL,
+        kind: EventKind::CertificateRenewed,
+        site: Some(SiteId::from_bytes([1; 16])),
+        host: Some(HostId::from_bytes([1; 16])),
+        text: text(),
+    };
     let events = FromMember::Events(EventBatch {
         first: COUNTER_MAX,
         dropped: COUNTER_MAX,
@@ -217,11 +260,13 @@ fn the_longest_other_messages_fit_their_frames() {
     assert!(encode_from_member(&events).len() <= FRAME_BYTES_MAX);
 
     let grant = FromParent::Identity(IdentityGrant {
+        kind: MemberKind::Host,
         name: name(),
         environment: name(),
         site: SiteId::from_bytes([1; 16]),
-        gateway: HostId::from_bytes([1; 16]),
+        host: HostId::from_bytes([1; 16]),
         certificate: vec![1; CERTIFICATE_BYTES_MAX],
+        gateway_chain: vec![vec![1; CERTIFICATE_BYTES_MAX]; GATEWAY_CHAIN_MAX],
         authorities: vec![vec![1; CERTIFICATE_BYTES_MAX]; AUTHORITIES_MAX],
     });
     assert!(encode_from_parent(&grant).len() <= FRAME_BYTES_MAX);

@@ -2,28 +2,31 @@
 
 mod audit;
 mod bulk_action;
+mod host;
 mod link_gap;
 mod provider;
 mod record;
 mod user;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use linecamp_model::limits::{
-    AUTHORITIES_PER_SET_MAX, CONDITIONS_MAX, EVENTS_PER_MESSAGE_MAX, LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX,
-    LABELS_PER_OWNER_MAX, LINK_GAPS_WAITING_MAX, NAME_BYTES_MAX, SERVERS_PER_SITE_MAX, TEXT_BYTES_MAX,
+    AUTHORITIES_PER_SET_MAX, CONDITIONS_MAX, EVENTS_PER_MESSAGE_MAX, GATEWAY_CHAIN_MAX, LABEL_KEY_BYTES_MAX,
+    LABEL_VALUE_BYTES_MAX, LABELS_PER_OWNER_MAX, LINK_GAPS_WAITING_MAX, NAME_BYTES_MAX, SERVERS_PER_SITE_MAX,
+    TEXT_BYTES_MAX,
 };
 use linecamp_model::{
     ApiKey, AuthoritySet, Condition, ConditionKind, Delta, Document, DocumentKey, Environment, Event, EventBatch,
     EventKind, FleetAuthorities, FleetChange, FleetOrigin, FromMember, FromParent, Generation, HeldSite, Hello, HostId,
     HostRegistration, HostSpec, HostStatus, IdentityGrant, Incarnation, JoinRequest, JoinSecret, KeyFingerprint,
-    LabelEntry, LabelKey, LabelSet, LabelValue, Level, Life, LoggedEvent, Name, Origin, Phase, Pin, Refusal,
-    RefusalCode, Registration, ReplicationCursor, RestoredFrom, RunId, SecretHash, ServerAddress, ServerSet, SessionId,
-    SiteChange, SiteId, SiteOrigin, SiteSpec, SiteStatus, SiteTrust, SpecBody, SpecDelta, StatusBody, StatusDelta,
-    Target, Text, Token, TokenId, TrustReport, TrustedAuthority, VersionRange, WallTime, Welcome,
+    LabelEntry, LabelKey, LabelSet, LabelValue, Level, Life, LoggedEvent, MemberKind, Name, Origin, Phase, Pin,
+    Recoveries, Refusal, RefusalCode, Registration, ReplicationCursor, RestoredFrom, RunId, SecretHash, ServerAddress,
+    ServerSet, SessionId, SiteChange, SiteId, SiteOrigin, SiteSpec, SiteStatus, SiteTrust, SpecBody, SpecDelta,
+    StatusBody, StatusDelta, Target, Text, Token, TokenId, TrustReport, TrustedAuthority, VersionRange, WallTime,
+    Welcome,
 };
 use proptest::array::{uniform8, uniform16, uniform32};
 use proptest::collection::{btree_map, btree_set, vec};
@@ -130,8 +133,8 @@ fn conditions() -> impl Strategy<Value = Vec<Condition>> {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let parts = (wall(), select(EventKind::ALL), option::of(site_id()), text());
-    parts.prop_map(|(at, kind, site, text)| Event { at, kind, site, text })
+    let parts = (wall(), select(EventKind::ALL), option::of(site_id()), option::of(host_id()), text());
+    parts.prop_map(|(at, kind, site, host, text)| Event { at, kind, site, host, text })
 }
 
 fn target() -> impl Strategy<Value = Target> {
@@ -144,13 +147,6 @@ fn site_spec() -> impl Strategy<Value = SpecBody> {
     })
 }
 
-fn host_spec() -> impl Strategy<Value = SpecBody> {
-    let origin = select(&[Origin::Gateway, Origin::Custom, Origin::Provider]);
-    (name(), origin, text(), target(), labels()).prop_map(|(name, origin, description, target, assigned)| {
-        SpecBody::Host(HostSpec { name, origin, description, target, assigned })
-    })
-}
-
 fn site_status() -> impl Strategy<Value = StatusBody> {
     (text(), incarnation(), generation(), generation(), labels(), conditions()).prop_map(
         |(daemon_version, spec_incarnation, applied, converged, local, conditions)| {
@@ -159,19 +155,16 @@ fn site_status() -> impl Strategy<Value = StatusBody> {
     )
 }
 
-fn host_status() -> impl Strategy<Value = StatusBody> {
-    (labels(), labels()).prop_map(|(local, reported)| StatusBody::Host(HostStatus { local, reported }))
-}
-
 type Keyed<B> = (DocumentKey, Option<B>);
 
 fn spec_body() -> BoxedStrategy<Keyed<SpecBody>> {
-    let hosts = keyed(option::of(site_spec()).boxed(), option::of(host_spec()).boxed());
-    prop_oneof![4 => hosts, 1 => provider::provider_spec_body(), 1 => provider::gone()].boxed()
+    let hosts = keyed(option::of(site_spec()).boxed(), option::of(host::spec()).boxed());
+    let providers = provider::provider_spec_body();
+    prop_oneof![4 => hosts, 1 => providers, 1 => provider::gone(), 1 => host::token_spec()].boxed()
 }
 
 fn status_body() -> BoxedStrategy<Keyed<StatusBody>> {
-    let hosts = keyed(option::of(site_status()).boxed(), option::of(host_status()).boxed());
+    let hosts = keyed(option::of(site_status()).boxed(), option::of(host::status()).boxed());
     prop_oneof![4 => hosts, 1 => provider::provider_status_body(), 1 => provider::gone()].boxed()
 }
 
@@ -228,11 +221,23 @@ fn versions() -> impl Strategy<Value = VersionRange> {
     (1..=u32::MAX).prop_flat_map(|min| (min..=u32::MAX).prop_map(move |max| VersionRange { min, max }))
 }
 
+fn member_kind() -> impl Strategy<Value = MemberKind> {
+    select(&[MemberKind::Site, MemberKind::Host])
+}
+
 fn join() -> impl Strategy<Value = JoinRequest> {
     let secret = uniform16(any::<u8>()).prop_map(JoinSecret::from_bytes);
-    (versions(), token_id(), secret, name(), text()).prop_map(|(versions, token, secret, name, daemon_version)| {
-        JoinRequest { versions, token, secret, name, daemon_version }
-    })
+    (versions(), token_id(), secret, member_kind(), name(), option::of(name()), text()).prop_map(
+        |(versions, token, secret, kind, name, site, daemon_version)| JoinRequest {
+            versions,
+            token,
+            secret,
+            kind,
+            name,
+            site,
+            daemon_version,
+        },
+    )
 }
 
 fn hello() -> impl Strategy<Value = Hello> {
@@ -274,26 +279,31 @@ pub(super) fn from_member() -> impl Strategy<Value = FromMember> {
         1 => batch().prop_map(FromMember::Events),
         1 => Just(FromMember::Renew),
         1 => Just(FromMember::Alive),
+        1 => Just(FromMember::Leave),
         1 => provider::want().prop_map(FromMember::WantPlugin),
         1 => conditions().prop_map(|mut all| {
             all.retain(|condition| condition.kind.is_of_storage());
             FromMember::Storage(all)
         }),
         1 => counter().prop_map(FromMember::ServersStored),
-        1 => (1..=COUNTER_MAX, site_trust()).prop_map(|(number, trust)| FromMember::Trust(TrustReport { number, trust })),
+        1 => (1..=COUNTER_MAX, site_trust())
+            .prop_map(|(number, trust)| FromMember::Trust(TrustReport { number, trust })),
     ]
 }
 
 fn grant() -> impl Strategy<Value = IdentityGrant> {
     let certificate = || vec(any::<u8>(), 1..400);
     let ids = (site_id(), host_id());
-    (name(), name(), ids, certificate(), vec(certificate(), 1..=AUTHORITIES_MAX)).prop_map(
-        |(name, environment, (site, gateway), certificate, authorities)| IdentityGrant {
+    let certificates = (certificate(), vec(certificate(), 0..=GATEWAY_CHAIN_MAX));
+    (member_kind(), name(), name(), ids, certificates, vec(certificate(), 1..=AUTHORITIES_MAX)).prop_map(
+        |(kind, name, environment, (site, host), (certificate, gateway_chain), authorities)| IdentityGrant {
+            kind,
             name,
             environment,
             site,
-            gateway,
+            host,
             certificate,
+            gateway_chain,
             authorities,
         },
     )

@@ -87,5 +87,5 @@ async fn answer(fleet: &FleetAccess, host: HostRef) -> Result<Host, ApiError> {
 }
 
 async fn view(fleet: &FleetAccess, host: HostRef) -> Result<HostView, ApiError> {
-    Ok(fleet.query(move |fleet, _| fleet.host(&host)).await??)
+    Ok(fleet.query(move |fleet, now| fleet.host(&host, now)).await??)
 }

@@ -8,13 +8,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use linecamp_core::RequestOrigin;
 use linecamp_model::{RequestId, excerpt};
-use linecamp_service::PEER_TEXT_BYTES_MAX;
+use linecamp_service::{PEER_TEXT_BYTES_MAX, panics};
 use linecamp_transport::random_bytes;
 
 use super::Api;
 use super::authenticate::AuthenticatedCaller;
 use super::error::ApiError;
-use crate::panics;
 
 /// The header that names a request in its response. The log has the same name.
 const REQUEST_ID: &str = "x-request-id";

@@ -16,7 +16,7 @@ use axum::routing::{MethodFilter, on};
 use linecamp_model::{RequestId, excerpt};
 use linecamp_proto::api::operation::{Body as _, DecodedBody, EncodedBody, Method, Operation, OperationSpec};
 use linecamp_proto::api::{Host, Site};
-use linecamp_service::PEER_TEXT_BYTES_MAX;
+use linecamp_service::{PEER_TEXT_BYTES_MAX, SPAN_TARGET};
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
@@ -26,7 +26,6 @@ use super::authenticate::{Authenticated, Refused, authenticate};
 use super::call::Call;
 use super::error::ApiError;
 use super::parse;
-use crate::traces::TARGET;
 
 /// The header of an answer that is that of an earlier request with the same `Idempotency-Key`.
 const IDEMPOTENCY_REPLAYED: &str = "idempotency-replayed";
@@ -249,7 +248,7 @@ where
 fn span(spec: &OperationSpec, parts: &Parts) -> Span {
     let request = parts.extensions.get::<RequestId>().map(ToString::to_string);
     tracing::info_span!(
-        target: TARGET,
+        target: SPAN_TARGET,
         "request",
         otel.name = format!("{} {}", spec.method.as_str(), spec.path),
         otel.kind = "server",

@@ -64,7 +64,7 @@ pub(super) async fn remove(call: Call<RemoveSite>) -> Result<Site, ApiError> {
     let site = site_ref(call.name()?, call.query.environment.as_deref())?;
     let before = view(&call.fleet, site.clone()).await?;
     let force = if call.query.force { Force::Yes } else { Force::No };
-    call.fleet.command(FleetCommand::Remove(site, force)).await?;
+    call.fleet.command(FleetCommand::Remove(site.into(), force)).await?;
     let removed = call.fleet.query(move |fleet, now| fleet.site_by_id(before.id, now)).await?;
     let removed =
         removed.ok_or_else(|| ApiError::not_found(format!("site {} has already been purged", before.name)))?;

@@ -20,6 +20,7 @@ use linecamp_proto::api::query::{StreamQuery, StreamTopic};
 use linecamp_proto::api::{
     EventSource, STREAM_ID_CHARS_MAX, STREAM_RETRY_MILLISECONDS, StreamMessage, StreamReset, StreamResetReason,
 };
+use linecamp_service::panics;
 use tokio::sync::mpsc;
 
 use self::body::StreamBody;
@@ -31,7 +32,6 @@ use super::parse::optional_name;
 use crate::drivers::request_permit::RequestPermit;
 use crate::event_streams::{EventStreams, frame};
 use crate::fleet_access::FleetAccess;
-use crate::panics;
 
 /// The header with the id of the last message.
 const LAST_EVENT_ID: &str = "last-event-id";

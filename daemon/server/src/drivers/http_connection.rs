@@ -4,12 +4,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use linecamp_core::Scheme;
-use linecamp_service::ConnectionLimiter;
+use linecamp_service::{ConnectionLimiter, panics};
 use tokio::sync::watch;
 use tokio::task::JoinError;
 
 use super::request_permit::Client;
-use crate::panics;
 
 /// Timeout for reading a request's head. It covers a new connection that has sent nothing yet and an idle keep-alive
 /// connection. After that the connection is closed.

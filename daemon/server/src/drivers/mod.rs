@@ -5,8 +5,6 @@ pub(crate) mod http2;
 pub(crate) mod http_connection;
 pub(crate) mod https;
 mod lingering;
-pub(crate) mod link;
 pub(crate) mod plugin;
 pub(crate) mod request_permit;
-pub(crate) mod session;
 pub(crate) mod store;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use linecamp_downlink::SessionHandle;
 use linecamp_model::{FromParent, PluginPiece, PluginWant, SessionId};
 use linecamp_transport::error_chain;
 use tokio::sync::Semaphore;
 
-use super::session::SessionHandle;
 use crate::error::ServerError;
 use crate::plugin_folder::PluginFolder;
 

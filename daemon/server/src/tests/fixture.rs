@@ -7,11 +7,11 @@ use std::time::Duration;
 use linecamp_model::limits::FRAME_BYTES_MAX;
 use linecamp_model::{
     FromMember, FromParent, Generation, Hello, HostId, IdentityGrant, Incarnation, JoinRequest, JoinTarget,
-    KnownServers, Name, Refusal, RunId, Text, WallTime,
+    KnownServers, MemberKind, Name, Refusal, RunId, Text, WallTime,
 };
 use linecamp_proto::{VERSIONS, decode_from_parent, decode_refusal, encode_from_member};
 use linecamp_transport::{
-    ApiTrust, Dialer, LinkSettings, Platform, SessionEnd, SessionReceiver, SessionSender, SiteCredentials,
+    ApiTrust, Dialer, Expected, LinkSettings, Platform, SessionEnd, SessionReceiver, SessionSender, SiteCredentials,
     SiteIdentity, SiteKey, SystemClock, Trust, WallClock as _, connect,
 };
 use serde_json::{Value, json};
@@ -269,7 +269,7 @@ impl Site {
 
     /// Returns the host ID of the site's gateway.
     pub(super) fn gateway(&self) -> HostId {
-        SiteIdentity::load(&self.identity).unwrap().expect("the site has joined").gateway_id()
+        SiteIdentity::load(&self.identity).unwrap().expect("the site has joined").host_id()
     }
 
     /// Connects with the site's own key only, and sends `payload`.
@@ -279,7 +279,7 @@ impl Site {
     }
 
     async fn dial(&self, server: &Running, shown: SiteCredentials<'_>, trust: &Trust, payload: &[u8]) -> Linked {
-        let session = soon(self.dialer.dial(server.quic(), shown, trust)).await.unwrap();
+        let session = soon(self.dialer.dial(server.quic(), shown, trust, Expected::Server)).await.unwrap();
         let (mut sender, receiver) = session.split();
         // A server that rejects the first bytes may close before it receives the last; the receiver gets the reason.
         drop(soon(sender.send(payload)).await);
@@ -296,7 +296,9 @@ impl Site {
             versions: VERSIONS,
             token: target.token.id,
             secret: target.token.secret,
+            kind: MemberKind::Site,
             name: Name::parse(name).unwrap(),
+            site: None,
             daemon_version: Text::lossy("0.1.0"),
         });
         let mut linked = self.say(server, &encode_from_member(&request)).await;

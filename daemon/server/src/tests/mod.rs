@@ -22,4 +22,3 @@ mod plugin_descriptions;
 mod providers;
 mod roles;
 mod streams;
-mod unauthenticated;

@@ -8,6 +8,7 @@ use linecamp_core::{
     CERTIFICATE_LIFE, Fleet, FleetCommand, FleetCommandError, FleetConfig, IssuedCommand, NewToken, Rng, SavedFleet,
     StoreFault,
 };
+use linecamp_downlink::MemberDriver;
 use linecamp_model::limits::{LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_PER_OWNER_MAX};
 use linecamp_model::{FleetChange, LabelKey, LabelPatch, LabelValue, Name, SecretHash, TokenId};
 use linecamp_proto::VERSIONS;
@@ -19,7 +20,6 @@ use tokio::task::JoinSet;
 
 use super::fixture::soon;
 use crate::commit_notifier::CommitNotifier;
-use crate::drivers::link::LinkDriver;
 use crate::drivers::plugin::PluginDriver;
 use crate::drivers::store;
 use crate::event_streams::StreamFeed;
@@ -135,7 +135,7 @@ fn held_up(
         clock,
         inbox: Inbox { stop: stopping, servers, requests: inbox, sessions },
         store: StoreDriver::new(opened.store, Kind::Fleet, answers),
-        link: LinkDriver::new(Arc::new(Authority::load(&layout.ca()).unwrap())),
+        link: MemberDriver::new(Arc::new(Authority::load(&layout.ca()).unwrap())),
         plugins: PluginDriver::new(Arc::new(PluginFolder::open(layout.plugins(), []).unwrap())),
         commit_notifier: CommitNotifier::new(0),
         streams: StreamFeed::new(1, 0),

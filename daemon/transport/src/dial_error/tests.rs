@@ -11,7 +11,7 @@ fn refused() -> DialError {
 }
 
 fn foreign() -> DialError {
-    DialError::ForeignAuthority { server: "?".to_owned() }
+    DialError::ForeignAuthority { server: "?".to_owned(), parent: Parent::Server }
 }
 
 #[track_caller]
@@ -60,7 +60,8 @@ fn an_operator_is_needed_only_if_a_wrong_server_answers_at_every_address() {
         DialError::of_addresses("camp", 8443, failures.collect()).needs_operator()
     };
     assert!(needs_operator(foreign()));
-    let wrong_name = DialError::WrongName { server: String::new(), expected: "camp".to_owned() };
+    let wrong_name =
+        DialError::WrongName { server: String::new(), parent: Parent::Server, expected: "camp".to_owned() };
     assert!(needs_operator(wrong_name), "for different reasons");
     assert!(!needs_operator(silent()));
     assert!(!needs_operator(refused()));

@@ -1,8 +1,9 @@
-//! The server's certificate authority, and the directory it is stored in.
+//! The certificate authority of a server or of a gateway, and the directory it is stored in.
 //!
-//! `ca/` contains `key.pem` and `certificate.pem` (the authority), `names` (the names of the server, one per line) and
-//! `quic-secrets`. `create` writes it once, atomically. It belongs in the backup: without it every site must join
-//! again. Anyone who steals it can impersonate the server.
+//! `ca/` contains `key.pem` and `certificate.pem` (the authority), `names` (whose it is: the names of the server, one
+//! per line, or the site of the gateway) and `quic-secrets`. `create` and `create_gateway` write it once, atomically.
+//! That of a server belongs in the backup: without it every site must join again. Anyone who steals it can impersonate
+//! the server. With that of a gateway, a thief can impersonate this gateway to its hosts.
 //!
 //! The authority can be replaced. Each step of that is one atomic change of the directory:
 //!
@@ -12,32 +13,29 @@
 //! - *retire* renames that to `current.pem`, which takes precedence over `key.pem` and `certificate.pem`;
 //! - *abort* removes `next.pem`.
 //!
-//! Site certificates of both authorities are accepted. While the next one issues certificates, the chain that the
-//! server presents leads to both, so a pin of either is valid. The certificate that the retired authority gave to its
-//! successor stays in the chain: a site that still trusts only the retired one can verify the server and come back.
+//! The certificates of members from both authorities are accepted. While the next one issues certificates, the chain
+//! that the server presents leads to both, so a pin of either is valid. The certificate that the retired authority gave
+//! to its successor stays in the chain: a site that still trusts only the retired one can verify the server and come
+//! back.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
-use linecamp_model::{AuthorityRotation, Pin, RotationPhase, RotationStep, SiteId, WallTime};
+use linecamp_model::{AuthorityRotation, MemberId, Pin, RotationPhase, RotationStep, SiteId, WallTime};
 use rcgen::{ExtendedKeyUsagePurpose, SanType};
 use rustls::DistinguishedName;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 
 use super::files;
+use super::leaf_names::{self, AuthorityOf, LeafNames};
 use super::quic_secrets::QuicSecrets;
-use super::signing_authority::{REMEDY, SigningAuthority, corrupt};
-use super::x509::SERVER_NAME;
-use super::x509::{self, Ed25519PublicKey, make_error};
+use super::signing_authority::SigningAuthority;
+use super::x509::{self, Ed25519PublicKey, gateway_name, make_error};
 use crate::error::TransportError;
 use crate::random::RandomSource;
-
-/// Maximum names that are added to those in the directory. Beyond that, the oldest one leaves the next certificate.
-const ADDED_NAMES_MAX: usize = 8;
 
 const KEY_FILE: &str = "key.pem";
 const CERTIFICATE_FILE: &str = "certificate.pem";
@@ -47,15 +45,15 @@ const SWITCHED_FILE: &str = "switched.pem";
 const NAMES_FILE: &str = "names";
 const SECRETS_FILE: &str = "quic-secrets";
 
-/// The certificate authority of one server: it issues the certificates of the sites and of the server. While it is
-/// being replaced, there are two.
+/// The certificate authority of one server or gateway: it issues the certificates of the members and of the server or
+/// gateway itself. While it is being replaced, there are two.
 pub struct Authority {
     /// `None`: it exists only in memory.
     dir: Option<PathBuf>,
     signing: RwLock<Signing>,
     /// Held during a step.
     steps: Mutex<()>,
-    names: RwLock<Names>,
+    names: RwLock<LeafNames>,
     secrets: QuicSecrets,
     random: RandomSource,
 }
@@ -68,12 +66,6 @@ struct Signing {
     other: Option<Arc<SigningAuthority>>,
 }
 
-/// The names in the server's certificate.
-struct Names {
-    stored: Vec<SanType>,
-    added: Vec<SanType>,
-}
-
 impl Authority {
     /// Creates an authority in `dir`, which must be empty or missing, for a server with these `names`.
     ///
@@ -83,10 +75,31 @@ impl Authority {
     /// [`TransportError`] if the directory is not empty, a name is invalid in a certificate, or the disk cannot be
     /// written.
     pub fn create(dir: &Path, names: &[String], now: WallTime) -> Result<Self, TransportError> {
+        let names_file = leaf_names::name_lines(names);
+        Self::write(dir, &names_file, AuthorityOf::Server, || Self::generate(names, now, RandomSource::System))?;
+        Self::load(dir)
+    }
+
+    /// Creates an authority in `dir` like [`Authority::create`], for the gateway of `site`.
+    ///
+    /// # Errors
+    /// [`TransportError`] if the directory is not empty or the disk cannot be written.
+    pub fn create_gateway(dir: &Path, site: SiteId, now: WallTime) -> Result<Self, TransportError> {
+        let (names_file, of) = (leaf_names::site_line(site), AuthorityOf::Gateway(site));
+        Self::write(dir, &names_file, of, || Self::generate_gateway(site, now, RandomSource::System))?;
+        Self::load_gateway(dir, site)
+    }
+
+    fn write(
+        dir: &Path,
+        names_file: &str,
+        of: AuthorityOf,
+        generate: impl FnOnce() -> Result<Self, TransportError>,
+    ) -> Result<(), TransportError> {
         if !files::entries(dir)?.is_empty() {
-            return Err(TransportError::AuthorityExists { dir: dir.to_owned() });
+            return Err(TransportError::AuthorityExists { dir: dir.to_owned(), members: of.members() });
         }
-        let made = Self::generate(names, now, RandomSource::System)?;
+        let made = generate()?;
         let building = dir.with_extension("new");
         files::empty_dir(&building)?;
         files::create_dir(&building)?;
@@ -94,10 +107,9 @@ impl Authority {
         files::write_file(&building.join(KEY_FILE), authority.issuer.key().serialize_pem().as_bytes())?;
         let certificate = files::certificate_pem(&authority.certificate);
         files::write_file(&building.join(CERTIFICATE_FILE), certificate.as_bytes())?;
-        files::write_file(&building.join(NAMES_FILE), (names.join("\n") + "\n").as_bytes())?;
+        files::write_file(&building.join(NAMES_FILE), names_file.as_bytes())?;
         files::write_file(&building.join(SECRETS_FILE), made.secrets.as_bytes())?;
-        files::rename(&building, dir)?;
-        Self::load(dir)
+        files::rename(&building, dir)
     }
 
     /// Generates an authority in memory, for a server with these `names`. Certificates it issues later also use
@@ -106,25 +118,48 @@ impl Authority {
     /// # Errors
     /// [`TransportError`] if a name is invalid in a certificate.
     pub fn generate(names: &[String], now: WallTime, random: RandomSource) -> Result<Self, TransportError> {
-        let stored = parse_names(names.iter().map(String::as_str))?;
+        Self::generate_with(LeafNames::of_server(names.iter().map(String::as_str))?, now, random)
+    }
+
+    /// Generates an authority in memory like [`Authority::generate`], for the gateway of `site`.
+    ///
+    /// # Errors
+    /// [`TransportError::Make`] if no random numbers are available.
+    pub fn generate_gateway(site: SiteId, now: WallTime, random: RandomSource) -> Result<Self, TransportError> {
+        Self::generate_with(LeafNames::of_gateway(site), now, random)
+    }
+
+    fn generate_with(names: LeafNames, now: WallTime, random: RandomSource) -> Result<Self, TransportError> {
         let issuing = Arc::new(SigningAuthority::generate(None, now, &random)?);
         let signing = Signing { phase: RotationPhase::Stable, issuing, other: None };
         let secrets = QuicSecrets::generate(&random)?;
-        Ok(Self::new(None, signing, stored, secrets, random))
+        Ok(Self::new(None, signing, names, secrets, random))
     }
 
-    /// Loads the authority in `dir`.
+    /// Loads the authority of a server in `dir`.
     ///
     /// # Errors
-    /// [`TransportError`] names the file that is missing or corrupt.
+    /// [`TransportError`] names the file that is missing or corrupt, or that is of a gateway.
     pub fn load(dir: &Path) -> Result<Self, TransportError> {
+        Self::load_of(AuthorityOf::Server, dir)
+    }
+
+    /// Loads the authority of the gateway of `site` in `dir`.
+    ///
+    /// # Errors
+    /// [`TransportError`] names the file that is missing or corrupt, or that is not of the gateway of this site.
+    pub fn load_gateway(dir: &Path, site: SiteId) -> Result<Self, TransportError> {
+        Self::load_of(AuthorityOf::Gateway(site), dir)
+    }
+
+    fn load_of(of: AuthorityOf, dir: &Path) -> Result<Self, TransportError> {
         let file = |name| dir.join(name);
-        let current = match SigningAuthority::load(&file(CURRENT_FILE))? {
+        let current = match SigningAuthority::load(&file(CURRENT_FILE), of)? {
             Some(current) => current,
-            None => SigningAuthority::load_pair(&file(KEY_FILE), &file(CERTIFICATE_FILE))?,
+            None => SigningAuthority::load_pair(&file(KEY_FILE), &file(CERTIFICATE_FILE), of)?,
         };
-        let switched = SigningAuthority::load(&file(SWITCHED_FILE))?;
-        let next = if switched.is_none() { SigningAuthority::load(&file(NEXT_FILE))? } else { None };
+        let switched = SigningAuthority::load(&file(SWITCHED_FILE), of)?;
+        let next = if switched.is_none() { SigningAuthority::load(&file(NEXT_FILE), of)? } else { None };
         let (phase, issuing, other) = match (switched, next) {
             (Some(next), _) => (RotationPhase::Switched, next, Some(current)),
             (None, Some(next)) => (RotationPhase::Added, current, Some(next)),
@@ -133,24 +168,23 @@ impl Authority {
         let signing = Signing { phase, issuing: Arc::new(issuing), other: other.map(Arc::new) };
 
         let (names_file, secrets_file) = (file(NAMES_FILE), file(SECRETS_FILE));
-        let text = String::from_utf8(files::read_required(&names_file, REMEDY)?)
-            .map_err(|error| corrupt(&names_file, error.to_string()))?;
-        let names = parse_names(text.lines().map(str::trim).filter(|line| !line.is_empty()))
-            .map_err(|error| corrupt(&names_file, error.to_string()))?;
-        let secrets = QuicSecrets::from_bytes(&files::read_required(&secrets_file, REMEDY)?)
-            .ok_or_else(|| corrupt(&secrets_file, "wrong length".to_owned()))?;
+        let text = String::from_utf8(files::read_required(&names_file, of.remedy())?)
+            .map_err(|error| of.corrupt(&names_file, error.to_string()))?;
+        let names = LeafNames::parse(of, &text).map_err(|problem| of.corrupt(&names_file, problem))?;
+        let secrets = QuicSecrets::from_bytes(&files::read_required(&secrets_file, of.remedy())?)
+            .ok_or_else(|| of.corrupt(&secrets_file, "wrong length".to_owned()))?;
         Ok(Self::new(Some(dir.to_owned()), signing, names, secrets, RandomSource::System))
     }
 
     fn new(
         dir: Option<PathBuf>,
         signing: Signing,
-        stored: Vec<SanType>,
+        names: LeafNames,
         secrets: QuicSecrets,
         random: RandomSource,
     ) -> Self {
-        let names = RwLock::new(Names { stored, added: Vec::new() });
-        Self { dir, signing: RwLock::new(signing), steps: Mutex::default(), names, secrets, random }
+        let (signing, names) = (RwLock::new(signing), RwLock::new(names));
+        Self { dir, signing, steps: Mutex::default(), names, secrets, random }
     }
 
     /// Returns the pin of the authority that issues certificates, as carried in a join token.
@@ -248,30 +282,52 @@ impl Authority {
     /// Adds a name to the server's certificate, until the process ends. The names that it has stay.
     ///
     /// # Errors
-    /// [`TransportError::BadName`] if the name is invalid in a certificate.
+    /// [`TransportError::BadName`] if the name is invalid in a certificate, [`TransportError::FixedNames`] if the
+    /// authority is that of a gateway.
     pub fn add_name(&self, name: &str) -> Result<(), TransportError> {
-        let name = parse_name(name)?;
-        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
-        if names.all().any(|known| *known == name) {
-            return Ok(());
+        let is_new = self.names.write().unwrap_or_else(PoisonError::into_inner).add(name)?;
+        if is_new {
+            self.signing().forget_leaves();
         }
-        names.added.push(name);
-        if ADDED_NAMES_MAX < names.added.len() {
-            names.added.remove(0);
-        }
-        drop(names);
-        self.signing().forget_leaves();
         Ok(())
     }
 
-    /// Issues a client certificate, in DER, for the key that `site` proved to hold.
+    /// Issues a client certificate, in DER, for the key that `member` proved to hold.
     ///
-    /// `public_key` is its `SubjectPublicKeyInfo` in DER. The certificate names the site, has a validity in whole
+    /// `public_key` is its `SubjectPublicKeyInfo` in DER. The certificate names the member, has a validity in whole
     /// seconds, and can only authenticate a client.
     ///
     /// # Errors
     /// [`TransportError::BadPublicKey`] if the key is not Ed25519.
-    pub fn issue_site(
+    pub fn issue_member(
+        &self,
+        public_key: &[u8],
+        member: MemberId,
+        validity: Range<WallTime>,
+    ) -> Result<Vec<u8>, TransportError> {
+        let whose = match member {
+            MemberId::Site(_) => "the site's key",
+            MemberId::Host(_) => "the host's key",
+        };
+        let key = Ed25519PublicKey::parse(public_key).ok_or(TransportError::BadPublicKey { whose })?;
+        let mut params = x509::certificate(&member.to_string(), &validity, &self.random)?;
+        x509::allow_only(&mut params, ExtendedKeyUsagePurpose::ClientAuth);
+        let signing = self.signing();
+        let certificate =
+            params.signed_by(&key, &signing.issuing.issuer).map_err(make_error("a member's certificate"))?;
+        Ok(certificate.der().to_vec())
+    }
+
+    /// Issues a gateway certificate, in DER, for the key that `site` proved to hold: it can only authenticate a TLS
+    /// server, and only as the gateway of this site. The site's hosts accept it if they trust this server's authority,
+    /// so they follow when the machine of their gateway is replaced and has a new authority. It signs nothing.
+    ///
+    /// `public_key` is its `SubjectPublicKeyInfo` in DER. The validity is in whole seconds, and starts later if the
+    /// chain above is valid only then. [`issuing_chain`](Self::issuing_chain) is presented with it.
+    ///
+    /// # Errors
+    /// [`TransportError::BadPublicKey`] if the key is not Ed25519.
+    pub fn issue_gateway(
         &self,
         public_key: &[u8],
         site: SiteId,
@@ -279,12 +335,21 @@ impl Authority {
     ) -> Result<Vec<u8>, TransportError> {
         let key =
             Ed25519PublicKey::parse(public_key).ok_or(TransportError::BadPublicKey { whose: "the site's key" })?;
-        let mut params = x509::certificate(&site.to_string(), &validity, &self.random)?;
-        x509::allow_only(&mut params, ExtendedKeyUsagePurpose::ClientAuth);
         let signing = self.signing();
+        let (name, start) = (gateway_name(site), signing.issuing.chain_start(validity.start));
+        let mut params = x509::certificate(&name, &(start..validity.end), &self.random)?;
+        x509::allow_only(&mut params, ExtendedKeyUsagePurpose::ServerAuth);
+        params.subject_alt_names = vec![SanType::DnsName(name.try_into().expect("it is a DNS name"))];
         let certificate =
-            params.signed_by(&key, &signing.issuing.issuer).map_err(make_error("a site's certificate"))?;
+            params.signed_by(&key, &signing.issuing.issuer).map_err(make_error("a gateway certificate"))?;
         Ok(certificate.der().to_vec())
+    }
+
+    /// Returns the certificates in DER above one that is issued at this time, for clients that trust any of the
+    /// authorities: four at most.
+    pub fn issuing_chain(&self) -> Vec<Vec<u8>> {
+        let signing = self.signing();
+        signing.issuing.chain(signing.replaced()).map(|der| der.to_vec()).collect()
     }
 
     /// Checks that certificates issued at `now` would be valid.
@@ -300,14 +365,19 @@ impl Authority {
         &self.secrets
     }
 
-    /// Returns the certificates of the authorities whose site certificates are accepted.
+    /// Returns the certificates of the authorities whose client certificates are accepted.
     pub(crate) fn certificates(&self) -> Vec<CertificateDer<'static>> {
         self.signing().all().map(|authority| authority.certificate.clone()).collect()
     }
 
-    /// Returns the server's certificate with its chain, renewed once a day. `named` are the authorities that the client
-    /// trusts, if it says so. Before the switch, a client that trusts only the next authority gets a certificate from
-    /// that one: the server was restored from a backup that is older than what its sites know.
+    /// Whether one of the authorities is among those that a client trusts.
+    pub(crate) fn is_named(&self, named: &[DistinguishedName]) -> bool {
+        self.signing().all().any(|authority| authority.is_named(named))
+    }
+
+    /// Returns the certificate of the server or gateway with its chain, renewed once a day. `named` are the authorities
+    /// that the client trusts, if it says so. Before the switch, a client that trusts only the next authority gets a
+    /// certificate from that one: the server was restored from a backup that is older than what its sites know.
     pub(crate) fn server_leaf(
         &self,
         named: Option<&[DistinguishedName]>,
@@ -315,18 +385,12 @@ impl Authority {
     ) -> Result<Arc<CertifiedKey>, TransportError> {
         let signing = self.signing();
         let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
-        let names: Vec<_> = names.all().cloned().collect();
-        let is_named = |authority: &SigningAuthority| {
-            named.is_some_and(|named| named.iter().any(|name| name.as_ref() == authority.facts.subject))
-        };
+        let is_named = |authority: &SigningAuthority| named.is_some_and(|named| authority.is_named(named));
         match (&signing.other, signing.phase) {
             (Some(next), RotationPhase::Added) if is_named(next) && !is_named(&signing.issuing) => {
                 next.server_leaf((&names, None), now, &self.random)
             }
-            (Some(old), RotationPhase::Switched) => {
-                signing.issuing.server_leaf((&names, Some(&**old)), now, &self.random)
-            }
-            _ => signing.issuing.server_leaf((&names, None), now, &self.random),
+            _ => signing.issuing.server_leaf((&names, signing.replaced()), now, &self.random),
         }
     }
 
@@ -340,14 +404,13 @@ impl Signing {
         std::iter::once(&self.issuing).chain(&self.other).map(|authority| &**authority)
     }
 
+    /// Returns the authority that no longer issues certificates, until it is retired.
+    fn replaced(&self) -> Option<&SigningAuthority> {
+        self.other.as_deref().filter(|_| self.phase == RotationPhase::Switched)
+    }
+
     fn forget_leaves(&self) {
         self.all().for_each(SigningAuthority::forget_leaf);
-    }
-}
-
-impl Names {
-    fn all(&self) -> impl Iterator<Item = &SanType> {
-        self.stored.iter().chain(&self.added)
     }
 }
 
@@ -364,17 +427,4 @@ fn remove_retired(dir: &Path) -> Result<(), TransportError> {
     }
     files::remove_file(&dir.join(KEY_FILE))?;
     files::remove_file(&dir.join(CERTIFICATE_FILE))
-}
-
-fn parse_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<SanType>, TransportError> {
-    std::iter::once(SERVER_NAME).chain(names).map(parse_name).collect()
-}
-
-fn parse_name(name: &str) -> Result<SanType, TransportError> {
-    if let Ok(address) = name.parse::<IpAddr>() {
-        return Ok(SanType::IpAddress(address));
-    }
-    let bad = || TransportError::BadName { name: name.to_owned() };
-    rustls::pki_types::DnsName::try_from(name).map_err(|_| bad())?;
-    Ok(SanType::DnsName(name.try_into().map_err(|_| bad())?))
 }

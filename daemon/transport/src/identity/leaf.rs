@@ -1,4 +1,4 @@
-//! The server's certificate: only in memory, short-lived, and renewed on use.
+//! The certificate of a server or gateway: only in memory, short-lived, and renewed on use.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,8 +30,10 @@ impl Leaf {
         chain: Vec<CertificateDer<'static>>,
         key: &PrivatePkcs8KeyDer<'_>,
     ) -> Result<Self, TransportError> {
-        let key = any_eddsa_type(key)
-            .map_err(|source| TransportError::Make { what: "the server's signing key", source: source.into() })?;
+        let key = any_eddsa_type(key).map_err(|source| TransportError::Make {
+            what: "the signing key of the TLS certificate",
+            source: source.into(),
+        })?;
         Ok(Self { issued_at, certified: Arc::new(CertifiedKey::new(chain, key)) })
     }
 

@@ -1,25 +1,33 @@
-//! Presents the server's certificate in handshakes.
+//! Presents the certificate of a server or gateway in handshakes.
 
 use std::sync::Arc;
 
+use rustls::DistinguishedName;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::authority::Authority;
+use super::gateway_certificate::CurrentGatewayCertificate;
 use crate::clock::WallClock;
 use crate::error_chain::error_chain;
 
-/// Presents the authority's current leaf in every handshake.
+/// Presents the authority's current leaf, or the gateway certificate to clients that trust other authorities only.
 #[derive(Debug)]
 pub(crate) struct LeafResolver {
     pub(crate) authority: Arc<Authority>,
+    pub(crate) gateway: CurrentGatewayCertificate,
     pub(crate) clock: Arc<dyn WallClock>,
 }
 
-impl ResolvesServerCert for LeafResolver {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+impl LeafResolver {
+    /// Returns the certificate for a client that trusts the authorities `named`, if it says so.
+    fn certified(&self, named: Option<&[DistinguishedName]>) -> Option<Arc<CertifiedKey>> {
+        let is_foreign = named.is_some_and(|named| !self.authority.is_named(named));
+        if is_foreign && let Some(gateway) = self.gateway.certified() {
+            return Some(gateway);
+        }
         self.authority
-            .server_leaf(hello.certificate_authorities(), self.clock.now())
+            .server_leaf(named, self.clock.now())
             .inspect_err(|error| {
                 let error = error_chain(error);
                 tracing::error!(
@@ -29,5 +37,11 @@ impl ResolvesServerCert for LeafResolver {
                 );
             })
             .ok()
+    }
+}
+
+impl ResolvesServerCert for LeafResolver {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.certified(hello.certificate_authorities())
     }
 }

@@ -1,19 +1,21 @@
-//! One certificate authority of a server: a key that signs, and the certificates for it.
+//! One certificate authority of a server or a gateway: a key that signs, and the certificates for it.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use linecamp_model::{KeyFingerprint, Pin, TrustedAuthority, WallTime};
-use rcgen::{ExtendedKeyUsagePurpose, Issuer, KeyPair, PublicKeyData as _, SanType};
+use rcgen::{ExtendedKeyUsagePurpose, Issuer, KeyPair, PublicKeyData as _};
+use rustls::DistinguishedName;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::files;
 use super::leaf::{LEAF_VALIDITY, Leaf};
-use super::x509::{self, CertificateFacts, SERVER_NAME, make_error};
+use super::leaf_names::{AuthorityOf, LeafNames};
+use super::x509::{self, CertificateFacts, make_error};
 use crate::error::TransportError;
 use crate::random::RandomSource;
 
@@ -22,9 +24,6 @@ const AUTHORITY_VALIDITY: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
 
 /// How far another machine's clock may be behind without rejecting a new certificate as "not yet valid".
 pub(crate) const CLOCK_SLACK: Duration = Duration::from_secs(5 * 60);
-
-/// The remedy for an unusable file of an authority.
-pub(super) const REMEDY: &str = "restore the `ca` directory from a backup";
 
 /// A key that signs certificates.
 pub(super) struct SigningAuthority {
@@ -88,13 +87,13 @@ impl SigningAuthority {
         Ok(Self { issuer: Issuer::new(params, key), certificate, facts, cross, leaf: Mutex::new(None) })
     }
 
-    /// Loads the first authority of a server, from a file with the key and one with the certificate.
-    pub(super) fn load_pair(key_file: &Path, certificate_file: &Path) -> Result<Self, TransportError> {
-        let key = files::read_key(key_file, REMEDY)?
-            .ok_or_else(|| TransportError::Missing { path: key_file.to_owned(), remedy: REMEDY.to_owned() })?;
-        let pem = files::read_required(certificate_file, REMEDY)?;
+    /// Loads the first authority, from a file with the key and one with the certificate.
+    pub(super) fn load_pair(key_file: &Path, certificate_file: &Path, of: AuthorityOf) -> Result<Self, TransportError> {
+        let key = files::read_key(key_file, of.remedy())?
+            .ok_or_else(|| TransportError::Missing { path: key_file.to_owned(), remedy: of.remedy().to_owned() })?;
+        let pem = files::read_required(certificate_file, of.remedy())?;
         let certificate =
-            CertificateDer::from_pem_slice(&pem).map_err(|error| corrupt(certificate_file, error.to_string()))?;
+            CertificateDer::from_pem_slice(&pem).map_err(|error| of.corrupt(certificate_file, error.to_string()))?;
         let is_other = |problem: String| {
             let problem = match problem.as_str() {
                 "the certificate is for another key" => {
@@ -102,23 +101,23 @@ impl SigningAuthority {
                 }
                 _ => problem,
             };
-            corrupt(certificate_file, problem)
+            of.corrupt(certificate_file, problem)
         };
         Self::new(key, certificate, None, &RandomSource::System).map_err(is_other)
     }
 
     /// Loads an authority from one file; `None` if there is none.
-    pub(super) fn load(path: &Path) -> Result<Option<Self>, TransportError> {
-        let Some(key) = files::read_key(path, REMEDY)? else { return Ok(None) };
-        let pem = files::read_required(path, REMEDY)?;
+    pub(super) fn load(path: &Path, of: AuthorityOf) -> Result<Option<Self>, TransportError> {
+        let Some(key) = files::read_key(path, of.remedy())? else { return Ok(None) };
+        let pem = files::read_required(path, of.remedy())?;
         let mut certificates = Vec::new();
         for certificate in CertificateDer::pem_slice_iter(&pem) {
-            certificates.push(certificate.map_err(|error| corrupt(path, error.to_string()))?);
+            certificates.push(certificate.map_err(|error| of.corrupt(path, error.to_string()))?);
         }
         let mut certificates = certificates.into_iter();
-        let certificate = certificates.next().ok_or_else(|| corrupt(path, "no certificate found".to_owned()))?;
+        let certificate = certificates.next().ok_or_else(|| of.corrupt(path, "no certificate found".to_owned()))?;
         let loaded = Self::new(key, certificate, certificates.next(), &RandomSource::System);
-        loaded.map(Some).map_err(|problem| corrupt(path, problem))
+        loaded.map(Some).map_err(|problem| of.corrupt(path, problem))
     }
 
     /// Returns the content of the file that [`load`](Self::load) reads.
@@ -142,16 +141,29 @@ impl SigningAuthority {
         }
     }
 
-    /// Returns the certificates above a leaf. The cross-certificate comes first, for clients that take the first
-    /// issuer.
-    pub(super) fn chain(&self) -> impl Iterator<Item = &CertificateDer<'static>> {
-        self.cross.iter().map(|(cross, _)| cross).chain([&self.certificate])
+    /// Whether it is one of the authorities `named` by a client.
+    pub(super) fn is_named(&self, named: &[DistinguishedName]) -> bool {
+        named.iter().any(|name| name.as_ref() == self.facts.subject)
     }
 
-    /// Returns the server's certificate with its chain, renewed once a day. `also` follows in the chain.
+    /// Returns the certificates above a leaf. `also` follows in the chain. The cross-certificate comes first, for
+    /// clients that take the first issuer.
+    pub(super) fn chain<'a>(&'a self, also: Option<&'a Self>) -> impl Iterator<Item = &'a CertificateDer<'static>> {
+        let of_one = |one: &'a Self| one.cross.iter().map(|(cross, _)| cross).chain([&one.certificate]);
+        std::iter::once(self).chain(also).flat_map(of_one)
+    }
+
+    /// Returns the first time from `start` at which the chain above a leaf is valid. Clients verify the chain at the
+    /// start of the leaf's validity, and the clock may have been set back since the authority was made.
+    pub(super) fn chain_start(&self, start: WallTime) -> WallTime {
+        self.cross.iter().map(|(_, facts)| facts.validity.start).fold(start, WallTime::max)
+    }
+
+    /// Returns the certificate of the server or gateway with its chain, renewed once a day. `also` follows in the
+    /// chain.
     pub(super) fn server_leaf(
         &self,
-        (names, also): (&[SanType], Option<&Self>),
+        (names, also): (&LeafNames, Option<&Self>),
         now: WallTime,
         random: &RandomSource,
     ) -> Result<Arc<CertifiedKey>, TransportError> {
@@ -169,20 +181,17 @@ impl SigningAuthority {
 
     fn issue_leaf(
         &self,
-        (names, also): (&[SanType], Option<&Self>),
+        (names, also): (&LeafNames, Option<&Self>),
         now: WallTime,
         random: &RandomSource,
     ) -> Result<Leaf, TransportError> {
-        let key = random.new_key("the server's key")?;
-        // Sites verify the chain at this time: it has to be valid then, also after the clock was set back.
-        let start = self.cross.iter().map(|(_, facts)| facts.validity.start).fold(validity_start(now), WallTime::max);
-        let validity = start..now + LEAF_VALIDITY;
-        let mut params = x509::certificate(SERVER_NAME, &validity, random)?;
+        let key = random.new_key("the key of the TLS certificate")?;
+        let validity = self.chain_start(validity_start(now))..now + LEAF_VALIDITY;
+        let mut params = x509::certificate(names.common_name(), &validity, random)?;
         x509::allow_only(&mut params, ExtendedKeyUsagePurpose::ServerAuth);
-        params.subject_alt_names = names.to_vec();
-        let certificate = params.signed_by(&key, &self.issuer).map_err(make_error("the server's certificate"))?;
-        let above = self.chain().chain(also.into_iter().flat_map(Self::chain)).cloned();
-        let chain = std::iter::once(certificate.der().clone()).chain(above).collect();
+        params.subject_alt_names = names.all();
+        let certificate = params.signed_by(&key, &self.issuer).map_err(make_error("the TLS certificate"))?;
+        let chain = std::iter::once(certificate.der()).chain(self.chain(also)).cloned().collect();
         Leaf::new(now, chain, &PrivatePkcs8KeyDer::from(key.serialized_der()))
     }
 
@@ -194,9 +203,4 @@ impl SigningAuthority {
 
 fn validity_start(now: WallTime) -> WallTime {
     WallTime::EPOCH + now.saturating_since(WallTime::EPOCH + CLOCK_SLACK)
-}
-
-/// Returns the error for an unusable file of an authority.
-pub(super) fn corrupt(path: &Path, problem: String) -> TransportError {
-    TransportError::Corrupt { path: PathBuf::from(path), problem, remedy: REMEDY.to_owned() }
 }

@@ -1,7 +1,8 @@
 //! The identity of a site: its key, which authenticates it, and what the server issued.
 //!
 //! `identity/` contains two files. `key.pem` is generated once, at the site, and never leaves it. `membership.pem` is
-//! the result of joining: the IDs of the site and of its gateway host and the server addresses as text, then the site's
+//! the result of joining: the IDs of the site and of the host that runs the daemon (`Gateway` if a site has joined,
+//! `Host` if a host has) and the server addresses as text, for a site the certificate of its gateway, then the daemon's
 //! certificate, then the authorities it trusts, with the number of their set if the server told one. The addresses are
 //! those that have carried a link, and those that the server told and that have not (lines `New server`), each with the
 //! number of their set; a file without a number has the addresses of a join token.
@@ -10,101 +11,37 @@
 //! self-signed certificate. The signature in the handshake proves that the site holds the key, regardless of the issuer
 //! of the certificate.
 
-use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use data_encoding::BASE64;
 use linecamp_model::{
-    AuthoritySet, HostId, IdentityGrant, KeyFingerprint, KnownAuthorities, KnownServers, Pin, ServerAddress, ServerSet,
-    SiteId, WallTime, shell_quoted,
+    AuthoritySet, HostId, IdentityGrant, KeyFingerprint, KnownAuthorities, KnownServers, MemberKind, Pin,
+    ServerAddress, ServerSet, SiteId, WallTime,
 };
-use rcgen::{ExtendedKeyUsagePurpose, KeyPair, PublicKeyData as _};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::certified::certified_authorities;
 use super::files;
-use super::x509::{self, CertificateFacts, make_error};
+use super::gateway_certificate::GatewayCertificate;
+use super::site_key::{MEMBERSHIP_FILE, SiteKey, remedy};
+use super::x509::{self, CertificateFacts};
 use crate::error::TransportError;
 use crate::random::RandomSource;
 use crate::server_verifier::{ExpiryFloor, Trust};
 use crate::tls::ClientChain;
 
-const KEY_FILE: &str = "key.pem";
-const MEMBERSHIP_FILE: &str = "membership.pem";
 const SITE_LINE: &str = "Site: ";
 const GATEWAY_LINE: &str = "Gateway: ";
+const HOST_LINE: &str = "Host: ";
+const GATEWAY_CERTIFICATE_LINE: &str = "Gateway certificate: ";
 const SERVER_LINE: &str = "Server: ";
 const SERVER_SET_LINE: &str = "Server set: ";
 const CANDIDATE_LINE: &str = "New server: ";
 const CANDIDATE_SET_LINE: &str = "New server set: ";
 const AUTHORITY_SET_LINE: &str = "Authority set: ";
-
-/// The key pair of a site, which may or may not have joined. `Debug` prints only the fingerprint.
-pub struct SiteKey {
-    key: KeyPair,
-    public_key: Vec<u8>,
-}
-
-impl SiteKey {
-    /// Loads the key in `dir`, or generates one and writes it durably before it is used.
-    ///
-    /// # Errors
-    /// [`TransportError`] names the file. A corrupt key is never replaced: it may be all that a restore needs.
-    pub fn load_or_create(dir: &Path) -> Result<Self, TransportError> {
-        let path = dir.join(KEY_FILE);
-        if let Some(key) = files::read_key(&path, &remedy(dir))? {
-            return Ok(Self::new(key));
-        }
-        if dir.join(MEMBERSHIP_FILE).exists() {
-            return Err(TransportError::Missing { path, remedy: remedy(dir) });
-        }
-        let made = Self::generate(&RandomSource::System)?;
-        files::create_dir(dir)?;
-        files::write_file(&path, made.key.serialize_pem().as_bytes())?;
-        Ok(made)
-    }
-
-    /// Generates a key in memory.
-    ///
-    /// # Errors
-    /// [`TransportError::Make`] if no random numbers are available.
-    pub fn generate(random: &RandomSource) -> Result<Self, TransportError> {
-        Ok(Self::new(random.new_key("the site's key")?))
-    }
-
-    fn new(key: KeyPair) -> Self {
-        let public_key = key.subject_public_key_info();
-        Self { key, public_key }
-    }
-
-    /// Returns the `SubjectPublicKeyInfo` in DER.
-    pub fn public_key(&self) -> &[u8] {
-        &self.public_key
-    }
-
-    /// Returns the fingerprint of the key.
-    pub fn fingerprint(&self) -> KeyFingerprint {
-        KeyFingerprint::of(&self.public_key)
-    }
-
-    fn self_made_certificate(&self, random: &RandomSource) -> Result<CertificateDer<'static>, TransportError> {
-        // The validity is not checked, so it reveals nothing about this machine's clock.
-        let validity = WallTime::EPOCH..WallTime::from_unix_millis(u64::MAX);
-        let mut params = x509::certificate(&x509::key_name(&self.fingerprint()), &validity, random)?;
-        x509::allow_only(&mut params, ExtendedKeyUsagePurpose::ClientAuth);
-        params.use_authority_key_identifier_extension = false;
-        let certificate = params.self_signed(&self.key).map_err(make_error("the site's own certificate"))?;
-        Ok(certificate.der().clone())
-    }
-}
-
-impl fmt::Debug for SiteKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("SiteKey").field(&self.fingerprint()).finish()
-    }
-}
 
 /// The identity of a site that has joined.
 #[derive(Debug)]
@@ -259,9 +196,24 @@ impl SiteIdentity {
         self.membership.ids.site
     }
 
-    /// Returns the ID of the host that runs the site's daemon.
-    pub fn gateway_id(&self) -> HostId {
-        self.membership.ids.gateway
+    /// Returns what has joined.
+    pub const fn kind(&self) -> MemberKind {
+        self.membership.ids.kind
+    }
+
+    /// Returns the ID of the host that runs the daemon: of a site, its gateway.
+    pub const fn host_id(&self) -> HostId {
+        self.membership.ids.host
+    }
+
+    /// Returns what the gateway of a site authenticates itself to its hosts with.
+    ///
+    /// # Errors
+    /// [`TransportError::BadCertificate`] if the server issued no usable certificate.
+    pub fn gateway_certificate(&self) -> Result<GatewayCertificate, TransportError> {
+        let chain = self.membership.gateway_chain.split_first();
+        let (certificate, above) = chain.map_or((&[][..], &[][..]), |(certificate, above)| (&certificate[..], above));
+        GatewayCertificate::new(certificate, above, &self.key)
     }
 
     /// Returns the start and end of the certificate's validity, in whole seconds.
@@ -308,22 +260,23 @@ impl SiteCredentials<'_> {
             Self::SelfMade(key) => (key, key.self_made_certificate(random)?),
             Self::Issued(identity) => (&*identity.key, identity.membership.certificate.clone()),
         };
-        let key = PrivatePkcs8KeyDer::from(key.key.serialized_der().to_vec());
-        Ok((vec![certificate], PrivateKeyDer::Pkcs8(key)))
+        Ok((vec![certificate], PrivateKeyDer::Pkcs8(key.to_der())))
     }
 }
 
 /// The IDs that the server drew when the site registered.
 #[derive(Clone, Copy, Debug)]
 struct Ids {
+    kind: MemberKind,
     site: SiteId,
-    gateway: HostId,
+    host: HostId,
 }
 
 #[derive(Clone, Debug)]
 struct Membership {
     ids: Ids,
     certificate: CertificateDer<'static>,
+    gateway_chain: Vec<Vec<u8>>,
     validity: Range<WallTime>,
     /// The number of the set that the authorities are from; zero: from the join.
     authority_set: u64,
@@ -334,8 +287,9 @@ struct Membership {
 
 impl Membership {
     fn of_grant(grant: &IdentityGrant, servers: &KnownServers, key: &SiteKey) -> Result<Self, String> {
-        let ids = Ids { site: grant.site, gateway: grant.gateway };
-        Self::new(ids, (&grant.certificate, &grant.authorities), servers, key)
+        let ids = Ids { kind: grant.kind, site: grant.site, host: grant.host };
+        let membership = Self::new(ids, (&grant.certificate, &grant.authorities), servers, key)?;
+        Ok(Self { gateway_chain: grant.gateway_chain.clone(), ..membership })
     }
 
     fn new(
@@ -345,7 +299,7 @@ impl Membership {
         key: &SiteKey,
     ) -> Result<Self, String> {
         let facts = CertificateFacts::read(certificate)?;
-        if facts.public_key != key.public_key {
+        if facts.public_key != key.public_key() {
             return Err(format!(
                 "the certificate is for the key {}, not for {}",
                 facts.fingerprint(),
@@ -364,6 +318,7 @@ impl Membership {
         Ok(Self {
             ids,
             certificate: CertificateDer::from(certificate.to_vec()),
+            gateway_chain: Vec::new(),
             validity: facts.validity,
             authority_set: 0,
             trust: authorities.iter().cloned().map(CertificateDer::from).collect(),
@@ -375,7 +330,12 @@ impl Membership {
         let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
         let line = |prefix| text.lines().find_map(|line| line.strip_prefix(prefix));
         let site = line(SITE_LINE).and_then(SiteId::parse).ok_or("it does not contain the ID of the site")?;
-        let gateway = line(GATEWAY_LINE).and_then(HostId::parse).ok_or("it does not contain the ID of the gateway")?;
+        let host = |kind, prefix| Some((kind, line(prefix).and_then(HostId::parse)?));
+        let host = host(MemberKind::Site, GATEWAY_LINE).or_else(|| host(MemberKind::Host, HOST_LINE));
+        let (kind, host) = host.ok_or("it does not contain the ID of the gateway or host")?;
+        let gateway_chain = text.lines().filter_map(|line| line.strip_prefix(GATEWAY_CERTIFICATE_LINE));
+        let gateway_chain: Result<_, _> = gateway_chain.map(|text| BASE64.decode(text.as_bytes())).collect();
+        let gateway_chain = gateway_chain.map_err(|error| format!("a certificate of the gateway: {error}"))?;
         let confirmed = read_set(text, SERVER_SET_LINE, SERVER_LINE)?;
         let candidate = read_set(text, CANDIDATE_SET_LINE, CANDIDATE_LINE)?;
         let candidate = Some(candidate).filter(|set| !set.addresses.is_empty());
@@ -387,20 +347,26 @@ impl Membership {
         let (certificate, authorities) = certificates.split_first().ok_or("no certificate found")?;
         let authority_set = line(AUTHORITY_SET_LINE).map_or(Ok(0), str::parse);
         let authority_set = authority_set.map_err(|error| format!("the number of the set of authorities: {error}"))?;
-        let membership = Self::new(Ids { site, gateway }, (certificate, authorities), &servers, key)?;
-        Ok(Self { authority_set, ..membership })
+        let membership = Self::new(Ids { kind, site, host }, (certificate, authorities), &servers, key)?;
+        Ok(Self { authority_set, gateway_chain, ..membership })
     }
 
     fn to_text(&self) -> String {
-        let Ids { site, gateway } = self.ids;
-        let ids = [format!("{SITE_LINE}{site}\n"), format!("{GATEWAY_LINE}{gateway}\n")];
+        let Ids { kind, site, host } = self.ids;
+        let host_line = match kind {
+            MemberKind::Site => GATEWAY_LINE,
+            MemberKind::Host => HOST_LINE,
+        };
+        let ids = [format!("{SITE_LINE}{site}\n"), format!("{host_line}{host}\n")];
+        let gateway = self.gateway_chain.iter();
+        let gateway = gateway.map(|der| format!("{GATEWAY_CERTIFICATE_LINE}{}\n", BASE64.encode(der)));
         let KnownServers { confirmed, candidate } = &self.servers;
         let confirmed = set_lines(confirmed, SERVER_SET_LINE, SERVER_LINE);
         let candidate = candidate.iter().flat_map(|set| set_lines(set, CANDIDATE_SET_LINE, CANDIDATE_LINE));
         let set = (self.authority_set != 0).then(|| format!("{AUTHORITY_SET_LINE}{}\n", self.authority_set));
         let certificates = std::iter::once(&self.certificate).chain(&self.trust);
         let blocks = certificates.map(|der| files::certificate_pem(der));
-        ids.into_iter().chain(confirmed).chain(candidate).chain(set).chain(blocks).collect()
+        ids.into_iter().chain(confirmed).chain(candidate).chain(set).chain(gateway).chain(blocks).collect()
     }
 }
 
@@ -418,12 +384,6 @@ fn set_lines(set: &ServerSet, number_prefix: &str, address_prefix: &str) -> Vec<
     let number = (set.number != 0).then(|| format!("{number_prefix}{}\n", set.number));
     let addresses = set.addresses.iter().map(|address| format!("{address_prefix}{address}\n"));
     number.into_iter().chain(addresses).collect()
-}
-
-/// Returns what to do about unusable files in `dir`, the directory `identity` of the site's data directory.
-fn remedy(dir: &Path) -> String {
-    let data = shell_quoted(dir.parent().unwrap_or(dir));
-    format!("run `linecampd forget --data {data}`, then join again with a new token")
 }
 
 fn invalid_answer(problem: String) -> TransportError {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
-use linecamp_model::{KeyFingerprint, WallTime};
+use linecamp_model::{KeyFingerprint, SiteId, WallTime};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose,
     PKCS_ED25519, PublicKeyData, SerialNumber, SignatureAlgorithm,
@@ -18,6 +18,10 @@ use crate::random::RandomSource;
 /// The name in every server certificate, independent of the server's DNS name. Sites verify this name, because they
 /// trust the authority, and an address may change.
 pub(crate) const SERVER_NAME: &str = "server.linecamp.internal";
+
+/// The name in every certificate that a gateway's own authority issues for the gateway. A host that joins verifies this
+/// name: it does not know the site yet, and the pin in its token is of this authority.
+pub(crate) const GATEWAY_NAME: &str = "gateway.linecamp.internal";
 
 /// The prefix of the 32 bytes of a key in an Ed25519 `SubjectPublicKeyInfo` (RFC 8410).
 const ED25519_SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
@@ -124,6 +128,11 @@ pub(crate) fn authority_name(fingerprint: &KeyFingerprint) -> String {
     format!("Linecamp authority {}", key_name(fingerprint))
 }
 
+/// Returns the name of the gateway of this site only. Hosts that have joined verify this name.
+pub(crate) fn gateway_name(site: SiteId) -> String {
+    format!("{site}.{GATEWAY_NAME}")
+}
+
 /// Returns the parameters of a certificate: a common name, a validity in whole seconds, a random serial number, and no
 /// authority to sign.
 pub(super) fn certificate(
@@ -157,7 +166,7 @@ pub(super) fn make_cross_certified_authority(params: &mut CertificateParams) {
     params.use_authority_key_identifier_extension = true;
 }
 
-/// Limits the certificate to one side of TLS, so that a site can never impersonate the server.
+/// Limits the certificate to one side of TLS, so that a member can never impersonate its parent.
 pub(super) fn allow_only(params: &mut CertificateParams, purpose: ExtendedKeyUsagePurpose) {
     params.is_ca = IsCa::ExplicitNoCa;
     params.extended_key_usages = vec![purpose];

@@ -8,7 +8,7 @@ use linecamp_model::limits::FIRST_FRAME_BYTES_MAX;
 use tokio::net::UdpSocket;
 
 use super::fixture::{Server, Site, loopback, platform, soon};
-use crate::{DialError, Dialer, LinkSettings, ListenerSettings};
+use crate::{DialError, Dialer, Expected, LinkSettings, ListenerSettings};
 
 /// How much more a server may send to an address than it received from it before the address is validated. Source:
 /// RFC 9000, 8.1.
@@ -26,7 +26,7 @@ async fn an_unvalidated_address_gets_at_most_three_times_what_it_sent() {
     let impatient = LinkSettings { handshake_limit: limit, ..LinkSettings::default() };
     let dialer = Dialer::bind(impatient, platform(&site.clock)).unwrap();
     let (address, trust) = (relay.local_addr().unwrap(), server.pin());
-    let mut dial = std::pin::pin!(dialer.dial(address, site.self_made(), &trust));
+    let mut dial = std::pin::pin!(dialer.dial(address, site.self_made(), &trust, Expected::Server));
     let (mut sent, mut received, mut packet) = (0, 0, vec![0; 2048]);
     loop {
         let (bytes, from) = tokio::select! {
@@ -67,7 +67,7 @@ async fn a_peer_proves_its_address_once() {
         }
     });
     for dial in ["first", "second", "third"] {
-        let session = soon(site.dialer.dial(address, site.self_made(), &trust)).await.unwrap();
+        let session = soon(site.dialer.dial(address, site.self_made(), &trust, Expected::Server)).await.unwrap();
         let (mut sender, mut receiver) = session.split();
         sender.send(b"hello").await.unwrap();
         let (_peer, session) = server.arrival().await.unwrap();

@@ -1,19 +1,22 @@
-//! A server and a site, each with its own clock, in temporary directories.
+//! A server or gateway and a site or host, each with its own clock, in temporary directories.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use linecamp_model::limits::FIRST_FRAME_BYTES_MAX;
-use linecamp_model::{HostId, IdentityGrant, KnownServers, Name, ServerAddress, SiteId, WallTime};
+use linecamp_model::{HostId, IdentityGrant, KnownServers, MemberKind, Name, ServerAddress, SiteId, WallTime};
+use quinn::crypto::rustls::QuicServerConfig;
+use rustls::pki_types::CertificateDer;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use crate::{
-    Authority, DialError, Dialer, LinkSettings, Listener, ListenerSettings, Peer, Platform, Session, SiteCredentials,
-    SiteIdentity, SiteKey, TransportError, Trust, WallClock,
+    Authority, DialError, Dialer, Expected, LinkSettings, Listener, ListenerSettings, Peer, Platform, RandomSource,
+    Session, SiteCredentials, SiteIdentity, SiteKey, TransportError, Trust, WallClock, tls,
 };
 
 /// 2026-11-22, in whole seconds.
@@ -60,10 +63,12 @@ pub(super) async fn soon<T>(what: impl Future<Output = T>) -> T {
 
 pub(super) type Arrival = Result<(Peer, Session), TransportError>;
 
+/// A server, or the gateway of a site.
 pub(super) struct Server {
     pub(super) authority: Arc<Authority>,
     pub(super) clock: Arc<ManualClock>,
     pub(super) listener: Arc<Listener>,
+    expected: Expected,
     arrivals: mpsc::UnboundedReceiver<Arrival>,
     _dir: TempDir,
 }
@@ -74,14 +79,23 @@ impl Server {
     }
 
     pub(super) fn start_with(settings: ListenerSettings) -> Self {
+        Self::start_as(Expected::Server, settings, authority)
+    }
+
+    pub(super) fn start_gateway(site: SiteId) -> Self {
+        let create = |dir: &Path| Authority::create_gateway(dir, site, START).unwrap();
+        Self::start_as(Expected::Gateway(Some(site)), ListenerSettings::default(), create)
+    }
+
+    fn start_as(expected: Expected, settings: ListenerSettings, create: impl FnOnce(&Path) -> Authority) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let authority = Arc::new(authority(&dir.path().join("ca")));
+        let authority = Arc::new(create(&dir.path().join("ca")));
         let clock = ManualClock::at(START);
         let listener = Listener::bind(loopback(), Arc::clone(&authority), settings, platform(&clock)).unwrap();
         let listener = Arc::new(listener);
         let (sender, arrivals) = mpsc::unbounded_channel();
         tokio::spawn(establish_all(Arc::clone(&listener), sender));
-        Self { authority, clock, listener, arrivals, _dir: dir }
+        Self { authority, clock, listener, expected, arrivals, _dir: dir }
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -96,14 +110,15 @@ impl Server {
         soon(self.arrivals.recv()).await.expect("the server runs")
     }
 
-    /// Connects `site` with its credentials, up to its first message.
+    /// Connects `site` with its credentials to what this is, up to its first message.
     pub(super) async fn link(
         &mut self,
         site: &Site,
         credentials: SiteCredentials<'_>,
         trust: &Trust,
     ) -> Result<Linked, DialError> {
-        let (mut sender, receiver) = soon(site.dialer.dial(self.address(), credentials, trust)).await?.split();
+        let dialed = site.dialer.dial(self.address(), credentials, trust, self.expected);
+        let (mut sender, receiver) = soon(dialed).await?.split();
         sender.send(b"hello").await.expect("a new session takes a message");
         let (peer, session) = self.arrival().await.expect("the server lets everybody in");
         let (server_sender, mut server_receiver) = session.split();
@@ -151,12 +166,12 @@ impl Site {
     }
 }
 
-pub(super) fn authority(dir: &std::path::Path) -> Authority {
+pub(super) fn authority(dir: &Path) -> Authority {
     Authority::create(dir, &["localhost".to_owned(), "127.0.0.1".to_owned()], START).unwrap()
 }
 
 pub(super) fn issue(authority: &Authority, key: &SiteKey) -> Vec<u8> {
-    authority.issue_site(key.public_key(), SITE, START..START + 30 * DAY).unwrap()
+    authority.issue_member(key.public_key(), SITE.into(), START..START + 30 * DAY).unwrap()
 }
 
 /// What a server answers to a join, with this certificate.
@@ -165,7 +180,9 @@ pub(super) fn grant(authority: &Authority, certificate: Vec<u8>) -> IdentityGran
         name: Name::parse("camp-042").unwrap(),
         environment: Name::parse("default").unwrap(),
         site: SITE,
-        gateway: GATEWAY,
+        host: GATEWAY,
+        kind: MemberKind::Site,
+        gateway_chain: Vec::new(),
         certificate,
         authorities: vec![authority.certificate_der().to_vec()],
     }
@@ -173,6 +190,33 @@ pub(super) fn grant(authority: &Authority, certificate: Vec<u8>) -> IdentityGran
 
 pub(super) fn servers() -> KnownServers {
     KnownServers::of_token(ServerAddress::parse_list("camp.example:4433,[::1]:444").unwrap())
+}
+
+/// Starts an endpoint that presents this certificate, and returns its address.
+pub(super) fn impostor(certified: CertifiedKey) -> SocketAddr {
+    let mut crypto = rustls::ServerConfig::builder_with_provider(tls::link_provider(&RandomSource::System))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+    crypto.alpn_protocols = vec![tls::LINK_PROTOCOL.to_vec()];
+    let crypto = QuicServerConfig::try_from(crypto).unwrap();
+    let config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    let impostor = quinn::Endpoint::server(config, loopback()).unwrap();
+    let address = impostor.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Some(incoming) = impostor.accept().await {
+            drop(incoming.await);
+        }
+    });
+    address
+}
+
+/// Returns what presents this certificate with the certificates above it, for the key of `site`.
+pub(super) fn certified(certificate: Vec<u8>, above: Vec<Vec<u8>>, site: &Site) -> CertifiedKey {
+    let (_, key) = site.self_made().client_chain(&RandomSource::System).unwrap();
+    let chain = std::iter::once(certificate).chain(above).map(CertificateDer::from).collect();
+    CertifiedKey::from_der(chain, key, &tls::link_provider(&RandomSource::System)).unwrap()
 }
 
 pub(super) async fn establish_all(listener: Arc<Listener>, arrivals: mpsc::UnboundedSender<Arrival>) {

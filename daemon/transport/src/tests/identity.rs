@@ -18,7 +18,7 @@ async fn a_membership_survives_a_restart() {
 
     let adopted = site.adopt(&authority);
     let loaded = SiteIdentity::load(&site.dir).unwrap().expect("it has joined");
-    assert_eq!((loaded.site_id(), loaded.gateway_id()), (SITE, GATEWAY));
+    assert_eq!((loaded.site_id(), loaded.host_id()), (SITE, GATEWAY));
     assert_eq!(*loaded.servers(), servers());
     assert_eq!(loaded.trust(), adopted.trust());
     assert_eq!(loaded.certificate_validity(), START..START + 30 * DAY);
@@ -32,7 +32,7 @@ async fn a_renewal_replaces_the_certificate() {
     let site = Site::start();
     site.adopt(&authority);
     let renewed = START + 20 * DAY..START + 50 * DAY;
-    let certificate = authority.issue_site(site.key.public_key(), SITE, renewed.clone()).unwrap();
+    let certificate = authority.issue_member(site.key.public_key(), SITE.into(), renewed.clone()).unwrap();
     SiteIdentity::adopt(&site.dir, &grant(&authority, certificate), &servers()).unwrap();
     let loaded = SiteIdentity::load(&site.dir).unwrap().expect("it has joined");
     assert_eq!(loaded.certificate_validity(), renewed);
@@ -173,7 +173,7 @@ fn a_site_without_a_disk_can_join() {
     let identity = SiteIdentity::in_memory(Arc::clone(&key), &grant(&authority, certificate), &servers()).unwrap();
     assert_eq!((identity.site_id(), identity.servers()), (SITE, &servers()));
     let renewed = START + 20 * DAY..START + 50 * DAY;
-    let certificate = authority.issue_site(key.public_key(), SITE, renewed.clone()).unwrap();
+    let certificate = authority.issue_member(key.public_key(), SITE.into(), renewed.clone()).unwrap();
     let identity = identity.renewed(&grant(&authority, certificate)).unwrap();
     assert_eq!(identity.certificate_validity(), renewed);
 

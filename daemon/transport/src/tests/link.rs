@@ -6,7 +6,7 @@ use linecamp_model::limits::{CLOSE_BYTES_MAX, FRAME_BYTES_MAX};
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::fixture::{Server, Site, soon};
-use crate::{FrameError, ListenerSettings, SessionEnd, TransportError};
+use crate::{Expected, FrameError, ListenerSettings, SessionEnd, TransportError};
 
 #[tokio::test]
 async fn frames_go_both_ways_up_to_the_limit() {
@@ -102,7 +102,7 @@ async fn a_silent_peer_times_out() {
         ..ListenerSettings::default()
     });
     let site = Site::start();
-    let _silent = soon(site.dialer.dial(server.address(), site.self_made(), &server.pin())).await;
+    let _silent = soon(site.dialer.dial(server.address(), site.self_made(), &server.pin(), Expected::Server)).await;
     let error = server.arrival().await.unwrap_err();
     assert!(matches!(error, TransportError::HandshakeLate { .. }), "{error:?}");
 }

@@ -2,6 +2,8 @@
 
 mod amplification;
 mod fixture;
+mod gateway;
+mod gateway_attacks;
 mod https;
 mod https_certificate;
 mod identity;

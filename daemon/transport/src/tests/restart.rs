@@ -8,7 +8,7 @@ use std::thread;
 use tokio::sync::oneshot;
 
 use super::fixture::{ManualClock, START, Site, authority, loopback, platform, soon};
-use crate::{Authority, Listener, ListenerSettings, SessionEnd, Trust};
+use crate::{Authority, Expected, Listener, ListenerSettings, SessionEnd, Trust};
 
 /// A server in its own runtime, which ends without telling its peers.
 struct Process {
@@ -62,7 +62,8 @@ async fn a_restarted_server_resets_old_sessions_at_their_next_packet() {
 
     let first = Process::start(&ca, loopback());
     let address = first.address;
-    let (mut sender, mut receiver) = soon(site.dialer.dial(address, site.self_made(), &trust)).await.unwrap().split();
+    let (mut sender, mut receiver) =
+        soon(site.dialer.dial(address, site.self_made(), &trust, Expected::Server)).await.unwrap().split();
     sender.send(b"hello").await.unwrap();
     assert_eq!(soon(receiver.recv(9)).await.as_deref(), Ok(&b"welcome"[..]));
     first.kill();

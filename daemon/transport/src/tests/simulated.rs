@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::fixture::{ManualClock, START, authority, platform};
 use crate::{
-    AsyncUdpSocket, Dialer, LinkSettings, Listener, ListenerSettings, Platform, RandomSource, SessionEnd,
+    AsyncUdpSocket, Dialer, Expected, LinkSettings, Listener, ListenerSettings, Platform, RandomSource, SessionEnd,
     SessionReceiver, SessionSender, SiteCredentials, SiteKey, Trust, UdpPoller, udp,
 };
 
@@ -119,7 +119,7 @@ async fn linked(settings: LinkSettings) -> World {
     let accepting = Arc::clone(&listener);
     let accepted = tokio::spawn(async move { accepting.accept().await.unwrap().establish().await.unwrap() });
     let dialer = Dialer::bind(settings, site_platform).unwrap();
-    let session = dialer.dial(server_address, SiteCredentials::SelfMade(&key), &trust).await.unwrap();
+    let session = dialer.dial(server_address, SiteCredentials::SelfMade(&key), &trust, Expected::Server).await.unwrap();
     let mut site = session.split();
     site.0.send(b"hello").await.unwrap();
     let (_, session) = accepted.await.unwrap();

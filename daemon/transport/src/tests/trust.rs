@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use linecamp_model::{Pin, WallTime};
-use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use rustls::pki_types::{CertificateDer, DnsName, ServerName};
+use quinn::crypto::rustls::QuicClientConfig;
+use rustls::pki_types::{DnsName, ServerName};
 
 use super::fixture::{
-    DAY, ManualClock, SITE, START, Server, Site, authority, grant, issue, loopback, platform, servers, soon,
+    DAY, ManualClock, SITE, START, Server, Site, authority, certified, grant, impostor, issue, loopback, platform,
+    servers, soon,
 };
 use crate::clock::TlsClock;
 use crate::identity::SERVER_NAME;
 use crate::random::RandomSource;
 use crate::server_verifier::{Roots, ServerVerifier};
 use crate::{
-    Credential, DialError, ExpiryFloor, Listener, ListenerSettings, SiteCredentials, SiteIdentity, TransportError,
-    Trust, tls,
+    Credential, DialError, Expected, ExpiryFloor, Listener, ListenerSettings, SiteCredentials, SiteIdentity,
+    TransportError, Trust, tls,
 };
 
 #[tokio::test]
@@ -32,7 +33,7 @@ async fn a_wrong_pin_is_refused_and_both_are_named() {
     let (server, site) = (Server::start(), Site::start());
     let wrong = Pin::of(b"another authority");
     let trust = Trust::Pin(wrong);
-    let dialed = site.dialer.dial(server.address(), site.self_made(), &trust);
+    let dialed = site.dialer.dial(server.address(), site.self_made(), &trust, Expected::Server);
     let error = soon(dialed).await.unwrap_err();
     assert!(matches!(error, DialError::WrongPin { .. }), "{error:?}");
     assert!(error.needs_operator());
@@ -47,7 +48,7 @@ async fn a_server_of_a_foreign_authority_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let identity = site.adopt(&authority(&dir.path().join("ca")));
     let (credentials, trust) = (SiteCredentials::Issued(&identity), identity.trust());
-    let dialed = site.dialer.dial(server.address(), credentials, &trust);
+    let dialed = site.dialer.dial(server.address(), credentials, &trust, Expected::Server);
     let error = soon(dialed).await.unwrap_err();
     assert!(matches!(error, DialError::ForeignAuthority { .. }), "{error:?}");
     assert!(error.needs_operator());
@@ -129,11 +130,13 @@ async fn a_clock_past_the_end_of_the_servers_certificate_connects() {
 async fn a_server_certificate_that_ended_before_the_sites_own_started_is_refused() {
     let (mut server, site) = (Server::start(), Site::start());
     let renewed = START + 91 * DAY;
-    let certificate = server.authority.issue_site(site.key.public_key(), SITE, renewed..renewed + 30 * DAY).unwrap();
+    let certificate =
+        server.authority.issue_member(site.key.public_key(), SITE.into(), renewed..renewed + 30 * DAY).unwrap();
     let identity = SiteIdentity::adopt(&site.dir, &grant(&server.authority, certificate), &servers()).unwrap();
     let credentials = SiteCredentials::Issued(&identity);
     site.clock.set(renewed);
-    let error = soon(site.dialer.dial(server.address(), credentials, &identity.trust())).await.unwrap_err();
+    let error =
+        soon(site.dialer.dial(server.address(), credentials, &identity.trust(), Expected::Server)).await.unwrap_err();
     assert!(matches!(error, DialError::Expired { .. }), "{error:?}");
     assert!(!error.needs_operator());
     server.arrival().await.unwrap_err();
@@ -148,7 +151,8 @@ async fn sites_connect_before_during_and_after_a_jump_of_the_servers_clock() {
     let (mut server, site) = (Server::start(), Site::start());
     let years = 20 * 365 * DAY;
     let identity_from = |server: &Server, start| {
-        let certificate = server.authority.issue_site(site.key.public_key(), SITE, start..start + 30 * DAY).unwrap();
+        let certificate =
+            server.authority.issue_member(site.key.public_key(), SITE.into(), start..start + 30 * DAY).unwrap();
         SiteIdentity::adopt(&site.dir, &grant(&server.authority, certificate), &servers()).unwrap()
     };
     let identity = identity_from(&server, START);
@@ -164,7 +168,8 @@ async fn sites_connect_before_during_and_after_a_jump_of_the_servers_clock() {
     let before = WallTime::from_unix_millis(START.unix_millis() - u64::try_from(years.as_millis()).unwrap());
     let credentials = SiteCredentials::Issued(&identity);
     server.clock.set(before);
-    let error = soon(site.dialer.dial(server.address(), credentials, &identity.trust())).await.unwrap_err();
+    let error =
+        soon(site.dialer.dial(server.address(), credentials, &identity.trust(), Expected::Server)).await.unwrap_err();
     assert!(matches!(error, DialError::Expired { .. }), "{error:?}");
     server.arrival().await.unwrap_err();
     server.clock.set(START);
@@ -184,27 +189,10 @@ async fn the_server_shows_a_new_leaf_every_day() {
 #[tokio::test]
 async fn a_site_cannot_impersonate_the_server() {
     let (server, thief, site) = (Server::start(), Site::start(), Site::start());
-    let certificate = CertificateDer::from(issue(&server.authority, &thief.key));
-    let (_, key) = thief.self_made().client_chain(&RandomSource::System).unwrap();
-    let mut crypto = rustls::ServerConfig::builder_with_provider(tls::link_provider(&RandomSource::System))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate, server.authority.certificates()[0].clone()], key)
-        .unwrap();
-    crypto.alpn_protocols = vec![tls::LINK_PROTOCOL.to_vec()];
-    let crypto = QuicServerConfig::try_from(crypto).unwrap();
-    let config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-    let impostor = quinn::Endpoint::server(config, loopback()).unwrap();
-    let address = impostor.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Some(incoming) = impostor.accept().await {
-            drop(incoming.await);
-        }
-    });
-
+    let certificate = issue(&server.authority, &thief.key);
+    let address = impostor(certified(certificate, server.authority.issuing_chain(), &thief));
     for trust in [server.pin(), site.adopt(&server.authority).trust()] {
-        let error = soon(site.dialer.dial(address, site.self_made(), &trust)).await.unwrap_err();
+        let error = soon(site.dialer.dial(address, site.self_made(), &trust, Expected::Server)).await.unwrap_err();
         assert!(matches!(error, DialError::WrongName { .. }), "{error:?}");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::limits::LINK_GAPS_PER_SITE_MAX;
-use linecamp_model::{Generation, Incarnation, ReplicationCursor, RunId, SpecBody, StatusBody, Text, VersionRange};
+use linecamp_model::{Generation, Incarnation, ReplicationCursor, RunId, StatusBody, Text, VersionRange};
 
 use super::super::members::Standing;
 use super::*;
@@ -36,10 +36,9 @@ fn kept(
     (reports, wall): (Vec<GapReport>, WallTime),
     absence: Absence,
 ) -> Vec<(WallTime, Option<LinkGap>)> {
-    let (spec, status) = (Documents::<SpecBody>::default(), Documents::<StatusBody>::default());
+    let status = Documents::<StatusBody>::default();
     let member = Member {
         standing: Standing::Accepted,
-        spec: &spec,
         spec_incarnation: Incarnation(1),
         status: &status,
         cursor: ReplicationCursor::default(),

@@ -131,8 +131,8 @@ fn described(state: &FleetState, record: &FleetChange) -> Option<(String, Fields
                 DocumentKey::Host(host) => {
                     (format!("host {host} of {}", site(state, *id)), body.map(spec).unwrap_or_default())
                 }
-                // It follows from the provider of the environment.
-                DocumentKey::Provider(_) => return None,
+                // It follows from the provider of the environment, or from the token.
+                DocumentKey::Provider(_) | DocumentKey::HostToken(_) => return None,
             }
         }
         FleetChange::RevokedKey(key, at) => ("revoked keys".to_owned(), present(&format!("key {key}"), at.is_some())),
@@ -149,6 +149,7 @@ fn described(state: &FleetState, record: &FleetChange) -> Option<(String, Fields
         FleetChange::Origin(_)
         | FleetChange::TokenUse(..)
         | FleetChange::Status(..)
+        | FleetChange::HostMember(..)
         | FleetChange::ReplicationCursor(..)
         | FleetChange::Event(..)
         | FleetChange::Servers(_)
@@ -247,13 +248,13 @@ fn spec(body: &SpecBody) -> Fields {
             .shown("description", description)
             .shown("target", target.as_str())
             .labels(assigned),
-        SpecBody::Host(HostSpec { name, origin, description, target, assigned }) => Fields::default()
+        SpecBody::Host(HostSpec { name, origin, description, target, assigned, member: _ }) => Fields::default()
             .shown("name", name)
             .shown("origin", origin.as_str())
             .shown("description", description)
             .shown("target", target.as_str())
             .labels(assigned),
-        SpecBody::Provider(_) => Fields::default(),
+        SpecBody::Provider(_) | SpecBody::HostToken(_) => Fields::default(),
     }
 }
 

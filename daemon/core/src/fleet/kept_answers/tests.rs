@@ -7,7 +7,7 @@ use linecamp_model::{AuditOutcome, BulkActionId, Identity, KeyId, KeyIdentity, S
 use super::*;
 use crate::fleet::audit_note::AuditedRequest;
 use crate::fleet::testing::{NOW, VERSIONS, apply, bytes, state, state_with_site};
-use crate::fleet::{CERTIFICATE_LIFE, EnvironmentEdit, FleetCommand, FleetConfig, NewBulkAction, SavedFleet};
+use crate::fleet::{EnvironmentEdit, FleetCommand, FleetConfig, NewBulkAction, SavedFleet};
 use crate::rng::Rng;
 use crate::testing::{name, patch};
 use crate::{SWEEP_PERIOD, StoreFault};
@@ -24,7 +24,7 @@ struct Server {
 
 impl Server {
     fn start(records: Vec<FleetChange>, now: Now) -> Self {
-        let config = FleetConfig { versions: VERSIONS, certificate_life: CERTIFICATE_LIFE };
+        let config = FleetConfig { versions: VERSIONS, certificate_life: crate::CERTIFICATE_LIFE };
         let saved = SavedFleet { records: records.clone(), ..SavedFleet::default() };
         let fleet = Fleet::new(config, saved, Rng::new(1), now);
         let mut server = Self { fleet, records, waiting: Vec::new(), replies: Vec::new(), last: 0, now };

@@ -27,7 +27,7 @@ pub(super) fn patch_labels(state: &FleetState, subject: Subject, patch: &LabelPa
     let after = match body.clone() {
         SpecBody::Site(spec) => SpecBody::Site(linecamp_model::SiteSpec { assigned: patched(&spec.assigned)?, ..spec }),
         SpecBody::Host(spec) => SpecBody::Host(linecamp_model::HostSpec { assigned: patched(&spec.assigned)?, ..spec }),
-        provider @ SpecBody::Provider(_) => provider,
+        other @ (SpecBody::Provider(_) | SpecBody::HostToken(_)) => other,
     };
     check_size(record, subject, &after)?;
     let event = (EventKind::LabelsAssigned, format!("{}: {}", subject.noun(), describe_patch(patch)));
@@ -52,7 +52,7 @@ pub(super) fn edit_subject(state: &FleetState, subject: Subject, edit: Edit) -> 
             spec.description = edit.description.unwrap_or(spec.description);
             SpecBody::Host(spec)
         }
-        provider @ SpecBody::Provider(_) => provider,
+        other @ (SpecBody::Provider(_) | SpecBody::HostToken(_)) => other,
     };
     check_size(record, subject, &after)?;
     let event = (EventKind::Edited, format!("{}: name and description edited", subject.noun()));
@@ -100,6 +100,12 @@ pub(super) fn transition(state: &FleetState, subject: Subject, event: PhaseEvent
     let not_found = || FleetCommandError::NotFound(format!("the {} is not registered", subject.noun()));
     let record = state.sites.get(&id).ok_or_else(not_found)?;
     let life = subject.life(record).ok_or_else(not_found)?;
+    if let (Subject::Host(_, host), PhaseEvent::RemoveRequested | PhaseEvent::RemoveForced) = (subject, event)
+        && record.gateway() == Some(DocumentKey::Host(host))
+    {
+        let text = format!("{} is the gateway of its site: remove the site", subject.describe(record));
+        return Err(FleetCommandError::NotPossible(text));
+    }
     let Some(phase) = life.phase.after(event) else {
         return if is_noop(life.phase, event) {
             Ok(Decision::default())
@@ -117,7 +123,7 @@ pub(super) fn transition(state: &FleetState, subject: Subject, event: PhaseEvent
     let after = match body.clone() {
         SpecBody::Site(spec) => SpecBody::Site(linecamp_model::SiteSpec { target, ..spec }),
         SpecBody::Host(spec) => SpecBody::Host(linecamp_model::HostSpec { target, ..spec }),
-        provider @ SpecBody::Provider(_) => provider,
+        other @ (SpecBody::Provider(_) | SpecBody::HostToken(_)) => other,
     };
     let no_text = (EventKind::PhaseChanged, String::new());
     let mut decision = spec_change(record, id, subject.document(), (body, after), no_text);
@@ -158,20 +164,21 @@ const fn is_noop(phase: Phase, event: PhaseEvent) -> bool {
         PhaseEvent::ActivateRequested => matches!(phase, Phase::Registering | Phase::Activating | Phase::Active),
         PhaseEvent::RemoveRequested => matches!(phase, Phase::Removing | Phase::Removed),
         PhaseEvent::RemoveForced => phase.is_gone(),
-        PhaseEvent::Reported | PhaseEvent::Confirmed | PhaseEvent::KeepOver => false,
+        PhaseEvent::Reported | PhaseEvent::Confirmed | PhaseEvent::Left | PhaseEvent::KeepOver => false,
     }
 }
 
 fn invalid_transition(record: &SiteRecord, subject: Subject, phase: Phase, event: PhaseEvent) -> FleetCommandError {
-    let site = record.site_spec().map_or("SITE", |spec| spec.name.as_str());
+    let name = subject.address(record);
+    let noun = subject.noun();
     let way_out = match (event, phase) {
         (PhaseEvent::RemoveRequested, Phase::Active | Phase::Registering | Phase::Activating) => {
-            format!(": deactivate it first (`linecamp site deactivate {site}`), or remove it with --force")
+            format!(": deactivate it first (`linecamp {noun} deactivate {name}`), or remove it with --force")
         }
         (PhaseEvent::RemoveRequested, Phase::Deactivating) => {
             ": wait until it is inactive, or remove it with --force".to_owned()
         }
-        (_, Phase::Pending) => format!(": accept it first (`linecamp site accept {site}`)"),
+        (_, Phase::Pending) => format!(": accept it first (`linecamp site accept {name}`)"),
         (_, Phase::Removing | Phase::Removed) => ": it is being removed".to_owned(),
         (_, _) => String::new(),
     };
@@ -180,7 +187,7 @@ fn invalid_transition(record: &SiteRecord, subject: Subject, phase: Phase, event
         PhaseEvent::DeactivateRequested => "deactivated",
         PhaseEvent::ActivateRequested => "activated",
         PhaseEvent::RemoveRequested | PhaseEvent::RemoveForced => "removed",
-        PhaseEvent::Reported | PhaseEvent::Confirmed | PhaseEvent::KeepOver => "changed",
+        PhaseEvent::Reported | PhaseEvent::Confirmed | PhaseEvent::Left | PhaseEvent::KeepOver => "changed",
     };
     let subject = subject.describe(record);
     FleetCommandError::NotPossible(format!("{subject} is {phase} and cannot be {what}{way_out}"))

@@ -29,6 +29,7 @@ pub(super) fn create_token(state: &FleetState, new: NewToken, now: Now) -> Decid
         expires_at: now.wall + new.ttl,
         uses_max: new.uses,
         labels: LabelSet::default().patched(&new.labels, now.wall).map_err(FleetCommandError::Labels)?,
+        hosts: None,
         revoked_at: None,
         replaces: new.replaces.as_ref().map(|site| replaced_site(state, &new, site)).transpose()?,
     };

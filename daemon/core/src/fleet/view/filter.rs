@@ -1,11 +1,12 @@
 //! Which sites and hosts a list has, and in which order.
 
 use linecamp_model::{
-    ConditionKind, DocumentKey, HostId, HostSpec, LabelKey, LabelValue, LinkState, Name, Now, Phase, Registration,
-    Selector, SiteId, SiteSpec, effective_value, effective_value_of_site,
+    Condition, ConditionKind, DocumentKey, HostId, HostSpec, LabelKey, LabelValue, LinkState, Name, Now, Phase,
+    Registration, Selector, SiteId, SiteSpec, effective_value, effective_value_of_site,
 };
 
 use super::ListView;
+use super::host_link::HostLink;
 use crate::downlink::Link;
 use crate::fleet::labels::{owned, placement_labels};
 use crate::fleet::site_record::SiteRecord;
@@ -24,9 +25,9 @@ pub struct SiteFilter {
     pub site: Option<Name>,
     /// The phase of the site or the host; `None` for all.
     pub phase: Option<Phase>,
-    /// The state of the site's link; `None` for all.
+    /// The state of the link of the site or the host; `None` for all.
     pub link: Option<LinkFilter>,
-    /// A condition that the site has; `None` for all.
+    /// A condition that the site or the host has; `None` for all.
     pub condition: Option<ConditionKind>,
     /// A text in the name or the description, in lower case; `None` for all.
     pub text: Option<String>,
@@ -44,12 +45,12 @@ pub enum SeenLabels {
     AssignedAndReported,
 }
 
-/// Selects sites by their link.
+/// Selects sites or hosts by their link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkFilter {
     /// The link is in this state.
     In(LinkState),
-    /// The site has no session.
+    /// It has no session.
     Offline,
 }
 
@@ -88,7 +89,7 @@ pub enum HostOrder {
     Site,
     /// The phase, in the order of a life.
     Phase,
-    /// The state of the site's link: connected sites first.
+    /// The state of the link: connected hosts first.
     Link,
     /// Since when the link is in its state.
     LinkSince,
@@ -111,6 +112,14 @@ pub(super) struct ListedHost<'a> {
     pub(super) id: HostId,
     spec: &'a HostSpec,
     phase: Phase,
+    link: HostLink,
+}
+
+impl ListedHost<'_> {
+    /// Whether the host has no session.
+    pub(super) fn is_offline(&self) -> bool {
+        self.link.state != LinkState::Connected
+    }
 }
 
 impl ListedSite<'_> {
@@ -123,10 +132,6 @@ impl ListedSite<'_> {
         self.link_state() != LinkState::Connected
     }
 
-    fn link_rank(&self) -> u64 {
-        LinkState::ALL.iter().position(|state| *state == self.link_state()).unwrap_or_default() as u64
-    }
-
     fn link_since(&self) -> u64 {
         self.link.map_or(self.registration.life.since, Link::since).unix_millis()
     }
@@ -135,45 +140,46 @@ impl ListedSite<'_> {
 impl<'a> ListView<'a> {
     /// Returns the sites that `filter` selects, in any order.
     pub(super) fn listed_sites(self, filter: &SiteFilter, now: Now) -> impl Iterator<Item = ListedSite<'a>> {
-        self.sites_in(filter, now).filter(move |site| {
+        self.sites_in(filter).filter(move |site| {
             let text =
                 |text: &String| is_in(text, site.spec.name.as_str()) || is_in(text, site.spec.description.as_str());
             filter.phase.is_none_or(|phase| phase == site.registration.life.phase)
+                && filter.link.is_none_or(|link| link.matches(site.link_state()))
                 && filter.text.as_ref().is_none_or(text)
                 && (filter.selector.is_all() || self.is_selected(site, filter))
+                && filter.condition.is_none_or(|kind| has(&self.conditions_of_site(site.id, now), kind))
         })
     }
 
     /// Returns the hosts that `filter` selects, in any order.
     pub(super) fn listed_hosts(self, filter: &SiteFilter, now: Now) -> impl Iterator<Item = ListedHost<'a>> {
         let is_meant = |site: &ListedSite<'_>| filter.site.as_ref().is_none_or(|wanted| *wanted == site.spec.name);
-        let sites = self.sites_in(filter, now).filter(move |site| is_meant(site));
-        let hosts = sites.flat_map(|site| {
+        let sites = self.sites_in(filter).filter(move |site| is_meant(site));
+        let hosts = sites.flat_map(move |site| {
             site.record.hosts.iter().filter_map(move |(id, registration)| {
                 let spec = site.record.host_spec(*id)?;
-                Some(ListedHost { site, id: *id, spec, phase: registration.life.phase })
+                let link = self.host_link(site.id, (site.record, site.registration), *id);
+                Some(ListedHost { site, id: *id, spec, phase: registration.life.phase, link })
             })
         });
         hosts.filter(move |host| {
             let text =
                 |text: &String| is_in(text, host.spec.name.as_str()) || is_in(text, host.spec.description.as_str());
             filter.phase.is_none_or(|phase| phase == host.phase)
+                && filter.link.is_none_or(|link| link.matches(host.link.state))
                 && filter.text.as_ref().is_none_or(text)
                 && (filter.selector.is_all() || self.is_host_selected(host, &filter.selector))
+                && filter.condition.is_none_or(|kind| has(&self.conditions_of_host(host.site.id, host.id, now), kind))
         })
     }
 
-    /// Returns the sites that `filter` selects by what sites and their hosts share: environment, link and condition.
-    fn sites_in(self, filter: &SiteFilter, now: Now) -> impl Iterator<Item = ListedSite<'a>> {
+    /// Returns the sites of the environment that `filter` selects.
+    fn sites_in(self, filter: &SiteFilter) -> impl Iterator<Item = ListedSite<'a>> {
         let is_meant = |of: &Registration| filter.environment.as_ref().is_none_or(|wanted| *wanted == of.environment);
         let sites = self.registered().filter(move |(_, _, of)| is_meant(of));
-        let listed = sites.filter_map(move |(id, record, registration)| {
+        sites.filter_map(move |(id, record, registration)| {
             let (spec, link) = (record.site_spec()?, self.links.get(id));
             Some(ListedSite { id, record, registration, spec, link })
-        });
-        listed.filter(move |site| {
-            let has = |kind| self.conditions_of_site(site.id, now).iter().any(|condition| condition.kind == kind);
-            filter.link.is_none_or(|link| link.matches(site.link_state())) && filter.condition.is_none_or(has)
         })
     }
 
@@ -204,7 +210,7 @@ impl SiteOrder {
         let rank = match self {
             Self::Name => 0,
             Self::Phase => phase_rank(site.registration.life.phase),
-            Self::Link => site.link_rank(),
+            Self::Link => link_rank(site.link_state()),
             Self::LinkSince => site.link_since(),
             Self::Joined => site.registration.joined_at.unix_millis(),
         };
@@ -219,8 +225,8 @@ impl HostOrder {
         let rank = match self {
             Self::Name | Self::Site => 0,
             Self::Phase => phase_rank(host.phase),
-            Self::Link => host.site.link_rank(),
-            Self::LinkSince => host.site.link_since(),
+            Self::Link => link_rank(host.link.state),
+            Self::LinkSince => host.link.since.unix_millis(),
         };
         let (environment, site) = (host.site.registration.environment.as_str(), host.site.spec.name.as_str());
         let names = match self {
@@ -229,6 +235,14 @@ impl HostOrder {
         };
         ItemKey::new(rank, names).with_id(host.id.as_bytes())
     }
+}
+
+fn has(conditions: &[Condition], kind: ConditionKind) -> bool {
+    conditions.iter().any(|condition| condition.kind == kind)
+}
+
+fn link_rank(state: LinkState) -> u64 {
+    LinkState::ALL.iter().position(|one| *one == state).unwrap_or_default() as u64
 }
 
 fn phase_rank(phase: Phase) -> u64 {

@@ -5,6 +5,7 @@ use linecamp_model::{
     SiteId, SiteView, Text, effective, effective_of_site,
 };
 
+use super::host_link::HostLink;
 use super::states::site_status;
 use super::{FleetView, HostOrder, ListView, SiteFilter, SiteOrder};
 use crate::downlink::Link;
@@ -39,9 +40,9 @@ impl FleetView<'_> {
     ///
     /// # Errors
     /// No host or several hosts have the name.
-    pub fn host(self, host: &HostRef) -> Result<HostView, FleetCommandError> {
+    pub fn host(self, host: &HostRef, now: Now) -> Result<HostView, FleetCommandError> {
         let (site, id) = find_visible_host(self.state, self.caller_or_console(), host)?;
-        self.host_view(site, id).ok_or_else(|| FleetCommandError::NotFound(format!("there is no host {host}")))
+        self.host_view(site, id, now).ok_or_else(|| FleetCommandError::NotFound(format!("there is no host {host}")))
     }
 
     /// Returns a site by its id.
@@ -68,10 +69,10 @@ impl<'a> ListView<'a> {
     /// Returns a page of the hosts that `filter` selects.
     pub fn host_page(self, filter: &SiteFilter, order: HostOrder, page: &PageRequest, now: Now) -> Page<HostView> {
         let mut offline = 0;
-        let counted = self.listed_hosts(filter, now).inspect(|host| offline += usize::from(host.site.is_offline()));
+        let counted = self.listed_hosts(filter, now).inspect(|host| offline += usize::from(host.is_offline()));
         let entries = counted.map(|host| (order.key(&host), (host.site.id, host.id)));
         let page = page.page(entries, |(site, id)| {
-            let view = self.host_view(site, id)?;
+            let view = self.host_view(site, id, now)?;
             let bytes = bytes_of_host(&view);
             Some((view, bytes))
         });
@@ -109,8 +110,8 @@ impl<'a> ListView<'a> {
             daemon_version: status.map(|status| status.daemon_version.clone()).unwrap_or_default(),
             joined_at: registration.joined_at,
             token: registration.token,
-            recoveries: registration.recoveries,
-            hosts: self.host_views(id),
+            recoveries: registration.recoveries.total,
+            hosts: self.host_views(id, now),
             conditions: self.conditions_of_site(id, now),
             link,
         })
@@ -123,16 +124,19 @@ impl<'a> ListView<'a> {
         conditions_of(site_status(record), self.links.get(id), (registration.life, &link), now)
     }
 
-    fn host_views(self, site: SiteId) -> Vec<HostView> {
+    fn host_views(self, site: SiteId, now: Now) -> Vec<HostView> {
         let hosts = self.sites.get(&site).into_iter().flat_map(|record| record.hosts.keys());
-        hosts.filter_map(|host| self.host_view(site, *host)).collect()
+        hosts.filter_map(|host| self.host_view(site, *host, now)).collect()
     }
 
-    fn host_view(self, site: SiteId, host: HostId) -> Option<HostView> {
+    fn host_view(self, site: SiteId, host: HostId, now: Now) -> Option<HostView> {
         let (record, registration) = self.registered_site(site)?;
         let spec = record.host_spec(host)?;
         let life = record.hosts.get(&host)?.life;
-        let link = self.link_view(site, registration);
+        let HostLink { via, state, since } = self.host_link(site, (record, registration), host);
+        let link = LinkView { state, since, address: self.host_address(site, record, host) };
+        let daemon = record.host_status(host).and_then(|status| status.daemon.as_ref());
+        let of_site = || site_status(record).map(|status| status.daemon_version.clone());
         Some(HostView {
             id: host,
             name: spec.name.clone(),
@@ -143,6 +147,10 @@ impl<'a> ListView<'a> {
             phase: life.phase,
             phase_since: life.since,
             waits_for: waits_for(life.phase, &link),
+            via,
+            joined_at: record.host_member(host).map_or(registration.joined_at, |member| member.joined_at),
+            daemon_version: daemon.map(|daemon| daemon.version.clone()).or_else(of_site).unwrap_or_default(),
+            conditions: self.conditions_of_host(site, host, now),
             labels: effective(owned(record, DocumentKey::Site), self.host_labels(site, record, host)),
             spec_generation: record.spec.head(),
             link,
@@ -172,13 +180,17 @@ impl<'a> ListView<'a> {
 /// Estimates the bytes of a site on a page.
 fn bytes_of_site(site: &SiteView) -> usize {
     let hosts: usize = site.hosts.iter().map(bytes_of_host).sum();
-    let conditions: usize =
-        site.conditions.iter().map(|condition| CONDITION_BYTES + condition.detail.as_str().len()).sum();
+    let conditions = bytes_of_conditions(&site.conditions);
     ITEM_BYTES + site.description.as_str().len() + bytes_of_labels(&site.labels) + hosts + conditions
 }
 
 fn bytes_of_host(host: &HostView) -> usize {
-    ITEM_BYTES + host.description.as_str().len() + bytes_of_labels(&host.labels)
+    let conditions = bytes_of_conditions(&host.conditions);
+    ITEM_BYTES + host.description.as_str().len() + bytes_of_labels(&host.labels) + conditions
+}
+
+fn bytes_of_conditions(conditions: &[Condition]) -> usize {
+    conditions.iter().map(|condition| CONDITION_BYTES + condition.detail.as_str().len()).sum()
 }
 
 fn bytes_of_labels(labels: &EffectiveLabels) -> usize {

@@ -234,6 +234,7 @@ const fn cause_of(code: RefusalCode) -> GapCause {
         | RefusalCode::TokenRevoked
         | RefusalCode::NameTaken
         | RefusalCode::EnvironmentFull
+        | RefusalCode::SiteFull
         | RefusalCode::NotRegistered
         | RefusalCode::Removed
         | RefusalCode::DuplicateIdentity

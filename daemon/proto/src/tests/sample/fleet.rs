@@ -43,7 +43,7 @@ pub(crate) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
         ("held-token", FleetChange::HeldToken(TOKEN, Some(WALL))),
         ("held-api-key", FleetChange::HeldApiKey(SecretHash::from_bytes([0x88; 32]), Some(WALL))),
         ("token", FleetChange::Token(TOKEN, Some(token()))),
-        ("token-use", FleetChange::TokenUse(TOKEN, SITE, Some(WALL))),
+        ("token-use", FleetChange::TokenUse(TOKEN, SITE.into(), Some(WALL))),
         ("site", FleetChange::Site(SITE, Some(registration()))),
         ("site-spec-site", FleetChange::Spec(SITE, site, Some(site_spec()))),
         ("site-spec-host", FleetChange::Spec(SITE, host, Some(host_spec()))),
@@ -105,6 +105,7 @@ pub(crate) fn fleet_records() -> Vec<(&'static str, FleetChange)> {
     all.extend(user::fleet_records());
     all.extend(bulk_action::fleet_records());
     all.extend(audit::fleet_records());
+    all.extend(host::fleet_records());
     all
 }
 
@@ -116,6 +117,7 @@ fn token() -> Token {
         expires_at: WallTime::from_unix_millis(1_795_400_824_000),
         uses_max: 50,
         labels: labels(&[("region", "eu")]),
+        hosts: None,
         revoked_at: Some(LATER),
         replaces: Some(SITE),
     }
@@ -133,8 +135,6 @@ fn registration() -> Registration {
         joined_at: WALL,
         life: life(Phase::Active, 1),
         offline_since: Some(LATER),
-        recoveries: 4,
-        recoveries_today: 1,
-        recovery_day: WALL,
+        recoveries: Recoveries { total: 4, today: 1, day: WALL },
     }
 }

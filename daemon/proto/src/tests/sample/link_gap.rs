@@ -16,7 +16,7 @@ fn report(ended_at: Option<WallTime>) -> GapReport {
     }
 }
 
-fn times() -> CauseTimes {
+pub(super) fn times() -> CauseTimes {
     let hour = Duration::from_secs(3600);
     [(GapCause::NoRoute, hour), (GapCause::PowerOff, hour / 2)].into_iter().collect()
 }

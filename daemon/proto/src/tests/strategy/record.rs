@@ -6,7 +6,7 @@ fn spec_record() -> impl Strategy<Value = (DocumentKey, Document<SpecBody>)> {
     document(spec_body(), 0..=COUNTER_MAX)
 }
 
-fn status_record() -> impl Strategy<Value = (DocumentKey, Document<StatusBody>)> {
+pub(super) fn status_record() -> impl Strategy<Value = (DocumentKey, Document<StatusBody>)> {
     document(status_body(), 0..=COUNTER_MAX)
 }
 
@@ -30,6 +30,7 @@ pub(crate) fn site_record() -> impl Strategy<Value = SiteChange> {
         provider::address().prop_map(|address| SiteChange::ObservedAddress(Some(address))),
         link_gap::record().prop_map(|record| SiteChange::LinkRecord(Some(Box::new(record)))),
         provider::held().prop_map(|(key, held)| SiteChange::OwnedRecord(key, Some(held))),
+        host::site_record(),
     ]
 }
 
@@ -38,36 +39,55 @@ fn life() -> impl Strategy<Value = Life> {
     parts.prop_map(|(phase, since, requested_at)| Life { phase, since, requested_at })
 }
 
+pub(super) fn recoveries() -> impl Strategy<Value = Recoveries> {
+    (any::<u32>(), any::<u32>(), wall()).prop_map(|(total, today, day)| Recoveries { total, today, day })
+}
+
 fn registration() -> impl Strategy<Value = Registration> {
     let origin = (host_id(), name(), token_id(), wall());
     let lives = (life(), option::of(wall()));
-    let recoveries = (any::<u32>(), any::<u32>(), wall());
-    (origin, lives, recoveries).prop_map(|(origin, lives, recoveries)| Registration {
+    (origin, lives, recoveries()).prop_map(|(origin, lives, recoveries)| Registration {
         gateway: origin.0,
         environment: origin.1,
         token: origin.2,
         joined_at: origin.3,
         life: lives.0,
         offline_since: lives.1,
-        recoveries: recoveries.0,
-        recoveries_today: recoveries.1,
-        recovery_day: recoveries.2,
+        recoveries,
     })
 }
 
 fn token() -> impl Strategy<Value = Token> {
     let secret = uniform32(any::<u8>()).prop_map(SecretHash::from_bytes);
     let replaces = option::of(site_id());
-    (secret, name(), wall(), wall(), any::<u32>(), labels(), option::of(wall()), replaces).prop_map(
-        |(secret, environment, created_at, expires_at, uses_max, labels, revoked_at, replaces)| Token {
+    let about = (option::of(wall()), replaces, option::of(host::token_hosts()));
+    (secret, name(), wall(), wall(), any::<u32>(), labels(), about).prop_map(
+        |(secret, environment, created_at, expires_at, uses_max, labels, (revoked_at, replaces, hosts))| Token {
             secret,
             environment,
             created_at,
             expires_at,
             uses_max,
             labels,
+            hosts,
             revoked_at,
             replaces,
+        },
+    )
+}
+
+pub(super) fn cursor() -> impl Strategy<Value = ReplicationCursor> {
+    let run = option::of(uniform8(1..=u8::MAX).prop_map(RunId::from_bytes));
+    (incarnation(), counter(), counter(), run, option::of((1..=u64::MAX).prop_map(Incarnation)), generation()).prop_map(
+        |(status_incarnation, events_held, events_dropped, status_run, spec_incarnation, spec_floor)| {
+            ReplicationCursor {
+                status_incarnation,
+                status_run,
+                events_held,
+                events_dropped,
+                spec_incarnation,
+                spec_floor,
+            }
         },
     )
 }
@@ -78,19 +98,6 @@ pub(crate) fn fleet_record() -> impl Strategy<Value = FleetChange> {
         (any::<bool>(), any::<u32>(), duration()).prop_map(|(approval, recoveries_per_day_max, removed_keep)| {
             Environment { approval, recoveries_per_day_max, removed_keep }
         });
-    let run = option::of(uniform8(1..=u8::MAX).prop_map(RunId::from_bytes));
-    let cursor =
-        (incarnation(), counter(), counter(), run, option::of((1..=u64::MAX).prop_map(Incarnation)), generation())
-            .prop_map(|(status_incarnation, events_held, events_dropped, status_run, spec_incarnation, spec_floor)| {
-                ReplicationCursor {
-                    status_incarnation,
-                    status_run,
-                    events_held,
-                    events_dropped,
-                    spec_incarnation,
-                    spec_floor,
-                }
-            });
     let logged = (event(), option::of(wall()), option::of(audit::nonempty_text()))
         .prop_map(|(event, received_at, actor)| LoggedEvent { event, received_at, actor });
     let digest = || uniform32(any::<u8>());
@@ -100,8 +107,9 @@ pub(crate) fn fleet_record() -> impl Strategy<Value = FleetChange> {
         user::fleet_record(),
         bulk_action::fleet_record(),
         audit::fleet_record(),
+        host::fleet_record(),
         (token_id(), token()).prop_map(|(id, body)| FleetChange::Token(id, Some(body))),
-        (token_id(), site_id(), wall()).prop_map(|(id, site, at)| FleetChange::TokenUse(id, site, Some(at))),
+        (token_id(), site_id(), wall()).prop_map(|(id, site, at)| FleetChange::TokenUse(id, site.into(), Some(at))),
         (site_id(), registration()).prop_map(|(site, body)| FleetChange::Site(site, Some(body))),
         (site_id(), digest(), wall()).prop_map(|(site, key, at)| FleetChange::SiteKey(
             site,
@@ -115,7 +123,7 @@ pub(crate) fn fleet_record() -> impl Strategy<Value = FleetChange> {
         )),
         (site_id(), spec_record()).prop_map(|(site, (key, body))| FleetChange::Spec(site, key, Some(body))),
         (site_id(), status_record()).prop_map(|(site, (key, body))| FleetChange::Status(site, key, Some(body))),
-        (site_id(), cursor).prop_map(|(site, body)| FleetChange::ReplicationCursor(site, Some(body))),
+        (site_id(), cursor()).prop_map(|(site, body)| FleetChange::ReplicationCursor(site, Some(body))),
         (counter(), logged).prop_map(|(number, body)| FleetChange::Event(number, Some(body))),
         (digest(), wall()).prop_map(|(key, at)| FleetChange::RevokedKey(KeyFingerprint::from_bytes(key), Some(at))),
         (name(), provider::fleet_provider()).prop_map(|(environment, provider)| {

@@ -1,26 +1,26 @@
-//! The link driver: accepts sessions and delivers the state machine's messages to them.
+//! The driver of members: accepts sessions and delivers the state machine's messages to them.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use linecamp_core::{self as core, IssueRequest, SessionEvent};
-use linecamp_model::{FromParent, IdentityGrant, Refusal, RefusalCode, SessionId, Text};
+use linecamp_model::{FromParent, IdentityGrant, MemberKind, Parent, Refusal, RefusalCode, SessionId, Text};
 use linecamp_proto::{encode_refusal, refusal_code_number};
-use linecamp_transport::{Authority, Credential, Listener, error_chain};
+use linecamp_transport::{Authority, Credential, Listener, TransportError, error_chain};
 use tokio::task::JoinSet;
 
-use super::session::{HandshakeStats, SessionHandle, SessionNote, SessionNotes, serve};
+use crate::session::{HandshakeStats, SessionHandle, SessionNote, SessionNotes, serve};
 
 /// Accepts connections until the listener is closed, with one task per connection. Newcomers, which have not sent their
-/// first message yet, share their limit fairly among source networks. The state machine bounds sessions: it rejects
-/// sites that it does not know.
+/// first message yet, share the limit of a server fairly among source networks. The state machine bounds sessions: it
+/// rejects members that it does not know.
 pub async fn accept(listener: Arc<Listener>, notes: SessionNotes) {
     accept_counted(listener, notes, Arc::default()).await;
 }
 
-/// Like [`accept`], with handshake statistics.
-pub(crate) async fn accept_counted(listener: Arc<Listener>, notes: SessionNotes, handshakes: Arc<HandshakeStats>) {
+/// Like [`accept`], with handshake statistics and their limit for newcomers.
+pub async fn accept_counted(listener: Arc<Listener>, notes: SessionNotes, handshakes: Arc<HandshakeStats>) {
     // Dropping the set aborts its sessions, so none of them outlives this task.
     let mut sessions = JoinSet::new();
     loop {
@@ -42,7 +42,7 @@ pub(crate) async fn accept_counted(listener: Arc<Listener>, notes: SessionNotes,
 
 /// Delivers the state machine's messages to the sessions, and issues certificates to their peers.
 #[derive(Debug)]
-pub struct LinkDriver {
+pub struct MemberDriver {
     authority: Arc<Authority>,
     /// Ordered, so that all sessions are dropped in the same order in every run.
     sessions: BTreeMap<SessionId, Open>,
@@ -55,7 +55,7 @@ struct Open {
     public_key: Box<[u8]>,
 }
 
-impl LinkDriver {
+impl MemberDriver {
     /// Creates a driver without sessions that issues certificates of `authority`.
     pub const fn new(authority: Arc<Authority>) -> Self {
         Self { authority, sessions: BTreeMap::new() }
@@ -83,7 +83,7 @@ impl LinkDriver {
     }
 
     /// Returns the handle of a session for a later answer, unless the session ended.
-    pub(crate) fn handle(&self, id: SessionId) -> Option<&SessionHandle> {
+    pub fn handle(&self, id: SessionId) -> Option<&SessionHandle> {
         self.sessions.get(&id).map(|open| &open.handle)
     }
 
@@ -94,26 +94,47 @@ impl LinkDriver {
         }
     }
 
-    /// Issues a certificate for the peer's proven key, and sends it.
-    pub fn issue(&self, id: SessionId, request: IssueRequest) {
+    /// Issues a certificate for the peer's proven key, and sends it. `also_trusted` are authorities in DER that the
+    /// peer is to trust beside those that issue its certificates.
+    pub fn issue(&self, id: SessionId, request: IssueRequest, also_trusted: Vec<Vec<u8>>) {
         let Some(open) = self.sessions.get(&id) else { return };
-        let validity = request.not_before..request.not_after;
-        match self.authority.issue_site(&open.public_key, request.site, validity) {
-            Ok(certificate) => open.handle.send(&FromParent::Identity(IdentityGrant {
-                name: request.name,
-                environment: request.environment,
-                site: request.site,
-                gateway: request.gateway,
-                certificate,
-                authorities: self.authority.rotation().authorities.into_iter().map(|one| one.certificate).collect(),
-            })),
+        match self.grant(&open.public_key, &request, also_trusted) {
+            Ok(grant) => open.handle.send(&FromParent::Identity(grant)),
             Err(error) => {
-                let (site, error) = (request.site, error_chain(&error));
-                tracing::warn!(session = %id, site_id = %site, error, "failed to issue a certificate");
-                let text = "the server could not issue a certificate for this site";
-                self.hang_up(id, &Refusal::new(RefusalCode::Busy, text));
+                let (member, error) = (request.member(), error_chain(&error));
+                tracing::warn!(session = %id, kind = %request.kind, id = %member, error, "failed to issue a certificate");
+                let text = format!("no certificate could be issued for this {}", request.kind);
+                self.hang_up(id, &Refusal::new(RefusalCode::Busy, &text));
             }
         }
+    }
+
+    fn grant(
+        &self,
+        key: &[u8],
+        request: &IssueRequest,
+        also_trusted: Vec<Vec<u8>>,
+    ) -> Result<IdentityGrant, TransportError> {
+        let validity = request.not_before..request.not_after;
+        let certificate = self.authority.issue_member(key, request.member(), validity.clone())?;
+        let gateway_chain = match request.kind {
+            MemberKind::Site => {
+                let gateway = self.authority.issue_gateway(key, request.site, validity)?;
+                [gateway].into_iter().chain(self.authority.issuing_chain()).collect()
+            }
+            MemberKind::Host => Vec::new(),
+        };
+        let own = self.authority.rotation().authorities.into_iter().map(|one| one.certificate);
+        Ok(IdentityGrant {
+            kind: request.kind,
+            name: request.name.clone(),
+            environment: request.environment.clone(),
+            site: request.site,
+            host: request.host,
+            certificate,
+            gateway_chain,
+            authorities: own.chain(also_trusted).collect(),
+        })
     }
 
     /// Closes a session with a reason.
@@ -125,9 +146,9 @@ impl LinkDriver {
     }
 }
 
-/// Closes the listener. Connections still in the handshake are told that the server is stopping.
-pub fn close(listener: &Listener) {
-    let refusal = Refusal::new(RefusalCode::ServerStopping, "the server is stopping");
+/// Closes the listener. Connections still in the handshake are told that the parent is stopping.
+pub fn close(listener: &Listener, parent: Parent) {
+    let refusal = Refusal::new(RefusalCode::ServerStopping, &format!("the {parent} is stopping"));
     listener.close(refusal_code_number(refusal.code), &encode_refusal(&refusal));
 }
 

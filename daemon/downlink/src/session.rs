@@ -9,13 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::panics;
-use crate::traces::TARGET;
 use linecamp_model::limits::{FIRST_FRAME_BYTES_MAX, FRAME_BYTES_MAX};
 use linecamp_model::{FromMember, FromParent, KeyFingerprint, Refusal, RefusalCode, SessionId, excerpt};
 use linecamp_proto::{decode_from_member, encode_from_parent, encode_refusal, refusal_code_number};
 use linecamp_service::{
-    Class, ConnectionLimiter, ConnectionPermit, Kind, Metrics, Network, PEER_TEXT_BYTES_MAX, ShareLimits,
+    Class, ConnectionLimiter, ConnectionPermit, Kind, Metrics, Network, PEER_TEXT_BYTES_MAX, SPAN_TARGET, ShareLimits,
+    panics,
 };
 use linecamp_transport::{
     Credential, Incoming, Peer, Session, SessionCloser, SessionEnd, SessionReceiver, SessionSender, TransportError,
@@ -24,14 +23,14 @@ use linecamp_transport::{
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tracing::Instrument as _;
 
-/// Limits for newcomers: connections between their first packet and their first complete message. At 30 KB each they
-/// use 30 MB, and 10,000 reconnecting sites pass through in a few seconds.
+/// A server's limits for newcomers: connections between their first packet and their first complete message. At 30 KB
+/// each they use 30 MB, and 10,000 reconnecting sites pass through in a few seconds.
 ///
 /// - A newcomer has proved its address.
 /// - At the limit, a newcomer of the network with the most newcomers is evicted. Within one network (hundreds of sites
 ///   behind one NAT) this happens only after three seconds, three round trips of a satellite link; otherwise the new
 ///   connection is ignored, and its peer retries.
-/// - A newcomer that presents a certificate of this server counts against a second limit of the same size.
+/// - A newcomer that presents a certificate of this parent counts against a second limit of the same size.
 const NEWCOMERS: ShareLimits = ShareLimits {
     unauthenticated_max: 1024,
     authenticated_max: 1024,
@@ -39,8 +38,18 @@ const NEWCOMERS: ShareLimits = ShareLimits {
     busy_grace: Duration::from_secs(3),
 };
 
+/// A gateway's limits for newcomers. A gateway has at most 256 hosts ([`HOSTS_PER_SITE_MAX`]), and a handshake on a LAN
+/// takes milliseconds: 64 hosts may join at once, and 64 with a certificate may return at once. At 30 KB each all of
+/// them use 4 MB, on a machine with little memory.
+///
+/// At a limit the rules of a server apply. All IPv6 addresses of a LAN are one network, so there a newcomer that sends
+/// nothing keeps its place for three seconds.
+///
+/// [`HOSTS_PER_SITE_MAX`]: linecamp_model::limits::HOSTS_PER_SITE_MAX
+const GATEWAY_NEWCOMERS: ShareLimits = ShareLimits { unauthenticated_max: 64, authenticated_max: 64, ..NEWCOMERS };
+
 /// Maximum number of frames queued for one session. The state machine sends one spec at a time and answers what the
-/// site sends, so only a peer that sends requests and does not read the answers reaches this limit; its session is
+/// member sends, so only a peer that sends requests and does not read the answers reaches this limit; its session is
 /// closed as busy. A spec of 4 MiB is 5 frames, and a site may wait for 16 plugin pieces; the other kinds are small.
 const OUTGOING_FRAMES_MAX: usize = 32;
 
@@ -96,7 +105,7 @@ impl SessionHandle {
 
     /// Acquires a permit for an answer that takes a while; dropping it releases it. If none is left, the peer has too
     /// many requests outstanding, and its session is closed as busy.
-    pub(crate) fn plugin_read_permit(&self) -> Option<OwnedSemaphorePermit> {
+    pub fn plugin_read_permit(&self) -> Option<OwnedSemaphorePermit> {
         let permit = Arc::clone(&self.plugin_reads).try_acquire_owned().ok();
         if permit.is_none() {
             self.hang_up(&Refusal::new(RefusalCode::Busy, "too many plugin pieces requested at once"));
@@ -110,9 +119,10 @@ impl SessionHandle {
     }
 }
 
-/// Handshake statistics since the process started.
+/// Handshake statistics since the process started, and the limiter for newcomers. The default is for a server; see
+/// [`HandshakeStats::for_gateway`].
 #[derive(Debug)]
-pub(crate) struct HandshakeStats {
+pub struct HandshakeStats {
     /// Peers that have not sent their first message yet.
     newcomers: ConnectionLimiter<Newcomer>,
     /// The number of sessions so far; also the source of session IDs.
@@ -134,7 +144,7 @@ impl Default for HandshakeStats {
 pub(crate) enum Newcomer {
     /// The source network.
     Network(Network),
-    /// The peer's key, once it has presented a certificate of this server.
+    /// The peer's key, once it has presented a certificate of this parent.
     Key(KeyFingerprint),
 }
 
@@ -142,6 +152,12 @@ pub(crate) enum Newcomer {
 pub(crate) type NewcomerPermit = ConnectionPermit<Newcomer>;
 
 impl HandshakeStats {
+    /// Creates statistics with the limits of a gateway: 64 newcomers without a certificate, and 64 with one. A server
+    /// has 1,024 each.
+    pub fn for_gateway() -> Self {
+        Self::with_limits(GATEWAY_NEWCOMERS)
+    }
+
     /// Creates statistics and a limiter for newcomers.
     pub(crate) fn with_limits(newcomers: ShareLimits) -> Self {
         Self {
@@ -164,8 +180,8 @@ impl HandshakeStats {
         Some((incoming, permit))
     }
 
-    /// Writes the metrics.
-    pub(crate) fn write(&self, metrics: &mut Metrics) {
+    /// Writes the metrics of a server, whose members are sites.
+    pub fn write(&self, metrics: &mut Metrics) {
         let newcomers = self.newcomers.counts();
         let help = "Failed or rejected handshakes of sites, by reason.";
         metrics
@@ -205,7 +221,7 @@ async fn establish(
 ) -> Option<(SessionId, Peer, Session, NewcomerPermit)> {
     let remote = incoming.remote_address();
     let handshake =
-        tracing::info_span!(target: TARGET, "link.handshake", otel.kind = "server", client.address = %remote);
+        tracing::info_span!(target: SPAN_TARGET, "link.handshake", otel.kind = "server", client.address = %remote);
     let established = tokio::select! {
         biased;
         () = permit.evicted() => {
@@ -318,8 +334,8 @@ impl Reader<'_> {
         SessionEnd::ClosedHere
     }
 
-    /// Checks whether the peer's address changed. Once per message is enough: a site sends a message whenever something
-    /// matters.
+    /// Checks whether the peer's address changed. Once per message is enough: a member sends a message whenever
+    /// something matters.
     fn note_move(&mut self) -> Option<SessionNote> {
         let address = self.closer.remote_address();
         let before = std::mem::replace(&mut self.address, address);
@@ -358,4 +374,21 @@ async fn write(mut sender: SessionSender, mut queue: mpsc::Receiver<Vec<u8>>, ad
 
 fn close(closer: &SessionCloser, refusal: &Refusal) {
     closer.close(refusal_code_number(refusal.code), &encode_refusal(refusal));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+
+    #[test]
+    fn a_gateway_has_room_for_sixty_four_newcomers() {
+        let handshakes = HandshakeStats::for_gateway();
+        let of_host = Newcomer::Network(Network::of(IpAddr::V4(Ipv4Addr::new(192, 168, 1, 7))));
+        let admit = || handshakes.newcomers.admit(of_host, Class::Unauthenticated);
+        let admitted: Vec<_> = (0..64).map_while(|_| admit()).collect();
+        assert_eq!(admitted.len(), 64);
+        assert!(admit().is_none(), "each of them keeps its place for three seconds");
+    }
 }

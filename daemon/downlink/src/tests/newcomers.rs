@@ -8,21 +8,23 @@ use std::time::Duration;
 
 use linecamp_model::limits::{FIRST_FRAME_BYTES_MAX, FRAME_BYTES_MAX};
 use linecamp_model::{
-    FromMember, HostId, IdentityGrant, KnownServers, Name, RefusalCode, ServerAddress, SessionId, SiteId, WallTime,
+    FromMember, HostId, IdentityGrant, KnownServers, MemberKind, Name, RefusalCode, ServerAddress, SessionId, SiteId,
+    WallTime,
 };
 use linecamp_proto::{decode_refusal, encode_from_member};
 use linecamp_service::{Metrics, ShareLimits};
 use linecamp_transport::{
-    Authority, Dialer, LinkSettings, Listener, ListenerSettings, Platform, Session, SessionEnd, SessionReceiver,
-    SessionSender, SiteCredentials, SiteIdentity, SiteKey, Trust,
+    Authority, Dialer, Expected, LinkSettings, Listener, ListenerSettings, Platform, Session, SessionEnd,
+    SessionReceiver, SessionSender, SiteCredentials, SiteIdentity, SiteKey, SystemClock, Trust, WallClock as _,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-use super::fixture::soon;
-use crate::drivers::link::accept_counted;
-use crate::drivers::session::{HandshakeStats, SessionNote};
-use crate::{Layout, ServerUrl, init};
+use crate::driver::accept_counted;
+use crate::session::{HandshakeStats, SessionNote};
+
+/// The timeout of any operation in a test.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 const PLACES: usize = 4;
 
@@ -36,15 +38,20 @@ struct Port {
     _dir: TempDir,
 }
 
+/// Waits for a future that must complete within [`PATIENCE`].
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.expect("it happens before patience ends")
+}
+
 /// An open session, which lasts as long as these values.
 type Open = (Site, SessionSender, SessionReceiver);
 
 impl Port {
     fn open(idle_grace: Duration) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let layout = Layout::new(dir.path());
-        init(&layout, &ServerUrl::parse("https://localhost").unwrap(), &[]).unwrap();
-        let authority = Arc::new(Authority::load(&layout.ca()).unwrap());
+        let names = ["localhost".to_owned()];
+        let now = WallTime::from_unix_millis(SystemClock.now().unix_millis());
+        let authority = Arc::new(Authority::create(&dir.path().join("ca"), &names, now).unwrap());
         let trust = Trust::Pin(authority.pin());
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         let settings = ListenerSettings::default();
@@ -59,7 +66,9 @@ impl Port {
     }
 
     async fn dial(&self, site: &Site) -> Session {
-        soon(site.dialer.dial(self.address, SiteCredentials::SelfMade(&site.key), &self.trust)).await.unwrap()
+        soon(site.dialer.dial(self.address, SiteCredentials::SelfMade(&site.key), &self.trust, Expected::Server))
+            .await
+            .unwrap()
     }
 
     /// Returns the next note to the loop. Notes are kept, because a session ends when its handle is dropped.
@@ -95,13 +104,15 @@ impl Port {
     fn member(&self, site: &Site) -> SiteIdentity {
         let validity = WallTime::EPOCH..WallTime::from_unix_millis(4_000_000_000_000);
         let certificate =
-            self.authority.issue_site(site.key.public_key(), SiteId::from_bytes([1; 16]), validity).unwrap();
+            self.authority.issue_member(site.key.public_key(), SiteId::from_bytes([1; 16]).into(), validity).unwrap();
         let grant = IdentityGrant {
+            kind: MemberKind::Site,
             name: Name::parse("camp-042").unwrap(),
             environment: Name::parse("default").unwrap(),
             site: SiteId::from_bytes([1; 16]),
-            gateway: HostId::from_bytes([2; 16]),
+            host: HostId::from_bytes([2; 16]),
             certificate,
+            gateway_chain: Vec::new(),
             authorities: vec![self.authority.certificate_der().to_vec()],
         };
         let servers = KnownServers::of_token(vec![ServerAddress::parse("localhost:1").unwrap()]);
@@ -177,7 +188,7 @@ async fn an_authenticated_site_is_not_evicted_for_newcomers_of_its_address() {
     let site = Site::new();
     let member = port.member(&site);
     let shown = SiteCredentials::Issued(&member);
-    let session = soon(site.dialer.dial(port.address, shown, &port.trust)).await.unwrap();
+    let session = soon(site.dialer.dial(port.address, shown, &port.trust, Expected::Server)).await.unwrap();
     let (_sender, mut of_member) = port.begin(session).await;
     let mut partial = Vec::new();
     for _ in 0..PLACES {

@@ -1,0 +1,123 @@
+//! The directory: what the downlink of a gateway reads of its hosts' records.
+
+use std::borrow::Cow;
+
+use linecamp_model::limits::DOCUMENTS_BYTES_MAX;
+use linecamp_model::{
+    AuthoritySet, Document, DocumentKey, HostId, HostMemberRegistration, KeyFingerprint, MemberId, PluginDigest,
+    Refusal, RefusalCode, ServerSet, SpecBody, StatusBody,
+};
+
+use super::registry::removed;
+use crate::document_sync::{Changed, Documents};
+use crate::downlink::{Member, Members, Standing};
+use crate::host_record::HostRecord;
+use crate::site::state::SiteState;
+
+/// Maximum bytes of the status of all hosts of a site together: what its own documents leave of
+/// [`DOCUMENTS_BYTES_MAX`]. A host that reports more is rejected.
+const HOSTS_BYTES_MAX: usize = DOCUMENTS_BYTES_MAX - 512 * 1024;
+
+/// The hosts of a gateway as the members of its downlink.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Directory<'a> {
+    pub(super) state: &'a SiteState,
+    pub(super) is_durable: bool,
+}
+
+impl<'a> Directory<'a> {
+    fn record(&self, member: MemberId) -> Option<(HostId, &'a HostRecord, &'a HostMemberRegistration)> {
+        let MemberId::Host(host) = member else { return None };
+        let record = self.state.lan.hosts.get(&host)?;
+        Some((host, record, record.registration.as_ref()?))
+    }
+}
+
+impl Members for Directory<'_> {
+    fn id_of_key(&self, key: &KeyFingerprint) -> Option<MemberId> {
+        self.state.lan.owner_of(key).map(MemberId::Host)
+    }
+
+    fn unavailable(&self, _key: &KeyFingerprint) -> Option<Refusal> {
+        None
+    }
+
+    fn registered(&self, key: &KeyFingerprint) -> Result<Option<MemberId>, Refusal> {
+        match self.state.lan.revoked_keys.contains_key(key) {
+            true => Err(removed(self.state, key)),
+            false => Ok(self.id_of_key(key)),
+        }
+    }
+
+    fn member(&self, id: MemberId) -> Option<Member<'_>> {
+        let (_, record, registration) = self.record(id)?;
+        let own = record.cursor.and_then(|cursor| cursor.spec_incarnation);
+        Some(Member {
+            standing: if registration.removed_at.is_some() { Standing::Gone } else { Standing::Accepted },
+            spec_incarnation: own.unwrap_or_else(|| self.state.origin.unwrap_or_default().spec_incarnation),
+            status: &record.status,
+            cursor: record.cursor.unwrap_or_default(),
+            offline_since: Some(registration.link.since).filter(|_| registration.link.is_disconnected),
+            joined_at: registration.joined_at,
+            gaps: &record.gaps,
+        })
+    }
+
+    fn spec(&self, id: MemberId) -> Option<Cow<'_, Documents<SpecBody>>> {
+        self.record(id).map(|(host, ..)| Cow::Owned(spec_of_host(&self.state.spec, host)))
+    }
+
+    fn servers(&self) -> Option<&ServerSet> {
+        None
+    }
+
+    fn authorities(&self) -> Option<&AuthoritySet> {
+        None
+    }
+
+    fn is_durable(&self) -> bool {
+        self.is_durable
+    }
+
+    fn check_status(&self, id: MemberId, status: &Changed<'_, StatusBody>) -> Result<(), Refusal> {
+        let refuse = |text: &str| Err(Refusal::new(RefusalCode::Protocol, text));
+        for (key, body) in status.live() {
+            let (MemberId::Host(host), StatusBody::Host(reported)) = (id, body) else {
+                return refuse("a host reports only about itself");
+            };
+            if key != DocumentKey::Host(host) {
+                return refuse("status of another host");
+            }
+            if reported.membership.is_some() || reported.daemon.is_none() {
+                return refuse("a host reports about its daemon, and nothing about its membership");
+            }
+            let others = self.state.lan.hosts.iter().filter(|(other, _)| **other != host);
+            let others = others.flat_map(|(_, record)| record.status.live()).map(|(_, body)| body);
+            let bytes: usize = others.chain([body]).map(StatusBody::encoded_size_max).sum();
+            if HOSTS_BYTES_MAX < bytes {
+                return refuse(&format!(
+                    "status of {bytes} bytes of all hosts together; those of a site report at most {HOSTS_BYTES_MAX}: \
+                     remove labels"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn may_read(&self, _id: MemberId, _digest: &PluginDigest) -> bool {
+        false
+    }
+}
+
+/// Returns the part of a site's spec that a host gets: the site's own document and its own. They keep their
+/// generations, so what the host has applied needs no translation.
+fn spec_of_host(spec: &Documents<SpecBody>, host: HostId) -> Documents<SpecBody> {
+    let mut part = Documents::default();
+    for key in [DocumentKey::Site, DocumentKey::Host(host)] {
+        let generation = spec.generation(key);
+        if let Some(body) = spec.body(key) {
+            part.set(key, Some(Document { generation, body: Some(body.clone()) }));
+        }
+    }
+    part
+}
