@@ -35,7 +35,7 @@ fn an_unusable_token_is_rejected_with_a_reason() {
 
     let mut unknown = JoinToken::parse(&fleet.token(&[])).expect("a token");
     unknown.secret = JoinSecret::from_bytes([7; 16]);
-    check(try_it(&unknown.reveal()), "the server does not know this join token");
+    check(try_it(&unknown.reveal()), "this join token is not known here");
 
     let mut foreign = JoinToken::parse(&fleet.token(&[])).expect("a token");
     foreign.pin = Pin::from_bytes([7; 32]);

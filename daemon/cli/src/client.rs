@@ -28,9 +28,9 @@ pub(crate) use server_events::ServerEvents;
 
 use crate::credentials::{ApiKey, Config};
 
-/// Maximum response size in bytes. A page of a list has less (`PAGE_BYTES_MAX` of the server, and half as much again as
-/// JSON). A larger response is an error.
-const RESPONSE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Maximum response size in bytes. The largest is a package of the daemon, for an installer; a page of a list has less
+/// than 16 MiB (`PAGE_BYTES_MAX` of the server, and half as much again as JSON). A larger response is an error.
+const RESPONSE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// How often a rate-limited request is retried. The server allows a hundred changes per second and key, so only many
 /// scripts with one key reach this. After that the error is reported.

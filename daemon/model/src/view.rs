@@ -104,6 +104,13 @@ pub struct SiteView {
     pub conditions: Vec<Condition>,
 }
 
+impl SiteView {
+    /// Returns the host that is the site's gateway.
+    pub fn gateway(&self) -> Option<&HostView> {
+        self.hosts.iter().find(|host| host.origin == Origin::Gateway)
+    }
+}
+
 /// What changes of a site while nobody edits it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SiteState {

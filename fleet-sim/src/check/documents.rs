@@ -109,7 +109,8 @@ impl Watch {
             let is_kept = held.as_ref().is_some_and(|held| {
                 document.generation < held.generation || (document.generation == held.generation && document == held)
             });
-            let is_own = own.contains(&Some(*key)) || matches!(key, DocumentKey::Provider(_));
+            let is_own =
+                own.contains(&Some(*key)) || matches!(key, DocumentKey::Provider(_)) || is_joined_host(document);
             if !is_own || !is_kept {
                 let what = format!(
                     "the server sent {key:?} generation {} to the site, its disk has {held:?}",
@@ -118,6 +119,16 @@ impl Watch {
                 return self.find("own-data", self.node_of(site), what);
             }
         }
+    }
+}
+
+/// Returns whether this is a host that joined its gateway, or that was purged. That it is one of this site follows from
+/// its being on the disk under the site.
+const fn is_joined_host(document: &Document<SpecBody>) -> bool {
+    match &document.body {
+        Some(SpecBody::Host(spec)) => spec.member.is_some(),
+        Some(_) => false,
+        None => true,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::disk::Disk;
 use crate::hostile_messages::FORGED;
 
 /// Event kinds that a site may report. All others are reserved for the server.
-const REPORTED_BY_SITES: [EventKind; 8] = [
+const REPORTED_BY_SITES: [EventKind; 14] = [
     EventKind::DaemonStarted,
     EventKind::LabelsSetLocally,
     EventKind::ConditionRaised,
@@ -20,6 +20,12 @@ const REPORTED_BY_SITES: [EventKind; 8] = [
     EventKind::RecordsChanged,
     EventKind::RecordsLeft,
     EventKind::PluginChanged,
+    EventKind::HostJoined,
+    EventKind::HostRemoved,
+    EventKind::HostDisconnected,
+    EventKind::HostReturned,
+    EventKind::HostRecovered,
+    EventKind::DuplicateRefused,
 ];
 
 /// The server's own events on its disk.

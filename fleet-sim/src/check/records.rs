@@ -267,7 +267,7 @@ fn record_of(key: &RecordKey) -> RecordKey {
 
 /// Returns the records that a provider should maintain for a site.
 fn wanted(site_inputs: &RecordInputs<'_>, spec: &ProviderSpec) -> Vec<(RecordKey, RecordSet)> {
-    let Some(host) = site_inputs.view.hosts.first() else { return Vec::new() };
+    let Some(host) = site_inputs.view.gateway() else { return Vec::new() };
     let phase = if site_inputs.view.phase == Phase::Active { host.phase } else { site_inputs.view.phase };
     let is_serving = phase == Phase::Active || (phase == Phase::Inactive && !spec.dns().withdraw_inactive);
     if !is_serving || label(&host.labels, SWITCH_LABEL) == Some("false") {

@@ -150,7 +150,7 @@ impl<C: Transport> World<C> {
         }
         let now = self.server.now(self.elapsed);
         let view = self.server.fleet.as_ref()?.view().site_by_id(self.site_of(node)?, now)?;
-        let name = view.hosts.first()?.name.clone();
+        let name = view.gateway()?.name.clone();
         Some(HostRef { environment: None, site: Some(view.name), name }.into())
     }
 

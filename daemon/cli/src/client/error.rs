@@ -19,7 +19,7 @@ pub(crate) enum ClientError {
     ConnectionLost { server: String, source: hyper::Error },
     #[error("incomplete response from {server}")]
     IncompleteResponse { server: String, source: Box<dyn Error + Send + Sync> },
-    #[error("response from {server} exceeds 16 MiB: narrow it with --selector, --environment or --limit")]
+    #[error("response from {server} exceeds 64 MiB: narrow it with --selector, --environment or --limit")]
     ResponseTooLarge { server: String },
     #[error("unexpected response from {server}: HTTP {status}, not sent by linecamp-server")]
     UnexpectedResponse { server: String, status: StatusCode },
