@@ -28,6 +28,7 @@ mod https;
 mod idle;
 mod join;
 mod labels;
+mod lan_hosts;
 mod large_lists;
 mod link_history;
 mod log_floods;

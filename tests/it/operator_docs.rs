@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use linecamp_model::GapCause;
-use linecamp_tests::{Fleet, PATIENCE, Site, plugin, skip};
+use linecamp_tests::{Fleet, PATIENCE, Port, Site, plugin, skip};
 
 use crate::cli_json::connected_site;
 use crate::markdown_page::{Block, Page};
@@ -94,6 +94,30 @@ fn every_command_about_bulk_actions_works_as_pasted() {
 fn every_command_about_users_works_as_pasted() {
     let said = PageSetup::start().follow("packaging/docs/users.md");
     assert!(said.contains("operator, admin in lab") && said.contains("secret written to ci.key"), "{said}");
+}
+
+#[test]
+fn every_command_about_hosts_of_a_lan_works_as_pasted() {
+    let mut setup = PageSetup::start();
+    let port = Port::take();
+    let address = port.address();
+    setup.site.terminate();
+    setup.site.configure(&format!("[hosts]\nlisten = \"{address}\"\naddresses = [\"{address}\"]\n"));
+    setup.site.start();
+    let page = setup.page("packaging/docs/lan-hosts.md");
+    let blocks = page.blocks();
+    let [at_gateway, at_host] = blocks.as_slice() else { panic!("a block for the gateway, and one for the host") };
+    let mut shell = setup.shell();
+    let token = shell.run(at_gateway.text);
+    let press = setup.fleet.site("press");
+    fs::write(setup.fleet.directory().join("token"), &token).expect("the file can be written");
+    // The machine of the host has no package: the command is run by this user, with a directory of its own.
+    let command = format!("runuser() {{ shift 3; command \"$@\" --data '{}'; }}\n", press.data().display());
+    shell.run(&command);
+    let said = shell.run(at_host.text);
+    assert!(said.contains("press"), "{said}");
+    let hosts = shell.run("linecampd host ls\n");
+    assert!(hosts.contains("press") && hosts.contains("custom"), "{hosts}");
 }
 
 #[test]

@@ -68,7 +68,7 @@ mod view;
 
 use linecamp_model::{
     Actor, CallId, CommandId, DialId, EventKind, FromMember, FromParent, Instant, Level, MemberKind, Now,
-    ProviderReply, ProviderSpec, Text, Welcome, WriteId,
+    ProviderReply, Text, Welcome, WriteId,
 };
 
 pub use self::certificate::UnsavedIdentity;
@@ -246,7 +246,7 @@ impl Site {
         self.effects.accept_command(id, actor);
         match command {
             SiteCommand::PatchLabels(Level::Site, _) if self.is_host() => {
-                let text = "a host has labels of its own only: those of its site are set at the gateway";
+                let text = "a host has labels of its own only: use --host; those of its site are set at the gateway";
                 self.effects.reply(id, Err(SiteCommandError::Host(Text::lossy(text))));
             }
             SiteCommand::PatchLabels(level, patch) => {
@@ -263,11 +263,6 @@ impl Site {
     pub fn handle_provider(&mut self, call: CallId, reply: ProviderReply, now: Now) {
         self.providers.handle_reply((call, reply), &mut self.plugins, now, &mut self.effects);
         self.settle_down(now);
-    }
-
-    /// Returns the settings of the running providers.
-    pub fn providers(&self) -> Vec<&ProviderSpec> {
-        self.providers.specs().collect()
     }
 
     /// Handles changed secrets or changed access to them: providers that failed without them retry.
@@ -301,6 +296,7 @@ impl Site {
                 Timer::CallLate(provider) => self.providers.handle_call_late(provider, now, effects),
                 Timer::Withdraw => self.providers.handle_withdraw_expired(effects),
                 Timer::NoteGap => self.uplink.note_gap(now, effects),
+                Timer::ListenForHosts => self.hosts.listen_again(effects),
                 Timer::Hosts(_) => self.handle_hosts_timeout(now),
             }
             self.settle_down(now);

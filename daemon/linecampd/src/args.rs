@@ -26,7 +26,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Join a server as a new site
+    /// Join a server as a new site, or a gateway as a new host
     Join(JoinArgs),
     /// Run the daemon in the foreground until SIGTERM or SIGINT
     Run(RunArgs),
@@ -38,8 +38,12 @@ pub(crate) enum Command {
     Metrics(AskArgs),
     /// List, set and remove local labels; works while the server is unreachable
     Label(LabelArgs),
-    /// List the site's hosts
+    /// List the site's hosts, and remove those that joined this gateway
     Host(HostArgs),
+    /// Create tokens that hosts of the LAN join this gateway with; works while the server is unreachable
+    Token(TokenArgs),
+    /// Leave the site, on a host that joined its gateway
+    Leave(AskArgs),
     /// List, plan and adopt the site's DNS records; works while the server is unreachable
     Dns(DnsArgs),
     /// List the site's providers
@@ -77,10 +81,13 @@ pub(crate) struct JoinArgs {
     /// Data directory; created if it does not exist
     #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT)]
     pub(crate) data: PathBuf,
-    /// Requested name of the site: a-z, 0-9 and hyphens; not needed if the site has joined
+    /// Join the gateway of a site as a host, with a token of that gateway (`linecampd token create`)
+    #[arg(long)]
+    pub(crate) host: bool,
+    /// Requested name of the site or host: a-z, 0-9 and hyphens; not needed if the machine has joined
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// Label of the site; may be repeated, the last value of a key wins
+    /// Label of the site, or of the host with --host; may be repeated, the last value of a key wins
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub(crate) labels: Vec<String>,
     /// Label of the gateway host; may be repeated, the last value of a key wins
@@ -175,6 +182,38 @@ pub(crate) struct HostArgs {
 pub(crate) enum HostCommand {
     /// List hosts
     Ls(AskArgs),
+    /// Remove a host that joined this gateway: it is told, and never admitted again with its key
+    Rm {
+        /// Name of the host
+        name: String,
+        #[command(flatten)]
+        ask: AskArgs,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TokenArgs {
+    #[command(subcommand)]
+    pub(crate) command: TokenCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Create a token and print the command that uses it
+    #[command(after_help = "Example: linecampd token create --ttl 2h --uses 3")]
+    Create {
+        /// How long the token is valid, such as 2h or 7d
+        #[arg(long, default_value = "24h", value_name = "DURATION")]
+        ttl: humantime::Duration,
+        /// How many hosts may join with it
+        #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+        uses: u32,
+        /// Print only TOKEN@HOST:PORT
+        #[arg(short, long)]
+        quiet: bool,
+        #[command(flatten)]
+        ask: AskArgs,
+    },
 }
 
 #[derive(Debug, clap::Args)]

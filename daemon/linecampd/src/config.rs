@@ -9,6 +9,7 @@ mod file;
 mod secrets;
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use linecamp_core::{EnvironmentLabels, LabelLayer};
@@ -24,7 +25,7 @@ use tracing::level_filters::LevelFilter;
 
 pub use self::error::ConfigError;
 pub use self::file::{ConfigFile, Loaded};
-use self::file::{JoinFile, PluginsFile};
+use self::file::{HostsFile, JoinFile, PluginsFile};
 pub use self::secrets::{DeclaredSecret, SecretTableError, SecretsError};
 
 /// The default path of Docker's socket on every distribution.
@@ -73,6 +74,8 @@ pub struct Config {
     pub is_metered: bool,
     /// How to join, if the configuration asks for it.
     pub join: Option<JoinConfig>,
+    /// How hosts of the LAN reach this daemon.
+    pub hosts: HostsConfig,
     /// Labels from the environment.
     pub labels: EnvironmentLabels,
     /// Providers from the site's own configuration.
@@ -100,6 +103,9 @@ pub struct PluginConfig {
     pub credentials: Option<PathBuf>,
 }
 
+/// The UDP address that hosts of the LAN are listened for at, unless it is configured.
+const HOSTS_LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 4433);
+
 /// How to join: a token file and a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JoinConfig {
@@ -109,6 +115,21 @@ pub struct JoinConfig {
     pub kind: MemberKind,
     /// The requested name.
     pub name: Name,
+}
+
+/// How hosts of the LAN reach the daemon of their site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostsConfig {
+    /// The UDP address to listen on.
+    pub listen: SocketAddr,
+    /// The addresses that host tokens have; if empty, those of this machine.
+    pub addresses: Vec<ServerAddress>,
+}
+
+impl Default for HostsConfig {
+    fn default() -> Self {
+        Self { listen: HOSTS_LISTEN_DEFAULT, addresses: Vec::new() }
+    }
 }
 
 impl Config {
@@ -138,12 +159,25 @@ impl Config {
             log: log_level(file.log.as_deref(), env)?,
             is_metered: file.link.metered.unwrap_or(false),
             join: join(file.join)?,
+            hosts: hosts(&file.hosts)?,
             labels,
             providers,
             plugins,
             warnings,
         })
     }
+}
+
+fn hosts(file: &HostsFile) -> Result<HostsConfig, ConfigError> {
+    let listen = match &file.listen {
+        Some(text) => text.parse().map_err(|_| ConfigError::Listen { found: text.clone() })?,
+        None => HOSTS_LISTEN_DEFAULT,
+    };
+    if SERVERS_PER_SITE_MAX < file.addresses.len() {
+        return Err(ConfigError::HostsAddresses { count: file.addresses.len() });
+    }
+    let addresses = file.addresses.iter().map(|text| ServerAddress::parse(text)).collect::<Result<_, _>>();
+    Ok(HostsConfig { listen, addresses: addresses.map_err(ConfigError::HostsAddress)? })
 }
 
 fn join(file: JoinFile) -> Result<Option<JoinConfig>, ConfigError> {
@@ -153,7 +187,8 @@ fn join(file: JoinFile) -> Result<Option<JoinConfig>, ConfigError> {
         (None, Some(_)) => return Err(ConfigError::HalfJoin { found: "join.name", missing: "join.token_file" }),
         (None, None) => return Ok(None),
     };
-    Ok(Some(JoinConfig { token_file, kind: MemberKind::Site, name: Name::parse(&name).map_err(ConfigError::Name)? }))
+    let kind = if file.host == Some(true) { MemberKind::Host } else { MemberKind::Site };
+    Ok(Some(JoinConfig { token_file, kind, name: Name::parse(&name).map_err(ConfigError::Name)? }))
 }
 
 fn providers(written: &[ProviderBody]) -> Result<Vec<ProviderSpec>, ConfigError> {

@@ -17,7 +17,10 @@ mod shutdown;
 use std::collections::VecDeque;
 
 use linecamp_core::{DropIns, Facts, Site, SiteCommandError};
-use linecamp_model::{CommandId, KnownAuthorities, KnownServers, Name, Now, Pin, ProviderReply, Refusal, Text};
+use linecamp_downlink::SessionNote;
+use linecamp_model::{
+    CommandId, KnownAuthorities, KnownServers, Name, Now, Pin, ProviderReply, Refusal, ServerAddress, SessionId, Text,
+};
 use linecamp_service::{Clock, ServiceManager, StoreDriver, WriteResult, report_unlogged};
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
@@ -29,13 +32,15 @@ use crate::config::Config;
 use crate::data_directory::DataDirectory;
 use crate::drivers::facts::FactsDriver;
 use crate::drivers::identity::SaveResult;
+use crate::drivers::lan::LanDriver;
 use crate::drivers::link::{LinkDriver, LinkReport};
 use crate::drivers::plugins::{PluginDriver, PluginEvent};
 use crate::drivers::store::fault_of;
 use crate::error::DaemonError;
+use crate::host_tokens::HostTokens;
 use crate::label_files::LabelsDir;
 use crate::link_log::LinkLog;
-use crate::local_api::{LocalCall, PendingReplies};
+use crate::local_api::{LocalCall, PendingReplies, ServeContext};
 use crate::log;
 use crate::metrics::Counters;
 use crate::reload::{ConfigLoader, Reload};
@@ -71,6 +76,10 @@ pub(crate) enum Event {
     Plugin(PluginEvent),
     /// A link event.
     Link(LinkReport),
+    /// A note of a session with a host.
+    Host(SessionId, SessionNote),
+    /// Listening for hosts failed.
+    NotListening,
 }
 
 /// An output that the running command may need to know about.
@@ -107,6 +116,9 @@ pub(crate) struct Daemon {
     store: StoreDriver,
     facts: FactsDriver,
     plugins: PluginDriver,
+    lan: LanDriver,
+    /// The addresses that host tokens have, if they are configured.
+    gateway_addresses: Vec<ServerAddress>,
     /// `None` for a command that serves no local requests.
     local: Option<LocalAccess>,
     /// `None` for a command that does not reload.
@@ -192,7 +204,7 @@ impl Daemon {
         }
         let deadline = self.site.next_deadline().map(|(deadline, _)| deadline);
         let [terminate, interrupt] = &mut self.stop_signals;
-        // Sources that can flood the loop come last: local clients, and after them the server.
+        // Sources that can flood the loop come last: local clients, and after them the server and the hosts.
         tokio::select! {
             biased;
             _ = terminate.recv() => Event::Stop,
@@ -206,6 +218,7 @@ impl Daemon {
             event = self.plugins.event() => Event::Plugin(event),
             call = next_local_call(&mut self.local) => Event::Local(call),
             report = self.link.report() => Event::Link(report),
+            (session, note) = self.lan.note() => Event::Host(session, note),
         }
     }
 
@@ -226,7 +239,10 @@ impl Daemon {
                 }
                 self.manager.degraded(self.store.is_failing().then_some("cannot write to the site database"));
             }
-            Event::IdentitySaved(SaveResult::Saved(identity)) => self.site.handle_identity_saved(Ok(identity), now),
+            Event::IdentitySaved(SaveResult::Saved(identity)) => {
+                self.lan.set_certificate(self.guard.identity.gateway_certificate());
+                self.site.handle_identity_saved(Ok(identity), now);
+            }
             Event::IdentitySaved(SaveResult::Unsaved(unsaved)) => self.site.handle_identity_unsaved(unsaved, now),
             Event::IdentitySaved(SaveResult::Failed(problem)) => self.site.handle_identity_saved(Err(problem), now),
             Event::ServersSaved(saved) => self.site.handle_servers_saved(saved, now),
@@ -241,9 +257,19 @@ impl Daemon {
             Event::Local(call) => {
                 self.counters.local_request();
                 let (counters, commits) = (&self.counters, &self.store.commits);
-                self.pending_replies.serve(call, &mut self.site, now, |site| counters.text(&site.view(now), commits));
+                let context = ServeContext {
+                    now,
+                    metrics: &|site| counters.text(&site.view(now), commits),
+                    host_tokens: &mut HostTokens { lan: &mut self.lan, addresses: &self.gateway_addresses },
+                };
+                self.pending_replies.serve(call, &mut self.site, context);
             }
             Event::Link(report) => self.site.handle_link(report.event, now),
+            Event::Host(session, note) => {
+                let event = self.lan.event(session, note);
+                event.into_iter().for_each(|event| self.site.handle_host_session(session, event, now));
+            }
+            Event::NotListening => self.site.handle_not_listening(now),
         }
     }
 

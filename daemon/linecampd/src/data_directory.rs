@@ -61,6 +61,11 @@ impl DataDirectory {
         self.0.join("identity")
     }
 
+    /// Returns the directory of the authority for the hosts of the LAN.
+    pub(crate) fn lan(&self) -> PathBuf {
+        self.0.join("lan")
+    }
+
     pub(crate) fn labels(&self) -> PathBuf {
         self.0.join("labels.d")
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod facts;
 pub(crate) mod identity;
+pub(crate) mod lan;
 pub(crate) mod link;
 pub(crate) mod plugins;
 pub(crate) mod pushed_plugins;

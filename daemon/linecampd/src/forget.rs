@@ -24,8 +24,17 @@ pub fn forget(directory: &DataDirectory) -> Result<(), DaemonError> {
 /// can be repeated.
 pub(crate) fn forget_locked(directory: &DataDirectory) -> Result<(), DaemonError> {
     directory.remove_database()?;
+    remove_lan(directory)?;
     SiteIdentity::forget(&directory.identity())?;
     Ok(())
+}
+
+/// Deletes the authority for the hosts of the LAN, which was for the site alone.
+fn remove_lan(directory: &DataDirectory) -> Result<(), DaemonError> {
+    match std::fs::remove_dir_all(directory.lan()) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed.map_err(DaemonError::file("remove", directory.lan())),
+    }
 }
 
 #[cfg(test)]
@@ -39,10 +48,12 @@ mod tests {
         linecamp_transport::SiteKey::load_or_create(&data.identity()).unwrap();
         std::fs::create_dir(data.labels()).unwrap();
         std::fs::write(data.database(), "database").unwrap();
+        std::fs::create_dir(data.lan()).unwrap();
 
         forget(&data).unwrap();
 
         assert!(!data.database().exists());
+        assert!(!data.lan().exists());
         assert!(!data.identity().join("key.pem").exists());
         assert!(data.labels().exists());
         forget(&data).unwrap();

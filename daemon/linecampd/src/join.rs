@@ -15,6 +15,7 @@ use linecamp_model::{
 use linecamp_transport::LinkSettings;
 use tokio::time::Instant;
 
+use crate::config::HostsConfig;
 use crate::daemon::{Daemon, DataDirGuard, Event, Notice, Setup};
 use crate::data_directory::DataDirectory;
 use crate::doctor::Installation;
@@ -90,6 +91,7 @@ pub async fn join(
         link: LinkSettings::default(),
         facts: request.facts,
         providers: Vec::new(),
+        hosts: HostsConfig::default(),
         plugins: None,
     };
     let mut daemon = Daemon::open(guard, setup)?;
@@ -99,6 +101,7 @@ pub async fn join(
     }
     let is_saved = !was_member || before.as_ref().is_some_and(|before| before.confirmed.addresses == servers);
     let mut attempt = Progress {
+        kind: request.kind,
         servers,
         limit: request.limit,
         until: Instant::now() + request.limit,
@@ -192,6 +195,7 @@ struct FailedAttempt {
 }
 
 struct Progress<'a> {
+    kind: MemberKind,
     servers: Vec<ServerAddress>,
     limit: Duration,
     /// When to stop waiting, and fail or accept what is known.
@@ -246,6 +250,8 @@ impl Progress<'_> {
                 | Event::LocalSocket(_)
                 | Event::Local(_)
                 | Event::Reload
+                | Event::Host(..)
+                | Event::NotListening
                 | Event::WatchdogDue => {}
             }
             daemon.handle_event(event);
@@ -291,7 +297,11 @@ impl Progress<'_> {
         if view.link.state != LinkState::Connected {
             return None;
         }
-        self.joined(view.name.clone()?, view.environment.clone()?, view)
+        let known = view.name.clone().zip(view.environment.clone());
+        // A gateway admits a host also while the server, which writes its spec, is away.
+        let granted = self.granted.clone().filter(|_| self.kind == MemberKind::Host);
+        let (name, environment) = known.or(granted)?;
+        self.joined(name, environment, view)
     }
 
     fn joined(&self, name: Name, environment: Name, view: &LocalView) -> Option<Joined> {

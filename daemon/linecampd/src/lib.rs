@@ -36,6 +36,7 @@ pub mod daemon;
 pub mod doctor;
 pub mod facts;
 pub mod forget;
+mod host_tokens;
 pub mod join;
 pub mod label_files;
 pub mod local_client;

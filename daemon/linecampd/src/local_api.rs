@@ -24,7 +24,7 @@ use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-pub(crate) use self::pending_replies::{PendingReplies, describe};
+pub(crate) use self::pending_replies::{PendingReplies, ServeContext, describe};
 
 use self::admission::{Admission, PeerUid};
 use self::listener::accept;

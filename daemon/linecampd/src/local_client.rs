@@ -11,7 +11,9 @@ use linecamp_doctor::http_exchange;
 use linecamp_model::shell_quoted;
 use linecamp_proto::api::{DnsRecord, ErrorBody};
 use linecamp_proto::command_error::FailureCode;
-use linecamp_proto::local::{LocalHost, LocalProvider, LocalRequest, RESPONSE_BYTES_MAX, WhyLine};
+use linecamp_proto::local::{
+    CreatedHostToken, LocalHost, LocalProvider, LocalRequest, LocalStatus, NewHostToken, RESPONSE_BYTES_MAX, WhyLine,
+};
 use linecamp_store::DirectoryLock;
 use linecamp_table::OutputFormat;
 use linecamp_transport::error_chain;
@@ -36,8 +38,14 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(35);
 pub fn ask(directory: &DataDirectory, request: &LocalRequest, format: OutputFormat) -> Result<String, DaemonError> {
     match request {
         LocalRequest::Status => show(directory, request, format, table::status),
+        LocalRequest::Leave => show(directory, request, format, |_: &LocalStatus| {
+            "leaving the site; the daemon stops when its gateway has confirmed it\n".to_owned()
+        }),
         LocalRequest::Why => show(directory, request, format, |lines: &Vec<WhyLine>| table::why(lines)),
-        LocalRequest::Hosts => show(directory, request, format, |hosts: &Vec<LocalHost>| table::hosts(hosts)),
+        LocalRequest::Hosts | LocalRequest::RemoveHost(_) => {
+            show(directory, request, format, |hosts: &Vec<LocalHost>| table::hosts(hosts))
+        }
+        LocalRequest::CreateHostToken(_) => show(directory, request, format, table::host_token),
         LocalRequest::Providers => {
             show(directory, request, format, |providers: &Vec<LocalProvider>| table::providers(providers))
         }
@@ -50,6 +58,15 @@ pub fn ask(directory: &DataDirectory, request: &LocalRequest, format: OutputForm
             Ok(formatted(&text, format, String::clone))
         }
     }
+}
+
+/// Lets the daemon of `directory` create a host token. Returns the argument of the join, with the token.
+///
+/// # Errors
+/// As [`ask`].
+pub fn create_host_token(directory: &DataDirectory, new: NewHostToken) -> Result<String, DaemonError> {
+    let created: CreatedHostToken = exchange_within(directory, &LocalRequest::CreateHostToken(new), ANSWER_LIMIT)?;
+    Ok(created.join)
 }
 
 fn show<T: DeserializeOwned + Serialize>(

@@ -23,7 +23,7 @@ use linecamp_doctor::Progress;
 use linecamp_model::{JoinTarget, LabelInput, LabelPatch, Level, MemberKind, Name, ServerAddress, shell_quoted};
 use linecamp_proto::api::LabelChange;
 use linecamp_proto::command_error::CommandError;
-use linecamp_proto::local::{LocalRequest, RecordAdoption};
+use linecamp_proto::local::{HostRemoval, LocalRequest, NewHostToken, RecordAdoption};
 use linecamp_table::OutputFormat;
 use linecamp_transport::error_chain;
 use linecampd::config::{
@@ -57,7 +57,19 @@ fn main() -> ExitCode {
         Command::Label(args) => do_label(args.command, &ask),
         Command::Host(args) => match args.command {
             args::HostCommand::Ls(args) => ask(&args, &LocalRequest::Hosts),
+            args::HostCommand::Rm { name, ask: args } => ask(&args, &LocalRequest::RemoveHost(HostRemoval { name })),
         },
+        Command::Token(args) => match args.command {
+            args::TokenCommand::Create { ttl, uses, quiet, ask: args } => {
+                let new = NewHostToken { ttl_seconds: ttl.as_secs(), uses };
+                match quiet {
+                    true => local_client::create_host_token(&DataDirectory::new(&args.data), new)
+                        .and_then(|join| print(&format!("{join}\n"), output)),
+                    false => ask(&args, &LocalRequest::CreateHostToken(new)),
+                }
+            }
+        },
+        Command::Leave(args) => ask(&args, &LocalRequest::Leave),
         Command::Dns(args) => do_dns(args.command, &ask),
         Command::Provider(args) => match args.command {
             args::ProviderCommand::Ls(args) => ask(&args, &LocalRequest::Providers),
@@ -129,7 +141,7 @@ fn do_join(args: JoinArgs, output: OutputFormat) -> Result<(), DaemonError> {
     let name = name.map_err(|error| DaemonError::Argument(format!("--name: {error}")))?;
     let command = JoinCommand {
         target: read_target(args.target.as_deref(), args.token_file.as_deref())?,
-        kind: MemberKind::Site,
+        kind: if args.host { MemberKind::Host } else { MemberKind::Site },
         name,
         labels: join_labels(&args)?,
         environment: environment_labels(&variable),
@@ -214,7 +226,11 @@ fn warn_of_visible_token(args: &JoinArgs, output: OutputFormat) {
 /// Returns the labels that a person sets with the join.
 fn join_labels(args: &JoinArgs) -> Result<LabelLayer, DaemonError> {
     let site = label_arguments("--label", &args.labels)?;
-    let host = label_arguments("--host-label", &args.host_labels)?;
+    let mut host = label_arguments("--host-label", &args.host_labels)?;
+    if args.host {
+        host.extend(site);
+        return Ok(LabelLayer::from([(Level::Host, host)]));
+    }
     Ok(LabelLayer::from([(Level::Site, site), (Level::Host, host)]))
 }
 

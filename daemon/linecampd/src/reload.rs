@@ -74,6 +74,8 @@ fn compare(old: &Config, new: &Config, is_member: bool) -> ConfigChanges {
     note(old.plugins.ca_file != new.plugins.ca_file, Apply::Reconnect, "plugins.ca_file");
     note(old.plugins.publishers != new.plugins.publishers, Apply::Reconnect, "plugins.publishers");
     note(old.plugins.memory_mib != new.plugins.memory_mib, Apply::Reconnect, "plugins.memory_mib");
+    note(old.hosts.listen != new.hosts.listen, Apply::Reconnect, "hosts.listen");
+    note(old.hosts.addresses != new.hosts.addresses, Apply::Reconnect, "hosts.addresses");
     note(old.join != new.join && !is_member, Apply::Restart, "join");
     changes
 }

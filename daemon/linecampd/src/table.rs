@@ -3,7 +3,9 @@
 use linecamp_model::SecretRequirement;
 use linecamp_plugin_host::PluginReport;
 use linecamp_proto::api::{CapabilitiesBody, DnsRecord, Label, PluginDescriptionBody};
-use linecamp_proto::local::{LocalHost, LocalLabels, LocalProvider, LocalServers, LocalStatus, WhyLine};
+use linecamp_proto::local::{
+    CreatedHostToken, LocalHost, LocalLabels, LocalProvider, LocalServers, LocalStatus, WhyLine,
+};
 use linecamp_table::{Cell, Table};
 
 const UNKNOWN: &str = "-";
@@ -81,10 +83,22 @@ pub(crate) fn hosts(hosts: &[LocalHost]) -> String {
             host.name.as_ref().unwrap_or(&host.id).into(),
             host.origin.as_str().into(),
             host.target.as_deref().unwrap_or_default().into(),
+            host.link.as_ref().map(|link| link.state.clone()).unwrap_or_default().into(),
+            host.link.as_ref().map(|link| link.since.clone()).unwrap_or_default().into(),
             host.labels.len().to_string().into(),
         ]
     });
-    Table::new(["HOST", "ORIGIN", "TARGET", "LABELS"]).with(rows).render(false)
+    Table::new(["HOST", "ORIGIN", "TARGET", "LINK", "SINCE", "LABELS"]).with(rows).render(false)
+}
+
+/// Formats a host token that was created, with the command that uses it. The token is on stdin of that command, where
+/// other users of the machine do not see it.
+pub(crate) fn host_token(token: &CreatedHostToken) -> String {
+    format!(
+        "token {} (uses: {}, expires {}); on each host, as the daemon's user, run:\n\n  \
+         echo '{}' | linecampd join - --host --name NAME\n",
+        token.id, token.uses, token.expires_at, token.join
+    )
 }
 
 /// Formats the site's providers, with the endpoints that each may reach and its current error.

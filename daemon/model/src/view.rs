@@ -312,6 +312,8 @@ pub struct LocalHostView {
     pub target: Option<crate::document::Target>,
     /// Its labels, including those of its site.
     pub labels: EffectiveLabels,
+    /// Its link with this daemon; `None` if it is the machine of the daemon.
+    pub link: Option<LinkView>,
 }
 
 /// What a subsystem of the daemon is doing, for programs. The list is closed.

@@ -13,6 +13,9 @@
 //! | GET | [`LABELS`] | | [`LocalLabels`] |
 //! | POST | [`SITE_LABELS`] [`HOST_LABELS`] | [`LabelChange`](crate::api::LabelChange) | [`LocalLabels`] |
 //! | GET | [`HOSTS`] | | a list of [`LocalHost`] |
+//! | POST | [`REMOVE_HOST`] | [`HostRemoval`] | the list without it |
+//! | POST | [`HOST_TOKENS`] | [`NewHostToken`] | [`CreatedHostToken`] |
+//! | POST | [`LEAVE`] | | [`LocalStatus`]: a host that leaves is removed soon |
 //! | GET | [`PROVIDERS`] | | a list of [`LocalProvider`] |
 //! | GET | [`RECORDS`] | | records as of the last reconcile: a list of [`DnsRecord`](crate::api::DnsRecord) |
 //! | POST | [`PLAN_RECORDS`] | | the same, after observing all zones |
@@ -24,14 +27,14 @@
 //! [`REQUEST_BYTES_MAX`] bytes; unknown fields are rejected. A connection carries one request and one response.
 //!
 //! Anyone who can open the socket can make every request: the socket's file mode is the access control. Responses
-//! contain nothing that the server could not know, and no secret.
+//! contain nothing that the server could not know, and no secret but that of a token that the request created.
 
 mod convert;
 mod request;
 
 use serde::{Deserialize, Serialize};
 
-pub use request::{LocalRequest, LocalRequestError, RecordAdoption};
+pub use request::{CreatedHostToken, HostRemoval, LocalRequest, LocalRequestError, NewHostToken, RecordAdoption};
 
 use crate::api::{Condition, Label, Link, ProviderBody, ProviderKindName};
 
@@ -47,6 +50,12 @@ pub const SITE_LABELS: &str = "/v1/labels/site";
 pub const HOST_LABELS: &str = "/v1/labels/host";
 /// The site's hosts.
 pub const HOSTS: &str = "/v1/hosts";
+/// Removes a host that joined this gateway.
+pub const REMOVE_HOST: &str = "/v1/hosts/remove";
+/// Creates a token that hosts join this gateway with.
+pub const HOST_TOKENS: &str = "/v1/host-tokens";
+/// Lets a host leave its site.
+pub const LEAVE: &str = "/v1/leave";
 /// The site's providers.
 pub const PROVIDERS: &str = "/v1/providers";
 /// The site's DNS records.
@@ -132,6 +141,8 @@ pub struct LocalHost {
     pub target: Option<String>,
     /// The effective labels, including the site's.
     pub labels: Vec<Label>,
+    /// Its link with this daemon; `null` for the machine of the daemon.
+    pub link: Option<Link>,
 }
 
 /// A provider, as the site's daemon reports it.

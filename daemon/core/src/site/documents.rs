@@ -154,6 +154,7 @@ impl<'a> SiteDocuments<'a> {
             origin: spec.map_or(if is_gateway { Origin::Gateway } else { Origin::Custom }, |spec| spec.origin),
             target: spec.map(|spec| spec.target),
             labels: effective(self.owned(DocumentKey::Site), self.owned(key)),
+            link: None,
         })
     }
 

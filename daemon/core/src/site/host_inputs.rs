@@ -1,7 +1,7 @@
 //! Inputs about the hosts of the LAN. [`hosts`](super::hosts) decides what they mean.
 
 use linecamp_model::{
-    CommandId, DialId, FromMember, Instant, MemberKind, Now, Refusal, RefusalCode, SessionId, SpecDelta, Text,
+    CommandId, DialId, FromMember, Instant, MemberKind, Now, Refusal, RefusalCode, SessionId, SiteId, SpecDelta, Text,
 };
 
 use super::Site;
@@ -20,6 +20,17 @@ impl Site {
         } else {
             self.effects.ignore();
         }
+        self.settle_down(now);
+    }
+
+    /// Returns the site whose gateway this machine is; `None` if it is none.
+    pub fn gateway_of(&self) -> Option<SiteId> {
+        self.certificate.site_of_gateway()
+    }
+
+    /// Handles a failure to listen for hosts. It is retried later.
+    pub fn handle_not_listening(&mut self, now: Now) {
+        self.hosts.handle_not_listening(now, &mut self.effects);
         self.settle_down(now);
     }
 

@@ -25,13 +25,16 @@ use self::directory::Directory;
 use self::registry::{Joining, name_of};
 use super::effects::{Effects, Release, new_event};
 use super::host_release::HostRelease;
-use super::output::HostOutput;
+use super::output::{HostOutput, Timer};
 use super::state::SiteState;
 use crate::downlink::{self, Downlink, DownlinkTimer, Link, Members, SessionEvent};
 use crate::membership::{
     CERTIFICATE_LIFE, IssueRequest, RECOVERIES_PER_DAY_DEFAULT, certificate_validity, count_recovery,
 };
 use crate::rng::Rng;
+
+/// How long after a failure to listen for hosts the driver is told again.
+const LISTEN_RETRY: Duration = Duration::from_secs(30);
 
 /// When a host may retry whose change the gateway could not store.
 const STORE_RETRY: Duration = Duration::from_secs(30);
@@ -42,8 +45,18 @@ pub(super) struct Hosts {
     downlink: Downlink,
     /// Where the ids of new hosts come from.
     ids: Rng,
-    /// Whether the driver was told to listen.
-    is_listening: bool,
+    listening: Listening,
+}
+
+/// Whether the driver listens for hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listening {
+    /// Not, or no longer.
+    No,
+    /// It was told to.
+    Yes,
+    /// It failed, and is told again later.
+    Later,
 }
 
 impl Hosts {
@@ -55,7 +68,7 @@ impl Hosts {
             let offline_since = Some(registration.link.since).filter(|_| registration.link.is_disconnected);
             downlink.expect(host.into(), offline_since, now);
         }
-        Self { downlink, ids, is_listening: false }
+        Self { downlink, ids, listening: Listening::No }
     }
 
     /// Handles a session event.
@@ -74,6 +87,18 @@ impl Hosts {
     /// Handles the earliest expired timer.
     pub(super) fn handle_timeout(&mut self, site: SiteId, now: Now, effects: &mut Effects) {
         self.with_downlink((site, now), effects, |downlink, members| downlink.handle_timeout(members, now));
+    }
+
+    /// Handles a failure to listen: the driver is told again later.
+    pub(super) fn handle_not_listening(&mut self, now: Now, effects: &mut Effects) {
+        self.listening = Listening::Later;
+        effects.set_timer(Timer::ListenForHosts, now, LISTEN_RETRY);
+    }
+
+    /// Lets the driver be told again to listen.
+    pub(super) fn listen_again(&mut self, effects: &mut Effects) {
+        self.listening = Listening::No;
+        effects.touch_status();
     }
 
     /// Returns the next deadline and its timer.
@@ -149,7 +174,8 @@ impl Hosts {
             }
         }
         let wants_to_listen = effects.state().lan.has_hosts() || has_token_in_spec(effects.state());
-        if wants_to_listen && !std::mem::replace(&mut self.is_listening, true) {
+        if wants_to_listen && self.listening == Listening::No {
+            self.listening = Listening::Yes;
             effects.output_to_host(HostOutput::Listen(site));
         }
     }

@@ -44,6 +44,8 @@ pub enum Timer {
     Withdraw,
     /// Note the time without a session so far.
     NoteGap,
+    /// Listen for hosts again, after a failure.
+    ListenForHosts,
     /// A timer of the sessions and links of the hosts of the LAN.
     Hosts(DownlinkTimer),
 }
@@ -184,7 +186,8 @@ pub enum SiteOutput {
 /// What a gateway tells its driver about the hosts of its LAN.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostOutput {
-    /// Listen for the hosts of this site, from now on. Their sessions are handled by `handle_host_session`.
+    /// Listen for the hosts of this site, from now on. Their sessions are handled by `handle_host_session`; a failure
+    /// is reported with `handle_not_listening`.
     Listen(SiteId),
     /// Send a message on the session of a host.
     Send {

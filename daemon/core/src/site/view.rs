@@ -1,6 +1,8 @@
 //! What a site shows locally, also while the server is unreachable.
 
-use linecamp_model::{Generation, LocalView, Now, PartState, ProviderId, Text, Why};
+use linecamp_model::{
+    Generation, LinkView, LocalHostView, LocalView, Now, PartState, ProviderId, ProviderSpec, Text, Why,
+};
 
 use super::Site;
 use super::authorities::TrustedAuthorities;
@@ -9,6 +11,7 @@ use super::config::SiteConfig;
 use super::documents::SiteDocuments;
 use super::effects::Effects;
 use super::facts::FactCollection;
+use super::hosts::Hosts;
 use super::output::Timer;
 use super::plugins::PluginTransfers;
 use super::providers::SiteProviders;
@@ -27,10 +30,15 @@ impl Site {
         self.overview().why(now)
     }
 
+    /// Returns the settings of the running providers.
+    pub fn providers(&self) -> Vec<&ProviderSpec> {
+        self.providers.specs().collect()
+    }
+
     const fn overview(&self) -> Overview<'_> {
         let Self { config, effects, uplink, replication, certificate, authorities, .. } = self;
-        let Self { facts, plugins, providers, .. } = self;
-        Overview { config, effects, uplink, replication, certificate, authorities, facts, plugins, providers }
+        let Self { facts, plugins, providers, hosts, .. } = self;
+        Overview { config, effects, uplink, replication, certificate, authorities, facts, plugins, providers, hosts }
     }
 }
 
@@ -46,6 +54,7 @@ struct Overview<'a> {
     facts: &'a FactCollection,
     plugins: &'a PluginTransfers,
     providers: &'a SiteProviders,
+    hosts: &'a Hosts,
 }
 
 impl Overview<'_> {
@@ -71,10 +80,20 @@ impl Overview<'_> {
             certificate_expires_at: self.certificate.identity().map(|identity| identity.not_after),
             outbox_events: state.events.len() as u64,
             events_dropped: state.origin.unwrap_or_default().events_dropped,
-            hosts: documents.hosts(),
+            hosts: documents.hosts().into_iter().map(|host| self.with_link(host)).collect(),
             conditions: self.effects.conditions().list(),
             providers: self.providers.statuses(state),
         }
+    }
+
+    /// Adds its link with this gateway to a host that joined it.
+    fn with_link(&self, host: LocalHostView) -> LocalHostView {
+        let link = self.hosts.link(host.id).map(|link| LinkView {
+            state: link.state(),
+            since: link.since(),
+            address: link.address().clone(),
+        });
+        LocalHostView { link, ..host }
     }
 
     /// Describes what each part is doing and what it waits for.

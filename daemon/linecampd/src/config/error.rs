@@ -38,6 +38,21 @@ pub enum ConfigError {
         /// The number found.
         count: usize,
     },
+    /// The address to listen for hosts on is invalid.
+    #[error("key `hosts.listen` is `{found}`; write ADDRESS:PORT, such as [::]:4433")]
+    Listen {
+        /// The value found.
+        found: String,
+    },
+    /// An address of this gateway is invalid.
+    #[error("key `hosts.addresses`: {0}")]
+    HostsAddress(TokenError),
+    /// More addresses of this gateway than a host tries.
+    #[error("key `hosts.addresses` has {count} addresses; at most {SERVERS_PER_SITE_MAX} are allowed")]
+    HostsAddresses {
+        /// The number found.
+        count: usize,
+    },
     /// The log level in the file is unknown.
     #[error("key `log` is `{found}`; allowed: {LEVELS}")]
     Log {
@@ -102,6 +117,8 @@ impl ConfigError {
     pub(super) fn key(&self) -> Option<String> {
         Some(match self {
             Self::Server(_) | Self::Servers { .. } => "servers".to_owned(),
+            Self::Listen { .. } => "hosts.listen".to_owned(),
+            Self::HostsAddress(_) | Self::HostsAddresses { .. } => "hosts.addresses".to_owned(),
             Self::Log { .. } => "log".to_owned(),
             Self::Name(_) => "join.name".to_owned(),
             Self::HalfJoin { found, .. } => (*found).to_owned(),

@@ -23,6 +23,7 @@ pub struct ConfigFile {
     pub(super) log: Option<String>,
     pub(super) link: LinkFile,
     pub(super) join: JoinFile,
+    pub(super) hosts: HostsFile,
     pub(super) plugins: PluginsFile,
     pub(super) secrets: BTreeMap<String, SecretFile>,
     pub(super) provider: Vec<ProviderBody>,
@@ -48,6 +49,14 @@ pub(super) struct PluginsFile {
 pub(super) struct JoinFile {
     pub(super) token_file: Option<PathBuf>,
     pub(super) name: Option<String>,
+    pub(super) host: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct HostsFile {
+    pub(super) listen: Option<String>,
+    pub(super) addresses: Vec<String>,
 }
 
 impl ConfigFile {

@@ -15,6 +15,7 @@ use super::local_access::LocalAccess;
 use super::{Daemon, DataDirGuard, Event, Setup};
 use crate::drivers::facts::FactsDriver;
 use crate::drivers::identity::SaveResult;
+use crate::drivers::lan::LanDriver;
 use crate::drivers::link::LinkDriver;
 use crate::drivers::plugins::PluginDriver;
 use crate::drivers::store::{self, OpenedDatabase};
@@ -66,6 +67,8 @@ impl Daemon {
             store,
             facts: FactsDriver::new(setup.facts),
             plugins: PluginDriver::new(guard.directory.plugins(), setup.plugins),
+            lan: LanDriver::new(guard.directory.lan(), setup.hosts.listen),
+            gateway_addresses: setup.hosts.addresses,
             local: None,
             reload: None,
             drop_ins: receiver,

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use linecamp_core::{LossReason, Purpose, SiteOutput};
-use linecamp_model::{ConditionKind, Name, ServerAddress, SessionId, Text};
+use linecamp_core::{HostOutput, LossReason, Purpose, SiteOutput};
+use linecamp_model::{ConditionKind, Name, ServerAddress, SessionId, SiteId, Text};
 use linecamp_plugin_host::ProviderCall;
 use linecamp_proto::record::site_change;
 use linecamp_transport::error_chain;
@@ -84,7 +84,8 @@ impl Daemon {
             }
             SiteOutput::LinkDown { server, session, reason } => self.link_down(&server, session, &reason),
             SiteOutput::DialFailed { server, reason } => self.dial_failed(&server, &reason),
-            SiteOutput::Host(_) => {}
+            SiteOutput::Host(HostOutput::Listen(site)) => self.listen_for_hosts(site),
+            SiteOutput::Host(output) => self.lan.perform(output, || self.guard.identity.trusted()),
             SiteOutput::Condition { kind, provider, detail } => log_condition(kind, provider.as_ref(), detail.as_ref()),
         }
         None
@@ -94,6 +95,14 @@ impl Daemon {
         match self.open_local_socket() {
             Ok(()) => tracing::info!("local socket opened"),
             Err(error) => tracing::debug!(problem = error_chain(&error), "cannot open the local socket"),
+        }
+    }
+
+    fn listen_for_hosts(&mut self, site: SiteId) {
+        let certificate = self.guard.identity.gateway_certificate();
+        if let Err(error) = self.lan.open(site, certificate, self.clock.now().wall) {
+            tracing::warn!(problem = error_chain(&error), "cannot listen for hosts; retrying in the background");
+            self.pending.push_back(Event::NotListening);
         }
     }
 

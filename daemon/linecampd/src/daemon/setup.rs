@@ -5,7 +5,7 @@ use linecamp_model::{ProviderSpec, ServerAddress};
 use linecamp_store::DirectoryLock;
 use linecamp_transport::LinkSettings;
 
-use crate::config::{Config, JoinConfig, PluginConfig, join_target, read_text};
+use crate::config::{Config, HostsConfig, JoinConfig, PluginConfig, join_target, read_text};
 use crate::data_directory::DataDirectory;
 use crate::drivers::identity::IdentityDriver;
 use crate::error::DaemonError;
@@ -42,6 +42,8 @@ pub(crate) struct Setup {
     pub(crate) facts: FactSources,
     /// Providers from the site's own configuration.
     pub(crate) providers: Vec<ProviderSpec>,
+    /// How hosts of the LAN reach this daemon.
+    pub(crate) hosts: HostsConfig,
     /// Plugin settings; `None` for a command that ends before plugins could run.
     pub(crate) plugins: Option<PluginConfig>,
 }
@@ -70,6 +72,7 @@ pub(crate) fn setup_of(config: &Config, guard: &mut DataDirGuard) -> Result<Setu
         link: if config.is_metered { LinkSettings::metered() } else { LinkSettings::default() },
         facts: FactSources::of_this_machine(&config.docker_socket, config.rancher_labels),
         providers: config.providers.clone(),
+        hosts: config.hosts.clone(),
         plugins: Some(config.plugins.clone()),
     })
 }

@@ -7,7 +7,7 @@ use linecamp_core::{SiteIdentity, UnsavedIdentity};
 use linecamp_model::{
     AuthoritySet, IdentityGrant, KnownAuthorities, KnownServers, MemberKind, Pin, ServerAddress, Text,
 };
-use linecamp_transport::{Expected, SiteCredentials, SiteKey, TransportError, Trust, error_chain};
+use linecamp_transport::{Expected, GatewayCertificate, SiteCredentials, SiteKey, TransportError, Trust, error_chain};
 
 /// What a dial presents, and what it trusts.
 #[derive(Clone, Debug)]
@@ -110,6 +110,23 @@ impl IdentityDriver {
     /// Returns the credentials for a dial.
     pub(crate) fn credentials(&self) -> Option<Credentials> {
         self.credentials.clone()
+    }
+
+    /// Returns what the gateway of a site authenticates itself to its hosts with; `None` if it has nothing usable.
+    pub(crate) fn gateway_certificate(&self) -> Option<GatewayCertificate> {
+        let Some(Credentials::Member(identity)) = &self.credentials else { return None };
+        let certificate = identity.gateway_certificate();
+        let problem = certificate.as_ref().err().map(|error| error_chain(error));
+        problem.into_iter().for_each(|problem| tracing::debug!(problem, "no certificate of the server for hosts"));
+        certificate.ok()
+    }
+
+    /// Returns the certificates of the authorities that the site trusts, in DER.
+    pub(crate) fn trusted(&self) -> Vec<Vec<u8>> {
+        match self.credentials.as_ref().map(Credentials::trust) {
+            Some(Trust::Authorities(authorities)) => authorities,
+            Some(Trust::Pin(_)) | None => Vec::new(),
+        }
     }
 
     /// Returns the server addresses in use: stored, or waiting to be.

@@ -363,6 +363,7 @@ fn member_setup() -> Setup {
         link: LinkSettings::default(),
         facts: FactSources::of_this_machine("/nowhere".as_ref(), false),
         providers: Vec::new(),
+        hosts: HostsConfig::default(),
         plugins: None,
     }
 }

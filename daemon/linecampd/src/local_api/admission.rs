@@ -83,6 +83,11 @@ const fn is_change(request: &LocalRequest) -> bool {
         | LocalRequest::Records
         | LocalRequest::Providers
         | LocalRequest::Metrics => false,
-        LocalRequest::PlanRecords | LocalRequest::AdoptRecord(_) | LocalRequest::ChangeLabels { .. } => true,
+        LocalRequest::PlanRecords
+        | LocalRequest::AdoptRecord(_)
+        | LocalRequest::ChangeLabels { .. }
+        | LocalRequest::RemoveHost(_)
+        | LocalRequest::CreateHostToken(_)
+        | LocalRequest::Leave => true,
     }
 }

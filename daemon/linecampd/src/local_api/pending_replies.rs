@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use linecamp_core::{Site, SiteCommand, SiteCommandError, StoreFault};
+use linecamp_core::{HostCommand, Site, SiteCommand, SiteCommandError, StoreFault};
 use linecamp_model::{
     Actor, CommandId, LabelError, Level, Name, Now, OwnedRecordKey, ProviderId, RecordKey, RecordType,
 };
 use linecamp_proto::api::{DnsRecord, Error, ErrorCode, LabelChange, domain_name};
 use linecamp_proto::local::{
-    LocalHost, LocalLabels, LocalProvider, LocalRequest, LocalStatus, RecordAdoption, WhyLine,
+    CreatedHostToken, HostRemoval, LocalHost, LocalLabels, LocalProvider, LocalRequest, LocalStatus, RecordAdoption,
+    WhyLine,
 };
 
 use super::{LocalCall, Reply};
+use crate::host_tokens::{DraftToken, HostTokens};
 
 /// Turns local requests into inputs of the state machine, and its replies into responses.
 #[derive(Debug, Default)]
@@ -26,6 +28,17 @@ pub(super) enum ReplyKind {
     Labels,
     Records,
     Record(OwnedRecordKey),
+    Hosts,
+    HostToken(Box<DraftToken>),
+    Status,
+}
+
+/// What answers need beside the state machine.
+pub(crate) struct ServeContext<'a> {
+    pub(crate) now: Now,
+    /// Renders the metrics; called only for a metrics request.
+    pub(crate) metrics: &'a dyn Fn(&Site) -> String,
+    pub(crate) host_tokens: &'a mut HostTokens<'a>,
 }
 
 impl PendingReplies {
@@ -36,25 +49,27 @@ impl PendingReplies {
     }
 
     /// Answers a request at once, or passes it to the state machine and stores the reply channel.
-    ///
-    /// `metrics` renders the metrics; it is called only for a metrics request.
-    pub(crate) fn serve(&mut self, call: LocalCall, site: &mut Site, now: Now, metrics: impl FnOnce(&Site) -> String) {
+    pub(crate) fn serve(&mut self, call: LocalCall, site: &mut Site, context: ServeContext<'_>) {
         let LocalCall { request, reply } = call;
+        let ServeContext { now, metrics, host_tokens } = context;
         log_request(&request);
         let command = match request {
             LocalRequest::Status => return reply.ok(LocalStatus::from(&site.view(now))),
             LocalRequest::Why => return reply.ok(site.why(now).iter().map(WhyLine::from).collect::<Vec<_>>()),
             LocalRequest::Labels => return reply.ok(LocalLabels::from(&site.view(now))),
-            LocalRequest::Hosts => {
-                let hosts = site.view(now).hosts;
-                return reply.ok(hosts.iter().map(LocalHost::from).collect::<Vec<_>>());
-            }
+            LocalRequest::Hosts => return reply.ok(local_hosts(site, now)),
             LocalRequest::Records => return reply.ok(DnsRecord::all(&site.view(now).providers)),
             LocalRequest::Providers => return reply.ok(local_providers(site, now)),
             LocalRequest::Metrics => return reply.text(metrics(site)),
             LocalRequest::PlanRecords => Ok((SiteCommand::PlanRecords, ReplyKind::Records)),
             LocalRequest::AdoptRecord(adoption) => adopt_command(&adoption),
             LocalRequest::ChangeLabels { level, change } => label_command(level, &change),
+            LocalRequest::RemoveHost(removal) => removal_command(site, &removal, now),
+            LocalRequest::CreateHostToken(new) => match host_tokens.draft(&new, site, now) {
+                Ok(draft) => Ok((draft.command(), ReplyKind::HostToken(Box::new(draft)))),
+                Err(problem) => Err(Error::new(ErrorCode::BadRequest, problem)),
+            },
+            LocalRequest::Leave => Ok((SiteCommand::Host(HostCommand::Leave), ReplyKind::Status)),
         };
         match command {
             Ok((site_command, kind)) => {
@@ -81,6 +96,14 @@ impl PendingReplies {
             (Ok(()), ReplyKind::Labels) => reply.ok(LocalLabels::from(&site.view(now))),
             (Ok(()), ReplyKind::Records) => reply.ok(DnsRecord::all(&site.view(now).providers)),
             (Ok(()), ReplyKind::Record(key)) => reply.ok(records_at(site, &key, now)),
+            (Ok(()), ReplyKind::Hosts) => reply.ok(local_hosts(site, now)),
+            (Ok(()), ReplyKind::HostToken(draft)) => reply.ok(CreatedHostToken {
+                join: draft.reveal(),
+                id: draft.token.id.to_string(),
+                expires_at: draft.terms.expires_at.to_string(),
+                uses: draft.terms.uses_max,
+            }),
+            (Ok(()), ReplyKind::Status) => reply.ok(LocalStatus::from(&site.view(now))),
             (Err(error), _) => {
                 let code = match error {
                     SiteCommandError::Labels(error) => label_error_code(error),
@@ -98,7 +121,11 @@ impl PendingReplies {
 fn log_request(request: &LocalRequest) {
     let (method, path) = (request.method(), request.path());
     match request {
-        LocalRequest::ChangeLabels { .. } | LocalRequest::AdoptRecord(_) => {
+        LocalRequest::ChangeLabels { .. }
+        | LocalRequest::AdoptRecord(_)
+        | LocalRequest::RemoveHost(_)
+        | LocalRequest::CreateHostToken(_)
+        | LocalRequest::Leave => {
             tracing::info!(method, path, "local request");
         }
         _ => tracing::debug!(method, path, "local request"),
@@ -120,7 +147,24 @@ pub(crate) fn describe(error: &SiteCommandError) -> String {
     }
 }
 
+fn local_hosts(site: &Site, now: Now) -> Vec<LocalHost> {
+    site.view(now).hosts.iter().map(LocalHost::from).collect()
+}
+
 type LocalCommand = Result<(SiteCommand, ReplyKind), Error>;
+
+fn removal_command(site: &Site, removal: &HostRemoval, now: Now) -> LocalCommand {
+    let named =
+        |host: &&linecamp_model::LocalHostView| host.name.as_ref().is_some_and(|name| name.as_str() == removal.name);
+    let hosts = site.view(now).hosts;
+    match hosts.iter().find(named) {
+        Some(host) => Ok((SiteCommand::Host(HostCommand::Remove(host.id)), ReplyKind::Hosts)),
+        None => {
+            let text = format!("this site has no host {}; `linecampd host ls` lists them", removal.name);
+            Err(Error::new(ErrorCode::NotFound, text))
+        }
+    }
+}
 
 fn label_command(level: Level, change: &LabelChange) -> LocalCommand {
     let patch = change.to_patch().map_err(|error| Error::new(label_error_code(&error), error.to_string()))?;

@@ -20,6 +20,8 @@ use super::admission::{CHANGE_COST, RATE, RATE_WAIT_MAX, SHARES};
 use super::connection::answer;
 use super::listener::admit;
 use super::*;
+use crate::drivers::lan::LanDriver;
+use crate::host_tokens::HostTokens;
 
 const NOW: Now = Now { instant: linecamp_model::Instant::ORIGIN, wall: WallTime::from_unix_millis(1_000_000) };
 
@@ -108,7 +110,13 @@ impl Camp {
 
     async fn serve_next(&mut self) -> Vec<WriteId> {
         let call = self.calls.recv().await.unwrap();
-        self.pending_replies.serve(call, &mut self.site, NOW, |_| "linecamp_x 1\n".to_owned());
+        let mut lan = LanDriver::new(self.directory.path().join("lan"), "127.0.0.1:0".parse().unwrap());
+        let context = ServeContext {
+            now: NOW,
+            metrics: &|_| "linecamp_x 1\n".to_owned(),
+            host_tokens: &mut HostTokens { lan: &mut lan, addresses: &[] },
+        };
+        self.pending_replies.serve(call, &mut self.site, context);
         self.perform()
     }
 }

@@ -49,6 +49,7 @@ impl From<&model::LocalHostView> for LocalHost {
             name: host.name.as_ref().map(ToString::to_string),
             origin: host.origin.to_string(),
             target: host.target.map(|target| target.to_string()),
+            link: host.link.as_ref().map(Link::from),
             labels: Label::all(&host.labels),
         }
     }
@@ -56,8 +57,8 @@ impl From<&model::LocalHostView> for LocalHost {
 
 impl From<&model::LocalView> for LocalLabels {
     fn from(view: &model::LocalView) -> Self {
-        let gateway = view.hosts.iter().find(|host| host.origin == model::Origin::Gateway);
-        Self { site: Label::all(&view.labels), host: gateway.map(|host| Label::all(&host.labels)).unwrap_or_default() }
+        let own = view.hosts.iter().find(|host| host.link.is_none());
+        Self { site: Label::all(&view.labels), host: own.map(|host| Label::all(&host.labels)).unwrap_or_default() }
     }
 }
 

@@ -5,7 +5,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ADOPT_RECORD, HOST_LABELS, HOSTS, LABELS, METRICS, PLAN_RECORDS, PROVIDERS, RECORDS, SITE_LABELS, STATUS, WHY,
+    ADOPT_RECORD, HOST_LABELS, HOST_TOKENS, HOSTS, LABELS, LEAVE, METRICS, PLAN_RECORDS, PROVIDERS, RECORDS,
+    REMOVE_HOST, SITE_LABELS, STATUS, WHY,
 };
 use crate::api::{Error, ErrorCode, LabelChange, strict_json};
 
@@ -27,6 +28,12 @@ pub enum LocalRequest {
     },
     /// List the site's hosts.
     Hosts,
+    /// Remove a host that joined this gateway.
+    RemoveHost(HostRemoval),
+    /// Create a token that hosts join this gateway with.
+    CreateHostToken(NewHostToken),
+    /// Leave the site, on a host.
+    Leave,
     /// List the site's providers.
     Providers,
     /// List the site's DNS records as of the last reconcile.
@@ -52,6 +59,44 @@ pub struct RecordAdoption {
     pub rtype: String,
     /// The provider that is to manage it.
     pub provider: String,
+}
+
+/// The host to remove.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
+pub struct HostRemoval {
+    /// Its name.
+    pub name: String,
+}
+
+/// A host token to create.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
+pub struct NewHostToken {
+    /// How long it is valid, in seconds.
+    pub ttl_seconds: u64,
+    /// How many hosts may join with it.
+    pub uses: u32,
+}
+
+/// A host token that was created.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreatedHostToken {
+    /// The argument of a join, `TOKEN@HOST:PORT[,HOST:PORT…]`, with the token's secret: it is shown once.
+    pub join: String,
+    /// The ID of the token.
+    pub id: String,
+    /// When it expires.
+    pub expires_at: String,
+    /// How many hosts may join with it.
+    pub uses: u32,
+}
+
+/// `Debug` hides the secret.
+impl std::fmt::Debug for CreatedHostToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CreatedHostToken").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// Why a request is rejected.
@@ -89,13 +134,16 @@ impl LocalRequestError {
 }
 
 /// The method of each path.
-const METHODS: [(&str, &str); 11] = [
+const METHODS: [(&str, &str); 14] = [
     (STATUS, "GET"),
     (WHY, "GET"),
     (LABELS, "GET"),
     (SITE_LABELS, "POST"),
     (HOST_LABELS, "POST"),
     (HOSTS, "GET"),
+    (REMOVE_HOST, "POST"),
+    (HOST_TOKENS, "POST"),
+    (LEAVE, "POST"),
     (PROVIDERS, "GET"),
     (RECORDS, "GET"),
     (PLAN_RECORDS, "POST"),
@@ -126,10 +174,13 @@ impl LocalRequest {
             SITE_LABELS => return Ok(Self::ChangeLabels { level: Level::Site, change: read(body)? }),
             HOST_LABELS => return Ok(Self::ChangeLabels { level: Level::Host, change: read(body)? }),
             ADOPT_RECORD => return Ok(Self::AdoptRecord(read(body)?)),
+            REMOVE_HOST => return Ok(Self::RemoveHost(read(body)?)),
+            HOST_TOKENS => return Ok(Self::CreateHostToken(read(body)?)),
             STATUS => Self::Status,
             WHY => Self::Why,
             LABELS => Self::Labels,
             HOSTS => Self::Hosts,
+            LEAVE => Self::Leave,
             PROVIDERS => Self::Providers,
             RECORDS => Self::Records,
             PLAN_RECORDS => Self::PlanRecords,
@@ -148,6 +199,9 @@ impl LocalRequest {
             Self::ChangeLabels { level: Level::Site, .. } => SITE_LABELS,
             Self::ChangeLabels { level: Level::Host, .. } => HOST_LABELS,
             Self::Hosts => HOSTS,
+            Self::RemoveHost(_) => REMOVE_HOST,
+            Self::CreateHostToken(_) => HOST_TOKENS,
+            Self::Leave => LEAVE,
             Self::Providers => PROVIDERS,
             Self::Records => RECORDS,
             Self::PlanRecords => PLAN_RECORDS,
@@ -166,7 +220,10 @@ impl LocalRequest {
         let body = match self {
             Self::ChangeLabels { change, .. } => serde_json::to_vec(change),
             Self::AdoptRecord(adoption) => serde_json::to_vec(adoption),
-            Self::Status
+            Self::RemoveHost(removal) => serde_json::to_vec(removal),
+            Self::CreateHostToken(new) => serde_json::to_vec(new),
+            Self::Leave
+            | Self::Status
             | Self::Why
             | Self::Labels
             | Self::Hosts
@@ -209,6 +266,9 @@ mod tests {
             LocalRequest::ChangeLabels { level: Level::Site, change: change() },
             LocalRequest::ChangeLabels { level: Level::Host, change: change() },
             LocalRequest::Hosts,
+            LocalRequest::RemoveHost(HostRemoval { name: "press".into() }),
+            LocalRequest::CreateHostToken(NewHostToken { ttl_seconds: 3600, uses: 2 }),
+            LocalRequest::Leave,
             LocalRequest::Providers,
             LocalRequest::Records,
             LocalRequest::PlanRecords,

@@ -36,6 +36,7 @@ fn view() -> model::LocalView {
         outbox_events: 4,
         events_dropped: 0,
         hosts: vec![model::LocalHostView {
+            link: None,
             id: model::HostId::from_bytes([0x22; 16]),
             name: Name::parse("camp-042").ok(),
             origin: model::Origin::Gateway,
