@@ -104,6 +104,8 @@ fn every_command_about_hosts_of_a_lan_works_as_pasted() {
     setup.site.terminate();
     setup.site.configure(&format!("[hosts]\nlisten = \"{address}\"\naddresses = [\"{address}\"]\n"));
     setup.site.start();
+    let is_up = || (setup.site.local(&["status"]).code == Some(0)).then_some(());
+    setup.fleet.wait_for("the gateway to answer", PATIENCE, is_up);
     let page = setup.page("packaging/docs/lan-hosts.md");
     let blocks = page.blocks();
     let [at_gateway, at_host] = blocks.as_slice() else { panic!("a block for the gateway, and one for the host") };
