@@ -96,7 +96,14 @@ fn follow_known(
         _ => PhaseEvent::Left,
     };
     let Some(phase) = membership.removed_at.and_then(|_| life.phase.after(event)) else { return };
-    let life = Life { phase, since: now.wall, ..life };
+    let mut life = Life { phase, since: now.wall, ..life };
+    // A machine that replaces the gateway takes its hosts from the spec, without those that were removed.
+    if spec.target != Target::Removed {
+        *generation = generation.next();
+        life.requested_at = *generation;
+        let spec = HostSpec { target: Target::Removed, ..spec.clone() };
+        decision.changes.push(spec_document(site, host, *generation, spec));
+    }
     decision.changes.extend(life_changes(record, Subject::Host(site, host), life, now));
     let text = match event {
         PhaseEvent::Left => format!("host {} was removed at its site, or left it", spec.name),

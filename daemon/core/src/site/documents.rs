@@ -152,7 +152,10 @@ impl<'a> SiteDocuments<'a> {
             id,
             name: spec.map(|spec| &spec.name).or_else(|| registration.map(|of| &of.name)).cloned(),
             origin: spec.map_or(if is_gateway { Origin::Gateway } else { Origin::Custom }, |spec| spec.origin),
-            target: spec.map(|spec| spec.target),
+            target: match registration.and_then(|of| of.removed_at) {
+                Some(_) => Some(Target::Removed),
+                None => spec.map(|spec| spec.target),
+            },
             labels: effective(self.owned(DocumentKey::Site), self.owned(key)),
             link: None,
         })

@@ -283,7 +283,11 @@ impl SiteProviders {
 
 fn host_inputs(state: &SiteState, gateway: Option<HostId>, site_target: Target) -> Vec<HostInput> {
     let input = |host: LocalHostView| {
-        let target = if site_target == Target::Active { host.target? } else { site_target };
+        let target = match host.target? {
+            Target::Removed => Target::Removed,
+            target if site_target == Target::Active => target,
+            _ => site_target,
+        };
         let observed = state.observed.filter(|_| host.origin == Origin::Gateway);
         Some(HostInput { name: host.name?, target, labels: host.labels, observed })
     };

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use linecamp_model::{
     Delta, Document, DocumentKey, FromMember, Generation, HostDaemon, HostId, HostLink, HostMembership, HostStatus,
-    Level, LinkState, MemberKind, Origin, Phase, RefusalCode, StatusBody,
+    LabelValue, Level, LinkState, MemberKind, Origin, Phase, RefusalCode, StatusBody,
 };
 
+use super::records::{provider, shown, site_with};
 use crate::testing::{DAY, Pair, host_ref, key, name, patch, site_ref};
-use crate::{FleetCommand, Force, HostCommand, HostRef, PendingJoin, SiteCommand};
+use crate::{FleetCommand, Force, HostCommand, HostRef, OWN_ADDRESS_LABEL, PendingJoin, SiteCommand};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -187,6 +188,49 @@ fn a_host_is_removed_at_its_site_or_leaves_also_while_the_server_is_away() {
         pair.start_fleet();
         pair.run_for(5 * MINUTE);
         assert_eq!(phase_of(&pair, "press"), Some(Phase::Removed), "{}", pair.trace());
+    }
+}
+
+#[test]
+fn a_host_that_was_removed_at_its_site_stays_removed_when_the_gateway_is_replaced() {
+    let (mut pair, host) = with_host();
+    let id = pair.host_id(host).expect("it has joined");
+    pair.cut(host);
+    pair.local_command_at(0, SiteCommand::Host(HostCommand::Remove(id)));
+    pair.run_for(5 * MINUTE);
+    pair.replace_gateway(0);
+    pair.run_for(5 * MINUTE);
+    pair.heal(host);
+    pair.run_for(10 * MINUTE);
+    let told = pair.nodes[host].ended.as_ref().map(|refusal| refusal.code);
+    assert_eq!(told, Some(RefusalCode::Removed), "{}", pair.trace());
+    assert_eq!(phase_of(&pair, "press"), Some(Phase::Removed));
+}
+
+#[test]
+fn a_removed_host_has_no_records_whatever_its_site_is() {
+    let records = |pair: &Pair| shown(pair).iter().filter(|record| record.starts_with("press.")).count();
+    for (is_inactive, is_cut) in [(false, true), (true, false)] {
+        let mut pair = site_with(1, provider());
+        pair.create_host_token(0, 1);
+        pair.run_for(MINUTE);
+        let host = pair.add_host(0, "press");
+        let address = LabelValue::parse("192.0.2.9").unwrap();
+        pair.nodes[host].facts.insert(key(OWN_ADDRESS_LABEL), address);
+        pair.run_for(5 * MINUTE);
+        assert_eq!(records(&pair), 1, "{:?} {}", shown(&pair), pair.trace());
+        if is_inactive {
+            pair.ask(FleetCommand::Deactivate(site_ref("camp").into())).expect("deactivated");
+            pair.run_for(5 * MINUTE);
+            assert_eq!(records(&pair), 1, "an inactive site keeps its records");
+        }
+        if is_cut {
+            pair.stop_fleet();
+        }
+        let id = pair.host_id(host).expect("it has joined");
+        pair.local_command_at(0, SiteCommand::Host(HostCommand::Remove(id)));
+        pair.run_for(5 * MINUTE);
+        assert_eq!(records(&pair), 0, "{:?} {}", shown(&pair), pair.trace());
     }
 }
 
