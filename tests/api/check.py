@@ -28,6 +28,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 DOCUMENT = HERE.parent.parent / "daemon/proto/openapi.json"
 PASSWORD = "a much better password"
 SITES = [f"site-{number}" for number in range(4)]
+# Hosts of the first site, which requests may remove.
+HOSTS = [f"host-{number}" for number in range(8)]
 # What settles what is held, and how many tokens each has.
 SETTLING = ["POST /api/v1/restore/accept", "POST /api/v1/restore/reject"]
 HELD_TOKENS = 40
@@ -92,12 +94,17 @@ class Server:
         assert answer.status_code < 300, f"{path}: {answer.text}"
         return answer.json()
 
-    def token(self, environment):
-        return self.post("/api/v1/tokens", {"environment": environment, "ttl_seconds": 600, "uses": 1})
+    def token(self, environment, **more):
+        return self.post("/api/v1/tokens", {"environment": environment, "ttl_seconds": 600, "uses": 1} | more)
 
     def join(self, name, environment):
         target = f"{self.token(environment)['join'].split('@')[0]}@{self.address}"
         self.run("linecampd", "join", target, "--data", self.home / name, "--name", name)
+
+    def join_host(self, name, site):
+        target = f"{self.token('default', hosts_of=site)['join'].split('@')[0]}@{self.address}"
+        data = self.home / name
+        self.run("linecampd", "join", target, "--host", "--site", site, "--data", data, "--name", name)
 
     def key_of(self, role):
         """Creates a user who has changed the first password, and a key."""
@@ -162,13 +169,15 @@ def check(server, given, home):
     for site in SITES:
         server.join(site, "default")
     server.join("pending", "gate")
+    for host in HOSTS:
+        server.join_host(host, SITES[0])
     config = (HERE / "schemathesis.toml").read_text()
     own = server.key_of(given.role) if given.role != "none" else None
     if own:
         config += f'\n[auth.openapi.bearer]\nbearer = "{own}"\n'
     (home / "schemathesis.toml").write_text(config)
     settings = {"url": server.url, "key": server.key, "own": own, "role": given.role, "file": str(home / "answers")}
-    settings |= {"sites": SITES, "pending": "pending", "package": server.package, "password": PASSWORD}
+    settings |= {"sites": SITES, "hosts": HOSTS, "pending": "pending", "package": server.package, "password": PASSWORD}
     settings["held"] = server.held
     settings |= {"server_url": f"https://{server.address}", "issuer": server.provider.issuer}
     settings["issuer_authority"] = str(server.provider.authority)

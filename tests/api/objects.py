@@ -185,6 +185,12 @@ def spare_site():
     return spare.pop() if len(spare) > 1 else spare[0]
 
 
+def spare_host():
+    """A host that may be removed: another one each time, as long as there are any."""
+    spare = KEPT.setdefault("spare hosts", list(SETTINGS["hosts"]))
+    return spare.pop() if len(spare) > 1 else spare[0]
+
+
 def session_id():
     return session()[0]
 
@@ -198,6 +204,7 @@ REMOVED = {
     "DELETE /api/v1/providers/{name}": provider,
     "DELETE /api/v1/plugins/{digest}": plugin,
     "DELETE /api/v1/sites/{name}": spare_site,
+    "DELETE /api/v1/hosts/{name}": spare_host,
 }
 
 # What stays, by the noun in the path.
@@ -336,6 +343,7 @@ def complete_body(label, name, body):
     if "replaces" in body:
         # A token that replaces the machine of a site has one use and no labels.
         body.update(uses=1, labels={})
+        body.pop("hosts_of", None)
     if name and isinstance(body.get("settings"), dict):
         # A provider is not renamed.
         body["settings"]["name"] = name

@@ -157,7 +157,7 @@ fn what_was_removed_or_revoked_after_a_backup_is_asked_about() {
     fleet.cli(&["restore", "reject", "--site", "gone", "--token", &token, "--key", "ci"]).ok();
     let ended = gone.wait_for_exit(PATIENCE).expect("the daemon exits");
     assert_eq!(ended.code(), Some(3), "{}", gone.log());
-    assert!(gone.log().contains("the server has removed this site"), "{}", gone.log());
+    assert!(gone.log().contains("this machine was removed"), "{}", gone.log());
     fleet.cli(&["restore", "accept", "--site", "stays"]).ok();
     fleet.wait_link("stays", "connected");
     fleet.cli(&["restore", "accept", "--site", "stays"]).exits(2);

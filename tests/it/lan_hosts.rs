@@ -1,6 +1,7 @@
 //! Hosts of a LAN, which join the gateway of their site.
 
 use linecamp_tests::{Fleet, PATIENCE, Port, Site};
+use rustix::process::Signal;
 
 use crate::cli_json::{connected_site, label};
 
@@ -84,4 +85,31 @@ fn hosts_are_removed_at_their_gateway_or_leave() {
         host.wait_for_exit(PATIENCE);
         wait_state(&fleet, name, "removed");
     }
+}
+
+/// A gateway that starts another state machine at a reload listens at once again.
+#[test]
+fn hosts_return_at_once_when_their_gateway_reloads() {
+    let fleet = Fleet::start();
+    let (mut gateway, port) = gateway(&fleet);
+    let _press = join(&fleet, &gateway, "press");
+    wait_local_link(&fleet, &gateway, "press", "connected");
+    let address = port.address();
+    gateway.configure(&format!("[hosts]\nlisten = \"{address}\"\naddresses = [\"{address}\", \"localhost:1\"]\n"));
+    gateway.signal(Signal::HUP);
+    wait_local_link(&fleet, &gateway, "press", "connected");
+    assert!(!gateway.log().contains("cannot listen for hosts"), "{}", gateway.log());
+}
+
+/// The hosts of a site that is removed are removed with it, and told so.
+#[test]
+fn the_hosts_of_a_removed_site_are_told() {
+    let fleet = Fleet::start();
+    let (mut gateway, _port) = gateway(&fleet);
+    let mut press = join(&fleet, &gateway, "press");
+    wait_state(&fleet, "camp/press", "active");
+    fleet.cli(&["site", "rm", "camp", "--force"]).ok();
+    gateway.wait_for_exit(PATIENCE);
+    press.wait_for_exit(PATIENCE);
+    assert!(press.log().contains("this machine was removed"), "{}", press.log());
 }

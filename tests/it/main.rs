@@ -17,6 +17,7 @@ mod command_errors;
 mod connection_floods;
 mod corruption;
 mod crash;
+mod direct_hosts;
 mod dns;
 mod doctor;
 mod duplicate_identity;

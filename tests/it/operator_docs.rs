@@ -97,7 +97,7 @@ fn every_command_about_users_works_as_pasted() {
 }
 
 #[test]
-fn every_command_about_hosts_of_a_lan_works_as_pasted() {
+fn every_command_about_hosts_that_join_works_as_pasted() {
     let mut setup = PageSetup::start();
     let port = Port::take();
     let address = port.address();
@@ -106,9 +106,9 @@ fn every_command_about_hosts_of_a_lan_works_as_pasted() {
     setup.site.start();
     let is_up = || (setup.site.local(&["status"]).code == Some(0)).then_some(());
     setup.fleet.wait_for("the gateway to answer", PATIENCE, is_up);
-    let page = setup.page("packaging/docs/lan-hosts.md");
+    let page = setup.page("packaging/docs/joining-hosts.md");
     let blocks = page.blocks();
-    let [at_gateway, at_host] = blocks.as_slice() else { panic!("a block for the gateway, and one for the host") };
+    let [at_gateway, at_host, at_server] = blocks.as_slice() else { panic!("gateway, host and server") };
     let mut shell = setup.shell();
     let token = shell.run(at_gateway.text);
     let press = setup.fleet.site("press");
@@ -120,6 +120,8 @@ fn every_command_about_hosts_of_a_lan_works_as_pasted() {
     assert!(said.contains("press"), "{said}");
     let hosts = shell.run("linecampd host ls\n");
     assert!(hosts.contains("press") && hosts.contains("custom"), "{hosts}");
+    let added = shell.run(at_server.text);
+    assert!(added.contains("--host --site camp-042"), "{added}");
 }
 
 #[test]

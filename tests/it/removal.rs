@@ -13,7 +13,7 @@ fn wait_state(fleet: &Fleet, name: &str, state: &str) {
 fn assert_forgotten(site: &mut Site) {
     let ended = site.wait_for_exit(PATIENCE).expect("the daemon exits");
     assert_eq!(ended.code(), Some(3), "{}", site.log());
-    assert!(site.log().contains("the server has removed this site"), "{}", site.log());
+    assert!(site.log().contains("this machine was removed"), "{}", site.log());
     let is_there = |part: &str| site.data().join(part).exists();
     for part in ["identity/key.pem", "identity/membership.pem", "site.db", "site.db-wal"] {
         assert!(!is_there(part), "{part} still exists");

@@ -2,7 +2,7 @@
 
 use linecamp_model::{Name, Selector, printable};
 use linecamp_proto::api::operation::{
-    ActivateHost, DeactivateHost, EditHost, Json, ListHosts, Operation, PatchHostLabels, ShowHost,
+    ActivateHost, DeactivateHost, EditHost, Json, ListHosts, Operation, PatchHostLabels, RemoveHost, ShowHost,
 };
 use linecamp_proto::api::query::{HostNameQuery, HostQuery, HostSort};
 use linecamp_proto::api::{Host, LabelChange};
@@ -12,6 +12,7 @@ use crate::client::ApiRequest;
 use crate::conditions::conditions_table;
 use crate::context::Context;
 use crate::edit_args::EditArgs;
+use crate::host_add::HostAdd;
 use crate::host_arg::HostArg;
 use crate::labels::{label_patch, labels_table};
 use crate::list_args::{self, FilterArgs};
@@ -59,6 +60,25 @@ Examples:
   linecamp host activate box-1
   linecamp host activate camp-042/box-1")]
     Activate(Target),
+    Add(HostAdd),
+    /// Remove a host that joined its gateway or the server
+    ///
+    /// Only an inactive host is removed; --force removes it in any state. The machine is left as it is, and prints how
+    /// to clean it up. Its key is never accepted again.
+    #[command(after_help = "\
+Examples:
+  linecamp host rm camp-042/box-1
+  linecamp host rm camp-042/box-1 --force      in any state, without waiting for the site")]
+    Rm(Rm),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Rm {
+    #[command(flatten)]
+    target: Target,
+    /// Remove in any state, without waiting for the site to confirm
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -132,6 +152,13 @@ impl HostCommand {
             }
             Self::Deactivate(target) => change_host(target.request::<DeactivateHost>(context), context).await,
             Self::Activate(target) => change_host(target.request::<ActivateHost>(context), context).await,
+            Self::Add(add) => add.run(context).await,
+            Self::Rm(Rm { target: Target { host }, force }) => {
+                let query = host.remove_query(force, context);
+                let request = ApiRequest::<RemoveHost>::at(&host.name).query(&query);
+                let removed = context.client()?.send(request).await?;
+                Ok(context.out.show(&removed, |style| removed_text(&removed, style))?)
+            }
         }
     }
 }
@@ -227,6 +254,20 @@ fn changed(host: &Host, style: &TextStyle) -> String {
         text += "the host is offline; it applies this when it reconnects\n";
     }
     text
+}
+
+fn removed_text(host: &Host, style: &TextStyle) -> String {
+    let state = State::from(host);
+    let state_text = style.paint(state.name(), site_state::color(state.name()));
+    let waits_for =
+        host.waits_for.as_deref().map_or_else(String::new, |text| format!(", waits for {}", printable(text)));
+    format!(
+        "{}/{}  {state_text}{waits_for}\n\
+         The machine is left as it is. To remove linecampd from it, run there as root:\n\n  \
+         apt-get purge linecampd\n",
+        printable(&host.site),
+        printable(&host.name)
+    )
 }
 
 #[cfg(test)]

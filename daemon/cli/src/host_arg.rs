@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use linecamp_model::{Name, NameError};
-use linecamp_proto::api::query::HostNameQuery;
+use linecamp_proto::api::query::{HostNameQuery, HostRemoveQuery};
 
 use crate::context::Context;
 
@@ -41,6 +41,14 @@ impl HostArg {
     /// Returns the query that selects the host among those of the same name.
     pub(crate) fn query(&self, context: &Context<'_>) -> HostNameQuery {
         HostNameQuery { environment: context.environment_text(), site: self.site.as_ref().map(ToString::to_string) }
+    }
+}
+
+impl HostArg {
+    /// Returns the query that selects the host to remove.
+    pub(crate) fn remove_query(&self, force: bool, context: &Context<'_>) -> HostRemoveQuery {
+        let HostNameQuery { environment, site } = self.query(context);
+        HostRemoveQuery { environment, site, force }
     }
 }
 

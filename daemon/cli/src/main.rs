@@ -34,6 +34,7 @@ mod exit;
 #[cfg(test)]
 mod fixtures;
 mod host;
+mod host_add;
 mod host_arg;
 mod input_file;
 mod installer;
@@ -49,6 +50,7 @@ mod preview;
 mod provider;
 mod restore;
 mod role_args;
+mod select;
 mod session;
 mod settings;
 mod site;
@@ -120,6 +122,7 @@ enum Command {
     /// Manage hosts, the machines at a site
     #[command(subcommand)]
     Host(host::HostCommand),
+    Select(select::Select),
     /// Manage environments and their rules
     #[command(subcommand)]
     Environment(environment::EnvironmentCommand),
@@ -186,6 +189,7 @@ async fn run(command: Command, context: &Context<'_>) -> anyhow::Result<()> {
         Command::Site(command) => command.run(context).await,
         Command::BulkAction(command) => command.run(context).await,
         Command::Host(command) => command.run(context).await,
+        Command::Select(command) => command.run(context).await,
         Command::Environment(command) => command.run(context).await,
         Command::Provider(command) => command.run(context).await,
         Command::Plugin(command) => command.run(context).await,

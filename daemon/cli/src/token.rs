@@ -104,16 +104,11 @@ impl Create {
             uses: if self.replace.is_some() { 1 } else { self.uses },
             labels: labels::label_options(self.labels, &context.out)?,
             replaces: self.replace.map(|site| site.to_string()),
+            hosts_of: None,
         };
         let mut client = context.client()?;
         let created = client.send(ApiRequest::<CreateToken>::new().body(&request)).await?;
-        if created.secret_withheld {
-            bail!(
-                "the connection was lost after the server had created token {id}, and with it the secret. Revoke the \
-                 token and create another one: linecamp token revoke {id}",
-                id = printable(&created.token.id)
-            );
-        }
+        check_shown(&created)?;
         if let Some(file) = &self.file {
             let bytes = installer::write(&mut client, &created, file).await?;
             let name = file.file_name().unwrap_or(file.as_os_str());
@@ -133,6 +128,18 @@ impl Create {
         }
         Ok(())
     }
+}
+
+/// Checks that the secret of a new token has arrived.
+pub(crate) fn check_shown(created: &TokenCreated) -> anyhow::Result<()> {
+    if created.secret_withheld {
+        bail!(
+            "the connection was lost after the server had created token {id}, and with it the secret. Revoke the token \
+             and create another one: linecamp token revoke {id}",
+            id = printable(&created.token.id)
+        );
+    }
+    Ok(())
 }
 
 async fn list(limit: LimitArg, context: &Context<'_>) -> anyhow::Result<()> {
@@ -190,19 +197,20 @@ fn list_text(tokens: &[Token], style: &TextStyle) -> String {
             Cell::from(style.age(&token.created_at)),
             Cell::from(labels.join(",")),
             Cell::from(token.replaces.clone().unwrap_or_default()),
+            Cell::from(token.hosts_of.clone().unwrap_or_default()),
         ]
     };
-    Table::new(["ID", "ENVIRONMENT", "STATE", "EXPIRES IN", "USES LEFT", "AGE", "LABELS", "REPLACES"])
+    Table::new(["ID", "ENVIRONMENT", "STATE", "EXPIRES IN", "USES LEFT", "AGE", "LABELS", "REPLACES", "HOSTS OF"])
         .with(tokens.iter().map(row))
         .render(style.colors)
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::text_style::plain;
 
-    fn token(state: &str) -> Token {
+    pub(crate) fn token(state: &str) -> Token {
         Token {
             id: "0707070707070707".into(),
             environment: "default".into(),
@@ -212,6 +220,7 @@ mod tests {
             uses_left: 49,
             labels: Vec::new(),
             replaces: None,
+            hosts_of: None,
             state: state.into(),
         }
     }

@@ -12,6 +12,7 @@
 //! | [`audit`] | the audit log: entries, their chain, refusals, retention |
 //! | [`kept_answers`] | answers that are kept for requests that are sent again |
 //! | [`joined_hosts`] | hosts that joined the gateway of their site |
+//! | [`direct_hosts`] | hosts that joined the server |
 //! | [`lifecycle`] | phases that a site's reports confirm |
 //! | [`provider_assignment`] | which sites have which providers |
 //! | [`unreadable_records`] | records that cannot be read |
@@ -48,6 +49,7 @@ mod command_check;
 mod conditions;
 mod config;
 mod decision;
+mod direct_hosts;
 mod downlink_members;
 mod downlink_outputs;
 mod effects;
@@ -70,6 +72,8 @@ mod restore;
 mod server_addresses;
 mod site_record;
 mod site_watch;
+mod spec_size;
+mod spec_writes;
 mod state;
 mod status_limits;
 mod store_health;
@@ -99,7 +103,8 @@ pub use self::authentication::{
 pub use self::authorities::{AuthorityStatus, Lack, WaitingSite};
 pub use self::authorization::{Authorization, IssuedCommand};
 pub use self::command::{
-    Edit, EnvironmentEdit, FleetCommand, FleetCommandError, Force, HeldItems, InvalidSettings, NewBulkAction, NewToken,
+    Edit, EnvironmentEdit, FleetCommand, FleetCommandError, Force, HeldItems, InvalidSettings, JoinsAs, NewBulkAction,
+    NewToken,
 };
 pub use self::config::{
     ENVIRONMENT_DEFAULT, FleetConfig, PHASE_DEADLINE, REMOVED_KEEP_DEFAULT, SWEEP_PERIOD, SavedFleet, UnreadableRecord,
@@ -110,9 +115,9 @@ pub use self::restore::{Hold, HoldSummary, UnknownKey, hold_restored};
 pub use self::site_watch::StateChange;
 pub use self::subject::{HostRef, SiteRef, SubjectRef};
 pub use self::view::{
-    ApiKeyView, BulkProgress, BulkSiteState, BulkSiteView, EventFilter, FleetSnapshot, FleetView, HeldCounts,
-    HostOrder, LinkCounts, LinkFilter, ListView, ListedRecord, ProviderSummary, RecordFilter, SeenLabels, SiteFilter,
-    SiteOrder, UserSessionView, UserView,
+    ApiKeyView, BulkProgress, BulkSiteState, BulkSiteView, Candidate, EventFilter, FleetSnapshot, FleetView,
+    HeldCounts, HostOrder, LinkCounts, LinkFilter, ListView, ListedRecord, Obstacle, ProviderSummary, RecordFilter,
+    SeenLabels, SiteFilter, SiteOrder, UserSessionView, UserView,
 };
 
 use self::audit::AuditLog;
@@ -169,6 +174,9 @@ impl Fleet {
         let mut downlink = Downlink::new(Parent::Server, config.versions, rng, now);
         for (id, _, of) in effects.state().registered().filter(|(_, _, of)| !of.life.phase.is_gone()) {
             downlink.expect(id.into(), of.offline_since, now);
+        }
+        for (host, offline_since) in direct_hosts::expected(effects.state()) {
+            downlink.expect(host.into(), offline_since, now);
         }
         let sweep_at = now.instant + SWEEP_PERIOD;
         let (store, contacts, activity) = (StoreHealth::default(), Arc::default(), Activity::new(now));
@@ -325,9 +333,11 @@ impl Fleet {
             _ => None,
         });
         let mut releases: Vec<_> = urls.map(Release::Output).chain(then).collect();
-        for site in &decision.sites {
-            releases.push(Release::SpecDurable(*site));
-            self.downlink.spec_staged((*site).into());
+        decision.sites.iter().for_each(|site| releases.extend(self.spec_staged(*site)));
+        for host in decision.removed_hosts() {
+            let session = self.downlink.links().get(host).and_then(Link::session);
+            let refuse = |session| downlink::Release::Refuse { session, refusal: direct_hosts::removed() };
+            releases.extend(session.map(refuse).map(Release::Downlink));
         }
         for site in decision.removed_sites() {
             releases.insert(0, Release::Output(FleetOutput::Removed { site }));
@@ -354,6 +364,7 @@ impl Fleet {
                 self.with_downlink(now, |downlink, members| downlink.release(release, members, now));
             }
             Release::SpecDurable(site) => self.spec_settled(site, now),
+            Release::HostSpecsDurable(hosts) => self.host_specs_settled(&hosts, now),
             Release::Servers => self.tell_servers(now),
             Release::Authorities => self.tell_authorities(now),
             Release::StoreTried => {
@@ -380,6 +391,7 @@ impl Fleet {
                 downlink.release_failed(release, STORE_RETRY, members, now);
             }),
             Release::SpecDurable(site) => self.spec_settled(site, now),
+            Release::HostSpecsDurable(hosts) => self.host_specs_settled(&hosts, now),
             Release::Audited(entry) => self.keep_entry(*entry),
             Release::Commanded(note) => self.note_refusal(note.refused(&FleetCommandError::Store(fault)), now),
             // Addresses and authorities are numbered again when the store has recovered.
@@ -387,16 +399,13 @@ impl Fleet {
         }
     }
 
-    fn spec_settled(&mut self, site: SiteId, now: Now) {
-        self.downlink.spec_settled(site.into());
-        self.confirm(site, now);
-        self.with_downlink(now, |downlink, members| downlink.send_spec(site.into(), members));
-    }
-
     /// Registers the hosts that a site reports, and advances the site and its hosts to the next phase if what was
     /// requested was reported or confirmed.
     fn confirm(&mut self, site: SiteId, now: Now) {
         if let Some(decision) = joined_hosts::follow(self.effects.state(), site, now) {
+            self.carry_out(decision, Vec::new(), now);
+        }
+        if let Some(decision) = direct_hosts::follow(self.effects.state(), site) {
             self.carry_out(decision, Vec::new(), now);
         }
         let subjects = self.effects.state().sites.get(&site).map(|record| Subject::all_of(site, record));

@@ -25,6 +25,7 @@ mod document_sync;
 mod downlink;
 mod event_stream;
 mod fleet;
+mod host_member;
 mod host_record;
 mod ip_networks;
 mod login_delay;
@@ -57,13 +58,14 @@ pub use event_stream::{
 pub use fleet::{
     AUDIT_RETENTION_DEFAULT, AccountCommand, AnswerBuilder, ApiCredential, ApiKeyView, AuditCounters, AuditNote,
     AuditedRequest, AuthenticationError, AuthorityStatus, Authorization, BulkProgress, BulkSiteState, BulkSiteView,
-    ENVIRONMENT_DEFAULT, Edit, EnvironmentEdit, EventFilter, Fleet, FleetCommand, FleetCommandError, FleetConfig,
-    FleetOutput, FleetSnapshot, FleetTimer, FleetView, Force, HeldCounts, HeldItems, Hold, HoldSummary, HostOrder,
-    HostRef, InvalidSettings, IssuedCommand, KeyedRequest, Lack, LinkCounts, LinkFilter, ListView, ListedRecord,
-    LoginProof, NewBulkAction, NewKey, NewSession, NewToken, NewUser, OidcLogin, PHASE_DEADLINE, PasswordChange,
-    PendingSetup, Principal, ProviderSummary, REMOVED_KEEP_DEFAULT, RecordFilter, SESSION_IDLE_MAX, SESSION_LIFE,
-    SWEEP_PERIOD, SavedFleet, SeenLabels, SiteFilter, SiteOrder, SiteRef, Standing, StateChange, SubjectRef,
-    UnknownKey, UnreadableRecord, UserEdit, UserSessionView, UserView, WaitingSite, console_changes, hold_restored,
+    Candidate, ENVIRONMENT_DEFAULT, Edit, EnvironmentEdit, EventFilter, Fleet, FleetCommand, FleetCommandError,
+    FleetConfig, FleetOutput, FleetSnapshot, FleetTimer, FleetView, Force, HeldCounts, HeldItems, Hold, HoldSummary,
+    HostOrder, HostRef, InvalidSettings, IssuedCommand, JoinsAs, KeyedRequest, Lack, LinkCounts, LinkFilter, ListView,
+    ListedRecord, LoginProof, NewBulkAction, NewKey, NewSession, NewToken, NewUser, Obstacle, OidcLogin,
+    PHASE_DEADLINE, PasswordChange, PendingSetup, Principal, ProviderSummary, REMOVED_KEEP_DEFAULT, RecordFilter,
+    SESSION_IDLE_MAX, SESSION_LIFE, SWEEP_PERIOD, SavedFleet, SeenLabels, SiteFilter, SiteOrder, SiteRef, Standing,
+    StateChange, SubjectRef, UnknownKey, UnreadableRecord, UserEdit, UserSessionView, UserView, WaitingSite,
+    console_changes, hold_restored,
 };
 pub use ip_networks::{IP_NETWORKS_MAX, IpNetwork, IpNetworks};
 pub use login_delay::{LOGIN_DELAY_MAX, LoginDelays};

@@ -198,7 +198,7 @@ impl Pair {
     /// Recreates the story's join token.
     pub fn create_token(&mut self, environment: &Name, uses: u32, labels: &[&str]) {
         let new = NewToken {
-            replaces: None,
+            joins_as: crate::JoinsAs::Site,
             id: self.token.id,
             secret: self.token.secret.hash(),
             environment: environment.clone(),

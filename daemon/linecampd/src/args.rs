@@ -26,7 +26,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Join a server as a new site, or a gateway as a new host
+    /// Join a server as a new site, or a site as a new host
     Join(JoinArgs),
     /// Run the daemon in the foreground until SIGTERM or SIGINT
     Run(RunArgs),
@@ -42,7 +42,7 @@ pub(crate) enum Command {
     Host(HostArgs),
     /// Create tokens that hosts of the LAN join this gateway with; works while the server is unreachable
     Token(TokenArgs),
-    /// Leave the site, on a host that joined its gateway
+    /// Leave the site, on a host that joined its gateway or the server
     Leave(AskArgs),
     /// List, plan and adopt the site's DNS records; works while the server is unreachable
     Dns(DnsArgs),
@@ -81,9 +81,13 @@ pub(crate) struct JoinArgs {
     /// Data directory; created if it does not exist
     #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT)]
     pub(crate) data: PathBuf,
-    /// Join the gateway of a site as a host, with a token of that gateway (`linecampd token create`)
+    /// Join as a host of a site: its gateway, with a token of that gateway (`linecampd token create`), or with --site
+    /// the server, with a token of the server (`linecamp host add --custom`)
     #[arg(long)]
     pub(crate) host: bool,
+    /// Site of a host that joins the server
+    #[arg(long, value_name = "SITE", requires = "host")]
+    pub(crate) site: Option<String>,
     /// Requested name of the site or host: a-z, 0-9 and hyphens; not needed if the machine has joined
     #[arg(long)]
     pub(crate) name: Option<String>,

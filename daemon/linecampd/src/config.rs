@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use linecamp_core::{EnvironmentLabels, LabelLayer};
 use linecamp_model::limits::{PROVIDERS_PER_SITE_MAX, SERVERS_PER_SITE_MAX};
 use linecamp_model::{
-    JoinTarget, JoinToken, LabelInput, Level, MemberKind, Name, ProviderSpec, SecretName, ServerAddress, Text,
+    JoinTarget, JoinToken, LabelInput, Level, MemberKind, Name, Parent, ProviderSpec, SecretName, ServerAddress, Text,
     TokenError,
 };
 use linecamp_plugin_host::PublisherKey;
@@ -113,8 +113,25 @@ pub struct JoinConfig {
     pub token_file: PathBuf,
     /// What joins.
     pub kind: MemberKind,
+    /// The site of a host that joins the server.
+    pub site: Option<Name>,
     /// The requested name.
     pub name: Name,
+}
+
+impl JoinConfig {
+    /// Returns what is joined.
+    pub fn parent(&self) -> Parent {
+        parent_of_join(self.kind, self.site.as_ref())
+    }
+}
+
+/// Returns what is joined: a host that names its site joins the server, another one its gateway.
+pub(crate) const fn parent_of_join(kind: MemberKind, site: Option<&Name>) -> Parent {
+    match (kind, site) {
+        (MemberKind::Host, None) => Parent::Gateway,
+        (MemberKind::Host, Some(_)) | (MemberKind::Site, _) => Parent::Server,
+    }
 }
 
 /// How hosts of the LAN reach the daemon of their site.
@@ -188,7 +205,11 @@ fn join(file: JoinFile) -> Result<Option<JoinConfig>, ConfigError> {
         (None, None) => return Ok(None),
     };
     let kind = if file.host == Some(true) { MemberKind::Host } else { MemberKind::Site };
-    Ok(Some(JoinConfig { token_file, kind, name: Name::parse(&name).map_err(ConfigError::Name)? }))
+    if kind == MemberKind::Site && file.site.is_some() {
+        return Err(ConfigError::SiteOfSite);
+    }
+    let site = file.site.as_deref().map(Name::parse).transpose().map_err(ConfigError::Site)?;
+    Ok(Some(JoinConfig { token_file, kind, site, name: Name::parse(&name).map_err(ConfigError::Name)? }))
 }
 
 fn providers(written: &[ProviderBody]) -> Result<Vec<ProviderSpec>, ConfigError> {

@@ -166,7 +166,7 @@ impl Daemon {
                         self.stop().await;
                         return Err(DaemonError::JoinRefused(refusal));
                     }
-                    Notice::Removed(refusal) => return Err(self.forget(refusal)),
+                    Notice::Removed(refusal) => return Err(self.forget(refusal).await),
                 }
             }
             match self.next_event().await {

@@ -70,8 +70,8 @@ pub enum DaemonError {
     /// No address belongs to the server that issued the join token.
     #[error("none of the addresses belongs to the server that issued this join token{}", Attempts(.0))]
     WrongServer(Vec<String>),
-    /// The server has removed the site.
-    #[error("the server has removed this site; its identity and database here are deleted: {0}")]
+    /// The server has removed the site, or its parent the host.
+    #[error("this machine was removed; its identity and database here are deleted: {0}")]
     Removed(Refusal),
     /// The directory already belongs to a site with another name.
     #[error(

@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use linecamp_core::{EnvironmentLabels, LabelLayer, LinkEvent, PendingJoin, ServerSource, SiteCommand};
 use linecamp_model::{
-    Actor, CommandId, JoinTarget, LabelPatch, LinkState, LocalView, MemberKind, Name, Pin, ServerAddress, Target,
+    Actor, CommandId, JoinTarget, LabelPatch, LinkState, LocalView, MemberKind, Name, Parent, Pin, ServerAddress,
+    Target,
 };
 use linecamp_transport::LinkSettings;
 use tokio::time::Instant;
 
-use crate::config::HostsConfig;
+use crate::config::{HostsConfig, parent_of_join};
 use crate::daemon::{Daemon, DataDirGuard, Event, Notice, Setup};
 use crate::data_directory::DataDirectory;
 use crate::doctor::Installation;
@@ -36,6 +37,8 @@ pub struct JoinCommand {
     pub target: JoinTarget,
     /// What joins.
     pub kind: MemberKind,
+    /// The site of a host that joins the server; `None` of one that joins a gateway.
+    pub site: Option<Name>,
     /// The requested name. Not needed by a machine that has joined.
     pub name: Option<Name>,
     /// Labels to set by hand: they are stored.
@@ -75,11 +78,15 @@ pub async fn join(
     let mut guard = DataDirGuard::acquire(directory)?;
     let servers = request.target.servers;
     let before = guard.identity.identity().and_then(|_| guard.identity.servers().cloned());
-    let source = prepare(&mut guard, (request.target.token.pin, request.kind), &servers)?;
+    let parent = parent_of_join(request.kind, request.site.as_ref());
+    let source = prepare(&mut guard, (request.target.token.pin, parent), &servers)?;
     let was_member = matches!(source, ServerSource::Token(_));
     let join_request = match (was_member, request.name.clone()) {
         (true, _) => None,
-        (false, Some(name)) => Some(PendingJoin { token: request.target.token, kind: request.kind, name, site: None }),
+        (false, Some(name)) => {
+            let (token, kind, site) = (request.target.token, request.kind, request.site);
+            Some(PendingJoin { token, kind, name, site })
+        }
         (false, None) => {
             return Err(DaemonError::Argument("--name is required: this machine has not joined".to_owned()));
         }
@@ -119,7 +126,7 @@ pub async fn join(
         joined.servers_changed = before.is_some() && before.as_ref() != daemon.servers();
     }
     match joined {
-        Err(DaemonError::Removed(refusal)) => return Err(daemon.forget(refusal)),
+        Err(DaemonError::Removed(refusal)) => return Err(daemon.forget(refusal).await),
         Ok(_) | Err(_) => daemon.stop().await,
     }
     let joined = joined?;
@@ -159,16 +166,18 @@ fn check_name(daemon: &Daemon, requested: Option<&Name>) -> Result<(), DaemonErr
 /// server.
 fn prepare(
     guard: &mut DataDirGuard,
-    (pin, kind): (Pin, MemberKind),
+    (pin, parent): (Pin, Parent),
     servers: &[ServerAddress],
 ) -> Result<ServerSource, DaemonError> {
     match guard.identity.credentials() {
-        Some(Credentials::Member(identity)) if identity.trust().pins().contains(&pin) => {
+        Some(Credentials::Member(identity))
+            if identity.parent() == parent && identity.trust().pins().contains(&pin) =>
+        {
             Ok(ServerSource::Token(servers.to_vec()))
         }
         Some(Credentials::Member(_)) => Err(DaemonError::OtherServer { directory: guard.directory.path().to_owned() }),
         Some(Credentials::Joining(..)) | None => {
-            guard.identity.prepare_to_join((pin, kind), servers)?;
+            guard.identity.prepare_to_join((pin, parent), servers)?;
             Ok(ServerSource::Saved)
         }
     }

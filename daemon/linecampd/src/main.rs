@@ -139,9 +139,12 @@ fn do_join(args: JoinArgs, output: OutputFormat) -> Result<(), DaemonError> {
     log::init(if quiet { LevelFilter::ERROR } else { log_level(None, &variable)? });
     let name = args.name.as_deref().map(Name::parse).transpose();
     let name = name.map_err(|error| DaemonError::Argument(format!("--name: {error}")))?;
+    let site = args.site.as_deref().map(Name::parse).transpose();
+    let site = site.map_err(|error| DaemonError::Argument(format!("--site: {error}")))?;
     let command = JoinCommand {
         target: read_target(args.target.as_deref(), args.token_file.as_deref())?,
         kind: if args.host { MemberKind::Host } else { MemberKind::Site },
+        site,
         name,
         labels: join_labels(&args)?,
         environment: environment_labels(&variable),

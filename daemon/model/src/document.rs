@@ -144,6 +144,11 @@ pub struct HostMember {
     pub keys: BTreeSet<KeyFingerprint>,
     /// When it joined.
     pub joined_at: WallTime,
+    /// The labels set locally at it, if it is registered with the server. Its site keeps its DNS records, and does not
+    /// hear from it.
+    pub local: LabelSet,
+    /// The labels that it reports about itself, if it is registered with the server.
+    pub reported: LabelSet,
 }
 
 /// A token that hosts of a site's LAN join with, without its secret.

@@ -82,6 +82,16 @@ impl Selector {
         self.terms.iter().all(|Term(key, rule)| rule.holds(value(key)))
     }
 
+    /// Describes the first term that does not hold, and what its label is instead; `None` if all hold.
+    pub fn unmet<'a>(&self, value: impl Fn(&LabelKey) -> Option<&'a LabelValue>) -> Option<String> {
+        let term = self.terms.iter().find(|Term(key, rule)| !rule.holds(value(key)))?;
+        let Term(key, _) = term;
+        Some(match value(key) {
+            Some(found) => format!("{term}: the label is {}", written(found)),
+            None => format!("{term}: there is no such label"),
+        })
+    }
+
     /// Returns whether there are no terms, so that everything is selected.
     pub fn is_all(&self) -> bool {
         self.terms.is_empty()

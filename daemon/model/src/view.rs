@@ -205,6 +205,8 @@ pub struct TokenView {
     pub labels: EffectiveLabels,
     /// The site whose machine it replaces, if it does.
     pub replaces: Option<Name>,
+    /// The site whose hosts join the server with it, if they do.
+    pub hosts_of: Option<Name>,
     /// Whether it is valid, and if not, why.
     pub state: TokenState,
 }

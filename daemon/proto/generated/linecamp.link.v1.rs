@@ -523,7 +523,7 @@ pub struct HostSpec {
     pub member: ::core::option::Option<::prost::alloc::boxed::Box<HostMember>>,
 }
 /// The registration of a host that joined by itself.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct HostMember {
     #[prost(enumeration = "Parent", tag = "1")]
     pub parent: i32,
@@ -535,6 +535,12 @@ pub struct HostMember {
     /// The ID of the token that it joined with, 8 bytes.
     #[prost(bytes = "vec", tag = "4")]
     pub token: ::prost::alloc::vec::Vec<u8>,
+    /// The labels set locally at a host that is registered with the server. At most 64, with unique keys.
+    #[prost(message, repeated, tag = "5")]
+    pub local: ::prost::alloc::vec::Vec<Label>,
+    /// The labels that such a host reports about itself. At most 64, with unique keys.
+    #[prost(message, repeated, tag = "6")]
+    pub reported: ::prost::alloc::vec::Vec<Label>,
 }
 /// A token that hosts of the site's LAN join with, without its secret.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -45,7 +45,7 @@ pub use bulk_action::{
 pub use ca::{CA_WAITING_SITES_MAX, CaAuthority, CaRetirement, CaStatus, CaWaitingSite};
 pub use dns::{DnsRecord, ExtraRecordBody, RecordPlace, RecordView, domain_name};
 pub use error::{Error, ErrorBody, ErrorCode, Problem};
-pub use host::Host;
+pub use host::{Candidate, Host};
 pub use link_gap::{CauseTime, LinkGap};
 pub use list::{CURSOR_CHARS_MAX, Cursor, CursorError, List, PagedQuery};
 pub use plugin::{
@@ -165,21 +165,24 @@ pub struct Condition {
 pub struct Token {
     /// Its id.
     pub id: String,
-    /// The environment its sites join.
+    /// The environment its sites join, or that of its site.
     pub environment: String,
     /// When it was created.
     pub created_at: String,
     /// When it expires.
     pub expires_at: String,
-    /// How many sites it may create.
+    /// How many sites or hosts it may create.
     pub uses_max: u32,
     /// How many more it may create.
     pub uses_left: u32,
-    /// Labels assigned to its sites.
+    /// Labels assigned to its sites or hosts.
     pub labels: Vec<Label>,
-    /// The site whose machine it replaces; absent for a token that creates sites.
+    /// The site whose machine it replaces; absent for a token that creates sites or hosts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<String>,
+    /// The site whose hosts join the server with it; absent for a token that creates or replaces sites.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts_of: Option<String>,
     /// `valid`, `expired`, `used-up`, `revoked` or `held`.
     pub state: String,
 }
@@ -372,15 +375,18 @@ pub struct TokenRequest {
     pub environment: String,
     /// How long it is valid, at most [`TOKEN_TTL_MAX`](model::limits::TOKEN_TTL_MAX).
     pub ttl_seconds: u64,
-    /// How many sites it may create, 1 to [`TOKEN_USES_MAX`](model::limits::TOKEN_USES_MAX).
+    /// How many sites or hosts it may create, 1 to [`TOKEN_USES_MAX`](model::limits::TOKEN_USES_MAX).
     pub uses: u32,
-    /// Labels assigned to its sites.
+    /// Labels assigned to its sites or hosts.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
     /// The site of the environment whose machine it replaces: the machine that joins with it becomes this site, and the
     /// keys of the earlier machine are revoked. Such a token has one use and no labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<String>,
+    /// The site of the environment whose hosts join the server with it. Not together with `replaces`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts_of: Option<String>,
 }
 
 /// A request to create an environment. Absent fields take the server's defaults.

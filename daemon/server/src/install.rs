@@ -75,19 +75,20 @@ impl SitePackages {
         (!arms.is_empty()).then(script)
     }
 
-    /// Returns the command line that installs a site; `None` if there are no packages.
-    pub(crate) fn line(&self, url: &ServerUrl, target: &JoinTarget) -> Option<String> {
+    /// Returns the command line that installs a site, or a host of the site `host_of`; `None` if there are no packages.
+    pub(crate) fn line(&self, url: &ServerUrl, target: &JoinTarget, host_of: Option<&str>) -> Option<String> {
         let digest = digest(self.script(url)?.as_bytes());
         let servers: Vec<_> = target.servers.iter().map(ToString::to_string).collect();
         let join = format!("{}@{}", target.token.reveal(), servers.join(","));
         let script = shell_quoted(format!("{url}/install"));
         let join = shell_quoted(join);
+        let arguments = host_of.map_or_else(String::new, |site| format!(" --host --site {}", shell_quoted(site)));
         // A private directory, because the script trusts the files beside it, and anyone may create files in /tmp.
         // `echo` is a shell builtin, so the token is in no process's arguments.
         Some(format!(
             "d=$(mktemp -d) && /usr/lib/apt/apt-helper -qq -o APT::Sandbox::User=root -o Acquire::https::Verify-Peer=false \
              -o Acquire::https::Verify-Host=false download-file {script} $d/install SHA256:{digest} && \
-             echo {join} | sh $d/install"
+             echo {join} | sh $d/install{arguments}"
         ))
     }
 }

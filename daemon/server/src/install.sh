@@ -1,9 +1,9 @@
 #!/bin/sh
-# Makes this machine a site of the Linecamp server at @URL@: installs the daemon, joins, starts the service, and prints
+# Makes this machine a site of the Linecamp server at @URL@, or a host of a site: installs the daemon, joins, starts the service, and prints
 # the result. It can be run again: completed steps are skipped. On a machine that joined and is not connected, a token
 # of the same server replaces the server's addresses.
 #
-#   sh SCRIPT [--name NAME] [--label KEY=VALUE]... < FILE_WITH_TOKEN@HOST:PORT
+#   sh SCRIPT [--host --site SITE] [--name NAME] [--label KEY=VALUE]... < FILE_WITH_TOKEN@HOST:PORT
 #
 # The token is read from stdin, or from the file `token` next to this script. A package next to it is used instead of
 # downloading it. Every package is verified against the digest in this script, and this script against the digest in
@@ -116,8 +116,11 @@ join() {
         connect_seconds=2
         cat "$work/log" >&2
         (umask 077 && printf '%s\n' "$target" > "$kept_token")
-        printf '[join]\ntoken_file = "/run/credentials/linecampd.service/secret_join-token"\nname = "%s"\n' "$name" \
-            > "$kept_join"
+        {
+            printf '[join]\ntoken_file = "/run/credentials/linecampd.service/secret_join-token"\nname = "%s"\n' "$name"
+            if [ -n "$host" ]; then echo 'host = true'; fi
+            if [ -n "$site" ]; then printf 'site = "%s"\n' "$site"; fi
+        } > "$kept_join"
         ;;
     *) cat "$work/log" >&2; fail "this machine could not join" ;;
     esac
@@ -166,9 +169,18 @@ target=
 if [ -f "$here/token" ]; then target=$(cat "$here/token"); elif [ ! -t 0 ]; then read -r target || true; fi
 
 name=
+host=
+site=
 for argument in "$@"; do
-    case ${previous-} in --name) name=$argument ;; esac
-    case $argument in --name=*) name=${argument#--name=} ;; esac
+    case ${previous-} in
+    --name) name=$argument ;;
+    --site) site=$argument ;;
+    esac
+    case $argument in
+    --name=*) name=${argument#--name=} ;;
+    --site=*) site=${argument#--site=} ;;
+    --host) host=1 ;;
+    esac
     previous=$argument
 done
 if [ -z "$name" ]; then

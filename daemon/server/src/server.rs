@@ -245,14 +245,16 @@ impl ServerLoop {
             }
             FleetOutput::TryStore(write) => self.store.try_room(write),
             FleetOutput::ResumeStore(write) => self.store.resume(write),
-            FleetOutput::LinkUp { session, site } => {
-                let view = self.fleet.view().site_by_id(site, self.clock.now());
-                self.sessions.record_welcome(session, site, view.map(|view| view.name));
+            FleetOutput::LinkUp { session, member } => {
+                self.sessions.record_welcome(session, member, self.fleet.view().name_of(member));
             }
             // The end of the session follows, with the reason.
             FleetOutput::LinkDown { .. } => {}
             FleetOutput::SiteJoined { site, name } => {
                 tracing::info!(site = name.as_str(), site_id = %site, "site joined");
+            }
+            FleetOutput::HostJoined { site, host, name } => {
+                tracing::info!(host = name.as_str(), host_id = %host, site_id = %site, "host joined");
             }
             FleetOutput::ServersChanged(set) => {
                 let addresses: Vec<_> = set.addresses.iter().map(ToString::to_string).collect();

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use linecamp_downlink::SessionNote;
-use linecamp_model::{Name, Refusal, RefusalCode, SessionId, SiteId};
+use linecamp_model::{MemberId, Refusal, RefusalCode, SessionId};
 use linecamp_proto::decode_refusal;
 use linecamp_service::{Kind, Metrics};
 use linecamp_transport::SessionEnd;
@@ -23,8 +23,8 @@ pub(crate) struct SessionStats {
 
 #[derive(Debug)]
 struct Open {
-    /// The site and its name, once it was welcomed.
-    site: Option<(SiteId, String)>,
+    /// The member and its name, once it was welcomed.
+    member: Option<(MemberId, String)>,
     /// Why the server closed the session, if it did.
     refused: Option<RefusalCode>,
 }
@@ -33,18 +33,25 @@ impl SessionStats {
     /// Handles a note of a session.
     pub(crate) fn handle_note(&mut self, session: SessionId, note: &SessionNote) {
         match note {
-            SessionNote::Opened { .. } => drop(self.open.insert(session, Open { site: None, refused: None })),
+            SessionNote::Opened { .. } => drop(self.open.insert(session, Open { member: None, refused: None })),
             SessionNote::Closed(end) => self.close(session, end),
             SessionNote::Received(_) | SessionNote::Moved(_) => {}
         }
     }
 
-    /// Records that a site is welcomed on a session.
-    pub(crate) fn record_welcome(&mut self, session: SessionId, site: SiteId, name: Option<Name>) {
+    /// Records that a member is welcomed on a session.
+    pub(crate) fn record_welcome(&mut self, session: SessionId, member: MemberId, name: Option<String>) {
         let Some(open) = self.open.get_mut(&session) else { return };
-        let name = name.map_or_else(|| site.to_string(), |name| name.to_string());
-        tracing::info!(site = name, session = session.0, site_id = %site, "link up");
-        open.site = Some((site, name));
+        let name = name.unwrap_or_else(|| member.to_string());
+        match member {
+            MemberId::Site(site) => {
+                tracing::info!(site = name, session = session.0, site_id = %site, "link up");
+            }
+            MemberId::Host(host) => {
+                tracing::info!(host = name, session = session.0, host_id = %host, "link up");
+            }
+        }
+        open.member = Some((member, name));
         self.accepted += 1;
     }
 
@@ -67,12 +74,18 @@ impl SessionStats {
     }
 
     fn close(&mut self, session: SessionId, end: &SessionEnd) {
-        let Some(Open { site, refused }) = self.open.remove(&session) else { return };
-        let counts = if site.is_some() { &mut self.ended } else { &mut self.not_accepted };
+        let Some(Open { member, refused }) = self.open.remove(&session) else { return };
+        let counts = if member.is_some() { &mut self.ended } else { &mut self.not_accepted };
         let [by, reason] = end_labels(end, refused);
         *counts.entry([by, reason]).or_default() += 1;
-        if let Some((site, name)) = site {
-            tracing::info!(site = name, session = session.0, site_id = %site, by, reason, "link down");
+        match member {
+            Some((MemberId::Site(site), name)) => {
+                tracing::info!(site = name, session = session.0, site_id = %site, by, reason, "link down");
+            }
+            Some((MemberId::Host(host), name)) => {
+                tracing::info!(host = name, session = session.0, host_id = %host, by, reason, "link down");
+            }
+            None => {}
         }
     }
 }

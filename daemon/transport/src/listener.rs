@@ -2,11 +2,11 @@
 //! peers to accept.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{Endpoint, EndpointConfig, VarInt};
+use quinn::{AsyncUdpSocket, Endpoint, EndpointConfig, VarInt};
 use rustls::pki_types::CertificateDer;
 
 use crate::client_verifier::{AnyEd25519Client, ClientVerifier, Peer};
@@ -42,6 +42,7 @@ const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Listener {
     endpoint: Endpoint,
+    socket: Weak<dyn AsyncUdpSocket>,
     local_addr: SocketAddr,
     settings: ListenerSettings,
     verifier: Arc<ClientVerifier>,
@@ -76,11 +77,13 @@ impl Listener {
             None => open_socket(address, Some(SOCKET_BUFFER_BYTES)).map_err(bind_error)?,
         };
         let runtime = Arc::new(quinn::TokioRuntime);
+        let weak = Arc::downgrade(&socket);
         let endpoint = Endpoint::new_with_abstract_socket(endpoint_config, Some(server_config), socket, runtime)
             .map_err(bind_error)?;
         Ok(Self {
             local_addr: endpoint.local_addr().map_err(bind_error)?,
             endpoint,
+            socket: weak,
             settings,
             verifier,
             gateway,
@@ -136,6 +139,18 @@ impl Listener {
     /// Waits until the peer of every closed session has been notified, or the attempt has timed out.
     pub async fn wait_idle(&self) {
         self.endpoint.wait_idle().await;
+    }
+
+    /// Waits like [`wait_idle`](Self::wait_idle) for a listener that was closed, and then until its port is free: until
+    /// every task that accepts or handles its connections has ended.
+    pub async fn release(self: Arc<Self>) {
+        self.wait_idle().await;
+        let socket = self.socket.clone();
+        drop(self);
+        // The tasks of the endpoint end by themselves once they run.
+        while socket.strong_count() != 0 {
+            tokio::task::yield_now().await;
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::authorities::{save_authorities, stored_authorities};
 use linecamp_core::{Dial, IssueRequest, SessionEvent, SiteIdentity};
 use linecamp_model::{
     AuthorityRotation, AuthoritySet, DialId, FromMember, FromParent, IdentityGrant, KeyFingerprint, KnownAuthorities,
-    KnownServers, MemberKind, Pin, Refusal, RotationStep, ServerAddress, SessionId, Text, WallTime,
+    KnownServers, Parent, Pin, Refusal, RotationStep, ServerAddress, SessionId, Text, WallTime,
 };
 use linecamp_server::for_simulator::{self as server, SESSION_NOTES_MAX, SessionNote};
 use linecamp_transport::{
@@ -235,7 +235,7 @@ impl Transport for Links {
         let random = RandomSource::seeded(SimRng::of(self.seed, Purpose::Key, node as u64).bytes());
         let key = Arc::new(SiteKey::generate(&random).expect("a key needs no disk"));
         let fingerprint = key.fingerprint();
-        let credentials = Credentials::Joining(Arc::clone(&key), self.authority.pin(), MemberKind::Site);
+        let credentials = Credentials::Joining(Arc::clone(&key), self.authority.pin(), Parent::Server);
         self.of_key.insert(fingerprint, node);
         self.add_site_end(node, profile, clock, key, credentials);
         fingerprint
@@ -327,7 +327,7 @@ impl Transport for Links {
 
     fn forget_identity(&mut self, node: NodeId) {
         let site = &mut self.sites[node];
-        site.credentials = Credentials::Joining(Arc::clone(&site.key), self.authority.pin(), MemberKind::Site);
+        site.credentials = Credentials::Joining(Arc::clone(&site.key), self.authority.pin(), Parent::Server);
     }
 
     fn save_authorities(&mut self, node: NodeId, told: &AuthoritySet) -> Result<(KnownAuthorities, Option<Pin>), Text> {

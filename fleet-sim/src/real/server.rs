@@ -111,6 +111,7 @@ impl<'a> Server<'a> {
     pub(super) async fn token(&self, uses: u32, label: (&str, &str)) -> anyhow::Result<String> {
         let request = TokenRequest {
             replaces: None,
+            hosts_of: None,
             environment: "default".to_owned(),
             ttl_seconds: TOKEN_SECONDS,
             uses,

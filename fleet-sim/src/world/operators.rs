@@ -57,7 +57,7 @@ impl<C: Transport> World<C> {
     fn create_token(&mut self, environment: &str, number: u64, uses: u32) {
         let token = self.token(number);
         let new = NewToken {
-            replaces: None,
+            joins_as: linecamp_core::JoinsAs::Site,
             id: token.id,
             secret: token.secret.hash(),
             environment: name(environment),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use linecamp_core::{
     Fleet, FleetCommand, FleetConfig, FleetOutput, IssuedCommand, SavedFleet, SessionEvent, StoreFault,
 };
-use linecamp_model::{CommandId, FleetChange, FromParent, Now, SessionId, SiteId, WriteId};
+use linecamp_model::{CommandId, FleetChange, FromParent, MemberId, Now, SessionId, SiteId, WriteId};
 use linecamp_proto::{VERSIONS, decode_from_parent, encode_from_parent};
 
 use super::server_addresses::ServerAddresses;
@@ -255,6 +255,7 @@ impl<C: Transport> World<C> {
             FleetOutput::LinkUp { .. }
             | FleetOutput::LinkDown { .. }
             | FleetOutput::SiteJoined { .. }
+            | FleetOutput::HostJoined { .. }
             | FleetOutput::ServersChanged(_)
             | FleetOutput::ServerUrlChanged(_)
             | FleetOutput::Removed { .. } => {}
@@ -272,11 +273,11 @@ impl<C: Transport> World<C> {
 
     /// Handles a notice: it is checked, and has no effect in the simulated world.
     fn server_notes(&mut self, output: &FleetOutput) {
-        if let FleetOutput::LinkUp { session, site } = output {
+        if let FleetOutput::LinkUp { session, member: MemberId::Site(site) } = output {
             self.watch.server_admits(*session, *site, &self.server.disk);
             self.watch.check_return(*site, (self.server.clock, self.elapsed), &self.server.disk);
         }
-        if let (FleetOutput::LinkDown { site, .. }, elapsed) = (output, self.elapsed) {
+        if let (FleetOutput::LinkDown { member: MemberId::Site(site), .. }, elapsed) = (output, self.elapsed) {
             self.node_of(Some(*site)).into_iter().for_each(|node| self.watch.server_lost_link(node, elapsed));
         }
     }

@@ -134,7 +134,7 @@ impl ServerLoop {
             pin: self.authority.pin(),
         };
         self.command(FleetCommand::CreateToken(NewToken {
-            replaces: None,
+            joins_as: linecamp_core::JoinsAs::Site,
             id: token.id,
             secret: token.secret.hash(),
             environment: Name::parse("default")?,
@@ -269,6 +269,7 @@ impl ServerLoop {
                 }
                 FleetOutput::LinkDown { .. }
                 | FleetOutput::SiteJoined { .. }
+                | FleetOutput::HostJoined { .. }
                 | FleetOutput::ServersChanged(_)
                 | FleetOutput::ServerUrlChanged(_)
                 | FleetOutput::Removed { .. } => {}

@@ -186,6 +186,7 @@ impl Server {
     pub(crate) async fn token(&self, label: Option<(&str, &str)>) -> anyhow::Result<JoinTarget> {
         let request = TokenRequest {
             replaces: None,
+            hosts_of: None,
             environment: "default".to_owned(),
             ttl_seconds: 3600,
             uses: TOKEN_USES,

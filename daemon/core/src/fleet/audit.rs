@@ -17,7 +17,7 @@ mod tests;
 
 use linecamp_model::{
     AuditActor, AuditEntry, AuditExtent, AuditOutcome, AuditRetention, Caller, CommandId, FleetChange, Identity,
-    Instant, Now, SessionId, Text, WallTime,
+    Instant, Name, Now, SessionId, SiteId, Text, WallTime,
 };
 
 use self::chain::{append, cut, extent};
@@ -28,7 +28,7 @@ use super::audit_note::{AuditNote, entry, entry_of};
 use super::config::SavedFleet;
 use super::effects::{Effects, Release};
 use super::output::FleetOutput;
-use super::registry::Membership;
+use super::registry::{Membership, membership};
 use super::state::FleetState;
 
 /// Entries that are kept while the store cannot be written. Further ones are dropped and counted.
@@ -137,12 +137,37 @@ impl Fleet {
         decided: &[FleetChange],
         now: Now,
     ) {
+        let target = format!("site {}/{}", member.environment, member.name);
+        self.note_member(operation, (session, member), &target, decided, now);
+    }
+
+    /// Adds the entry of a host that joins the server, or leaves, to the next write. Its actor is the site.
+    pub(super) fn note_host(
+        &mut self,
+        operation: &'static str,
+        (session, site, name): (SessionId, SiteId, &Name),
+        decided: &[FleetChange],
+        now: Now,
+    ) {
+        let Some(member) = membership(self.effects.state(), site) else { return };
+        let target = format!("host {}/{}/{name}", member.environment, member.name);
+        self.note_member(operation, (session, &member), &target, decided, now);
+    }
+
+    fn note_member(
+        &mut self,
+        operation: &'static str,
+        (session, member): (SessionId, &Membership),
+        target: &str,
+        decided: &[FleetChange],
+        now: Now,
+    ) {
         let before = self.effects.replaced(decided);
         let changes = changes(self.effects.state(), before.iter().zip(decided));
         let address = self.downlink.session_address(session);
         let address = address.as_str().parse::<std::net::SocketAddr>().ok().map(|address| address.ip());
-        let target = Text::lossy(&format!("site {}/{}", member.environment, member.name));
         let actor = AuditActor::Site(member.site, member.name.clone());
+        let target = Text::lossy(target);
         self.accompany(AuditEntry { address, ..entry(actor, operation, target, changes, now.wall) }, now);
     }
 

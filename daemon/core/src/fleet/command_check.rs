@@ -73,7 +73,7 @@ pub(super) fn check_command(
         }
         FleetCommand::CreateToken(new) => {
             check_environment(state, caller, &new.environment)?;
-            new.replaces.as_mut().map(|site| check_site(state, caller, site)).transpose()?;
+            new.joins_as.site_mut().map(|site| check_site(state, caller, site)).transpose()?;
             Ok(None)
         }
         FleetCommand::RevokeToken(id) => {

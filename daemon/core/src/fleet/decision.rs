@@ -1,6 +1,8 @@
 //! A decision: the changes and the events that one command or report causes, committed in one write.
 
-use linecamp_model::{Document, DocumentKey, EventKind, FleetChange, Generation, ReplicationCursor, SiteId, SpecBody};
+use linecamp_model::{
+    Document, DocumentKey, EventKind, FleetChange, Generation, HostId, ReplicationCursor, SiteId, SpecBody,
+};
 
 use super::command::FleetCommandError;
 use super::site_record::SiteRecord;
@@ -45,6 +47,14 @@ impl Decision {
             _ => None,
         });
         documents.map(|document| document.generation).max()
+    }
+
+    /// Returns the hosts that the changes remove for good.
+    pub(super) fn removed_hosts(&self) -> impl Iterator<Item = HostId> {
+        self.changes.iter().filter_map(|change| match change {
+            FleetChange::Host(_, host, Some(registration)) if registration.life.phase.is_gone() => Some(*host),
+            _ => None,
+        })
     }
 
     /// Returns the sites that the changes remove for good.

@@ -3,19 +3,20 @@
 use std::borrow::Cow;
 
 use linecamp_model::{
-    AuthoritySet, FleetChange, KeyFingerprint, MemberId, Phase, PluginDigest, Refusal, Registration, ServerSet, SiteId,
-    SpecBody, StatusBody,
+    AuthoritySet, FleetChange, HostId, KeyFingerprint, MemberId, Now, Phase, PluginDigest, Refusal, Registration,
+    ServerSet, SiteId, SpecBody, StatusBody,
 };
 
 use super::effects::Effects;
 use super::registry::member;
 use super::state::FleetState;
 use super::unreadable_records::Quarantine;
-use super::{held, status_limits, transfer_access};
+use super::{direct_hosts, held, status_limits, transfer_access};
 use crate::document_sync::{Changed, Documents};
 use crate::downlink::{Member, MemberChange, Members, Standing};
+use crate::host_member::{self, record_change, spec_of_host};
 
-/// The sites of the fleet as the members of its downlink.
+/// The sites of the fleet, and the hosts that joined the server, as the members of its downlink.
 #[derive(Debug)]
 pub(super) struct Directory<'a> {
     effects: &'a Effects,
@@ -27,25 +28,50 @@ impl<'a> Directory<'a> {
     pub(super) const fn new(effects: &'a Effects, quarantine: &'a Quarantine) -> Self {
         Self { effects, quarantine }
     }
+
+    /// Returns the records of a host that joined the server.
+    fn host(&self, host: HostId) -> Option<Member<'a>> {
+        let state = self.effects.state();
+        let (_, record, of) = state.direct_host(host)?;
+        let registration = of.registration.as_ref()?;
+        let own = of.cursor.and_then(|cursor| cursor.spec_incarnation);
+        Some(Member {
+            standing: direct_hosts::standing(record, host),
+            spec_incarnation: own.unwrap_or_else(|| state.origin.unwrap_or_default().spec_incarnation),
+            status: &of.status,
+            cursor: of.cursor.unwrap_or_default(),
+            offline_since: Some(registration.link.since).filter(|_| registration.link.is_disconnected),
+            joined_at: registration.joined_at,
+            gaps: &of.gaps,
+        })
+    }
 }
 
 impl Members for Directory<'_> {
     fn id_of_key(&self, key: &KeyFingerprint) -> Option<MemberId> {
-        self.effects.state().site_of_key(key).map(MemberId::Site)
+        self.effects.state().member_of_key(key)
     }
 
     fn unavailable(&self, key: &KeyFingerprint) -> Option<Refusal> {
-        let site = self.effects.state().site_of_key(key)?;
+        let state = self.effects.state();
+        let site = state.site_of(state.member_of_key(key)?)?;
         self.quarantine.refusal(site).or_else(|| held::refusal(self.effects.state(), site))
     }
 
     fn registered(&self, key: &KeyFingerprint) -> Result<Option<MemberId>, Refusal> {
-        Ok(member(self.effects.state(), *key)?.map(|member| MemberId::Site(member.site)))
+        let state = self.effects.state();
+        if let Some(host) = direct_hosts::registered(state, key)? {
+            return Ok(Some(MemberId::Host(host)));
+        }
+        Ok(member(state, *key)?.map(|member| MemberId::Site(member.site)))
     }
 
     fn member(&self, id: MemberId) -> Option<Member<'_>> {
-        let id = site_of(id)?;
         let state = self.effects.state();
+        let id = match id {
+            MemberId::Site(site) => site,
+            MemberId::Host(host) => return self.host(host),
+        };
         let record = state.sites.get(&id)?;
         let registration = record.registration.as_ref();
         let standing = match registration.map(|of| of.life.phase) {
@@ -72,8 +98,12 @@ impl Members for Directory<'_> {
     }
 
     fn spec(&self, id: MemberId) -> Option<Cow<'_, Documents<SpecBody>>> {
-        let record = self.effects.state().sites.get(&site_of(id)?)?;
-        Some(Cow::Borrowed(&record.spec))
+        let state = self.effects.state();
+        let record = state.sites.get(&state.site_of(id)?)?;
+        Some(match id {
+            MemberId::Site(_) => Cow::Borrowed(&record.spec),
+            MemberId::Host(host) => Cow::Owned(spec_of_host(&record.spec, host)),
+        })
     }
 
     fn servers(&self) -> Option<&ServerSet> {
@@ -89,8 +119,15 @@ impl Members for Directory<'_> {
     }
 
     fn check_status(&self, id: MemberId, status: &Changed<'_, StatusBody>) -> Result<(), Refusal> {
-        let record = site_of(id).and_then(|site| self.effects.state().sites.get(&site));
-        record.map_or(Ok(()), |record| status_limits::check_status(record, status))
+        let state = self.effects.state();
+        match id {
+            MemberId::Site(site) => {
+                state.sites.get(&site).map_or(Ok(()), |record| status_limits::check_status(record, status))
+            }
+            MemberId::Host(host) => {
+                host_member::check_status(id, status, |_, reported| direct_hosts::check_size(state, host, reported))
+            }
+        }
     }
 
     fn may_read(&self, id: MemberId, digest: &PluginDigest) -> bool {
@@ -107,7 +144,19 @@ pub(super) const fn site_of(member: MemberId) -> Option<SiteId> {
 }
 
 /// Returns the fleet's change for a change to a member's records; `None` if nothing changes.
-pub(super) fn fleet_change(state: &FleetState, site: SiteId, change: MemberChange) -> Option<FleetChange> {
+pub(super) fn fleet_change(
+    state: &FleetState,
+    member: MemberId,
+    change: MemberChange,
+    now: Now,
+) -> Option<FleetChange> {
+    let site = match member {
+        MemberId::Site(site) => site,
+        MemberId::Host(host) => {
+            let (site, _, record) = state.direct_host(host)?;
+            return record_change(Some(record), change, now).map(|change| FleetChange::HostMember(site, host, change));
+        }
+    };
     match change {
         MemberChange::Status(key, document) => Some(FleetChange::Status(site, key, document)),
         MemberChange::Gap(began_at, gap) => Some(FleetChange::LinkGap(site, began_at, gap)),

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use linecamp_model::{AuditEntry, CommandId, FleetChange, Now, SiteId, Text, WriteId};
+use linecamp_model::{AuditEntry, CommandId, FleetChange, HostId, Now, SiteId, Text, WriteId};
 
 use super::audit_note::AuditNote;
 use super::command::FleetCommandError;
@@ -27,6 +27,8 @@ pub(super) enum Release {
     Downlink(downlink::Release),
     /// A write to a site's spec or life.
     SpecDurable(SiteId),
+    /// A write to the spec of the site of these hosts, which joined the server.
+    HostSpecsDurable(Vec<HostId>),
     /// Tell the connected sites the server's addresses.
     Servers,
     /// Tell the connected sites the server's authorities.

@@ -83,9 +83,7 @@ fn follow_known(
     let Some(spec) = record.host_spec(host).filter(|spec| spec.origin != Origin::Gateway) else { return };
     let member = member_of(membership);
     let has_changed = membership.removed_at.is_none() && spec.member.as_ref() != Some(&member);
-    // What a directly joined host is registered with is the server's to say.
-    let is_ours = spec.member.as_ref().is_some_and(|member| member.parent == Parent::Server);
-    if has_changed && !is_ours && !life.phase.is_gone() {
+    if has_changed && !life.phase.is_gone() {
         *generation = generation.next();
         let spec = HostSpec { member: Some(member), ..spec.clone() };
         decision.changes.push(spec_document(site, host, *generation, spec));
@@ -96,20 +94,31 @@ fn follow_known(
         _ => PhaseEvent::Left,
     };
     let Some(phase) = membership.removed_at.and_then(|_| life.phase.after(event)) else { return };
-    let mut life = Life { phase, since: now.wall, ..life };
-    // A machine that replaces the gateway takes its hosts from the spec, without those that were removed.
-    if spec.target != Target::Removed {
+    ending(record, (site, host), Life { phase, since: now.wall, ..life }, now, generation, decision);
+    let text = match event {
+        PhaseEvent::Left => format!("host {} was removed at its site, or left it", spec.name),
+        _ => format!("host {} is {phase}", spec.name),
+    };
+    decision.events.push((EventKind::PhaseChanged, Some(site), text));
+}
+
+/// Ends the registration of a host. Its spec says so: a machine that replaces the gateway takes its hosts from the
+/// spec, without those that were removed.
+pub(super) fn ending(
+    record: &SiteRecord,
+    (site, host): (SiteId, HostId),
+    mut life: Life,
+    now: Now,
+    generation: &mut Generation,
+    decision: &mut Decision,
+) {
+    if let Some(spec) = record.host_spec(host).filter(|spec| spec.target != Target::Removed) {
         *generation = generation.next();
         life.requested_at = *generation;
         let spec = HostSpec { target: Target::Removed, ..spec.clone() };
         decision.changes.push(spec_document(site, host, *generation, spec));
     }
     decision.changes.extend(life_changes(record, Subject::Host(site, host), life, now));
-    let text = match event {
-        PhaseEvent::Left => format!("host {} was removed at its site, or left it", spec.name),
-        _ => format!("host {} is {phase}", spec.name),
-    };
-    decision.events.push((EventKind::PhaseChanged, Some(site), text));
     decision.sites = vec![site];
 }
 
@@ -129,10 +138,12 @@ pub(super) fn purge_changes(
 
 fn member_of(membership: &HostMembership) -> HostMember {
     let (keys, joined_at) = (membership.keys.clone(), membership.joined_at);
-    HostMember { parent: Parent::Gateway, token: membership.token, keys, joined_at }
+    let (local, reported) = (LabelSet::default(), LabelSet::default());
+    HostMember { parent: Parent::Gateway, token: membership.token, keys, joined_at, local, reported }
 }
 
-fn spec_document(site: SiteId, host: HostId, generation: Generation, spec: HostSpec) -> FleetChange {
+/// Returns the change of the spec of a host.
+pub(super) fn spec_document(site: SiteId, host: HostId, generation: Generation, spec: HostSpec) -> FleetChange {
     let document = Document { generation, body: Some(SpecBody::Host(spec)) };
     FleetChange::Spec(site, DocumentKey::Host(host), Some(document))
 }

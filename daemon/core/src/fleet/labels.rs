@@ -11,12 +11,16 @@ pub(super) fn owned(record: &SiteRecord, key: DocumentKey) -> OwnedLabels<'_> {
         Some(SpecBody::Host(spec)) => Some(&spec.assigned),
         Some(SpecBody::Provider(_) | SpecBody::HostToken(_)) | None => None,
     };
+    if let DocumentKey::Host(host) = key {
+        let reported = record.host_status(host);
+        let (reported, local) = (reported.map(|status| &status.reported), reported.map(|status| &status.local));
+        return OwnedLabels { reported, local, assigned };
+    }
     match record.status.body(key) {
         Some(StatusBody::Site(status)) => OwnedLabels { reported: None, local: Some(&status.local), assigned },
-        Some(StatusBody::Host(status)) => {
-            OwnedLabels { reported: Some(&status.reported), local: Some(&status.local), assigned }
+        Some(StatusBody::Host(_) | StatusBody::Provider(_)) | None => {
+            OwnedLabels { assigned, ..OwnedLabels::default() }
         }
-        Some(StatusBody::Provider(_)) | None => OwnedLabels { assigned, ..OwnedLabels::default() },
     }
 }
 

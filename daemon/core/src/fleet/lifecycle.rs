@@ -1,7 +1,8 @@
 //! The lifecycle of sites and hosts: the transitions that a site's reports confirm.
 
 use linecamp_model::{
-    DocumentKey, EventKind, FleetChange, Generation, HostRegistration, Life, Now, Phase, PhaseEvent, Registration,
+    DocumentKey, EventKind, FleetChange, Generation, HostId, HostRegistration, KeyFingerprint, Life, Now, Phase,
+    PhaseEvent, Registration,
 };
 
 use super::decision::{Decision, Note};
@@ -26,7 +27,7 @@ pub(super) fn confirm(state: &FleetState, subject: Subject, now: Now) -> Option<
     let phase = life.phase.after(event)?;
     let life = Life { phase, since: now.wall, ..life };
     let changes = life_changes(record, subject, life, now);
-    let event = (EventKind::PhaseChanged, Some(site), format!("{} is {phase}", subject.noun()));
+    let event = (EventKind::PhaseChanged, Some(site), format!("{} is {phase}", subject.noun_in_site(record)));
     let left = if phase.is_gone() { left_records(record, subject) } else { Vec::new() };
     Some(Decision { changes, events: [event].into_iter().chain(left).collect(), sites: vec![site] })
 }
@@ -49,8 +50,8 @@ impl Reports {
         match subject {
             // A host with a daemon of its own.
             Subject::Host(_, host) if record.host_member(host).is_some() => {
-                let daemon = record.host_status(host).and_then(|status| status.daemon.as_ref());
-                let applied = daemon.filter(|daemon| daemon.spec_incarnation == incarnation);
+                let daemon = record.host_daemon(host, incarnation);
+                let applied = daemon.as_ref().filter(|daemon| daemon.spec_incarnation == incarnation);
                 Self {
                     has_reported: daemon.is_some(),
                     has_applied: applied.is_some_and(|daemon| requested_at <= daemon.applied),
@@ -75,18 +76,23 @@ pub(super) fn left_records(record: &SiteRecord, subject: Subject) -> Vec<Note> {
 }
 
 /// Returns the changes that set the lifecycle state of a site or a host. `record` is the record of the site. A removed
-/// site takes its hosts with it, and its keys are revoked.
+/// site takes its hosts with it. The keys of what is removed are revoked.
 pub(super) fn life_changes(record: &SiteRecord, subject: Subject, life: Life, now: Now) -> Vec<FleetChange> {
     let id = subject.site();
-    let host = |host| FleetChange::Host(id, host, Some(HostRegistration { life }));
+    let revoked = |key: &KeyFingerprint| FleetChange::RevokedKey(*key, Some(now.wall));
+    let host = |host: HostId| {
+        let direct = record.direct_hosts.get(&host).filter(|_| life.phase.is_gone());
+        let keys = direct.into_iter().flat_map(|of| of.keys.keys()).map(revoked);
+        [FleetChange::Host(id, host, Some(HostRegistration { life }))].into_iter().chain(keys).collect::<Vec<_>>()
+    };
     if let Subject::Host(_, of) = subject {
-        return vec![host(of)];
+        return host(of);
     }
     let Some(registration) = &record.registration else { return Vec::new() };
     let mut changes = vec![FleetChange::Site(id, Some(Registration { life, ..registration.clone() }))];
     if life.phase.is_gone() {
-        changes.extend(record.hosts.keys().copied().map(host));
-        changes.extend(record.keys.keys().map(|key| FleetChange::RevokedKey(*key, Some(now.wall))));
+        changes.extend(record.hosts.keys().copied().flat_map(host));
+        changes.extend(record.keys.keys().map(revoked));
     }
     changes
 }

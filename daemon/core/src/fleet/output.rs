@@ -1,7 +1,8 @@
 //! Outputs of the server's state machine, and its timers.
 
 use linecamp_model::{
-    CommandId, FleetChange, FromParent, Name, PluginWant, Refusal, ServerAddress, ServerSet, SessionId, SiteId, WriteId,
+    CommandId, FleetChange, FromParent, HostId, MemberId, Name, PluginWant, Refusal, ServerAddress, ServerSet,
+    SessionId, SiteId, WriteId,
 };
 
 use super::command::FleetCommandError;
@@ -72,24 +73,33 @@ pub enum FleetOutput {
         /// Its result.
         result: Result<(), FleetCommandError>,
     },
-    /// A site's link is up: its welcome follows. A notice, like all that follow here: there is nothing to do for it.
+    /// A member's link is up: its welcome follows. A notice, like all that follow here: there is nothing to do for it.
     LinkUp {
         /// The session.
         session: SessionId,
-        /// The site.
-        site: SiteId,
+        /// The member.
+        member: MemberId,
     },
-    /// A site's link is down, or moved to another session.
+    /// A member's link is down, or moved to another session.
     LinkDown {
         /// The session that was up.
         session: SessionId,
-        /// The site.
-        site: SiteId,
+        /// The member.
+        member: MemberId,
     },
     /// A site joined; its registration is durable.
     SiteJoined {
         /// The site.
         site: SiteId,
+        /// Its name.
+        name: Name,
+    },
+    /// A host joined the server; its registration is durable.
+    HostJoined {
+        /// The site.
+        site: SiteId,
+        /// The host.
+        host: HostId,
         /// Its name.
         name: Name,
     },
@@ -112,6 +122,7 @@ impl FleetOutput {
             Self::LinkUp { .. }
             | Self::LinkDown { .. }
             | Self::SiteJoined { .. }
+            | Self::HostJoined { .. }
             | Self::ServersChanged(_)
             | Self::ServerUrlChanged(_)
             | Self::Removed { .. } => true,

@@ -49,7 +49,15 @@ pub(crate) fn join(
     if let Some(member) = member(state, key)? {
         return Ok(Joining::Again(member));
     }
+    if state.host_of_key(&key).is_some() {
+        let text = "this machine is registered as a host: remove the host first, or join with --host";
+        return Err(Refusal::new(RefusalCode::TokenUnknown, text));
+    }
     let token = valid_token(state, request, now)?;
+    if token.hosts.is_some() {
+        let text = "this join token is for hosts: join with --host, or create one with `linecamp token create`";
+        return Err(Refusal::new(RefusalCode::TokenUnknown, text));
+    }
     if let Some(site) = token.replaces {
         return replace(state, site, key, request.token, now);
     }
@@ -227,7 +235,11 @@ fn terms(state: &FleetState, id: TokenId, token: &Token) -> TokenTerms {
     }
 }
 
-fn valid_token<'a>(state: &'a FleetState, request: &JoinRequest, now: Now) -> Result<&'a Token, Refusal> {
+/// Returns the token of a join, if it is valid.
+///
+/// # Errors
+/// The refusal that says why not.
+pub(super) fn valid_token<'a>(state: &'a FleetState, request: &JoinRequest, now: Now) -> Result<&'a Token, Refusal> {
     let token = state.tokens.get(&request.token).ok_or_else(unknown_token)?;
     let terms = terms(state, request.token, token);
     terms.check(&request.secret, "linecamp token create", now.wall)?;

@@ -130,8 +130,8 @@ impl Fleet {
     /// Notes that the holder of `key` asked to connect and was refused.
     pub(super) fn note_refused(&mut self, key: KeyFingerprint, asked: (RefusedContact, Option<SpecClaim>)) {
         let state = self.effects.state();
-        match state.site_of_key(&key) {
-            Some(site) if state.held.sites.contains_key(&site) => {
+        match state.member_of_key(&key) {
+            Some(linecamp_model::MemberId::Site(site)) if state.held.sites.contains_key(&site) => {
                 Arc::make_mut(&mut self.contacts).sites.insert(site, asked);
             }
             None if state.restored.is_some() => Arc::make_mut(&mut self.contacts).note_unknown(key, asked.0),

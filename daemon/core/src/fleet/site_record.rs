@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use linecamp_model::{
-    DocumentKey, FleetOrigin, Generation, HostId, HostMember, HostMemberChange, HostMembership, HostRegistration,
-    HostSpec, HostStatus, Incarnation, KeyFingerprint, LinkGap, ProviderStatus, RecordStatus, Registration,
-    ReplicationCursor, SiteSpec, SiteStatus, SiteTrust, SpecBody, StatusBody, WallTime,
+    DocumentKey, FleetOrigin, Generation, HostDaemon, HostId, HostMember, HostMemberChange, HostMembership,
+    HostRegistration, HostSpec, HostStatus, Incarnation, KeyFingerprint, LinkGap, ProviderStatus, RecordStatus,
+    Registration, ReplicationCursor, SiteSpec, SiteStatus, SiteTrust, SpecBody, StatusBody, WallTime,
 };
 
 use crate::convergence::{converged_in, status_in};
 use crate::document_sync::Documents;
+use crate::host_member::daemon_in;
 use crate::host_record::HostRecord;
 
 /// All records of one site.
@@ -68,18 +69,33 @@ impl SiteRecord {
         }
     }
 
-    /// Returns what is reported of a host.
+    /// Returns what is reported of a host, by its parent or by itself.
     pub(crate) fn host_status(&self, host: HostId) -> Option<&HostStatus> {
+        if let Some(direct) = self.direct_hosts.get(&host) {
+            return direct.reported();
+        }
         match self.status.body(DocumentKey::Host(host)) {
             Some(StatusBody::Host(status)) => Some(status),
             Some(StatusBody::Site(_) | StatusBody::Provider(_)) | None => None,
         }
     }
 
-    /// Returns the hosts that joined the gateway of the site, as last reported.
+    /// Returns what a host reports about its daemon. What it has applied counts in `incarnation`, that of the site's
+    /// spec.
+    pub(crate) fn host_daemon(&self, host: HostId, incarnation: Incarnation) -> Option<HostDaemon> {
+        match self.direct_hosts.get(&host) {
+            Some(direct) => daemon_in(direct, incarnation),
+            None => self.host_status(host)?.daemon.clone(),
+        }
+    }
+
+    /// Returns the hosts that joined the gateway of the site, as last reported. What a site says of a host that joined
+    /// the server is ignored.
     pub(crate) fn memberships(&self) -> impl Iterator<Item = (HostId, &HostMembership)> {
         self.status.live().filter_map(|(key, body)| match (key, body) {
-            (DocumentKey::Host(host), StatusBody::Host(status)) => Some((host, status.membership.as_ref()?)),
+            (DocumentKey::Host(host), StatusBody::Host(status)) if !self.direct_hosts.contains_key(&host) => {
+                Some((host, status.membership.as_ref()?))
+            }
             _ => None,
         })
     }

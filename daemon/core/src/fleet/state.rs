@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use linecamp_model::{
     ApiKey, AuditBlock, BulkAction, BulkActionId, Environment, FleetAuthorities, FleetChange, FleetOrigin,
-    FleetProvider, HeldSite, HostId, IdempotencyKeyHash, Incarnation, KeptAnswer, KeyFingerprint, MemberId, Name,
-    PluginDigest, PluginFile, Registration, ReplicationCursor, RestoredFrom, SecretHash, ServerSet, ServerSettings,
-    SiteId, Token, TokenId, User, UserSession, WallTime,
+    FleetProvider, HeldSite, HostId, HostMemberChange, IdempotencyKeyHash, Incarnation, KeptAnswer, KeyFingerprint,
+    MemberId, Name, PluginDigest, PluginFile, Registration, ReplicationCursor, RestoredFrom, SecretHash, ServerSet,
+    ServerSettings, SiteId, Token, TokenId, User, UserSession, WallTime,
 };
 use rpds::RedBlackTreeMapSync;
 
@@ -15,6 +15,7 @@ use super::event_log::EventLog;
 use super::names::NameIndex;
 use super::site_record::SiteRecord;
 use super::subject::{HostRef, SiteRef};
+use crate::host_record::HostRecord;
 use crate::staging::{Replay, set};
 
 /// The in-memory image of the fleet database. What lists are made of is shared with the snapshots that were taken of it
@@ -45,8 +46,10 @@ pub(crate) struct FleetState {
     /// The answers to requests with an idempotency key.
     pub(crate) kept_answers: BTreeMap<IdempotencyKeyHash, Box<KeptAnswer>>,
     pub(crate) bulk_actions: Arc<BTreeMap<BulkActionId, Arc<BulkAction>>>,
-    /// The site that each key belongs to. Derived.
-    key_owners: BTreeMap<KeyFingerprint, SiteId>,
+    /// The site or host that each key belongs to. Derived.
+    key_owners: BTreeMap<KeyFingerprint, MemberId>,
+    /// The site of each host that joined the server. Derived.
+    sites_of_hosts: BTreeMap<HostId, SiteId>,
     /// Derived.
     names: NameIndex,
 }
@@ -78,7 +81,38 @@ impl FleetState {
 
     /// Returns the site that a key belongs to.
     pub(crate) fn site_of_key(&self, key: &KeyFingerprint) -> Option<SiteId> {
+        match self.key_owners.get(key)? {
+            MemberId::Site(site) => Some(*site),
+            MemberId::Host(_) => None,
+        }
+    }
+
+    /// Returns the host that joined the server with this key.
+    pub(crate) fn host_of_key(&self, key: &KeyFingerprint) -> Option<HostId> {
+        match self.key_owners.get(key)? {
+            MemberId::Host(host) => Some(*host),
+            MemberId::Site(_) => None,
+        }
+    }
+
+    /// Returns the site or host that a key belongs to.
+    pub(crate) fn member_of_key(&self, key: &KeyFingerprint) -> Option<MemberId> {
         self.key_owners.get(key).copied()
+    }
+
+    /// Returns the site that a member is, or belongs to.
+    pub(crate) fn site_of(&self, member: MemberId) -> Option<SiteId> {
+        match member {
+            MemberId::Site(site) => Some(site),
+            MemberId::Host(host) => self.sites_of_hosts.get(&host).copied(),
+        }
+    }
+
+    /// Returns a host that joined the server, with its site.
+    pub(crate) fn direct_host(&self, host: HostId) -> Option<(SiteId, &SiteRecord, &HostRecord)> {
+        let site = *self.sites_of_hosts.get(&host)?;
+        let record = self.sites.get(&site)?;
+        Some((site, record, record.direct_hosts.get(&host)?))
     }
 
     /// Returns a registered site.
@@ -209,6 +243,18 @@ impl FleetState {
         undo
     }
 
+    /// Changes what is stored of a host that joined the server.
+    fn change_direct_host(&mut self, id: SiteId, host: HostId, change: HostMemberChange) -> FleetChange {
+        if let HostMemberChange::Key(key, at) = &change {
+            set(&mut self.key_owners, *key, at.map(|_| MemberId::Host(host)));
+        }
+        let undo =
+            self.change_site(id, |record| FleetChange::HostMember(id, host, record.change_direct_host(host, change)));
+        let is_there = self.sites.get(&id).is_some_and(|record| record.direct_hosts.contains_key(&host));
+        set(&mut self.sites_of_hosts, host, is_there.then_some(id));
+        undo
+    }
+
     /// Changes one site's record.
     fn change_site(&mut self, id: SiteId, change: impl FnOnce(&mut SiteRecord) -> FleetChange) -> FleetChange {
         if !self.sites.contains_key(&id) {
@@ -247,15 +293,13 @@ impl Replay for FleetState {
                 self.change_names(id, |record| Change::Site(id, std::mem::replace(&mut record.registration, body)))
             }
             Change::SiteKey(id, key, body) => {
-                set(&mut self.key_owners, key, body.map(|_| id));
+                set(&mut self.key_owners, key, body.map(|_| MemberId::Site(id)));
                 self.change_site(id, |record| Change::SiteKey(id, key, set(&mut record.keys, key, body)))
             }
             Change::Host(id, host, body) => {
                 self.change_names(id, |record| Change::Host(id, host, set(&mut record.hosts, host, body)))
             }
-            Change::HostMember(id, host, change) => {
-                self.change_site(id, |record| Change::HostMember(id, host, record.change_direct_host(host, change)))
-            }
+            Change::HostMember(id, host, change) => self.change_direct_host(id, host, change),
             Change::Spec(id, key, body) => {
                 self.change_names(id, |record| Change::Spec(id, key, record.spec.set(key, body)))
             }

@@ -112,6 +112,17 @@ impl Subject {
         }
     }
 
+    /// Returns its noun, and the name of a host: for a text that belongs to its site. `record` is the record of its
+    /// site.
+    pub(crate) fn noun_in_site(self, record: &SiteRecord) -> String {
+        match self {
+            Self::Site(_) => self.noun().to_owned(),
+            Self::Host(_, host) => {
+                format!("{} {}", self.noun(), record.host_spec(host).map_or("?", |spec| spec.name.as_str()))
+            }
+        }
+    }
+
     /// Returns its noun and its address. `record` is the record of its site.
     pub(crate) fn describe(self, record: &SiteRecord) -> String {
         format!("{} {}", self.noun(), self.address(record))

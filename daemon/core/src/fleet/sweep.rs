@@ -12,7 +12,6 @@ use linecamp_model::{
 use super::Fleet;
 use super::config::{REMOVED_KEEP_DEFAULT, SWEEP_PERIOD, TOKEN_KEEP};
 use super::decision::surplus_tombstones;
-use super::effects::Release;
 use super::joined_hosts::purge_changes;
 use super::kept_answers;
 use super::state::FleetState;
@@ -27,10 +26,14 @@ impl Fleet {
         swept.changes.extend(ended.into_iter().map(|secret| FleetChange::UserSession(secret, None)));
         swept.changes.extend(self.audit_cut(now));
         self.activity.retain(self.effects.state());
+        for change in &swept.changes {
+            if let FleetChange::Host(_, host, None) = change {
+                self.downlink.forget((*host).into());
+            }
+        }
         swept.sites.into_iter().for_each(|site| self.downlink.forget(site.into()));
         if !swept.changes.is_empty() {
-            let releases = swept.sites_of_hosts.iter().map(|site| Release::SpecDurable(*site)).collect();
-            swept.sites_of_hosts.iter().for_each(|site| self.downlink.spec_staged((*site).into()));
+            let releases = swept.sites_of_hosts.iter().flat_map(|site| self.spec_staged(*site)).collect();
             self.effects.stage(swept.changes, releases);
         }
         self.end_settled_holds(now);

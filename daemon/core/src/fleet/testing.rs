@@ -9,7 +9,7 @@ use linecamp_model::{
 };
 
 use super::IssuedCommand;
-use super::command::{EnvironmentEdit, FleetCommand, NewToken};
+use super::command::{EnvironmentEdit, FleetCommand, JoinsAs, NewToken};
 use super::config::ENVIRONMENT_DEFAULT;
 use super::operator::decide;
 use super::registry::{self, Joining};
@@ -39,13 +39,13 @@ pub(super) fn key(number: usize) -> KeyFingerprint {
 pub(super) fn token(number: usize) -> NewToken {
     let id = u64::try_from(number).unwrap().to_be_bytes();
     NewToken {
-        replaces: None,
         id: TokenId::from_bytes(id),
         secret: JoinSecret::from_bytes([7; 16]).hash(),
         environment: name("default"),
         ttl: Duration::from_secs(3600),
         uses: TOKEN_USES_MAX,
         labels: patch(&[]),
+        joins_as: JoinsAs::Site,
     }
 }
 

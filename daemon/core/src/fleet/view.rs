@@ -7,6 +7,7 @@ mod filter;
 mod host_link;
 mod link_history;
 mod lists;
+mod placement;
 mod providers;
 mod restore;
 mod sites;
@@ -19,6 +20,7 @@ pub use self::accounts::{ApiKeyView, UserSessionView, UserView};
 pub use self::bulk_actions::{BulkProgress, BulkSiteState, BulkSiteView};
 pub use self::filter::{HostOrder, LinkFilter, SeenLabels, SiteFilter, SiteOrder};
 pub use self::lists::{FleetSnapshot, ListView};
+pub use self::placement::{Candidate, Obstacle};
 pub use self::providers::{ListedRecord, ProviderSummary, RecordFilter};
 pub use self::restore::HeldCounts;
 

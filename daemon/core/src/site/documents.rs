@@ -1,9 +1,9 @@
 //! Typed reads of a site's spec and status, so that callers need no document keys.
 
 use linecamp_model::{
-    Condition, DocumentKey, EffectiveLabels, Generation, HostId, HostSpec, HostStatus, LabelSet, Level, LocalHostView,
-    MemberKind, Name, Origin, OwnedLabels, SiteSpec, SiteStatus, SpecBody, StatusBody, Target, effective,
-    effective_of_site,
+    Condition, DocumentKey, EffectiveLabels, Generation, HostId, HostMember, HostSpec, HostStatus, LabelSet, Level,
+    LocalHostView, MemberKind, Name, Origin, OwnedLabels, Parent, SiteSpec, SiteStatus, SpecBody, StatusBody, Target,
+    effective, effective_of_site,
 };
 
 use super::state::SiteState;
@@ -130,10 +130,18 @@ impl<'a> SiteDocuments<'a> {
         labels.iter().find(|(held, _)| held.as_str() == key).map(|(_, label)| label.value.to_string())
     }
 
-    /// Returns the hosts that this daemon knows: itself, and those that joined it.
+    /// Returns the hosts that this daemon knows: itself, those that joined it, and those of its site that joined the
+    /// server.
     pub(super) fn hosts(&self) -> Vec<LocalHostView> {
         let joined = self.state.lan.hosts.keys().map(|host| DocumentKey::Host(*host));
-        self.own_host.into_iter().chain(joined).filter_map(|key| self.host(key)).collect()
+        let is_direct = |key: &DocumentKey| self.direct_member(*key).is_some();
+        let direct = self.state.spec.keys().filter(|key| Some(*key) != self.own_host).filter(is_direct);
+        self.own_host.into_iter().chain(joined).chain(direct).filter_map(|key| self.host(key)).collect()
+    }
+
+    /// Returns how a host of this site is registered that joined the server.
+    fn direct_member(&self, key: DocumentKey) -> Option<&'a HostMember> {
+        self.host_spec(key)?.member.as_ref().filter(|member| member.parent == Parent::Server)
     }
 
     fn host_spec(&self, key: DocumentKey) -> Option<&'a HostSpec> {
@@ -172,7 +180,10 @@ impl<'a> SiteDocuments<'a> {
             Some(StatusBody::Host(status)) => {
                 OwnedLabels { reported: Some(&status.reported), local: Some(&status.local), assigned }
             }
-            Some(StatusBody::Provider(_)) | None => OwnedLabels { assigned, ..OwnedLabels::default() },
+            Some(StatusBody::Provider(_)) | None => match self.direct_member(key) {
+                Some(member) => OwnedLabels { reported: Some(&member.reported), local: Some(&member.local), assigned },
+                None => OwnedLabels { assigned, ..OwnedLabels::default() },
+            },
         }
     }
 }

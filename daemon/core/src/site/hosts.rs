@@ -13,7 +13,7 @@ mod status;
 use std::time::Duration;
 
 use linecamp_model::{
-    DocumentKey, Event, EventKind, HostId, HostLink, HostMemberChange, HostMemberRegistration, Instant, JoinRequest,
+    DocumentKey, Event, EventKind, HostId, HostMemberChange, HostMemberRegistration, Instant, JoinRequest,
     KeyFingerprint, MemberId, MemberKind, Name, Now, Parent, Refusal, RefusalCode, SessionId, SiteChange, SiteId,
     SpecBody, VersionRange,
 };
@@ -28,6 +28,7 @@ use super::host_release::HostRelease;
 use super::output::{HostOutput, Timer};
 use super::state::SiteState;
 use crate::downlink::{self, Downlink, DownlinkTimer, Link, Members, SessionEvent};
+use crate::host_member::{event_kind, record_change};
 use crate::membership::{
     CERTIFICATE_LIFE, IssueRequest, RECOVERIES_PER_DAY_DEFAULT, certificate_validity, count_recovery,
 };
@@ -364,43 +365,15 @@ impl Hosts {
 /// Stages what a host reported or what its link is.
 fn stage(write: downlink::Write, now: Now, effects: &mut Effects) {
     let MemberId::Host(host) = write.member else { return };
-    let changed = write.changes.into_iter().filter_map(|change| member_change(effects.state(), host, change, now));
+    let record = effects.state().lan.hosts.get(&host);
+    let changed = write.changes.into_iter().filter_map(|change| record_change(record, change, now));
     let mut changes: Vec<_> = changed.map(|change| SiteChange::Host(host, change)).collect();
     let reported = write.events.into_iter().map(|event| Event { host: Some(host), site: None, ..event });
-    let note = write.note.map(|(kind, text)| host_event(effects.state(), host, kind_at_gateway(kind), &text, now));
+    let note = write.note.map(|(kind, text)| host_event(effects.state(), host, event_kind(kind), &text, now));
     let events: Vec<_> = reported.chain(note).collect();
     changes.extend(effects.events_changes(events));
     let releases = write.releases.into_iter().map(|release| Release::Host(HostRelease::Downlink(release)));
     effects.stage(&changes, releases.collect());
-}
-
-/// Returns the kind of an event that a server records about a site, when a gateway records it about a host.
-const fn kind_at_gateway(kind: EventKind) -> EventKind {
-    match kind {
-        EventKind::SiteDisconnected => EventKind::HostDisconnected,
-        EventKind::SiteReturned => EventKind::HostReturned,
-        other => other,
-    }
-}
-
-/// Returns the record's change for a change to a member's records; `None` if nothing changes.
-fn member_change(
-    state: &SiteState,
-    host: HostId,
-    change: downlink::MemberChange,
-    now: Now,
-) -> Option<HostMemberChange> {
-    use downlink::MemberChange as Change;
-    Some(match change {
-        Change::Status(key, document) => HostMemberChange::Status(key, document),
-        Change::Cursor(cursor) => HostMemberChange::Cursor(Some(cursor)),
-        Change::Gap(began_at, gap) => HostMemberChange::LinkGap(began_at, gap),
-        Change::OfflineSince(since) => {
-            let link = HostLink { is_disconnected: since.is_some(), since: since.unwrap_or(now.wall) };
-            let registration = registration_of(state, host)?;
-            HostMemberChange::Registration(Some(HostMemberRegistration { link, ..registration.clone() }))
-        }
-    })
 }
 
 /// Returns the registered hosts, without removed ones.

@@ -94,7 +94,7 @@ fn an_unusable_token_is_rejected_with_the_reason() {
             pair.run_for(MINUTE);
             pair.crash_fleet();
             let other = crate::NewToken {
-                replaces: None,
+                joins_as: crate::JoinsAs::Site,
                 id: pair.fleet.view().tokens(pair.now())[0].id,
                 secret: linecamp_model::SecretHash::of(b"another secret"),
                 environment: name("default"),

@@ -1,16 +1,12 @@
 //! Hosts of a LAN, at their gateway.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use linecamp_model::{
-    Delta, Document, DocumentKey, FromMember, Generation, HostDaemon, HostId, HostLink, HostMembership, HostStatus,
-    LabelValue, Level, LinkState, MemberKind, Origin, Phase, RefusalCode, StatusBody,
-};
+use linecamp_model::{LabelValue, Level, LinkState, MemberKind, Origin, Phase, RefusalCode};
 
 use super::records::{provider, shown, site_with};
 use crate::testing::{DAY, Pair, host_ref, key, name, patch, site_ref};
-use crate::{FleetCommand, Force, HostCommand, HostRef, OWN_ADDRESS_LABEL, PendingJoin, SiteCommand};
+use crate::{FleetCommand, HostCommand, HostRef, OWN_ADDRESS_LABEL, PendingJoin, SiteCommand};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -55,27 +51,6 @@ fn a_gateway_listens_only_when_a_host_can_join_it() {
     assert!(pair.is_linked_host(early), "it listens again: {}", pair.trace());
 }
 
-#[test]
-fn a_name_is_unique_in_its_site_and_a_token_counts_its_uses() {
-    let mut pair = gateway();
-    pair.create_host_token(0, 2);
-    let refused = |pair: &Pair, index: usize| pair.nodes[index].ended.as_ref().map(|refusal| refusal.code);
-    let first = pair.add_host(0, "press");
-    pair.run_for(MINUTE);
-    let second = pair.add_host(0, "press");
-    let gateway = pair.add_host(0, "camp");
-    pair.run_for(MINUTE);
-    assert_eq!(refused(&pair, second), Some(RefusalCode::NameTaken));
-    assert_eq!(refused(&pair, gateway), Some(RefusalCode::NameTaken), "the gateway has that name");
-    let third = pair.add_host(0, "lathe");
-    pair.run_for(MINUTE);
-    let fourth = pair.add_host(0, "saw");
-    pair.run_for(MINUTE);
-    assert!(pair.is_linked_host(first) && pair.is_linked_host(third));
-    assert_eq!(refused(&pair, fourth), Some(RefusalCode::TokenUsedUp));
-    assert_eq!(pair.host_at(0, "lathe").and_then(|host| host.name), Some(name("lathe")));
-}
-
 /// Returns a site with a host that joined its gateway, and the node of the host.
 fn with_host() -> (Pair, usize) {
     let mut pair = gateway();
@@ -109,66 +84,6 @@ fn hosts_that_joined_offline_appear_at_the_server_when_it_is_back() {
     let lathe = pair.fleet.view().host(&host_ref("lathe"), pair.now()).expect("it is known");
     assert_eq!(lathe.labels.get(&key("line")).map(|label| label.value.to_string()).as_deref(), Some("3"));
     assert_eq!((lathe.origin, Some(lathe.id)), (Origin::Custom, pair.host_id(hosts[1])));
-}
-
-#[test]
-fn a_label_assigned_at_the_server_reaches_the_host_through_its_gateway() {
-    let (mut pair, host) = with_host();
-    pair.ask(FleetCommand::PatchLabels(press().into(), patch(&["tier=gold"]))).expect("assigned");
-    pair.run_for(MINUTE);
-    let label = |pair: &Pair| pair.nodes[host].site.label("tier");
-    assert_eq!(label(&pair).as_deref(), Some("gold"), "{}", pair.trace());
-    pair.cut(host);
-    pair.ask(FleetCommand::PatchLabels(press().into(), patch(&["tier=silver"]))).expect("assigned");
-    pair.run_for(5 * MINUTE);
-    assert_eq!(label(&pair).as_deref(), Some("gold"), "it is cut");
-    pair.heal(host);
-    pair.run_for(5 * MINUTE);
-    assert_eq!(label(&pair).as_deref(), Some("silver"), "{}", pair.trace());
-}
-
-#[test]
-fn a_deactivated_host_confirms_and_keeps_its_link() {
-    let (mut pair, host) = with_host();
-    pair.ask(FleetCommand::Deactivate(press().into())).expect("asked");
-    pair.run_for(MINUTE);
-    assert_eq!(phase_of(&pair, "press"), Some(Phase::Inactive), "{}", pair.trace());
-    assert!(pair.is_linked_host(host));
-    pair.cut(host);
-    pair.run_for(MINUTE);
-    pair.ask(FleetCommand::Activate(press().into())).expect("asked");
-    pair.run_for(5 * MINUTE);
-    assert_eq!(phase_of(&pair, "press"), Some(Phase::Activating), "it has not heard of it");
-    pair.heal(host);
-    pair.run_for(5 * MINUTE);
-    assert_eq!(phase_of(&pair, "press"), Some(Phase::Active), "{}", pair.trace());
-}
-
-#[test]
-fn a_host_that_is_removed_at_the_server_is_told_and_purged_after_its_keep_time() {
-    for is_cut in [false, true] {
-        let (mut pair, host) = with_host();
-        pair.ask(FleetCommand::Deactivate(press().into())).expect("asked");
-        pair.run_for(MINUTE);
-        if is_cut {
-            pair.cut(host);
-        }
-        pair.ask(FleetCommand::Remove(press().into(), Force::No)).expect("asked");
-        pair.run_for(MINUTE);
-        assert_eq!(phase_of(&pair, "press"), Some(Phase::Removed), "the gateway is its parent: {}", pair.trace());
-        pair.heal(host);
-        pair.run_for(5 * MINUTE);
-        let told = pair.nodes[host].ended.as_ref().map(|refusal| refusal.code);
-        assert_eq!(told, Some(RefusalCode::Removed), "{}", pair.trace());
-        pair.run_for(8 * DAY);
-        assert_eq!(phase_of(&pair, "press"), None);
-        assert_eq!(pair.host_at(0, "press"), None, "the gateway has forgotten it: {}", pair.trace());
-        let again = pair.add_host(0, "press");
-        pair.create_host_token(0, 20);
-        pair.run_for(5 * MINUTE);
-        assert!(pair.is_linked_host(again), "its name is free");
-        assert_eq!(phase_of(&pair, "press"), Some(Phase::Active));
-    }
 }
 
 #[test]
@@ -247,104 +162,6 @@ fn a_gateway_that_loses_its_database_takes_its_hosts_from_the_spec() {
 }
 
 #[test]
-fn a_removed_site_dismisses_its_hosts() {
-    let (mut pair, host) = with_host();
-    pair.ask(FleetCommand::Remove(site_ref("camp").into(), Force::Yes)).expect("removed");
-    pair.run_for(5 * MINUTE);
-    let told = pair.nodes[host].ended.as_ref().map(|refusal| refusal.code);
-    assert_eq!(told, Some(RefusalCode::Removed), "{}", pair.trace());
-    assert_eq!(phase_of(&pair, "press"), Some(Phase::Removed));
-}
-
-#[test]
-fn a_host_whose_certificate_expired_comes_back() {
-    let (mut pair, host) = with_host();
-    pair.cut(host);
-    pair.run_for(400 * DAY);
-    let shown = pair.fleet.view().host(&press(), pair.now()).expect("it is known");
-    assert_eq!((shown.phase, shown.link.state), (Phase::Active, LinkState::Disconnected), "it waits for it");
-    pair.heal(host);
-    pair.run_for(5 * MINUTE);
-    assert!(pair.is_linked_host(host), "{}", pair.trace());
-}
-
-#[test]
-fn a_settled_site_with_hosts_writes_nothing() {
-    let (mut pair, host) = with_host();
-    pair.run_for(30 * MINUTE);
-    let writes = |pair: &Pair| (pair.fleet_writes, pair.nodes[0].writes, pair.nodes[host].writes);
-    let before = writes(&pair);
-    pair.run_for(DAY);
-    assert_eq!(writes(&pair), before, "{}", pair.trace());
-}
-
-/// How many steps after its begin a story is interrupted at.
-const STEPS: usize = 60;
-
-/// Runs a story, and kills the server, the gateway or the host after each of its first steps. All of them come back.
-fn with_a_crash_at_every_step(begin: impl Fn() -> (Pair, usize), check: impl Fn(&Pair, usize)) {
-    for step in 0..STEPS {
-        for machine in 0..3 {
-            let (mut pair, host) = begin();
-            (0..step).for_each(|_| pair.step());
-            match machine {
-                0 => pair.crash_fleet(),
-                1 => pair.crash_node(0),
-                _ => pair.crash_node(host),
-            }
-            pair.run_for(10 * MINUTE);
-            check(&pair, host);
-        }
-    }
-}
-
-#[test]
-fn a_host_joins_once_whichever_machine_crashes_at_any_step() {
-    let begin = || {
-        let mut pair = gateway();
-        let host = pair.add_host(0, "press");
-        (pair, host)
-    };
-    with_a_crash_at_every_step(begin, |pair, host| {
-        assert!(pair.is_linked_host(host), "{}", pair.trace());
-        let hosts = pair.nodes[0].site.view(pair.now()).hosts.len();
-        assert_eq!((hosts, phase_of(pair, "press")), (2, Some(Phase::Active)), "{}", pair.trace());
-    });
-}
-
-#[test]
-fn a_label_reaches_its_host_whichever_machine_crashes_at_any_step() {
-    let begin = || {
-        let (mut pair, host) = with_host();
-        pair.ask(FleetCommand::PatchLabels(press().into(), patch(&["tier=gold"]))).expect("assigned");
-        pair.local_command_at(host, SiteCommand::PatchLabels(Level::Host, patch(&["line=3"])));
-        while pair.nodes[host].replies.is_empty() {
-            pair.step();
-        }
-        (pair, host)
-    };
-    with_a_crash_at_every_step(begin, |pair, host| {
-        assert_eq!(pair.nodes[host].site.label("tier").as_deref(), Some("gold"), "{}", pair.trace());
-        let seen = pair.fleet.view().host(&press(), pair.now()).expect("it is known");
-        assert_eq!(seen.labels.get(&key("line")).map(|label| label.value.to_string()).as_deref(), Some("3"));
-    });
-}
-
-#[test]
-fn a_removal_is_final_whichever_machine_crashes_at_any_step() {
-    let begin = || {
-        let (mut pair, host) = with_host();
-        pair.ask(FleetCommand::Remove(press().into(), Force::Yes)).expect("removed");
-        (pair, host)
-    };
-    with_a_crash_at_every_step(begin, |pair, host| {
-        assert_eq!(phase_of(pair, "press"), Some(Phase::Removed), "{}", pair.trace());
-        let told = pair.nodes[host].ended.as_ref().map(|refusal| refusal.code);
-        assert_eq!(told, Some(RefusalCode::Removed), "{}", pair.trace());
-    });
-}
-
-#[test]
 fn a_machine_that_replaces_the_gateway_admits_its_hosts() {
     let (mut pair, host) = with_host();
     let id = pair.host_id(host);
@@ -372,59 +189,4 @@ fn a_token_of_a_site_is_not_for_hosts_and_the_reverse() {
         let refused = pair.nodes[node].ended.as_ref().map(|refusal| refusal.code);
         assert_eq!(refused, Some(RefusalCode::TokenUnknown), "{}", pair.trace());
     }
-}
-
-#[test]
-fn a_host_that_reports_about_others_is_refused() {
-    let (mut pair, host) = with_host();
-    let status = |key, body| {
-        let document = Document { generation: Generation(1_000), body: Some(StatusBody::Host(body)) };
-        let documents = BTreeMap::from([(key, document)]);
-        let delta = Delta { base: Generation::ZERO, to: Generation(1_000), snapshot: true, documents, more: false };
-        FromMember::Status(delta)
-    };
-    let own = DocumentKey::Host(pair.host_id(host).expect("it has joined"));
-    let daemon = Some(HostDaemon::default());
-    let membership = HostMembership {
-        name: name("press"),
-        token: pair.host_token(0).id,
-        keys: BTreeSet::from([pair.key_of(host)]),
-        joined_at: pair.now().wall,
-        removed_at: None,
-        link: HostLink { is_disconnected: false, since: pair.now().wall },
-    };
-    let lies = [
-        status(
-            DocumentKey::Host(HostId::from_bytes([9; 16])),
-            HostStatus { daemon: daemon.clone(), ..HostStatus::default() },
-        ),
-        status(own, HostStatus { daemon, membership: Some(membership), ..HostStatus::default() }),
-        status(own, HostStatus::default()),
-    ];
-    for lie in lies {
-        pair.say(host, lie);
-        pair.run_for(Duration::from_secs(1));
-        assert!(pair.hangup_of(host).is_some_and(|refusal| refusal.ends_with("(protocol)")), "{}", pair.trace());
-        pair.run_for(5 * MINUTE);
-        assert!(pair.is_linked_host(host), "an honest host is back: {}", pair.trace());
-    }
-}
-
-#[test]
-fn sixty_four_hosts_join_at_once() {
-    let mut pair = gateway();
-    pair.create_host_token(0, 64);
-    let hosts: Vec<_> = (0..64).map(|number| pair.add_host(0, &format!("box-{number}"))).collect();
-    pair.run_for(5 * MINUTE);
-    assert!(hosts.iter().all(|host| pair.is_linked_host(*host)), "{}", pair.trace());
-    assert_eq!(pair.view().hosts.iter().filter(|host| host.phase == Phase::Active).count(), 65);
-}
-
-#[test]
-fn two_machines_with_the_identity_of_one_host_are_told_apart() {
-    let (mut pair, host) = with_host();
-    let copy = pair.clone_disk_of(host);
-    pair.run_for(5 * MINUTE);
-    assert!(pair.is_linked_host(host) && !pair.is_linked_host(copy), "{}", pair.trace());
-    assert!(pair.hangup_of(copy).is_some_and(|refusal| refusal.ends_with("(duplicate-identity)")), "{}", pair.trace());
 }

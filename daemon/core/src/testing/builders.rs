@@ -52,7 +52,7 @@ impl Pair {
             ttl: DAY,
             uses: 1,
             labels: LabelPatch::default(),
-            replaces: Some(site),
+            joins_as: crate::JoinsAs::Replacement(site),
         };
         self.operator(FleetCommand::CreateToken(new));
     }

@@ -197,6 +197,7 @@ impl Pair {
             | FleetOutput::LinkUp { .. }
             | FleetOutput::LinkDown { .. }
             | FleetOutput::SiteJoined { .. }
+            | FleetOutput::HostJoined { .. }
             | FleetOutput::ServersChanged(_)
             | FleetOutput::ServerUrlChanged(_)
             | FleetOutput::Removed { .. } => {}

@@ -3,7 +3,7 @@
 use linecamp_model::{HostId, HostToken, LinkState, LocalHostView};
 
 use super::*;
-use crate::{Credential, HostCommand};
+use crate::{Credential, HostCommand, JoinsAs};
 
 /// How long a host token of a story is valid.
 const TOKEN_LIFE: Duration = DAY;
@@ -55,6 +55,38 @@ impl Pair {
         index
     }
 
+    /// Creates a token that hosts of `camp` join the server with.
+    pub fn create_direct_token(&mut self, uses: u32) {
+        let token = self.direct_token();
+        self.operator(FleetCommand::CreateToken(NewToken {
+            id: token.id,
+            secret: token.secret.hash(),
+            environment: name("default"),
+            ttl: TOKEN_LIFE,
+            uses,
+            labels: patch(&[]),
+            joins_as: JoinsAs::Host(site_ref("camp")),
+        }));
+    }
+
+    /// Returns the token that hosts of `camp` join the server with.
+    pub fn direct_token(&self) -> JoinToken {
+        JoinToken { id: TokenId::from_bytes([60; 8]), ..self.token.clone() }
+    }
+
+    /// Adds a machine with its own key that is about to join the server as a host of `camp`.
+    pub fn add_direct_host(&mut self, wished: &str) -> usize {
+        let token = self.direct_token();
+        let site = Some(name("camp"));
+        self.add_direct_host_with(PendingJoin { token, kind: MemberKind::Host, name: name(wished), site })
+    }
+
+    /// Adds a machine that is about to join the server with this request.
+    pub fn add_direct_host_with(&mut self, join: PendingJoin) -> usize {
+        let fingerprint = KeyFingerprint::of(&[u8::try_from(self.nodes.len()).expect("few nodes")]);
+        self.push_node(fingerprint, (None, KnownAuthorities::default()), BTreeMap::new(), Some(join))
+    }
+
     /// Returns the token that sites join the server with.
     pub fn site_token(&self) -> JoinToken {
         self.token.clone()
@@ -64,7 +96,7 @@ impl Pair {
     pub fn replace_gateway(&mut self, gateway: usize) {
         let token = JoinToken { id: TokenId::from_bytes([50; 8]), ..self.token.clone() };
         self.operator(FleetCommand::CreateToken(NewToken {
-            replaces: Some(site_ref("camp")),
+            joins_as: JoinsAs::Replacement(site_ref("camp")),
             id: token.id,
             secret: token.secret.hash(),
             environment: name("default"),

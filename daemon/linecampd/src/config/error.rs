@@ -68,6 +68,12 @@ pub enum ConfigError {
     /// The name is invalid.
     #[error("key `join.name`: {0}")]
     Name(NameError),
+    /// The name of the site is invalid.
+    #[error("key `join.site`: {0}")]
+    Site(NameError),
+    /// A site that joins is given the site of a host.
+    #[error("key `join.site` is for a host that joins the server: set `join.host = true`, or remove it")]
+    SiteOfSite,
     /// Only one of the two keys that a join needs.
     #[error("key `{found}` is set but `{missing}` is not; a join needs both")]
     HalfJoin {
@@ -121,6 +127,7 @@ impl ConfigError {
             Self::HostsAddress(_) | Self::HostsAddresses { .. } => "hosts.addresses".to_owned(),
             Self::Log { .. } => "log".to_owned(),
             Self::Name(_) => "join.name".to_owned(),
+            Self::Site(_) | Self::SiteOfSite => "join.site".to_owned(),
             Self::HalfJoin { found, .. } => (*found).to_owned(),
             Self::Provider { number, .. } | Self::ProviderTwice { number, .. } => format!("provider.{number}"),
             Self::Providers { .. } => format!("provider.{}", PROVIDERS_PER_SITE_MAX + 1),

@@ -50,6 +50,7 @@ pub(super) struct JoinFile {
     pub(super) token_file: Option<PathBuf>,
     pub(super) name: Option<String>,
     pub(super) host: Option<bool>,
+    pub(super) site: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

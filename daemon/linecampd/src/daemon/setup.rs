@@ -54,7 +54,7 @@ pub(crate) fn setup_of(config: &Config, guard: &mut DataDirGuard) -> Result<Setu
     let join = match &config.join {
         Some(join) if !is_member => {
             let (join_request, servers) = join_request_of(join.clone(), &config.servers)?;
-            guard.identity.prepare_to_join((join_request.token.pin, join_request.kind), &servers)?;
+            guard.identity.prepare_to_join((join_request.token.pin, join.parent()), &servers)?;
             Some(join_request)
         }
         Some(_) | None if is_member => None,
@@ -82,6 +82,6 @@ fn join_request_of(
     servers: &[ServerAddress],
 ) -> Result<(PendingJoin, Vec<ServerAddress>), DaemonError> {
     let target = join_target(&read_text(&join.token_file)?, servers)?;
-    let join_request = PendingJoin { token: target.token, kind: join.kind, name: join.name, site: None };
+    let join_request = PendingJoin { token: target.token, kind: join.kind, name: join.name, site: join.site };
     Ok((join_request, target.servers))
 }

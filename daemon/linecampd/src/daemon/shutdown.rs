@@ -9,8 +9,8 @@ use super::handoff::{Closed, ProcessState};
 use crate::error::DaemonError;
 use crate::forget::forget_locked;
 
-/// How long shutdown may wait for others: the disk, the server, local clients. Together with closing the database it
-/// stays below the promised 2 s.
+/// How long shutdown may wait for others: the disk, the server, hosts, local clients. Together with closing the
+/// database it stays below the promised 2 s.
 const STOP_LIMIT: Duration = Duration::from_millis(1500);
 
 impl Daemon {
@@ -35,15 +35,18 @@ impl Daemon {
             if let Some(local) = &mut self.local {
                 local.finish().await;
             }
-            // A dial that did not connect has no session to close.
-            if self.link_log.is_up {
-                self.link.wait_idle().await;
-            }
+            let link_closed = async {
+                // A dial that did not connect has no session to close.
+                if self.link_log.is_up {
+                    self.link.wait_idle().await;
+                }
+            };
+            tokio::join!(link_closed, self.lan.close());
         };
         if tokio::time::timeout(STOP_LIMIT, drained).await.is_err() {
             // Over a satellite link the close alone takes longer; the server then detects the loss by timeout.
             match self.store.is_idle() {
-                true => tracing::debug!("shutdown did not wait for the server or a local client to close"),
+                true => tracing::debug!("shutdown did not wait for the server, a host or a local client to close"),
                 false => tracing::warn!("shutdown did not wait for the disk: unconfirmed changes may be lost"),
             }
         }
@@ -53,9 +56,12 @@ impl Daemon {
         Closed { guard: self.guard, reload, process }
     }
 
-    /// Deletes this site's data after the server has removed the site.
-    pub(crate) fn forget(self, refusal: Refusal) -> DaemonError {
-        tracing::warn!(%refusal, "the server has removed this site; deleting its data");
+    /// Deletes the data of this machine after it was removed. The hosts of a site that was removed have been told.
+    pub(crate) async fn forget(mut self, refusal: Refusal) -> DaemonError {
+        tracing::warn!(%refusal, "this machine was removed; deleting its data");
+        if tokio::time::timeout(STOP_LIMIT, self.lan.close()).await.is_err() {
+            tracing::debug!("did not wait for a host to close");
+        }
         self.store.close();
         match forget_locked(&self.guard.directory) {
             Ok(()) => DaemonError::Removed(refusal),

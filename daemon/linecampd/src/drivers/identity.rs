@@ -4,16 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use linecamp_core::{SiteIdentity, UnsavedIdentity};
-use linecamp_model::{
-    AuthoritySet, IdentityGrant, KnownAuthorities, KnownServers, MemberKind, Pin, ServerAddress, Text,
-};
+use linecamp_model::{AuthoritySet, IdentityGrant, KnownAuthorities, KnownServers, Parent, Pin, ServerAddress, Text};
 use linecamp_transport::{Expected, GatewayCertificate, SiteCredentials, SiteKey, TransportError, Trust, error_chain};
 
 /// What a dial presents, and what it trusts.
 #[derive(Clone, Debug)]
 pub enum Credentials {
-    /// Before the join: the key alone, the pin from the join token, and what joins.
-    Joining(Arc<SiteKey>, Pin, MemberKind),
+    /// Before the join: the key alone, the pin from the join token, and what is joined.
+    Joining(Arc<SiteKey>, Pin, Parent),
     /// After the join: the site's certificate and authorities.
     Member(Arc<linecamp_transport::SiteIdentity>),
 }
@@ -33,14 +31,15 @@ impl Credentials {
         }
     }
 
-    /// Returns the peer of a dial: of a site, its server; of a host, the gateway of its site.
+    /// Returns the peer of a dial: the server, or the gateway of the host's site.
     pub(crate) fn expected(&self) -> Expected {
-        match self {
-            Self::Joining(_, _, MemberKind::Host) => Expected::Gateway(None),
-            Self::Member(identity) if identity.kind() == MemberKind::Host => {
-                Expected::Gateway(Some(identity.site_id()))
-            }
-            Self::Joining(..) | Self::Member(_) => Expected::Server,
+        let (parent, site) = match self {
+            Self::Joining(_, _, parent) => (*parent, None),
+            Self::Member(identity) => (identity.parent(), Some(identity.site_id())),
+        };
+        match parent {
+            Parent::Server => Expected::Server,
+            Parent::Gateway => Expected::Gateway(site),
         }
     }
 
@@ -90,14 +89,14 @@ impl IdentityDriver {
         })
     }
 
-    /// Prepares to join at `servers`; creates the site's key if there is none.
+    /// Prepares to join `parent` at `servers`; creates the machine's key if there is none.
     pub(crate) fn prepare_to_join(
         &mut self,
-        (pin, kind): (Pin, MemberKind),
+        (pin, parent): (Pin, Parent),
         servers: &[ServerAddress],
     ) -> Result<(), TransportError> {
         let key = SiteKey::load_or_create(&self.path)?;
-        self.credentials = Some(Credentials::Joining(Arc::new(key), pin, kind));
+        self.credentials = Some(Credentials::Joining(Arc::new(key), pin, parent));
         self.servers = Some(KnownServers::of_token(servers.to_vec()));
         Ok(())
     }
@@ -151,9 +150,10 @@ impl IdentityDriver {
         let servers = self.servers.clone().unwrap_or_else(|| KnownServers::of_token(Vec::new()));
         let saved = match &self.credentials {
             Some(Credentials::Member(member)) => member.renew(&self.path, &grant, &servers),
-            Some(Credentials::Joining(..)) | None => {
-                linecamp_transport::SiteIdentity::adopt(&self.path, &grant, &servers)
+            Some(Credentials::Joining(_, _, parent)) => {
+                linecamp_transport::SiteIdentity::adopt_from(*parent, &self.path, &grant, &servers)
             }
+            None => linecamp_transport::SiteIdentity::adopt(&self.path, &grant, &servers),
         };
         match saved {
             Ok(identity) => {

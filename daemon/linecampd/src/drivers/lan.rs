@@ -1,6 +1,7 @@
 //! The LAN ↔ the state machine's outputs about hosts: the listener of a gateway, its authority, and its sessions.
 //!
-//! The listener opens when the state machine asks for it, and stays open until the daemon stops. The authority is
+//! The listener opens when the state machine asks for it, and stays open until the daemon stops or starts another state
+//! machine. The authority is
 //! created with the first host token, or when the listener opens, whichever is first.
 
 use std::net::SocketAddr;
@@ -12,7 +13,7 @@ use linecamp_downlink::{HandshakeStats, MemberDriver, SESSION_NOTES_MAX, Session
 use linecamp_model::{Parent, Pin, SessionId, SiteId, WallTime};
 use linecamp_transport::{Authority, GatewayCertificate, Listener, ListenerSettings, Platform, TransportError};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 /// The listener for hosts, and their sessions.
 #[derive(Debug)]
@@ -24,20 +25,14 @@ pub(crate) struct LanDriver {
     open: Option<Open>,
 }
 
-/// A listener that is open. Dropping it ends all sessions.
+/// A listener that is open. Dropping it aborts all sessions; [`LanDriver::close`] ends them with a reason.
 #[derive(Debug)]
 struct Open {
     driver: MemberDriver,
     listener: Arc<Listener>,
     notes: mpsc::Receiver<(SessionId, SessionNote)>,
-    accepting: JoinHandle<()>,
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        close(&self.listener, Parent::Gateway);
-        self.accepting.abort();
-    }
+    /// The task that accepts hosts and has their sessions.
+    accepting: JoinSet<()>,
 }
 
 impl LanDriver {
@@ -73,10 +68,20 @@ impl LanDriver {
         let listener = Arc::new(listener);
         let (sender, notes) = mpsc::channel(SESSION_NOTES_MAX);
         let handshakes = Arc::new(HandshakeStats::for_gateway());
-        let accepting = tokio::spawn(accept_counted(Arc::clone(&listener), sender, handshakes));
+        let mut accepting = JoinSet::new();
+        accepting.spawn(accept_counted(Arc::clone(&listener), sender, handshakes));
         tracing::info!(address = %listener.local_addr(), "listening for hosts");
         self.open = Some(Open { driver: MemberDriver::new(authority), listener, notes, accepting });
         Ok(())
+    }
+
+    /// Ends all sessions, those that were hung up with their own reasons, and waits until their peers are told and the
+    /// port is free. The caller limits the time.
+    pub(crate) async fn close(&mut self) {
+        let Some(Open { listener, accepting, .. }) = self.open.take() else { return };
+        close(&listener, Parent::Gateway);
+        drop(accepting);
+        listener.release().await;
     }
 
     /// Presents another certificate of the server to hosts from now on.

@@ -126,6 +126,7 @@ fn spec() -> SpecDelta {
 fn join_command(server: &str) -> JoinCommand {
     let labels = LabelInput::parse_list(["rack=r7"]).unwrap().labels;
     JoinCommand {
+        site: None,
         target: JoinTarget {
             token: JoinToken {
                 id: TokenId::from_bytes([1; 8]),

@@ -85,7 +85,8 @@ fn labels_size(labels: &LabelSet) -> usize {
 
 fn member_size(member: &HostMember) -> usize {
     let token = FIELD + member.token.as_bytes().len();
-    FIELD + SMALL_NUMBER + NUMBER + token + keys_size(&member.keys)
+    let labels = labels_size(&member.local) + labels_size(&member.reported);
+    FIELD + SMALL_NUMBER + NUMBER + token + keys_size(&member.keys) + labels
 }
 
 fn keys_size(keys: &BTreeSet<KeyFingerprint>) -> usize {

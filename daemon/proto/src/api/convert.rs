@@ -100,6 +100,7 @@ impl From<&model::TokenView> for Token {
             uses_left: token.uses_left,
             labels: Label::all(&token.labels),
             replaces: token.replaces.as_ref().map(ToString::to_string),
+            hosts_of: token.hosts_of.as_ref().map(ToString::to_string),
             state: token.state.to_string(),
         }
     }
@@ -110,12 +111,13 @@ impl TokenCreated {
     pub fn new(token: Token, target: &model::JoinTarget) -> Self {
         let servers: Vec<_> = target.servers.iter().map(ToString::to_string).collect();
         let name = token.replaces.as_deref().unwrap_or("NAME").to_owned();
+        let host = token.hosts_of.as_ref().map_or_else(String::new, |site| format!(" --host --site {site}"));
         let join = format!("{}@{}", target.token.reveal(), servers.join(","));
         Self {
             token,
             // `printf` is a builtin of the shell, so the token is in no process's arguments.
             command: format!(
-                "printf '%s\\n' {} | sudo linecampd join - --data /var/lib/linecamp --name {name}",
+                "printf '%s\\n' {} | sudo linecampd join - --data /var/lib/linecamp{host} --name {name}",
                 model::shell_quoted(&join)
             ),
             install: None,

@@ -41,3 +41,25 @@ pub struct Host {
     /// The newest spec generation of its site.
     pub spec_generation: u64,
 }
+
+/// A host that may be selected for something new.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Candidate {
+    /// Its id.
+    pub id: String,
+    /// Its name, which is unique within its site.
+    pub name: String,
+    /// Its site.
+    pub site: String,
+    /// The environment of its site.
+    pub environment: String,
+    /// Whether it is eligible.
+    pub eligible: bool,
+    /// Why it is not: `label`, `phase` or `link`; absent if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obstacle: Option<String>,
+    /// The reason in words; absent if it is eligible.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}

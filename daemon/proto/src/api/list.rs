@@ -7,7 +7,7 @@
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 
-use super::query::{HostQuery, PageQuery, ProviderQuery, RecordQuery, RestoreQuery, SiteQuery};
+use super::query::{HostQuery, PageQuery, ProviderQuery, RecordQuery, RestoreQuery, SelectionQuery, SiteQuery};
 
 /// Maximum characters of a cursor: six names of 255 bytes, in Base64. A longer one is rejected.
 pub const CURSOR_CHARS_MAX: usize = 2_200;
@@ -88,7 +88,7 @@ macro_rules! paged_queries {
     )+};
 }
 
-paged_queries!(PageQuery, SiteQuery, HostQuery, RecordQuery, ProviderQuery, RestoreQuery);
+paged_queries!(PageQuery, SiteQuery, HostQuery, SelectionQuery, RecordQuery, ProviderQuery, RestoreQuery);
 
 /// What a cursor has: the query that it continues, and the place after which its page begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

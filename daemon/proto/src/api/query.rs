@@ -154,6 +154,27 @@ pub struct HostQuery {
     pub cursor: Option<String>,
 }
 
+/// Selects hosts to place something on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SelectionQuery {
+    /// The selector; without one, all hosts match.
+    pub selector: Option<String>,
+    /// Hosts of this environment.
+    pub environment: Option<String>,
+    /// Hosts of the site of this name.
+    pub site: Option<String>,
+    /// Whether the hosts that are not eligible are listed too, each with its reason.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all: bool,
+    /// At most this many items; at most [`PAGE_ITEMS_MAX`](linecamp_model::limits::PAGE_ITEMS_MAX), by default
+    /// [`PAGE_ITEMS_DEFAULT`](linecamp_model::limits::PAGE_ITEMS_DEFAULT).
+    pub limit: Option<usize>,
+    /// The page that begins where another one ended: its `next`.
+    pub cursor: Option<String>,
+}
+
 /// Filters records.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -266,6 +287,20 @@ pub struct RemoveQuery {
     pub environment: Option<String>,
     /// Remove it in any state, without waiting for it: what it owns externally, such as DNS records, stays and is
     /// listed in an event.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// Selects the host to remove, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct HostRemoveQuery {
+    /// The environment of the host.
+    pub environment: Option<String>,
+    /// The name of its site.
+    pub site: Option<String>,
+    /// Remove it in any state, without waiting for its site to confirm.
     #[serde(default)]
     pub force: bool,
 }

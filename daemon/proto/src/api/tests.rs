@@ -79,6 +79,7 @@ pub(crate) fn site() -> SiteView {
 fn token() -> TokenView {
     TokenView {
         replaces: None,
+        hosts_of: None,
         id: TokenId::from_bytes([7; 8]),
         environment: name("default"),
         created_at: minute(0),

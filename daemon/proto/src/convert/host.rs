@@ -49,6 +49,8 @@ impl Wire for link::HostMember {
             token: member.token.as_bytes().to_vec(),
             keys: from_keys(&member.keys),
             joined_at_millis: member.joined_at.unix_millis(),
+            local: from_labels(&member.local),
+            reported: from_labels(&member.reported),
         }
     }
 
@@ -58,6 +60,8 @@ impl Wire for link::HostMember {
             token: TokenId::from_bytes(bytes("token", &self.token)?),
             keys: keys("keys", &self.keys)?,
             joined_at: WallTime::from_unix_millis(self.joined_at_millis),
+            local: labels("local", self.local)?,
+            reported: labels("reported", self.reported)?,
         })
     }
 }

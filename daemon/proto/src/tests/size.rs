@@ -84,6 +84,8 @@ fn every_spec_document_at_its_limit_fits_a_message() {
             token: TokenId::from_bytes([6; 8]),
             keys: host_keys(),
             joined_at: WALL,
+            local: labels(),
+            reported: labels(),
         }),
     });
     let token = SpecBody::HostToken(HostToken {

@@ -1,10 +1,12 @@
 //! Hosts.
 
-use linecamp_core::{FleetCommand, HostOrder, HostRef, SiteFilter};
+use linecamp_core::{FleetCommand, Force, HostOrder, HostRef, Obstacle, SiteFilter};
 use linecamp_model::HostView;
-use linecamp_proto::api::Host;
-use linecamp_proto::api::operation::{ActivateHost, DeactivateHost, EditHost, ListHosts, PatchHostLabels, ShowHost};
-use linecamp_proto::api::query::HostSort;
+use linecamp_proto::api::operation::{
+    ActivateHost, DeactivateHost, EditHost, ListHosts, PatchHostLabels, RemoveHost, SelectHosts, ShowHost,
+};
+use linecamp_proto::api::query::{HostNameQuery, HostSort};
+use linecamp_proto::api::{Candidate, Host};
 
 use super::call::Call;
 use super::error::ApiError;
@@ -38,6 +40,31 @@ pub(super) async fn list(call: Call<ListHosts>) -> Result<Encoded<ListHosts>, Ap
     Ok(encoded.await?)
 }
 
+pub(super) async fn select(call: Call<SelectHosts>) -> Result<Encoded<SelectHosts>, ApiError> {
+    let paging = Paging::of(&call)?;
+    let query = call.query;
+    let filter = filter(query.selector.as_deref(), query.environment.as_deref(), query.site.as_deref())?;
+    let request = paging.request().clone();
+    let encoded = call.fleet.list(move |lists, now| {
+        let page = lists.candidates(&filter, query.all, &request, now);
+        Encoded::new(&paging.list(page, |found| candidate(&found)))
+    });
+    Ok(encoded.await?)
+}
+
+fn candidate(found: &linecamp_core::Candidate) -> Candidate {
+    let (obstacle, reason) = found.obstacle.as_ref().map(Obstacle::parts).unzip();
+    Candidate {
+        id: found.id.to_string(),
+        name: found.name.to_string(),
+        site: found.site.to_string(),
+        environment: found.environment.to_string(),
+        eligible: found.obstacle.is_none(),
+        obstacle: obstacle.map(str::to_owned),
+        reason: reason.map(ToString::to_string),
+    }
+}
+
 pub(super) async fn show(call: Call<ShowHost>) -> Result<Host, ApiError> {
     let host = host_ref(call.name()?, &call.query)?;
     answer(&call.fleet, host).await
@@ -55,6 +82,19 @@ pub(super) async fn edit(call: Call<EditHost>) -> Result<Host, ApiError> {
     };
     call.fleet.command(FleetCommand::Edit(host.into(), edit)).await?;
     answer(&call.fleet, after).await
+}
+
+pub(super) async fn remove(call: Call<RemoveHost>) -> Result<Host, ApiError> {
+    let query = HostNameQuery { environment: call.query.environment.clone(), site: call.query.site.clone() };
+    let host = host_ref(call.name()?, &query)?;
+    // A removed host is not found by its name alone, if another one has it.
+    let before = view(&call.fleet, host.clone()).await?;
+    let force = if call.query.force { Force::Yes } else { Force::No };
+    call.fleet.command(FleetCommand::Remove(host.into(), force)).await?;
+    let (id, name) = (before.id, before.name);
+    let removed = call.fleet.query(move |fleet, now| fleet.host_by_id(id, now)).await?;
+    let removed = removed.ok_or_else(|| ApiError::not_found(format!("host {name} has already been purged")))?;
+    Ok((&removed).into())
 }
 
 pub(super) async fn label(call: Call<PatchHostLabels>) -> Result<Host, ApiError> {

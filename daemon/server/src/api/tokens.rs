@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use linecamp_core::{FleetCommand, FleetView, ItemKey, NewToken, SiteRef};
+use linecamp_core::{FleetCommand, FleetView, ItemKey, JoinsAs, NewToken, SiteRef};
 use linecamp_model::{JoinSecret, JoinTarget, JoinToken, TokenId, TokenView};
 use linecamp_proto::api::operation::{CreateToken, ListTokens, RevokeToken};
 use linecamp_proto::api::{LabelChange, List, Token, TokenCreated};
@@ -28,8 +28,19 @@ pub(super) async fn list(call: Call<ListTokens>) -> Result<List<Token>, ApiError
 pub(super) async fn create(call: Call<CreateToken>) -> Result<TokenCreated, ApiError> {
     let (info, request) = (call.api.info(), call.body);
     let environment = parse_name("environment", &request.environment)?;
-    let replaces = optional_name("replaces", request.replaces.as_deref())?;
-    let replaces = replaces.map(|name| SiteRef { environment: Some(environment.clone()), name });
+    let site_in = |field, name| -> Result<_, ApiError> {
+        Ok(optional_name(field, name)?.map(|name| SiteRef { environment: Some(environment.clone()), name }))
+    };
+    let replaces = site_in("replaces", request.replaces.as_deref())?;
+    let joins_as = match (replaces, site_in("hosts_of", request.hosts_of.as_deref())?) {
+        (None, None) => JoinsAs::Site,
+        (Some(site), None) => JoinsAs::Replacement(site),
+        (None, Some(site)) => JoinsAs::Host(site),
+        (Some(_), Some(_)) => {
+            let problem = "a token is for the replacement of a machine or for hosts, not for both";
+            return Err(ApiError::invalid("hosts_of", &problem, None));
+        }
+    };
     let labels = LabelChange { set: request.labels, ..LabelChange::default() };
     let labels = labels.to_patch().map_err(|error| ApiError::invalid("labels", &error, None))?;
     let token = JoinToken {
@@ -44,7 +55,7 @@ pub(super) async fn create(call: Call<CreateToken>) -> Result<TokenCreated, ApiE
         ttl: Duration::from_secs(request.ttl_seconds),
         uses: request.uses,
         labels,
-        replaces,
+        joins_as,
     };
     let id = token.id;
     let read = move |fleet: FleetView<'_>, now| fleet.token(id, now).map(|view| Token::from(&view));
@@ -54,7 +65,7 @@ pub(super) async fn create(call: Call<CreateToken>) -> Result<TokenCreated, ApiE
         return Ok(TokenCreated::without_secret(view));
     }
     let target = JoinTarget { token, servers: info.addresses().links };
-    let install = info.site_packages.line(&info.addresses().server_url, &target);
+    let install = info.site_packages.line(&info.addresses().server_url, &target, view.hosts_of.as_deref());
     let packages = info.site_packages.all().iter().map(|package| package.name.clone()).collect();
     Ok(TokenCreated { install, packages, ..TokenCreated::new(view, &target) })
 }

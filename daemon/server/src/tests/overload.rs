@@ -39,7 +39,7 @@ fn create(id: TokenId) -> FleetCommand {
         (LabelKey::parse(&key).unwrap(), LabelValue::parse(&value).unwrap())
     };
     FleetCommand::CreateToken(NewToken {
-        replaces: None,
+        joins_as: linecamp_core::JoinsAs::Site,
         id,
         secret: SecretHash::of(id.as_bytes()),
         environment: Name::parse("default").unwrap(),

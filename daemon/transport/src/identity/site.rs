@@ -2,10 +2,11 @@
 //!
 //! `identity/` contains two files. `key.pem` is generated once, at the site, and never leaves it. `membership.pem` is
 //! the result of joining: the IDs of the site and of the host that runs the daemon (`Gateway` if a site has joined,
-//! `Host` if a host has) and the server addresses as text, for a site the certificate of its gateway, then the daemon's
-//! certificate, then the authorities it trusts, with the number of their set if the server told one. The addresses are
-//! those that have carried a link, and those that the server told and that have not (lines `New server`), each with the
-//! number of their set; a file without a number has the addresses of a join token.
+//! `Host` if a host has joined its gateway, `Direct host` if it has joined the server) and the server addresses as
+//! text, for a site the certificate of its gateway, then the daemon's certificate, then the authorities it trusts, with
+//! the number of their set if the server told one. The addresses are those that have carried a link, and those that the
+//! server told and that have not (lines `New server`), each with the number of their set; a file without a number has
+//! the addresses of a join token.
 //!
 //! It is one file so that it changes atomically: a site has either joined or not. Without it the site presents a
 //! self-signed certificate. The signature in the handshake proves that the site holds the key, regardless of the issuer
@@ -17,7 +18,7 @@ use std::sync::Arc;
 
 use data_encoding::BASE64;
 use linecamp_model::{
-    AuthoritySet, HostId, IdentityGrant, KeyFingerprint, KnownAuthorities, KnownServers, MemberKind, Pin,
+    AuthoritySet, HostId, IdentityGrant, KeyFingerprint, KnownAuthorities, KnownServers, MemberKind, Parent, Pin,
     ServerAddress, ServerSet, SiteId, WallTime,
 };
 use rustls::pki_types::pem::PemObject as _;
@@ -36,6 +37,7 @@ use crate::tls::ClientChain;
 const SITE_LINE: &str = "Site: ";
 const GATEWAY_LINE: &str = "Gateway: ";
 const HOST_LINE: &str = "Host: ";
+const DIRECT_HOST_LINE: &str = "Direct host: ";
 const GATEWAY_CERTIFICATE_LINE: &str = "Gateway certificate: ";
 const SERVER_LINE: &str = "Server: ";
 const SERVER_SET_LINE: &str = "Server set: ";
@@ -69,15 +71,29 @@ impl SiteIdentity {
         Ok(Some(Self { key: Arc::new(key), membership }))
     }
 
-    /// Stores the server's reply to a join durably, for the key in `dir`.
+    /// Stores the reply of the usual parent to a join durably, for the key in `dir`: that of the server to a site, and
+    /// that of the gateway to a host.
     ///
     /// An earlier membership is replaced atomically.
     ///
     /// # Errors
     /// [`TransportError::BadCertificate`] if a certificate cannot be decoded or is for another key.
     pub fn adopt(dir: &Path, grant: &IdentityGrant, servers: &KnownServers) -> Result<Self, TransportError> {
+        Self::adopt_from(usual_parent(grant.kind), dir, grant, servers)
+    }
+
+    /// Stores the reply of this parent to a join durably, like [`SiteIdentity::adopt`].
+    ///
+    /// # Errors
+    /// [`TransportError::BadCertificate`] if a certificate cannot be decoded or is for another key.
+    pub fn adopt_from(
+        parent: Parent,
+        dir: &Path,
+        grant: &IdentityGrant,
+        servers: &KnownServers,
+    ) -> Result<Self, TransportError> {
         let key = SiteKey::load_or_create(dir)?;
-        let membership = Membership::of_grant(grant, servers, &key).map_err(invalid_answer)?;
+        let membership = Membership::of_grant(parent, grant, servers, &key).map_err(invalid_answer)?;
         files::write_file(&dir.join(MEMBERSHIP_FILE), membership.to_text().as_bytes())?;
         Ok(Self { key: Arc::new(key), membership })
     }
@@ -87,7 +103,8 @@ impl SiteIdentity {
     /// # Errors
     /// [`TransportError::BadCertificate`] if a certificate cannot be decoded or is for another key.
     pub fn in_memory(key: Arc<SiteKey>, grant: &IdentityGrant, servers: &KnownServers) -> Result<Self, TransportError> {
-        let membership = Membership::of_grant(grant, servers, &key).map_err(invalid_answer)?;
+        let parent = usual_parent(grant.kind);
+        let membership = Membership::of_grant(parent, grant, servers, &key).map_err(invalid_answer)?;
         Ok(Self { key, membership })
     }
 
@@ -126,7 +143,7 @@ impl SiteIdentity {
         let Membership { trust, .. } = &self.membership;
         let authorities = trust.iter().map(|der| der.to_vec()).collect();
         let grant = IdentityGrant { authorities, ..grant.clone() };
-        let renewed = Membership::of_grant(&grant, servers, &self.key).map_err(invalid_answer)?;
+        let renewed = Membership::of_grant(self.parent(), &grant, servers, &self.key).map_err(invalid_answer)?;
         Ok(Membership { authority_set: self.membership.authority_set, ..renewed })
     }
 
@@ -201,6 +218,11 @@ impl SiteIdentity {
         self.membership.ids.kind
     }
 
+    /// Returns what it joined.
+    pub const fn parent(&self) -> Parent {
+        self.membership.ids.parent
+    }
+
     /// Returns the ID of the host that runs the daemon: of a site, its gateway.
     pub const fn host_id(&self) -> HostId {
         self.membership.ids.host
@@ -268,6 +290,7 @@ impl SiteCredentials<'_> {
 #[derive(Clone, Copy, Debug)]
 struct Ids {
     kind: MemberKind,
+    parent: Parent,
     site: SiteId,
     host: HostId,
 }
@@ -286,8 +309,8 @@ struct Membership {
 }
 
 impl Membership {
-    fn of_grant(grant: &IdentityGrant, servers: &KnownServers, key: &SiteKey) -> Result<Self, String> {
-        let ids = Ids { kind: grant.kind, site: grant.site, host: grant.host };
+    fn of_grant(parent: Parent, grant: &IdentityGrant, servers: &KnownServers, key: &SiteKey) -> Result<Self, String> {
+        let ids = Ids { kind: grant.kind, parent, site: grant.site, host: grant.host };
         let membership = Self::new(ids, (&grant.certificate, &grant.authorities), servers, key)?;
         Ok(Self { gateway_chain: grant.gateway_chain.clone(), ..membership })
     }
@@ -330,9 +353,17 @@ impl Membership {
         let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
         let line = |prefix| text.lines().find_map(|line| line.strip_prefix(prefix));
         let site = line(SITE_LINE).and_then(SiteId::parse).ok_or("it does not contain the ID of the site")?;
-        let host = |kind, prefix| Some((kind, line(prefix).and_then(HostId::parse)?));
-        let host = host(MemberKind::Site, GATEWAY_LINE).or_else(|| host(MemberKind::Host, HOST_LINE));
-        let (kind, host) = host.ok_or("it does not contain the ID of the gateway or host")?;
+        let of_host = |(kind, parent)| {
+            let host = line(host_line(kind, parent)).and_then(HostId::parse)?;
+            Some((kind, parent, host))
+        };
+        let kinds = [
+            (MemberKind::Site, Parent::Server),
+            (MemberKind::Host, Parent::Gateway),
+            (MemberKind::Host, Parent::Server),
+        ];
+        let host = kinds.into_iter().find_map(of_host);
+        let (kind, parent, host) = host.ok_or("it does not contain the ID of the gateway or host")?;
         let gateway_chain = text.lines().filter_map(|line| line.strip_prefix(GATEWAY_CERTIFICATE_LINE));
         let gateway_chain: Result<_, _> = gateway_chain.map(|text| BASE64.decode(text.as_bytes())).collect();
         let gateway_chain = gateway_chain.map_err(|error| format!("a certificate of the gateway: {error}"))?;
@@ -347,17 +378,13 @@ impl Membership {
         let (certificate, authorities) = certificates.split_first().ok_or("no certificate found")?;
         let authority_set = line(AUTHORITY_SET_LINE).map_or(Ok(0), str::parse);
         let authority_set = authority_set.map_err(|error| format!("the number of the set of authorities: {error}"))?;
-        let membership = Self::new(Ids { kind, site, host }, (certificate, authorities), &servers, key)?;
+        let membership = Self::new(Ids { kind, parent, site, host }, (certificate, authorities), &servers, key)?;
         Ok(Self { authority_set, gateway_chain, ..membership })
     }
 
     fn to_text(&self) -> String {
-        let Ids { kind, site, host } = self.ids;
-        let host_line = match kind {
-            MemberKind::Site => GATEWAY_LINE,
-            MemberKind::Host => HOST_LINE,
-        };
-        let ids = [format!("{SITE_LINE}{site}\n"), format!("{host_line}{host}\n")];
+        let Ids { kind, parent, site, host } = self.ids;
+        let ids = [format!("{SITE_LINE}{site}\n"), format!("{}{host}\n", host_line(kind, parent))];
         let gateway = self.gateway_chain.iter();
         let gateway = gateway.map(|der| format!("{GATEWAY_CERTIFICATE_LINE}{}\n", BASE64.encode(der)));
         let KnownServers { confirmed, candidate } = &self.servers;
@@ -384,6 +411,23 @@ fn set_lines(set: &ServerSet, number_prefix: &str, address_prefix: &str) -> Vec<
     let number = (set.number != 0).then(|| format!("{number_prefix}{}\n", set.number));
     let addresses = set.addresses.iter().map(|address| format!("{address_prefix}{address}\n"));
     number.into_iter().chain(addresses).collect()
+}
+
+/// Returns what a member joins unless something else is said.
+const fn usual_parent(kind: MemberKind) -> Parent {
+    match kind {
+        MemberKind::Site => Parent::Server,
+        MemberKind::Host => Parent::Gateway,
+    }
+}
+
+/// Returns the beginning of the line with the ID of the host that runs the daemon.
+const fn host_line(kind: MemberKind, parent: Parent) -> &'static str {
+    match (kind, parent) {
+        (MemberKind::Site, _) => GATEWAY_LINE,
+        (MemberKind::Host, Parent::Gateway) => HOST_LINE,
+        (MemberKind::Host, Parent::Server) => DIRECT_HOST_LINE,
+    }
 }
 
 fn invalid_answer(problem: String) -> TransportError {

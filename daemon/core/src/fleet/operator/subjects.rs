@@ -1,8 +1,5 @@
 //! Commands on sites and hosts: labels, names, and the requests of their lifecycle.
 
-use linecamp_model::limits::{
-    DOCUMENT_OVERHEAD_BYTES_MAX, DOCUMENTS_BYTES_MAX, PROVIDER_SPEC_BYTES_MAX, PROVIDERS_PER_SITE_MAX,
-};
 use linecamp_model::{
     DocumentKey, EventKind, LabelPatch, LabelSet, Life, Name, Now, Phase, PhaseEvent, SiteId, SpecBody, Target,
 };
@@ -11,13 +8,10 @@ use crate::fleet::command::{Edit, FleetCommandError};
 use crate::fleet::decision::{Decided, Decision, spec_change};
 use crate::fleet::lifecycle::{left_records, life_changes};
 use crate::fleet::site_record::SiteRecord;
+use crate::fleet::spec_size::{SITE_AND_HOSTS_BYTES_MAX, spec_size};
 use crate::fleet::state::FleetState;
 use crate::fleet::subject::Subject;
 use crate::site::describe_patch;
-
-/// Maximum bytes of the spec of a site and its hosts: what the specs of all providers leave.
-const SITE_AND_HOSTS_BYTES_MAX: usize =
-    DOCUMENTS_BYTES_MAX - PROVIDERS_PER_SITE_MAX * (PROVIDER_SPEC_BYTES_MAX + DOCUMENT_OVERHEAD_BYTES_MAX);
 
 /// Changes assigned labels.
 pub(super) fn patch_labels(state: &FleetState, subject: Subject, patch: &LabelPatch, now: Now) -> Decided {
@@ -61,10 +55,7 @@ pub(super) fn edit_subject(state: &FleetState, subject: Subject, edit: Edit) -> 
 
 /// Checks that the spec of a site and its hosts leaves room for the specs of providers: together they reach the site.
 fn check_size(record: &SiteRecord, subject: Subject, after: &SpecBody) -> Result<(), FleetCommandError> {
-    let is_other =
-        |(key, _): &(DocumentKey, &SpecBody)| *key != subject.document() && !matches!(key, DocumentKey::Provider(_));
-    let others = record.spec.live().filter(is_other).map(|(_, body)| body);
-    let bytes: usize = others.chain([after]).map(|body| DOCUMENT_OVERHEAD_BYTES_MAX + body.encoded_size_max()).sum();
+    let bytes = spec_size(record, subject.document(), after);
     match bytes <= SITE_AND_HOSTS_BYTES_MAX {
         true => Ok(()),
         false => Err(FleetCommandError::Limit(format!(
@@ -133,7 +124,7 @@ pub(super) fn transition(state: &FleetState, subject: Subject, event: PhaseEvent
     decision.changes.extend(life_changes(record, subject, life, now));
     decision.sites = vec![id];
     let kind = if event == PhaseEvent::Accepted { EventKind::SiteAccepted } else { EventKind::PhaseChanged };
-    decision.events = vec![(kind, Some(id), format!("{} is {phase}", subject.noun()))];
+    decision.events = vec![(kind, Some(id), format!("{} is {phase}", subject.noun_in_site(record)))];
     if phase.is_gone() {
         decision.events.extend(left_records(record, subject));
     }

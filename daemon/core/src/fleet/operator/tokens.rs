@@ -1,10 +1,10 @@
 //! Commands on join tokens.
 
 use linecamp_model::limits::{TOKEN_TTL_MAX, TOKEN_USES_MAX, TOKENS_MAX};
-use linecamp_model::{EventKind, FleetChange, LabelSet, Now, SiteId, Token, TokenId};
+use linecamp_model::{EventKind, FleetChange, LabelSet, Now, Parent, Phase, SiteId, Token, TokenHosts, TokenId};
 
 use super::subjects::live_record;
-use crate::fleet::command::{FleetCommandError, NewToken};
+use crate::fleet::command::{FleetCommandError, JoinsAs, NewToken};
 use crate::fleet::decision::{Decided, Decision};
 use crate::fleet::lookup::find_site;
 use crate::fleet::state::FleetState;
@@ -29,16 +29,35 @@ pub(super) fn create_token(state: &FleetState, new: NewToken, now: Now) -> Decid
         expires_at: now.wall + new.ttl,
         uses_max: new.uses,
         labels: LabelSet::default().patched(&new.labels, now.wall).map_err(FleetCommandError::Labels)?,
-        hosts: None,
+        hosts: match &new.joins_as {
+            JoinsAs::Host(site) => Some(TokenHosts { site: site_of_hosts(state, site)?, parent: Parent::Server }),
+            JoinsAs::Site | JoinsAs::Replacement(_) => None,
+        },
         revoked_at: None,
-        replaces: new.replaces.as_ref().map(|site| replaced_site(state, &new, site)).transpose()?,
+        replaces: match &new.joins_as {
+            JoinsAs::Replacement(site) => Some(replaced_site(state, &new, site)?),
+            JoinsAs::Site | JoinsAs::Host(_) => None,
+        },
     };
-    let purpose = match &new.replaces {
-        Some(site) => format!("the replacement of site {}", site.name),
-        None => format!("environment {}, {} uses", new.environment, new.uses),
+    let purpose = match &new.joins_as {
+        JoinsAs::Replacement(site) => format!("the replacement of site {}", site.name),
+        JoinsAs::Host(site) => format!("hosts of site {}, {} uses", site.name, new.uses),
+        JoinsAs::Site => format!("environment {}, {} uses", new.environment, new.uses),
     };
     let text = format!("token {} for {purpose}, until {}", new.id, token.expires_at);
     Ok(Decision::of([FleetChange::Token(new.id, Some(token))]).noted(EventKind::TokenCreated, None, text))
+}
+
+/// Returns the site that hosts join.
+fn site_of_hosts(state: &FleetState, site: &SiteRef) -> Result<SiteId, FleetCommandError> {
+    let id = find_site(state, site)?;
+    live_record(state, id)?;
+    match state.site(id).map(|(_, of)| of.life.phase) {
+        Some(Phase::Pending) => Err(FleetCommandError::NotPossible(format!(
+            "site {site} is pending: accept it first (`linecamp site accept {site}`)"
+        ))),
+        _ => Ok(id),
+    }
 }
 
 /// Returns the site that a replacement token is for.

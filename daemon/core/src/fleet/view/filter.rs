@@ -110,9 +110,9 @@ pub(super) struct ListedSite<'a> {
 pub(super) struct ListedHost<'a> {
     pub(super) site: ListedSite<'a>,
     pub(super) id: HostId,
-    spec: &'a HostSpec,
-    phase: Phase,
-    link: HostLink,
+    pub(super) spec: &'a HostSpec,
+    pub(super) phase: Phase,
+    pub(super) link: HostLink,
 }
 
 impl ListedHost<'_> {
@@ -201,6 +201,13 @@ impl<'a> ListView<'a> {
         let site = owned(host.site.record, DocumentKey::Site);
         let own = self.host_labels(host.site.id, host.site.record, host.id);
         selector.matches_values(|key| effective_value(site, own, key))
+    }
+
+    /// Describes the first term of a selector that a host does not match; `None` if it matches all.
+    pub(super) fn unmet_term(self, host: &ListedHost<'a>, selector: &Selector) -> Option<String> {
+        let site = owned(host.site.record, DocumentKey::Site);
+        let own = self.host_labels(host.site.id, host.site.record, host.id);
+        selector.unmet(|key| effective_value(site, own, key))
     }
 }
 

@@ -1,8 +1,8 @@
 //! Views of sites and hosts.
 
 use linecamp_model::{
-    Condition, DocumentKey, EffectiveLabels, HostId, HostView, LinkState, LinkView, Now, OwnedLabels, Registration,
-    SiteId, SiteView, Text, effective, effective_of_site,
+    Condition, DocumentKey, EffectiveLabels, HostId, HostView, LinkState, LinkView, MemberId, Now, OwnedLabels,
+    Registration, SiteId, SiteView, Text, effective, effective_of_site,
 };
 
 use super::host_link::HostLink;
@@ -14,7 +14,7 @@ use crate::fleet::conditions::{conditions_of, waits_for};
 use crate::fleet::labels::owned;
 use crate::fleet::lookup::{find_visible_host, find_visible_site};
 use crate::fleet::site_record::SiteRecord;
-use crate::fleet::subject::{HostRef, SiteRef};
+use crate::fleet::subject::{HostRef, SiteRef, Subject};
 use crate::page::{Page, PageRequest};
 
 /// The bytes of a site or a host beside its labels, conditions and description: names, IDs, times and keys.
@@ -43,6 +43,22 @@ impl FleetView<'_> {
     pub fn host(self, host: &HostRef, now: Now) -> Result<HostView, FleetCommandError> {
         let (site, id) = find_visible_host(self.state, self.caller_or_console(), host)?;
         self.host_view(site, id, now).ok_or_else(|| FleetCommandError::NotFound(format!("there is no host {host}")))
+    }
+
+    /// Returns the name of a member: of a host, with its site (`SITE/HOST`).
+    pub fn name_of(self, member: MemberId) -> Option<String> {
+        let site = self.state.site_of(member)?;
+        let subject = match member {
+            MemberId::Site(_) => Subject::Site(site),
+            MemberId::Host(host) => Subject::Host(site, host),
+        };
+        Some(subject.address(self.state.sites.get(&site)?))
+    }
+
+    /// Returns a host by its id.
+    pub fn host_by_id(self, id: HostId, now: Now) -> Option<HostView> {
+        let (site, ..) = self.registered().find(|(_, record, _)| record.hosts.contains_key(&id))?;
+        self.host_view(site, id, now)
     }
 
     /// Returns a site by its id.

@@ -36,6 +36,7 @@ impl FleetView<'_> {
             uses_left: token.uses_max.saturating_sub(state.uses(id)),
             labels: labels.collect::<EffectiveLabels>(),
             replaces: token.replaces.and_then(|site| Some(state.sites.get(&site)?.site_spec()?.name.clone())),
+            hosts_of: token.hosts.and_then(|of| Some(state.sites.get(&of.site)?.site_spec()?.name.clone())),
             state: token_state(state, id, token, now),
         })
     }

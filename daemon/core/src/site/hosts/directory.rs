@@ -4,13 +4,14 @@ use std::borrow::Cow;
 
 use linecamp_model::limits::DOCUMENTS_BYTES_MAX;
 use linecamp_model::{
-    AuthoritySet, Document, DocumentKey, HostId, HostMemberRegistration, KeyFingerprint, MemberId, PluginDigest,
-    Refusal, RefusalCode, ServerSet, SpecBody, StatusBody,
+    AuthoritySet, HostId, HostMemberRegistration, KeyFingerprint, MemberId, PluginDigest, Refusal, RefusalCode,
+    ServerSet, SpecBody, StatusBody,
 };
 
 use super::registry::removed;
 use crate::document_sync::{Changed, Documents};
 use crate::downlink::{Member, Members, Standing};
+use crate::host_member::{self, spec_of_host};
 use crate::host_record::HostRecord;
 use crate::site::state::SiteState;
 
@@ -80,44 +81,24 @@ impl Members for Directory<'_> {
     }
 
     fn check_status(&self, id: MemberId, status: &Changed<'_, StatusBody>) -> Result<(), Refusal> {
-        let refuse = |text: &str| Err(Refusal::new(RefusalCode::Protocol, text));
-        for (key, body) in status.live() {
-            let (MemberId::Host(host), StatusBody::Host(reported)) = (id, body) else {
-                return refuse("a host reports only about itself");
-            };
-            if key != DocumentKey::Host(host) {
-                return refuse("status of another host");
-            }
-            if reported.membership.is_some() || reported.daemon.is_none() {
-                return refuse("a host reports about its daemon, and nothing about its membership");
-            }
-            let others = self.state.lan.hosts.iter().filter(|(other, _)| **other != host);
+        host_member::check_status(id, status, |body, _| {
+            let others = self.state.lan.hosts.iter().filter(|(other, _)| MemberId::Host(**other) != id);
             let others = others.flat_map(|(_, record)| record.status.live()).map(|(_, body)| body);
             let bytes: usize = others.chain([body]).map(StatusBody::encoded_size_max).sum();
-            if HOSTS_BYTES_MAX < bytes {
-                return refuse(&format!(
-                    "status of {bytes} bytes of all hosts together; those of a site report at most {HOSTS_BYTES_MAX}: \
-                     remove labels"
-                ));
+            match bytes <= HOSTS_BYTES_MAX {
+                true => Ok(()),
+                false => {
+                    let text = format!(
+                        "status of {bytes} bytes of all hosts together; those of a site report at most \
+                         {HOSTS_BYTES_MAX}: remove labels"
+                    );
+                    Err(Refusal::new(RefusalCode::Protocol, &text))
+                }
             }
-        }
-        Ok(())
+        })
     }
 
     fn may_read(&self, _id: MemberId, _digest: &PluginDigest) -> bool {
         false
     }
-}
-
-/// Returns the part of a site's spec that a host gets: the site's own document and its own. They keep their
-/// generations, so what the host has applied needs no translation.
-fn spec_of_host(spec: &Documents<SpecBody>, host: HostId) -> Documents<SpecBody> {
-    let mut part = Documents::default();
-    for key in [DocumentKey::Site, DocumentKey::Host(host)] {
-        let generation = spec.generation(key);
-        if let Some(body) = spec.body(key) {
-            part.set(key, Some(Document { generation, body: Some(body.clone()) }));
-        }
-    }
-    part
 }

@@ -130,9 +130,11 @@ fn special(shape: &str, field: &str) -> Option<Rule> {
             Rule::text(one_of(ConditionKind::ALL.iter().map(|kind| kind.as_str())))
         }
         ("SiteQuery" | "HostQuery", "text") => Rule::text(length(0, SEARCH_CHARS_MAX)),
-        ("SiteQuery" | "HostQuery" | "RecordQuery" | "ProviderQuery" | "PageQuery" | "RestoreQuery", "limit") => {
-            Rule::number(1, PAGE_ITEMS_MAX as u64)
-        }
+        (
+            "SiteQuery" | "HostQuery" | "RecordQuery" | "ProviderQuery" | "PageQuery" | "RestoreQuery"
+            | "SelectionQuery",
+            "limit",
+        ) => Rule::number(1, PAGE_ITEMS_MAX as u64),
         ("RecordQuery", "state") => Rule::text(one_of(RecordState::ALL.iter().map(|state| state.as_str()))),
         ("ExtraRecordBody", "type") => Rule::text(one_of(["A", "AAAA", "CNAME", "TXT"])),
         ("ExtraRecordBody", "values") => Rule::text(length(1, RECORD_VALUE_BYTES_MAX)).count(1, EXTRA_VALUES_MAX),
@@ -181,7 +183,9 @@ fn special(shape: &str, field: &str) -> Option<Rule> {
 /// The fields that are the same in all types.
 fn general(field: &str) -> Option<Rule> {
     Some(match field {
-        "name" | "environment" | "site" | "user" | "provider" | "plugin" | "replaces" => Rule::exact(name()),
+        "name" | "environment" | "site" | "user" | "provider" | "plugin" | "replaces" | "hosts_of" => {
+            Rule::exact(name())
+        }
         "selector" => Rule::text(selector()),
         "cursor" => Rule::text(json!({ "maxLength": CURSOR_CHARS_MAX, "pattern": "^[A-Za-z0-9_-]*$" })),
         "since" | "state_since" | "expires_at" | "ends_at" | "began_at" | "at" | "old_secret_until" => {

@@ -21,11 +21,11 @@ use crate::api::oidc_login::{
 #[cfg(test)]
 use crate::api::openapi::{Generators, OperationShapes};
 use crate::api::query::{
-    AuditQuery, EventQuery, HostNameQuery, HostQuery, NameQuery, NoQuery, PageQuery, PluginQuery, PreviewQuery,
-    ProviderQuery, RecordQuery, RemoveQuery, RestoreQuery, SiteQuery, StreamQuery,
+    AuditQuery, EventQuery, HostNameQuery, HostQuery, HostRemoveQuery, NameQuery, NoQuery, PageQuery, PluginQuery,
+    PreviewQuery, ProviderQuery, RecordQuery, RemoveQuery, RestoreQuery, SelectionQuery, SiteQuery, StreamQuery,
 };
 use crate::api::{
-    AuditPage, BulkAction, BulkActionRequest, CaRetirement, CaStatus, Edit, Environment, EnvironmentEdit,
+    AuditPage, BulkAction, BulkActionRequest, CaRetirement, CaStatus, Candidate, Edit, Environment, EnvironmentEdit,
     EnvironmentRequest, Event, Health, HeldItems, HeldLeft, Host, LabelChange, LinkGap, List, PluginPushed, PluginView,
     ProviderEdit, ProviderRequest, ProviderView, Readiness, RecordView, RequestReport, Restore, Server, Site, Token,
     TokenCreated, TokenRequest,
@@ -203,10 +203,17 @@ operations! {
 
     /// List the hosts that a filter matches.
     ListHosts = "host.list": Get "/api/v1/hosts" (HostQuery, Empty) -> 200 Json<List<Host>>, Role(Viewer);
+    /// List the hosts that are eligible for something new: active, connected, and matched by a selector. With `all`,
+    /// also the others, each with the reason.
+    SelectHosts = "host.select": Get "/api/v1/selection" (SelectionQuery, Empty)
+        -> 200 Json<List<Candidate>>, Role(Viewer);
     /// Show a host.
     ShowHost = "host.show": Get "/api/v1/hosts/{name}" (HostNameQuery, Empty) -> 200 Json<Host>, Role(Viewer), etag;
     /// Change the name or the description of a host.
     EditHost = "host.edit": Patch "/api/v1/hosts/{name}" (HostNameQuery, MergePatch<Edit>)
+        -> 200 Json<Host>, Role(Operator), audited, etag;
+    /// Remove a host that joined its gateway or the server. The response shows it as it is afterwards.
+    RemoveHost = "host.remove": Delete "/api/v1/hosts/{name}" (HostRemoveQuery, Empty)
         -> 200 Json<Host>, Role(Operator), audited, etag;
     /// Change the labels assigned to a host.
     PatchHostLabels = "host.label": Post "/api/v1/hosts/{name}/labels" (HostNameQuery, Json<LabelChange>)

@@ -27,6 +27,8 @@ fn spec() -> Document<SpecBody> {
                 token: TokenId::from_bytes([6; 8]),
                 keys: keys(),
                 joined_at: WALL,
+                local: labels(&[("door", "2")]),
+                reported: labels(&[("arch", "x86_64")]),
             }),
         })),
     }

@@ -23,12 +23,16 @@ fn parent() -> impl Strategy<Value = Parent> {
 /// The spec of a host, of a gateway too.
 pub(super) fn spec() -> impl Strategy<Value = SpecBody> {
     let origin = select(&[Origin::Gateway, Origin::Custom, Origin::Provider]);
-    let member = (parent(), token_id(), keys(), wall()).prop_map(|(parent, token, keys, joined_at)| HostMember {
-        parent,
-        token,
-        keys,
-        joined_at,
-    });
+    let member = (parent(), token_id(), keys(), wall(), labels(), labels()).prop_map(
+        |(parent, token, keys, joined_at, local, reported)| HostMember {
+            parent,
+            token,
+            keys,
+            joined_at,
+            local,
+            reported,
+        },
+    );
     (name(), origin, text(), target(), labels(), option::of(member)).prop_map(
         |(name, origin, description, target, assigned, member)| {
             SpecBody::Host(HostSpec { name, origin, description, target, assigned, member })
