@@ -58,9 +58,14 @@ impl Fleet {
 
     /// Like [`Fleet::start`], across a router: the server and its operators on one side, every site on the other.
     pub fn start_in(network: &Network) -> Self {
+        Self::start_in_with(network, &[])
+    }
+
+    /// Like [`Fleet::start_in`], with more arguments for `linecamp-server run`.
+    pub fn start_in_with(network: &Network, arguments: &[&str]) -> Self {
         let (server_side, site_side) = (network.server().clone(), network.site().clone());
         let (address, listen) = (network.server_address(), network.listen_address());
-        Self::start_on(Topology { address, listen, server_side, site_side }, None, &[])
+        Self::start_on(Topology { address, listen, server_side, site_side }, None, arguments)
     }
 
     fn start_on(topology: Topology, port: Option<Port>, arguments: &[&str]) -> Self {

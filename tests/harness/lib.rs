@@ -65,7 +65,7 @@ pub use fleet::{Fleet, Server, Site};
 pub use machine::{Machine, packages};
 pub use moto::Moto;
 pub use name_server::{NameServer, ProviderSetup, SecretSetup, ZoneDump};
-pub use network::Network;
+pub use network::{Network, Place};
 pub use nginx::Nginx;
 pub use oidc_provider::OidcProvider;
 pub use ports::Port;

@@ -2,8 +2,9 @@
 //!
 //! `systemd-nspawn` boots a root file system made by `cargo xtask test`, under an overlay, in half a second; so every
 //! machine is fresh, and its writes survive a power cut. It has its own processes, users, mounts and journal, and
-//! shares the test's network: a server on a loopback port is reachable. It uses cgroup v2, mounted in its own mount
-//! namespace, whatever the host uses. Memory limits are accepted there but not enforced.
+//! shares the test's network, where a server on a loopback port is reachable, or has a place in a
+//! [`Network`](crate::Network). It uses cgroup v2, mounted in its own mount namespace, whatever the host uses. Memory
+//! limits are accepted there but not enforced.
 //!
 //! If the user is not root, or nspawn is not available, a test that needs a machine is skipped with a message.
 
@@ -16,6 +17,8 @@ use tempfile::TempDir;
 
 use crate::binaries::target_directory;
 use crate::cli::{CommandOutput, run_command};
+use crate::namespace::NetworkNamespace;
+use crate::network::Place;
 use crate::skip::skip;
 use crate::wait::wait_until;
 
@@ -67,6 +70,7 @@ pub struct Machine {
     name: String,
     base: PathBuf,
     packages: PathBuf,
+    network: NetworkNamespace,
     directory: TempDir,
     running: Option<Running>,
 }
@@ -85,6 +89,15 @@ impl Machine {
     /// # Panics
     /// If it does not boot. The other methods panic likewise if they fail.
     pub fn boot(release: &str) -> Option<Self> {
+        Self::boot_in(release, NetworkNamespace::default())
+    }
+
+    /// Like [`Machine::boot`], at a place in a network.
+    pub fn boot_at(release: &str, place: &Place) -> Option<Self> {
+        Self::boot_in(release, place.0.clone())
+    }
+
+    fn boot_in(release: &str, network: NetworkNamespace) -> Option<Self> {
         let packages = packages()?;
         let base = base(release)?;
         let directory = tempfile::Builder::new().prefix("linecamp-vm-").tempdir().expect("a directory can be made");
@@ -93,7 +106,7 @@ impl Machine {
         }
         // The name of a temporary directory is unique.
         let name = directory.path().file_name().expect("it has a name").to_string_lossy().to_lowercase();
-        let mut machine = Self { name, base, packages, directory, running: None };
+        let mut machine = Self { name, base, packages, network, directory, running: None };
         machine.power_on();
         Some(machine)
     }
@@ -102,7 +115,7 @@ impl Machine {
     pub fn power_on(&mut self) {
         let log = File::create(self.directory.path().join("console")).expect("a log can be made");
         let copy = log.try_clone().expect("a file can be opened twice");
-        let mut command = Command::new("unshare");
+        let mut command = self.network.command("unshare");
         command.args(["--mount", "sh", "-c", BOOT, "sh"]).arg(&self.base).arg(self.directory.path());
         command.arg(&self.name).arg(&self.packages);
         command.stdin(Stdio::piped()).stdout(copy).stderr(log);
@@ -139,7 +152,18 @@ impl Machine {
     pub fn run_with(&self, line: &str, arguments: &[&str]) -> CommandOutput {
         let running = self.running.as_ref().expect("the machine is on");
         let mut command = Command::new("nsenter");
-        command.args(["--target", &running.init, "--mount", "--uts", "--ipc", "--pid", "--cgroup", "--root", "--wd"]);
+        command.args([
+            "--target",
+            &running.init,
+            "--mount",
+            "--uts",
+            "--ipc",
+            "--net",
+            "--pid",
+            "--cgroup",
+            "--root",
+            "--wd",
+        ]);
         command.args(["sh", "-c", line, "sh"]).args(arguments);
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/root");
         run_command(command, format!("{}: {line}", self.name), self.directory.path())

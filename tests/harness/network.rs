@@ -62,12 +62,21 @@ table ip router {
 }
 "#;
 
+/// The address of the site's gateway on the LAN behind it, and that of the machines there.
+const BEHIND: [&str; 2] = ["10.200.0.1", "10.200.0.2"];
+
+/// A place in a network, where machines can be.
+#[derive(Clone, Debug)]
+pub struct Place(pub(crate) NetworkNamespace);
+
 /// A router between a site and its server. Dropping it removes the whole network.
 #[derive(Debug)]
 pub struct Network {
     site: Host,
     router: Host,
     server: Host,
+    /// What reaches nothing but the site, if there is such a place.
+    behind: Option<Host>,
     /// The number of the site's network, the router's outer address, and the thousand of its NAT ports.
     lan: u8,
     wan: u8,
@@ -89,8 +98,18 @@ impl Network {
         }
         let (site, router, server) = (Host::start(), Host::start(), Host::start());
         let hosts = NamedTempFile::new().expect("a file can be made");
-        let mut network =
-            Self { site, router, server, lan: 1, wan: 1, thousand: 20, has_ipv6: false, hosts, delay: None };
+        let mut network = Self {
+            site,
+            router,
+            server,
+            behind: None,
+            lan: 1,
+            wan: 1,
+            thousand: 20,
+            has_ipv6: false,
+            hosts,
+            delay: None,
+        };
         network.connect();
         Some(network)
     }
@@ -117,6 +136,27 @@ impl Network {
     pub fn dead_addresses(number: u8) -> (IpAddr, IpAddr) {
         let ipv6 = Ipv6Addr::new(0x2001, 0xdb8, 0xdead, 0, 0, 0, 0, number.into());
         (Ipv4Addr::new(203, 0, 113, number).into(), ipv6.into())
+    }
+
+    /// Returns the place of the site.
+    pub fn site_place(&self) -> Place {
+        Place(self.site.namespace.clone())
+    }
+
+    /// Adds a LAN behind the site, and returns the place of its machines: they reach the site, which forwards nothing,
+    /// and have no route to anything else. Two machines there have the same address.
+    pub fn lan_behind_site(&mut self) -> Place {
+        let host = Host::start();
+        let id = host.holder.0.id();
+        self.site.ip(&format!(
+            "link add behind type veth peer name eth0 netns {id}\nlink set behind up\n\
+             address add {}/24 dev behind\n",
+            BEHIND[0]
+        ));
+        host.ip(&format!("link set lo up\nlink set eth0 up\naddress add {}/24 dev eth0\n", BEHIND[1]));
+        let place = Place(host.namespace.clone());
+        self.behind = Some(host);
+        place
     }
 
     /// Removes IPv4 from the site's network.

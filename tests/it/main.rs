@@ -30,6 +30,8 @@ mod idle;
 mod join;
 mod labels;
 mod lan_hosts;
+mod lan_install;
+mod lan_machines;
 mod large_lists;
 mod link_history;
 mod log_floods;

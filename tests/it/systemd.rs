@@ -140,13 +140,15 @@ fn an_offline_installer_installs_a_site_on_debian_13() {
         camp.fleet.cli(&["token", "create", "--file", &path]).ok();
         camp.machine.copy(&file, "/srv/camp.tar");
         camp.fleet.server.kill();
-        let said = camp.machine.run("cd /srv && tar -xf camp.tar && sh linecamp-site/install --name camp-001").ok();
+        let line = "cd /srv && tar -xf camp.tar && sh linecamp-site/install --name camp-001 --label rack=r7";
+        let said = camp.machine.run(line).ok();
         assert!(said.stderr.contains("camp-001: the daemon is running but not connected"), "{}", said.stderr);
         camp.fleet.start_server();
         camp.machine.wait_for("the daemon to join", || {
             camp.fleet.cli(&["site", "show", "camp-001"]).code.filter(|code| *code == 0)
         });
         camp.fleet.wait_link("camp-001", "connected");
+        assert!(camp.machine.run("linecampd label ls").ok().stdout.contains("r7"), "the label of the join is kept");
         let said = camp.machine.run("sh /srv/linecamp-site/install --name camp-001").ok();
         assert!(said.stderr.contains("camp-001 has joined"), "{}", said.stderr);
         camp.machine.run("! test -e /etc/linecamp/secrets/join-token").ok();

@@ -9,11 +9,12 @@ use crate::report::Report;
 use crate::tree::{file, files, root};
 
 /// Our packages, and the ones of ours that each may depend on, in code or in tests.
-const OURS: [(&str, &[&str]); 30] = [
+const OURS: [(&str, &[&str]); 31] = [
     ("linecamp-model", &[]),
     ("linecamp-proto", &["linecamp-model"]),
     ("linecamp-core", &["linecamp-model"]),
     ("linecamp-files", &[]),
+    ("linecamp-install", &["linecamp-files", "linecamp-model"]),
     ("linecamp-oidc", &["linecamp-model"]),
     ("linecamp-backup", &["linecamp-model"]),
     ("linecamp-service", &["linecamp-files", "linecamp-model", "linecamp-store", "linecamp-transport"]),
@@ -58,12 +59,13 @@ const BELOW_CLI: [&str; 8] = [
     "linecamp-testkit",
     "linecamp-transport",
 ];
-const BELOW_SERVER: [&str; 13] = [
+const BELOW_SERVER: [&str; 14] = [
     "linecamp-backup",
     "linecamp-core",
     "linecamp-doctor",
     "linecamp-downlink",
     "linecamp-files",
+    "linecamp-install",
     "linecamp-model",
     "linecamp-oidc",
     "linecamp-pages",
@@ -85,11 +87,12 @@ const BELOW_BENCH: [&str; 8] = [
     "linecamp-transport",
 ];
 const BELOW_PLUGIN: [&str; 2] = ["linecamp-provider", "linecamp-testkit"];
-const BELOW_DAEMON: [&str; 12] = [
+const BELOW_DAEMON: [&str; 13] = [
     "linecamp-core",
     "linecamp-doctor",
     "linecamp-downlink",
     "linecamp-files",
+    "linecamp-install",
     "linecamp-model",
     "linecamp-pages",
     "linecamp-plugin-host",

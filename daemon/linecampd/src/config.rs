@@ -103,8 +103,11 @@ pub struct PluginConfig {
     pub credentials: Option<PathBuf>,
 }
 
-/// The UDP address that hosts of the LAN are listened for at, unless it is configured.
+/// The address that hosts of the LAN are listened for at, unless it is configured.
 const HOSTS_LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 4433);
+
+/// The directory where the install command of a site keeps its packages.
+const HOSTS_PACKAGES_DEFAULT: &str = "/var/cache/linecamp/packages";
 
 /// How to join: a token file and a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,15 +140,17 @@ pub(crate) const fn parent_of_join(kind: MemberKind, site: Option<&Name>) -> Par
 /// How hosts of the LAN reach the daemon of their site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostsConfig {
-    /// The UDP address to listen on.
+    /// The address to listen on: UDP for hosts, TCP for machines that are installed.
     pub listen: SocketAddr,
     /// The addresses that host tokens have; if empty, those of this machine.
     pub addresses: Vec<ServerAddress>,
+    /// The directory of the packages that machines of the LAN are installed from.
+    pub packages: PathBuf,
 }
 
 impl Default for HostsConfig {
     fn default() -> Self {
-        Self { listen: HOSTS_LISTEN_DEFAULT, addresses: Vec::new() }
+        Self { listen: HOSTS_LISTEN_DEFAULT, addresses: Vec::new(), packages: HOSTS_PACKAGES_DEFAULT.into() }
     }
 }
 
@@ -194,7 +199,8 @@ fn hosts(file: &HostsFile) -> Result<HostsConfig, ConfigError> {
         return Err(ConfigError::HostsAddresses { count: file.addresses.len() });
     }
     let addresses = file.addresses.iter().map(|text| ServerAddress::parse(text)).collect::<Result<_, _>>();
-    Ok(HostsConfig { listen, addresses: addresses.map_err(ConfigError::HostsAddress)? })
+    let packages = file.packages.clone().unwrap_or_else(|| HOSTS_PACKAGES_DEFAULT.into());
+    Ok(HostsConfig { listen, addresses: addresses.map_err(ConfigError::HostsAddress)?, packages })
 }
 
 fn join(file: JoinFile) -> Result<Option<JoinConfig>, ConfigError> {

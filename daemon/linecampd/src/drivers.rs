@@ -3,6 +3,7 @@
 pub(crate) mod facts;
 pub(crate) mod identity;
 pub(crate) mod lan;
+pub(crate) mod lan_install;
 pub(crate) mod link;
 pub(crate) mod plugins;
 pub(crate) mod pushed_plugins;

@@ -2,11 +2,12 @@
 
 use linecamp_core::{HostCommand, OWN_ADDRESS_LABEL, Site, SiteCommand};
 use linecamp_model::limits::{SERVERS_PER_SITE_MAX, TOKEN_TTL_MAX, TOKEN_USES_MAX};
-use linecamp_model::{HostToken, JoinSecret, JoinToken, Now, ServerAddress, TokenId};
-use linecamp_proto::local::NewHostToken;
+use linecamp_model::{HostToken, JoinSecret, JoinTarget, JoinToken, Now, ServerAddress, TokenId, shell_quoted};
+use linecamp_proto::local::{CreatedHostToken, NewHostToken};
 use linecamp_transport::{error_chain, random_bytes};
 
 use crate::drivers::lan::LanDriver;
+use crate::drivers::lan_install::Installer;
 
 /// Creates host tokens: it knows the pin of the LAN's authority, and the addresses of this gateway.
 pub(crate) struct HostTokens<'a> {
@@ -18,21 +19,34 @@ pub(crate) struct HostTokens<'a> {
 /// A host token that is about to be stored, with its secret.
 #[derive(Debug)]
 pub(crate) struct DraftToken {
-    pub(crate) token: JoinToken,
-    pub(crate) addresses: Vec<ServerAddress>,
-    pub(crate) terms: HostToken,
+    target: JoinTarget,
+    terms: HostToken,
+    installer: Installer,
 }
 
 impl DraftToken {
     /// Returns the command that stores it.
     pub(crate) fn command(&self) -> SiteCommand {
-        SiteCommand::Host(HostCommand::CreateToken(self.token.id, self.terms.clone()))
+        SiteCommand::Host(HostCommand::CreateToken(self.target.token.id, self.terms.clone()))
     }
 
-    /// Returns the argument of a join: the token with its secret, and the addresses of the gateway.
-    pub(crate) fn reveal(&self) -> String {
-        let addresses: Vec<_> = self.addresses.iter().map(ToString::to_string).collect();
-        format!("{}@{}", self.token.reveal(), addresses.join(","))
+    /// Returns the answer to the request, with the token's secret. Reads the packages, and blocks meanwhile.
+    pub(crate) fn reveal(&self) -> CreatedHostToken {
+        let JoinTarget { token, servers } = &self.target;
+        let addresses: Vec<_> = servers.iter().map(ToString::to_string).collect();
+        let join = format!("{}@{}", token.reveal(), addresses.join(","));
+        CreatedHostToken {
+            // `printf` is a builtin of the shell, so the token is in no process's arguments.
+            command: format!(
+                "printf '%s\\n' {} | sudo -u linecamp linecampd join - --host --name NAME",
+                shell_quoted(&join)
+            ),
+            install: self.installer.line(&self.target),
+            join,
+            id: token.id.to_string(),
+            expires_at: self.terms.expires_at.to_string(),
+            uses: self.terms.uses_max,
+        }
     }
 }
 
@@ -59,7 +73,8 @@ impl HostTokens<'_> {
         let token = JoinToken { id: TokenId::from_bytes(token_id), secret: JoinSecret::from_bytes(secret), pin };
         let (created_at, expires_at) = (now.wall, now.wall + ttl);
         let terms = HostToken { secret: token.secret.hash(), created_at, expires_at, uses_max: new.uses };
-        Ok(DraftToken { token, addresses, terms })
+        let target = JoinTarget { token, servers: addresses };
+        Ok(DraftToken { target, terms, installer: self.lan.installer().clone() })
     }
 
     /// Returns the addresses of this gateway: those that are configured, or those that the machine reports.

@@ -76,6 +76,7 @@ fn compare(old: &Config, new: &Config, is_member: bool) -> ConfigChanges {
     note(old.plugins.memory_mib != new.plugins.memory_mib, Apply::Reconnect, "plugins.memory_mib");
     note(old.hosts.listen != new.hosts.listen, Apply::Reconnect, "hosts.listen");
     note(old.hosts.addresses != new.hosts.addresses, Apply::Reconnect, "hosts.addresses");
+    note(old.hosts.packages != new.hosts.packages, Apply::Reconnect, "hosts.packages");
     note(old.join != new.join && !is_member, Apply::Restart, "join");
     changes
 }
@@ -110,6 +111,7 @@ mod tests {
         check("[[provider]]\nname = \"n\"\nplugin = \"p\"\nowner = \"o\"\nzones = [\"a.example\"]", &[], &["provider"]);
         check("[plugins]\ncompiler = \"/x\"\nca_file = \"/y\"", &[], &["plugins.compiler", "plugins.ca_file"]);
         check("[plugins]\nmemory_mib = 32", &[], &["plugins.memory_mib"]);
+        check("[hosts]\nlisten = \"[::]:1\"\npackages = \"/x\"", &[], &["hosts.listen", "hosts.packages"]);
     }
 
     #[test]

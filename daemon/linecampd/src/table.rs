@@ -91,13 +91,17 @@ pub(crate) fn hosts(hosts: &[LocalHost]) -> String {
     Table::new(["HOST", "ORIGIN", "TARGET", "LINK", "SINCE", "LABELS"]).with(rows).render(false)
 }
 
-/// Formats a host token that was created, with the command that uses it. The token is on stdin of that command, where
+/// Formats a host token that was created, with the commands that use it. The token is on stdin of those commands, where
 /// other users of the machine do not see it.
 pub(crate) fn host_token(token: &CreatedHostToken) -> String {
+    let install = token.install.as_ref().map_or_else(String::new, |line| {
+        format!("To install linecampd on Debian, join and start it, run as root:\n\n  {line}\n\n")
+    });
     format!(
-        "token {} (uses: {}, expires {}); on each host, as the daemon's user, run:\n\n  \
-         echo '{}' | linecampd join - --host --name NAME\n",
-        token.id, token.uses, token.expires_at, token.join
+        "token {}  expires {}  uses {}\n\n\
+         The token is shown only once. Anyone who has it can join as a host of this site.\n\n{install}\
+         If linecampd is already installed:\n\n  {}\n",
+        token.id, token.expires_at, token.uses, token.command
     )
 }
 
@@ -189,6 +193,22 @@ fn properties<const ROWS: usize>(rows: [(&str, String); ROWS]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_token_is_shown_with_the_commands_that_use_it() {
+        let token = |install| CreatedHostToken {
+            join: "lct_x@10.0.0.1:4433".to_owned(),
+            command: "join it".to_owned(),
+            install,
+            id: "0707070707070707".to_owned(),
+            expires_at: "2026-11-22T02:27:04Z".to_owned(),
+            uses: 2,
+        };
+        let shown = host_token(&token(Some("install it".to_owned())));
+        assert!(shown.starts_with("token 0707070707070707  expires 2026-11-22T02:27:04Z  uses 2\n"), "{shown}");
+        assert!(shown.contains("run as root:\n\n  install it\n") && shown.ends_with("\n  join it\n"), "{shown}");
+        assert!(!host_token(&token(None)).contains("as root"));
+    }
 
     #[test]
     fn host_labels_include_inherited_site_labels() {

@@ -17,7 +17,6 @@ use serde::Deserialize;
 use crate::certificate_files::CertificateFiles;
 use crate::data_directory::Layout;
 use crate::error::ServerError;
-use crate::install::PACKAGES_DEFAULT;
 use crate::server_url::ServerUrl;
 use crate::traces::Collector;
 
@@ -52,6 +51,9 @@ const AUDIT_KEEP_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 const AUDIT_MIB: std::ops::RangeInclusive<u64> = 8..=1024;
 
 const MIB: u64 = 1024 * 1024;
+
+/// The directory where the server's package installs the daemon's packages.
+const PACKAGES_DEFAULT: &str = "/usr/share/linecamp-server/site";
 
 /// A sample configuration file that documents every key. Unchanged, it means the defaults. Packages install it.
 pub const SAMPLE: &str = include_str!("../../../packaging/config/server.toml");

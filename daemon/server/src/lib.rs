@@ -41,7 +41,6 @@ mod fleet_access;
 mod fleet_client;
 mod idempotency;
 mod init;
-mod install;
 mod metrics;
 mod oidc;
 mod passwords;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use linecamp_core::{Fleet, FleetConfig, Rng, SavedFleet};
 use linecamp_downlink::{HandshakeStats, MemberDriver, SESSION_NOTES_MAX};
+use linecamp_install::DaemonPackages;
 use linecamp_model::{Parent, Pin};
 use linecamp_proto::VERSIONS;
 use linecamp_service::{Clock, ConfigChanges, ServiceManager};
@@ -26,7 +27,6 @@ use crate::drivers::{https, store};
 use crate::error::ServerError;
 use crate::event_streams::StreamFeed;
 use crate::fleet_client::FleetClient;
-use crate::install::SitePackages;
 use crate::oidc::OidcLogins;
 use crate::plugin_folder::PluginFolder;
 use crate::reload::compare;
@@ -268,7 +268,7 @@ fn server_info(
         addresses,
         trusted_proxies: TrustedProxies::new(config.trusted_proxies.clone()),
         certificate,
-        site_packages: SitePackages::find(&config.site_packages),
+        site_packages: DaemonPackages::find(&config.site_packages),
         started,
         oidc: OidcLogins::new(started),
     };

@@ -58,6 +58,7 @@ pub(super) struct JoinFile {
 pub(super) struct HostsFile {
     pub(super) listen: Option<String>,
     pub(super) addresses: Vec<String>,
+    pub(super) packages: Option<PathBuf>,
 }
 
 impl ConfigFile {

@@ -16,6 +16,7 @@ use super::{Daemon, DataDirGuard, Event, Setup};
 use crate::drivers::facts::FactsDriver;
 use crate::drivers::identity::SaveResult;
 use crate::drivers::lan::LanDriver;
+use crate::drivers::lan_install::Installer;
 use crate::drivers::link::LinkDriver;
 use crate::drivers::plugins::PluginDriver;
 use crate::drivers::store::{self, OpenedDatabase};
@@ -67,7 +68,7 @@ impl Daemon {
             store,
             facts: FactsDriver::new(setup.facts),
             plugins: PluginDriver::new(guard.directory.plugins(), setup.plugins),
-            lan: LanDriver::new(guard.directory.lan(), setup.hosts.listen),
+            lan: LanDriver::new(guard.directory.lan(), setup.hosts.listen, Installer::new(setup.hosts.packages)),
             gateway_addresses: setup.hosts.addresses,
             local: None,
             reload: None,

@@ -15,12 +15,16 @@ use linecamp_transport::{Authority, GatewayCertificate, Listener, ListenerSettin
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::lan_install::{InstallServer, Installer};
+
 /// The listener for hosts, and their sessions.
 #[derive(Debug)]
 pub(crate) struct LanDriver {
     /// The directory of the authority.
     directory: PathBuf,
     listen: SocketAddr,
+    /// What machines of the LAN are installed from.
+    installer: Installer,
     authority: Option<Arc<Authority>>,
     open: Option<Open>,
 }
@@ -33,17 +37,23 @@ struct Open {
     notes: mpsc::Receiver<(SessionId, SessionNote)>,
     /// The task that accepts hosts and has their sessions.
     accepting: JoinSet<()>,
+    installs: InstallServer,
 }
 
 impl LanDriver {
     /// Creates a driver that does not listen yet. `directory` has the authority, or will have it.
-    pub(crate) const fn new(directory: PathBuf, listen: SocketAddr) -> Self {
-        Self { directory, listen, authority: None, open: None }
+    pub(crate) const fn new(directory: PathBuf, listen: SocketAddr, installer: Installer) -> Self {
+        Self { directory, listen, installer, authority: None, open: None }
     }
 
     /// Returns the pin of the LAN's authority, which is created if there is none.
     pub(crate) fn pin(&mut self, site: SiteId, now: WallTime) -> Result<Pin, TransportError> {
         self.authority(site, now).map(|authority| authority.pin())
+    }
+
+    /// Returns what machines of the LAN are installed from.
+    pub(crate) const fn installer(&self) -> &Installer {
+        &self.installer
     }
 
     /// Returns the address that hosts are listened for at.
@@ -71,17 +81,19 @@ impl LanDriver {
         let mut accepting = JoinSet::new();
         accepting.spawn(accept_counted(Arc::clone(&listener), sender, handshakes));
         tracing::info!(address = %listener.local_addr(), "listening for hosts");
-        self.open = Some(Open { driver: MemberDriver::new(authority), listener, notes, accepting });
+        let installs = InstallServer::start(listener.local_addr(), self.installer.clone());
+        let driver = MemberDriver::new(authority);
+        self.open = Some(Open { driver, listener, notes, accepting, installs });
         Ok(())
     }
 
     /// Ends all sessions, those that were hung up with their own reasons, and waits until their peers are told and the
-    /// port is free. The caller limits the time.
+    /// ports are free. The caller limits the time.
     pub(crate) async fn close(&mut self) {
-        let Some(Open { listener, accepting, .. }) = self.open.take() else { return };
+        let Some(Open { listener, accepting, installs, .. }) = self.open.take() else { return };
         close(&listener, Parent::Gateway);
         drop(accepting);
-        listener.release().await;
+        tokio::join!(listener.release(), installs.close());
     }
 
     /// Presents another certificate of the server to hosts from now on.

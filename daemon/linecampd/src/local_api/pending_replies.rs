@@ -8,8 +8,7 @@ use linecamp_model::{
 };
 use linecamp_proto::api::{DnsRecord, Error, ErrorCode, LabelChange, domain_name};
 use linecamp_proto::local::{
-    CreatedHostToken, HostRemoval, LocalHost, LocalLabels, LocalProvider, LocalRequest, LocalStatus, RecordAdoption,
-    WhyLine,
+    HostRemoval, LocalHost, LocalLabels, LocalProvider, LocalRequest, LocalStatus, RecordAdoption, WhyLine,
 };
 
 use super::{LocalCall, Reply};
@@ -97,12 +96,10 @@ impl PendingReplies {
             (Ok(()), ReplyKind::Records) => reply.ok(DnsRecord::all(&site.view(now).providers)),
             (Ok(()), ReplyKind::Record(key)) => reply.ok(records_at(site, &key, now)),
             (Ok(()), ReplyKind::Hosts) => reply.ok(local_hosts(site, now)),
-            (Ok(()), ReplyKind::HostToken(draft)) => reply.ok(CreatedHostToken {
-                join: draft.reveal(),
-                id: draft.token.id.to_string(),
-                expires_at: draft.terms.expires_at.to_string(),
-                uses: draft.terms.uses_max,
-            }),
+            // The packages of the daemon are read; the loop does not wait for that.
+            (Ok(()), ReplyKind::HostToken(draft)) => {
+                tokio::task::spawn_blocking(move || reply.ok(draft.reveal()));
+            }
             (Ok(()), ReplyKind::Status) => reply.ok(LocalStatus::from(&site.view(now))),
             (Err(error), _) => {
                 let code = match error {

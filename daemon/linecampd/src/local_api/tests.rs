@@ -21,6 +21,7 @@ use super::connection::answer;
 use super::listener::admit;
 use super::*;
 use crate::drivers::lan::LanDriver;
+use crate::drivers::lan_install::Installer;
 use crate::host_tokens::HostTokens;
 
 const NOW: Now = Now { instant: linecamp_model::Instant::ORIGIN, wall: WallTime::from_unix_millis(1_000_000) };
@@ -110,7 +111,11 @@ impl Camp {
 
     async fn serve_next(&mut self) -> Vec<WriteId> {
         let call = self.calls.recv().await.unwrap();
-        let mut lan = LanDriver::new(self.directory.path().join("lan"), "127.0.0.1:0".parse().unwrap());
+        let mut lan = LanDriver::new(
+            self.directory.path().join("lan"),
+            "127.0.0.1:0".parse().unwrap(),
+            Installer::new(self.directory.path().join("packages")),
+        );
         let context = ServeContext {
             now: NOW,
             metrics: &|_| "linecamp_x 1\n".to_owned(),

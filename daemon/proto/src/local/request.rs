@@ -84,6 +84,11 @@ pub struct NewHostToken {
 pub struct CreatedHostToken {
     /// The argument of a join, `TOKEN@HOST:PORT[,HOST:PORT…]`, with the token's secret: it is shown once.
     pub join: String,
+    /// The command to run at a machine that has the daemon installed.
+    pub command: String,
+    /// The one-line command that installs and joins a bare Debian machine; `null` if the gateway has no packages to
+    /// install.
+    pub install: Option<String>,
     /// The ID of the token.
     pub id: String,
     /// When it expires.

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use linecamp_core::{ApiCredential, AuthenticationError, LoginDelays, Principal, StoreFault};
+use linecamp_install::{DaemonPackages, InstallSource};
 use linecamp_model::{Pin, SecretHash};
 use linecamp_service::{Clock, Metrics, TokenBuckets};
 use linecamp_transport::Authority;
@@ -18,7 +19,6 @@ use crate::certificate_files::CertificateStatus;
 use crate::drivers::https::ApiConnections;
 use crate::event_streams::EventStreams;
 use crate::fleet_client::FleetClient;
-use crate::install::SitePackages;
 use crate::metrics::ResponseCounts;
 use crate::oidc::OidcLogins;
 use crate::passwords::PasswordHashing;
@@ -41,7 +41,7 @@ pub(crate) struct ServerInfo {
     /// The certificate that the API presents. It may change at any time.
     pub(crate) certificate: CertificateStatus,
     /// The packages for installing new sites.
-    pub(crate) site_packages: SitePackages,
+    pub(crate) site_packages: DaemonPackages,
     /// The clock, which started with the server.
     pub(crate) started: Clock,
     /// The logins at the identity provider that are in progress.
@@ -52,6 +52,11 @@ impl ServerInfo {
     /// Returns the pin of the authority that issues certificates.
     pub(crate) fn pin(&self) -> Pin {
         self.authority.pin()
+    }
+
+    /// Returns where new sites download from.
+    pub(crate) fn install_source(&self) -> InstallSource {
+        InstallSource::Server(self.addresses().server_url.to_string())
     }
 
     /// Adds the host of the server's URL to the server's certificate, beside the names that it has.

@@ -65,8 +65,8 @@ pub(super) async fn create(call: Call<CreateToken>) -> Result<TokenCreated, ApiE
         return Ok(TokenCreated::without_secret(view));
     }
     let target = JoinTarget { token, servers: info.addresses().links };
-    let install = info.site_packages.line(&info.addresses().server_url, &target, view.hosts_of.as_deref());
-    let packages = info.site_packages.all().iter().map(|package| package.name.clone()).collect();
+    let install = info.site_packages.line(&info.install_source(), &target, view.hosts_of.as_deref());
+    let packages = info.site_packages.all().iter().map(|package| package.name().to_owned()).collect();
     Ok(TokenCreated { install, packages, ..TokenCreated::new(view, &target) })
 }
 

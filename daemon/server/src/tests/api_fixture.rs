@@ -28,7 +28,6 @@ use crate::drivers::https::{self, ApiConnections, ApiListeners};
 use crate::drivers::request_permit::{Client, ConnectionPlace};
 use crate::event_streams::StreamFeed;
 use crate::fleet_client::FleetClient;
-use crate::install::SitePackages;
 use crate::oidc::OidcLogins;
 use crate::plugin_folder::PluginFolder;
 use crate::secret::ApiKeyText;
@@ -82,7 +81,7 @@ impl Bare {
             addresses: Arc::new(ServerAddresses::new(&config(&layout), None, 1).unwrap()),
             trusted_proxies: trusted_proxies.clone(),
             certificate: CertificateStatus::default(),
-            site_packages: SitePackages::default(),
+            site_packages: linecamp_install::DaemonPackages::default(),
             started: Clock::start(),
             oidc: OidcLogins::new(Clock::start()),
         };

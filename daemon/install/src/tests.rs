@@ -1,10 +1,19 @@
 //! Tests of the packages, and of the script on a machine whose commands are scripted.
 
+use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use linecamp_model::JoinTarget;
+
+use super::packages::{PREFIX, digest};
 use super::*;
+
+fn server() -> InstallSource {
+    InstallSource::Server("https://camp.example:8443".to_owned())
+}
 
 #[test]
 fn only_the_daemons_packages_of_our_own_version_are_offered() {
@@ -13,12 +22,13 @@ fn only_the_daemons_packages_of_our_own_version_are_offered() {
     for name in [&arm, "linecampd_0.0.1_amd64.deb", "README", &format!("{PREFIX}a';b.deb")] {
         fs::write(directory.path().join(name), "x").unwrap();
     }
-    let packages = SitePackages::find(directory.path());
-    let names: Vec<_> = packages.all().iter().map(|package| &package.name).collect();
+    let packages = DaemonPackages::find(directory.path());
+    let names: Vec<_> = packages.all().iter().map(|package| package.name()).collect();
     assert_eq!(names, [&arm]);
-    let script = packages.script(&ServerUrl::parse("https://camp.example:8443").unwrap()).unwrap();
+    let script = packages.script(&server()).unwrap();
     assert!(script.contains(&format!("    arm64) echo {arm} {} ;;", digest(b"x"))), "{script}");
-    assert!(!script.contains('@') || !script.contains("@URL@"), "{script}");
+    let left = server().placeholders().map(|(name, _)| script.contains(name));
+    assert!(!left.contains(&true) && !script.contains("@PACKAGES@") && !script.contains("@VERSION@"), "{script}");
 }
 
 #[test]
@@ -26,13 +36,38 @@ fn a_pipe_among_the_packages_does_not_block_the_server() {
     let directory = tempfile::tempdir().unwrap();
     let pipe = directory.path().join(format!("{PREFIX}arm64.deb"));
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    assert!(SitePackages::find(directory.path()).all().is_empty());
+    assert!(DaemonPackages::find(directory.path()).all().is_empty());
+}
+
+/// A directory in the place of a package cannot be read, by root either.
+#[test]
+fn one_unreadable_package_does_not_hide_the_others() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join(format!("{PREFIX}amd64.deb"))).unwrap();
+    let arm = format!("{PREFIX}arm64.deb");
+    fs::write(directory.path().join(&arm), "x").unwrap();
+    let packages = DaemonPackages::find(directory.path());
+    assert_eq!(packages.all().iter().map(DaemonPackage::name).collect::<Vec<_>>(), [arm]);
+}
+
+/// Whatever the addresses of a gateway, its script is the same; they are in the line, for the download of the script.
+#[test]
+fn the_line_of_a_gateway_tries_all_its_addresses() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join(format!("{PREFIX}arm64.deb")), "x").unwrap();
+    let packages = DaemonPackages::find(directory.path());
+    let token = format!("lct_{}@10.0.0.1:4433,[fd00::1]:4433", "A".repeat(75));
+    let line = packages.line(&InstallSource::Gateway, &JoinTarget::parse(&token).unwrap(), None).unwrap();
+    let script = packages.script(&InstallSource::Gateway).unwrap();
+    assert!(line.contains("for a in 10.0.0.1:4433 '[fd00::1]:4433'; do "), "{line}");
+    assert!(line.contains(&format!("\"http://$a/install\" $d/install SHA256:{} && break", digest(script.as_bytes()))));
+    assert!(line.ends_with(&format!(" && echo '{token}' | sh $d/install")), "{line}");
+    assert!(!script.contains("10.0.0.1"), "{script}");
 }
 
 #[test]
 fn without_packages_there_is_no_script() {
-    let url = ServerUrl::parse("https://camp.example:8443").unwrap();
-    assert!(SitePackages::find(Path::new("/nowhere/at-all")).script(&url).is_none());
+    assert!(DaemonPackages::find(Path::new("/nowhere/at-all")).script(&server()).is_none());
 }
 
 /// A machine that has joined: the script runs with scripted commands, and its directories are in one of our own.
@@ -71,12 +106,18 @@ impl Member {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// Runs the script with a new token of the server. Returns its output and what it did with service and daemon.
+    /// Runs the script with a new token. Returns its output and what it did with service and daemon.
     fn install(&self) -> (Output, String) {
+        self.install_from(&server())
+    }
+
+    fn install_from(&self, source: &InstallSource) -> (Output, String) {
         let root = self.0.path().display().to_string();
         let script = SCRIPT.replace("/var/lib/linecamp", &format!("{root}/data"));
         let script = script.replace("/etc/linecamp", &format!("{root}/etc")).replace("/run/systemd/system", &root);
         let script = script.replace("@PACKAGES@", "    *) echo ;;").replace("@VERSION@", "1");
+        let script = script.replace("/var/cache/linecamp", &format!("{root}/cache"));
+        let script = source.placeholders().iter().fold(script, |script, (name, value)| script.replace(name, value));
         fs::write(self.path("install"), script).unwrap();
         let path = format!("{root}/bin:{}", std::env::var("PATH").unwrap());
         // A test may run where signals are ignored, which a shell cannot undo.
@@ -137,4 +178,39 @@ fn a_warning_of_the_join_is_shown() {
     let (output, _) = member.install();
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && text.contains("warning: the daemon dials only"), "{output:?}");
+}
+
+/// Neither the server nor a gateway answered: the daemon joins later, as what the machine was meant to be.
+#[test]
+fn a_machine_that_reached_nobody_keeps_its_join() {
+    for (source, flag, line) in
+        [(server(), "join - --timeout", ""), (InstallSource::Gateway, "join - --host", "host = true\n")]
+    {
+        let machine = Member::new("disconnected", "exit 1");
+        fs::remove_file(machine.path("data/identity/membership.pem")).unwrap();
+        for directory in ["etc/secrets", "etc/linecampd.d"] {
+            fs::create_dir_all(machine.path(directory)).unwrap();
+        }
+        machine.command("sleep", "exit 0");
+        let (output, calls) = machine.install_from(&source);
+        assert!(output.status.success() && calls.contains(flag), "{calls}{output:?}");
+        let kept = fs::read_to_string(machine.path("etc/linecampd.d/50-join.toml")).unwrap();
+        assert!(kept.ends_with(&format!("name = \"camp-001\"\n{line}")), "{kept}");
+        assert_eq!(fs::read_to_string(machine.path("etc/secrets/join-token")).unwrap(), "lct_x@new.example:8443\n");
+    }
+}
+
+/// A gateway serves what it was installed from; a host serves nothing.
+#[test]
+fn a_site_keeps_its_packages_and_a_host_does_not() {
+    for (source, is_kept) in [(server(), true), (InstallSource::Gateway, false)] {
+        let machine = Member::new("connected", "exit 1");
+        fs::write(machine.path("linecampd_1_arm64.deb"), "x").unwrap();
+        fs::write(machine.path("linecampd_2_arm64.deb"), "x").unwrap();
+        let (output, _) = machine.install_from(&source);
+        assert!(output.status.success(), "{output:?}");
+        let kept = fs::read_dir(machine.path("cache/packages")).into_iter().flatten();
+        let kept: Vec<_> = kept.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        assert_eq!(kept, ["linecampd_1_arm64.deb"].get(..usize::from(is_kept)).unwrap(), "{output:?}");
+    }
 }
