@@ -54,9 +54,7 @@ impl Dialer {
         let uses_routes = platform.socket.is_none();
         let socket = match platform.socket {
             Some(socket) => socket,
-            None => open_socket(address, None)
-                .or_else(|_| open_socket(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), None))
-                .map_err(bind_error)?,
+            None => open_socket(address, None).map_err(bind_error)?,
         };
         let config = site_endpoint(&platform.random)?;
         let runtime = Arc::new(quinn::TokioRuntime);

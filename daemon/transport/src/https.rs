@@ -23,6 +23,7 @@ use crate::identity::{
 use crate::resolve::resolve_host;
 use crate::server_verifier::{ApiTrust, ExpiryFloor, Roots, ServerVerifier};
 use crate::session::canonical;
+use crate::socket::ipv4_instead;
 use crate::tls;
 
 /// An established connection, on the server's side.
@@ -49,13 +50,19 @@ pub struct TcpAcceptor {
 }
 
 impl TcpAcceptor {
-    /// Opens `address`.
+    /// Opens `address`. A kernel without IPv6 opens the unspecified IPv6 address for IPv4.
     ///
     /// # Errors
     /// [`TransportError::Bind`] if the socket cannot be opened.
     pub async fn bind(address: SocketAddr) -> Result<Self, TransportError> {
         let bind_error = |source| TransportError::Bind { address, source };
-        let listener = TcpListener::bind(address).await.map_err(bind_error)?;
+        let listener = match TcpListener::bind(address).await {
+            Ok(listener) => listener,
+            Err(error) => match ipv4_instead(address, &error) {
+                Some(address) => TcpListener::bind(address).await.map_err(bind_error)?,
+                None => return Err(bind_error(error)),
+            },
+        };
         let local_addr = listener.local_addr().map_err(bind_error)?;
         Ok(Self { local_addr, listener })
     }

@@ -102,3 +102,4 @@ pub use random::{RandomSource, random_bytes};
 pub use resolve::resolve;
 pub use server_verifier::{ApiTrust, ExpiryFloor, PresentedChain, Trust};
 pub use session::{Session, SessionCloser, SessionEnd, SessionReceiver, SessionSender};
+pub use socket::ipv4_instead;

@@ -9,7 +9,7 @@ use linecamp_doctor::{
     probe_servers, udp, versions,
 };
 use linecamp_model::ServerAddress;
-use linecamp_transport::{Authority, DialError, ExpiryFloor, Trust, error_chain, probe_api};
+use linecamp_transport::{Authority, DialError, ExpiryFloor, Trust, error_chain, ipv4_instead, probe_api};
 use tokio::time::timeout;
 
 use super::Target;
@@ -34,8 +34,12 @@ pub(super) fn ports(target: &Target) -> Vec<Finding> {
         return skipped(PORTS, FindingCode::ConfigUnreadable, "the configuration cannot be read");
     };
     let running = target.running();
-    let tcp = running.map_or_else(|| TcpListener::bind(config.https).map(drop), |_| Ok(()));
-    let udp = running.map_or_else(|| UdpSocket::bind(config.quic).map(drop), |_| Ok(()));
+    let is_free = |address, bind: fn(SocketAddr) -> io::Result<()>| {
+        bind(address).or_else(|error| ipv4_instead(address, &error).map_or(Err(error), bind))
+    };
+    let tcp = || is_free(config.https, |address| TcpListener::bind(address).map(drop));
+    let udp = || is_free(config.quic, |address| UdpSocket::bind(address).map(drop));
+    let (tcp, udp) = if running.is_some() { (Ok(()), Ok(())) } else { (tcp(), udp()) };
     vec![
         evaluate_port("TCP", config.https, running, tcp).of("https-port"),
         evaluate_port("UDP", config.quic, running, udp).of("quic-port"),
