@@ -160,6 +160,23 @@ finding_codes! {
     /// This user may not open Docker's socket.
     DockerAccessDenied,
 
+    /// Less than 256 MiB of memory is available.
+    MemoryInsufficient,
+    /// Less than 1 GiB of memory is available.
+    MemoryLow,
+    /// The available memory cannot be read.
+    MemoryUnknown,
+    /// The processor has no AES instructions.
+    AesMissing,
+    /// The processor's instructions cannot be read.
+    ProcessorUnknown,
+    /// The kernel is older than the daemon supports.
+    KernelTooOld,
+    /// The kernel is old: the link costs more processor time.
+    KernelOld,
+    /// The kernel's version cannot be read.
+    KernelUnknown,
+
     /// Other users can write to the plugin directory.
     PluginsExposed,
     /// There are neither plugins nor a plugin compiler.

@@ -45,20 +45,41 @@ pub fn disk(directory: &Path) -> CheckResult {
     if !directory.is_dir() {
         return CheckResult::skipped(FindingCode::DirectoryMissing, format!("{} does not exist", directory.display()));
     }
+    match measure(directory) {
+        Ok(state) => evaluate(directory, &state),
+        Err(result) => result,
+    }
+}
+
+/// As [`disk`], for a directory that may not exist yet: its closest parent that exists takes its place. A disk that has
+/// little room but accepts writes is a warning: a join itself writes some kilobytes.
+pub fn disk_to_join(directory: &Path) -> CheckResult {
+    // The last parent of a relative path is empty: the current directory.
+    let place = directory.ancestors().find(|path| path.is_dir()).unwrap_or_else(|| Path::new("."));
+    match measure(place) {
+        Ok(state) => evaluate_to_join(place, &state),
+        Err(result) => result,
+    }
+}
+
+fn evaluate_to_join(place: &Path, state: &DiskState) -> CheckResult {
+    let result = evaluate(place, state);
+    let has_little_room = result.code == FindingCode::DiskFull && state.write.is_ok();
+    if has_little_room { result.downgraded("the join itself fits") } else { result }
+}
+
+fn measure(directory: &Path) -> Result<DiskState, CheckResult> {
     match statvfs(directory) {
-        Ok(found) => {
-            let state = DiskState {
-                free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
-                free_inodes: (found.f_files != 0).then_some(found.f_favail),
-                write: write(directory),
-            };
-            evaluate(directory, &state)
-        }
-        Err(error) => CheckResult::fail(
+        Ok(found) => Ok(DiskState {
+            free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
+            free_inodes: (found.f_files != 0).then_some(found.f_favail),
+            write: write(directory),
+        }),
+        Err(error) => Err(CheckResult::fail(
             FindingCode::DiskFailing,
             format!("cannot get the free space of {}: {error}", directory.display()),
             format!("check the disk: `df -h {}`, `dmesg | tail`", shell_quoted(directory)),
-        ),
+        )),
     }
 }
 
@@ -131,6 +152,24 @@ fn write(directory: &Path) -> io::Result<Duration> {
 mod tests {
     use super::*;
     use crate::Verdict;
+
+    #[test]
+    fn a_join_needs_a_disk_that_accepts_writes() {
+        let check = |free_bytes, write, expected, code| {
+            let state = DiskState { free_bytes, free_inodes: None, write };
+            let result = evaluate_to_join(Path::new("/d"), &state);
+            assert_eq!((result.verdict, result.code), (expected, code), "{result:?}");
+        };
+        let quick = || Ok(Duration::from_millis(1));
+        check(SPACE_LOW, quick(), Verdict::Ok, FindingCode::Ok);
+        check(SPACE_CRITICAL - 1, quick(), Verdict::Warn, FindingCode::DiskFull);
+        check(0, Err(io::ErrorKind::StorageFull.into()), Verdict::Fail, FindingCode::DiskFull);
+        check(SPACE_LOW, Err(io::ErrorKind::ReadOnlyFilesystem.into()), Verdict::Fail, FindingCode::DiskReadOnly);
+        let directory = tempfile::tempdir().unwrap();
+        let found = disk_to_join(&directory.path().join("not/created/yet"));
+        assert!(matches!(found.verdict, Verdict::Ok | Verdict::Warn), "{found:?}");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
 
     #[test]
     fn the_write_test_leaves_no_file_behind() {

@@ -82,8 +82,8 @@ impl DaemonPackages {
         (!arms.is_empty()).then(filled)
     }
 
-    /// Returns the command line that installs a machine and lets it join; `None` if there are no packages. A machine that
-    /// joins a server becomes a host of the site `host_of`, if there is one.
+    /// Returns the command line that installs a machine and lets it join; `None` if there are no packages. A machine
+    /// that joins a server becomes a host of the site `host_of`, if there is one.
     pub fn line(&self, source: &InstallSource, target: &JoinTarget, host_of: Option<&str>) -> Option<String> {
         let digest = packages::digest(self.script(source)?.as_bytes());
         let options = source.options();

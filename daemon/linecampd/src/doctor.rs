@@ -8,6 +8,7 @@
 //! the server probes of `linecamp_doctor`.
 
 mod machine;
+mod requirements;
 mod running;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,8 @@ use linecamp_transport::{ExpiryFloor, SiteIdentity, Trust, error_chain};
 use crate::config::{Config, FILE_DEFAULT, Loaded, join_target, read_text};
 use crate::data_directory::{DataDirectory, UNIT};
 use crate::error::DaemonError;
+
+pub use self::requirements::check_requirements;
 
 /// The longest that a run takes: the server probes, at their slowest.
 pub const RUN_LIMIT: Duration = NETWORK_LIMIT;
@@ -103,6 +106,7 @@ pub fn examine(site: &Installation, progress: impl FnMut(&Progress)) -> Report {
         job(&["file-limit"], LOCAL_LIMIT, |site| vec![running::file_limit(site).of("file-limit")]),
         job(&["docker"], LOCAL_LIMIT, |site| vec![machine::docker(site).of("docker")]),
         job(&["plugins"], LOCAL_LIMIT, |site| vec![machine::plugins(site).of("plugins")]),
+        job(machine::RESOURCES, LOCAL_LIMIT, machine::resources),
         job(NETWORK_CHECKS, NETWORK_LIMIT, network),
     ];
     Report::new("linecampd", env!("CARGO_PKG_VERSION"), run(jobs, progress))

@@ -64,6 +64,9 @@ pub enum DaemonError {
     /// A plugin cannot be used.
     #[error(transparent)]
     Plugin(#[from] PluginHostError),
+    /// The machine lacks what the daemon needs.
+    #[error("this machine does not have what the daemon needs; the join token was not used{}", Attempts(.0))]
+    Requirements(Vec<String>),
     /// The server rejected the join.
     #[error("the server rejected the join: {0}")]
     JoinRefused(Refusal),
@@ -140,6 +143,7 @@ impl DaemonError {
                 StoreError::InUse { .. } | StoreError::ForeignDirectory { .. } | StoreError::LongPath { .. },
             ) => 2,
             Self::NotJoined { .. }
+            | Self::Requirements(_)
             | Self::JoinRefused(_)
             | Self::WrongServer(_)
             | Self::Removed(_)
@@ -182,6 +186,7 @@ impl DaemonError {
             Self::System { .. } | Self::Transport(_) => FailureCode::SystemFailed,
             Self::NotJoined { .. } => FailureCode::NotJoined,
             Self::Plugin(_) => FailureCode::PluginFailed,
+            Self::Requirements(_) => FailureCode::RequirementsNotMet,
             Self::JoinRefused(_) => FailureCode::JoinRejected,
             Self::WrongServer(_) => FailureCode::ServerNotTrusted,
             Self::Removed(_) => FailureCode::SiteRemoved,

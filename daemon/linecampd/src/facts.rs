@@ -93,6 +93,29 @@ impl FactSources {
     }
 }
 
+/// What a machine has of what a daemon needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Resources {
+    /// The memory that programs can still use, in bytes.
+    pub(crate) available_memory: Observed<u64>,
+    /// Whether the processor has AES instructions.
+    pub(crate) has_aes: Observed<bool>,
+    /// The kernel's version.
+    pub(crate) kernel: Observed<String>,
+}
+
+impl FactSources {
+    /// Observes what the machine has of what a daemon needs.
+    pub(crate) fn resources(&self) -> Resources {
+        let kernel = KernelFiles { proc: &self.proc, sys: &self.sys, dev: &self.dev };
+        Resources {
+            available_memory: kernel.available_memory(),
+            has_aes: kernel.cpu_flag("aes"),
+            kernel: kernel.version(),
+        }
+    }
+}
+
 /// Converts an observation to a fact. Text from an unusual kernel or a hostile Docker may not be a valid label value.
 fn fact_of(observed: Observed<String>) -> Fact {
     match observed.map(|value| value.map(|value| LabelValue::parse(&value))) {

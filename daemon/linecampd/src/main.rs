@@ -155,8 +155,11 @@ fn do_join(args: JoinArgs, output: OutputFormat) -> Result<(), DaemonError> {
         print_error(&format!("warning: {warning}"));
     }
     let directory = DataDirectory::new(&args.data);
-    let joined = runtime()?.block_on(join::join(directory.clone(), command, &mut print_error))?;
-    let site = Installation { directory, config: None, variable };
+    let site = Installation { directory: directory.clone(), config: None, variable };
+    let warnings = doctor::check_requirements(&site, show_progress());
+    clear_progress();
+    warnings?.iter().for_each(|warning| print_error(warning));
+    let joined = runtime()?.block_on(join::join(directory, command, &mut print_error))?;
     if let Some(warning) = join::warn_of_configured_servers(&site).filter(|_| joined.was_member) {
         print_error(&warning);
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::time::WallTime;
+
 /// The highest generation, event number or event count. At a million increments per second it is reached after 292,000
 /// years, so a higher value is invalid: it is rejected on the wire and on disk, and never derived (a new incarnation
 /// starts instead). Incrementing an accepted value cannot overflow.
@@ -41,6 +43,24 @@ pub const GATEWAY_CHAIN_MAX: usize = 5;
 
 /// Maximum tokens of one site that hosts join with. More are rejected until some are revoked or expire.
 pub const HOST_TOKENS_PER_SITE_MAX: usize = 64;
+
+/// Minimum bytes of available memory with which a machine may join, as `MemAvailable` of proc_meminfo(5) counts them:
+/// the daemon with the compilation of a plugin, and some room. With less, the join ends before its token is used.
+pub const MEMORY_FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
+
+/// Bytes of available memory below which a join warns: the daemon runs, but little is left for what runs beside it.
+pub const MEMORY_COMFORTABLE_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// The oldest Linux with which a machine may join, as major and minor number: the first with getrandom(2), which keys
+/// are created with, and memfd_create(2). With an older one, the join ends before its token is used.
+pub const KERNEL_MIN: (u32, u32) = (3, 17);
+
+/// The oldest Linux that sends several packets with one system call, `UDP_SEGMENT` of udp(7). With an older one, a join
+/// warns.
+pub const KERNEL_FAST_MIN: (u32, u32) = (4, 18);
+
+/// The first moment of 2026. A clock that shows an earlier time was never set: this program is younger. A join warns.
+pub const PLAUSIBLE_TIME_MIN: WallTime = WallTime::from_unix_millis(1_767_225_600_000);
 
 /// Maximum server addresses of one set: of a join token, of a configuration, or told by a server. More are rejected. A
 /// site keeps two sets at most.

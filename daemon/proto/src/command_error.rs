@@ -128,6 +128,8 @@ failure_codes! {
     SocketUnavailable,
     /// The data directory has not joined a server.
     NotJoined,
+    /// The machine lacks what the daemon needs.
+    RequirementsNotMet,
     /// The server rejected the join.
     JoinRejected,
     /// The data directory has joined under another name.

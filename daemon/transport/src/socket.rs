@@ -7,8 +7,8 @@ use std::sync::Arc;
 use quinn::{AsyncUdpSocket, Runtime as _};
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// `EAFNOSUPPORT` of Linux (`asm-generic/errno.h`): the kernel was started without IPv6, with `ipv6.disable=1`, or built
-/// without it.
+/// `EAFNOSUPPORT` of Linux (`asm-generic/errno.h`): the kernel was started without IPv6, with `ipv6.disable=1`, or
+/// built without it.
 const FAMILY_NOT_SUPPORTED: i32 = 97;
 
 /// Opens `address`, for both families if it is the unspecified IPv6 address, and requests buffers of `buffer_bytes`;

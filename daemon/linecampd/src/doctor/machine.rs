@@ -6,15 +6,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use linecamp_doctor::{CheckResult, FindingCode, Private, is_forbidden, permissions};
+use linecamp_doctor::{CheckResult, Finding, FindingCode, Private, is_forbidden, permissions};
 use linecamp_model::{KnownServers, ServerSet, WallTime, shell_quoted};
 use linecamp_transport::{SystemClock, TransportError, WallClock as _, error_chain};
 
 use super::{Installation, running};
-use crate::config::{Config, join_target, read_text};
+use crate::config::{Config, DOCKER_SOCKET_DEFAULT, join_target, read_text};
 use crate::drivers::plugins::host_config;
 use crate::error::DaemonError;
-use crate::facts::query_docker;
+use crate::facts::{FactSources, Resources, query_docker};
 use crate::socket_path::SocketPath;
 
 /// The most entries counted in a plugin directory.
@@ -158,6 +158,23 @@ fn not_joined(site: &Installation) -> CheckResult {
     }
 }
 
+/// The checks of what the machine has.
+pub(super) const RESOURCES: &[&str] = &["memory", "processor", "kernel"];
+
+/// Checks memory, processor and kernel. What a machine in use lacks is a warning: its daemon runs.
+pub(super) fn resources(site: &Installation) -> Vec<Finding> {
+    let sources = FactSources::of_this_machine(Path::new(DOCKER_SOCKET_DEFAULT), false);
+    let Resources { available_memory, has_aes, kernel } = sources.resources();
+    let results = [
+        ("memory", linecamp_doctor::memory(&available_memory)),
+        ("processor", linecamp_doctor::processor(&has_aes)),
+        ("kernel", linecamp_doctor::kernel(&kernel)),
+    ];
+    let is_member = site.identity().is_ok_and(|identity| identity.is_some());
+    let in_use = |result: CheckResult| if is_member { result.downgraded("this machine has joined") } else { result };
+    results.into_iter().map(|(name, result)| in_use(result).of(name)).collect()
+}
+
 /// Queries Docker at the configured socket; having no Docker is fine.
 pub(super) fn docker(site: &Installation) -> CheckResult {
     let Ok(config) = site.read_config() else {
@@ -178,6 +195,13 @@ pub(super) fn docker(site: &Installation) -> CheckResult {
                 "check `systemctl status docker` and `docker version`; the label docker_version keeps its last value",
             ),
         },
+        Err(error) if error.kind() == io::ErrorKind::NotFound && socket != Path::new(DOCKER_SOCKET_DEFAULT) => {
+            CheckResult::warn(
+                FindingCode::DockerAbsent,
+                format!("no Docker: {path}, which the configuration names, does not exist"),
+                "install or start Docker, or remove the key `docker_socket`",
+            )
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             CheckResult::skipped(FindingCode::DockerAbsent, format!("no Docker: {path} does not exist"))
         }

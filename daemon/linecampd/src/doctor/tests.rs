@@ -1,11 +1,13 @@
 use linecamp_doctor::{FindingCode, Verdict};
 use linecamp_model::{HostId, IdentityGrant, KnownServers, MemberKind, Name, ServerSet, SiteId};
+use linecamp_proto::command_error::FailureCode;
 use linecamp_transport::{Authority, SiteKey, SystemClock, WallClock as _};
 
+use super::requirements::{evaluate_requirements, requirements};
 use super::*;
 
 /// Scripts depend on these names: add to them, never change them.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 20] = [
     "configuration",
     "data-directory",
     "identity",
@@ -17,6 +19,9 @@ const NAMES: [&str; 17] = [
     "file-limit",
     "docker",
     "plugins",
+    "memory",
+    "processor",
+    "kernel",
     "name-resolution",
     "mtu",
     "udp",
@@ -78,6 +83,31 @@ fn addresses_that_were_told_are_probed_too() {
     let udp = report.checks.iter().filter(|finding| finding.name == "udp");
     let subjects: Vec<_> = udp.map(|finding| finding.subject.as_str()).collect();
     assert_eq!(subjects, ["127.0.0.1:1", "127.0.0.2:2 (new, not confirmed)"]);
+}
+
+/// Names that the page promises for `linecampd join`.
+#[test]
+fn a_join_checks_what_the_daemon_needs() {
+    let data = tempfile::tempdir().unwrap();
+    let site = site(&data.path().join("absent"), None);
+    let names: Vec<_> = requirements(&site, |_| {}).iter().map(|finding| finding.name).collect();
+    assert_eq!(names, ["memory", "processor", "kernel", "disk", "clock", "docker"]);
+    assert!(!data.path().join("absent").exists(), "nothing is created");
+}
+
+#[test]
+fn a_failed_requirement_ends_the_join_and_a_warning_does_not() {
+    let fail = CheckResult::fail(FindingCode::MemoryInsufficient, "9 MiB of memory available", "add memory");
+    let warn = CheckResult::warn(FindingCode::AesMissing, "no AES instructions", "nothing to do");
+    let warnings = evaluate_requirements(vec![warn.clone().of("processor"), CheckResult::ok("fine").of("kernel")]);
+    assert_eq!(warnings.unwrap(), ["warning: processor: no AES instructions; nothing to do"]);
+    let error = evaluate_requirements(vec![warn.of("processor"), fail.of("memory")]).unwrap_err();
+    assert_eq!((error.exit_code(), error.code()), (3, FailureCode::RequirementsNotMet.into()));
+    assert_eq!(
+        error.to_string(),
+        "this machine does not have what the daemon needs; the join token was not used\n  memory: 9 MiB of memory \
+         available; add memory"
+    );
 }
 
 #[test]

@@ -45,11 +45,13 @@ impl KernelFiles<'_> {
 
     pub(super) fn memory_mib(self) -> Observed<u64> {
         let path = self.proc.join("meminfo");
-        parsed(&path, read(&path)?, |memory| {
-            let line = memory.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-            let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-            Some(kib / 1024)
-        })
+        parsed(&path, read(&path)?, |memory| Some(kib_of(memory, "MemTotal:")? / 1024))
+    }
+
+    /// Observes the memory that programs can still use, in bytes. Linux before 3.14 does not estimate it.
+    pub(super) fn available_memory(self) -> Observed<u64> {
+        let memory = read(&self.proc.join("meminfo"))?;
+        Ok(memory.and_then(|memory| kib_of(&memory, "MemAvailable:")?.checked_mul(1024)))
     }
 
     pub(super) fn has_kvm(self) -> Observed<bool> {
@@ -58,13 +60,18 @@ impl KernelFiles<'_> {
     }
 
     pub(super) fn has_cpu_flag(self, flag: &str) -> Result<bool, String> {
+        self.cpu_flag(flag).map(Option::unwrap_or_default)
+    }
+
+    /// Observes whether the processor has a flag; none if the kernel lists no flags.
+    pub(super) fn cpu_flag(self, flag: &str) -> Observed<bool> {
         let text = read(&self.proc.join("cpuinfo"))?.unwrap_or_default();
         // `flags` on x86, `Features` on Arm.
         let flags = text
             .lines()
             .filter_map(|line| line.split_once(':'))
             .find(|(key, _)| matches!(key.trim(), "flags" | "Features"));
-        Ok(flags.is_some_and(|(_, flags)| flags.split_whitespace().any(|held| held == flag)))
+        Ok(flags.map(|(_, flags)| flags.split_whitespace().any(|held| held == flag)))
     }
 
     /// Observes the hypervisor; none on bare metal. Arm has no CPU flag for it: there, only a vendor that makes nothing
@@ -77,6 +84,12 @@ impl KernelFiles<'_> {
             false => label.filter(|label| *label == "kvm").map(str::to_owned),
         })
     }
+}
+
+/// Returns a number of kibibytes from `/proc/meminfo`.
+fn kib_of(memory: &str, name: &str) -> Option<u64> {
+    let line = memory.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
 /// Counts `4` as one and `0-3` as four.

@@ -161,3 +161,19 @@ fn rancher_labels_can_be_disabled() {
     let sources = FactSources { rancher_labels: false, ..machine.sources() };
     assert!(!facts_of(&sources).iter().any(|fact| fact.contains("rancher")));
 }
+
+#[test]
+fn the_resources_of_a_machine_are_observed() {
+    let machine = Machine::new()
+        .with("proc/sys/kernel/osrelease", "6.12.57+deb13-amd64\n")
+        .with("proc/meminfo", "MemTotal:       16303428 kB\nMemAvailable:  2048 kB\n")
+        .with("proc/cpuinfo", "processor\t: 0\nFeatures\t: fp asimd aes\n");
+    let expected = Resources {
+        available_memory: Ok(Some(2 * 1024 * 1024)),
+        has_aes: Ok(Some(true)),
+        kernel: Ok(Some("6.12.57+deb13-amd64".to_owned())),
+    };
+    assert_eq!(machine.sources().resources(), expected);
+    let unknown = Resources { available_memory: Ok(None), has_aes: Ok(None), kernel: Ok(None) };
+    assert_eq!(Machine::new().sources().resources(), unknown);
+}
