@@ -5,8 +5,8 @@ use std::time::Duration;
 use linecamp_model::{LabelValue, Level, LinkState, MemberKind, Origin, Phase, RefusalCode};
 
 use super::records::{provider, shown, site_with};
-use crate::testing::{DAY, Pair, host_ref, key, name, patch, site_ref};
-use crate::{FleetCommand, HostCommand, HostRef, OWN_ADDRESS_LABEL, PendingJoin, SiteCommand};
+use crate::testing::{DAY, DiskFault, Pair, host_ref, key, name, patch, site_ref};
+use crate::{FleetCommand, Force, HostCommand, HostRef, OWN_ADDRESS_LABEL, PendingJoin, SiteCommand};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -120,6 +120,26 @@ fn a_host_that_was_removed_at_its_site_stays_removed_when_the_gateway_is_replace
     let told = pair.nodes[host].ended.as_ref().map(|refusal| refusal.code);
     assert_eq!(told, Some(RefusalCode::Removed), "{}", pair.trace());
     assert_eq!(phase_of(&pair, "press"), Some(Phase::Removed));
+}
+
+/// The gateway's disk was full: it has stored the spec that says so, and does not touch its disk again for a while.
+#[test]
+fn a_host_that_the_spec_has_removed_is_refused_before_the_gateway_has_noted_it() {
+    let (mut pair, host) = with_host();
+    pair.kill_node(host);
+    pair.nodes[0].disk_fault = DiskFault::Full;
+    pair.local_command_at(0, SiteCommand::PatchLabels(Level::Site, patch(&["rack=r7"])));
+    pair.run_for(Duration::from_secs(1));
+    pair.nodes[0].disk_fault = DiskFault::Well;
+    pair.ask(FleetCommand::Remove(press().into(), Force::Yes)).expect("removed");
+    pair.run_for(Duration::from_secs(1));
+    pair.start_node(host);
+    for _ in 0..1_000 {
+        pair.step();
+        assert!(!pair.is_linked_host(host), "{}", pair.trace());
+    }
+    let told = pair.nodes[host].ended.as_ref().map(|refusal| refusal.code);
+    assert_eq!(told, Some(RefusalCode::Removed), "{}", pair.trace());
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use linecamp_model::limits::DOCUMENTS_BYTES_MAX;
 use linecamp_model::{
     AuthoritySet, HostId, HostMemberRegistration, KeyFingerprint, MemberId, PluginDigest, Refusal, RefusalCode,
-    ServerSet, SpecBody, StatusBody,
+    ServerSet, SpecBody, StatusBody, Target,
 };
 
-use super::registry::removed;
+use super::registry::{host_spec, removed};
 use crate::document_sync::{Changed, Documents};
 use crate::downlink::{Member, Members, Standing};
 use crate::host_member::{self, spec_of_host};
@@ -32,6 +32,11 @@ impl<'a> Directory<'a> {
         let record = self.state.lan.hosts.get(&host)?;
         Some((host, record, record.registration.as_ref()?))
     }
+
+    /// Whether the spec says that a host is removed. While the disk is full, its registration does not say so yet.
+    fn is_dropped(&self, host: HostId) -> bool {
+        host_spec(self.state, host).is_some_and(|spec| spec.target == Target::Removed)
+    }
 }
 
 impl Members for Directory<'_> {
@@ -44,7 +49,10 @@ impl Members for Directory<'_> {
     }
 
     fn registered(&self, key: &KeyFingerprint) -> Result<Option<MemberId>, Refusal> {
-        match self.state.lan.revoked_keys.contains_key(key) {
+        let host = self.state.lan.owner_of(key);
+        let is_removed =
+            self.state.lan.revoked_keys.contains_key(key) || host.is_some_and(|host| self.is_dropped(host));
+        match is_removed {
             true => Err(removed(self.state, key)),
             false => Ok(self.id_of_key(key)),
         }
