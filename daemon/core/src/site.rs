@@ -406,6 +406,7 @@ impl Site {
                     daemon_version: &self.config.daemon_version,
                     labels: &self.labels,
                     facts: &self.facts,
+                    hosts: Some(&self.hosts),
                     providers: self.providers.reported(self.effects.state()),
                     is_settled: self.providers.is_settled(),
                 };

@@ -15,14 +15,20 @@ pub(super) fn conditions_of(
     now: Now,
 ) -> Vec<Condition> {
     let mut conditions = status.map(|status| status.conditions.clone()).unwrap_or_default();
+    add_known(&mut conditions, link);
+    conditions.extend(late(life, link_view, now));
+    conditions
+}
+
+/// Adds what the server knows of a member from its link: the conditions of its storage, which replace those that it
+/// reported, and those that the server raised.
+pub(super) fn add_known(conditions: &mut Vec<Condition>, link: Option<&Link>) {
     let (storage, raised) = match link.map(Link::conditions) {
         Some(conditions) => (conditions.storage(), conditions.raised()),
         None => (&[][..], &[][..]),
     };
     conditions.retain(|condition| storage.iter().all(|newer| newer.kind != condition.kind));
     conditions.extend(storage.iter().chain(raised).cloned());
-    conditions.extend(late(life, link_view, now));
-    conditions
 }
 
 /// Describes what a transitional phase waits for.

@@ -13,7 +13,7 @@ mod status;
 use std::time::Duration;
 
 use linecamp_model::{
-    DocumentKey, Event, EventKind, HostId, HostMemberChange, HostMemberRegistration, Instant, JoinRequest,
+    Condition, DocumentKey, Event, EventKind, HostId, HostMemberChange, HostMemberRegistration, Instant, JoinRequest,
     KeyFingerprint, MemberId, MemberKind, Name, Now, Parent, Refusal, RefusalCode, SessionId, SiteChange, SiteId,
     SpecBody, VersionRange,
 };
@@ -88,6 +88,8 @@ impl Hosts {
     /// Handles the earliest expired timer.
     pub(super) fn handle_timeout(&mut self, site: SiteId, now: Now, effects: &mut Effects) {
         self.with_downlink((site, now), effects, |downlink, members| downlink.handle_timeout(members, now));
+        // A condition of a host may have cleared.
+        effects.touch_status();
     }
 
     /// Handles a failure to listen: the driver is told again later.
@@ -220,6 +222,13 @@ impl Hosts {
     /// Returns the link of a host with this gateway.
     pub(super) fn link(&self, host: HostId) -> Option<&Link> {
         self.downlink.links().get(host)
+    }
+
+    /// Returns the conditions of a host that its link shows: those that the gateway raised, and those of the host's
+    /// storage, which it reports beside its status.
+    pub(super) fn conditions_of_link(&self, host: HostId) -> Vec<Condition> {
+        let conditions = self.link(host).map(Link::conditions);
+        conditions.into_iter().flat_map(|known| known.storage().iter().chain(known.raised()).cloned()).collect()
     }
 
     /// Returns the number of unexpected answers that were ignored.

@@ -10,7 +10,7 @@ use linecamp_model::{
 use super::documents::SiteDocuments;
 use super::effects::Effects;
 use super::facts::FactCollection;
-use super::hosts::host_statuses;
+use super::hosts::{Hosts, host_statuses};
 use super::labels::Labels;
 use super::state::SiteState;
 
@@ -22,6 +22,8 @@ pub(super) struct StatusInputs<'a> {
     pub(super) daemon_version: &'a Text,
     pub(super) labels: &'a Labels,
     pub(super) facts: &'a FactCollection,
+    /// The hosts of the LAN; `None` in tests without any.
+    pub(super) hosts: Option<&'a Hosts>,
     pub(super) providers: Vec<ProviderStatus>,
     /// Whether everything the spec asks for is done.
     pub(super) is_settled: bool,
@@ -71,7 +73,8 @@ fn compute(inputs: StatusInputs<'_>, now: Now, effects: &mut Effects) -> BTreeMa
         |status: ProviderStatus| (DocumentKey::Provider(ProviderId::of(&status.name)), StatusBody::Provider(status));
     let gateway = (DocumentKey::Host(own_host), StatusBody::Host(own));
     let bodies = [(DocumentKey::Site, site), gateway].into_iter().chain(inputs.providers.into_iter().map(provider));
-    bodies.chain(host_statuses(state)).collect()
+    let of_link = |host| inputs.hosts.map(|hosts| hosts.conditions_of_link(host)).unwrap_or_default();
+    bodies.chain(host_statuses(state, of_link)).collect()
 }
 
 /// Returns the local labels of `level`; if they exceed the limit, the last ones that fitted.
@@ -140,6 +143,7 @@ mod tests {
             daemon_version: &Text::lossy("1.0.0"),
             labels: &labels,
             facts: &FactCollection::default(),
+            hosts: None,
             providers,
             is_settled: true,
         };

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use linecamp_model::{
-    Delta, Document, DocumentKey, FromMember, Generation, HostDaemon, HostId, HostLink, HostMembership, HostStatus,
+    ConditionKind, Delta, Document, DocumentKey, FromMember, Generation, HostDaemon, HostId, HostLink, HostMembership, HostStatus,
     LabelValue, Level, LinkState, MemberKind, Origin, Parent, Phase, RefusalCode, StatusBody,
 };
 
@@ -377,6 +377,15 @@ fn two_machines_with_the_identity_of_one_host_are_told_apart() {
             "{}",
             pair.trace()
         );
+        let condition = |pair: &Pair| {
+            let seen = pair.fleet.view().host(&press(), pair.now()).expect("it is known");
+            seen.conditions.into_iter().find(|condition| condition.kind == ConditionKind::DuplicateIdentity)
+        };
+        let raised = condition(&pair).expect("the server shows it, whichever its parent is");
+        assert!(raised.detail.as_str().contains("two machines have this host's identity"), "{}", raised.detail);
+        pair.cut(copy);
+        pair.run_for(30 * MINUTE);
+        assert_eq!(condition(&pair), None, "it clears when the copy is gone");
     }
 }
 

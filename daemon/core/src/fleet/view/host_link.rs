@@ -5,7 +5,7 @@ use linecamp_model::{
 };
 
 use super::ListView;
-use crate::fleet::conditions::late;
+use crate::fleet::conditions::{add_known, late};
 use crate::fleet::site_record::SiteRecord;
 
 /// The link of a host.
@@ -60,6 +60,7 @@ impl ListView<'_> {
         }
         let reported = record.host_status(host).and_then(|status| status.daemon.as_ref());
         let mut conditions = reported.map(|daemon| daemon.conditions.clone()).unwrap_or_default();
+        add_known(&mut conditions, self.links.get(host));
         let life = record.hosts.get(&host).map(|of| of.life);
         let HostLink { state, since, .. } = self.host_link(site, (record, registration), host);
         let link = LinkView { state, since, address: Text::default() };
