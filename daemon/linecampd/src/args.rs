@@ -40,7 +40,7 @@ pub(crate) enum Command {
     Label(LabelArgs),
     /// List the site's hosts, and remove those that joined this gateway
     Host(HostArgs),
-    /// Create tokens that hosts of the LAN join this gateway with; works while the server is unreachable
+    /// Create, list and revoke tokens that hosts of the LAN join this gateway with; works without the server
     Token(TokenArgs),
     /// Leave the site, on a host that joined its gateway or the server
     Leave(AskArgs),
@@ -215,6 +215,17 @@ pub(crate) enum TokenCommand {
         /// Print only TOKEN@HOST:PORT
         #[arg(short, long)]
         quiet: bool,
+        #[command(flatten)]
+        ask: AskArgs,
+    },
+    /// List the tokens, without their secrets
+    #[command(after_help = "Example: linecampd token ls -o json")]
+    Ls(AskArgs),
+    /// Revoke a token that was created here: no further host joins with it; those that joined stay
+    #[command(after_help = "Example: linecampd token revoke 4f1d2c3b5a697887")]
+    Revoke {
+        /// Token id, as shown by `linecampd token ls`
+        id: String,
         #[command(flatten)]
         ask: AskArgs,
     },

@@ -12,7 +12,8 @@ use linecamp_model::shell_quoted;
 use linecamp_proto::api::{DnsRecord, ErrorBody};
 use linecamp_proto::command_error::FailureCode;
 use linecamp_proto::local::{
-    CreatedHostToken, LocalHost, LocalProvider, LocalRequest, LocalStatus, NewHostToken, RESPONSE_BYTES_MAX, WhyLine,
+    CreatedHostToken, LocalHost, LocalHostToken, LocalProvider, LocalRequest, LocalStatus, NewHostToken,
+    RESPONSE_BYTES_MAX, WhyLine,
 };
 use linecamp_store::DirectoryLock;
 use linecamp_table::OutputFormat;
@@ -44,6 +45,9 @@ pub fn ask(directory: &DataDirectory, request: &LocalRequest, format: OutputForm
         LocalRequest::Why => show(directory, request, format, |lines: &Vec<WhyLine>| table::why(lines)),
         LocalRequest::Hosts | LocalRequest::RemoveHost(_) => {
             show(directory, request, format, |hosts: &Vec<LocalHost>| table::hosts(hosts))
+        }
+        LocalRequest::HostTokens | LocalRequest::RevokeHostToken(_) => {
+            show(directory, request, format, |tokens: &Vec<LocalHostToken>| table::host_tokens(tokens))
         }
         LocalRequest::CreateHostToken(_) => show(directory, request, format, table::host_token),
         LocalRequest::Providers => {

@@ -23,7 +23,7 @@ use linecamp_doctor::Progress;
 use linecamp_model::{JoinTarget, LabelInput, LabelPatch, Level, MemberKind, Name, ServerAddress, shell_quoted};
 use linecamp_proto::api::LabelChange;
 use linecamp_proto::command_error::CommandError;
-use linecamp_proto::local::{HostRemoval, LocalRequest, NewHostToken, RecordAdoption};
+use linecamp_proto::local::{HostRemoval, HostTokenRevocation, LocalRequest, NewHostToken, RecordAdoption};
 use linecamp_table::OutputFormat;
 use linecamp_transport::error_chain;
 use linecampd::config::{
@@ -60,6 +60,10 @@ fn main() -> ExitCode {
             args::HostCommand::Rm { name, ask: args } => ask(&args, &LocalRequest::RemoveHost(HostRemoval { name })),
         },
         Command::Token(args) => match args.command {
+            args::TokenCommand::Ls(args) => ask(&args, &LocalRequest::HostTokens),
+            args::TokenCommand::Revoke { id, ask: args } => {
+                ask(&args, &LocalRequest::RevokeHostToken(HostTokenRevocation { id }))
+            }
             args::TokenCommand::Create { ttl, uses, quiet, ask: args } => {
                 let new = NewHostToken { ttl_seconds: ttl.as_secs(), uses };
                 match quiet {

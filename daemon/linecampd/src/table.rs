@@ -4,7 +4,7 @@ use linecamp_model::SecretRequirement;
 use linecamp_plugin_host::PluginReport;
 use linecamp_proto::api::{CapabilitiesBody, DnsRecord, Label, PluginDescriptionBody};
 use linecamp_proto::local::{
-    CreatedHostToken, LocalHost, LocalLabels, LocalProvider, LocalServers, LocalStatus, WhyLine,
+    CreatedHostToken, LocalHost, LocalHostToken, LocalLabels, LocalProvider, LocalServers, LocalStatus, WhyLine,
 };
 use linecamp_table::{Cell, Table};
 
@@ -89,6 +89,20 @@ pub(crate) fn hosts(hosts: &[LocalHost]) -> String {
         ]
     });
     Table::new(["HOST", "ORIGIN", "TARGET", "LINK", "SINCE", "LABELS"]).with(rows).render(false)
+}
+
+/// Formats the tokens that hosts join with.
+pub(crate) fn host_tokens(tokens: &[LocalHostToken]) -> String {
+    let rows = tokens.iter().map(|token| {
+        [
+            token.id.as_str().into(),
+            token.origin.as_str().into(),
+            token.state.as_str().into(),
+            format!("{}/{}", token.uses, token.uses_max).into(),
+            token.expires_at.as_str().into(),
+        ]
+    });
+    Table::new(["TOKEN", "ORIGIN", "STATE", "USES", "EXPIRES"]).with(rows).render(false)
 }
 
 /// Formats a host token that was created, with the commands that use it. The token is on stdin of those commands, where

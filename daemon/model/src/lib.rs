@@ -111,6 +111,6 @@ pub use time::{Instant, Now, WallTime};
 pub use token::{JoinSecret, JoinTarget, JoinToken, ServerAddress, TokenError};
 pub use user::{ApiKey, OidcIdentity, OidcIdentityError, PasswordHash, PasswordHashError, User, UserSession};
 pub use view::{
-    EventView, HostState, HostView, LinkState, LinkView, LocalHostView, LocalView, PartState, SiteState, SiteView,
-    TokenState, TokenView, Why,
+    EventView, HostState, HostTokenView, HostView, LinkState, LinkView, LocalHostView, LocalView, PartState, SiteState,
+    SiteView, TokenState, TokenView, Why,
 };

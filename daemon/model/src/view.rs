@@ -245,6 +245,25 @@ impl fmt::Display for TokenState {
     }
 }
 
+/// A token that hosts of a LAN join with, as its gateway shows it: without its secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostTokenView {
+    /// Its id.
+    pub id: TokenId,
+    /// Whether it was created at the gateway; the others were created at the server.
+    pub is_local: bool,
+    /// When it was created.
+    pub created_at: WallTime,
+    /// When it expires.
+    pub expires_at: WallTime,
+    /// How many hosts have joined with it.
+    pub uses: u32,
+    /// How many hosts may join with it.
+    pub uses_max: u32,
+    /// Whether it is valid, and if not, why.
+    pub state: TokenState,
+}
+
 /// An event, as shown to an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventView {

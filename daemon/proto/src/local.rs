@@ -14,7 +14,9 @@
 //! | POST | [`SITE_LABELS`] [`HOST_LABELS`] | [`LabelChange`](crate::api::LabelChange) | [`LocalLabels`] |
 //! | GET | [`HOSTS`] | | a list of [`LocalHost`] |
 //! | POST | [`REMOVE_HOST`] | [`HostRemoval`] | the list without it |
-//! | POST | [`HOST_TOKENS`] | [`NewHostToken`] | [`CreatedHostToken`] |
+//! | GET | [`HOST_TOKENS`] | | a list of [`LocalHostToken`] |
+//! | POST | [`CREATE_HOST_TOKEN`] | [`NewHostToken`] | [`CreatedHostToken`] |
+//! | POST | [`REVOKE_HOST_TOKEN`] | [`HostTokenRevocation`] | the list without it |
 //! | POST | [`LEAVE`] | | [`LocalStatus`]: a host that leaves is removed soon |
 //! | GET | [`PROVIDERS`] | | a list of [`LocalProvider`] |
 //! | GET | [`RECORDS`] | | records as of the last reconcile: a list of [`DnsRecord`](crate::api::DnsRecord) |
@@ -34,7 +36,9 @@ mod request;
 
 use serde::{Deserialize, Serialize};
 
-pub use request::{CreatedHostToken, HostRemoval, LocalRequest, LocalRequestError, NewHostToken, RecordAdoption};
+pub use request::{
+    CreatedHostToken, HostRemoval, HostTokenRevocation, LocalRequest, LocalRequestError, NewHostToken, RecordAdoption,
+};
 
 use crate::api::{Condition, Label, Link, ProviderBody, ProviderKindName};
 
@@ -52,8 +56,12 @@ pub const HOST_LABELS: &str = "/v1/labels/host";
 pub const HOSTS: &str = "/v1/hosts";
 /// Removes a host that joined this gateway.
 pub const REMOVE_HOST: &str = "/v1/hosts/remove";
-/// Creates a token that hosts join this gateway with.
+/// The tokens that hosts join this gateway with.
 pub const HOST_TOKENS: &str = "/v1/host-tokens";
+/// Creates a token that hosts join this gateway with.
+pub const CREATE_HOST_TOKEN: &str = "/v1/host-tokens/create";
+/// Revokes a token that was created at this gateway.
+pub const REVOKE_HOST_TOKEN: &str = "/v1/host-tokens/revoke";
 /// Lets a host leave its site.
 pub const LEAVE: &str = "/v1/leave";
 /// The site's providers.
@@ -143,6 +151,25 @@ pub struct LocalHost {
     pub labels: Vec<Label>,
     /// Its link with this daemon; `null` for the machine of the daemon.
     pub link: Option<Link>,
+}
+
+/// A token that hosts join this gateway with, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalHostToken {
+    /// Its id.
+    pub id: String,
+    /// Where it was created: `local` at this gateway, `central` at the server.
+    pub origin: String,
+    /// When it was created.
+    pub created_at: String,
+    /// When it expires.
+    pub expires_at: String,
+    /// How many hosts have joined with it.
+    pub uses: u32,
+    /// How many hosts may join with it.
+    pub uses_max: u32,
+    /// `valid`, `expired` or `used-up`.
+    pub state: String,
 }
 
 /// A provider, as the site's daemon reports it.

@@ -1,7 +1,8 @@
 //! Inputs about the hosts of the LAN. [`hosts`](super::hosts) decides what they mean.
 
 use linecamp_model::{
-    CommandId, DialId, FromMember, Instant, MemberKind, Now, Refusal, RefusalCode, SessionId, SiteId, SpecDelta, Text,
+    CommandId, DialId, DocumentKey, FromMember, HostToken, HostTokenView, Instant, MemberKind, Now, Refusal,
+    RefusalCode, SessionId, SiteId, SpecBody, SpecDelta, Text, TokenId, TokenState,
 };
 
 use super::Site;
@@ -26,6 +27,29 @@ impl Site {
     /// Returns the site whose gateway this machine is; `None` if it is none.
     pub fn gateway_of(&self) -> Option<SiteId> {
         self.certificate.site_of_gateway()
+    }
+
+    /// Returns the tokens that hosts join this gateway with: its own, and those of the server. Sorted by time.
+    pub fn host_tokens(&self, now: Now) -> Vec<HostTokenView> {
+        let state = self.effects.state();
+        let local = state.lan.tokens.iter().map(|(id, token)| (*id, token, true));
+        let central = state.spec.live().filter_map(|(key, body)| match (key, body) {
+            (DocumentKey::HostToken(id), SpecBody::HostToken(token)) => Some((id, token, false)),
+            _ => None,
+        });
+        let view = |(id, token, is_local): (TokenId, &HostToken, bool)| {
+            let uses = state.lan.uses(id);
+            let HostToken { created_at, expires_at, uses_max, .. } = *token;
+            let token_state = match (expires_at <= now.wall, uses_max <= uses) {
+                (true, _) => TokenState::Expired,
+                (false, true) => TokenState::UsedUp,
+                (false, false) => TokenState::Valid,
+            };
+            HostTokenView { id, is_local, created_at, expires_at, uses, uses_max, state: token_state }
+        };
+        let mut tokens: Vec<_> = local.chain(central).map(view).collect();
+        tokens.sort_by_key(|token| (token.created_at, token.id));
+        tokens
     }
 
     /// Handles a failure to listen for hosts. It is retried later.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use linecamp_model::{LabelValue, Level, LinkState, MemberKind, Origin, Phase, RefusalCode};
+use linecamp_model::{LabelValue, Level, LinkState, MemberKind, Origin, Phase, RefusalCode, TokenState};
 
 use super::records::{provider, shown, site_with};
 use crate::testing::{DAY, DiskFault, Pair, host_ref, key, name, patch, site_ref};
@@ -209,4 +209,21 @@ fn a_token_of_a_site_is_not_for_hosts_and_the_reverse() {
         let refused = pair.nodes[node].ended.as_ref().map(|refusal| refusal.code);
         assert_eq!(refused, Some(RefusalCode::TokenUnknown), "{}", pair.trace());
     }
+}
+
+#[test]
+fn host_tokens_are_listed_with_their_uses_and_revoked() {
+    let (mut pair, host) = with_host();
+    let tokens = |pair: &Pair| pair.nodes[0].site.host_tokens(pair.now());
+    let [token] = tokens(&pair)[..] else { panic!("one token: {:?}", tokens(&pair)) };
+    assert_eq!((token.is_local, token.uses, token.uses_max, token.state), (true, 1, 10, TokenState::Valid));
+    pair.local_command_at(0, SiteCommand::Host(HostCommand::RevokeToken(token.id)));
+    pair.run_for(MINUTE);
+    assert_eq!(tokens(&pair), []);
+    let late = pair.add_host(0, "lathe");
+    pair.run_for(MINUTE);
+    assert!(pair.is_linked_host(host) && !pair.is_linked_host(late), "{}", pair.trace());
+    pair.create_host_token(0, 1);
+    pair.run_for(400 * DAY);
+    assert_eq!(tokens(&pair).iter().map(|token| token.state).collect::<Vec<_>>(), [TokenState::Expired]);
 }

@@ -80,6 +80,7 @@ const fn is_change(request: &LocalRequest) -> bool {
         | LocalRequest::Why
         | LocalRequest::Labels
         | LocalRequest::Hosts
+        | LocalRequest::HostTokens
         | LocalRequest::Records
         | LocalRequest::Providers
         | LocalRequest::Metrics => false,
@@ -88,6 +89,7 @@ const fn is_change(request: &LocalRequest) -> bool {
         | LocalRequest::ChangeLabels { .. }
         | LocalRequest::RemoveHost(_)
         | LocalRequest::CreateHostToken(_)
+        | LocalRequest::RevokeHostToken(_)
         | LocalRequest::Leave => true,
     }
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use linecamp_core::{HostCommand, Site, SiteCommand, SiteCommandError, StoreFault};
 use linecamp_model::{
-    Actor, CommandId, LabelError, Level, Name, Now, OwnedRecordKey, ProviderId, RecordKey, RecordType,
+    Actor, CommandId, LabelError, Level, Name, Now, OwnedRecordKey, ProviderId, RecordKey, RecordType, TokenId,
 };
 use linecamp_proto::api::{DnsRecord, Error, ErrorCode, LabelChange, domain_name};
 use linecamp_proto::local::{
-    HostRemoval, LocalHost, LocalLabels, LocalProvider, LocalRequest, LocalStatus, RecordAdoption, WhyLine,
+    HostRemoval, HostTokenRevocation, LocalHost, LocalHostToken, LocalLabels, LocalProvider, LocalRequest, LocalStatus,
+    RecordAdoption, WhyLine,
 };
 
 use super::{LocalCall, Reply};
@@ -29,6 +30,7 @@ pub(super) enum ReplyKind {
     Record(OwnedRecordKey),
     Hosts,
     HostToken(Box<DraftToken>),
+    HostTokens,
     Status,
 }
 
@@ -57,6 +59,7 @@ impl PendingReplies {
             LocalRequest::Why => return reply.ok(site.why(now).iter().map(WhyLine::from).collect::<Vec<_>>()),
             LocalRequest::Labels => return reply.ok(LocalLabels::from(&site.view(now))),
             LocalRequest::Hosts => return reply.ok(local_hosts(site, now)),
+            LocalRequest::HostTokens => return reply.ok(local_host_tokens(site, now)),
             LocalRequest::Records => return reply.ok(DnsRecord::all(&site.view(now).providers)),
             LocalRequest::Providers => return reply.ok(local_providers(site, now)),
             LocalRequest::Metrics => return reply.text(metrics(site)),
@@ -68,6 +71,7 @@ impl PendingReplies {
                 Ok(draft) => Ok((draft.command(), ReplyKind::HostToken(Box::new(draft)))),
                 Err(problem) => Err(Error::new(ErrorCode::BadRequest, problem)),
             },
+            LocalRequest::RevokeHostToken(revocation) => revocation_command(site, &revocation, now),
             LocalRequest::Leave => Ok((SiteCommand::Host(HostCommand::Leave), ReplyKind::Status)),
         };
         match command {
@@ -100,6 +104,7 @@ impl PendingReplies {
             (Ok(()), ReplyKind::HostToken(draft)) => {
                 tokio::task::spawn_blocking(move || reply.ok(draft.reveal()));
             }
+            (Ok(()), ReplyKind::HostTokens) => reply.ok(local_host_tokens(site, now)),
             (Ok(()), ReplyKind::Status) => reply.ok(LocalStatus::from(&site.view(now))),
             (Err(error), _) => {
                 let code = match error {
@@ -122,6 +127,7 @@ fn log_request(request: &LocalRequest) {
         | LocalRequest::AdoptRecord(_)
         | LocalRequest::RemoveHost(_)
         | LocalRequest::CreateHostToken(_)
+        | LocalRequest::RevokeHostToken(_)
         | LocalRequest::Leave => {
             tracing::info!(method, path, "local request");
         }
@@ -158,6 +164,29 @@ fn removal_command(site: &Site, removal: &HostRemoval, now: Now) -> LocalCommand
         Some(host) => Ok((SiteCommand::Host(HostCommand::Remove(host.id)), ReplyKind::Hosts)),
         None => {
             let text = format!("this site has no host {}; `linecampd host ls` lists them", removal.name);
+            Err(Error::new(ErrorCode::NotFound, text))
+        }
+    }
+}
+
+fn local_host_tokens(site: &Site, now: Now) -> Vec<LocalHostToken> {
+    site.host_tokens(now).iter().map(LocalHostToken::from).collect()
+}
+
+/// The id is not repeated in an error unless it is one: a whole token, which has a secret, may have been passed.
+fn revocation_command(site: &Site, revocation: &HostTokenRevocation, now: Now) -> LocalCommand {
+    let Some(id) = TokenId::parse(&revocation.id) else {
+        let text = "a token is revoked by its id, 16 hexadecimal digits; `linecampd token ls` lists them";
+        return Err(Error::new(ErrorCode::BadRequest, text));
+    };
+    match site.host_tokens(now).iter().find(|token| token.id == id) {
+        Some(token) if token.is_local => Ok((SiteCommand::Host(HostCommand::RevokeToken(id)), ReplyKind::HostTokens)),
+        Some(_) => {
+            let text = format!("host token {id} was created at the server: revoke it there");
+            Err(Error::new(ErrorCode::NotPossible, text))
+        }
+        None => {
+            let text = format!("this gateway has no host token {id}; `linecampd token ls` lists them");
             Err(Error::new(ErrorCode::NotFound, text))
         }
     }

@@ -149,6 +149,23 @@ async fn a_request_is_answered_without_a_network() {
     assert_eq!(answer.body, "linecamp_x 1\n");
 }
 
+#[tokio::test]
+async fn a_host_token_is_revoked_by_its_id_and_a_secret_is_not_repeated() {
+    let mut camp = Camp::new();
+    let mut check = async |id: &str, status, code: &str| {
+        let answer = camp.ask(http("POST /v1/host-tokens/revoke", &format!(r#"{{"id":"{id}"}}"#)));
+        camp.serve_next().await;
+        let answer = answer.await.unwrap();
+        assert_eq!(answer.value(status, "/error/code"), format!("\"{code}\""));
+        assert!(answer.body.contains("linecampd token ls") && !answer.body.contains("lct_"), "{}", answer.body);
+    };
+    check("lct_0123456789abcdef", 400, "bad-request").await;
+    check("0123456789abcdef", 404, "not-found").await;
+    let answer = camp.ask(http("GET /v1/host-tokens", ""));
+    camp.serve_next().await;
+    assert_eq!(answer.await.unwrap().value(200, ""), "[]");
+}
+
 const SET_RACK: &str = r#"{"set":{"rack":"r7"}}"#;
 
 #[tokio::test]

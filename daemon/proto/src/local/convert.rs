@@ -2,7 +2,7 @@
 
 use linecamp_model as model;
 
-use super::{LocalHost, LocalLabels, LocalProvider, LocalServers, LocalStatus, WhyLine, WhyNext};
+use super::{LocalHost, LocalHostToken, LocalLabels, LocalProvider, LocalServers, LocalStatus, WhyLine, WhyNext};
 use crate::api::{Condition, Label, Link, ProviderBody, ProviderKindName};
 
 impl From<&model::LocalView> for LocalStatus {
@@ -38,6 +38,20 @@ impl From<&model::LocalView> for LocalServers {
             candidate_set: candidate.as_ref().map(|set| set.number),
             candidates: candidate.as_ref().map(|set| texts(&set.addresses)).unwrap_or_default(),
             configured: texts(&view.configured_servers),
+        }
+    }
+}
+
+impl From<&model::HostTokenView> for LocalHostToken {
+    fn from(token: &model::HostTokenView) -> Self {
+        Self {
+            id: token.id.to_string(),
+            origin: if token.is_local { "local" } else { "central" }.to_owned(),
+            created_at: token.created_at.to_string(),
+            expires_at: token.expires_at.to_string(),
+            uses: token.uses,
+            uses_max: token.uses_max,
+            state: token.state.to_string(),
         }
     }
 }

@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ADOPT_RECORD, HOST_LABELS, HOST_TOKENS, HOSTS, LABELS, LEAVE, METRICS, PLAN_RECORDS, PROVIDERS, RECORDS,
-    REMOVE_HOST, SITE_LABELS, STATUS, WHY,
+    ADOPT_RECORD, CREATE_HOST_TOKEN, HOST_LABELS, HOST_TOKENS, HOSTS, LABELS, LEAVE, METRICS, PLAN_RECORDS, PROVIDERS,
+    RECORDS, REMOVE_HOST, REVOKE_HOST_TOKEN, SITE_LABELS, STATUS, WHY,
 };
 use crate::api::{Error, ErrorCode, LabelChange, strict_json};
 
@@ -30,8 +30,12 @@ pub enum LocalRequest {
     Hosts,
     /// Remove a host that joined this gateway.
     RemoveHost(HostRemoval),
+    /// List the tokens that hosts join this gateway with.
+    HostTokens,
     /// Create a token that hosts join this gateway with.
     CreateHostToken(NewHostToken),
+    /// Revoke a token that was created at this gateway.
+    RevokeHostToken(HostTokenRevocation),
     /// Leave the site, on a host.
     Leave,
     /// List the site's providers.
@@ -77,6 +81,14 @@ pub struct NewHostToken {
     pub ttl_seconds: u64,
     /// How many hosts may join with it.
     pub uses: u32,
+}
+
+/// The host token to revoke.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
+pub struct HostTokenRevocation {
+    /// Its id.
+    pub id: String,
 }
 
 /// A host token that was created.
@@ -139,7 +151,7 @@ impl LocalRequestError {
 }
 
 /// The method of each path.
-const METHODS: [(&str, &str); 14] = [
+const METHODS: [(&str, &str); 16] = [
     (STATUS, "GET"),
     (WHY, "GET"),
     (LABELS, "GET"),
@@ -147,7 +159,9 @@ const METHODS: [(&str, &str); 14] = [
     (HOST_LABELS, "POST"),
     (HOSTS, "GET"),
     (REMOVE_HOST, "POST"),
-    (HOST_TOKENS, "POST"),
+    (HOST_TOKENS, "GET"),
+    (CREATE_HOST_TOKEN, "POST"),
+    (REVOKE_HOST_TOKEN, "POST"),
     (LEAVE, "POST"),
     (PROVIDERS, "GET"),
     (RECORDS, "GET"),
@@ -180,7 +194,9 @@ impl LocalRequest {
             HOST_LABELS => return Ok(Self::ChangeLabels { level: Level::Host, change: read(body)? }),
             ADOPT_RECORD => return Ok(Self::AdoptRecord(read(body)?)),
             REMOVE_HOST => return Ok(Self::RemoveHost(read(body)?)),
-            HOST_TOKENS => return Ok(Self::CreateHostToken(read(body)?)),
+            CREATE_HOST_TOKEN => return Ok(Self::CreateHostToken(read(body)?)),
+            REVOKE_HOST_TOKEN => return Ok(Self::RevokeHostToken(read(body)?)),
+            HOST_TOKENS => Self::HostTokens,
             STATUS => Self::Status,
             WHY => Self::Why,
             LABELS => Self::Labels,
@@ -205,7 +221,9 @@ impl LocalRequest {
             Self::ChangeLabels { level: Level::Host, .. } => HOST_LABELS,
             Self::Hosts => HOSTS,
             Self::RemoveHost(_) => REMOVE_HOST,
-            Self::CreateHostToken(_) => HOST_TOKENS,
+            Self::HostTokens => HOST_TOKENS,
+            Self::CreateHostToken(_) => CREATE_HOST_TOKEN,
+            Self::RevokeHostToken(_) => REVOKE_HOST_TOKEN,
             Self::Leave => LEAVE,
             Self::Providers => PROVIDERS,
             Self::Records => RECORDS,
@@ -227,7 +245,9 @@ impl LocalRequest {
             Self::AdoptRecord(adoption) => serde_json::to_vec(adoption),
             Self::RemoveHost(removal) => serde_json::to_vec(removal),
             Self::CreateHostToken(new) => serde_json::to_vec(new),
-            Self::Leave
+            Self::RevokeHostToken(revocation) => serde_json::to_vec(revocation),
+            Self::HostTokens
+            | Self::Leave
             | Self::Status
             | Self::Why
             | Self::Labels
@@ -272,7 +292,9 @@ mod tests {
             LocalRequest::ChangeLabels { level: Level::Host, change: change() },
             LocalRequest::Hosts,
             LocalRequest::RemoveHost(HostRemoval { name: "press".into() }),
+            LocalRequest::HostTokens,
             LocalRequest::CreateHostToken(NewHostToken { ttl_seconds: 3600, uses: 2 }),
+            LocalRequest::RevokeHostToken(HostTokenRevocation { id: "0011223344556677".into() }),
             LocalRequest::Leave,
             LocalRequest::Providers,
             LocalRequest::Records,
