@@ -6,6 +6,8 @@
 mod bulk;
 mod environments;
 mod held;
+#[cfg(test)]
+mod host_actions;
 mod keys;
 mod plugins;
 #[cfg(test)]

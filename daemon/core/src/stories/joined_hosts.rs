@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use linecamp_model::{
-    ConditionKind, Delta, Document, DocumentKey, FromMember, Generation, HostDaemon, HostId, HostLink, HostMembership, HostStatus,
-    LabelValue, Level, LinkState, MemberKind, Origin, Parent, Phase, RefusalCode, StatusBody,
+    ConditionKind, Delta, Document, DocumentKey, FromMember, Generation, HostDaemon, HostId, HostLink, HostMembership,
+    HostStatus, LabelValue, Level, LinkState, MemberKind, Origin, Parent, Phase, RefusalCode, StatusBody,
 };
 
 use super::records::{provider, shown, site_with};
