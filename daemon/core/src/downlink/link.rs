@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use linecamp_model::{LabelSet, LinkState, MemberId, SessionId, Text, WallTime};
+use linecamp_model::{LabelSet, LinkState, MemberId, MemberKind, SessionId, Text, WallTime};
 use rpds::RedBlackTreeMapSync;
 
 use super::conditions::LinkConditions;
@@ -211,9 +211,9 @@ impl Links {
         self.links.values().filter_map(Link::session)
     }
 
-    /// Returns the number of members that have stored this set of server addresses.
+    /// Returns the number of sites that have stored this set of server addresses.
     pub(crate) fn servers_stored(&self, number: u64) -> usize {
-        self.links.values().filter(|link| link.servers_stored == number).count()
+        self.sites().filter(|link| link.servers_stored == number).count()
     }
 
     /// Returns the number of links.
@@ -221,15 +221,19 @@ impl Links {
         self.links.size()
     }
 
-    /// Counts the links by state: connected, reconnecting, disconnected.
-    pub(crate) fn counts(&self) -> [usize; 3] {
-        let count = |state| self.links.values().filter(|link| link.state == state).count();
+    /// Counts the links of sites by state: connected, reconnecting, disconnected.
+    pub(crate) fn counts_of_sites(&self) -> [usize; 3] {
+        let count = |state| self.sites().filter(|link| link.state == state).count();
         [LinkState::Connected, LinkState::Reconnecting, LinkState::Disconnected].map(count)
     }
 
-    /// Returns the number of members whose last report contains a storage condition.
+    /// Returns the number of sites whose last report contains a storage condition.
     pub(crate) fn storage_failures(&self) -> usize {
-        self.links.values().filter(|link| !link.conditions.storage().is_empty()).count()
+        self.sites().filter(|link| !link.conditions.storage().is_empty()).count()
+    }
+
+    fn sites(&self) -> impl Iterator<Item = &Link> {
+        self.links.iter().filter(|(member, _)| member.kind() == MemberKind::Site).map(|(_, link)| link)
     }
 }
 

@@ -71,6 +71,7 @@ fn a_host_is_the_same_for_everybody_with_either_parent() {
         assert_eq!((seen.phase, seen.origin, seen.via), (Phase::Active, Origin::Custom, parent), "{}", pair.trace());
         assert_eq!((seen.link.state, label("line").as_deref()), (LinkState::Connected, Some("3")));
         assert_eq!(seen.daemon_version.as_str(), "0.1.0");
+        assert_eq!(pair.fleet.view().link_counts().connected, 1, "only sites are counted");
         let at_gateway = pair.host_at(0, "press").expect("the gateway shows it");
         assert_eq!(Some(at_gateway.id), pair.host_id(host));
         assert_eq!(at_gateway.labels.get(&key("line")).map(|label| label.value.to_string()).as_deref(), Some("3"));

@@ -113,7 +113,7 @@ impl<'a> ListView<'a> {
         registered.filter(move |(_, _, of)| self.sees(&of.environment))
     }
 
-    /// Returns the number of links in each state.
+    /// Returns the number of links of sites in each state.
     pub fn link_counts(self) -> LinkCounts {
         if self.caller.is_some_and(|caller| !caller.sees_everything()) {
             let states = self.registered().filter_map(|(id, _, _)| self.links.get(id)).map(Link::state);
@@ -127,7 +127,7 @@ impl<'a> ListView<'a> {
             }
             return LinkCounts { connected, reconnecting, disconnected };
         }
-        let [connected, reconnecting, disconnected] = self.links.counts();
+        let [connected, reconnecting, disconnected] = self.links.counts_of_sites();
         LinkCounts { connected, reconnecting, disconnected }
     }
 
